@@ -1,0 +1,25 @@
+/** The caller's mistake (YAML, flags, files named): refused before any work; exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** A datum that cannot be used (truncated image, mask of another size): marks its row. */
+export class DataError extends Error {
+  override readonly name = 'DataError';
+}
+
+/** A model that cannot be opened or run: wrong checkpoint, failed session. */
+export class ModelError extends Error {
+  override readonly name = 'ModelError';
+}
+
+/** What `error` says, without a stack; any thrown value is accepted. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** `value` as it stands in a message: JSON where that works, cut at 80 characters. */
+export function shown(value: unknown): string {
+  const text = value === undefined ? 'nothing' : (JSON.stringify(value) ?? typeof value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}

@@ -1,0 +1,124 @@
+/** Width and height in pixels. */
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** x1, y1, x2, y2: inclusive pixels of a frame that stands beside it. */
+export type Box = readonly [number, number, number, number];
+
+/** A click in pixels of a frame; label 1 is foreground, 0 background. */
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+  readonly label: 0 | 1;
+}
+
+/** One object asked of the segmenter; at least a box or one point. */
+export interface PromptObject {
+  readonly box?: Box;
+  readonly points: readonly Point[];
+}
+
+/** What the policy asks of the segmenter, in integer pixels of `frame`, as it wrote them. */
+export interface Prompt {
+  readonly frame: Size;
+  readonly objects: readonly PromptObject[];
+}
+
+/** COCO run lengths, column by column: zeros, ones, zeros …; they sum to width × height. */
+export interface Mask extends Size {
+  readonly counts: readonly number[];
+}
+
+/** Decoded pixels: RGB bytes, row by row, [height × width × 3]. */
+export interface Image extends Size {
+  readonly data: Uint8Array;
+}
+
+/** Where pixels come from: a file, or a scene drawn on demand. */
+export type ImageSource = { readonly path: string } | { readonly scene: SceneKey };
+
+/** Names one procedurally drawn scene: the same key draws the same pixels anywhere. */
+export interface SceneKey {
+  /** `main`: one object, large or camouflaged, with small distractors; `pick`: three or four objects to choose from. */
+  readonly kind: 'main' | 'pick';
+  readonly seed: number;
+  readonly index: number;
+  /** `pick`: which object is the target, by attribute; `any` draws one at random. `main` has but one. */
+  readonly rule: 'warm' | 'striped' | 'largest' | 'any';
+}
+
+/** Why a row goes no further; later stages pass it on as it is. */
+export interface Skipped {
+  readonly stage: string;
+  readonly reason: string;
+}
+
+/** One image with its truth, and what is asked of it. Paths, not pixels: a row may wait in a queue. */
+export interface Sample {
+  /** Unique in the run, and the same in every run: `epoch/index/name`. */
+  readonly id: string;
+  readonly image: ImageSource;
+  /** At `frame` size; absent for prediction. */
+  readonly truth?: Mask;
+  /** Where the truth came from, for people. */
+  readonly truthPath?: string;
+  readonly instruction?: string;
+  readonly task: string;
+  /** The stretched frame that the policy is shown and writes in. */
+  readonly frame: Size;
+  /** Size of the image as stored. */
+  readonly original: Size;
+  /** Boxes of everything that could have been meant, the target's index among them; scenes only. */
+  readonly candidates?: { readonly boxes: readonly Box[]; readonly target: number };
+  readonly skipped?: Skipped;
+}
+
+/** One answer of the policy. */
+export interface Completion {
+  readonly text: string;
+  /** Ids after the prompt, the end token included where one was written. */
+  readonly tokens: readonly number[];
+  /** Of the distribution sampled from, one a token. */
+  readonly logProbs: readonly number[];
+  readonly finish: 'stop' | 'length';
+}
+
+/** Added by `rollout`. */
+export interface RolledOut extends Sample {
+  readonly prompt: string;
+  readonly promptTokens: readonly number[];
+  readonly completions: readonly Completion[];
+  /** Optimizer steps that the sampling weights had seen. */
+  readonly policyVersion: number;
+}
+
+/** Added by `parse`; null where the text could not be read. `formats` is 1 where every part parsed. */
+export interface Prompted extends RolledOut {
+  readonly prompts: readonly (Prompt | null)[];
+  readonly formats: readonly number[];
+}
+
+/** Added by `mask`, at frame size; null where there is no prompt. */
+export interface Masked extends Prompted {
+  readonly masks: readonly (Mask | null)[];
+}
+
+/** Added by `reward`: [G] totals, and each part by name; NaN is unscorable. */
+export interface Scored extends Masked {
+  readonly rewards: { readonly total: readonly number[]; readonly byName: Readonly<Record<string, readonly number[]>> };
+}
+
+/** Added by `advantage`: [G]. */
+export interface Advantaged extends Scored {
+  readonly advantages: readonly number[];
+}
+
+/** Added by `update`: the optimizer step that took the row in, counted from 1. */
+export interface Updated extends Advantaged {
+  readonly step: number;
+}
+
+/** A row as far as it came: marked rows lack the columns of the stages that let them by. */
+export type Row = Sample & Partial<Omit<Updated, keyof Sample>>;

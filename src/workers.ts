@@ -1,0 +1,128 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parentPort, Worker, type Transferable } from 'node:worker_threads';
+
+import { messageOf } from './errors.js';
+
+/** Jobs in worker threads: `call` queues, one job runs in a worker at a time, `release` waits for running jobs. */
+export interface Workers<Job, Answer> {
+  readonly size: number;
+  /** Runs a job on the next free worker; rejects with the worker's own message. */
+  call(job: Job, transfer?: readonly Transferable[]): Promise<Answer>;
+  /** Runs a job once on every worker, in turn with what is queued there. */
+  everywhere(job: Job): Promise<Answer[]>;
+  /** Waits for running jobs, ends every thread; queued and later calls reject. Safe to call twice. */
+  release(): Promise<void>;
+}
+
+type Reply<Answer> = { readonly id: number; readonly answer: Answer } | { readonly id: number; readonly error: string };
+
+interface Pending<Job, Answer> {
+  readonly job: Job;
+  readonly transfer: readonly Transferable[];
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Seat<Job, Answer> {
+  readonly worker: Worker;
+  readonly own: Pending<Job, Answer>[];
+  running: Pending<Job, Answer> | undefined;
+}
+
+/**
+ * Starts `size` threads of a module that calls `serve`.
+ *
+ * Threads are never terminated in the middle of a job: ending a thread inside a native run takes the process down.
+ * Idle threads do not keep the process alive.
+ *
+ * @param module URL of the compiled worker, `new URL('./x-worker.js', import.meta.url)`.
+ * @param data handed to each worker as `workerData`.
+ */
+export function workers<Job, Answer>(module: URL, size: number, data?: unknown): Workers<Job, Answer> {
+  const queue: Pending<Job, Answer>[] = [];
+  let closed = false;
+  let drained: (() => void) | undefined;
+
+  const seats = Array.from({ length: size }, (): Seat<Job, Answer> => {
+    const worker = new Worker(compiled(module), { workerData: data });
+    worker.unref();
+    const seat: Seat<Job, Answer> = { worker, own: [], running: undefined };
+    worker.on('message', (reply: Reply<Answer>) => {
+      const done = seat.running;
+      seat.running = undefined;
+      worker.unref();
+      if (done) 'error' in reply ? done.reject(new Error(reply.error)) : done.resolve(reply.answer);
+      advance();
+    });
+    worker.on('error', (error) => fail(seat, error instanceof Error ? error : new Error(messageOf(error))));
+    worker.on('exit', (code) => {
+      if (!closed) fail(seat, new Error(`a worker thread ended: expected it to go on; got exit code ${code}`));
+    });
+    return seat;
+  });
+
+  function fail(seat: Seat<Job, Answer>, error: Error): void {
+    closed = true;
+    seat.running?.reject(error);
+    seat.running = undefined;
+    for (const waiting of [...seat.own.splice(0), ...queue.splice(0)]) waiting.reject(error);
+    advance();
+  }
+
+  function advance(): void {
+    for (const seat of seats) {
+      if (seat.running) continue;
+      const next = seat.own.shift() ?? queue.shift();
+      if (!next) continue;
+      seat.running = next;
+      seat.worker.ref();
+      seat.worker.postMessage({ id: 0, job: next.job }, next.transfer);
+    }
+    if (seats.every((seat) => !seat.running)) drained?.();
+  }
+
+  function enqueue(list: Pending<Job, Answer>[], job: Job, transfer: readonly Transferable[]): Promise<Answer> {
+    if (closed) return Promise.reject(new Error('these workers are released: expected an open pool; got a later call'));
+    return new Promise((resolve, reject) => {
+      list.push({ job, transfer, resolve, reject });
+      advance();
+    });
+  }
+
+  return {
+    size,
+    call: (job, transfer = []) => enqueue(queue, job, transfer),
+    everywhere: (job) => Promise.all(seats.map((seat) => enqueue(seat.own, job, []))),
+    async release() {
+      if (!closed) {
+        closed = true;
+        const error = new Error('the workers were released before this job began');
+        for (const waiting of [...queue.splice(0), ...seats.flatMap((seat) => seat.own.splice(0))]) waiting.reject(error);
+      }
+      if (seats.some((seat) => seat.running)) await new Promise<void>((resolve) => (drained = resolve));
+      await Promise.all(seats.map((seat) => seat.worker.terminate()));
+    },
+  };
+}
+
+/** The worker's side: answers each job in order; what `handle` throws becomes the caller's rejection. */
+export function serve<Job, Answer>(handle: (job: Job) => Promise<{ answer: Answer; transfer?: readonly Transferable[] }>): void {
+  let last: Promise<void> = Promise.resolve();
+  parentPort?.on('message', ({ id, job }: { id: number; job: Job }) => {
+    last = last.then(async () => {
+      try {
+        const { answer, transfer = [] } = await handle(job);
+        parentPort?.postMessage({ id, answer }, transfer);
+      } catch (error) {
+        parentPort?.postMessage({ id, error: messageOf(error) });
+      }
+    });
+  });
+}
+
+/** Threads need JavaScript: under a test runner that reads `src` directly the build's twin is taken. */
+function compiled(module: URL): URL {
+  if (existsSync(fileURLToPath(module))) return module;
+  return new URL(module.href.replace('/src/', '/dist/'));
+}

@@ -1,0 +1,116 @@
+/** The keys of a checkpoint's JSON files as Hugging Face spells them, and how they are read. */
+
+import { readFile } from 'node:fs/promises';
+
+import { z } from 'zod';
+
+import { ModelError, messageOf, shown } from '../../errors.js';
+
+const count = z.int('a positive integer').min(1, 'a positive integer');
+const id = z.int('a token id').min(0, 'a token id');
+const positive = z.number('a positive number').gt(0, 'a positive number');
+const triple = z.tuple([z.number('a number'), z.number('a number'), z.number('a number')], 'three numbers');
+const silu = z.literal('silu', '"silu"').default('silu');
+const rope = z.object({ mrope_section: z.tuple([count, count, count], 'three positive integers'), rope_theta: positive.optional() }, 'an object with mrope_section');
+
+/** What decides whether this is a checkpoint that can be read at all. */
+export const Kind = z.object({
+  model_type: z.literal('qwen2_5_vl', '"qwen2_5_vl"'),
+  quantization_config: z.undefined('no quantization: f32, f16 or bf16 weights').optional(),
+  segr1: z.strictObject({ wallpaper: z.boolean('true or false').default(false) }, '{ "wallpaper": true or false }').prefault({}),
+});
+
+/** The language model's keys, and the ids beside them. */
+export const Text = z.object({
+  vocab_size: count,
+  hidden_size: count,
+  num_hidden_layers: count,
+  num_attention_heads: count,
+  num_key_value_heads: count,
+  head_dim: count.nullish(),
+  intermediate_size: count,
+  rms_norm_eps: positive,
+  hidden_act: silu,
+  use_sliding_window: z.literal(false, 'false').default(false),
+  rope_theta: positive.optional(),
+  rope_scaling: rope,
+  tie_word_embeddings: z.boolean('true or false').default(false),
+  image_token_id: id,
+  video_token_id: id,
+  vision_start_token_id: id,
+  vision_end_token_id: id,
+});
+
+/** The vision tower's keys; absent ones as transformers fills them in. */
+export const Vision = z.object(
+  {
+    depth: count,
+    hidden_size: count,
+    num_heads: count,
+    intermediate_size: count,
+    hidden_act: silu,
+    patch_size: count.default(14),
+    spatial_merge_size: count.default(2),
+    temporal_patch_size: z.literal(2, '2').default(2),
+    window_size: count.default(112),
+    fullatt_block_indexes: z.array(z.int('a block index').min(0, 'a block index'), 'a list of block indexes'),
+    out_hidden_size: count,
+  },
+  'an object',
+);
+
+/** Which ids end an answer, and which fills up a batch. */
+export const Ends = z.object({
+  eos_token_id: z.union([id, z.array(id).min(1)], 'a token id or a list of them').transform((ids) => (typeof ids === 'number' ? [ids] : ids)),
+  pad_token_id: id.nullish(),
+});
+
+/** The image processor's keys. */
+export const Pixels = z.object({ min_pixels: count, max_pixels: count, image_mean: triple, image_std: triple });
+
+/** A parsed JSON object. */
+export type Json = Readonly<Record<string, unknown>>;
+
+/** True of a JSON object, false of a list or null. */
+export function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Reads a JSON object of a checkpoint folder.
+ *
+ * @param absent taken where there is no such file; without it a missing file is refused.
+ * @throws {ModelError} if the file can't be read or holds something else.
+ */
+export async function readJson(file: string, absent?: Json): Promise<Json> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (absent && isObject(error) && error['code'] === 'ENOENT') return absent;
+    throw new ModelError(`${file}  checkpoint: expected a readable file; got ${messageOf(error)}`);
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    if (isObject(value)) return value;
+  } catch (error) {
+    throw new ModelError(`${file}  checkpoint: expected JSON; got ${messageOf(error)}`);
+  }
+  throw new ModelError(`${file}  checkpoint: expected a JSON object; got ${shown(text)}`);
+}
+
+/**
+ * `value` as the schema reads it; each schema's message says what it expected.
+ *
+ * @param prefix stands before the key in a message, for a part of a file.
+ * @throws {ModelError} naming file, key, expected and got.
+ */
+export function check<S extends z.ZodType>(schema: S, value: unknown, file: string, prefix = ''): z.output<S> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0] as z.core.$ZodIssue;
+  let got: unknown = value;
+  for (const key of issue.path) got = isObject(got) || Array.isArray(got) ? (got as Record<PropertyKey, unknown>)[key] : undefined;
+  const where = `${prefix}${issue.path.map(String).join('.')}` || 'config';
+  throw new ModelError(`${file}  ${where}: expected ${issue.message}; got ${shown(got)}`);
+}

@@ -1,0 +1,161 @@
+import { ModelError } from '../../errors.js';
+import type { QwenConfig, TextConfig, VisionConfig } from './config.js';
+
+/** Rows and columns of patches of one still image; both divide by the merge side. */
+export interface Grid {
+  readonly h: number;
+  readonly w: number;
+}
+
+/** Half of a rotary table, [positions, headDim / 2]; the full one is the half beside itself. */
+export interface Rotary {
+  readonly cos: Float32Array;
+  readonly sin: Float32Array;
+}
+
+/** How merged units (2 × 2 patches) lie in windows. */
+export interface WindowOrder {
+  /** [units]: raster index of each unit, window after window. */
+  readonly order: Int32Array;
+  /** [units]: where each raster unit went; gathering by it undoes `order`. */
+  readonly inverse: Int32Array;
+  /** [windows + 1]: first patch of each window in that order, and the number of patches. */
+  readonly bounds: Int32Array;
+}
+
+/** Positions along time, height and width. */
+export interface Positions {
+  /** [3, T]; 0 at padding. */
+  readonly positions: Int32Array;
+  /** A token appended as number i, the padding not counted, stands at i + delta on every axis. */
+  readonly delta: number;
+}
+
+/** [patches, 2]: row and column of each patch in the order the processor emits them, one 2 × 2 block after another. */
+export function patchPlaces(grid: Grid, merge: number): Int32Array {
+  const places = new Int32Array(2 * grid.h * grid.w);
+  let at = 0;
+  for (let top = 0; top < grid.h; top += merge) {
+    for (let left = 0; left < grid.w; left += merge) {
+      for (let unit = 0; unit < merge * merge; unit++) {
+        places[at++] = top + Math.floor(unit / merge);
+        places[at++] = left + (unit % merge);
+      }
+    }
+  }
+  return places;
+}
+
+/**
+ * The vision tower's rotary angles: the first half of a half table turns with the row, the second with the column.
+ *
+ * @returns [patches, headDim / 2], patches in merge-block order.
+ */
+export function visionRotary(grid: Grid, vision: VisionConfig): Rotary {
+  const places = patchPlaces(grid, vision.merge);
+  const rates = frequencies(vision.hidden / vision.heads / 2, 10_000);
+  const half = 2 * rates.length;
+  return rotary(places.length / 2, half, (patch, i) => (places[2 * patch + (i < rates.length ? 0 : 1)] as number) * (rates[i % rates.length] as number));
+}
+
+/**
+ * Sorts merged units by attention window; windows at the right and lower edge hold what is left.
+ *
+ * @see Qwen2.5-VL, arXiv:2502.13923, section 2.1.1.
+ */
+export function windowOrder(grid: Grid, vision: VisionConfig): WindowOrder {
+  const rows = grid.h / vision.merge;
+  const columns = grid.w / vision.merge;
+  const side = vision.window / (vision.merge * vision.patch);
+  const order = new Int32Array(rows * columns);
+  const inverse = new Int32Array(rows * columns);
+  const bounds = [0];
+  let at = 0;
+  for (let top = 0; top < rows; top += side) {
+    for (let left = 0; left < columns; left += side) {
+      for (let y = top; y < Math.min(top + side, rows); y++) {
+        for (let x = left; x < Math.min(left + side, columns); x++) {
+          inverse[y * columns + x] = at;
+          order[at++] = y * columns + x;
+        }
+      }
+      bounds.push(at * vision.merge ** 2);
+    }
+  }
+  return { order, inverse, bounds: Int32Array.from(bounds) };
+}
+
+/**
+ * Positions of a row of tokens: text counts on; an image stands still in time and counts its rows and columns, and the text behind it goes on after its longer side.
+ *
+ * @param tokens [T], image placeholders expanded.
+ * @param grids of the row's images, in order.
+ * @param padding tokens at the left that mean nothing.
+ * @throws {ModelError} if placeholders and grids don't agree.
+ */
+export function mropePositions(tokens: ArrayLike<number>, grids: readonly Grid[], config: QwenConfig, padding = 0): Positions {
+  const length = tokens.length;
+  const positions = new Int32Array(3 * length);
+  let image = 0;
+  let next = 0;
+  for (let at = padding; at < length; ) {
+    if (tokens[at] !== config.tokens.image) {
+      for (let axis = 0; axis < 3; axis++) positions[axis * length + at] = next;
+      next++;
+      at++;
+      continue;
+    }
+    const grid = grids[image++];
+    const columns = grid ? grid.w / config.vision.merge : 0;
+    const units = grid ? (grid.h / config.vision.merge) * columns : 0;
+    for (let unit = 0; unit < units; unit++) {
+      if (tokens[at + unit] !== config.tokens.image) throw disagree(tokens, grids, config);
+      positions[at + unit] = next;
+      positions[length + at + unit] = next + Math.floor(unit / columns);
+      positions[2 * length + at + unit] = next + (unit % columns);
+    }
+    if (units === 0) throw disagree(tokens, grids, config);
+    at += units;
+    next += Math.max(columns, units / columns);
+  }
+  if (image !== grids.length) throw disagree(tokens, grids, config);
+  return { positions, delta: next - (length - padding) };
+}
+
+/**
+ * The language model's rotary angles; each of three runs of frequencies turns with its own axis.
+ *
+ * @param positions [3, T].
+ * @returns [T, headDim / 2].
+ */
+export function textRotary(positions: ArrayLike<number>, text: TextConfig): Rotary {
+  const length = positions.length / 3;
+  const rates = frequencies(text.headDim, text.ropeTheta);
+  const axes = text.mropeSection.flatMap((size, axis) => Array.from({ length: size }, () => axis));
+  return rotary(length, rates.length, (token, i) => (positions[(axes[i] as number) * length + token] as number) * (rates[i] as number));
+}
+
+/** [width / 2], rounded to float32 at each step as torch does: far positions multiply the difference. */
+function frequencies(width: number, theta: number): Float32Array {
+  return Float32Array.from({ length: width / 2 }, (_, i) => 1 / Math.fround(theta ** Math.fround((2 * i) / width)));
+}
+
+function rotary(rows: number, half: number, angle: (row: number, i: number) => number): Rotary {
+  const cos = new Float32Array(rows * half);
+  const sin = new Float32Array(rows * half);
+  for (let row = 0; row < rows; row++) {
+    for (let i = 0; i < half; i++) {
+      const turned = Math.fround(angle(row, i));
+      cos[row * half + i] = Math.cos(turned);
+      sin[row * half + i] = Math.sin(turned);
+    }
+  }
+  return { cos, sin };
+}
+
+function disagree(tokens: ArrayLike<number>, grids: readonly Grid[], { tokens: { image }, vision: { merge } }: QwenConfig): ModelError {
+  const expected = grids.map((grid) => (grid.h * grid.w) / merge ** 2);
+  let got = 0;
+  for (let i = 0; i < tokens.length; i++) if (tokens[i] === image) got++;
+  return new ModelError(`row of tokens  image placeholders: expected ${expected.join(' + ') || '0'} for ${grids.length} images; got ${got}`);
+}

@@ -1,0 +1,43 @@
+import { join } from 'node:path';
+
+import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
+
+import { ModelError, messageOf } from '../../errors.js';
+import { readJson } from './config-keys.js';
+
+/** Text to ids and back, as the checkpoint's own tokenizer does it. */
+export interface Tokenizer {
+  /** Ids below this have a token; a checkpoint's table may be longer, and what lies above must not be sampled. */
+  readonly size: number;
+  /** Special tokens written out in the text become their ids; none are added. */
+  encode(text: string): number[];
+  /** Leaves out special tokens, unless they are asked for, and ids without a token. */
+  decode(ids: readonly number[], options?: { readonly special?: boolean }): string;
+}
+
+/**
+ * Reads `tokenizer.json` and `tokenizer_config.json` of a checkpoint folder.
+ *
+ * @throws {ModelError} if a file is missing or holds no tokenizer.
+ */
+export async function openTokenizer(dir: string): Promise<Tokenizer> {
+  const file = join(dir, 'tokenizer.json');
+  const [tokenizer, config] = await Promise.all([readJson(file), readJson(join(dir, 'tokenizer_config.json'), {})]);
+  let inner: HuggingFaceTokenizer;
+  try {
+    inner = new HuggingFaceTokenizer(tokenizer, config);
+  } catch (error) {
+    throw new ModelError(`${file}  tokenizer: expected a Hugging Face tokenizer; got ${messageOf(error)}`);
+  }
+  let size = 0;
+  for (const id of inner.get_vocab().values()) size = Math.max(size, id + 1);
+  return {
+    size,
+    encode: (text) => inner.encode(text, { add_special_tokens: false }).ids,
+    decode(ids, { special = false } = {}) {
+      const known = ids.filter((id) => inner.id_to_token(id) !== undefined);
+      if (known.length === 0) return '';
+      return inner.decode(known, { skip_special_tokens: !special, clean_up_tokenization_spaces: false });
+    },
+  };
+}

@@ -61,7 +61,7 @@ export function expandImages(ids: readonly number[], counts: readonly number[], 
   const found = ids.filter((id) => id === image).length;
   if (found !== counts.length) throw new ModelError(`prompt  image placeholders: expected one for each of ${counts.length} images; got ${found}`);
   let next = 0;
-  return ids.flatMap((id) => (id === image ? Array.from({ length: counts[next++] as number }, () => image) : id));
+  return ids.flatMap((id) => (id === image ? Array.from({ length: counts[next++] }, () => image) : id));
 }
 
 async function templateOf(dir: string): Promise<string> {

@@ -55,7 +55,7 @@ export function visionRotary(grid: Grid, vision: VisionConfig): Rotary {
   const places = patchPlaces(grid, vision.merge);
   const rates = frequencies(vision.hidden / vision.heads / 2, 10_000);
   const half = 2 * rates.length;
-  return rotary(places.length / 2, half, (patch, i) => (places[2 * patch + (i < rates.length ? 0 : 1)] as number) * (rates[i % rates.length] as number));
+  return rotary(places.length / 2, half, (patch, i) => places[2 * patch + (i < rates.length ? 0 : 1)] * rates[i % rates.length]);
 }
 
 /**
@@ -132,7 +132,7 @@ export function textRotary(positions: ArrayLike<number>, text: TextConfig): Rota
   const length = positions.length / 3;
   const rates = frequencies(text.headDim, text.ropeTheta);
   const axes = text.mropeSection.flatMap((size, axis) => Array.from({ length: size }, () => axis));
-  return rotary(length, rates.length, (token, i) => (positions[(axes[i] as number) * length + token] as number) * (rates[i] as number));
+  return rotary(length, rates.length, (token, i) => positions[axes[i] * length + token] * rates[i]);
 }
 
 /** [width / 2], rounded to float32 at each step as torch does: far positions multiply the difference. */

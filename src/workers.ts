@@ -41,7 +41,9 @@ interface Seat<Job, Answer> {
  */
 export function workers<Job, Answer>(module: URL, size: number, data?: unknown): Workers<Job, Answer> {
   const queue: Pending<Job, Answer>[] = [];
-  let closed = false;
+  /** Why no further job is taken. */
+  let closed: Error | undefined;
+  let released: Promise<void> | undefined;
   let drained: (() => void) | undefined;
 
   const seats = Array.from({ length: size }, (): Seat<Job, Answer> => {
@@ -55,35 +57,50 @@ export function workers<Job, Answer>(module: URL, size: number, data?: unknown):
       if (done) 'error' in reply ? done.reject(new Error(reply.error)) : done.resolve(reply.answer);
       advance();
     });
+    worker.on('messageerror', (error) => fail(seat, error));
     worker.on('error', (error) => fail(seat, error instanceof Error ? error : new Error(messageOf(error))));
-    worker.on('exit', (code) => {
-      if (!closed) fail(seat, new Error(`a worker thread ended: expected it to go on; got exit code ${code}`));
-    });
+    worker.on('exit', (code) => fail(seat, new Error(`a worker thread ended: expected it to go on; got exit code ${code}`)));
     return seat;
   });
 
+  function close(reason: Error): void {
+    if (closed) return;
+    closed = reason;
+    for (const waiting of [...queue.splice(0), ...seats.flatMap((seat) => seat.own.splice(0))]) waiting.reject(reason);
+  }
+
   function fail(seat: Seat<Job, Answer>, error: Error): void {
-    closed = true;
     seat.running?.reject(error);
     seat.running = undefined;
-    for (const waiting of [...seat.own.splice(0), ...queue.splice(0)]) waiting.reject(error);
+    close(error);
     advance();
   }
 
   function advance(): void {
     for (const seat of seats) {
-      if (seat.running) continue;
-      const next = seat.own.shift() ?? queue.shift();
-      if (!next) continue;
-      seat.running = next;
-      seat.worker.ref();
-      seat.worker.postMessage({ id: 0, job: next.job }, next.transfer);
+      while (!seat.running) {
+        const next = seat.own.shift() ?? queue.shift();
+        if (!next) break;
+        begin(seat, next);
+      }
     }
     if (seats.every((seat) => !seat.running)) drained?.();
   }
 
+  function begin(seat: Seat<Job, Answer>, next: Pending<Job, Answer>): void {
+    try {
+      seat.worker.postMessage({ id: 0, job: next.job }, next.transfer);
+    } catch (error) {
+      // A job that cannot be copied is its caller's mistake: the thread never saw it.
+      next.reject(error instanceof Error ? error : new Error(messageOf(error)));
+      return;
+    }
+    seat.running = next;
+    seat.worker.ref();
+  }
+
   function enqueue(list: Pending<Job, Answer>[], job: Job, transfer: readonly Transferable[]): Promise<Answer> {
-    if (closed) return Promise.reject(new Error('these workers are released: expected an open pool; got a later call'));
+    if (closed) return Promise.reject(closed);
     return new Promise((resolve, reject) => {
       list.push({ job, transfer, resolve, reject });
       advance();
@@ -94,14 +111,13 @@ export function workers<Job, Answer>(module: URL, size: number, data?: unknown):
     size,
     call: (job, transfer = []) => enqueue(queue, job, transfer),
     everywhere: (job) => Promise.all(seats.map((seat) => enqueue(seat.own, job, []))),
-    async release() {
-      if (!closed) {
-        closed = true;
-        const error = new Error('the workers were released before this job began');
-        for (const waiting of [...queue.splice(0), ...seats.flatMap((seat) => seat.own.splice(0))]) waiting.reject(error);
-      }
-      if (seats.some((seat) => seat.running)) await new Promise<void>((resolve) => (drained = resolve));
-      await Promise.all(seats.map((seat) => seat.worker.terminate()));
+    release() {
+      close(new Error('these workers are released: expected an open pool; got a later or waiting call'));
+      released ??= (async () => {
+        if (seats.some((seat) => seat.running)) await new Promise<void>((resolve) => (drained = resolve));
+        await Promise.all(seats.map((seat) => seat.worker.terminate()));
+      })();
+      return released;
     },
   };
 }

@@ -1,0 +1,94 @@
+import { workerData } from 'node:worker_threads';
+
+import * as ort from 'onnxruntime-node';
+
+import type { Data } from './graph.js';
+import type { Program } from './onnx.js';
+import { GRADIENT, type Answer, type Feeds, type Layout, type SessionJob } from './session.js';
+import { messageOf } from '../errors.js';
+import { serve } from '../workers.js';
+
+const { threads } = workerData as { threads: number };
+const sessions = new Map<string, { readonly session: ort.InferenceSession; readonly program: Program }>();
+const sets = new Map<string, { readonly layout: Layout; readonly tensors: ReadonlyMap<string, ort.Tensor> }>();
+
+async function open(program: Program): Promise<void> {
+  const session = await ort.InferenceSession.create(program.bytes, {
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 3,
+    // Spinning threads would take the cores from the other workers.
+    extra: { session: { 'intra_op': { allow_spinning: threads > 1 ? '1' : '0' } } },
+  });
+  sessions.set(program.name, { session, program });
+}
+
+async function close(name: string): Promise<void> {
+  const known = sessions.get(name);
+  sessions.delete(name);
+  await known?.session.release();
+}
+
+/** Tensors over a private copy: the runtime refuses shared memory. */
+function keep(set: string, layout: Layout, values: Float32Array): void {
+  const own = Float32Array.from(values);
+  const tensors = layout.entries.map(({ name, sizes, offset, length }) => [name, new ort.Tensor('float32', own.subarray(offset, offset + length), sizes)] as const);
+  sets.set(set, { layout, tensors: new Map(tensors) });
+}
+
+const typed = (dtype: string, data: Data, sizes: readonly number[]): ort.Tensor => new ort.Tensor(dtype as 'float32', data as Float32Array, sizes);
+
+async function run(name: string, set: string, feeds: Feeds): Promise<Answer> {
+  const known = sessions.get(name);
+  if (!known) throw new Error(`${name}: expected an open graph; got one that was never opened`);
+  const { session, program } = known;
+  const held = sets.get(set);
+  const fed: Record<string, ort.Tensor> = {};
+  for (const { name: input, dtype, sizes } of program.inputs) {
+    const data = feeds[input];
+    const value = data === undefined ? held?.tensors.get(input) : typed(dtype, data, sizes);
+    if (!value) throw new Error(`${name}: expected a value for the input ${input}; got neither a feed nor a parameter of the set ${set}`);
+    fed[input] = value;
+  }
+  const gradient = held && program.outputs.some((output) => output.name.startsWith(GRADIENT)) ? new Float32Array(held.layout.length) : undefined;
+  const fetches: Record<string, ort.Tensor | null> = {};
+  for (const output of program.outputs) fetches[output.name] = null;
+  if (gradient && held) for (const { name: parameter, sizes, offset, length } of held.layout.entries) {
+    const label = `${GRADIENT}${parameter}`;
+    if (label in fetches) fetches[label] = new ort.Tensor('float32', gradient.subarray(offset, offset + length), sizes);
+  }
+  const results = await session.run(fed, fetches);
+  const plain = program.outputs.filter((output) => !output.name.startsWith(GRADIENT)).map((output) => [output.name, results[output.name] as ort.Tensor] as const);
+  return {
+    outputs: Object.fromEntries(plain.map(([label, t]) => [label, t.data as Data])),
+    sizes: Object.fromEntries(plain.map(([label, t]) => [label, [...t.dims]])),
+    ...(gradient ? { gradient } : {}),
+  };
+}
+
+async function handle(job: SessionJob): Promise<{ answer: Answer | undefined; transfer?: readonly ArrayBuffer[] }> {
+  switch (job.kind) {
+    case 'open':
+      await open(job.program);
+      return { answer: undefined };
+    case 'close':
+      await close(job.program);
+      return { answer: undefined };
+    case 'parameters':
+      keep(job.set, job.layout, job.values);
+      return { answer: undefined };
+    case 'run': {
+      const answer = await run(job.program, job.set, job.feeds).catch((error: unknown) => {
+        throw new Error(`${job.program}: ${messageOf(error)}`);
+      });
+      return { answer, transfer: answer.gradient ? [answer.gradient.buffer as ArrayBuffer] : [] };
+    }
+    case 'end':
+      for (const name of [...sessions.keys()]) await close(name);
+      return { answer: undefined };
+  }
+}
+
+serve(handle);

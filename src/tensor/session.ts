@@ -1,0 +1,92 @@
+/** Runs emitted graphs on ONNX Runtime, in worker threads: `run` there blocks its own thread and no other. */
+import type { Data } from './graph.js';
+import type { Program } from './onnx.js';
+import { workers, type Workers } from '../workers.js';
+
+/** Where each tensor of a parameter set lies in one flat float32 array. */
+export interface Layout {
+  readonly entries: readonly { readonly name: string; readonly sizes: readonly number[]; readonly offset: number; readonly length: number }[];
+  /** Elements in all. */
+  readonly length: number;
+}
+
+/** Lays tensors out one behind the other, in the given order. */
+export function layoutOf(tensors: readonly { readonly name: string; readonly sizes: readonly number[] }[]): Layout {
+  let length = 0;
+  const entries = tensors.map(({ name, sizes }) => {
+    const size = sizes.reduce((product, n) => product * n, 1);
+    length += size;
+    return { name, sizes, offset: length - size, length: size };
+  });
+  return { entries, length };
+}
+
+/** A graph's outputs whose names begin so are gathered into one flat array, laid out as the parameters. */
+export const GRADIENT = 'gradient:';
+
+export type Feeds = Readonly<Record<string, Data>>;
+
+export interface Answer {
+  readonly outputs: Readonly<Record<string, Data>>;
+  /** Sizes as they came back; a loop that ended early has fewer steps. */
+  readonly sizes: Readonly<Record<string, readonly number[]>>;
+  /** Gradients in the parameters' layout; only from graphs that have such outputs. */
+  readonly gradient?: Float32Array;
+}
+
+export type SessionJob =
+  | { readonly kind: 'open'; readonly program: Program }
+  | { readonly kind: 'close'; readonly program: string }
+  | { readonly kind: 'parameters'; readonly set: string; readonly layout: Layout; readonly values: Float32Array }
+  | { readonly kind: 'run'; readonly program: string; readonly set: string; readonly feeds: Feeds }
+  | { readonly kind: 'end' };
+
+/** Threads that hold the same graphs and parameters; a run goes to whichever is free. */
+export interface Engine {
+  readonly workers: number;
+  /** Opens a graph on every thread; twice is once. @throws if the runtime refuses it, with the node's name. */
+  open(program: Program): Promise<void>;
+  /** Frees a graph's sessions. */
+  close(program: Program): Promise<void>;
+  /**
+   * Hands every thread its own copy of a parameter set.
+   *
+   * @param values in the layout's order, on shared memory; must not change before the promise resolves.
+   */
+  parameters(set: string, layout: Layout, values: Float32Array): Promise<void>;
+  /** Runs a graph once. Inputs that are not fed come from the parameter set. */
+  run(program: Program, feeds: Feeds, set?: string): Promise<Answer>;
+  /** Waits for runs under way, frees sessions and threads. */
+  release(): Promise<void>;
+}
+
+/** @param threads intra-op threads of each worker; workers × threads should not exceed the cores. */
+export function openEngine(options: { readonly workers: number; readonly threads: number }): Engine {
+  const pool: Workers<SessionJob, Answer | undefined> = workers(new URL('./session-worker.js', import.meta.url), options.workers, { threads: options.threads });
+  const open = new Map<string, Promise<unknown>>();
+  let released: Promise<void> | undefined;
+  const end = async (): Promise<void> => {
+    await pool.everywhere({ kind: 'end' }).catch(() => undefined);
+    await pool.release();
+  };
+  return {
+    workers: options.workers,
+    async open(program) {
+      const known = open.get(program.name) ?? pool.everywhere({ kind: 'open', program });
+      open.set(program.name, known);
+      await known;
+    },
+    async close(program) {
+      if (open.delete(program.name)) await pool.everywhere({ kind: 'close', program: program.name });
+    },
+    async parameters(set, layout, values) {
+      await pool.everywhere({ kind: 'parameters', set, layout, values });
+    },
+    async run(program, feeds, set = 'policy') {
+      const answer = await pool.call({ kind: 'run', program: program.name, set, feeds });
+      if (!answer) throw new Error(`${program.name}: expected outputs; got none`);
+      return answer;
+    },
+    release: () => (released ??= end()),
+  };
+}

@@ -221,8 +221,11 @@ class Emission {
         return this.#rotate(x, y, first, second, third, t);
       case 'stopGradient':
         return first;
-      default:
-        throw new Error(`${op.kind}: expected an operation that stands alone; got one that a block or loop must bind`);
+      case 'input':
+      case 'state':
+      case 'block':
+      case 'loop':
+        throw new Error(`${op.kind}: expected an operation that stands alone; got one that its graph must bind`);
     }
   }
 

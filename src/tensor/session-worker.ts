@@ -10,7 +10,7 @@ import { serve } from '../workers.js';
 
 const { threads } = workerData as { threads: number };
 const sessions = new Map<string, { readonly session: ort.InferenceSession; readonly program: Program }>();
-const sets = new Map<string, { readonly layout: Layout; readonly tensors: ReadonlyMap<string, ort.Tensor> }>();
+const sets = new Map<string, { readonly layout: Layout; readonly values: ReadonlyMap<string, Float32Array> }>();
 
 async function open(program: Program): Promise<void> {
   const session = await ort.InferenceSession.create(program.bytes, {
@@ -31,11 +31,10 @@ async function close(name: string): Promise<void> {
   await known?.session.release();
 }
 
-/** Tensors over a private copy: the runtime refuses shared memory. */
+/** Views of a private copy: the runtime refuses shared memory. */
 function keep(set: string, layout: Layout, values: Float32Array): void {
   const own = Float32Array.from(values);
-  const tensors = layout.entries.map(({ name, sizes, offset, length }) => [name, new ort.Tensor('float32', own.subarray(offset, offset + length), sizes)] as const);
-  sets.set(set, { layout, tensors: new Map(tensors) });
+  sets.set(set, { layout, values: new Map(layout.entries.map(({ name, offset, length }) => [name, own.subarray(offset, offset + length)])) });
 }
 
 const typed = (dtype: string, data: Data, sizes: readonly number[]): ort.Tensor => new ort.Tensor(dtype as 'float32', data as Float32Array, sizes);
@@ -47,17 +46,15 @@ async function run(name: string, set: string, feeds: Feeds): Promise<Answer> {
   const held = sets.get(set);
   const fed: Record<string, ort.Tensor> = {};
   for (const { name: input, dtype, sizes } of program.inputs) {
-    const data = feeds[input];
-    const value = data === undefined ? held?.tensors.get(input) : typed(dtype, data, sizes);
-    if (!value) throw new Error(`${name}: expected a value for the input ${input}; got neither a feed nor a parameter of the set ${set}`);
-    fed[input] = value;
+    const data = feeds[input] ?? held?.values.get(input);
+    if (!data) throw new Error(`${name}: expected a value for the input ${input}; got neither a feed nor a parameter of the set ${set}`);
+    fed[input] = typed(dtype, data, sizes);
   }
   const gradient = held && program.outputs.some((output) => output.name.startsWith(GRADIENT)) ? new Float32Array(held.layout.length) : undefined;
   const fetches: Record<string, ort.Tensor | null> = {};
-  for (const output of program.outputs) fetches[output.name] = null;
-  if (gradient && held) for (const { name: parameter, sizes, offset, length } of held.layout.entries) {
-    const label = `${GRADIENT}${parameter}`;
-    if (label in fetches) fetches[label] = new ort.Tensor('float32', gradient.subarray(offset, offset + length), sizes);
+  for (const { name: output, sizes } of program.outputs) {
+    const entry = output.startsWith(GRADIENT) ? held?.layout.entries.find((known) => known.name === output.slice(GRADIENT.length)) : undefined;
+    fetches[output] = gradient && entry ? typed('float32', gradient.subarray(entry.offset, entry.offset + entry.length), sizes) : null;
   }
   const results = await session.run(fed, fetches);
   const plain = program.outputs.filter((output) => !output.name.startsWith(GRADIENT)).map((output) => [output.name, results[output.name] as ort.Tensor] as const);
@@ -86,7 +83,7 @@ async function handle(job: SessionJob): Promise<{ answer: Answer | undefined; tr
       return { answer, transfer: answer.gradient ? [answer.gradient.buffer as ArrayBuffer] : [] };
     }
     case 'end':
-      for (const name of [...sessions.keys()]) await close(name);
+      for (const name of sessions.keys()) await close(name);
       return { answer: undefined };
   }
 }

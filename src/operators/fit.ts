@@ -1,0 +1,134 @@
+import type { OperatorFunction } from 'rxjs';
+import { z } from 'zod';
+
+import { DataError } from '../errors.js';
+import { clickCentre } from '../io/click.js';
+import { boxOfMask, decodeMask, encodeMask, maskIou } from '../io/mask.js';
+import type { ReadImage, Segmenter } from '../models/segmenter.js';
+import type { Box, Mask, Point, Prompt, Sample, Size } from '../records.js';
+import { orMarked, pixelsOf } from './faults.js';
+import { inOrder } from './in-order.js';
+
+export const FitOptions = z.strictObject({
+  /** Clicks tried; the best prefix of them is kept. */
+  maxClicks: z.int().min(1).default(4),
+  /** IoU at which clicking ends. */
+  stop: z.number().min(0).max(1).default(0.95),
+  /** What the answer thinks; `{place}` stands for where the object is, such as `top left`. */
+  think: z.string().default('{place}'),
+  /** Rows fitted at once. */
+  inflight: z.int().min(1).default(2),
+});
+export type FitOptions = z.input<typeof FitOptions>;
+
+/** A prompt that leads the segmenter to the truth. */
+export interface Fit {
+  readonly prompt: Prompt;
+  /** IoU of the box alone, then after each click that was tried. */
+  readonly iou: readonly number[];
+}
+
+/** Added by `fit`. */
+export interface Fitted extends Sample {
+  readonly fitted: {
+    readonly prompt: Prompt;
+    /** As `Fit.iou`. */
+    readonly ious: readonly number[];
+    /** The prompt as a policy would write it. */
+    readonly text: string;
+  };
+}
+
+/**
+ * Adds `fitted`: the box and clicks by which the segmenter finds the row's truth, and the answer that says so.
+ *
+ * A row without a truth, with an empty one, or with an unreadable image is marked. Rows leave in the order they came.
+ *
+ * @throws {ModelError} what the segmenter rejects with errors the stream, unless it is a DataError.
+ */
+export function fit<T extends Sample>(segmenter: Segmenter, readImage: ReadImage, options: FitOptions = {}): OperatorFunction<T, T & Fitted> {
+  const { think, inflight, ...clicking } = FitOptions.parse(options);
+
+  const fitted = (row: T): Promise<T & Fitted> =>
+    orMarked('fit', row, async () => {
+      if (!row.truth) throw new DataError(`${row.id}  truth: expected a mask to fit; got nothing`);
+      const image = await pixelsOf(readImage, row);
+      const segmentOnce = async (prompt: Prompt): Promise<Mask> => (await segmenter.segment(image, [prompt], row.frame))[0];
+      const { prompt, iou } = await fitPrompt(segmentOnce, decodeMask(row.truth), row.frame, clicking);
+      const text = answerText(prompt, think.replaceAll('{place}', placeOf(prompt)));
+      return { ...row, fitted: { prompt, ious: iou, text } };
+    });
+  return inOrder(fitted, inflight);
+}
+
+/**
+ * Clicks as a patient annotator would: the truth's box, a first click on the object, then each on the largest error.
+ *
+ * Background is clicked inside the box only. At least one click is kept.
+ *
+ * @param truth [height × width] of `frame`, row by row, 0 or 1.
+ * @throws {DataError} if the truth is empty.
+ */
+export async function fitPrompt(
+  segmentOnce: (prompt: Prompt) => Promise<Mask>,
+  truth: Uint8Array,
+  frame: Size,
+  { maxClicks, stop }: { readonly maxClicks: number; readonly stop: number },
+): Promise<Fit> {
+  const wanted = encodeMask(truth, frame);
+  const box = boxOfMask(wanted);
+  if (!box) throw new DataError('truth  mask: expected an object to fit; got an empty mask');
+  const prompted = (points: readonly Point[]): Prompt => ({ frame, objects: [{ box, points }] });
+
+  const points: Point[] = [];
+  let mask = await segmentOnce(prompted([]));
+  const iou = [maskIou(mask, wanted)];
+  while (points.length < maxClicks && (points.length === 0 || iou[points.length] < stop)) {
+    const next = points.length === 0 ? firstClick(truth, frame) : nextClick(truth, decodeMask(mask), box, frame);
+    if (!next) break;
+    points.push(next);
+    mask = await segmentOnce(prompted([...points]));
+    iou.push(maskIou(mask, wanted));
+  }
+  const best = iou.indexOf(Math.max(...iou.slice(1)), 1);
+  return { prompt: prompted(points.slice(0, best)), iou };
+}
+
+function firstClick(truth: Uint8Array, frame: Size): Point | undefined {
+  const centre = clickCentre(truth, frame);
+  return centre && { x: centre.x, y: centre.y, label: 1 };
+}
+
+/** The centre of the largest connected error, of object missed or, inside the box, of ground taken for object. */
+function nextClick(truth: Uint8Array, found: Uint8Array, [x1, y1, x2, y2]: Box, frame: Size): Point | undefined {
+  const missed = clickCentre(truth.map((bit, i) => bit & ~found[i]), frame);
+  const spilled = clickCentre(
+    truth.map((bit, i) => {
+      const x = i % frame.width;
+      const y = (i - x) / frame.width;
+      return x >= x1 && x <= x2 && y >= y1 && y <= y2 ? found[i] & ~bit : 0;
+    }),
+    frame,
+  );
+  if (missed && (!spilled || missed.area >= spilled.area)) return { x: missed.x, y: missed.y, label: 1 };
+  return spilled && { x: spilled.x, y: spilled.y, label: 0 };
+}
+
+/** A prompt as Seg-R1 writes it: one tag a box, then all points and all labels; thinks of the place unless told. */
+export function answerText({ frame, objects }: Prompt, think: string = placeOf({ frame, objects })): string {
+  const boxes = objects.flatMap(({ box }) => (box ? [`<bbox>[${box.join(',')}]</bbox>`] : []));
+  const points = objects.flatMap((object) => object.points);
+  const places = `<points>[${points.map(({ x, y }) => `[${x},${y}]`).join(',')}]</points>`;
+  const labels = `<labels>[${points.map(({ label }) => label).join(',')}]</labels>`;
+  return `<think> ${think} </think> ${[...boxes, places, labels].join(', ')}`;
+}
+
+/** Where in the frame's three by three a prompt's boxes lie, or its points where it has none: `top left`, `middle center`. */
+export function placeOf({ frame, objects }: Prompt): string {
+  const boxes = objects.flatMap(({ box }) => (box ? [box] : []));
+  const corners = boxes.length > 0 ? boxes.flatMap(([x1, y1, x2, y2]) => [{ x: x1, y: y1 }, { x: x2, y: y2 }]) : objects.flatMap(({ points }) => points);
+  const middle = (values: readonly number[], side: number): number => (Math.min(...values) + Math.max(...values)) / 2 / side;
+  const [across, down] = [middle(corners.map(({ x }) => x), frame.width), middle(corners.map(({ y }) => y), frame.height)];
+  const third = (at: number, names: readonly [string, string, string]): string => names[at < 0.4 ? 0 : at > 0.6 ? 2 : 1];
+  return `${third(down, ['top', 'middle', 'bottom'])} ${third(across, ['left', 'center', 'right'])}`;
+}

@@ -3,6 +3,7 @@ import { workerData } from 'node:worker_threads';
 import opencv from '@techstark/opencv-js';
 
 import { messageOf } from '../errors.js';
+import { encodeMask } from '../io/mask-bits.js';
 import type { Box, Image, Mask, Prompt, PromptObject, Size } from '../records.js';
 import { serve } from '../workers.js';
 
@@ -48,7 +49,7 @@ function answer({ image, prompts, frame }: CutJob): Mask[] {
   try {
     if (image.width === size && image.height === size) stored.copyTo(working);
     else cv.resize(stored, working, new cv.Size(size, size), 0, 0, cv.INTER_AREA);
-    return prompts.map((prompt) => runs(cutAll(working, prompt), size, frame));
+    return prompts.map((prompt) => encodeMask(stretched(cutAll(working, prompt), size, frame), frame));
   } catch (error) {
     throw new Error(typeof error === 'number' ? String(cv.exceptionFromPtr(error).msg) : messageOf(error));
   } finally {
@@ -133,23 +134,13 @@ function cut(image: Pixels, trimap: Pixels): void {
   }
 }
 
-/** Run lengths at `frame` size of a [size × size] square, each pixel its nearest. */
-function runs(square: Uint8Array, size: number, { width, height }: Size): Mask {
-  const rows = Int32Array.from({ length: height }, (_, y) => Math.floor((y * size) / height) * size);
-  const counts: number[] = [];
-  let value = 0;
-  let run = 0;
-  for (let x = 0; x < width; x++) {
-    const column = Math.floor((x * size) / width);
-    for (const row of rows) {
-      if (square[row + column] === value) run++;
-      else {
-        counts.push(run);
-        value = 1 - value;
-        run = 1;
-      }
-    }
+/** A [size × size] square at `frame` size, each pixel its nearest, [height × width]. */
+function stretched(square: Uint8Array, size: number, { width, height }: Size): Uint8Array {
+  const columns = Int32Array.from({ length: width }, (_, x) => Math.floor((x * size) / width));
+  const bits = new Uint8Array(width * height);
+  for (let y = 0, i = 0; y < height; y++) {
+    const row = Math.floor((y * size) / height) * size;
+    for (const column of columns) bits[i++] = square[row + column];
   }
-  counts.push(run);
-  return { width, height, counts };
+  return bits;
 }

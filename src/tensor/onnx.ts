@@ -267,10 +267,12 @@ class Emission {
    */
   #matrix(x: Tensor, batch: Shape, own: Shape, inner: Shape, right: boolean): { readonly name: string; readonly turned: boolean; readonly open: boolean } {
     const laid = (...parts: readonly Shape[]): boolean => parts.flat().every((dim, i) => dim.name === x.shape[i]?.name);
-    const innerLast = laid(batch, own, inner);
-    const innerFirst = !innerLast && laid(batch, inner, own);
+    const known = laid(batch, own, inner) || laid(batch, inner, own);
+    const last = x.shape.at(-1)?.name;
+    // A transposition that leaves the last dimension in place copies whole rows.
+    const innerFirst = known ? !laid(batch, own, inner) : own.some(({ name }) => name === last);
     let name = this.writer.name(x);
-    if (!innerLast && !innerFirst) name = this.add('Transpose', [name], { perm: [...batch, ...own, ...inner].map((dim) => position(x.shape, dim.name)) });
+    if (!known) name = this.add('Transpose', [name], { perm: [...batch, ...(innerFirst ? [...inner, ...own] : [...own, ...inner])].map((dim) => position(x.shape, dim.name)) });
     const turned = right ? !innerFirst : innerFirst;
     const open = !right && !turned && batch.length === 0 && inner.length === 1 && own.length > 0;
     if (open || (own.length === 1 && inner.length === 1)) return { name, turned, open };

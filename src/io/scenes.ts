@@ -5,7 +5,10 @@ import { toBytes } from './scenes/canvas.js';
 import { mainScene } from './scenes/main-scene.js';
 import { pickScene } from './scenes/pick-scene.js';
 
-const SMALLEST_SIDE = 32;
+/** Side of a scene for which nobody asked a size, px. */
+export const SCENE_SIDE = 112;
+/** Least side at which shapes keep their form, px. */
+export const SMALLEST_SIDE = 32;
 const SMALLEST_SHARE = 0.008;
 const MOST_ATTEMPTS = 1000;
 

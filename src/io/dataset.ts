@@ -1,0 +1,109 @@
+import { readdirSync, statSync } from 'node:fs';
+import { join, parse, resolve } from 'node:path';
+
+import { messageOf, UsageError } from '../errors.js';
+
+const EXTENSIONS = ['.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff', '.gif', '.avif', '.bmp'];
+
+export interface Folders {
+  /** Folders of images, taken in order; folders inside them are not entered. */
+  readonly images: string | readonly string[];
+  /** Folders of masks, looked through in order. */
+  readonly masks: string | readonly string[];
+  /** File names of images to take, `*` for any characters and `?` for one; all unless told. */
+  readonly pattern?: string;
+}
+
+/** An image and its mask; an image without one has no `mask`. */
+export interface Pair {
+  /** File name without extension; `root/file` where several images share that, root counted from 0. */
+  readonly name: string;
+  readonly image: string;
+  readonly mask?: string;
+}
+
+/** What folders hold. */
+export interface Pairs {
+  /** Every image: folder by folder in the order given, by name within a folder. */
+  readonly all: readonly Pair[];
+  /** Those of `all` without a mask. */
+  readonly unmatched: readonly Pair[];
+  /** Images whose name another image has, too. */
+  readonly repeated: number;
+}
+
+/**
+ * Pairs images and masks by file name without extension; of several masks the first folder's wins, `.png` before others.
+ *
+ * @throws {UsageError} if a folder is missing or has no picture, if a folder is given for both, or if no image has a mask.
+ */
+export function findPairs({ images, masks, pattern }: Folders): Pairs {
+  const maskRoots = [masks].flat();
+  const same = [images].flat().find((root) => pattern === undefined && maskRoots.some((other) => resolve(other) === resolve(root)));
+  if (same !== undefined) throw new UsageError(`masks: expected other folders than the images', or a pattern that tells images from masks; got ${same} for both`);
+
+  const found = findImages({ images, ...(pattern === undefined ? {} : { pattern }) });
+  const byName = maskRoots.map((root) => masksByName(root, pictures('masks', root)));
+  const all = found.all.map((pair) => {
+    const mask = byName.map((names) => names.get(parse(pair.image).name)).find((path) => path !== undefined);
+    return mask === undefined ? pair : { ...pair, mask };
+  });
+  const unmatched = all.filter(({ mask }) => mask === undefined);
+  if (unmatched.length === all.length) {
+    throw new UsageError(`masks: expected a mask named as an image, such as ${parse(all[0].image).name}.png; got none for ${all.length} images in ${maskRoots.join(', ')}`);
+  }
+  return { all, unmatched, repeated: found.repeated };
+}
+
+/**
+ * Images alone, for prediction.
+ *
+ * @throws {UsageError} if a folder is missing, has no picture, or none that fits the pattern.
+ */
+export function findImages({ images, pattern }: Omit<Folders, 'masks'>): Pairs {
+  const fits = pattern === undefined ? () => true : matcher(pattern);
+  const roots = [images].flat();
+  const files = roots.flatMap((root, at) => {
+    const fitting = pictures('images', root).filter(fits);
+    if (fitting.length === 0) throw new UsageError(`images  ${root}: expected file names such as ${pattern}; got none`);
+    return fitting.map((file) => ({ at, file, image: join(root, file) }));
+  });
+
+  const times = new Map<string, number>();
+  for (const { file } of files) times.set(parse(file).name, (times.get(parse(file).name) ?? 0) + 1);
+  const shared = (file: string): boolean => (times.get(parse(file).name) ?? 0) > 1;
+  const all = files.map(({ at, file, image }): Pair => ({ name: shared(file) ? `${at}/${file}` : parse(file).name, image }));
+  return { all, unmatched: all, repeated: files.filter(({ file }) => shared(file)).length };
+}
+
+/** Picture files of a folder, by name; hidden ones are left out. */
+function pictures(option: 'images' | 'masks', root: string): string[] {
+  const kind = statSync(root, { throwIfNoEntry: false });
+  if (!kind?.isDirectory()) throw new UsageError(`${option}  ${root}: expected a folder of ${option}; got ${kind ? 'a file' : 'nothing there'}`);
+  const names = listed(option, root)
+    .filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.'))
+    .map(({ name }) => name)
+    .filter((name) => EXTENSIONS.includes(parse(name).ext.toLowerCase()));
+  if (names.length === 0) throw new UsageError(`${option}  ${root}: expected files named ${EXTENSIONS.map((ext) => `*${ext}`).join(' ')}; got none`);
+  return names.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+}
+
+function listed(option: string, root: string) {
+  try {
+    return readdirSync(root, { withFileTypes: true });
+  } catch (error) {
+    throw new UsageError(`${option}  ${root}: expected a folder that can be read; got ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function masksByName(root: string, files: readonly string[]): Map<string, string> {
+  const rank = (file: string): number => EXTENSIONS.indexOf(parse(file).ext.toLowerCase());
+  const lastWins = files.toSorted((a, b) => rank(b) - rank(a));
+  return new Map(lastWins.map((file) => [parse(file).name, join(root, file)]));
+}
+
+function matcher(pattern: string): (file: string) => boolean {
+  const source = pattern.replace(/[\\^$.|+()[\]{}]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.');
+  const expression = new RegExp(`^${source}$`, 'i');
+  return (file) => expression.test(file);
+}

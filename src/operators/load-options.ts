@@ -1,0 +1,63 @@
+import { z } from 'zod';
+
+import { SMALLEST_SIDE } from '../io/scenes.js';
+import type { Size } from '../records.js';
+
+const Paths = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]);
+const Pixels = z.int().min(1);
+
+const Scenes = z.strictObject({
+  /** `pick`: three or four objects to choose from; `main`: one object. */
+  kind: z.enum(['pick', 'main']).default('pick'),
+  /** `pick`: which object is the target; `any` takes one at random. */
+  rule: z.enum(['warm', 'striped', 'largest', 'any']).default('warm'),
+  count: z.int().min(1),
+  /** Key of the pictures; the run's seed unless told. */
+  seed: z.int().optional(),
+  /** Number of the first scene: sets that do not overlap share no picture. */
+  offset: z.int().min(0).default(0),
+});
+
+export const LoadOptions = z
+  .strictObject({
+    /** Scenes drawn on demand, instead of folders. */
+    scenes: Scenes.optional(),
+    /** Folders of images, one or several. */
+    images: Paths.optional(),
+    /** Folders of masks, one or several; without them rows have no truth, for prediction. */
+    masks: Paths.optional(),
+    /** File names of images to take, with `*` and `?`. */
+    pattern: z.string().min(1).optional(),
+    /** Images without a mask: `refuse` them before any work, or `mark` their rows. */
+    maskless: z.enum(['refuse', 'mark']).default('refuse'),
+    /** Size that images are stretched to: one number for a square, or width and height, px. */
+    frame: z.union([Pixels, z.tuple([Pixels, Pixels])]).default(768),
+    epochs: z.int().min(1).default(1),
+    /** Another order each epoch; the seed decides it. */
+    shuffle: z.boolean().default(true),
+    /** Key of the order, and of scenes without one of their own. */
+    seed: z.int().default(0),
+    /** Only the first so many images or scenes, before shuffling. */
+    limit: z.int().min(1).optional(),
+    /** Rows that may turn out unusable before the stream fails. */
+    tolerate: z.int().min(0).default(0),
+    /** What is asked of every image. */
+    instruction: z.string().min(1).optional(),
+  })
+  .superRefine(({ scenes, images, masks, pattern, frame }, context) => {
+    const refuse = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
+    if (scenes && images) refuse('scenes', 'expected either scenes or images; got both');
+    if (!scenes && !images) refuse('scenes', 'expected scenes, or images and masks; got neither');
+    if (!images && masks) refuse('masks', 'expected images beside masks; got masks alone');
+    if (!images && pattern) refuse('pattern', 'expected images beside a pattern; got a pattern alone');
+    const { width, height } = frameOf(frame);
+    if (scenes && (width !== height || width < SMALLEST_SIDE)) {
+      refuse('frame', `expected a square of at least ${SMALLEST_SIDE} px for scenes; got ${width}x${height}`);
+    }
+  });
+export type LoadOptions = z.input<typeof LoadOptions>;
+
+/** The frame that an option `frame` means. */
+export function frameOf(frame: number | readonly [number, number]): Size {
+  return typeof frame === 'number' ? { width: frame, height: frame } : { width: frame[0], height: frame[1] };
+}

@@ -1,0 +1,140 @@
+import type { Observable } from 'rxjs';
+import type { z } from 'zod';
+
+import { DataError, messageOf, UsageError } from '../errors.js';
+import { findImages, findPairs, type Pair } from '../io/dataset.js';
+import { imageSize } from '../io/image.js';
+import { encodeMask, maskArea, readMaskFile } from '../io/mask.js';
+import { drawScene, SCENE_SIDE } from '../io/scenes.js';
+import type { ReadImage } from '../models/segmenter.js';
+import { shuffled } from '../random.js';
+import type { Sample, SceneKey, Size } from '../records.js';
+import { frameOf, LoadOptions } from './load-options.js';
+import { pulled, type Window } from './pulled.js';
+
+export { LoadOptions } from './load-options.js';
+
+type Checked = z.output<typeof LoadOptions>;
+/** What one row is made of. */
+type Item = Pair | { readonly name: string; readonly scene: SceneKey };
+
+/** A row's mark; a fault counts against `tolerate`, the absence of a mask that the options allow does not. */
+interface Mark {
+  readonly reason: string;
+  readonly fault: boolean;
+}
+
+/**
+ * Rows from folders or drawn scenes, each made once `window` has room for it.
+ *
+ * Each image is decoded once here, at frame size, so that what can't be read is marked now; with a `read` that remembers,
+ * the stages that follow find it decoded.
+ *
+ * @param window gets every credit back through whoever lets rows leave; with none given back the stream stands still.
+ * @throws {UsageError} at once if a folder is missing or empty, or an image has no mask and `maskless` is `refuse`.
+ * @throws {DataError} through the stream: more rows than `tolerate` can't be used.
+ */
+export function load(read: ReadImage, options: LoadOptions, window: Window): Observable<Sample> {
+  const checked = LoadOptions.parse(options);
+  const items = itemsOf(checked);
+  return pulled(() => samples(read, items, checked), window);
+}
+
+/**
+ * How many rows `load` will give, epochs included.
+ *
+ * @throws {UsageError} as `load` does.
+ */
+export function countRows(options: LoadOptions): number {
+  const checked = LoadOptions.parse(options);
+  return itemsOf(checked).length * checked.epochs;
+}
+
+/** Positions of the items in the order in which an epoch (from 0) takes them. */
+export function epochOrder(count: number, epoch: number, { shuffle, seed }: { readonly shuffle: boolean; readonly seed: number }): Uint32Array {
+  return shuffle ? shuffled(count, 'load', seed, epoch) : Uint32Array.from({ length: count }, (_, i) => i);
+}
+
+function itemsOf(options: Checked): readonly Item[] {
+  const { scenes, images, masks, pattern, limit, seed } = options;
+  if (scenes) {
+    const { kind, rule, count, offset } = scenes;
+    const keys = Array.from({ length: Math.min(count, limit ?? count) }, (_, i): SceneKey => ({ kind, seed: scenes.seed ?? seed, index: offset + i, rule }));
+    return keys.map((scene) => ({ name: `${kind}-${scene.seed}-${scene.index}`, scene }));
+  }
+  const fitting = { images: images ?? [], ...(pattern === undefined ? {} : { pattern }) };
+  if (masks === undefined) return findImages(fitting).all.slice(0, limit);
+  const taken = findPairs({ ...fitting, masks }).all.slice(0, limit);
+  const lacking = taken.filter(({ mask }) => mask === undefined);
+  if (lacking.length > 0 && options.maskless === 'refuse') {
+    throw new UsageError(`masks: expected one for each of ${taken.length} images; got none for ${lacking.length}, ${lacking[0].image} first; maskless: mark goes on without them`);
+  }
+  return taken;
+}
+
+async function* samples(read: ReadImage, items: readonly Item[], options: Checked): AsyncGenerator<Sample, void, void> {
+  const frame = frameOf(options.frame);
+  let faults = 0;
+  for (let epoch = 0; epoch < options.epochs; epoch++) {
+    for (const index of epochOrder(items.length, epoch, options)) {
+      const item = items[index];
+      const id = `e${epoch}/${index}/${item.name}`;
+      const asked = options.instruction === undefined ? { id, frame } : { id, frame, instruction: options.instruction };
+      if ('scene' in item) {
+        yield drawnSample(asked, item.scene);
+        continue;
+      }
+      const { sample, mark } = await storedSample(read, asked, item, options.masks !== undefined);
+      if (mark?.fault && ++faults > options.tolerate) {
+        throw new DataError(`${item.image}  row ${id}: expected at most ${options.tolerate} rows that can't be used; got ${faults}, the last for: ${mark.reason}`);
+      }
+      yield mark ? { ...sample, skipped: { stage: 'load', reason: mark.reason } } : sample;
+    }
+  }
+}
+
+type Asked = Pick<Sample, 'id' | 'frame' | 'instruction'>;
+
+function drawnSample(asked: Asked, key: SceneKey): Sample {
+  const { truth, boxes, target } = drawScene(key, asked.frame.width);
+  return {
+    ...asked,
+    image: { scene: key },
+    truth: encodeMask(truth, asked.frame),
+    task: key.kind,
+    original: { width: SCENE_SIDE, height: SCENE_SIDE },
+    ...(key.kind === 'pick' ? { candidates: { boxes, target } } : {}),
+  };
+}
+
+async function storedSample(read: ReadImage, asked: Asked, { image, mask: truthPath }: Pair, needsMask: boolean): Promise<{ sample: Sample; mark?: Mark }> {
+  let sample: Sample = { ...asked, image: { path: image }, task: 'foreground', original: { width: 0, height: 0 }, ...(truthPath === undefined ? {} : { truthPath }) };
+  try {
+    const original = await imageSize(image);
+    sample = { ...sample, original };
+    await read(sample.image, sample.frame);
+    if (truthPath === undefined) return needsMask ? { sample, mark: { reason: 'no mask', fault: false } } : { sample };
+    const truth = await readMaskFile(truthPath, sample.frame);
+    if (differ(truth.original, original)) {
+      return { sample, mark: { reason: `mask of another size: expected ${shownSize(original)} as the image; got ${shownSize(truth.original)}`, fault: true } };
+    }
+    sample = { ...sample, truth: truth.mask };
+    return maskArea(truth.mask) === 0 ? { sample, mark: { reason: 'empty mask', fault: true } } : { sample };
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    return { sample, mark: { reason: withoutPath(messageOf(error), image), fault: true } };
+  }
+}
+
+function differ(a: Size, b: Size): boolean {
+  return a.width !== b.width || a.height !== b.height;
+}
+
+function shownSize({ width, height }: Size): string {
+  return `${width}x${height}`;
+}
+
+/** Reasons are counted by their text, and the row names its image already. */
+function withoutPath(message: string, path: string): string {
+  return message.startsWith(`${path}  `) ? message.slice(path.length + 2) : message;
+}

@@ -6,6 +6,7 @@ import { encodeMask } from '../../src/io/mask.js';
 import { openGrabCut } from '../../src/models/grabcut.js';
 import type { Segmenter } from '../../src/models/segmenter.js';
 import { answerText, fit, fitPrompt, placeOf } from '../../src/operators/fit.js';
+import { readPrompt } from '../../src/operators/parse.js';
 import type { Box, Mask, Prompt, Sample } from '../../src/records.js';
 import { drawn, type Kind, shows } from '../models/drawn.js';
 
@@ -65,6 +66,10 @@ describe('answerText', () => {
     expect(answerText({ frame, objects: [{ box: [1, 2, 33, 44], points }] })).toBe(
       '<think> top left </think> <bbox>[1,2,33,44]</bbox>, <points>[[12,20],[30,9]]</points>, <labels>[1,0]</labels>',
     );
+  });
+  it('writes what parse reads', () => {
+    const prompt: Prompt = { frame, objects: [{ box: [1, 2, 33, 44], points }] };
+    expect(readPrompt(answerText(prompt), frame)).toEqual(prompt);
   });
   it('writes a tag for each box and one list of points', () => {
     const prompt: Prompt = { frame, objects: [{ box: [1, 2, 33, 44], points: [points[0]] }, { box: [50, 50, 90, 90], points: [{ x: 60, y: 60, label: 1 }] }] };

@@ -1,9 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { lastValueFrom, toArray } from 'rxjs';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { DataError, UsageError } from '../../src/errors.js';
@@ -26,7 +27,7 @@ afterEach(() => rmSync(root, { recursive: true }));
 const picture = (width: number, height: number, color: string) => sharp({ create: { width, height, channels: 3, background: color } });
 
 /** A mask picture whose left `share` is foreground. */
-function half(width: number, height: number, share = 0.5): sharp.Sharp {
+function half(width: number, height: number, share = 0.5): Sharp {
   const levels = Uint8Array.from({ length: width * height }, (_, i) => (i % width < width * share ? 255 : 0));
   return sharp(levels, { raw: { width, height, channels: 1 } });
 }
@@ -171,6 +172,18 @@ describe('load, from folders', () => {
     await pair('a');
     const [row] = await rows({ images: at('im'), frame: 20 });
     expect([row.truth, row.skipped]).toEqual([undefined, undefined]);
+  });
+
+  // The recipe of scripts/make-sample.mjs: 96 px, rule warm, seed 2024.
+  it('reads the shipped sample, which is what its script draws', async () => {
+    const sample = (folder: string): string => fileURLToPath(new URL(`../../data/sample/${folder}`, import.meta.url));
+    const got = await rows({ images: sample('images'), masks: sample('masks'), frame: 96, shuffle: false });
+    expect(got.map(({ id }) => id)).toEqual(Array.from({ length: 16 }, (_, i) => `e0/${i}/pick-${String(i).padStart(2, '0')}`));
+    for (const [index, { image, truth, skipped }] of got.entries()) {
+      const scene = drawScene({ kind: 'pick', rule: 'warm', seed: 2024, index }, 96);
+      expect([skipped, truth && decodeMask(truth)]).toEqual([undefined, scene.truth]);
+      expect(await imageReader()(image)).toEqual(scene.image);
+    }
   });
 
   it('refuses a missing folder before any work', () => {

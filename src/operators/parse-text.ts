@@ -1,0 +1,163 @@
+import type { Box, Point, Prompt, PromptObject, Size } from '../records.js';
+
+/** What could be read of a completion; null where it couldn't. */
+export interface Parts {
+  readonly points: readonly (readonly [number, number])[] | null;
+  /** 0 or 1, as many as points. */
+  readonly labels: readonly (0 | 1)[] | null;
+  readonly boxes: readonly Box[] | null;
+  readonly thought: boolean;
+}
+
+/** A place in a text; every read moves it on, so that a scan is linear whatever the text. */
+interface Cursor {
+  readonly text: string;
+  at: number;
+}
+
+/** A list as written; `evaluates` is false where Python would have refused it. */
+interface Written<T> {
+  readonly values: readonly T[];
+  readonly evaluates: boolean;
+}
+
+/** Longer numbers are no coordinates, and would not fit a shard's column. */
+const MOST_DIGITS = 9;
+
+/** Reads the parts of Seg-R1's format, each by itself; a list that Python could not evaluate takes the others with it. */
+export function readParts(text: string): Parts {
+  const think = text.indexOf('<think>');
+  const thought = think >= 0 && text.includes('</think>', think + '<think>'.length);
+  const [points] = tagged(text, 'points', (cursor) => list(cursor, (c) => tuple(c, 2)), 1);
+  const [labels] = tagged(text, 'labels', (cursor) => list(cursor, integer), 1);
+  const boxes = tagged(text, 'bbox', (cursor) => tuple(cursor, 4));
+  const numbers = [points?.values.flat() ?? [], labels?.values ?? [], boxes.flat()];
+  const refused = points?.evaluates === false || labels?.evaluates === false || numbers.some((some) => some.some(Number.isNaN));
+  if (refused) return { points: null, labels: null, boxes: null, thought };
+
+  const flags = labels?.values.filter(isLabel);
+  const unfit = flags !== undefined && (flags.length !== labels?.values.length || (points !== undefined && points.values.length !== flags.length));
+  return {
+    points: unfit || !points ? null : points.values.map(([x, y]) => [x, y] as const),
+    labels: unfit || !flags ? null : flags,
+    boxes: boxes.length === 0 ? null : boxes.map(([x1, y1, x2, y2]): Box => [x1, y1, x2, y2]),
+    thought,
+  };
+}
+
+/** Whether a completion has every part that the format asks for. */
+export function formatted({ points, labels, boxes, thought }: Parts, mode: 'boxes' | 'points', think: boolean): boolean {
+  return points !== null && labels !== null && (mode === 'points' || boxes !== null) && (thought || !think);
+}
+
+/** What to ask of the segmenter; null unless every part that it is asked with is there. */
+export function toPrompt({ points, labels, boxes }: Parts, frame: Size, mode: 'boxes' | 'points'): Prompt | null {
+  if (points === null || labels === null || (mode === 'boxes' && boxes === null)) return null;
+  const clicks = points.map(([x, y], i): Point => ({ x, y, label: labels[i] }));
+  return { frame, objects: mode === 'points' ? [{ points: clicks }] : (boxes ?? []).map((box) => ({ box, points: clicks })) };
+}
+
+/** Reads what a looser answer can mean; see `readPrompt`. */
+export function readLeniently(text: string, frame: Size): Prompt | null {
+  const boxes = ['<bbox>', '"bbox_2d"'].flatMap((mark) => runs(text, mark)).flatMap((numbers) => (numbers.length % 4 === 0 ? groups(numbers, 4) : []));
+  const places = ['<points>', '"point_2d"'].flatMap((mark) => runs(text, mark)).flatMap((numbers) => (numbers.length % 2 === 0 ? groups(numbers, 2) : []));
+  const labels = text.includes('<labels>') ? runs(text, '<labels>').flat() : places.map(() => 1);
+  const known = labels.filter(isLabel);
+  const readable = labels.length === places.length && known.length === places.length;
+  const points = readable ? places.map(([x, y], i): Point => ({ x, y, label: known[i] })) : [];
+  const sorted = boxes.map(([a, b, c, d]): Box => [Math.min(a, c), Math.min(b, d), Math.max(a, c), Math.max(b, d)]);
+  const objects: PromptObject[] = sorted.length > 0 ? sorted.map((box) => ({ box, points })) : points.length > 0 ? [{ points }] : [];
+  return objects.length > 0 ? { frame, objects } : null;
+}
+
+/** What `read` makes of each `<name>…</name>`, up to `most` of them; others are passed over. */
+function tagged<T>(text: string, name: string, read: (cursor: Cursor) => T | undefined, most = Infinity): T[] {
+  const found: T[] = [];
+  const open = `<${name}>`;
+  const close = `</${name}>`;
+  for (let start = text.indexOf(open); start >= 0 && found.length < most; ) {
+    const cursor = { text, at: start + open.length };
+    space(cursor);
+    const value = read(cursor);
+    space(cursor);
+    if (value !== undefined && text.startsWith(close, cursor.at)) found.push(value);
+    start = text.indexOf(open, cursor.at);
+  }
+  return found;
+}
+
+/** `[item, item, …]`, a comma at the end allowed; a comma left out is read, but does not evaluate. */
+function list<T>(cursor: Cursor, item: (cursor: Cursor) => T | undefined): Written<T> | undefined {
+  if (!take(cursor, '[')) return undefined;
+  const values: T[] = [];
+  let evaluates = true;
+  for (let separated = true; ; separated = take(cursor, ',')) {
+    space(cursor);
+    const value = item(cursor);
+    if (value === undefined) break;
+    evaluates &&= separated;
+    values.push(value);
+    space(cursor);
+  }
+  return values.length > 0 && take(cursor, ']') ? { values, evaluates } : undefined;
+}
+
+/** `[n, n, …]` with exactly `size` numbers. */
+function tuple(cursor: Cursor, size: number): number[] | undefined {
+  const values: number[] = [];
+  while (values.length < size) {
+    if (!take(cursor, values.length === 0 ? '[' : ',')) return undefined;
+    space(cursor);
+    const value = integer(cursor);
+    if (value === undefined) return undefined;
+    values.push(value);
+    space(cursor);
+  }
+  return take(cursor, ']') ? values : undefined;
+}
+
+/** A whole number; NaN for one that Python or a shard refuses: with a leading zero, or too long. */
+function integer(cursor: Cursor): number | undefined {
+  const start = cursor.at;
+  while (isDigit(cursor.text.charCodeAt(cursor.at))) cursor.at++;
+  const length = cursor.at - start;
+  if (length === 0) return undefined;
+  if (length > MOST_DIGITS) return NaN;
+  const value = Number(cursor.text.slice(start, cursor.at));
+  return length > 1 && cursor.text[start] === '0' && value !== 0 ? NaN : value;
+}
+
+function take(cursor: Cursor, char: string): boolean {
+  if (cursor.text[cursor.at] !== char) return false;
+  cursor.at++;
+  return true;
+}
+
+function space(cursor: Cursor): void {
+  while (' \t\n\r\f'.includes(cursor.text[cursor.at] ?? '.')) cursor.at++;
+}
+
+function isLabel(value: number): value is 0 | 1 {
+  return value === 0 || value === 1;
+}
+
+function isDigit(code: number): boolean {
+  return code >= 48 && code <= 57;
+}
+
+/** The numbers behind each `mark`, as far as nothing but numbers, brackets, commas and spaces follow; rounded, 0 at least. */
+function runs(text: string, mark: string): number[][] {
+  const found: number[][] = [];
+  const plain = /[-0-9.,:[\]\s]*/y;
+  for (let start = text.indexOf(mark); start >= 0; start = text.indexOf(mark, plain.lastIndex)) {
+    plain.lastIndex = start + mark.length;
+    const [run] = plain.exec(text) as RegExpExecArray;
+    const numbers = run.split(/[,:[\]\s]+/).filter((word) => word !== '').map(Number);
+    if (numbers.length > 0 && numbers.every((n) => Math.abs(n) < 10 ** MOST_DIGITS)) found.push(numbers.map((n) => Math.max(0, Math.round(n))));
+  }
+  return found;
+}
+
+function groups(numbers: readonly number[], size: number): number[][] {
+  return Array.from({ length: numbers.length / size }, (_, i) => numbers.slice(i * size, (i + 1) * size));
+}

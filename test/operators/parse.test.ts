@@ -1,0 +1,191 @@
+import fc from 'fast-check';
+import { of, type OperatorFunction } from 'rxjs';
+import { TestScheduler } from 'rxjs/testing';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+
+import { readParts } from '../../src/operators/parse-text.js';
+import { parse, readPrompt } from '../../src/operators/parse.js';
+import type { Prompted, RolledOut } from '../../src/records.js';
+
+const frame = { width: 768, height: 768 };
+const think = '<think>a bird</think> ';
+const box = '<bbox>[10,20,300,400]</bbox>, ';
+const points = '<points>[[50,60],[70,80]]</points>, ';
+const labels = '<labels>[1,0]</labels>';
+const whole = think + box + points + labels;
+
+const BOX = [10, 20, 300, 400];
+const POINTS = [[50, 60], [70, 80]];
+const LABELS = [1, 0];
+
+describe('parse', () => {
+  it('emits each row when it arrives, marked ones as they are, and completes with its source', () => {
+    const marked = { ...rolledOut(whole), skipped: { stage: 'load', reason: 'no file' } };
+    new TestScheduler((actual, expected) => expect(actual).toEqual(expected)).run(({ cold, expectObservable }) => {
+      const rows = cold('  -a-b-|', { a: rolledOut(whole, 'no'), b: marked });
+      const expected = '   -x-y-|';
+      const prompt = { frame, objects: [{ box: BOX, points: [{ x: 50, y: 60, label: 1 }, { x: 70, y: 80, label: 0 }] }] };
+      expectObservable(rows.pipe(parse())).toBe(expected, { x: { ...rolledOut(whole, 'no'), prompts: [prompt, null], formats: [1, 0] }, y: marked });
+    });
+  });
+
+  it('passes an error on', () => {
+    new TestScheduler((actual, expected) => expect(actual).toEqual(expected)).run(({ cold, expectObservable }) => {
+      expectObservable(cold<RolledOut>('-#').pipe(parse())).toBe('-#');
+    });
+  });
+
+  it.each([
+    ['boxes', undefined, whole, 1],
+    ['boxes', undefined, box + points + labels, 0],
+    ['boxes', false, box + points + labels, 1],
+    ['boxes', undefined, think + points + labels, 0],
+    ['points', undefined, points + labels, 1],
+    ['points', true, points + labels, 0],
+    ['points', undefined, box + labels, 0],
+  ] as const)('mode %s, think %s: %s → format %i', (mode, thinks, text, format) => {
+    expect(parsed(text, { mode, ...(thinks === undefined ? {} : { think: thinks }) }).formats).toEqual([format]);
+  });
+
+  it('asks with points alone in mode points', () => {
+    expect(parsed(whole, { mode: 'points' }).prompts[0]?.objects).toEqual([{ points: [{ x: 50, y: 60, label: 1 }, { x: 70, y: 80, label: 0 }] }]);
+  });
+
+  it('keeps formats strict where it reads leniently', () => {
+    const { prompts, formats } = parsed('<bbox>[1,2,3,4]</bbox>', { lenient: true });
+    expect(prompts[0]?.objects).toEqual([{ box: [1, 2, 3, 4], points: [] }]);
+    expect(formats).toEqual([0]);
+  });
+
+  it('widens the row by two columns and refuses an unknown option', () => {
+    expectTypeOf(parse<RolledOut>()).toEqualTypeOf<OperatorFunction<RolledOut, RolledOut & Prompted>>();
+    expect(() => parse({ thinking: true } as never)).toThrow('thinking');
+  });
+});
+
+describe('readParts', () => {
+  // The behaviour of Seg-R1's `parse_custom_format`, executed; a label of 2 is where we differ.
+  it.each([
+    ['well-formed', whole, POINTS, LABELS, [BOX], 1],
+    ['two boxes', `${whole}<bbox>[1,2,3,4]</bbox>`, POINTS, LABELS, [BOX, [1, 2, 3, 4]], 1],
+    ['nested list in one box', think + '<bbox>[[1,2,3,4],[5,6,7,8]]</bbox>' + points + labels, POINTS, LABELS, null, 0],
+    ['empty think', `<think></think>${box}${points}${labels}`, POINTS, LABELS, [BOX], 1],
+    ['no think', box + points + labels, POINTS, LABELS, [BOX], 0],
+    ['decimals in the box', `${think}<bbox>[1.5,2,3,4]</bbox>${points}${labels}`, POINTS, LABELS, null, 0],
+    ['negative number in a point', `${think}${box}<points>[[-1,2],[3,4]]</points>${labels}`, null, LABELS, [BOX], 0],
+    ['lengths differ', `${think}${box}${points}<labels>[1]</labels>`, null, null, [BOX], 0],
+    ['trailing commas', `${think}${box}<points>[[1,2],]</points><labels>[1,]</labels>`, [[1, 2]], [1], [BOX], 1],
+    ['comma missing between points', `${think}${box}<points>[[1,2][3,4]]</points>${labels}`, null, null, null, 0],
+    ['comma missing between labels', `${think}${box}${points}<labels>[1 0]</labels>`, null, null, null, 0],
+    ['leading zero', `${think}<bbox>[01,2,3,4]</bbox>${points}${labels}`, null, null, null, 0],
+    ['label 2 (Seg-R1: fine)', `${think}${box}${points}<labels>[1,2]</labels>`, null, null, [BOX], 0],
+    ['no points in the list', `${think}${box}<points>[]</points>${labels}`, null, LABELS, [BOX], 0],
+    ['another order, spaces, junk after', `x ${labels}\n<points> [ [50 , 60],\n[70,80] ] </points>${think}${box}junk`, POINTS, LABELS, [BOX], 1],
+    ['two points tags', `${whole}<points>[[9,9]]</points>`, POINTS, LABELS, [BOX], 1],
+    ['an unreadable tag before a good one', `<points>?</points>${whole}`, POINTS, LABELS, [BOX], 1],
+    ['closing tag missing', think + box + points + '<labels>[1,0]', POINTS, null, [BOX], 0],
+    ['zeros', `${think}<bbox>[00,0,3,4]</bbox>${points}${labels}`, POINTS, LABELS, [[0, 0, 3, 4]], 1],
+    ['ten digits', `${think}<bbox>[1234567890,2,3,4]</bbox>${points}${labels}`, null, null, null, 0],
+    ['out of the frame', `${think}<bbox>[900,2,1,4000]</bbox>${points}${labels}`, POINTS, LABELS, [[900, 2, 1, 4000]], 1],
+    ['nothing', '', null, null, null, 0],
+  ])('%s', (_, text, expectedPoints, expectedLabels, boxes, format) => {
+    expect(readParts(text)).toMatchObject({ points: expectedPoints, labels: expectedLabels, boxes });
+    expect(parsed(text).formats).toEqual([format]);
+  });
+
+  it("finds what Seg-R1's regular expressions find", () => {
+    const word = fc.constantFrom('<points>', '</points>', '<labels>', '</labels>', '<bbox>', '</bbox>', '[', ']', '[', ']', ',', ',', ' ', '\n', '0', '1', '1', '12', '[[1,2],[3,4]]', '[1,0]', '[1,2,3,4]', 'x', '-');
+    fc.assert(
+      fc.property(fc.array(word, { maxLength: 14 }), (words) => {
+        const text = words.join('');
+        const { boxes } = readParts(text);
+        const regex = /<bbox>\s*(\[\s*\d+\s*,\s*\d+\s*,\s*\d+\s*,\s*\d+\s*\])\s*<\/bbox>/g;
+        const theirs = Array.from(text.matchAll(regex), ([, list]) => list);
+        const bad = (list: string | undefined): boolean => list !== undefined && (/\b0+[1-9]/.test(list) || /[\d\]]\s+[\d[]|\][[]/.test(list));
+        const lists = [
+          /<points>\s*(\[\s*(?:\[\s*\d+\s*,\s*\d+\s*\]\s*,?\s*)+\])\s*<\/points>/.exec(text)?.[1],
+          /<labels>\s*(\[\s*(?:\d+\s*,?\s*)+\])\s*<\/labels>/.exec(text)?.[1],
+        ];
+        const expected = [...lists, ...theirs].some(bad) || theirs.length === 0 ? null : theirs.map((list) => JSON.parse(list.replaceAll(/\b0+(?=0)/g, '')));
+        expect(boxes).toEqual(expected);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});
+
+describe('readPrompt', () => {
+  it('gives every box all points', () => {
+    const prompt = readPrompt(`${whole}<bbox>[1,2,3,4]</bbox>`, frame);
+    expect(prompt?.objects.map(({ box: own, points: clicks }) => [own, clicks.length])).toEqual([[BOX, 2], [[1, 2, 3, 4], 2]]);
+  });
+
+  it.each([
+    ['box alone', '<bbox>[1,2,3,4]</bbox>', [{ box: [1, 2, 3, 4], points: [] }]],
+    ['points alone', '<points>[[1,2]]</points>', [{ points: [{ x: 1, y: 2, label: 1 }] }]],
+    ['decimals and negative numbers', '<bbox>[-1.5,2.4,3.6,4]</bbox>', [{ box: [0, 2, 4, 4], points: [] }]],
+    ['corners in another order', '<bbox>[30,40,10,20]</bbox>', [{ box: [10, 20, 30, 40], points: [] }]],
+    ['several boxes in one tag', '<bbox>[[1,2,3,4],[5,6,7,8]]</bbox>', [{ box: [1, 2, 3, 4], points: [] }, { box: [5, 6, 7, 8], points: [] }]],
+    ['no closing tag', '<bbox>[1,2,3,4', [{ box: [1, 2, 3, 4], points: [] }]],
+    ["Qwen's own", '```json\n[{"bbox_2d": [1, 2, 3, 4], "label": "bird"}, {"point_2d": [5, 6]}]\n```', [{ box: [1, 2, 3, 4], points: [{ x: 5, y: 6, label: 1 }] }]],
+    ['labels that do not fit drop the points', '<bbox>[1,2,3,4]</bbox><points>[[1,2]]</points><labels>[1,0]</labels>', [{ box: [1, 2, 3, 4], points: [] }]],
+    ['three numbers', '<bbox>[1,2,3]</bbox>', undefined],
+    ['no numbers', '<bbox>[a]</bbox>', undefined],
+    ['not a number', '<bbox>[1.2.3,4,5,6]</bbox>', undefined],
+  ])('lenient: %s', (_, text, objects) => {
+    expect(readPrompt(text, frame)).toBeNull();
+    expect(readPrompt(text, frame, { lenient: true })?.objects).toEqual(objects);
+  });
+
+  it.each([
+    ['digits', (n: number) => `<bbox>[${'1'.repeat(n)}`],
+    ['digits in labels', (n: number) => `<labels>[${'1'.repeat(n)}</labels>`],
+    ['spaced digits', (n: number) => `<labels>[${'1 '.repeat(n / 2)}</labels>`],
+    ['unclosed tags', (n: number) => '<points>'.repeat(n / 8)],
+    ['unclosed thoughts', (n: number) => '<think>'.repeat(n / 7)],
+    ['brackets', (n: number) => `<points>${'['.repeat(n)}`],
+    ['pairs', (n: number) => `<points>[${'[1,2],'.repeat(n / 6)}`],
+    ['spaces', (n: number) => `<bbox>${' '.repeat(n)}`],
+    ['boxes', (n: number) => '<bbox>[1,2,3,4]</bbox>'.repeat(n / 22)],
+    ['minus signs', (n: number) => `<bbox>${'-'.repeat(n)}`],
+    ['keys', (n: number) => '"bbox_2d"'.repeat(n / 9)],
+  ])('takes time in proportion to 100 k characters of %s', (_, hostile) => {
+    const read = (text: string): unknown => readPrompt(text, frame, { lenient: true });
+    const small = fastest(() => read(hostile(100_000)));
+    const large = fastest(() => read(hostile(800_000)));
+    expect(small).toBeLessThan(50);
+    // Twice the proportion, and what a clock on a busy machine adds.
+    expect(large).toBeLessThan(16 * small + 20);
+  });
+});
+
+function rolledOut(...texts: readonly string[]): RolledOut {
+  return {
+    id: '0/0/bird',
+    image: { path: 'bird.jpg' },
+    task: 'segment',
+    frame,
+    original: frame,
+    prompt: '',
+    promptTokens: [],
+    completions: texts.map((text) => ({ text, tokens: [], logProbs: [], finish: 'stop' as const })),
+    policyVersion: 0,
+  };
+}
+
+function parsed(text: string, options: Parameters<typeof parse>[0] = {}): Prompted {
+  const rows: Prompted[] = [];
+  of(rolledOut(text)).pipe(parse(options)).subscribe((row) => rows.push(row));
+  return rows[0];
+}
+
+/** Milliseconds, the best of five. */
+function fastest(work: () => unknown): number {
+  return Math.min(
+    ...Array.from({ length: 5 }, () => {
+      const start = performance.now();
+      work();
+      return performance.now() - start;
+    }),
+  );
+}

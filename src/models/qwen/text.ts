@@ -1,0 +1,140 @@
+import { scoped, sizeOf, type Tensor } from '../../tensor/graph.js';
+import { add, cast, concat, constant, dot, gather, greater, iota, merge, mul, order, rename, rmsNorm, rotate, silu, slice, softmax, split, where } from '../../tensor/ops.js';
+import type { QwenConfig, TextConfig } from './config.js';
+import type { Weights } from './weights.js';
+
+/** Added to scores of what may not be attended to; exp of it is 0 beside any real score. */
+export const HIDDEN = -1e30;
+
+/** Half tables of the tokens' positions, [… , token, half]. */
+export interface Rotary {
+  readonly cos: Tensor;
+  readonly sin: Tensor;
+}
+
+/** Keys that some queries may see. */
+export interface Memory {
+  /** [prompt, kv, (sample,) key, hd], rotated. */
+  readonly keys: Tensor;
+  /** [prompt, kv, (sample,) key, hd] */
+  readonly values: Tensor;
+  /** Added to the scores, broadcast by name; none where all keys are seen. */
+  readonly mask?: Tensor;
+}
+
+/** How the tokens of one layer see each other and what came before: given their own keys and values, all that they may see. */
+export type Attend = (layer: number, own: Memory) => readonly Memory[];
+
+/**
+ * Token embeddings with image features in place of the image tokens.
+ *
+ * @param tokens int64, any dimensions.
+ * @param features [visual, width]; none for text alone.
+ * @param visual int64 as `tokens`: row of `features` at image tokens, -1 elsewhere.
+ */
+export function embed(weights: Weights, tokens: Tensor, features?: Tensor, visual?: Tensor): Tensor {
+  const text = gather(weights('model.embed_tokens.weight'), 'vocab', tokens);
+  if (!features || !visual) return text;
+  const pictured = greater(visual, -1);
+  return where(pictured, gather(features, 'visual', where(pictured, visual, 0)), text);
+}
+
+/**
+ * All layers on some tokens.
+ *
+ * @param x [prompt, (sample,) (token,) width]
+ * @returns as `x`, before the last norm.
+ */
+export function decoder(weights: Weights, { text }: QwenConfig, x: Tensor, rotary: Rotary, attend: Attend): Tensor {
+  let hidden = x;
+  for (let i = 0; i < text.layers; i++) hidden = scoped(`model.layers.${i}`, () => layer(weights, text, i, hidden, rotary, attend));
+  return hidden;
+}
+
+/** Logits over the vocabulary, [… , vocab]. */
+export function head(weights: Weights, { text }: QwenConfig, hidden: Tensor): Tensor {
+  const table = weights(text.tied ? 'model.embed_tokens.weight' : 'lm_head.weight');
+  return scoped('lm_head', () => dot(rmsNorm(hidden, weights('model.norm.weight'), 'width', text.eps), table, 'width'));
+}
+
+function layer(weights: Weights, text: TextConfig, i: number, x: Tensor, rotary: Rotary, attend: Attend): Tensor {
+  const weight = (name: string): Tensor => weights(`model.layers.${i}.${name}`);
+  const h = rmsNorm(x, weight('input_layernorm.weight'), 'width', text.eps);
+  const { queries, own } = project(weight, text, h, rotary);
+  const o = attention(queries, attend(i, own), text.headDim ** -0.5);
+  const lead = x.shape.map(({ name }) => name).filter((name) => name !== 'width');
+  const heads = merge(order(o, ...lead, 'kv', 'rep', 'hd'), ['kv', 'rep', 'hd'], 'heads');
+  const y = add(x, dot(heads, weight('self_attn.o_proj.weight'), 'heads'));
+  return add(y, mlp(weight, rmsNorm(y, weight('post_attention_layernorm.weight'), 'width', text.eps)));
+}
+
+function mlp(weight: Weights, h: Tensor): Tensor {
+  const [gate, up] = together(h, [weight('mlp.gate_proj.weight'), weight('mlp.up_proj.weight')], 'inner');
+  return dot(mul(silu(gate as Tensor), up as Tensor), weight('mlp.down_proj.weight'), 'inner');
+}
+
+/** Several projections of one value as one product. */
+function together(h: Tensor, matrices: readonly Tensor[], out: string): Tensor[] {
+  const product = dot(h, concat(matrices, out), 'width');
+  let start = 0;
+  return matrices.map((matrix) => {
+    const size = sizeOf(matrix, out) as number;
+    start += size;
+    return slice(product, out, start - size, size);
+  });
+}
+
+/** Queries [prompt, kv, (sample,) (token,) rep, hd], and the tokens' own keys and values. */
+function project(weight: Weights, text: TextConfig, h: Tensor, rotary: Rotary): { readonly queries: Tensor; readonly own: Memory } {
+  const { heads, kvHeads: kv, headDim: hd } = text;
+  const names = ['q_proj', 'k_proj', 'v_proj'];
+  const matrix = concat(names.map((name) => weight(`self_attn.${name}.weight`)), 'out');
+  const bias = concat(names.map((name) => weight(`self_attn.${name}.bias`)), 'out');
+  const qkv = split(add(dot(h, matrix, 'width'), bias), 'out', { head: heads + 2 * kv, hd });
+  const turned = rotate(slice(qkv, 'head', 0, heads + kv), rotary.cos, rotary.sin, 'hd');
+  const inner = h.shape.map(({ name }) => name).filter((name) => name !== 'prompt' && name !== 'width');
+  const queries = order(split(slice(turned, 'head', 0, heads), 'head', { kv, rep: heads / kv }), 'prompt', 'kv', ...inner, 'rep', 'hd');
+  const side = (t: Tensor): Tensor => {
+    const ordered = order(rename(t, { head: 'kv' }), 'prompt', 'kv', ...inner, 'hd');
+    return inner.includes('token') ? rename(ordered, { token: 'key' }) : ordered;
+  };
+  return { queries, own: { keys: side(slice(turned, 'head', heads, kv)), values: side(slice(qkv, 'head', heads + kv, kv)) } };
+}
+
+/** Softmax over all memories' keys together. */
+function attention(queries: Tensor, memories: readonly Memory[], scale: number): Tensor {
+  const scores = memories.map(({ keys, mask }) => {
+    const raw = dot(queries, keys, 'hd', scale);
+    return mask ? add(raw, mask) : raw;
+  });
+  const shares = softmax(concat(scores, 'key'), 'key');
+  let start = 0;
+  return memories
+    .map(({ keys, values }) => {
+      const size = sizeOf(keys, 'key') as number;
+      start += size;
+      return dot(slice(shares, 'key', start - size, size), values, 'key');
+    })
+    .reduce((sum, part) => add(sum, part));
+}
+
+/** [token, key]: 0 where the key is not after the token, else HIDDEN. */
+export function causal(tokens: number): Tensor {
+  const mask = Float32Array.from({ length: tokens * tokens }, (_, i) => (i % tokens <= Math.floor(i / tokens) ? 0 : HIDDEN));
+  return constant(mask, { token: tokens, key: tokens });
+}
+
+/** [prompt, key]: HIDDEN at the left padding, 0 behind it. @param padding int64 [prompt]: how many. */
+export function paddingMask(padding: Tensor, keys: number): Tensor {
+  return mul(cast(greater(padding, iota('key', keys)), 'float32'), HIDDEN);
+}
+
+/** The prompts' tokens among themselves: each sees itself and what is before it, without the padding. */
+export function prefixAttention(padding: Tensor, tokens: number, keep?: (layer: number, own: Memory) => void): Attend {
+  const pads = paddingMask(padding, tokens);
+  const mask = add(causal(tokens), pads);
+  return (layer, own) => {
+    keep?.(layer, { ...own, mask: pads });
+    return [{ ...own, mask }];
+  };
+}

@@ -1,0 +1,95 @@
+import { readFile } from 'node:fs/promises';
+
+import sharp, { type Sharp } from 'sharp';
+
+import { DataError, messageOf } from '../errors.js';
+import type { Image, Size } from '../records.js';
+
+/** Most pixels a picture may have to be decoded: Pillow's limit against decompression bombs. */
+export const PIXEL_LIMIT = 89_478_485;
+
+export interface DecodeOptions {
+  /** `drop` shows the colours under transparent pixels, as Pillow's convert("RGB") does; `white` lays them on white. */
+  readonly alpha?: 'drop' | 'white';
+}
+
+/**
+ * Pixels of a picture file: upright (its EXIF turn undone), 8-bit RGB; embedded colour profiles are not applied.
+ *
+ * @throws {DataError} if the file is missing, empty, cut off, not a picture, or over `PIXEL_LIMIT`.
+ */
+export async function readImageFile(path: string, options: DecodeOptions = {}): Promise<Image> {
+  let bytes;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    throw new DataError(`${path}  image: expected a file that can be read; got ${reasonOf(error)}`, { cause: error });
+  }
+  return decodeImage(bytes, path, options);
+}
+
+/**
+ * As `readImageFile`, from bytes in memory.
+ *
+ * @param name stands for the bytes in messages.
+ * @throws {DataError} as `readImageFile` does.
+ */
+export async function decodeImage(bytes: Uint8Array, name: string, options: DecodeOptions = {}): Promise<Image> {
+  if (bytes.length === 0) throw new DataError(`${name}  image: expected a picture; got 0 bytes`);
+  try {
+    const upright = open(bytes, PIXEL_LIMIT).autoOrient();
+    const opaque = options.alpha === 'white' ? upright.flatten({ background: '#ffffff' }) : upright.removeAlpha();
+    const { data, info } = await opaque.toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+    // A copy: the decoder's own memory cannot be handed to a worker thread.
+    return { width: info.width, height: info.height, data: new Uint8Array(data) };
+  } catch (error) {
+    throw new DataError(`${name}  image: ${await whyNot(bytes, error)}`, { cause: error });
+  }
+}
+
+/**
+ * Size of a picture file once it stands upright, from its header alone; the pixels behind it may still be unreadable.
+ *
+ * @throws {DataError} if there is no readable header.
+ */
+export async function imageSize(path: string): Promise<Size> {
+  try {
+    const { width, height } = (await open(path, false).metadata()).autoOrient;
+    return { width, height };
+  } catch (error) {
+    throw new DataError(`${path}  image: expected a picture with a readable header; got ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+/** PNG bytes of an image, lossless. */
+export function encodePng(image: Image): Promise<Buffer> {
+  const { data, width, height } = image;
+  return sharp(data, { raw: { width, height, channels: 3 } }).png().toBuffer();
+}
+
+/** Luma of each pixel by Pillow's convert("L"), [height × width], 0 to 255. */
+export function toGray(image: Image): Uint8Array {
+  const { data, width, height } = image;
+  const gray = new Uint8Array(width * height);
+  for (let i = 0, p = 0; i < gray.length; i++, p += 3) {
+    gray[i] = (data[p] * 19595 + data[p + 1] * 38470 + data[p + 2] * 7471 + 0x8000) >> 16;
+  }
+  return gray;
+}
+
+function open(source: Uint8Array | string, limit: number | false): Sharp {
+  return sharp(source, { limitInputPixels: limit, failOn: 'truncated', ignoreIcc: true });
+}
+
+async function whyNot(bytes: Uint8Array, error: unknown): Promise<string> {
+  const header = await open(bytes, false).metadata().catch(() => undefined);
+  if (header && header.width * header.height > PIXEL_LIMIT) {
+    return `expected at most ${PIXEL_LIMIT} pixels; got ${header.width}x${header.height}; store it smaller`;
+  }
+  return `expected a picture that can be decoded to its end; got ${reasonOf(error)}`;
+}
+
+/** First line only, and without the path that a file system's message repeats. */
+function reasonOf(error: unknown): string {
+  return (messageOf(error).split('\n')[0] ?? '').replace(/, \w+ '.*'$/, '').trim();
+}

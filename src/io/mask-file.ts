@@ -1,0 +1,28 @@
+import { writeFile } from 'node:fs/promises';
+
+import sharp from 'sharp';
+
+import type { Mask, Size } from '../records.js';
+import { readImageFile, toGray } from './image.js';
+import { decodeMask, encodeMask } from './mask-bits.js';
+import { resizeGray } from './resize.js';
+
+/**
+ * Reads a mask picture of any kind (1-bit, gray, palette, 16-bit, RGB) as Seg-R1 does: to gray (alpha dropped), stretched to `frame`
+ * with bilinear weights, foreground over 127. A mask without foreground, or without background, is a mask.
+ *
+ * @returns the mask at `frame` size, and the size of the file's picture.
+ * @throws {DataError} if the file can't be decoded.
+ */
+export async function readMaskFile(path: string, frame: Size): Promise<{ mask: Mask; original: Size }> {
+  const image = await readImageFile(path);
+  const gray = resizeGray(toGray(image), image, frame, 'bilinear');
+  return { mask: encodeMask(gray.map((level) => (level > 127 ? 1 : 0)), frame), original: { width: image.width, height: image.height } };
+}
+
+/** Writes a mask as an 8-bit gray PNG: 0 and 255. */
+export async function writeMaskPng(path: string, mask: Mask): Promise<void> {
+  const { width, height } = mask;
+  const levels = decodeMask(mask).map((bit) => bit * 255);
+  await writeFile(path, await sharp(levels, { raw: { width, height, channels: 1 } }).toColourspace('b-w').png().toBuffer());
+}

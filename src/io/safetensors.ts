@@ -1,0 +1,133 @@
+import { open, readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+
+import { messageOf, ModelError, shown } from '../errors.js';
+import { fromBf16, fromF16 } from './half.js';
+import { readHeader, type Dtype, type TensorInfo } from './safetensors-header.js';
+
+export type { Dtype, TensorInfo } from './safetensors-header.js';
+export { writeSafetensors, type StoredTensor } from './safetensors-write.js';
+
+/** Named tensors in one file or several. No file stays open: each read opens, reads its bytes and closes. */
+export interface Tensors {
+  /** In the order stored. */
+  readonly names: readonly string[];
+  readonly metadata: Readonly<Record<string, string>>;
+  has(name: string): boolean;
+  /** @throws {ModelError} if there is no such tensor; so do the reads, and where the kind is another. */
+  info(name: string): TensorInfo;
+  /** F32, F16 or BF16, widened. */
+  read(name: string): Promise<Float32Array<ArrayBuffer>>;
+  readF64(name: string): Promise<Float64Array<ArrayBuffer>>;
+  readI64(name: string): Promise<BigInt64Array<ArrayBuffer>>;
+  readI32(name: string): Promise<Int32Array<ArrayBuffer>>;
+  /** Any kind, as stored. */
+  readBytes(name: string): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+/**
+ * Opens one safetensors file: its header is read and checked, its tensors are not read yet.
+ *
+ * @throws {ModelError} if the file is missing, cut off, or contradicts itself.
+ */
+export async function openSafetensors(path: string): Promise<Tensors> {
+  const { tensors, metadata } = await readHeader(path);
+  return tensorsOf(path, tensors, metadata);
+}
+
+/**
+ * Opens a checkpoint folder: `model.safetensors`, or the shards that `model.safetensors.index.json` names.
+ *
+ * @throws {ModelError} if there is neither, a shard is missing or cut off, or a tensor is not in the shard it should be in.
+ */
+export async function folderTensors(folder: string): Promise<Tensors> {
+  const whole = join(folder, 'model.safetensors');
+  if (await exists(whole)) return openSafetensors(whole);
+
+  const index = join(folder, 'model.safetensors.index.json');
+  if (!(await exists(index))) {
+    throw new ModelError(`${folder}  checkpoint: expected model.safetensors or model.safetensors.index.json; got neither`);
+  }
+  const places = await readIndex(index);
+  const files = [...new Set(places.values())];
+  const headers = await Promise.all(files.map((file) => readHeader(join(folder, file))));
+
+  const tensors = new Map<string, TensorInfo>();
+  for (const [name, file] of places) {
+    const info = headers[files.indexOf(file)]?.tensors.get(name);
+    if (!info) throw new ModelError(`${join(folder, file)}  tensor ${JSON.stringify(name)}: expected it here, as ${index} says; got a shard without it`);
+    tensors.set(name, info);
+  }
+  return tensorsOf(folder, tensors, Object.assign({}, ...headers.map(({ metadata }) => metadata)));
+}
+
+function tensorsOf(where: string, tensors: ReadonlyMap<string, TensorInfo>, metadata: Readonly<Record<string, string>>): Tensors {
+  const info = (name: string, kinds?: readonly Dtype[]): TensorInfo => {
+    const found = tensors.get(name);
+    if (!found) throw new ModelError(`${where}  tensor ${JSON.stringify(name)}: expected it among ${tensors.size} tensors; got none of that name`);
+    if (kinds && !kinds.includes(found.dtype)) {
+      throw new ModelError(`${found.file}  tensor ${JSON.stringify(name)}: expected ${kinds.join(' or ')}; got ${found.dtype}`);
+    }
+    return found;
+  };
+  const readAs = async (name: string, ...kinds: readonly Dtype[]): Promise<ArrayBuffer> => readBytes(name, info(name, kinds));
+
+  return {
+    names: [...tensors.keys()],
+    metadata,
+    has: (name) => tensors.has(name),
+    info: (name) => info(name),
+    async read(name) {
+      const bytes = await readAs(name, 'F32', 'F16', 'BF16');
+      const { dtype } = info(name);
+      if (dtype === 'F32') return new Float32Array(bytes);
+      return dtype === 'BF16' ? fromBf16(new Uint16Array(bytes)) : fromF16(new Uint16Array(bytes));
+    },
+    readF64: async (name) => new Float64Array(await readAs(name, 'F64')),
+    readI64: async (name) => new BigInt64Array(await readAs(name, 'I64')),
+    readI32: async (name) => new Int32Array(await readAs(name, 'I32')),
+    readBytes: async (name) => new Uint8Array(await readBytes(name, info(name))),
+  };
+}
+
+/** Bytes asked of the file system at once; one call gives less than 2 GiB. */
+const CHUNK = 1 << 30;
+
+async function readBytes(name: string, { file, offset, bytes }: TensorInfo): Promise<ArrayBuffer> {
+  const buffer = new ArrayBuffer(bytes);
+  const handle = await open(file);
+  try {
+    for (let at = 0; at < bytes; ) {
+      const { bytesRead } = await handle.read(new Uint8Array(buffer), at, Math.min(CHUNK, bytes - at), offset + at);
+      if (bytesRead === 0) throw new ModelError(`${file}  tensor ${JSON.stringify(name)}: expected ${bytes} bytes; got ${at}; was the file cut meanwhile?`);
+      at += bytesRead;
+    }
+  } finally {
+    await handle.close();
+  }
+  return buffer;
+}
+
+/** Tensor name to shard file, from a Hugging Face index. */
+async function readIndex(path: string): Promise<Map<string, string>> {
+  let index: unknown;
+  try {
+    index = JSON.parse(await readFile(path, 'utf8'));
+  } catch (error) {
+    throw new ModelError(`${path}  index: expected JSON; got ${messageOf(error)}`, { cause: error });
+  }
+  const map = typeof index === 'object' && index !== null && 'weight_map' in index ? index.weight_map : undefined;
+  if (typeof map !== 'object' || map === null) throw new ModelError(`${path}  weight_map: expected tensor names with shard files; got ${shown(map)}`);
+
+  const places = new Map<string, string>();
+  for (const [name, shard] of Object.entries(map)) {
+    const beside = typeof shard === 'string' && shard === basename(shard);
+    if (!beside) throw new ModelError(`${path}  weight_map ${JSON.stringify(name)}: expected the name of a file in this folder; got ${shown(shard)}`);
+    places.set(name, shard);
+  }
+  return places;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(() => true, () => false);
+}

@@ -1,0 +1,181 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { ModelError } from '../../src/errors.js';
+import { folderTensors, openSafetensors, writeSafetensors, type StoredTensor } from '../../src/io/safetensors.js';
+
+let folder: string;
+beforeAll(async () => (folder = await mkdtemp(join(tmpdir(), 'safetensors-'))));
+afterAll(() => rm(folder, { recursive: true }));
+
+/** A file with this header and as many bytes of data, whatever the header says. */
+async function stored(name: string, header: unknown, bytes: number): Promise<string> {
+  const text = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  await writeFile(join(folder, name), Buffer.concat([length, text, Buffer.alloc(bytes)]));
+  return join(folder, name);
+}
+
+const shapes = fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 3 });
+const tensors: fc.Arbitrary<StoredTensor[]> = fc.uniqueArray(
+  fc.tuple(fc.string({ minLength: 1, maxLength: 12 }), shapes, fc.constantFrom('F32' as const, 'BF16' as const, 'I64' as const)).chain(([name, shape, dtype]) => {
+    const length = shape.reduce((a, b) => a * b, 1);
+    const exactly = { minLength: length, maxLength: length };
+    return dtype === 'I64'
+      ? fc.bigInt64Array(exactly).map((data): StoredTensor => ({ name, shape, dtype, data }))
+      : fc.float32Array(exactly).map((data): StoredTensor => ({ name, shape, dtype, data }));
+  }),
+  { selector: ({ name }) => name, maxLength: 6 },
+);
+
+describe('what is written', () => {
+  it('comes back: names, shapes, kinds, values, metadata', async () => {
+    await fc.assert(
+      fc.asyncProperty(tensors, fc.dictionary(fc.string(), fc.string(), { noNullPrototype: true }), async (written, metadata) => {
+        const path = join(folder, 'round.safetensors');
+        await writeSafetensors(path, written, metadata);
+        const file = await openSafetensors(path);
+        expect([...file.names].toSorted()).toEqual(written.map(({ name }) => name).toSorted());
+        expect(file.metadata).toEqual(metadata);
+        for (const { name, shape, dtype, data } of written) {
+          const info = file.info(name);
+          expect(info).toMatchObject({ dtype, shape, file: path });
+          expect(info.offset % { F32: 4, BF16: 2, I64: 8 }[dtype]).toBe(0);
+          if (dtype === 'F32') expect(await file.read(name)).toEqual(data);
+          else if (dtype === 'I64') expect(await file.readI64(name)).toEqual(data);
+          else expect(await file.read(name)).toEqual(Float32Array.from(data, nearestBf16));
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('is the same bytes for the same tensors, and leaves nothing beside it', async () => {
+    const written: StoredTensor[] = [{ name: 'a', dtype: 'F32', shape: [2], data: Float32Array.of(1, 2) }];
+    const own = await mkdtemp(join(folder, 'own-'));
+    await writeSafetensors(join(own, 'x.safetensors'), written);
+    await writeSafetensors(join(own, 'y.safetensors'), written);
+    expect(await readFile(join(own, 'x.safetensors'))).toEqual(await readFile(join(own, 'y.safetensors')));
+    expect(await readdir(own)).toEqual(['x.safetensors', 'y.safetensors']);
+  });
+
+  it.each([
+    ['shape', [{ name: 'a', dtype: 'F32', shape: [3], data: new Float32Array(2) }], 'tensor "a": expected 3 values for [3]; got 2'],
+    ['name', [{ name: 'a', dtype: 'F32', shape: [], data: new Float32Array(1) }, { name: 'a', dtype: 'F32', shape: [], data: new Float32Array(1) }], 'tensor "a": expected a name of its own; got it twice'],
+  ] as [string, StoredTensor[], string][])('is refused for a wrong %s, and no file appears', async (name, written, message) => {
+    const path = join(folder, `${name}-refused.safetensors`);
+    await expect(writeSafetensors(path, written)).rejects.toThrow(`${path}  ${message}`);
+    expect((await readdir(folder)).filter((file) => file.startsWith(name))).toEqual([]);
+  });
+});
+
+describe('openSafetensors', () => {
+  it('widens F16 and reads every other kind as bytes', async () => {
+    const header = { half: { dtype: 'F16', shape: [6], data_offsets: [0, 12] }, flag: { dtype: 'BOOL', shape: [2], data_offsets: [12, 14] } };
+    const path = await stored('half.safetensors', header, 14);
+    const bytes = await readFile(path);
+    // numpy: np.float16([1, -2, 65504, 6e-8, inf, -0.0]).view(np.uint16)
+    Buffer.from(Uint16Array.of(0x3c00, 0xc000, 0x7bff, 0x0001, 0x7c00, 0x8000).buffer).copy(bytes, bytes.length - 14);
+    bytes.set([1, 0], bytes.length - 2);
+    await writeFile(path, bytes);
+
+    const file = await openSafetensors(path);
+    expect([...(await file.read('half'))]).toEqual([1, -2, 65504, 2 ** -24, Infinity, -0]);
+    expect([...(await file.readBytes('flag'))]).toEqual([1, 0]);
+    expect(file.has('flag')).toBe(true);
+    await expect(file.read('flag')).rejects.toThrow('tensor "flag": expected F32 or F16 or BF16; got BOOL');
+    await expect(file.readI64('none')).rejects.toThrow('tensor "none": expected it among 2 tensors; got none of that name');
+    expect(() => file.info('none')).toThrow(ModelError);
+  });
+
+  const one = (entry: unknown): unknown => ({ weight: entry });
+  it.each([
+    ['no JSON', '{"weight"', 0, 'header: expected a JSON object; got'],
+    ['a list', [], 0, 'header: expected a JSON object; got []'],
+    ['an unknown kind', one({ dtype: 'F12', shape: [], data_offsets: [0, 4] }), 4, 'tensor "weight": expected a dtype of F64, I64, U64'],
+    ['a name of every object', one({ dtype: 'toString', shape: [], data_offsets: [0, 4] }), 4, 'got "toString"'],
+    ['a shape below 0', one({ dtype: 'F32', shape: [-1], data_offsets: [0, 4] }), 4, 'tensor "weight": expected a shape of whole numbers; got [-1]'],
+    ['no offsets', one({ dtype: 'F32', shape: [1] }), 4, 'tensor "weight": expected two data_offsets; got nothing'],
+    ['no entry', one(null), 4, 'tensor "weight": expected a dtype'],
+    ['bytes that do not fit the shape', one({ dtype: 'F32', shape: [2, 3], data_offsets: [0, 20] }), 20, 'tensor "weight": expected 24 bytes for F32 [2, 3]; got 20'],
+    ['bytes beyond the end', one({ dtype: 'F32', shape: [4], data_offsets: [0, 16] }), 12, 'tensor "weight": expected its bytes to end within the file'],
+    ['metadata that is no text', { __metadata__: { step: 3 } }, 0, '__metadata__: expected names with texts; got {"step":3}'],
+  ])('refuses %s', async (name, header, bytes, message) => {
+    const path = await stored(`${name}.safetensors`, header, bytes);
+    const error = await openSafetensors(path).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(ModelError);
+    expect((error as Error).message).toContain(path);
+    expect((error as Error).message).toContain(message);
+  });
+
+  it('refuses a header longer than its file, an empty file and a missing one', async () => {
+    const path = join(folder, 'long.safetensors');
+    await writeFile(path, Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 1, 2]));
+    await expect(openSafetensors(path)).rejects.toThrow(`${path}  header: expected it inside the file; got 281474976710655 bytes of header in a file of 10`);
+    await writeFile(path, '');
+    await expect(openSafetensors(path)).rejects.toThrow('got 0 bytes of header in a file of 0');
+    await expect(openSafetensors(join(folder, 'none'))).rejects.toThrow(ModelError);
+  });
+});
+
+describe('folderTensors', () => {
+  const tensor = (name: string, value: number): StoredTensor => ({ name, dtype: 'F32', shape: [1], data: Float32Array.of(value) });
+  async function sharded(): Promise<string> {
+    const own = await mkdtemp(join(folder, 'shards-'));
+    await writeSafetensors(join(own, 'one.safetensors'), [tensor('a', 1), tensor('b', 2)], { format: 'pt' });
+    await writeSafetensors(join(own, 'two.safetensors'), [tensor('c', 3)]);
+    await writeFile(join(own, 'model.safetensors.index.json'), JSON.stringify({ metadata: {}, weight_map: { a: 'one.safetensors', b: 'one.safetensors', c: 'two.safetensors' } }));
+    return own;
+  }
+
+  it('reads one file, or the shards of an index', async () => {
+    const own = await sharded();
+    const shards = await folderTensors(own);
+    expect(shards.names).toEqual(['a', 'b', 'c']);
+    expect(shards.metadata).toEqual({ format: 'pt' });
+    expect([...(await shards.read('c'))]).toEqual([3]);
+    expect(shards.info('c').file).toBe(join(own, 'two.safetensors'));
+
+    await writeSafetensors(join(own, 'model.safetensors'), [tensor('whole', 4)]);
+    expect((await folderTensors(own)).names).toEqual(['whole']);
+  });
+
+  it('refuses a missing shard, a cut one, and one without its tensor, by name', async () => {
+    const own = await sharded();
+    const two = join(own, 'two.safetensors');
+    const bytes = await readFile(two);
+    await writeFile(two, bytes.subarray(0, -1));
+    await expect(folderTensors(own)).rejects.toThrow(`${two}  tensor "c": expected its bytes to end within the file`);
+    await rm(two);
+    await expect(folderTensors(own)).rejects.toThrow(`${two}  safetensors: expected a file that can be read; got ENOENT`);
+    await writeSafetensors(two, [tensor('d', 3)]);
+    await expect(folderTensors(own)).rejects.toThrow(`${two}  tensor "c": expected it here`);
+  });
+
+  it('refuses an index that leaves the folder, is no index, or is not there', async () => {
+    const own = await mkdtemp(join(folder, 'index-'));
+    const index = join(own, 'model.safetensors.index.json');
+    await expect(folderTensors(own)).rejects.toThrow(`${own}  checkpoint: expected model.safetensors or model.safetensors.index.json; got neither`);
+    await writeFile(index, '{"weight_map": {"a": "../one.safetensors"}}');
+    await expect(folderTensors(own)).rejects.toThrow(`${index}  weight_map "a": expected the name of a file in this folder; got "../one.safetensors"`);
+    await writeFile(index, '{}');
+    await expect(folderTensors(own)).rejects.toThrow(`${index}  weight_map: expected tensor names with shard files; got nothing`);
+    await writeFile(index, '{');
+    await expect(folderTensors(own)).rejects.toThrow(`${index}  index: expected JSON; got `);
+  });
+});
+
+/** Nearest by search among the two neighbours; a tie goes to the even one. */
+function nearestBf16(value: number): number {
+  const word = new Uint32Array(Float32Array.of(value).buffer);
+  if (!Number.isFinite(value)) return value;
+  const of = (bits: number): number => new Float32Array(Uint32Array.of(bits << 16).buffer)[0] as number;
+  const low = (word[0] as number) >>> 16;
+  const rest = (word[0] as number) & 0xffff;
+  return of(rest > 0x8000 || (rest === 0x8000 && low % 2 === 1) ? low + 1 : low);
+}

@@ -1,0 +1,122 @@
+import { firstValueFrom, lastValueFrom, of, toArray, type OperatorFunction } from 'rxjs';
+import { TestScheduler } from 'rxjs/testing';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+
+import { emptyMask, encodeMask } from '../../src/io/mask.js';
+import { maskRewards, reward, weightedSum, type RewardFunction } from '../../src/operators/reward.js';
+import type { Mask, Masked, Scored, Size } from '../../src/records.js';
+
+const size = { width: 48, height: 64 };
+// The discs B … F of Seg-R1's own functions, executed (seg-r1.md, section 2.4).
+const truth = disc(20, 30, 225);
+const predicted = disc(24, 28, 196);
+
+describe('maskRewards', () => {
+  it.each([
+    ['a shifted disc', predicted, truth, 0.664987, 0.789261],
+    ['nothing', emptyMask(size), truth, 0, 0.384603],
+    ['everything', full(size), truth, 0.230794, 0.115397],
+    ['the truth', truth, truth, 1, 1],
+    ['a disc where there is nothing', predicted, emptyMask(size), 0, 0.800456],
+  ])("agrees with Seg-R1's functions on %s", (_, mask, gt, iou, structure) => {
+    const parts = maskRewards(masked([mask], gt));
+    expect(parts.iou[0]).toBeCloseTo(iou, 6);
+    expect(parts.structure[0]).toBeCloseTo(structure, 6);
+  });
+
+  it('gives no mask 0, and no truth NaN', () => {
+    const none = emptyMask(size);
+    expect(maskRewards(masked([null, none], none, [0, 1]))).toEqual({ format: [0, 1], iou: [0, 0], structure: [0, 1] });
+    expect(maskRewards(masked([null, truth], undefined, [0, 1]))).toEqual({ format: [0, 1], iou: [NaN, NaN], structure: [NaN, NaN] });
+  });
+});
+
+describe('weightedSum', () => {
+  it('adds what is weighted and lets an unscorable part of no weight be', () => {
+    expect(weightedSum({ a: [1, 2], b: [NaN, NaN], c: [1, NaN] }, { a: 2, b: 0, c: 0.5 })).toEqual([2.5, NaN]);
+  });
+});
+
+describe('reward', () => {
+  it('emits each row when it arrives, marked ones as they are, and completes with its source', () => {
+    const marked = { ...masked([truth], truth), skipped: { stage: 'load', reason: 'no file' } };
+    const row = masked([emptyMask(size), null], emptyMask(size), [1, 0]);
+    new TestScheduler((actual, expected) => expect(actual).toEqual(expected)).run(({ cold, expectObservable }) => {
+      const rows = cold('  -a-b-|', { a: row, b: marked });
+      const expected = '   -x-b-|';
+      const rewards = { total: [1.3, 0], byName: { format: [1, 0], iou: [0, 0], structure: [1, 0] } };
+      expectObservable(rows.pipe(reward())).toBe(expected, { x: { ...row, rewards }, b: marked });
+    });
+  });
+
+  it('weighs 0.7 IoU and 0.3 structure beside the format unless told', async () => {
+    const row = masked([predicted], truth);
+    expect((await score(row)).rewards.total[0]).toBeCloseTo(1 + 0.70227, 5);
+    const { total } = (await score(row, [], { weights: { format: 0, structure: 0 } })).rewards;
+    expect(total[0]).toBeCloseTo(0.7 * 0.664987, 6);
+  });
+
+  it('marks a row whose mask and truth differ in size', async () => {
+    const row = await score(masked([{ width: 2, height: 1, counts: [0, 2] }], truth));
+    expect(row.skipped).toEqual({ stage: 'reward', reason: 'mask  size: expected two masks of one size; got 2x1 and 48x64' });
+    expect(row).not.toHaveProperty('rewards');
+  });
+
+  it("adds one's own functions, in row order whatever they take", async () => {
+    const short: RewardFunction = {
+      name: 'short',
+      weight: 2,
+      score: (row) => (row.id === 'slow' ? new Promise((done) => setTimeout(() => done([0.5]), 20)) : [0.25]),
+    };
+    const rows = [{ ...masked([null], truth, [0]), id: 'slow' }, { ...masked([null], truth, [0]), id: 'fast' }];
+    const scored = await lastValueFrom(of(...rows).pipe(reward([short]), toArray()));
+    expect(scored.map(({ id, rewards }) => [id, rewards.total, rewards.byName['short']])).toEqual([
+      ['slow', [1], [0.5]],
+      ['fast', [0.5], [0.25]],
+    ]);
+  });
+
+  it('refuses a name twice, and a function that answers for another number of completions', async () => {
+    const named = (name: string, score: RewardFunction['score']): RewardFunction => ({ name, weight: 1, score });
+    expect(() => reward([named('iou', () => [1])])).toThrow('reward  functions: expected names that differ; got "iou" twice');
+    await expect(score(masked([null], truth), [named('own', () => [])])).rejects.toThrow('reward  own: expected 1 numbers, one a completion; got []');
+    await expect(score(masked([null], truth), [named('own', () => Promise.reject(new Error('lost')))])).rejects.toThrow('lost');
+  });
+
+  it('widens the row by one column and refuses an unknown weight', () => {
+    expectTypeOf(reward<Masked>()).toEqualTypeOf<OperatorFunction<Masked, Masked & Scored>>();
+    expect(() => reward([], { weights: { length: 1 } as never })).toThrow('length');
+  });
+});
+
+function score(row: Masked, ...rest: Parameters<typeof reward>): Promise<Scored> {
+  return firstValueFrom(of(row).pipe(reward(...rest)));
+}
+
+function masked(masks: readonly (Mask | null)[], gt: Mask | undefined, formats: readonly number[] = masks.map(() => 1)): Masked {
+  const completion = { text: '', tokens: [], logProbs: [], finish: 'stop' as const };
+  return {
+    id: '0/0/disc',
+    image: { path: 'disc.png' },
+    task: 'segment',
+    frame: size,
+    original: size,
+    ...(gt && { truth: gt }),
+    prompt: '',
+    promptTokens: [],
+    completions: masks.map(() => completion),
+    policyVersion: 0,
+    prompts: masks.map(() => null),
+    formats,
+    masks,
+  };
+}
+
+/** Pixels within the square root of `reach` of (x, y). */
+function disc(x: number, y: number, reach: number): Mask {
+  return encodeMask(Uint8Array.from({ length: size.width * size.height }, (_, i) => ((i % size.width) - x) ** 2 + (Math.floor(i / size.width) - y) ** 2 <= reach ? 1 : 0), size);
+}
+
+function full({ width, height }: Size): Mask {
+  return { width, height, counts: [0, width * height] };
+}

@@ -1,0 +1,78 @@
+import type { Tensor } from '../../tensor/graph.js';
+import { emit, type Program } from '../../tensor/onnx.js';
+import { and, constant, cast, equal, expand, gather, greater, input, iota, lessEqual, loop, max, not, or, where, dims } from '../../tensor/ops.js';
+import type { QwenConfig } from './config.js';
+import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
+import { draw, greedy, suppress } from './sample.js';
+import { decoder, embed, head, HIDDEN, type Memory } from './text.js';
+import { weightInputs, weightShapes, type Weights } from './weights.js';
+
+/** What fixes a rollout's graph. */
+export interface RolloutShape extends PrefixShape {
+  /** Completions a prompt. */
+  readonly samples: number;
+  readonly maxTokens: number;
+  /** The likeliest token instead of a draw. */
+  readonly greedy: boolean;
+  /** Ids that are never written. */
+  readonly suppressed: readonly number[];
+  /** Ids that end a completion. */
+  readonly ends: readonly number[];
+}
+
+/**
+ * A whole rollout as one graph: the prompts are read once, then a loop writes all completions with their keys and values in it.
+ *
+ * Besides the prefix's inputs: `nextCos` and `nextSin` [prompt, own, half] for the tokens to be written, `uniforms` [prompt, sample, own],
+ * `temperature`. Outputs: `written` int64 and `logProbs`, [step, prompt, sample]; the pad id and 0 after a completion's end.
+ */
+export function rolloutProgram(config: QwenConfig, shape: RolloutShape): Program {
+  const weights = weightInputs(weightShapes(config));
+  const prefix = readPrefix(weights, config, shape);
+  const { collected } = write(weights, config, shape, prefix);
+  return emit(`rollout ${JSON.stringify(shape)}`, { written: collected.token, logProbs: collected.logProb });
+}
+
+interface State extends Readonly<Record<string, Tensor>> {
+  /** [prompt, sample, vocab]: of the token to be written next. */
+  readonly logits: Tensor;
+  /** bool [prompt, sample] */
+  readonly alive: Tensor;
+}
+
+function write(weights: Weights, config: QwenConfig, shape: RolloutShape, prefix: Prefix): { readonly collected: { readonly token: Tensor; readonly logProb: Tensor } } {
+  const { prompts: prompt, samples: sample, maxTokens: own } = shape;
+  const { kvHeads: kv, headDim: hd, vocab } = config.text;
+  const next = { cos: input('nextCos', 'float32', { prompt, own, half: hd / 2 }), sin: input('nextSin', 'float32', { prompt, own, half: hd / 2 }) };
+  const chances = shape.greedy ? undefined : { uniforms: input('uniforms', 'float32', { prompt, sample, own }), temperature: input('temperature', 'float32', {}) };
+  const empty = expand(constant([0], {}), dims({ prompt, kv, sample, key: own, hd }));
+  const caches = Object.fromEntries(prefix.memory.flatMap((_, i) => [[`keys${i}`, empty], [`values${i}`, empty]]));
+  const initial: State = {
+    logits: expand(head(weights, config, prefix.last), dims({ prompt, sample, vocab })),
+    alive: expand(constant(Uint8Array.of(1), {}), dims({ prompt, sample })),
+    ...caches,
+  };
+  return loop(own, initial, (turn, state) => {
+    const logits = suppress(state.logits, shape.suppressed);
+    const drawn = chances ? draw(logits, gather(chances.uniforms, 'own', turn), chances.temperature) : greedy(logits);
+    const token = where(state.alive, drawn.token, config.tokens.pad);
+    const ended = shape.ends.map((id) => equal(token, id)).reduce((a, b) => or(a, b));
+    const alive = and(state.alive, not(ended));
+
+    const at = { cos: gather(next.cos, 'own', turn), sin: gather(next.sin, 'own', turn) };
+    const kept: Record<string, Tensor> = {};
+    const here = equal(iota('key', own), turn);
+    const mask = where(lessEqual(iota('key', own), turn), 0, HIDDEN);
+    const remember = (name: string, value: Tensor): Tensor => (kept[name] = where(here, value, state[name] as Tensor));
+    const attend = (layer: number, { keys, values }: Memory): readonly Memory[] => [
+      prefix.memory[layer] as Memory,
+      { keys: remember(`keys${layer}`, keys), values: remember(`values${layer}`, values), mask },
+    ];
+    const hidden = decoder(weights, config, embed(weights, token), at, attend);
+    return {
+      state: { logits: head(weights, config, hidden), alive, ...kept },
+      collect: { token, logProb: where(state.alive, drawn.logProb, 0) },
+      going: greater(max(cast(alive, 'int64'), 'prompt', 'sample'), 0),
+    };
+  });
+}

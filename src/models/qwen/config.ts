@@ -80,7 +80,11 @@ export async function readConfig(dir: string): Promise<QwenConfig> {
   const kind = check(Kind, config, file);
   const nested = isObject(config['text_config']) ? config['text_config'] : {};
   const merged: Json = { ...config, ...nested };
-  const source: Json = { ...merged, rope_scaling: merged['rope_parameters'] ?? merged['rope_scaling'], tie_word_embeddings: config['tie_word_embeddings'] ?? nested['tie_word_embeddings'] };
+  const source: Json = {
+    ...merged,
+    rope_scaling: merged['rope_parameters'] ?? merged['rope_scaling'],
+    tie_word_embeddings: config['tie_word_embeddings'] ?? nested['tie_word_embeddings'],
+  };
   const text = check(Text, source, file);
   const vision = check(Vision, config['vision_config'], file, 'vision_config.');
   return {

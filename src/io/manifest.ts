@@ -1,0 +1,67 @@
+import { open, readFile, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+
+import { DataError, messageOf } from '../errors.js';
+
+const Shard = z.object({
+  /** Its name in the folder. */
+  file: z.string(),
+  rows: z.int().min(0),
+  bytes: z.int().min(0),
+  sha256: z.string(),
+});
+/** A shard that is whole, and will never change. */
+export type Shard = z.output<typeof Shard>;
+
+const Manifest = z.object({
+  /** In the order of their rows. */
+  shards: z.array(Shard),
+  /** The shard being written, as it will be called; it has `.partial` behind its name until it is sealed. */
+  open: z.string().nullable(),
+});
+/** What a folder of rows holds. A stream can end anywhere unseen, so readers trust this list and nothing else. */
+export type Manifest = z.output<typeof Manifest>;
+
+/**
+ * The manifest of a folder of rows.
+ *
+ * @throws {DataError} if there is none, or it cannot be read.
+ */
+export async function readManifest(folder: string): Promise<Manifest> {
+  const path = join(folder, 'manifest.json');
+  try {
+    return Manifest.parse(JSON.parse(await readFile(path, 'utf8')));
+  } catch (error) {
+    throw new DataError(`${path}  rows: expected a manifest of sealed shards; got ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Replaces a folder's manifest. */
+export async function writeManifest(folder: string, manifest: Manifest): Promise<void> {
+  await replaceJson(join(folder, 'manifest.json'), manifest);
+}
+
+/** Writes a file under another name, and gives it its own once it is on disk: readers see the old or the new, whole. */
+export async function replaceJson(path: string, value: unknown): Promise<void> {
+  const file = await open(`${path}.partial`, 'w');
+  try {
+    await file.writeFile(`${JSON.stringify(value, null, 2)}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(`${path}.partial`, path);
+  await syncFolder(dirname(path));
+}
+
+/** Makes names in a folder outlive a power cut. Windows has no such call. */
+export async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,137 @@
+import fc from 'fast-check';
+import { tableFromIPC, tableToIPC, Table } from 'apache-arrow';
+import { describe, expect, it } from 'vitest';
+
+import { DataError } from '../../src/errors.js';
+import { rowSchema } from '../../src/io/columns.js';
+import { fromBatch, toBatch, toCells } from '../../src/io/rows.js';
+import type { Row } from '../../src/records.js';
+
+/** A record as the pipeline makes them; without `required` all keys are there. */
+function record<T, K extends keyof T = keyof T>(model: { [P in keyof T]: fc.Arbitrary<T[P]> }, required?: K[]) {
+  const requiredKeys = required ?? (Object.keys(model) as K[]);
+  return fc.record<T, K>(model, { requiredKeys, noNullPrototype: true });
+}
+const words = fc.string({ unit: 'binary', maxLength: 12 });
+const int = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
+const float = fc.float({ noDefaultInfinity: false, noNaN: false });
+const list = <T>(item: fc.Arbitrary<T>) => fc.array(item, { maxLength: 4 });
+const size = record({ width: fc.integer({ min: 1, max: 9 }), height: fc.integer({ min: 1, max: 9 }) });
+const box = fc.tuple(int, int, int, int);
+
+const mask = size.chain(({ width, height }) =>
+  fc.array(fc.integer({ min: 1, max: width * height }), { maxLength: 8 }).map((cuts) => {
+    const edges = [...new Set(cuts)].sort((a, b) => a - b);
+    const ends = edges.at(-1) === width * height ? edges : [...edges, width * height];
+    return { width, height, counts: ends.map((end, i) => end - (ends[i - 1] ?? 0)) };
+  }),
+);
+const prompt = record({
+  frame: size,
+  objects: list(record({ box, points: list(record({ x: int, y: int, label: fc.constantFrom(0 as const, 1 as const) })) }, ['points'])),
+});
+const scene = record({
+  kind: fc.constantFrom('main' as const, 'pick' as const),
+  seed: int,
+  index: int,
+  rule: fc.constantFrom('warm' as const, 'striped' as const, 'largest' as const, 'any' as const),
+});
+const completion = record({ text: words, tokens: list(int), logProbs: list(float), finish: fc.constantFrom('stop' as const, 'length' as const) });
+const byName = record({ format: list(float), iou: list(float) }, []);
+
+const row: fc.Arbitrary<Row> = record(
+  {
+    id: words,
+    image: fc.oneof(record({ path: words }), record({ scene })),
+    task: words,
+    frame: size,
+    original: size,
+    truth: mask,
+    truthPath: words,
+    instruction: words,
+    candidates: record({ boxes: list(box), target: int }),
+    skipped: record({ stage: words, reason: words }),
+    prompt: words,
+    promptTokens: list(int),
+    completions: list(completion),
+    policyVersion: int,
+    prompts: list(fc.option(prompt)),
+    formats: list(float),
+    masks: list(fc.option(mask)),
+    rewards: record({ total: list(float), byName }),
+    advantages: list(float),
+    step: int,
+  },
+  ['id', 'image', 'task', 'frame', 'original'],
+);
+const sample: Row = { id: '0/0/a', image: { path: 'a.png' }, task: 'segment', frame: { width: 4, height: 3 }, original: { width: 8, height: 6 } };
+
+describe('toBatch and fromBatch', () => {
+  it('give every row back, NaN and what it lacks included', () => {
+    const schema = rowSchema(['format', 'iou'], { run: 'test' });
+    fc.assert(
+      fc.property(fc.array(row, { maxLength: 5 }), (rows) => {
+        const batch = toBatch(rows.map((one) => toCells(one, schema)), schema);
+        const { batches } = tableFromIPC(tableToIPC(new Table(schema, [batch]), 'stream'));
+        expect(batches.flatMap(fromBatch)).toStrictEqual(rows);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('keep a row without parts where the schema has no column for them', () => {
+    const schema = rowSchema([]);
+    const rows: Row[] = [{ ...sample, rewards: { total: [0.5, NaN], byName: {} } }];
+    expect(fromBatch(toBatch(rows.map((one) => toCells(one, schema)), schema))).toStrictEqual(rows);
+  });
+
+  it('refuses columns of another version', () => {
+    const schema = rowSchema([]);
+    schema.metadata.set('schema_version', '0');
+    expect(() => fromBatch(toBatch([], schema))).toThrow('columns of rows: expected schema_version 1; got "0"');
+  });
+
+  it('refuses completions whose columns do not fit together, and prompts that are not JSON', () => {
+    const schema = rowSchema([]);
+    const cells = toCells(sample, schema);
+    const torn = toBatch([{ ...cells, texts: ['a', 'b'], tokens: [[1]], log_probs: null, finish: ['stop', 'stop'] }], schema);
+    expect(() => fromBatch(torn)).toThrow('row 0/0/a  tokens, log_probs and finish: expected 2 each as texts has; got 1, none, 2');
+    expect(() => fromBatch(toBatch([{ ...cells, prompts: ['{'] }], schema))).toThrow('row 0/0/a  "{": expected JSON as it was written; got');
+    expect(() => fromBatch(toBatch([{ ...cells, finish: ['later' as 'stop'] }], schema))).toThrow('row 0 of a batch, column finish.0');
+  });
+});
+
+describe('toCells', () => {
+  it.each([0.5, NaN, 2 ** 31])('refuses %s where the column holds integers', (step) => {
+    const act = () => toCells({ ...sample, step }, rowSchema([]));
+    expect(act).toThrow(DataError);
+    expect(act).toThrow(`row 0/0/a  a column of 32-bit integers: expected one; got ${step}`);
+  });
+
+  it('refuses a part of the reward that the schema lacks', () => {
+    const rewards = { total: [1], byName: { structure: [1] } };
+    expect(() => toCells({ ...sample, rewards }, rowSchema(['format', 'iou']))).toThrow('row 0/0/a  parts of the reward: expected format, iou; got "structure"');
+  });
+
+  it('writes a mask as COCO has it: height first, counts as bytes', () => {
+    const cells = toCells({ ...sample, truth: { width: 4, height: 3, counts: [5, 2, 5] } }, rowSchema([]));
+    // pycocotools 2.0.11: frPyObjects({'size': [3, 4], 'counts': [5, 2, 5]}, 3, 4)['counts']
+    expect(cells.truth).toEqual({ size: [3, 4], counts: new TextEncoder().encode('525') });
+  });
+});
+
+describe('rowSchema', () => {
+  it('names the features as datasets spells them', () => {
+    const { metadata, fields } = rowSchema(['iou'], { seed: '7' });
+    const { features } = JSON.parse(metadata.get('huggingface') ?? '').info;
+    expect(Object.keys(features)).toEqual(fields.map(({ name }) => name));
+    expect(features).toMatchObject({
+      id: { dtype: 'string', _type: 'Value' },
+      step: { dtype: 'int32', _type: 'Value' },
+      log_probs: { feature: { feature: { dtype: 'float32', _type: 'Value' }, length: -1, _type: 'List' }, length: -1, _type: 'List' },
+      truth: { size: { feature: { dtype: 'int32', _type: 'Value' }, length: 2, _type: 'List' }, counts: { dtype: 'binary', _type: 'Value' } },
+      reward_parts: { iou: { feature: { dtype: 'float32', _type: 'Value' }, length: -1, _type: 'List' } },
+    });
+    expect([metadata.get('seed'), metadata.get('schema_version')]).toEqual(['7', '1']);
+  });
+});

@@ -1,0 +1,79 @@
+import type { Image, Sample } from '../records.js';
+import type { AdamOptions } from '../tensor/adamw.js';
+
+/** What the policy is told about one sample, ready to be read. */
+export interface EncodedPrompt {
+  /** As text, one placeholder an image. */
+  readonly text: string;
+  /** Image placeholders expanded. */
+  readonly tokens: readonly number[];
+  /** [patch × pixel], rows and columns of patches; none for text alone. */
+  readonly image?: { readonly pixels: Float32Array; readonly grid: { readonly h: number; readonly w: number } };
+}
+
+/** One completion as ids. */
+export interface Written {
+  /** The end token included where one was written. */
+  readonly tokens: readonly number[];
+  /** Of the distribution drawn from. */
+  readonly logProbs: readonly number[];
+  readonly finish: 'stop' | 'length';
+}
+
+export interface WriteOptions {
+  /** Completions a prompt. */
+  readonly group: number;
+  /** 0 writes the likeliest token. */
+  readonly temperature: number;
+  readonly maxTokens: number;
+  /** Uniform in [0, 1) for a prompt of the call, a completion and a token: what makes the draw. */
+  uniform(prompt: number, sample: number, token: number): number;
+}
+
+/** One prompt with its completions, and what the loss needs beside them. */
+export interface TrainRow {
+  readonly prompt: EncodedPrompt;
+  /** [sample][token] */
+  readonly completions: readonly (readonly number[])[];
+  /** Inputs by name, [sample][token]; 0 behind a completion's end. */
+  readonly perToken: Readonly<Record<string, readonly (readonly number[])[]>>;
+  /** Inputs by name, [sample]. */
+  readonly perSample?: Readonly<Record<string, readonly number[]>>;
+  /** Inputs by name, as the graph declares them a prompt. */
+  readonly perPrompt?: Readonly<Record<string, Float32Array>>;
+}
+
+/** What the rows of one optimizer step gave. */
+export interface Gradient {
+  /** Summed in row order, in the parameters' layout. */
+  readonly gradient: Float32Array;
+  /** Scalar outputs of the graph, summed. */
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** A vision-language policy: writes completions, and learns from them. `Graph` is its own kind of training graph. */
+export interface Policy<Graph = unknown> {
+  /** Of the checkpoint that it was read from; part of a run's metadata. */
+  readonly name: string;
+  /** Optimizer steps taken since it was opened. */
+  readonly version: number;
+  readonly parameters: number;
+
+  /** What the policy is told about a sample. @param image at the sample's frame size; none for text alone. */
+  encode(sample: Pick<Sample, 'instruction'>, image?: Image): EncodedPrompt;
+  /** Ids of an answer with its end token, as supervised training wants it. */
+  answer(text: string): number[];
+  /** Text of a completion, without its end token. */
+  decode(tokens: readonly number[]): string;
+  /** Writes `group` completions a prompt, in order. */
+  write(prompts: readonly EncodedPrompt[], options: WriteOptions): Promise<Written[][]>;
+  /** Log-probs of completions under the weights that the policy was opened with, [row][sample][token]. */
+  reference(rows: readonly TrainRow[], temperature: number): Promise<number[][][]>;
+  gradient(graph: Graph, rows: readonly TrainRow[], temperature: number): Promise<Gradient>;
+  /** One AdamW step on a gradient clipped to `maxNorm`; later calls use the new weights. @returns the norm before clipping. */
+  step(gradient: Float32Array, options: AdamOptions & { readonly maxNorm: number }): Promise<number>;
+  /** Writes a checkpoint folder that Hugging Face tools open; appears whole or not at all. */
+  save(dir: string): Promise<void>;
+  /** Waits for running jobs, frees sessions and threads. */
+  release(): Promise<void>;
+}

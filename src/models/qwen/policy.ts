@@ -1,0 +1,238 @@
+import type { Image, Sample } from '../../records.js';
+import { adamState, adamw, clipScale, gradientNorm, type AdamOptions, type AdamState } from '../../tensor/adamw.js';
+import type { Program } from '../../tensor/onnx.js';
+import { openEngine, type Answer, type Engine } from '../../tensor/session.js';
+import type { EncodedPrompt, Gradient, Policy, TrainRow, WriteOptions, Written } from '../policy.js';
+import { chunks, completionFeeds, completionLength, prefixFeeds, prefixShape } from './batch.js';
+import { expandImages, openChat, type Chat } from './chat.js';
+import { loadWeights, saveWeights, type Store } from './checkpoint.js';
+import { readConfig, type QwenConfig } from './config.js';
+import { imageTokens, patches } from './processor.js';
+import { messagesOf, type PromptTemplate } from './prompts.js';
+import { rolloutProgram, type RolloutShape } from './rollout.js';
+import { openTokenizer, type Tokenizer } from './tokenizer.js';
+import { scoreProgram, trainProgram, type BatchShape, type TrainGraph } from './train.js';
+import type { WeightShape } from './weights.js';
+
+export interface QwenOptions {
+  readonly prompt: PromptTemplate;
+  /** Threads that hold the weights; jobs run side by side on them. */
+  readonly workers: number;
+  /** Cores that one job may use. */
+  readonly threads: number;
+  /** Prompts in one run. */
+  readonly batch: number;
+  /** Weights that exist in training only. */
+  readonly extra?: readonly (WeightShape & { readonly first: (i: number) => number })[];
+}
+
+/** The policy with its own kind of training graph. */
+export type QwenPolicy = Policy<TrainGraph> & { readonly config: QwenConfig; readonly tokenizer: Tokenizer };
+
+/**
+ * Opens a Hugging Face checkpoint folder of the Qwen2.5-VL architecture.
+ *
+ * @throws {ModelError} before any session is made, naming file, key or tensor, expected and got.
+ */
+export async function openQwen(dir: string, options: QwenOptions): Promise<QwenPolicy> {
+  const config = await readConfig(dir);
+  const [tokenizer, chat, store] = await Promise.all([openTokenizer(dir), openChat(dir), loadWeights(dir, config, options.extra)]);
+  const engine = openEngine(options);
+  await engine.parameters('policy', store.layout, store.values);
+  return new Qwen(dir, config, tokenizer, chat, store, engine, options);
+}
+
+class Qwen implements QwenPolicy {
+  readonly name: string;
+  readonly config: QwenConfig;
+  readonly tokenizer: Tokenizer;
+  readonly #chat: Chat;
+  readonly #store: Store;
+  readonly #engine: Engine;
+  readonly #options: QwenOptions;
+  readonly #programs = new Map<string, Promise<Program>>();
+  readonly #suppressed: readonly number[];
+  readonly #first: Float32Array;
+  #referenceSent: Promise<void> | undefined;
+  #adam: AdamState | undefined;
+  #version = 0;
+
+  constructor(name: string, config: QwenConfig, tokenizer: Tokenizer, chat: Chat, store: Store, engine: Engine, options: QwenOptions) {
+    this.name = name;
+    this.config = config;
+    this.tokenizer = tokenizer;
+    this.#chat = chat;
+    this.#store = store;
+    this.#engine = engine;
+    this.#options = options;
+    this.#first = new Float32Array(new SharedArrayBuffer(store.values.byteLength));
+    this.#first.set(store.values);
+    this.#suppressed = suppressedIds(config, tokenizer);
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  get parameters(): number {
+    return this.#store.layout.length;
+  }
+
+  encode(sample: Pick<Sample, 'instruction'>, image?: Image): EncodedPrompt {
+    const text = this.#chat.render(messagesOf(this.#options.prompt, sample.instruction));
+    const ids = this.tokenizer.encode(text);
+    if (!image) return { text, tokens: ids };
+    const cut = patches(image, this.config);
+    return { text, tokens: expandImages(ids, [imageTokens(cut.grid, this.config)], this.config.tokens.image), image: cut };
+  }
+
+  answer(text: string): number[] {
+    return [...this.tokenizer.encode(text), this.config.tokens.eos[0] as number];
+  }
+
+  decode(tokens: readonly number[]): string {
+    return this.tokenizer.decode(tokens);
+  }
+
+  async write(prompts: readonly EncodedPrompt[], options: WriteOptions): Promise<Written[][]> {
+    const written: Written[][] = Array.from({ length: prompts.length });
+    await Promise.all(
+      chunks(prompts, this.#options.batch).map(async (indices) => {
+        const answers = await this.#writeChunk(indices.map((i) => prompts[i] as EncodedPrompt), indices, options);
+        for (const [at, index] of indices.entries()) written[index] = answers[at] as Written[];
+      }),
+    );
+    return written;
+  }
+
+  async #writeChunk(prompts: readonly EncodedPrompt[], indices: readonly number[], { group, temperature, maxTokens, uniform }: WriteOptions): Promise<Written[][]> {
+    const shape: RolloutShape = {
+      ...prefixShape(prompts, this.#options.batch),
+      samples: group,
+      maxTokens,
+      greedy: temperature === 0,
+      suppressed: this.#suppressed,
+      ends: this.config.tokens.eos,
+    };
+    const program = await this.#open(`write ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => rolloutProgram(this.config, shape));
+    const feeds = prefixFeeds(this.config, prompts, shape, maxTokens);
+    if (!shape.greedy) {
+      const uniforms = new Float32Array(shape.prompts * group * maxTokens);
+      for (const [p, index] of indices.entries()) {
+        for (let s = 0; s < group; s++) for (let t = 0; t < maxTokens; t++) uniforms[(p * group + s) * maxTokens + t] = uniform(index, s, t);
+      }
+      feeds['uniforms'] = uniforms;
+      feeds['temperature'] = Float32Array.of(temperature);
+    }
+    return completions(await this.#engine.run(program, feeds), shape, prompts.length);
+  }
+
+  async reference(rows: readonly TrainRow[], temperature: number): Promise<number[][][]> {
+    this.#referenceSent ??= this.#engine.parameters('reference', this.#store.layout, this.#first);
+    await this.#referenceSent;
+    const scores: number[][][] = Array.from({ length: rows.length });
+    await Promise.all(
+      this.#chunked(rows).map(async ({ indices, part, shape }) => {
+        const program = await this.#open(`score ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => scoreProgram(this.config, shape));
+        const { outputs } = await this.#engine.run(program, this.#feeds(part, shape, temperature), 'reference');
+        const all = outputs['logProbs'] as Float32Array;
+        for (const [r, index] of indices.entries()) {
+          scores[index] = (part[r] as TrainRow).completions.map((tokens, s) => {
+            const at = (r * shape.samples + s) * shape.length;
+            return Array.from(all.subarray(at, at + tokens.length));
+          });
+        }
+      }),
+    );
+    return scores;
+  }
+
+  async gradient(graph: TrainGraph, rows: readonly TrainRow[], temperature: number): Promise<Gradient> {
+    const answers = await Promise.all(
+      this.#chunked(rows).map(async ({ part, shape }) => {
+        const program = await this.#open(`train ${graph.name} ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => trainProgram(this.config, shape, graph));
+        return this.#engine.run(program, this.#feeds(part, shape, temperature));
+      }),
+    );
+    const gradient = new Float32Array(this.#store.layout.length);
+    const metrics: Record<string, number> = {};
+    for (const answer of answers) {
+      const part = answer.gradient as Float32Array;
+      for (let i = 0; i < gradient.length; i++) gradient[i] = (gradient[i] as number) + (part[i] as number);
+      for (const [name, value] of Object.entries(answer.outputs)) {
+        if (answer.sizes[name]?.length === 0) metrics[name] = (metrics[name] ?? 0) + Number(value[0]);
+      }
+    }
+    return { gradient, metrics };
+  }
+
+  async step(gradient: Float32Array, options: AdamOptions & { readonly maxNorm: number }): Promise<number> {
+    const norm = gradientNorm(gradient);
+    this.#adam ??= adamState(this.#store.layout);
+    adamw(this.#store.layout, this.#store.values, gradient, this.#adam, { ...options, gradientScale: clipScale(norm, options.maxNorm) });
+    await this.#engine.parameters('policy', this.#store.layout, this.#store.values);
+    this.#version++;
+    return norm;
+  }
+
+  save(dir: string): Promise<void> {
+    return saveWeights(this.name, dir, this.#store);
+  }
+
+  release(): Promise<void> {
+    return this.#engine.release();
+  }
+
+  #chunked(rows: readonly TrainRow[]): { readonly indices: readonly number[]; readonly part: readonly TrainRow[]; readonly shape: BatchShape }[] {
+    return chunks(rows.map(({ prompt }) => prompt), this.#options.batch).map((indices) => {
+      const part = indices.map((i) => rows[i] as TrainRow);
+      const prefix = prefixShape(part.map(({ prompt }) => prompt), this.#options.batch);
+      const samples = Math.max(...part.map(({ completions: all }) => all.length));
+      return { indices, part, shape: { ...prefix, samples, length: completionLength(part), suppressed: this.#suppressed } };
+    });
+  }
+
+  #feeds(part: readonly TrainRow[], shape: BatchShape, temperature: number): Record<string, Float32Array> {
+    const prefix = prefixFeeds(this.config, part.map(({ prompt }) => prompt), shape, shape.length);
+    return { ...prefix, ...completionFeeds(part, shape, this.config.tokens.pad), temperature: Float32Array.of(temperature) } as Record<string, Float32Array>;
+  }
+
+  #open(key: string, make: () => Program): Promise<Program> {
+    const known = this.#programs.get(key);
+    if (known) return known;
+    const opening = (async () => {
+      const program = make();
+      await this.#engine.open(program);
+      return program;
+    })();
+    this.#programs.set(key, opening);
+    return opening;
+  }
+}
+
+/** Ids that mean vision or padding, and those above the tokenizer's: written, they would break the next reading. */
+function suppressedIds({ text, tokens }: QwenConfig, tokenizer: Tokenizer): number[] {
+  const meant = [tokens.image, tokens.video, tokens.visionStart, tokens.visionEnd, tokens.pad].filter((id) => !tokens.eos.includes(id));
+  const unnamed = Array.from({ length: Math.max(0, text.vocab - tokenizer.size) }, (_, i) => tokenizer.size + i);
+  return [...new Set([...meant.filter((id) => id < text.vocab), ...unnamed])];
+}
+
+/** [step, prompt, sample] → completions, each up to its end. */
+function completions({ outputs }: Answer, shape: RolloutShape, prompts: number): Written[][] {
+  const ids = outputs['written'] as BigInt64Array;
+  const logs = outputs['logProbs'] as Float32Array;
+  const wide = shape.prompts * shape.samples;
+  const steps = ids.length / wide;
+  const one = (at: number): Written => {
+    const tokens: number[] = [];
+    const logProbs: number[] = [];
+    for (let t = 0; t < steps; t++) {
+      const token = Number(ids[t * wide + at]);
+      tokens.push(token);
+      logProbs.push(logs[t * wide + at] as number);
+      if (shape.ends.includes(token)) return { tokens, logProbs, finish: 'stop' };
+    }
+    return { tokens, logProbs, finish: 'length' };
+  };
+  return Array.from({ length: prompts }, (_, p) => Array.from({ length: shape.samples }, (__, s) => one(p * shape.samples + s)));
+}

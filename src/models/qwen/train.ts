@@ -1,0 +1,111 @@
+import { gradient } from '../../tensor/gradient.js';
+import type { Tensor } from '../../tensor/graph.js';
+import { emit, type Program } from '../../tensor/onnx.js';
+import { concat, div, dims, expand, exp, input, lift, logSoftmax, mul, neg, order, pick, slice, sub, sum, total } from '../../tensor/ops.js';
+import { GRADIENT } from '../../tensor/session.js';
+import type { Objective } from '../../objectives/objective.js';
+import { klEstimate } from '../../objectives/policy-gradient.js';
+import type { QwenConfig } from './config.js';
+import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
+import { suppress } from './sample.js';
+import { causal, decoder, embed, head, type Memory } from './text.js';
+import { weightInputs, weightShapes, type Weights, type WeightShape } from './weights.js';
+
+/** What fixes the graph of a micro-batch. */
+export interface BatchShape extends PrefixShape {
+  /** Completions a prompt. */
+  readonly samples: number;
+  /** Tokens of the longest completion, padding included. */
+  readonly length: number;
+  readonly suppressed: readonly number[];
+}
+
+/** A micro-batch as the model reads it. */
+export interface Reading {
+  readonly weights: Weights;
+  readonly prefix: Prefix;
+  /** int64 [prompt, sample, token] */
+  readonly written: Tensor;
+  /** [prompt, sample, token, vocab]: log-probs of each written token's rivals, at the sampling temperature. */
+  readonly logProbs: Tensor;
+}
+
+/**
+ * Reads completions behind the prefix that their group shares: [prefix | completion 1 | … | completion G], P + G·C tokens instead of G·(P + C).
+ *
+ * Besides the prefix's inputs: `written` int64 [prompt, sample, token], `nextCos` and `nextSin` [prompt, token, half], `temperature`.
+ *
+ * @see Prefix Grouper, arXiv:2506.05433
+ */
+function readCompletions(weights: Weights, config: QwenConfig, shape: BatchShape): Reading {
+  const { prompts: prompt, samples: sample, length: token } = shape;
+  const half = config.text.headDim / 2;
+  const prefix = readPrefix(weights, config, shape);
+  const written = input('written', 'int64', { prompt, sample, token });
+  const first = expand(lift(prefix.last, 'token'), dims({ prompt, sample, token: 1, width: config.text.hidden }));
+  const hidden = [first];
+  if (token > 1) {
+    const turned = (name: string): Tensor => expand(slice(input(name, 'float32', { prompt, token, half }), 'token', 0, token - 1), dims({ prompt, sample, token: token - 1, half }));
+    const mask = causal(token - 1);
+    const attend = (layer: number, own: Memory): readonly Memory[] => [prefix.memory[layer] as Memory, { ...own, mask }];
+    const rotary = { cos: turned('nextCos'), sin: turned('nextSin') };
+    hidden.push(order(decoder(weights, config, embed(weights, slice(written, 'token', 0, token - 1)), rotary, attend), 'prompt', 'sample', 'token', 'width'));
+  }
+  const logits = suppress(head(weights, config, concat(hidden, 'token')), shape.suppressed);
+  return { weights, prefix, written, logProbs: logSoftmax(div(logits, input('temperature', 'float32', {})), 'vocab') };
+}
+
+/** A training graph: `loss` is minimised; the other outputs are reported. */
+export interface TrainGraph {
+  readonly name: string;
+  /** Weights beside the checkpoint's own, such as a head that exists in training only. */
+  readonly extra?: readonly WeightShape[];
+  build(reading: Reading, shape: BatchShape): { readonly loss: Tensor } & Readonly<Record<string, Tensor>>;
+}
+
+/** Emits the loss of a micro-batch with its gradient by every weight that it depends on. */
+export function trainProgram(config: QwenConfig, shape: BatchShape, graph: TrainGraph): Program {
+  const weights = weightInputs([...weightShapes(config), ...(graph.extra ?? [])]);
+  const outputs = graph.build(readCompletions(weights, config, shape), shape);
+  const traced = weights.traced();
+  const gradients = gradient(outputs.loss, traced.map(({ tensor }) => tensor));
+  const named = Object.fromEntries(traced.map(({ name }, i) => [`${GRADIENT}${name}`, gradients[i] as Tensor]));
+  return emit(`train ${graph.name} ${JSON.stringify(shape)}`, { ...outputs, ...named });
+}
+
+/** Log-probs of written tokens and nothing else, [prompt, sample, token]: what a reference policy is asked for. */
+export function scoreProgram(config: QwenConfig, shape: BatchShape): Program {
+  const { written, logProbs } = readCompletions(weightInputs(weightShapes(config)), config, shape);
+  return emit(`score ${JSON.stringify(shape)}`, { logProbs: pick(logProbs, 'vocab', written) });
+}
+
+/**
+ * The graph of a policy-gradient objective.
+ *
+ * Inputs besides the batch: `oldLogProbs` (and `refLogProbs` where there is a KL term), `weight` and `share` [prompt, sample, token],
+ * `advantages` [prompt, sample]. `weight` carries the objective's mean, `share` the mean over all tokens, which the metrics are.
+ */
+export function objectiveGraph(objective: Objective): TrainGraph {
+  return {
+    name: objective.name,
+    build({ written, logProbs: all }, { prompts: prompt, samples: sample, length: token }) {
+      const per = (name: string): Tensor => input(name, 'float32', { prompt, sample, token });
+      const logProbs = pick(all, 'vocab', written);
+      const terms = {
+        logProbs,
+        oldLogProbs: per('oldLogProbs'),
+        advantages: input('advantages', 'float32', { prompt, sample }),
+        ...(objective.kl > 0 ? { refLogProbs: per('refLogProbs') } : {}),
+      };
+      const share = per('share');
+      const mean = (x: Tensor): Tensor => total(mul(x, share));
+      return {
+        loss: total(mul(objective.loss(terms), per('weight'))),
+        entropy: mean(neg(sum(mul(exp(all), all), 'vocab'))),
+        drift: mean(sub(logProbs, terms.oldLogProbs)),
+        ...(objective.kl > 0 ? { kl: mean(klEstimate(terms)) } : {}),
+        logProbs,
+      };
+    },
+  };
+}

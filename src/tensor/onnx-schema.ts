@@ -1,5 +1,7 @@
 import protobuf from 'protobufjs';
 
+import type { DType } from './graph.js';
+
 /** The part of ONNX's protobuf schema that graphs need. @see https://github.com/onnx/onnx/blob/main/onnx/onnx.proto */
 const schema = protobuf.Root.fromJSON({
   nested: {
@@ -111,4 +113,23 @@ export interface ModelProto {
 export function encodeModel(model: ModelProto): Uint8Array {
   const type = schema.lookupType('ModelProto');
   return type.encode(model).finish();
+}
+
+/** Element types by ONNX's numbers. */
+export const ELEMENT: Readonly<Record<DType, number>> = { float32: 1, int64: 7, bool: 9 };
+
+/** A node's attribute: bare numbers are integers. */
+export type Attribute = number | string | readonly number[] | { readonly float: number } | { readonly graph: GraphProto };
+
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+/** Attributes as the format writes them. */
+export function encodeAttributes(attributes: Attributes): AttributeProto[] {
+  return Object.entries(attributes).map(([name, value]) => {
+    if (typeof value === 'number') return { name, type: 2, i: value };
+    if (typeof value === 'string') return { name, type: 3, s: new TextEncoder().encode(value) };
+    if ('float' in value) return { name, type: 1, f: value.float };
+    if ('graph' in value) return { name, type: 5, g: value.graph };
+    return { name, type: 7, ints: value };
+  });
 }

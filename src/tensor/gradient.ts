@@ -1,6 +1,6 @@
 /** Reverse-mode differentiation: a function from graph to graph. */
 import { bodyNodes, captured, count, dependencies, nodeWith, reachable, scoped, ShapeError, sizeOf, type Body, type Node, type Op, type Tensor } from './graph.js';
-import { add, cast, constant, cumsum, div, dot, equal, exp, expand, iota, less, lessEqual, mean, mul, neg, order, pad, reciprocal, reshape, rotate, scatterAdd, sign, slice, sqrt, square, sub, sum, where } from './ops.js';
+import { abs, add, cast, constant, cumsum, div, dot, equal, exp, expand, iota, less, lessEqual, mean, mul, neg, or, order, pad, reciprocal, reshape, rotate, scatterAdd, sign, slice, sqrt, square, sub, sum, where } from './ops.js';
 
 const key = (t: Tensor): string => `${t.node.id}:${t.index}`;
 
@@ -30,9 +30,14 @@ export function gradient(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   return pullBack([loss], [constant([1], {})], wrt);
 }
 
-/** Vector-Jacobian products: gradients of Σ outputs · seeds. */
-function pullBack(outputs: readonly Tensor[], seeds: readonly (Tensor | undefined)[], wrt: readonly Tensor[]): Tensor[] {
-  const nodes = reachable(outputs, dependencies);
+/**
+ * Vector-Jacobian products: gradients of Σ outputs · seeds.
+ *
+ * @param bounds values that count as given: nothing before them is looked at.
+ */
+function pullBack(outputs: readonly Tensor[], seeds: readonly (Tensor | undefined)[], wrt: readonly Tensor[], bounds: readonly Tensor[] = []): Tensor[] {
+  const given = new Set(bounds.map((t) => t.node.id));
+  const nodes = reachable(outputs, (n) => (given.has(n.id) ? [] : dependencies(n)));
   const needed = new Set(wrt.map((t) => t.node.id));
   for (const n of nodes) if (dependencies(n).some((t) => needed.has(t.node.id))) needed.add(n.id);
 
@@ -42,11 +47,11 @@ function pullBack(outputs: readonly Tensor[], seeds: readonly (Tensor | undefine
     if (seed) adjoints.add(output, seed);
   }
   for (const n of nodes.toReversed()) {
-    if (!needed.has(n.id) || n.inputs.length + dependencies(n).length === 0) continue;
+    if (!needed.has(n.id) || given.has(n.id) || dependencies(n).length === 0) continue;
     const incoming = n.outputs.map((output) => adjoints.get(output));
     if (incoming.every((dy) => dy === undefined)) continue;
     scoped(`gradient of ${n.scope}`, () => {
-      for (const [to, adjoint] of backward(n, incoming)) if (to.dtype === 'float32' && needed.has(to.node.id)) adjoints.add(to, adjoint);
+      for (const [to, adjoint] of backward(n, incoming, needed)) if (to.dtype === 'float32' && needed.has(to.node.id)) adjoints.add(to, adjoint);
     });
   }
   return wrt.map((t) => adjoints.get(t) ?? expand(constant([0], {}), t.shape));
@@ -55,8 +60,8 @@ function pullBack(outputs: readonly Tensor[], seeds: readonly (Tensor | undefine
 type Contribution = readonly [to: Tensor, adjoint: Tensor];
 
 /** What a node's incoming adjoints say about each of its inputs. */
-function backward(n: Node, incoming: readonly (Tensor | undefined)[]): readonly Contribution[] {
-  if (n.op.kind === 'block') return blockBackward(n.op.body, n.inputs, incoming);
+function backward(n: Node, incoming: readonly (Tensor | undefined)[], needed: ReadonlySet<number>): readonly Contribution[] {
+  if (n.op.kind === 'block') return blockBackward(n.op.body, n.inputs, incoming, needed);
   const rule = rules[n.op.kind] as Rule<Op['kind']> | undefined;
   if (!rule) throw new ShapeError(n.op.kind, 'an operation with a gradient', ...n.outputs);
   return rule({ op: n.op as never, y: n.outputs[0] as Tensor, dy: incoming[0] as Tensor, inputs: n.inputs });
@@ -192,23 +197,24 @@ const rules: { readonly [K in Op['kind']]?: Rule<K> } = {
 /**
  * Computes a block's inner values again and pulls back through them.
  *
- * The second computation takes its inputs through a sum with zero times an incoming adjoint: without that the runtime
+ * The second computation takes its inputs through a sum with a zero made of an incoming adjoint: without that the runtime
  * would see two equal computations, keep one, and with it every value that was to be freed.
  */
-function blockBackward(body: Body, inputs: readonly Tensor[], incoming: readonly (Tensor | undefined)[]): readonly Contribution[] {
-  const after = incoming.find((dy) => dy !== undefined) as Tensor;
-  const again = inputs.map((x) => (x.dtype === 'float32' ? add(x, zeroFrom(after)) : x));
-  const results = instantiate(body, again);
-  const outer = captured(body).filter((t) => t.dtype === 'float32');
-  const wrt = [...again, ...outer];
-  const adjoints = pullBack(results, incoming, wrt);
-  return [...inputs, ...outer].map((to, i): Contribution => [to, adjoints[i] as Tensor]);
+function blockBackward(body: Body, inputs: readonly Tensor[], incoming: readonly (Tensor | undefined)[], needed: ReadonlySet<number>): readonly Contribution[] {
+  const no = never(incoming.find((dy) => dy !== undefined) as Tensor);
+  const again = inputs.map((x) => (x.dtype === 'bool' ? or(x, no) : add(x, cast(no, x.dtype))));
+  const outer = captured(body);
+  const from = [...inputs, ...outer];
+  const given = [...again, ...outer];
+  const kept = from.flatMap((to, i) => (to.dtype === 'float32' && needed.has(to.node.id) ? [{ to, at: given[i] as Tensor }] : []));
+  const adjoints = pullBack(instantiate(body, again), incoming, kept.map(({ at }) => at), given);
+  return kept.map(({ to }, i): Contribution => [to, adjoints[i] as Tensor]);
 }
 
-/** A scalar zero that exists only once `x` does. */
-function zeroFrom(x: Tensor): Tensor {
-  const first = x.shape.reduce((rest, { name }) => slice(rest, name, 0, 1), x);
-  return mul(reshape(first, []), 0);
+/** A scalar false that exists only once `x` does, whatever its values. */
+function never(x: Tensor): Tensor {
+  const flat = reshape(x, [{ name: 'element', size: count(x.shape) }]);
+  return reshape(less(abs(slice(flat, 'element', 0, 1)), 0), []);
 }
 
 /** Traces a body's computation anew on other inputs. */

@@ -151,22 +151,26 @@ export function dependencies(n: Node): readonly Tensor[] {
   return [...n.inputs, ...captured(n.op.body)];
 }
 
-/** The nodes of a body that depend on its holes, in trace order: what must run inside. */
-export function bodyNodes(body: Body): Node[] {
+/** What is known of a body once it was looked at: bodies in bodies would be walked again and again. */
+const contents = new WeakMap<Body, { readonly nodes: readonly Node[]; readonly captured: readonly Tensor[] }>();
+
+function contentsOf(body: Body): { readonly nodes: readonly Node[]; readonly captured: readonly Tensor[] } {
+  const known = contents.get(body);
+  if (known) return known;
   const holes = new Set(body.holes.map((hole) => hole.node.id));
   const inside = new Set<number>(holes);
   const all = reachable(body.results, dependencies);
   for (const n of all) if (dependencies(n).some((input) => inside.has(input.node.id))) inside.add(n.id);
-  return all.filter((n) => inside.has(n.id) && !holes.has(n.id));
+  const nodes = all.filter((n) => inside.has(n.id) && !holes.has(n.id));
+  const outer = new Map<string, Tensor>();
+  for (const t of [...nodes.flatMap(dependencies), ...body.results]) if (!inside.has(t.node.id)) outer.set(`${t.node.id}:${t.index}`, t);
+  const found = { nodes, captured: [...outer.values()] };
+  contents.set(body, found);
+  return found;
 }
 
+/** The nodes of a body that depend on its holes, in trace order: what must run inside. */
+export const bodyNodes = (body: Body): readonly Node[] => contentsOf(body).nodes;
+
 /** The outer tensors that a body reads, besides its holes; each once. */
-export function captured(body: Body): readonly Tensor[] {
-  const inner = bodyNodes(body);
-  const own = new Set([...inner.map((n) => n.id), ...body.holes.map((hole) => hole.node.id)]);
-  const found = new Map<string, Tensor>();
-  for (const t of [...inner.flatMap(dependencies), ...body.results]) {
-    if (!own.has(t.node.id)) found.set(`${t.node.id}:${t.index}`, t);
-  }
-  return [...found.values()];
-}
+export const captured = (body: Body): readonly Tensor[] => contentsOf(body).captured;

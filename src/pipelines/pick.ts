@@ -1,0 +1,83 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, extname, resolve, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { messageOf, UsageError } from '../errors.js';
+import { locate, shortPath, type Located, type Path } from './locate.js';
+import { knownNames } from './nearest.js';
+
+/** One pipeline of a file. */
+export interface Picked {
+  readonly name: string;
+  readonly document: Located;
+  /** Where the pipeline's map stands in the document. */
+  readonly path: Path;
+}
+
+/**
+ * Finds a pipeline: a file that holds one, or a name in a file that holds several.
+ *
+ * @param what `train.yaml`, or a name such as `train`.
+ * @param pipelinesFile where names are looked up; `pipelines.yaml` of this folder, else the one shipped, unless told.
+ * @throws {UsageError} if there is no such file or name; the names that there are, nearest pointed out.
+ */
+export function pick(what: string, pipelinesFile?: string): Picked {
+  return isFile(what) ? only(read(resolve(what))) : named(what, read(pipelinesFile === undefined ? defaultFile() : resolve(pipelinesFile)));
+}
+
+/** Names of the pipelines in a file. */
+export function pipelineNames(file: string): string[] {
+  const document = read(resolve(file));
+  return holdsOne(document) ? [stem(document.file)] : names(document);
+}
+
+function isFile(what: string): boolean {
+  return /\.ya?ml$/i.test(what) || what.includes('/') || what.includes(sep);
+}
+
+function defaultFile(): string {
+  const own = resolve('pipelines.yaml');
+  return existsSync(own) ? own : fileURLToPath(new URL('../../pipelines.yaml', import.meta.url));
+}
+
+function read(file: string): Located {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`${shortPath(file)}  pipeline: expected a YAML file; got ${messageOf(error)}`);
+  }
+  const document = locate(text, file);
+  if (document.value === null || typeof document.value !== 'object' || Array.isArray(document.value)) {
+    throw new UsageError(`${document.at([])}  file: expected a pipeline, or pipelines by name; got ${Array.isArray(document.value) ? 'a list' : (JSON.stringify(document.value) ?? 'nothing')}`);
+  }
+  return document;
+}
+
+function only(document: Located): Picked {
+  if (holdsOne(document)) return { name: stem(document.file), document, path: [] };
+  const [name, ...others] = names(document);
+  if (name !== undefined && others.length === 0) return { name, document, path: [name] };
+  const file = shortPath(document.file);
+  throw new UsageError(`${document.at([])}  file: expected one pipeline; got ${names(document).join(', ') || 'none'}; way out: segr1 pipeline ${name ?? 'NAME'} --pipelines ${file}`);
+}
+
+function named(name: string, document: Located): Picked {
+  if (holdsOne(document)) {
+    throw new UsageError(`${document.at([])}  file: expected pipelines by name; got a single one; way out: segr1 pipeline ${shortPath(document.file)}`);
+  }
+  if (names(document).includes(name)) return { name, document, path: [name] };
+  throw new UsageError(`${shortPath(document.file)}  no pipeline is called ${JSON.stringify(name)}; ${knownNames(name, names(document))}`);
+}
+
+function holdsOne(document: Located): boolean {
+  return Object.hasOwn(document.value as object, 'stages');
+}
+
+function names(document: Located): string[] {
+  return Object.keys(document.value as Record<string, unknown>);
+}
+
+function stem(file: string): string {
+  return basename(file, extname(file));
+}

@@ -1,0 +1,52 @@
+/** What stages and the runner tell whoever watches a run. */
+export type Report =
+  | StartReport
+  /** An optimizer step, counted from 1; told by `update` once its weights stand. */
+  | StepReport
+  /** A row that left the pipeline. */
+  | { readonly kind: 'row'; readonly id: string; readonly rowsIn: number; readonly rowsOut: number; readonly marked: number; readonly skipped?: { readonly stage: string; readonly reason: string } }
+  /** Rows inside each stage now. */
+  | { readonly kind: 'queue'; readonly depths: Readonly<Record<string, number>>; readonly tokens: number }
+  | { readonly kind: 'end'; readonly summary: Summary };
+
+export interface StartReport {
+  readonly kind: 'start';
+  readonly name: string;
+  /** The run's folder. */
+  readonly folder: string;
+  readonly stages: readonly string[];
+  /** Rows that will come, where the source can say. */
+  readonly rows?: number;
+  /** Steps after which the run stops. */
+  readonly maxSteps?: number;
+}
+
+export interface StepReport {
+  readonly kind: 'step';
+  readonly step: number;
+  /** By name, as in `reward/mean`, `reward/iou`, `policy/kl`. */
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Busy seconds by stage since the step before; the runner fills this in. */
+  readonly seconds?: Readonly<Record<string, number>>;
+}
+
+/** What a run came to. */
+export interface Summary {
+  readonly name: string;
+  readonly folder: string;
+  readonly rowsIn: number;
+  readonly rowsOut: number;
+  /** Marked rows by stage and reason. */
+  readonly marked: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly steps: number;
+  /** Tokens that the policy wrote. */
+  readonly tokens: number;
+  /** Seconds in which a stage had at least one row, by stage. */
+  readonly seconds: Readonly<Record<string, number>>;
+  /** Seconds from the first pull to the last row. */
+  readonly elapsed: number;
+  /** Why the source was stopped before its end. */
+  readonly stopped?: 'cancelled' | 'steps' | 'faults';
+  /** What went wrong, in words. */
+  readonly fault?: string;
+}

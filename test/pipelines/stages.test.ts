@@ -1,0 +1,75 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+
+import { readPipeline } from '../../src/pipelines/read.js';
+import { withinWindow } from '../../src/pipelines/rules.js';
+import { columnsOf, isStage, stage, surroundings } from '../../src/pipelines/stage.js';
+import { stages } from '../../src/pipelines/stages.js';
+import { Settings } from '../../src/pipelines/settings.js';
+import { folder, refusal } from './files.js';
+
+describe('the stage table', () => {
+  it.each([...stages.entries()])('%s goes by its own name, and its options have a JSON Schema', (name, entry) => {
+    expect(entry.name).toBe(name);
+    expect(z.toJSONSchema(entry.options, { io: 'input', unrepresentable: 'any' })).toMatchObject({ type: 'object', additionalProperties: false });
+  });
+
+  it('has one way in and one way out', () => {
+    const kinds = [...stages.values()].map(({ kind = 'map' }) => kind);
+    expect(kinds.filter((kind) => kind === 'sink')).toHaveLength(1);
+    expect(kinds[0]).toBe('source');
+  });
+
+  it.each([
+    [{ scenes: { count: 1 } }, ['id', 'image', 'task', 'frame', 'original', 'truth', 'candidates']],
+    [{ scenes: { count: 1, kind: 'main' } }, ['id', 'image', 'task', 'frame', 'original', 'truth', 'candidates']],
+    [{ images: 'x' }, ['id', 'image', 'task', 'frame', 'original']],
+    [{ images: 'x', masks: 'y', instruction: 'find it' }, ['id', 'image', 'task', 'frame', 'original', 'truth', 'instruction']],
+  ])('load of %j adds %j', (options, columns) => {
+    const load = stages.get('load');
+    expect(load && columnsOf(load, load.options.parse(options))).toEqual(columns);
+  });
+
+  it('leaves the seed and what is tolerated to the pipeline', () => {
+    expect(stages.get('load')?.options.safeParse({ scenes: { count: 1 }, seed: 3 }).success).toBe(false);
+  });
+
+  it.each([
+    [1, ['expected rollout.group of at least 2, to compare within a group; got 1']],
+    [2, []],
+  ])('advantage beside a group of %i', (group, texts) => {
+    const advantage = stages.get('advantage');
+    const around = surroundings(Settings.parse({}), [{ name: 'rollout', options: { group } }]);
+    expect(advantage?.rules?.(advantage.options.parse({}), around).map(({ text }) => text)).toEqual(texts);
+  });
+
+  it('refuses a step of more rows than the window lets in', () => {
+    const around = surroundings(Settings.parse({ window: 8 }), []);
+    expect(withinWindow('groupsPerStep', 8, around)).toEqual([]);
+    expect(withinWindow('groupsPerStep', 9, around)).toEqual([{ option: 'groupsPerStep', text: 'expected at most the window of 8; got 9; way out: window: 9' }]);
+  });
+
+  it('refuses images without masks before anything is opened', async () => {
+    const { path, file } = folder();
+    for (const name of ['images', 'masks']) mkdirSync(join(path, name));
+    writeFileSync(join(path, 'images', 'one.png'), '');
+    const message = await refusal(readPipeline(file('p.yaml', 'stages: [load: { images: images, masks: masks, frame: 64 }]')));
+    expect(message).toMatch(/^p\.yaml:1:10 {2}load: masks/);
+  });
+});
+
+describe('stage', () => {
+  const made = stage({ name: 'own', options: z.strictObject({ size: z.int().default(3) }), adds: ({ size }) => [`column${size}`], build: ({ size }) => (rows) => (size > 0 ? rows : rows) });
+
+  it('keeps what it was given and cannot be changed', () => {
+    expect(isStage(made)).toBe(true);
+    expect(Object.isFrozen(made)).toBe(true);
+    expect(columnsOf(made, made.options.parse({}))).toEqual(['column3']);
+  });
+
+  it.each([[null], [{}], [{ name: 'x' }], [{ name: 'x', build() {} }], [{ name: 'x', build() {}, options: {} }], [{ name: '', build() {}, options: z.strictObject({}) }]])('%j is none', (value) =>
+    expect(isStage(value)).toBe(false));
+});

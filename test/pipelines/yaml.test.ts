@@ -1,0 +1,59 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+
+import { pipelineNames } from '../../src/pipelines/pick.js';
+import { readPipeline } from '../../src/pipelines/read.js';
+import { stage, type Stage } from '../../src/pipelines/stage.js';
+import { stages } from '../../src/pipelines/stages.js';
+import { folder } from './files.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const rooms = ['', 'recipes', 'examples', 'docs'];
+
+/** Every pipeline of every YAML file that the repository ships. */
+const shipped = rooms.flatMap((room) =>
+  filesIn(join(root, room))
+    .filter((name) => /\.ya?ml$/.test(name))
+    .flatMap((name) => pipelineNames(join(root, room, name)).map((pipeline) => [pipeline, join(room, name)] as const)),
+);
+
+describe('every YAML file of the repository', () => {
+  it('ships the pipelines that the documentation names', () => {
+    expect(shipped.filter(([, file]) => file === 'pipelines.yaml').map(([name]) => name)).toEqual(expect.arrayContaining(['train', 'evaluate', 'fit', 'sft']));
+  });
+
+  it.each(shipped)('%s of %s passes every check', async (name, file) => {
+    const needsPolicy = await usesPolicy(name, file);
+    const set = needsPolicy ? [`policy.checkpoint=${folder().path}`] : [];
+    const pipeline = await readPipeline(name, { pipelinesFile: join(root, file), table, set });
+    expect(pipeline.name).toBe(name);
+  });
+});
+
+/** Columns of stages that are checked by name and order only until they are in the table. */
+const later: Readonly<Record<string, readonly string[]>> = { rollout: ['completions'], update: ['step'], tally: [], sft: [] };
+const table: ReadonlyMap<string, Stage> = new Map([
+  ...Object.entries(later).map(([name, adds]) => [name, stage({ name, adds, options: z.looseObject({}), build: () => (rows) => rows })] as const),
+  ...stages,
+]);
+
+/** Checkpoints of paying size are not in the repository; a folder stands in for them. */
+async function usesPolicy(name: string, file: string): Promise<boolean> {
+  const message = await readPipeline(name, { pipelinesFile: join(root, file), table }).then(
+    () => '',
+    (error: Error) => error.message,
+  );
+  return message.includes('policy.checkpoint: expected a file or folder');
+}
+
+function filesIn(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,28 @@
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+import { UsageError } from '../errors.js';
+import { shortPath } from './locate.js';
+import { resolved, type Pipeline } from './read.js';
+import type { Folders } from './stage.js';
+
+/** `runs/NAME` of the working folder: the pipeline's `run:`, else its name and the time. */
+export function defaultFolder({ name, settings }: Pipeline, now: Date = new Date()): string {
+  const time = now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-');
+  return resolve('runs', settings.run ?? `${name}-${time}`);
+}
+
+/**
+ * Makes a run's folders and puts the resolved pipeline beside them.
+ *
+ * @throws {UsageError} if the folder already holds something.
+ */
+export function makeFolders(root: string, pipeline: Pipeline): Folders {
+  if (existsSync(root) && readdirSync(root).length > 0) {
+    throw new UsageError(`${shortPath(root)}  run: expected a new or empty folder; got one with files in it; way out: another --run`);
+  }
+  const folders = { root, rows: join(root, 'rows'), metrics: join(root, 'metrics'), checkpoints: join(root, 'checkpoints') };
+  for (const folder of Object.values(folders)) mkdirSync(folder, { recursive: true });
+  writeFileSync(join(root, 'config.yaml'), resolved(pipeline));
+  return folders;
+}

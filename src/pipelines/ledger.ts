@@ -1,0 +1,69 @@
+import type { Row } from '../records.js';
+import type { Gauge } from './gauge.js';
+
+/** Distinct reasons counted by stage; the rest are counted together. */
+const MOST_REASONS = 50;
+
+/** Rows that entered a run and rows that left it, one by one. */
+export interface Ledger {
+  readonly rowsIn: number;
+  readonly rowsOut: number;
+  /** Marked rows by stage and reason. */
+  readonly marked: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly marks: number;
+  /** Tokens of all completions that left. */
+  readonly tokens: number;
+  /** @throws {Error} if a row of this id is in flight already. */
+  enter(row: Row): void;
+  /** @throws {Error} if no row of this id is in flight. */
+  leave(row: Row): void;
+  /** What does not add up now that the stream has ended; undefined where everything that entered has left. */
+  missing(gauges: readonly Gauge[]): string | undefined;
+}
+
+/** An empty ledger. */
+export function ledger(): Ledger {
+  const inFlight = new Set<string>();
+  const marked: Record<string, Record<string, number>> = {};
+  let [rowsIn, rowsOut, marks, tokens] = [0, 0, 0, 0];
+
+  function mark(stage: string, reason: string): void {
+    const reasons = (marked[stage] ??= {});
+    const key = Object.hasOwn(reasons, reason) || Object.keys(reasons).length < MOST_REASONS ? reason : 'other reasons';
+    reasons[key] = (reasons[key] ?? 0) + 1;
+    marks++;
+  }
+
+  return {
+    get rowsIn() {
+      return rowsIn;
+    },
+    get rowsOut() {
+      return rowsOut;
+    },
+    get marks() {
+      return marks;
+    },
+    get tokens() {
+      return tokens;
+    },
+    marked,
+    enter({ id }) {
+      if (inFlight.has(id)) throw new Error(`${id}  row: expected an id of its own; got one that is in flight already`);
+      inFlight.add(id);
+      rowsIn++;
+    },
+    leave({ id, skipped, completions }) {
+      if (!inFlight.delete(id)) throw new Error(`${id}  row: expected one that is in flight; got a row that never entered, or left before`);
+      rowsOut++;
+      for (const completion of completions ?? []) tokens += completion.tokens.length;
+      if (skipped) mark(skipped.stage, skipped.reason);
+    },
+    missing(gauges) {
+      if (inFlight.size === 0) return undefined;
+      const keeper = gauges.find((gauge) => gauge.rowsIn !== gauge.rowsOut);
+      const where = keeper ? `; ${keeper.stage} took ${keeper.rowsIn} and gave ${keeper.rowsOut}` : '';
+      return `rows: expected ${rowsIn} out as went in; got ${rowsOut}${where} (${[...inFlight].slice(0, 3).join(', ')})`;
+    },
+  };
+}

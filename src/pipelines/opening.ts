@@ -1,0 +1,50 @@
+import { UsageError } from '../errors.js';
+import { openGrabCut } from '../models/grabcut.js';
+import type { Segmenter } from '../models/segmenter.js';
+import type { SegmenterOptions } from './settings.js';
+import type { Open } from './stage.js';
+
+/** The collaborators of one run, and how they are let go. */
+export interface Opened extends Open {
+  /** Releases everything that was opened, last first, each once; waits for running jobs. Safe to call twice. */
+  release(): Promise<void>;
+}
+
+/** Collaborators that are opened when a stage first asks, and shared by all that do. */
+export function opening(given: Omit<Open, 'segmenter' | 'shared'>): Opened {
+  const made = new Map<string, Promise<unknown>>();
+  const releases: (() => Promise<void>)[] = [];
+
+  function shared<T>(name: string, make: () => T | Promise<T>, release: (made: T) => void | Promise<void>): Promise<T> {
+    const before = made.get(name);
+    if (before) return before as Promise<T>;
+    const making = (async () => {
+      const it = await make();
+      releases.push(async () => release(it));
+      return it;
+    })();
+    made.set(name, making);
+    return making;
+  }
+
+  return {
+    ...given,
+    shared,
+    segmenter: () => shared('segmenter', () => openSegmenter(given.settings.segmenter), (segmenter) => segmenter.release()),
+    async release() {
+      await Promise.allSettled(made.values());
+      const failed: unknown[] = [];
+      for (const release of releases.splice(0).toReversed()) await release().catch((error: unknown) => failed.push(error));
+      if (failed.length > 0) throw failed[0];
+    },
+  };
+}
+
+async function openSegmenter(options: SegmenterOptions | undefined): Promise<Segmenter> {
+  if (!options) throw new UsageError('segmenter: expected the key "segmenter" in the pipeline; got none');
+  const { kind, ...own } = options;
+  switch (kind) {
+    case 'grabcut':
+      return await openGrabCut(own);
+  }
+}

@@ -1,0 +1,66 @@
+import type { Report, StartReport, StepReport } from './report.js';
+
+/** What is known of a run so far. */
+export interface Seen {
+  readonly start?: StartReport;
+  readonly rowsOut: number;
+  readonly marked: number;
+  readonly step?: StepReport;
+  readonly depths: Readonly<Record<string, number>>;
+  readonly tokens: number;
+}
+
+/** A run before its first report. */
+export const NOTHING: Seen = { rowsOut: 0, marked: 0, depths: {}, tokens: 0 };
+
+/** What is known once a report is in. */
+export function seen(before: Seen, report: Report): Seen {
+  switch (report.kind) {
+    case 'start':
+      return { ...before, start: report };
+    case 'step':
+      return { ...before, step: report };
+    case 'row':
+      return { ...before, rowsOut: report.rowsOut, marked: report.marked };
+    case 'queue':
+      return { ...before, depths: report.depths, tokens: report.tokens };
+    case 'end':
+      return { ...before, rowsOut: report.summary.rowsOut, tokens: report.summary.tokens, depths: {} };
+  }
+}
+
+/** A run in one line: how far, the last step's rewards, speed, queues, time left. @param seconds since it began. */
+export function line(state: Seen, seconds: number): string {
+  const { start, rowsOut, marked, step, depths, tokens } = state;
+  const of = (done: number, all: number | undefined): string => (all === undefined ? `${done}` : `${done}/${all}`);
+  const rewards = Object.entries(step?.metrics ?? {}).filter(([name]) => name.startsWith('reward/'));
+  const queues = Object.entries(depths).filter(([, depth]) => depth > 0);
+  const part = share(state);
+  return [
+    ...(step || start?.maxSteps !== undefined ? [`step ${of(step?.step ?? 0, start?.maxSteps)}`] : []),
+    `rows ${of(rowsOut, start?.rows)}`,
+    ...(marked > 0 ? [`marked ${marked}`] : []),
+    ...rewards.map(([name, value]) => `${name === 'reward/mean' ? 'reward' : name.slice('reward/'.length)} ${value.toFixed(3)}`),
+    ...(tokens > 0 && seconds > 0 ? [`${Math.round(tokens / seconds)} tokens/s`] : []),
+    ...(queues.length > 0 ? [`queue ${queues.map(([name, depth]) => `${name} ${depth}`).join(', ')}`] : []),
+    ...(part !== undefined && part > 0 && part < 1 ? [`left ${duration((seconds * (1 - part)) / part)}`] : []),
+  ].join('  ');
+}
+
+/** How much of the run is done, 0 to 1, by steps or rows, whichever is nearer to its end; undefined where nobody knows. */
+export function share({ start, rowsOut, step }: Seen): number | undefined {
+  const parts = [
+    ...(start?.maxSteps === undefined ? [] : [(step?.step ?? 0) / start.maxSteps]),
+    ...(start?.rows === undefined ? [] : [rowsOut / start.rows]),
+  ];
+  return parts.length > 0 ? Math.min(1, Math.max(...parts)) : undefined;
+}
+
+/** `42s`, `4m10s`, `3h05m`. */
+export function duration(seconds: number): string {
+  const whole = Math.round(seconds);
+  const two = (n: number): string => String(n).padStart(2, '0');
+  if (whole < 60) return `${whole}s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}m${two(whole % 60)}s`;
+  return `${Math.floor(whole / 3600)}h${two(Math.floor((whole % 3600) / 60))}m`;
+}

@@ -1,0 +1,79 @@
+import cliProgress from 'cli-progress';
+
+import { duration, line, NOTHING, seen, share } from './progress-line.js';
+import type { Report } from './report.js';
+
+/** Where progress is written; a terminal says how wide it is. */
+export interface Output {
+  write(text: string): unknown;
+  readonly columns?: number;
+}
+
+/** Least time between two plain lines, ms. */
+const LINE_EVERY = 3000;
+/** Least time between two drawings on a terminal, ms. */
+const DRAW_EVERY = 100;
+/** Marked rows told of one by one; the summary counts them all. */
+const MOST_MARKS = 5;
+
+/**
+ * A watcher that writes progress: a bar that is redrawn on a terminal, plain lines elsewhere, JSON lines for programs.
+ *
+ * It keeps no timer, so that a run with nothing left to do is noticed.
+ */
+export function progress(kind: 'terminal' | 'lines' | 'json', out: Output, now: () => number = () => performance.now()): (report: Report) => void {
+  switch (kind) {
+    case 'json':
+      return (report) => {
+        if (report.kind !== 'row' || report.skipped) out.write(`${JSON.stringify(report)}\n`);
+      };
+    case 'lines':
+      return lines(out, now);
+    case 'terminal':
+      return terminal(out, now);
+  }
+}
+
+function lines(out: Output, now: () => number): (report: Report) => void {
+  let state = NOTHING;
+  let marks = 0;
+  let began = now();
+  let last = -Infinity;
+  return (report) => {
+    state = seen(state, report);
+    if (report.kind === 'start') {
+      began = last = now();
+      out.write(`${report.name}: ${report.stages.join(' > ')}\n`);
+    }
+    if (report.kind === 'row' && report.skipped && ++marks <= MOST_MARKS) out.write(`marked ${report.id}  ${report.skipped.stage}: ${report.skipped.reason}\n`);
+    const first = report.kind === 'step' && report.step === 1;
+    if ((report.kind !== 'step' && report.kind !== 'row') || (!first && now() - last < LINE_EVERY)) return;
+    last = now();
+    out.write(`${line(state, (last - began) / 1000)}\n`);
+  };
+}
+
+function terminal(out: Output, now: () => number): (report: Report) => void {
+  let state = NOTHING;
+  let began = now();
+  let last = -Infinity;
+  let drawn = false;
+  return (report) => {
+    state = seen(state, report);
+    if (report.kind === 'start') began = now();
+    if (now() - last < DRAW_EVERY && report.kind !== 'end') return;
+    last = now();
+    const seconds = (last - began) / 1000;
+    const rows = [bar(share(state), seconds), line(state, seconds)].map((text) => text.slice(0, Math.max(20, (out.columns ?? 80) - 1)));
+    out.write(`${drawn ? '\x1b[1A' : ''}\r${rows.map((text) => `\x1b[2K${text}`).join('\n\r')}${report.kind === 'end' ? '\n' : ''}`);
+    drawn = true;
+  };
+}
+
+const WIDTH = 40;
+const BAR = { barsize: WIDTH, barCompleteString: '█'.repeat(WIDTH), barIncompleteString: '░'.repeat(WIDTH), barGlue: '' };
+
+function bar(part: number | undefined, seconds: number): string {
+  if (part === undefined) return duration(seconds);
+  return `${cliProgress.Format.BarFormat(part, BAR)} ${Math.floor(part * 100)}%  ${duration(seconds)}`;
+}

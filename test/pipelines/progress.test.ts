@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest';
+
+import { duration, line, NOTHING, seen, share } from '../../src/pipelines/progress-line.js';
+import { progress } from '../../src/pipelines/progress.js';
+import type { Report, Summary } from '../../src/pipelines/report.js';
+
+const summary: Summary = { name: 'p', folder: '/runs/p', rowsIn: 8, rowsOut: 8, marked: {}, steps: 1, tokens: 40, seconds: {}, elapsed: 2 };
+const start: Report = { kind: 'start', name: 'p', folder: '/runs/p', stages: ['load', 'mask'], rows: 80, maxSteps: 4 };
+const row = (rowsOut: number, skipped?: { stage: string; reason: string }): Report => ({ kind: 'row', id: `r${rowsOut}`, rowsIn: rowsOut + 1, rowsOut, marked: 0, ...(skipped && { skipped }) });
+const step = (n: number): Report => ({ kind: 'step', step: n, metrics: { 'reward/mean': 1.25, 'reward/iou': 0.5, 'policy/kl': 3 } });
+
+/** What is written when reports come at those times, ms. */
+function written(kind: 'terminal' | 'lines' | 'json', reports: readonly (readonly [number, Report])[]): string {
+  let [now, text] = [0, ''];
+  const watch = progress(kind, { write: (more) => (text += more), columns: 200 }, () => now);
+  for (const [time, report] of reports) {
+    now = time;
+    watch(report);
+  }
+  return text;
+}
+
+describe('line', () => {
+  const state = [start, row(20), step(1), { kind: 'queue', depths: { load: 0, mask: 3 }, tokens: 500 } satisfies Report].reduce(seen, NOTHING);
+
+  it('says how far, how good, how fast, where rows wait and how long it takes', () => {
+    expect(line(state, 10)).toBe('step 1/4  rows 20/80  reward 1.250  iou 0.500  50 tokens/s  queue mask 3  left 30s');
+  });
+  it('says less where less is known', () => expect(line(seen(NOTHING, row(3)), 1)).toBe('rows 3'));
+  it('takes steps or rows, whichever is nearer to the end', () => {
+    expect(share(state)).toBe(0.25);
+    expect(share(seen(state, row(60)))).toBe(0.75);
+    expect(share(NOTHING)).toBeUndefined();
+  });
+});
+
+describe('duration', () => {
+  it.each([
+    [0.2, '0s'],
+    [59.6, '1m00s'],
+    [250, '4m10s'],
+    [11_100, '3h05m'],
+  ])('%d s', (seconds, text) => expect(duration(seconds)).toBe(text));
+});
+
+describe('progress', () => {
+  it('writes plain lines, the first step at once and then one every few seconds', () => {
+    const text = written('lines', [[0, start], [10, step(1)], [20, step(2)], [1000, row(8)], [4000, step(3)], [4001, { kind: 'end', summary }]]);
+    expect(text.split('\n')).toEqual(['p: load > mask', expect.stringMatching(/^step 1\/4 /), expect.stringMatching(/^step 3\/4 {2}rows 8\/80 /), '']);
+  });
+
+  it('tells of the first marked rows', () => {
+    const text = written('lines', [[0, start], ...Array.from({ length: 9 }, (_, i) => [i, row(i, { stage: 'load', reason: 'cut off' })] as const)]);
+    expect(text.match(/^marked r\d {2}load: cut off$/gm)).toHaveLength(5);
+  });
+
+  it('writes JSON lines and nothing else; of rows only marked ones', () => {
+    const lines = written('json', [[0, start], [1, row(1)], [2, row(2, { stage: 'load', reason: 'x' })], [3, step(1)], [4, { kind: 'end', summary }]]).trim().split('\n');
+    expect(lines.map((text) => (JSON.parse(text) as Report).kind)).toEqual(['start', 'row', 'step', 'end']);
+  });
+
+  it('redraws two lines on a terminal, ten times a second at most, and ends below them', () => {
+    const text = written('terminal', [[0, start], [10, row(1)], [20, row(2)], [200, row(20)], [201, { kind: 'end', summary }]]);
+    expect(text.split('\u001b[1A')).toHaveLength(3);
+    expect(text).toContain(`${'█'.repeat(10)}${'░'.repeat(30)} 25%`);
+    expect(text.endsWith('\n')).toBe(true);
+  });
+});

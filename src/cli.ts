@@ -1,0 +1,33 @@
+#!/usr/bin/env node
+import yargs from 'yargs';
+import { hideBin } from 'yargs/helpers';
+
+import { pipelineCommand } from './cli/pipeline.js';
+import { stagesCommand } from './cli/stages.js';
+import { DataError, messageOf, ModelError, UsageError } from './errors.js';
+
+// Who stops reading what is printed does not stop the run.
+process.stdout.on('error', () => undefined);
+
+try {
+  await yargs(hideBin(process.argv))
+    .scriptName('segr1')
+    .usage('$0 COMMAND: teaches a vision-language policy to segment')
+    .command(pipelineCommand)
+    .command(stagesCommand)
+    .demandCommand(1, 'command: expected one; got none')
+    .strict()
+    .parserConfiguration({ 'boolean-negation': false, 'dot-notation': false })
+    .fail((message, error, parser) => {
+      throw error ?? new UsageError(`${message.trim()}\n\n${parser.help() as unknown as string}`);
+    })
+    .parseAsync();
+} catch (error) {
+  process.exitCode = error instanceof UsageError || (error instanceof Error && error.name === 'YError') ? 2 : 1;
+  console.error(expected(error) ? messageOf(error) : error);
+}
+
+/** Whether an error's message says all; others are faults of the program, and their stack helps. */
+function expected(error: unknown): boolean {
+  return [UsageError, DataError, ModelError].some((kind) => error instanceof kind) || (error instanceof Error && ['Error', 'YError'].includes(error.name));
+}

@@ -1,0 +1,104 @@
+import type { Argv, CommandModule } from 'yargs';
+
+import { shown, UsageError } from '../errors.js';
+import { shortPath } from '../pipelines/locate.js';
+import { progress } from '../pipelines/progress.js';
+import { duration } from '../pipelines/progress-line.js';
+import { readPipeline, resolved } from '../pipelines/read.js';
+import type { Report, Summary } from '../pipelines/report.js';
+import { run } from '../pipelines/run.js';
+
+interface Arguments {
+  readonly pipeline: string;
+  readonly set: unknown;
+  readonly check: unknown;
+  readonly json: unknown;
+  readonly maxSteps: unknown;
+  readonly run: unknown;
+  readonly pipelines: unknown;
+}
+
+/** `segr1 pipeline NAME|FILE`: checks a pipeline and runs it. */
+export const pipelineCommand: CommandModule<object, Arguments> = {
+  command: 'pipeline <pipeline>',
+  describe: 'run a pipeline: a YAML file, or a name in pipelines.yaml',
+  builder: (parser: Argv) =>
+    parser
+      .positional('pipeline', { type: 'string', demandOption: true, describe: 'train.yaml, or a name such as train' })
+      .option('set', { type: 'string', requiresArg: true, describe: 'override one value, as in rollout.group=16; may be repeated' })
+      .option('check', { type: 'boolean', describe: 'print the checked pipeline and stop' })
+      .option('json', { type: 'boolean', describe: 'print JSON lines and nothing else' })
+      .option('max-steps', { type: 'string', requiresArg: true, describe: 'stop after so many optimizer steps' })
+      .option('run', { type: 'string', requiresArg: true, describe: 'folder of the run; runs/NAME-TIME unless told' })
+      .option('pipelines', { type: 'string', requiresArg: true, describe: 'file in which names are looked up' }) as unknown as Argv<Arguments>,
+  handler: async (given) => {
+    process.exitCode = await ran(given);
+  },
+};
+
+/** @returns the exit code. */
+async function ran(given: Arguments): Promise<number> {
+  const [pipelines, folder, steps] = [once(given.pipelines, 'pipelines'), once(given.run, 'run'), once(given.maxSteps, 'max-steps')];
+  const maxSteps = steps === undefined ? undefined : wholeNumber(steps, 'max-steps');
+  const set = given.set === undefined ? [] : [given.set].flat().map(String);
+  const pipeline = await readPipeline(given.pipeline, { set, ...(pipelines !== undefined && { pipelinesFile: pipelines }) });
+  if (given.check) {
+    process.stdout.write(given.json ? `${JSON.stringify({ name: pipeline.name, ...pipeline.settings, stages: pipeline.stages.map(({ name, options }) => ({ [name]: options })) })}\n` : resolved(pipeline));
+    return 0;
+  }
+  const show = progress(given.json ? 'json' : process.stdout.isTTY ? 'terminal' : 'lines', process.stdout);
+  const watch = (report: Report): void => {
+    show(report);
+    if (report.kind === 'end' && !given.json) console.log(summaryText(report.summary));
+  };
+  const interrupt = new AbortController();
+  const release = onInterrupt(() => interrupt.abort());
+  try {
+    const options = { signal: interrupt.signal, watch, ...(folder !== undefined && { folder }), ...(maxSteps !== undefined && { maxSteps }) };
+    const { stopped } = await run(pipeline, options);
+    return stopped === 'cancelled' ? 130 : 0;
+  } finally {
+    release();
+  }
+}
+
+/** What a run came to, in lines for people. */
+export function summaryText({ folder, rowsIn, rowsOut, marked, steps, tokens, seconds, elapsed, stopped }: Summary): string {
+  const marks = Object.entries(marked).flatMap(([stage, reasons]) => Object.entries(reasons).map(([reason, count]) => ['marked', `${count}  ${stage}: ${reason}`]));
+  const busy = Object.entries(seconds).map(([stage, spent]) => `${stage} ${spent.toFixed(1)}`);
+  const why = { cancelled: 'interrupted', steps: 'as many steps as were asked for', faults: 'too many rows that cannot be used' };
+  const lines = [
+    ['rows', `${rowsIn} in, ${rowsOut} out`],
+    ...marks,
+    ...(steps > 0 ? [['steps', String(steps)]] : []),
+    ...(tokens > 0 ? [['tokens', `${tokens}, ${Math.round(tokens / Math.max(elapsed, 0.001))} a second`]] : []),
+    ['time', `${duration(elapsed)}; seconds with rows inside: ${busy.join(', ')}`],
+    ...(stopped ? [['stopped', why[stopped]]] : []),
+    ['run', shortPath(folder)],
+  ];
+  return lines.map(([name, text]) => `${name.padEnd(9)}${text}`).join('\n');
+}
+
+/**
+ * Calls `stop` at the first SIGINT and leaves the next to the system, which ends the process at once with status 130:
+ * `process.exit` in the middle of a native run would abort instead.
+ */
+function onInterrupt(stop: () => void): () => void {
+  const first = (): void => {
+    console.error('finishing what is in flight; once more ends at once');
+    stop();
+  };
+  process.once('SIGINT', first);
+  return () => void process.off('SIGINT', first);
+}
+
+function once(value: unknown, option: string): string | undefined {
+  if (value === undefined || typeof value === 'string') return value;
+  throw new UsageError(`--${option}: expected it once; got ${shown(value)}`);
+}
+
+function wholeNumber(text: string, option: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= 1) return value;
+  throw new UsageError(`--${option}: expected a whole number of at least 1; got ${shown(text)}`);
+}

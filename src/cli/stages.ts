@@ -1,0 +1,58 @@
+import type { Argv, CommandModule } from 'yargs';
+import { z } from 'zod';
+
+import { shown } from '../errors.js';
+import { PipelineShape } from '../pipelines/settings.js';
+import type { Stage } from '../pipelines/stage.js';
+import { stages } from '../pipelines/stages.js';
+
+interface OptionSchema {
+  readonly type?: string;
+  readonly default?: unknown;
+  readonly enum?: readonly unknown[];
+}
+
+/** `segr1 stages`: what a pipeline may name. */
+export const stagesCommand: CommandModule<object, { readonly json: unknown }> = {
+  command: 'stages',
+  describe: 'list the stages of a pipeline: columns they need and add, options and defaults',
+  builder: (parser: Argv) => parser.option('json', { type: 'boolean', describe: 'print JSON, options as JSON Schema' }) as unknown as Argv<{ readonly json: unknown }>,
+  handler: ({ json }) => {
+    process.stdout.write(json ? `${JSON.stringify(stagesJson(), null, 2)}\n` : `${[...stages.values()].map(stageText).join('\n\n')}\n`);
+  },
+};
+
+/** The stage table for programs, and the schema of a pipeline's own keys. */
+function stagesJson(): unknown {
+  const entries = [...stages.values()].map((stage) => [stage.name, { ...columns(stage), uses: stage.uses ?? [], options: jsonSchema(stage.options) }]);
+  return { pipeline: jsonSchema(PipelineShape), stages: Object.fromEntries(entries) as unknown };
+}
+
+function columns({ kind = 'map', needs = [], adds = [] }: Stage): { kind: string; needs: readonly string[]; adds: readonly string[] | 'by options' } {
+  return { kind, needs, adds: typeof adds === 'function' ? 'by options' : adds };
+}
+
+/** One stage for people: a line on its columns, and one an option. */
+function stageText(stage: Stage): string {
+  const { kind, needs, adds } = columns(stage);
+  const head = [
+    stage.name,
+    ...(kind === 'map' ? [] : [kind]),
+    ...(needs.length > 0 ? [`needs ${needs.join(', ')}`] : []),
+    ...(typeof adds === 'string' ? [`adds columns ${adds}`] : adds.length > 0 ? [`adds ${adds.join(', ')}`] : []),
+    ...(stage.uses ?? []).map((model) => `uses ${model}`),
+  ];
+  const { properties = {}, required = [] } = jsonSchema(stage.options) as { properties?: Record<string, OptionSchema>; required?: readonly string[] };
+  const width = Math.max(0, ...Object.keys(properties).map((name) => name.length));
+  const options = Object.entries(properties).map(([name, schema]) => `  ${name.padEnd(width)}  ${optionText(schema, required.includes(name))}`);
+  return [head.join('  '), ...options].join('\n');
+}
+
+function optionText(schema: OptionSchema, required: boolean): string {
+  const type = schema.enum ? schema.enum.map((value) => shown(value)).join('|') : ({ object: 'map', array: 'list' }[schema.type ?? ''] ?? schema.type ?? 'one of several');
+  return `${type}${schema.default === undefined ? (required ? ', required' : '') : `, ${shown(schema.default)}`}`;
+}
+
+function jsonSchema(schema: z.ZodType): unknown {
+  return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+}

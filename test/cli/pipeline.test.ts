@@ -1,0 +1,155 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { describe, expect, it } from 'vitest';
+
+import { folder, stubPipeline } from '../pipelines/files.js';
+
+const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+
+interface Ended {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs the program in a folder of its own. @param said called with all that was printed, whenever there is more. */
+function segr1(args: readonly string[], said: (out: string, child: ChildProcess) => void = () => {}): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [CLI, ...args], { cwd: folder().path });
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (text: Buffer) => {
+      out += text.toString();
+      said(out, child);
+    });
+    child.stderr.on('data', (text: Buffer) => (err += text.toString()));
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve({ code, signal, out, err }));
+  });
+}
+
+const ENDLESS = '[{ rows: { count: 1000000 } }, { think: { delay: 20 } }, { teach: { groupsPerStep: 4 } }]';
+
+describe('segr1 pipeline', () => {
+  it('runs a pipeline, sums it up and ends with 0', async () => {
+    const root = join(folder().path, 'run');
+    const { code, out, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: 9 } }, think, { doubt: { every: 4, onPurpose: true } }, { teach: { groupsPerStep: 4 } }]'), '--run', root]);
+    expect([code, err]).toEqual([0, '']);
+    expect(out).toMatch(/^rows {5}9 in, 9 out$/m);
+    expect(out).toMatch(/^marked {3}3 {2}doubt: on purpose$/m);
+    expect(out).toMatch(/^steps {4}3$/m);
+    expect(out).toContain(root);
+  });
+
+  it('prints JSON lines and nothing else', async () => {
+    const { code, out } = await segr1(['pipeline', stubPipeline('[rows, think, teach]'), '--json']);
+    const lines = out.trim().split('\n').map((text) => JSON.parse(text) as { kind: string });
+    expect(code).toBe(0);
+    expect(lines.map(({ kind }) => kind)).toEqual(['start', 'step', 'step', 'step', 'step', 'end']);
+  });
+
+  it('takes a name from the pipelines.yaml of the folder, or of --pipelines', async () => {
+    const { path, file } = folder();
+    const all = file('all.yaml', 'one: { stages: [load: { scenes: { count: 1 }, frame: 64 }] }\n');
+    const { code, out } = await segr1(['pipeline', 'one', '--pipelines', all, '--check']);
+    expect([code, out.split('\n')[0]]).toEqual([0, 'one:']);
+    expect(existsSync(join(path, 'runs'))).toBe(false);
+  });
+
+  it('prints the checked pipeline and opens nothing with --check', async () => {
+    const { code, out } = await segr1(['pipeline', stubPipeline('[rows, think, teach]'), '--check', '--set', 'rows.count=3', '--set', 'seed=9']);
+    expect(code).toBe(0);
+    expect(out).toContain('seed: 9');
+    expect(out).toContain('count: 3');
+    expect(JSON.parse((await segr1(['pipeline', stubPipeline('[rows]'), '--check', '--json'])).out)).toMatchObject({ name: 'stub', stages: [{ rows: { count: 16 } }] });
+  });
+
+  it.each([
+    ['an unknown pipeline', ['trian'], 'no pipeline is called "trian"; known: '],
+    ['a wrong override', ['STUB', '--set', 'rows.cuont=3'], '--set rows.cuont=3  rows has no option "cuont"; known: count; nearest: count'],
+    ['an override of another stage', ['STUB', '--set', 'rollout.group=16'], 'this pipeline has no stage and no key "rollout"'],
+    ['an unknown flag', ['STUB', '--chekc'], 'Unknown argument: chekc'],
+    ['no steps', ['STUB', '--max-steps', '0'], '--max-steps: expected a whole number of at least 1; got "0"'],
+    ['two folders', ['STUB', '--run', 'a', '--run', 'b'], '--run: expected it once; got ["a","b"]'],
+    ['a used folder', ['STUB', '--run', '/'], 'run: expected a new or empty folder; got one with files in it; way out: another --run'],
+  ])('ends with 2 for %s', async (_, args, message) => {
+    const { code, err, out } = await segr1(['pipeline', ...args.map((arg) => (arg === 'STUB' ? stubPipeline('[rows, think]') : arg))]);
+    expect(err).toContain(message);
+    expect([code, out]).toEqual([2, '']);
+  });
+
+  it('names file, line and column of every mistake', async () => {
+    const { code, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: none } }, thnik]', 'sede: 1')]);
+    expect(code).toBe(2);
+    expect(err).toMatch(/stub\.yaml:2:1 {2}pipeline has no option "sede".*\n.*stub\.yaml:3:27 .*\n?/);
+    expect(err.trim().split('\n')).toHaveLength(3);
+  });
+
+  it('ends with 1 for what fails on the way, after the summary', async () => {
+    const { code, err, out } = await segr1(['pipeline', stubPipeline('[rows, { fail: { at: 2 } }]')]);
+    expect([code, err]).toEqual([1, 'e0/2/stub  fail: expected luck; got none\n']);
+    expect(out).toMatch(/^rows {5}\d+ in, 2 out$/m);
+  });
+
+  it('notices that nothing goes on any more', async () => {
+    const { code, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: 100 } }, think, drop]', 'window: 4')]);
+    expect(code).toBe(1);
+    expect(err).toContain('rows: expected them to go on; got nothing running, with a window of 4: drop took 10 and gave 6; way out');
+  });
+
+  it('stops after so many steps', async () => {
+    const { code, out } = await segr1(['pipeline', stubPipeline(ENDLESS), '--max-steps', '2']);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^stopped {2}as many steps as were asked for$/m);
+  });
+});
+
+describe('SIGINT', () => {
+  it('lets rows in flight out and ends with 130', async () => {
+    let sent = false;
+    const { code, out, err } = await segr1(['pipeline', stubPipeline(ENDLESS)], (text, child) => {
+      if (!sent && text.includes('step 1')) sent = child.kill('SIGINT');
+    });
+    expect([code, err]).toEqual([130, 'finishing what is in flight; once more ends at once\n']);
+    const [, rowsIn, rowsOut] = /^rows {5}(\d+) in, (\d+) out$/m.exec(out) ?? [];
+    expect(Number(rowsIn)).toBeGreaterThan(0);
+    expect(rowsOut).toBe(rowsIn);
+  });
+
+  it('ends at once the second time', async () => {
+    const slow = ENDLESS.replace('delay: 20', 'delay: 600000');
+    const { code, signal, out } = await segr1(['pipeline', stubPipeline(slow)], (text, child) => {
+      if (!text.includes('stub:')) return;
+      child.kill('SIGINT');
+      setTimeout(() => child.kill('SIGINT'), 300);
+    });
+    // Ended by the signal itself, which a shell shows as 130.
+    expect([code, signal]).toEqual([null, 'SIGINT']);
+    expect(out).not.toMatch(/^rows /m);
+  });
+});
+
+describe('segr1 stages', () => {
+  it('lists stages with columns, options and defaults', async () => {
+    const { code, out } = await segr1(['stages']);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^mask {2}needs image, prompts {2}adds masks {2}uses segmenter$/m);
+    expect(out).toMatch(/^ {2}inflight +integer, 2$/m);
+  });
+
+  it('gives JSON Schema', async () => {
+    const { out } = await segr1(['stages', '--json']);
+    expect(JSON.parse(out)).toMatchObject({ pipeline: { properties: { seed: { default: 0 } } }, stages: { mask: { needs: ['image', 'prompts'], options: { type: 'object' } } } });
+  });
+});
+
+describe('segr1', () => {
+  it.each([[[]], [['trian']], [['pipeline']]])('ends with 2 for %j', async (args) => {
+    const { code, err } = await segr1(args);
+    expect(code).toBe(2);
+    expect(err).toContain('segr1');
+  });
+});

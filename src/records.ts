@@ -55,6 +55,16 @@ export interface Skipped {
   readonly reason: string;
 }
 
+/** The objects of a scene, one of which is the target. */
+export interface Candidates {
+  readonly boxes: readonly Box[];
+  /** What each is called: its colour. */
+  readonly names: readonly string[];
+  readonly target: number;
+  /** All of them together, at frame size. */
+  readonly mask: Mask;
+}
+
 /** One image with its truth, and what is asked of it. Paths, not pixels: a row may wait in a queue. */
 export interface Sample {
   /** Unique in the run, and the same in every run: `epoch/index/name`. */
@@ -70,8 +80,8 @@ export interface Sample {
   readonly frame: Size;
   /** Size of the image as stored. */
   readonly original: Size;
-  /** Boxes of everything that could have been meant, the target's index among them; scenes only. */
-  readonly candidates?: { readonly boxes: readonly Box[]; readonly target: number };
+  /** Everything that could have been meant; scenes only. */
+  readonly candidates?: Candidates;
   readonly skipped?: Skipped;
 }
 
@@ -120,5 +130,16 @@ export interface Updated extends Advantaged {
   readonly step: number;
 }
 
+/** Added by `fit`: what leads the segmenter to the truth. */
+export interface Fitted extends Sample {
+  readonly fitted: {
+    readonly prompt: Prompt;
+    /** IoU of the box alone, then after each click that was tried. */
+    readonly ious: readonly number[];
+    /** The prompt as a policy would write it. */
+    readonly text: string;
+  };
+}
+
 /** A row as far as it came: marked rows lack the columns of the stages that let them by. */
-export type Row = Sample & Partial<Omit<Updated, keyof Sample>>;
+export type Row = Sample & Partial<Omit<Updated & Fitted, keyof Sample>>;

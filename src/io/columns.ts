@@ -31,7 +31,7 @@ export function rowSchema(parts: readonly string[], metadata: Readonly<Record<st
     task: text,
     frame: fixed(2, int),
     original: fixed(2, int),
-    candidates: struct({ boxes: list(fixed(4, int)), target: int }),
+    candidates: struct({ boxes: list(fixed(4, int)), names: list(text), target: int, mask: coco }),
     prompt: text,
     prompt_tokens: list(int),
     texts: list(text),
@@ -46,6 +46,7 @@ export function rowSchema(parts: readonly string[], metadata: Readonly<Record<st
     ...(parts.length > 0 && { reward_parts: struct(Object.fromEntries(parts.map((name) => [name, list(float)]))) }),
     advantages: list(float),
     step: int,
+    fitted: struct({ prompt: text, ious: list(float), text }),
     skipped: struct({ stage: text, reason: text }),
   };
   const fields = struct(columns).children;

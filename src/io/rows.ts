@@ -2,7 +2,7 @@ import { makeBuilder, RecordBatch, Struct, StructRow, Vector, type DataType, typ
 import { z } from 'zod';
 
 import { DataError, messageOf, shown } from '../errors.js';
-import type { Box, Completion, Mask, Row, Size } from '../records.js';
+import type { Box, Candidates, Completion, Mask, Row, Size } from '../records.js';
 import { SCHEMA_VERSION } from './columns.js';
 import { fromCocoString, toCocoString } from './mask.js';
 
@@ -23,7 +23,7 @@ const Cells = z.object({
   task: z.string(),
   frame: pair,
   original: pair,
-  candidates: z.object({ boxes: z.array(box), target: number }).nullable(),
+  candidates: z.object({ boxes: z.array(box), names: z.array(z.string()), target: number, mask: coco }).nullable(),
   prompt: z.string().nullable(),
   prompt_tokens: numbers.nullable(),
   texts: z.array(z.string()).nullable(),
@@ -38,6 +38,7 @@ const Cells = z.object({
   reward_parts: z.record(z.string(), numbers.nullable()).nullish(),
   advantages: numbers.nullable(),
   step: number.nullable(),
+  fitted: z.object({ prompt: z.string(), ious: numbers, text: z.string() }).nullable(),
   skipped: z.object({ stage: z.string(), reason: z.string() }).nullable(),
 });
 export type Cells = z.output<typeof Cells>;
@@ -72,7 +73,7 @@ function sampleCells(row: Row) {
     task: row.task,
     frame: toPair(row.frame),
     original: toPair(row.original),
-    candidates: row.candidates ? { boxes: row.candidates.boxes.map(toBox), target: int32(row.candidates.target) } : null,
+    candidates: row.candidates ? toCandidates(row.candidates) : null,
     skipped: row.skipped ? { stage: row.skipped.stage, reason: row.skipped.reason } : null,
   };
 }
@@ -93,7 +94,12 @@ function answerCells(row: Row, schema: Schema) {
     reward_parts: row.rewards ? toParts(row.rewards.byName, schema) : null,
     advantages: row.advantages ? [...row.advantages] : null,
     step: row.step === undefined ? null : int32(row.step),
+    fitted: row.fitted ? { prompt: JSON.stringify(row.fitted.prompt), ious: [...row.fitted.ious], text: row.fitted.text } : null,
   };
+}
+
+function toCandidates({ boxes, names, target, mask }: Candidates) {
+  return { boxes: boxes.map(toBox), names: [...names], target: int32(target), mask: toCoco(mask) };
 }
 
 function int32(value: number): number {
@@ -147,7 +153,7 @@ function plain(value: unknown): unknown {
 }
 
 function fromCells(cells: Cells): Row {
-  const { candidates, skipped } = cells;
+  const { candidates, fitted, skipped } = cells;
   return {
     id: cells.id,
     image: cells.scene === null ? { path: cells.image ?? '' } : { scene: fromJson(cells.scene, SceneText, cells.id) },
@@ -157,7 +163,7 @@ function fromCells(cells: Cells): Row {
     ...(cells.truth && { truth: fromCoco(cells.truth) }),
     ...(cells.truth_path !== null && { truthPath: cells.truth_path }),
     ...(cells.instruction !== null && { instruction: cells.instruction }),
-    ...(candidates && { candidates }),
+    ...(candidates && { candidates: { ...candidates, mask: fromCoco(candidates.mask) } }),
     ...(cells.prompt !== null && { prompt: cells.prompt }),
     ...(cells.prompt_tokens && { promptTokens: cells.prompt_tokens }),
     ...(cells.texts && { completions: fromAnswers(cells.texts, cells) }),
@@ -168,6 +174,7 @@ function fromCells(cells: Cells): Row {
     ...(cells.rewards && { rewards: { total: cells.rewards, byName: fromParts(cells.reward_parts ?? {}) } }),
     ...(cells.advantages && { advantages: cells.advantages }),
     ...(cells.step !== null && { step: cells.step }),
+    ...(fitted && { fitted: { ...fitted, prompt: fromJson(fitted.prompt, PromptText, cells.id) } }),
     ...(skipped && { skipped }),
   };
 }

@@ -5,7 +5,7 @@ import { DataError } from '../errors.js';
 import { clickCentre } from '../io/click.js';
 import { boxOfMask, decodeMask, encodeMask, maskIou } from '../io/mask.js';
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
-import type { Box, Mask, Point, Prompt, Sample, Size } from '../records.js';
+import type { Box, Fitted, Mask, Point, Prompt, Sample, Size } from '../records.js';
 import { orMarked, pixelsOf } from './faults.js';
 import { inOrder } from './in-order.js';
 
@@ -14,8 +14,10 @@ export const FitOptions = z.strictObject({
   maxClicks: z.int().min(1).default(4),
   /** IoU at which clicking ends. */
   stop: z.number().min(0).max(1).default(0.95),
-  /** What the answer thinks; `{place}` stands for where the object is, such as `top left`. */
+  /** What the answer thinks; `{place}` stands for where the object is, such as `top left`, `{name}` for what a scene calls it. */
   think: z.string().default('{place}'),
+  /** Whether the segmenter tries the prompts; without it the answer is the box and one click on the object's centre. */
+  tried: z.boolean().default(true),
   /** Rows fitted at once. */
   inflight: z.int().min(1).default(2),
 });
@@ -28,17 +30,6 @@ export interface Fit {
   readonly iou: readonly number[];
 }
 
-/** Added by `fit`. */
-export interface Fitted extends Sample {
-  readonly fitted: {
-    readonly prompt: Prompt;
-    /** As `Fit.iou`. */
-    readonly ious: readonly number[];
-    /** The prompt as a policy would write it. */
-    readonly text: string;
-  };
-}
-
 /**
  * Adds `fitted`: the box and clicks by which the segmenter finds the row's truth, and the answer that says so.
  *
@@ -47,15 +38,20 @@ export interface Fitted extends Sample {
  * @throws {ModelError} what the segmenter rejects with errors the stream, unless it is a DataError.
  */
 export function fit<T extends Sample>(segmenter: Segmenter, readImage: ReadImage, options: FitOptions = {}): OperatorFunction<T, T & Fitted> {
-  const { think, inflight, ...clicking } = FitOptions.parse(options);
+  const { think, inflight, tried, ...clicking } = FitOptions.parse(options);
 
+  const search = async (row: T, truth: Uint8Array): Promise<Fit> => {
+    const image = await pixelsOf(readImage, row);
+    const segmentOnce = async (prompt: Prompt): Promise<Mask> => (await segmenter.segment(image, [prompt], row.frame))[0];
+    return fitPrompt(segmentOnce, truth, row.frame, clicking);
+  };
   const fitted = (row: T): Promise<T & Fitted> =>
     orMarked('fit', row, async () => {
       if (!row.truth) throw new DataError(`${row.id}  truth: expected a mask to fit; got nothing`);
-      const image = await pixelsOf(readImage, row);
-      const segmentOnce = async (prompt: Prompt): Promise<Mask> => (await segmenter.segment(image, [prompt], row.frame))[0];
-      const { prompt, iou } = await fitPrompt(segmentOnce, decodeMask(row.truth), row.frame, clicking);
-      const text = answerText(prompt, think.replaceAll('{place}', placeOf(prompt)));
+      const truth = decodeMask(row.truth);
+      const { prompt, iou } = tried ? await search(row, truth) : { prompt: simplePrompt(truth, row.frame), iou: [] };
+      const name = row.candidates?.names[row.candidates.target] ?? 'object';
+      const text = answerText(prompt, think.replaceAll('{place}', placeOf(prompt)).replaceAll('{name}', name));
       return { ...row, fitted: { prompt, ious: iou, text } };
     });
   return inOrder(fitted, inflight);
@@ -92,6 +88,14 @@ export async function fitPrompt(
   }
   const best = iou.indexOf(Math.max(...iou.slice(1)), 1);
   return { prompt: prompted(points.slice(0, best)), iou };
+}
+
+/** The truth's box and a click on its centre. @throws {DataError} if the truth is empty. */
+export function simplePrompt(truth: Uint8Array, frame: Size): Prompt {
+  const box = boxOfMask(encodeMask(truth, frame));
+  const click = firstClick(truth, frame);
+  if (!box || !click) throw new DataError('truth  mask: expected an object to fit; got an empty mask');
+  return { frame, objects: [{ box, points: [click] }] };
 }
 
 function firstClick(truth: Uint8Array, frame: Size): Point | undefined {

@@ -96,14 +96,14 @@ async function* samples(read: ReadImage, items: readonly Item[], options: Checke
 type Asked = Pick<Sample, 'id' | 'frame' | 'instruction'>;
 
 function drawnSample(asked: Asked, key: SceneKey): Sample {
-  const { truth, boxes, target } = drawScene(key, asked.frame.width);
+  const { truth, boxes, colors, labels, target } = drawScene(key, asked.frame.width);
   return {
     ...asked,
     image: { scene: key },
     truth: encodeMask(truth, asked.frame),
     task: key.kind,
     original: { width: SCENE_SIDE, height: SCENE_SIDE },
-    ...(key.kind === 'pick' ? { candidates: { boxes, target } } : {}),
+    candidates: { boxes, names: colors, target, mask: encodeMask(labels.map((label) => (label > 0 ? 1 : 0)), asked.frame) },
   };
 }
 

@@ -49,7 +49,7 @@ const row: fc.Arbitrary<Row> = record(
     truth: mask,
     truthPath: words,
     instruction: words,
-    candidates: record({ boxes: list(box), target: int }),
+    candidates: record({ boxes: list(box), names: list(words), target: int, mask }),
     skipped: record({ stage: words, reason: words }),
     prompt: words,
     promptTokens: list(int),
@@ -61,6 +61,7 @@ const row: fc.Arbitrary<Row> = record(
     rewards: record({ total: list(float), byName }),
     advantages: list(float),
     step: int,
+    fitted: record({ prompt, ious: list(float), text: words }),
   },
   ['id', 'image', 'task', 'frame', 'original'],
 );

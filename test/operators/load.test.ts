@@ -50,10 +50,10 @@ describe('load, from scenes', () => {
   it('gives the scene, its truth at the frame and its candidates', async () => {
     const [row] = await rows({ scenes: { count: 1, seed: 3, offset: 5, rule: 'striped' }, frame: 64, instruction: 'the striped one' });
     const key = { kind: 'pick', seed: 3, index: 5, rule: 'striped' } as const;
-    const { truth, boxes, target } = drawScene(key, 64);
+    const { truth, boxes, colors, labels, target } = drawScene(key, 64);
     expect(row).toMatchObject({
       id: 'e0/0/pick-3-5', image: { scene: key }, task: 'pick', frame: { width: 64, height: 64 }, original: { width: 112, height: 112 },
-      candidates: { boxes, target }, instruction: 'the striped one',
+      candidates: { boxes, names: colors, target, mask: encodeMask(labels.map((label) => (label > 0 ? 1 : 0)), { width: 64, height: 64 }) }, instruction: 'the striped one',
     });
     expect(row.truth && decodeMask(row.truth)).toEqual(truth);
   });
@@ -70,7 +70,7 @@ describe('load, from scenes', () => {
 
   it('takes the first of them, in order where it does not shuffle, and draws by the run seed without one of its own', async () => {
     const got = await rows({ scenes: { kind: 'main', count: 6 }, frame: 64, limit: 2, shuffle: false, seed: 4 });
-    expect(got.map(({ id, candidates }) => [id, candidates])).toEqual([['e0/0/main-4-0', undefined], ['e0/1/main-4-1', undefined]]);
+    expect(got.map(({ id, candidates }) => [id, candidates?.boxes.length])).toEqual([['e0/0/main-4-0', 1], ['e0/1/main-4-1', 1]]);
   });
 
   it('never has more rows out than the window, and stops making them when unsubscribed', async () => {

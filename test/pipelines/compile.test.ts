@@ -2,9 +2,10 @@ import { of, lastValueFrom, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 
+import type { Row } from '../../src/records.js';
 import { compile } from '../../src/pipelines/compile.js';
 import { credits } from '../../src/pipelines/credits.js';
-import { gauge } from '../../src/pipelines/gauge.js';
+import { gauge, gaugedCredits, gaugedSource } from '../../src/pipelines/gauge.js';
 import { opening } from '../../src/pipelines/opening.js';
 import { readPipeline } from '../../src/pipelines/read.js';
 import { Settings } from '../../src/pipelines/settings.js';
@@ -62,7 +63,7 @@ describe('compile', () => {
     const open = openWith(new AbortController().signal);
     await expect(compile({ ...pipeline, stages: [...pipeline.stages, { name: 'odd', stage: odd, options: {} }] }, open)).rejects.toThrow('odd: expected an operator from build; got a stream');
     const unsourced = stage({ name: 'odd', kind: 'source', options: z.strictObject({}), build: () => (rows) => rows });
-    await expect(compile({ ...pipeline, stages: [{ name: 'odd', stage: unsourced, options: {} }] }, open)).rejects.toThrow('odd: expected a stream of rows from build; got function');
+    await expect(compile({ ...pipeline, stages: [{ name: 'odd', stage: unsourced, options: {} }] }, open)).rejects.toThrow('odd: expected a stream of rows from build; got a function');
   });
 });
 
@@ -103,5 +104,18 @@ describe('gauge', () => {
     at(9000, () => meter.enter());
     at(9500, () => expect(meter.busy()).toBe(2.5));
     expect([meter.rowsIn, meter.rowsOut]).toEqual([3, 2]);
+  });
+
+  it('times a source from the credit to the row', async () => {
+    let now = 0;
+    const meter = gauge('load', () => now);
+    const window = gaugedCredits(credits(2), meter);
+    await window.take();
+    now = 500;
+    await lastValueFrom(gaugedSource(of({} as Row), meter));
+    await window.take();
+    now = 750;
+    window.give('(no row)');
+    expect([meter.rowsIn, meter.rowsOut, meter.busy(), window.inFlight]).toEqual([1, 1, 0.75, 1]);
   });
 });

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 import { UsageError } from '../../src/errors.js';
 import { nearest } from '../../src/pipelines/nearest.js';
-import { readPipeline, resolved } from '../../src/pipelines/read.js';
+import { readPipeline, resolvedYaml } from '../../src/pipelines/read.js';
 import { folder, refusal, STUBS, stubPipeline } from './files.js';
 
 const scenes = '{ load: { scenes: { count: 4 }, frame: 64 } }';
@@ -28,7 +28,7 @@ describe('readPipeline', () => {
   it('reads back what it resolved', async () => {
     const { file } = folder();
     const pipeline = await readPipeline(file('p.yaml', `segmenter: { kind: grabcut }\nstages: [${scenes}, fit, write]`));
-    const again = await readPipeline(file('again.yaml', resolved(pipeline)));
+    const again = await readPipeline(file('again.yaml', resolvedYaml(pipeline)));
     expect({ ...again, file: '' }).toEqual({ ...pipeline, file: '' });
   });
 

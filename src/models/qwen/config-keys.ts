@@ -17,7 +17,9 @@ const rope = z.object({ mrope_section: z.tuple([count, count, count], 'three pos
 export const Kind = z.object({
   model_type: z.literal('qwen2_5_vl', '"qwen2_5_vl"'),
   quantization_config: z.undefined('no quantization: f32, f16 or bf16 weights').optional(),
-  segr1: z.strictObject({ wallpaper: z.boolean('true or false').default(false) }, '{ "wallpaper": true or false }').prefault({}),
+  segr1: z
+    .strictObject({ wallpaper: z.boolean('true or false').default(false), prompt: z.strictObject({ system: z.string().optional(), user: z.string() }).optional() }, '{ "wallpaper": true or false, "prompt": { "user": … } }')
+    .prefault({}),
 });
 
 /** The language model's keys, and the ids beside them. */

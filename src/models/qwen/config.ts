@@ -4,6 +4,7 @@ import type { z } from 'zod';
 
 import { ModelError, shown } from '../../errors.js';
 import { check, Ends, isObject, Kind, Pixels, readJson, Text, Vision, type Json } from './config-keys.js';
+import type { PromptTemplate } from './prompts.js';
 
 /** The numbers of a Qwen2.5-VL checkpoint that its graphs, tokens and pixels are made from. */
 export interface QwenConfig {
@@ -16,6 +17,8 @@ export interface QwenConfig {
   /** By channel, R G B, of values in [0, 1]. */
   readonly mean: readonly [number, number, number];
   readonly std: readonly [number, number, number];
+  /** What the checkpoint was taught to be asked (segr1's own small models). */
+  readonly prompt?: PromptTemplate;
 }
 
 /** The language model. */
@@ -92,6 +95,7 @@ export async function readConfig(dir: string): Promise<QwenConfig> {
     vision: visionConfig(vision, kind.segr1.wallpaper, text.hidden_size, file),
     tokens: await tokenIds(dir, merged, file, text),
     ...(await pixels(dir)),
+    ...(kind.segr1.prompt ? { prompt: { user: kind.segr1.prompt.user, ...(kind.segr1.prompt.system === undefined ? {} : { system: kind.segr1.prompt.system }) } } : {}),
   };
 }
 

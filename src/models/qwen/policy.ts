@@ -8,22 +8,23 @@ import { expandImages, openChat, type Chat } from './chat.js';
 import { loadWeights, saveWeights, type Store } from './checkpoint.js';
 import { readConfig, type QwenConfig } from './config.js';
 import { imageTokens, patches } from './processor.js';
-import { messagesOf, type PromptTemplate } from './prompts.js';
+import { messagesOf, prompts, type PromptTemplate } from './prompts.js';
 import { rolloutProgram, type RolloutShape } from './rollout.js';
 import { openTokenizer, type Tokenizer } from './tokenizer.js';
 import { scoreProgram, trainProgram, type BatchShape, type TrainGraph } from './train.js';
 import type { WeightShape } from './weights.js';
 
 export interface QwenOptions {
-  readonly prompt: PromptTemplate;
+  /** What the policy is asked; the checkpoint's own prompt, or else Seg-R1's, unless told. */
+  readonly prompt?: PromptTemplate;
   /** Threads that hold the weights; jobs run side by side on them. */
   readonly workers: number;
   /** Cores that one job may use. */
   readonly threads: number;
   /** Prompts in one run. */
   readonly batch: number;
-  /** Weights that exist in training only. */
-  readonly extra?: readonly (WeightShape & { readonly first: (i: number) => number })[];
+  /** Weights that exist in training only, with their first values. */
+  readonly extra?: (config: QwenConfig) => readonly (WeightShape & { readonly first: (i: number) => number })[];
 }
 
 /** The policy with its own kind of training graph. */
@@ -36,7 +37,7 @@ export type QwenPolicy = Policy<TrainGraph> & { readonly config: QwenConfig; rea
  */
 export async function openQwen(dir: string, options: QwenOptions): Promise<QwenPolicy> {
   const config = await readConfig(dir);
-  const [tokenizer, chat, store] = await Promise.all([openTokenizer(dir), openChat(dir), loadWeights(dir, config, options.extra)]);
+  const [tokenizer, chat, store] = await Promise.all([openTokenizer(dir), openChat(dir), loadWeights(dir, config, options.extra?.(config))]);
   const engine = openEngine(options);
   await engine.parameters('policy', store.layout, store.values);
   return new Qwen(dir, config, tokenizer, chat, store, engine, options);
@@ -79,7 +80,7 @@ class Qwen implements QwenPolicy {
   }
 
   encode(sample: Pick<Sample, 'instruction'>, image?: Image): EncodedPrompt {
-    const text = this.#chat.render(messagesOf(this.#options.prompt, sample.instruction));
+    const text = this.#chat.render(messagesOf(this.#options.prompt ?? this.config.prompt ?? prompts.rl, sample.instruction));
     const ids = this.tokenizer.encode(text);
     if (!image) return { text, tokens: ids };
     const cut = patches(image, this.config);
@@ -94,20 +95,20 @@ class Qwen implements QwenPolicy {
     return this.tokenizer.decode(tokens);
   }
 
-  async write(prompts: readonly EncodedPrompt[], options: WriteOptions): Promise<Written[][]> {
-    const written: Written[][] = Array.from({ length: prompts.length });
+  async write(asked: readonly EncodedPrompt[], options: WriteOptions): Promise<Written[][]> {
+    const written: Written[][] = Array.from({ length: asked.length });
     await Promise.all(
-      chunks(prompts, this.#options.batch).map(async (indices) => {
-        const answers = await this.#writeChunk(indices.map((i) => prompts[i] as EncodedPrompt), indices, options);
+      chunks(asked, this.#options.batch).map(async (indices) => {
+        const answers = await this.#writeChunk(indices.map((i) => asked[i] as EncodedPrompt), indices, options);
         for (const [at, index] of indices.entries()) written[index] = answers[at] as Written[];
       }),
     );
     return written;
   }
 
-  async #writeChunk(prompts: readonly EncodedPrompt[], indices: readonly number[], { group, temperature, maxTokens, uniform }: WriteOptions): Promise<Written[][]> {
+  async #writeChunk(asked: readonly EncodedPrompt[], indices: readonly number[], { group, temperature, maxTokens, uniform }: WriteOptions): Promise<Written[][]> {
     const shape: RolloutShape = {
-      ...prefixShape(prompts, this.#options.batch),
+      ...prefixShape(asked, this.#options.batch),
       samples: group,
       maxTokens,
       greedy: temperature === 0,
@@ -115,7 +116,7 @@ class Qwen implements QwenPolicy {
       ends: this.config.tokens.eos,
     };
     const program = await this.#open(`write ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => rolloutProgram(this.config, shape));
-    const feeds = prefixFeeds(this.config, prompts, shape, maxTokens);
+    const feeds = prefixFeeds(this.config, asked, shape, maxTokens);
     if (!shape.greedy) {
       const uniforms = new Float32Array(shape.prompts * group * maxTokens);
       for (const [p, index] of indices.entries()) {
@@ -124,7 +125,7 @@ class Qwen implements QwenPolicy {
       feeds['uniforms'] = uniforms;
       feeds['temperature'] = Float32Array.of(temperature);
     }
-    return completions(await this.#engine.run(program, feeds), shape, prompts.length);
+    return completions(await this.#engine.run(program, feeds), shape, asked.length);
   }
 
   async reference(rows: readonly TrainRow[], temperature: number): Promise<number[][][]> {

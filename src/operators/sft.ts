@@ -1,0 +1,87 @@
+import type { OperatorFunction } from 'rxjs';
+import { z } from 'zod';
+
+import { DataError, messageOf } from '../errors.js';
+import type { Policy, TrainRow } from '../models/policy.js';
+import type { ReadImage } from '../models/segmenter.js';
+import type { Fitted } from '../records.js';
+import { pixelsOf } from './faults.js';
+import { inSteps } from './in-steps.js';
+import { learning, LearningOptions } from './learning.js';
+
+export const SftOptions = z.strictObject({
+  ...LearningOptions.shape,
+  learningRate: z.number().positive().default(2e-5),
+  /** Rows in one optimizer step. */
+  rowsPerStep: z.int().min(1).default(32),
+  /** Weight of a loss that asks each image token for the objects' share of its patches; for models without a pretrained eye. */
+  patchMask: z.number().min(0).default(0),
+  /** Spread of the targets around a coordinate, in pixels; for tokenizers that have a token for each number. */
+  softNumbers: z.number().min(0).default(0),
+});
+export type SftOptions = z.input<typeof SftOptions>;
+
+/** What supervised answers need of a kind of policy. */
+export interface Supervision<Graph> {
+  readonly graph: Graph;
+  /** Further inputs of the graph for one row. */
+  inputs(row: Fitted, prompt: TrainRow['prompt'], answer: readonly number[]): Pick<TrainRow, 'perToken' | 'perPrompt'>;
+}
+
+/** Told after each step. */
+export type ReportStep = (step: number, metrics: Readonly<Record<string, number>>) => void;
+
+/**
+ * Teaches a policy the answers in `fitted`; rows go on, with their `step`, once it is taken.
+ *
+ * The loss is cross-entropy on the answer and its end token, a mean over the tokens of the step. Rows whose image can't be read
+ * are marked and left out.
+ */
+export function sft<Graph, T extends Fitted>(
+  policy: Policy<Graph>,
+  supervision: Supervision<Graph>,
+  readImage: ReadImage,
+  report: ReportStep,
+  options: SftOptions = {},
+): OperatorFunction<T, T & { readonly step: number }> {
+  const checked = SftOptions.parse(options);
+  const rate = learning(checked);
+
+  const lesson = async (row: T): Promise<TrainRow | DataError> => {
+    try {
+      const prompt = policy.encode(row, await pixelsOf(readImage, row));
+      const answer = policy.answer(row.fitted.text);
+      return { prompt, completions: [answer], ...supervision.inputs(row, prompt, answer) };
+    } catch (error) {
+      if (error instanceof DataError) return error;
+      throw error;
+    }
+  };
+
+  const taught = async (rows: readonly T[]): Promise<(T & { step: number })[]> => {
+    const lessons = await Promise.all(rows.map(lesson));
+    const usable = lessons.filter((it): it is TrainRow => !(it instanceof DataError));
+    const step = policy.version + 1;
+    if (usable.length > 0) {
+      const { gradient, metrics } = await policy.gradient(supervision.graph, weighed(usable), 1);
+      const settings = rate(step);
+      const norm = await policy.step(gradient, settings);
+      report(step, { ...metrics, 'policy/gradientNorm': norm, 'policy/learningRate': settings.learningRate });
+    }
+    return rows.map((row, i) => {
+      const fault = lessons[i];
+      return fault instanceof DataError ? { ...row, step, skipped: { stage: 'sft', reason: messageOf(fault) } } : { ...row, step };
+    });
+  };
+  return inSteps(checked.rowsPerStep, taught);
+}
+
+/** Weights that make the sums over rows means: over tokens for the answers, over rows for what is asked of a whole prompt. */
+function weighed(rows: readonly TrainRow[]): TrainRow[] {
+  const tokens = rows.reduce((sum, { completions: [answer] }) => sum + (answer?.length ?? 0), 0);
+  return rows.map((row) => ({
+    ...row,
+    perToken: { ...row.perToken, weight: row.completions.map((answer) => answer.map(() => 1 / tokens)) },
+    perPrompt: { ...row.perPrompt, ...(row.perPrompt && 'patchShare' in row.perPrompt ? { patchWeight: Float32Array.of(1 / rows.length) } : {}) },
+  }));
+}

@@ -4,7 +4,7 @@ import { shown, UsageError } from '../errors.js';
 import { shortPath } from '../pipelines/locate.js';
 import { progress } from '../pipelines/progress.js';
 import { duration } from '../pipelines/progress-line.js';
-import { readPipeline, resolved } from '../pipelines/read.js';
+import { readPipeline, resolved, resolvedYaml } from '../pipelines/read.js';
 import type { Report, Summary } from '../pipelines/report.js';
 import { run } from '../pipelines/run.js';
 
@@ -43,7 +43,7 @@ async function ran(given: Arguments): Promise<number> {
   const set = given.set === undefined ? [] : [given.set].flat().map(String);
   const pipeline = await readPipeline(given.pipeline, { set, ...(pipelines !== undefined && { pipelinesFile: pipelines }) });
   if (given.check) {
-    process.stdout.write(given.json ? `${JSON.stringify({ name: pipeline.name, ...pipeline.settings, stages: pipeline.stages.map(({ name, options }) => ({ [name]: options })) })}\n` : resolved(pipeline));
+    process.stdout.write(given.json ? `${JSON.stringify({ name: pipeline.name, ...resolved(pipeline) })}\n` : resolvedYaml(pipeline));
     return 0;
   }
   const show = progress(given.json ? 'json' : process.stdout.isTTY ? 'terminal' : 'lines', process.stdout);

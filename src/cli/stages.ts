@@ -49,7 +49,9 @@ function stageText(stage: Stage): string {
 }
 
 function optionText(schema: OptionSchema, required: boolean): string {
-  const type = schema.enum ? schema.enum.map((value) => shown(value)).join('|') : ({ object: 'map', array: 'list' }[schema.type ?? ''] ?? schema.type ?? 'one of several');
+  const names: Readonly<Record<string, string>> = { object: 'map', array: 'list' };
+  const kind = schema.type ?? 'one of several';
+  const type = schema.enum?.map((value) => shown(value)).join('|') ?? names[kind] ?? kind;
   return `${type}${schema.default === undefined ? (required ? ', required' : '') : `, ${shown(schema.default)}`}`;
 }
 

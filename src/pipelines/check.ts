@@ -58,7 +58,10 @@ function checkedStage(
   table: ReadonlyMap<string, Stage>,
   resolvePath: ResolvePath,
 ): { known?: CheckedStage; complaints: Complaint[] } {
-  if (name === '') return { complaints: [{ path: ['stages', index], text: `stages.${index}: expected a stage's name, or a map of one name to its options; got neither` }] };
+  if (name === '') {
+    const text = `stages.${index}: expected a stage's name, or a map of one name to its options; got neither`;
+    return { complaints: [{ path: ['stages', index], text }] };
+  }
   const stage = table.get(name);
   const path: Path = ['stages', index, name];
   if (!stage) return { complaints: [{ path, part: 'key', text: `no stage is called ${JSON.stringify(name)}; ${knownNames(name, [...table.keys()])}` }] };
@@ -75,7 +78,8 @@ function withPaths(options: unknown, keys: readonly string[], at: Path, name: st
     if (Array.isArray(written)) return written.map((one, index) => full(one, [...path, index]));
     if (typeof written !== 'string') return written;
     const file = resolvePath(written, [...at, ...path]);
-    if (!existsSync(file)) complaints.push({ path: [...at, ...path], text: `${[name, ...path].join('.')}: expected a file or folder; got ${JSON.stringify(written)}, and ${file} is not there` });
+    const text = `${[name, ...path].join('.')}: expected a file or folder; got ${JSON.stringify(written)}, and ${file} is not there`;
+    if (!existsSync(file)) complaints.push({ path: [...at, ...path], text });
     return file;
   };
   for (const key of keys) if (copy[key] !== undefined) copy[key] = full(copy[key], [key]);
@@ -90,7 +94,9 @@ function order(stages: readonly CheckedStage[]): Complaint[] {
   let sure = kinds[0] === 'source';
   for (const [index, { name, stage, options }] of stages.entries()) {
     const complain = (text: string): void => void found.push({ path: ['stages', index, name], part: 'key', text });
-    if (index === 0 && kinds[index] !== 'source') complain(`${name} cannot be the first stage: expected one that gives rows; got ${JSON.stringify(name)}; way out: begin with load`);
+    if (index === 0 && kinds[index] !== 'source') {
+      complain(`${name} cannot be the first stage: expected one that gives rows; got ${JSON.stringify(name)}; way out: begin with load`);
+    }
     if (index > 0 && kinds[index] === 'source') complain(`${name} gives rows and comes first: expected one such stage; got it as number ${index + 1}`);
     if (kinds[index] === 'sink' && index > sink) complain(`${name} writes rows: expected one such stage; got ${stages[sink]?.name} before it`);
     else if (sink >= 0 && index > sink) complain(`${name} comes after ${stages[sink]?.name}: expected ${stages[sink]?.name} to be the last stage; got ${name} behind it`);

@@ -1,10 +1,10 @@
-import { fromEvent, isObservable, takeUntil, tap, type Observable, type OperatorFunction } from 'rxjs';
+import { defer, EMPTY, fromEvent, isObservable, takeUntil, tap, type Observable, type OperatorFunction } from 'rxjs';
 
 import { UsageError } from '../errors.js';
 import type { Row } from '../records.js';
-import { gauge, gauged, type Gauge } from './gauge.js';
+import { gauge, gauged, gaugedCredits, gaugedSource, type Gauge } from './gauge.js';
 import type { Pipeline } from './read.js';
-import type { Open } from './stage.js';
+import type { Built, Open } from './stage.js';
 
 /** A pipeline ready to be subscribed to, and what its stages measure while it runs. */
 export interface Compiled {
@@ -20,26 +20,32 @@ export interface Compiled {
  * @param entered told of each row as the source gives it.
  */
 export async function compile(pipeline: Pipeline, open: Open, entered: (row: Row) => void = () => {}): Promise<Compiled> {
-  const labels = labelled(pipeline.stages.map(({ name }) => name));
-  const gauges = labels.map((label) => gauge(label));
-  let rows: Observable<Row> | undefined;
+  const gauges = labelled(pipeline.stages.map(({ name }) => name)).map((label) => gauge(label));
+  let rows: Observable<Row> = EMPTY;
   for (const [index, { name, stage, options }] of pipeline.stages.entries()) {
-    const meter = gauges[index] as ReturnType<typeof gauge>;
-    const built = await stage.build(options, open);
-    if (rows === undefined) {
-      if (!isObservable(built)) throw new UsageError(`${name}: expected a stream of rows from build; got ${typeof built}; way out: kind: 'source' is for stages that give rows`);
-      rows = stopped(built, open.signal).pipe(tap((row) => (meter.enter(), meter.leave(), entered(row))));
-    } else {
-      if (typeof built !== 'function') throw new UsageError(`${name}: expected an operator from build; got ${isObservable(built) ? 'a stream' : typeof built}`);
-      rows = rows.pipe(gauged(built as OperatorFunction<Row, Row>, meter));
-    }
+    if (open.signal.aborted) return { rows: EMPTY, gauges };
+    const meter = gauges[index];
+    const around = index === 0 ? { ...open, credits: gaugedCredits(open.credits, meter) } : open;
+    const built = await stage.build(options, around);
+    rows = index === 0 ? ended(gaugedSource(sourceOf(built, name), meter), open.signal).pipe(tap(entered)) : rows.pipe(gauged(operatorOf(built, name), meter));
   }
-  return { rows: rows as Observable<Row>, gauges };
+  return { rows, gauges };
+}
+
+function sourceOf(built: Built, name: string): Observable<Row> {
+  if (isObservable(built)) return built;
+  throw new UsageError(`${name}: expected a stream of rows from build; got a ${typeof built}; way out: kind: 'source' is for stages that give rows`);
+}
+
+function operatorOf(built: Built, name: string): OperatorFunction<Row, Row> {
+  // Which columns a row has by now was checked by name when the pipeline was read.
+  if (typeof built === 'function') return built as OperatorFunction<Row, Row>;
+  throw new UsageError(`${name}: expected an operator from build; got ${isObservable(built) ? 'a stream' : typeof built}`);
 }
 
 /** Ends a source at the signal, whatever it waits for; rows that it had not given yet never entered. */
-function stopped(source: Observable<Row>, signal: AbortSignal): Observable<Row> {
-  return signal.aborted ? source.pipe(takeUntil([0])) : source.pipe(takeUntil(fromEvent(signal, 'abort')));
+function ended(source: Observable<Row>, signal: AbortSignal): Observable<Row> {
+  return defer(() => (signal.aborted ? EMPTY : source.pipe(takeUntil(fromEvent(signal, 'abort')))));
 }
 
 /** Names told apart where one comes twice: `mask`, `mask 2`. */

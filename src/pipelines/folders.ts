@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 
 import { UsageError } from '../errors.js';
 import { shortPath } from './locate.js';
-import { resolved, type Pipeline } from './read.js';
+import { resolvedYaml, type Pipeline } from './read.js';
 import type { Folders } from './stage.js';
 
 /** `runs/NAME` of the working folder: the pipeline's `run:`, else its name and the time. */
@@ -23,6 +23,6 @@ export function makeFolders(root: string, pipeline: Pipeline): Folders {
   }
   const folders = { root, rows: join(root, 'rows'), metrics: join(root, 'metrics'), checkpoints: join(root, 'checkpoints') };
   for (const folder of Object.values(folders)) mkdirSync(folder, { recursive: true });
-  writeFileSync(join(root, 'config.yaml'), resolved(pipeline));
+  writeFileSync(join(root, 'config.yaml'), resolvedYaml(pipeline));
   return folders;
 }

@@ -39,7 +39,12 @@ export function branchesOf(schema: z.ZodType | undefined): readonly z.ZodType[] 
 
 /** What stands at `path` of a value; undefined where nothing does. */
 export function valueAt(value: unknown, path: Path): unknown {
-  return path.reduce<unknown>((at, step) => (at !== null && typeof at === 'object' && Object.hasOwn(at, step) ? (at as Record<string | number, unknown>)[step] : undefined), value);
+  let at: unknown = value;
+  for (const step of path) {
+    if (at === null || typeof at !== 'object' || !Object.hasOwn(at, step)) return undefined;
+    at = (at as Record<string | number, unknown>)[step];
+  }
+  return at;
 }
 
 /** The branch that a discriminator (`kind: …`) in `value` picks; the schema itself where nothing does. */

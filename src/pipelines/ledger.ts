@@ -25,45 +25,36 @@ export interface Ledger {
 export function ledger(): Ledger {
   const inFlight = new Set<string>();
   const marked: Record<string, Record<string, number>> = {};
-  let [rowsIn, rowsOut, marks, tokens] = [0, 0, 0, 0];
-
-  function mark(stage: string, reason: string): void {
+  const mark = (stage: string, reason: string): void => {
     const reasons = (marked[stage] ??= {});
     const key = Object.hasOwn(reasons, reason) || Object.keys(reasons).length < MOST_REASONS ? reason : 'other reasons';
     reasons[key] = (reasons[key] ?? 0) + 1;
-    marks++;
-  }
+    book.marks++;
+  };
 
-  return {
-    get rowsIn() {
-      return rowsIn;
-    },
-    get rowsOut() {
-      return rowsOut;
-    },
-    get marks() {
-      return marks;
-    },
-    get tokens() {
-      return tokens;
-    },
+  const book = {
+    rowsIn: 0,
+    rowsOut: 0,
+    marks: 0,
+    tokens: 0,
     marked,
-    enter({ id }) {
+    enter({ id }: Row): void {
       if (inFlight.has(id)) throw new Error(`${id}  row: expected an id of its own; got one that is in flight already`);
       inFlight.add(id);
-      rowsIn++;
+      book.rowsIn++;
     },
-    leave({ id, skipped, completions }) {
+    leave({ id, skipped, completions }: Row): void {
       if (!inFlight.delete(id)) throw new Error(`${id}  row: expected one that is in flight; got a row that never entered, or left before`);
-      rowsOut++;
-      for (const completion of completions ?? []) tokens += completion.tokens.length;
+      book.rowsOut++;
+      for (const completion of completions ?? []) book.tokens += completion.tokens.length;
       if (skipped) mark(skipped.stage, skipped.reason);
     },
-    missing(gauges) {
+    missing(gauges: readonly Gauge[]): string | undefined {
       if (inFlight.size === 0) return undefined;
       const keeper = gauges.find((gauge) => gauge.rowsIn !== gauge.rowsOut);
       const where = keeper ? `; ${keeper.stage} took ${keeper.rowsIn} and gave ${keeper.rowsOut}` : '';
-      return `rows: expected ${rowsIn} out as went in; got ${rowsOut}${where} (${[...inFlight].slice(0, 3).join(', ')})`;
+      return `rows: expected ${book.rowsIn} out as went in; got ${book.rowsOut}${where} (${[...inFlight].slice(0, 3).join(', ')})`;
     },
   };
+  return book;
 }

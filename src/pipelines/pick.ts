@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, extname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { messageOf, UsageError } from '../errors.js';
+import { messageOf, shown, UsageError } from '../errors.js';
 import { locate, shortPath, type Located, type Path } from './locate.js';
 import { knownNames } from './nearest.js';
 
@@ -48,8 +48,9 @@ function read(file: string): Located {
     throw new UsageError(`${shortPath(file)}  pipeline: expected a YAML file; got ${messageOf(error)}`);
   }
   const document = locate(text, file);
-  if (document.value === null || typeof document.value !== 'object' || Array.isArray(document.value)) {
-    throw new UsageError(`${document.at([])}  file: expected a pipeline, or pipelines by name; got ${Array.isArray(document.value) ? 'a list' : (JSON.stringify(document.value) ?? 'nothing')}`);
+  const { value } = document;
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    throw new UsageError(`${document.at([])}  file: expected a pipeline, or pipelines by name; got ${Array.isArray(value) ? 'a list' : shown(value)}`);
   }
   return document;
 }
@@ -58,8 +59,8 @@ function only(document: Located): Picked {
   if (holdsOne(document)) return { name: stem(document.file), document, path: [] };
   const [name, ...others] = names(document);
   if (name !== undefined && others.length === 0) return { name, document, path: [name] };
-  const file = shortPath(document.file);
-  throw new UsageError(`${document.at([])}  file: expected one pipeline; got ${names(document).join(', ') || 'none'}; way out: segr1 pipeline ${name ?? 'NAME'} --pipelines ${file}`);
+  const wayOut = `segr1 pipeline ${name ?? 'NAME'} --pipelines ${shortPath(document.file)}`;
+  throw new UsageError(`${document.at([])}  file: expected one pipeline; got ${names(document).join(', ') || 'none'}; way out: ${wayOut}`);
 }
 
 function named(name: string, document: Located): Picked {

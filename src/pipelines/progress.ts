@@ -64,7 +64,7 @@ function terminal(out: Output, now: () => number): (report: Report) => void {
     if (now() - last < DRAW_EVERY && report.kind !== 'end') return;
     last = now();
     const seconds = (last - began) / 1000;
-    const rows = [bar(share(state), seconds), line(state, seconds)].map((text) => text.slice(0, Math.max(20, (out.columns ?? 80) - 1)));
+    const rows = [bar(share(state), seconds), line(state, seconds)].map((text) => text.slice(0, Math.max(20, (out.columns || 80) - 1)));
     out.write(`${drawn ? '\x1b[1A' : ''}\r${rows.map((text) => `\x1b[2K${text}`).join('\n\r')}${report.kind === 'end' ? '\n' : ''}`);
     drawn = true;
   };

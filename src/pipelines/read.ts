@@ -58,11 +58,15 @@ export async function readPipeline(what: string, { set = [], pipelinesFile, tabl
   return { name: picked.name, file: picked.document.file, settings, stages: checked.stages };
 }
 
-/** The pipeline as YAML that reads back to the same: defaults filled in, paths absolute. */
-export function resolved({ name, settings, stages }: Pipeline): string {
+/** The pipeline's map with defaults filled in and paths absolute. */
+export function resolved({ settings, stages }: Pipeline): Record<string, unknown> {
   const { operators, ...rest } = settings;
-  const list = stages.map((stage) => ({ [stage.name]: stage.options }));
-  return stringify({ [name]: { ...rest, ...(operators.length > 0 && { operators }), stages: list } });
+  return { ...rest, ...(operators.length > 0 && { operators }), stages: stages.map(({ name, options }) => ({ [name]: options })) };
+}
+
+/** The pipeline as YAML that reads back to the same. */
+export function resolvedYaml(pipeline: Pipeline): string {
+  return stringify({ [pipeline.name]: resolved(pipeline) });
 }
 
 function readOverrides(set: readonly string[], map: unknown): { overrides: Override[]; lines: string[] } {

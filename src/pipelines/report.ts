@@ -1,10 +1,11 @@
+import type { Skipped } from '../records.js';
+
 /** What stages and the runner tell whoever watches a run. */
 export type Report =
   | StartReport
   /** An optimizer step, counted from 1; told by `update` once its weights stand. */
   | StepReport
-  /** A row that left the pipeline. */
-  | { readonly kind: 'row'; readonly id: string; readonly rowsIn: number; readonly rowsOut: number; readonly marked: number; readonly skipped?: { readonly stage: string; readonly reason: string } }
+  | RowReport
   /** Rows inside each stage now. */
   | { readonly kind: 'queue'; readonly depths: Readonly<Record<string, number>>; readonly tokens: number }
   | { readonly kind: 'end'; readonly summary: Summary };
@@ -19,6 +20,16 @@ export interface StartReport {
   readonly rows?: number;
   /** Steps after which the run stops. */
   readonly maxSteps?: number;
+}
+
+/** A row that left the pipeline, and how many have by now. */
+export interface RowReport {
+  readonly kind: 'row';
+  readonly id: string;
+  readonly rowsIn: number;
+  readonly rowsOut: number;
+  readonly marked: number;
+  readonly skipped?: Skipped;
 }
 
 export interface StepReport {

@@ -11,7 +11,7 @@ import { defaultFolder, makeFolders } from './folders.js';
 import type { Gauge } from './gauge.js';
 import { ledger, type Ledger } from './ledger.js';
 import { opening } from './opening.js';
-import type { Pipeline } from './read.js';
+import { resolved, type Pipeline } from './read.js';
 import type { Report, StartReport, Summary } from './report.js';
 import { surroundings } from './stage.js';
 import { steps, thousandths } from './steps.js';
@@ -50,7 +50,9 @@ export async function run(pipeline: Pipeline, { folder, maxSteps, signal, watch 
     watch(log.take(event, gauges));
     if (maxSteps !== undefined && log.count >= maxSteps) stop.because('steps');
   };
-  const open = opening({ ...surroundings(pipeline.settings, pipeline.stages), config: configOf(pipeline), folders, signal: stop.signal, credits: window, read: imageReader(), report });
+  const around = surroundings(pipeline.settings, pipeline.stages);
+  const config = JSON.stringify({ name: pipeline.name, ...resolved(pipeline) });
+  const open = opening({ ...around, config, folders, signal: stop.signal, credits: window, read: imageReader(), report });
 
   let fault: unknown;
   let began = performance.now();
@@ -100,7 +102,8 @@ function arrivals(pipeline: Pipeline, book: Ledger, stop: { because(reason: Stop
     book.leave(row);
     watch({ kind: 'row', id: row.id, rowsIn: book.rowsIn, rowsOut: book.rowsOut, marked: book.marks, ...(row.skipped && { skipped: row.skipped }) });
     if (row.skipped && !chosen(row.skipped) && ++faults > tolerate && !fault) {
-      fault = new DataError(`${row.id}  ${whereFrom(row)}  ${row.skipped.stage}: expected at most ${tolerate} rows that cannot be used; got one more (${row.skipped.reason}); way out: tolerate: ${tolerate + 1}`);
+      const more = `expected at most ${tolerate} rows that cannot be used; got one more (${row.skipped.reason}); way out: tolerate: ${tolerate + 1}`;
+      fault = new DataError(`${row.id}  ${whereFrom(row)}  ${row.skipped.stage}: ${more}`);
       stop.because('faults');
     }
     if (performance.now() - told < QUEUE_EVERY) return;
@@ -128,16 +131,13 @@ function drained(rows: Observable<Row>, stall: () => Error): Promise<void> {
 
 function stalled(gauges: readonly Gauge[], window: number): Error {
   const keeping = gauges.filter(({ rowsIn, rowsOut }) => rowsIn !== rowsOut).map(({ stage, rowsIn, rowsOut }) => `${stage} took ${rowsIn} and gave ${rowsOut}`);
-  return new Error(`rows: expected them to go on; got nothing running, with a window of ${window}: ${keeping.join(', ') || 'the source gave no row'}; way out: a stage gives every row that it took, marked where need be`);
+  const got = `nothing running, with a window of ${window}: ${keeping.join(', ') || 'the source gave no row'}`;
+  return new Error(`rows: expected them to go on; got ${got}; way out: a stage gives every row that it took, marked where need be`);
 }
 
 function lost(book: Ledger, gauges: readonly Gauge[]): Error | undefined {
   const missing = book.missing(gauges);
   return missing === undefined ? undefined : new Error(missing);
-}
-
-function configOf({ name, settings, stages }: Pipeline): string {
-  return JSON.stringify({ name, ...settings, stages: stages.map((stage) => ({ [stage.name]: stage.options })) });
 }
 
 function whereFrom({ image }: Row): string {

@@ -84,7 +84,10 @@ const table: readonly Stage[] = [
     kind: 'sink',
     options: WriteOptions,
     needs: ['id'],
-    build: async (options, open) => write(await open.shared('rows', () => openShards(open.folders.rows, rowSchema(rewardParts(open), metadata(open)), options), (sink) => sink.close())),
+    build: async (options, open) => {
+      const opened = () => openShards(open.folders.rows, rowSchema(rewardParts(open), metadata(open)), options);
+      return write(await open.shared('rows', opened, (sink) => sink.close()));
+    },
   }),
 ];
 

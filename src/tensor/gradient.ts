@@ -1,6 +1,6 @@
 /** Reverse-mode differentiation: a function from graph to graph. */
-import { bodyNodes, captured, count, dependencies, nodeWith, reachable, scoped, ShapeError, sizeOf, type Body, type Node, type Op, type Tensor } from './graph.js';
-import { abs, add, cast, constant, cumsum, div, dot, equal, exp, expand, iota, less, lessEqual, mean, mul, neg, or, order, pad, reciprocal, reshape, rotate, scatterAdd, sign, slice, sqrt, square, sub, sum, where } from './ops.js';
+import { bodyNodes, captured, count, dependencies, nodeWith, reachable, scoped, ShapeError, sizeOf, type Body, type Dim, type Node, type Op, type Tensor } from './graph.js';
+import { abs, add, cast, constant, cumsum, div, dot, equal, exp, expand, gather, iota, less, lessEqual, mean, mul, neg, or, order, pad, reciprocal, rename, reshape, rotate, scatterAdd, sign, slice, sqrt, square, sub, sum, where } from './ops.js';
 
 const key = (t: Tensor): string => `${t.node.id}:${t.index}`;
 
@@ -176,6 +176,10 @@ const rules: { readonly [K in Op['kind']]?: Rule<K> } = {
     const rows = order(dy, ...index.shape.map(({ name }) => name), ...rest);
     return [[table, scatterAdd(rows, index, op.over, sizeOf(table, op.over) as number)]];
   },
+  scatterAdd: ({ op, inputs, dy }) => {
+    const [values, index] = two(inputs);
+    return [[values, gather(dy, op.over, index)]];
+  },
   pick: ({ op, inputs, dy }) => {
     const [x, index] = two(inputs);
     return [[x, where(equal(index, iota(op.over, sizeOf(x, op.over) as number)), dy, 0)]];
@@ -190,7 +194,15 @@ const rules: { readonly [K in Op['kind']]?: Rule<K> } = {
   },
   rotate: ({ op, inputs, dy }) => {
     const [x, cos, sin] = inputs as [Tensor, Tensor, Tensor];
-    return [[x, rotate(dy, cos, neg(sin), op.over)]];
+    const size = sizeOf(x, op.over) as number;
+    const table = (cos.shape.at(-1) as Dim).name;
+    const halves = (whole: Tensor): Tensor[] => [0, size / 2].map((start) => rename(slice(whole, op.over, start, size / 2), { [op.over]: table }));
+    const [a, b, da, db] = [...halves(x), ...halves(dy)] as [Tensor, Tensor, Tensor, Tensor];
+    return [
+      [x, rotate(dy, cos, neg(sin), op.over)],
+      [cos, reduced(add(mul(a, da), mul(b, db)), cos)],
+      [sin, reduced(sub(mul(a, db), mul(b, da)), sin)],
+    ];
   },
 };
 

@@ -48,11 +48,11 @@ class Emission {
       case 'unary':
         return this.add(UNARY[op.fn], [first]);
       case 'binary':
-        return this.#whole(this.add(BINARY[op.fn], [this.aligned(x, t.shape), this.aligned(y, t.shape)]), inputs, t);
+        return this.add(BINARY[op.fn], [this.aligned(x, t.shape), this.aligned(y, t.shape)]);
       case 'compare':
-        return this.#whole(this.add(COMPARE[op.fn], [this.aligned(x, t.shape), this.aligned(y, t.shape)]), inputs, t);
+        return this.add(COMPARE[op.fn], [this.aligned(x, t.shape), this.aligned(y, t.shape)]);
       case 'where':
-        return this.#whole(this.add('Where', inputs.map((part) => this.aligned(part, t.shape))), inputs, t);
+        return this.add('Where', inputs.map((part) => this.aligned(part, t.shape)));
       case 'cast':
         return this.add('Cast', [first], { to: ELEMENT[t.dtype] });
       case 'reduce':
@@ -120,12 +120,6 @@ class Emission {
 
   reshaped(name: string, shape: Shape): string {
     return this.add('Reshape', [name, this.writer.ints(sizes(shape))]);
-  }
-
-  /** Where both operands were kept small although the result is larger, the result is widened. */
-  #whole(name: string, inputs: readonly Tensor[], t: Tensor): string {
-    const covered = t.shape.every((dim) => dim.size === 1 || inputs.some((x) => position(x.shape, dim.name) >= 0));
-    return covered ? name : this.add('Expand', [name, this.writer.ints(sizes(t.shape))]);
   }
 
   #dot(op: Extract<Op, { kind: 'dot' }>, a: Tensor, b: Tensor, t: Tensor): string {

@@ -14,11 +14,19 @@ export interface Program {
   readonly outputs: readonly { readonly name: string; readonly dtype: DType; readonly sizes: readonly number[] }[];
 }
 
-/** Emits everything that `outputs` need. @param name names the graph in messages. */
+/**
+ * Emits everything that `outputs` need.
+ *
+ * @param name names the graph in messages.
+ * @throws if two inputs or outputs share a name.
+ */
 export function emit(name: string, outputs: Readonly<Record<string, Tensor>>): Program {
   const all = reachable(Object.values(outputs), dependencies);
   const inputs = all.filter((n) => n.op.kind === 'input').map((n) => n.outputs[0] as Tensor);
-  const writer = new GraphWriter(undefined, 'g');
+  const writer = new GraphWriter(undefined, '#');
+  const names = [...inputs.map((t) => (t.node.op as Extract<Op, { kind: 'input' }>).name), ...Object.keys(outputs)];
+  const twice = names.find((each, i) => names.indexOf(each) < i);
+  if (twice !== undefined) throw new Error(`${name}: expected inputs and outputs to have a name each; got ${twice} twice`);
   for (const t of inputs) writer.bind(t, (t.node.op as Extract<Op, { kind: 'input' }>).name);
   writer.writeAll(all.filter((n) => n.op.kind !== 'input'));
   const results = Object.entries(outputs).map(([label, t]) => ({ name: label, source: writer.name(t), t }));
@@ -33,6 +41,9 @@ function valueInfo(name: string, t: Tensor, sized: boolean): ValueInfoProto {
   const elemType = ELEMENT[t.dtype];
   return { name, type: { tensorType: sized ? { elemType, shape: { dim: t.shape.map(({ size }) => ({ dimValue: size })) } } : { elemType } } };
 }
+
+/** Where in the model a node was traced, and what it does. */
+const label = (n: Node): string => (n.scope === '' ? n.op.kind : `${n.scope}/${n.op.kind}`);
 
 /** Writes one graph or loop body; names of outer graphs are seen from inner ones. */
 class GraphWriter implements Writer {
@@ -70,7 +81,7 @@ class GraphWriter implements Writer {
   /** Adds an ONNX node with one output and gives its name. */
   node(opType: string, input: readonly string[], attributes: Attributes, more: { readonly label: string; readonly output?: string; readonly domain?: string }): string {
     const output = more.output ?? `${this.prefix}${this.#fresh}`;
-    const name = `${more.label}#${this.prefix}${this.#fresh++}`;
+    const name = `${more.label}${this.prefix}${this.#fresh++}`;
     this.#nodes.push({ name, opType, domain: more.domain ?? '', input, output: [output], attribute: encodeAttributes(attributes) });
     return output;
   }
@@ -83,7 +94,7 @@ class GraphWriter implements Writer {
     const small = bytes.length <= 64 ? `${dataType}|${dims.join(',')}|${bytes.join(',')}` : undefined;
     const known = small === undefined ? undefined : root.#constants.get(small);
     if (known !== undefined) return known;
-    const name = `c${root.#fresh++}`;
+    const name = `#c${root.#fresh++}`;
     root.#initializers.push({ name, dims, dataType, rawData: bytes });
     if (small !== undefined) root.#constants.set(small, name);
     return name;
@@ -101,7 +112,7 @@ class GraphWriter implements Writer {
     if (n.op.kind === 'loop') return this.#loop(n, n.op);
     if (n.op.kind === 'block') return this.#inline(n, n.op.body);
     const t = n.outputs[0] as Tensor;
-    this.bind(t, operation(this, n.scope === '' ? n.op.kind : `${n.scope}/${n.op.kind}`, n.op, n.inputs, t));
+    this.bind(t, operation(this, label(n), n.op, n.inputs, t));
   }
 
   /** A block is its body: recomputation concerns the backward pass only. */
@@ -132,6 +143,6 @@ class GraphWriter implements Writer {
       return name;
     });
     const input = [this.constant(BigInt64Array.of(BigInt(op.steps)), []), this.constant(Uint8Array.of(1), []), ...n.inputs.map((t) => this.name(t))];
-    this.#nodes.push({ name: `${n.scope}/loop#${n.id}`, opType: 'Loop', domain: '', input, output: outputs, attribute: encodeAttributes({ body: { graph } }) });
+    this.#nodes.push({ name: `${label(n)}${inner.prefix}`, opType: 'Loop', domain: '', input, output: outputs, attribute: encodeAttributes({ body: { graph } }) });
   }
 }

@@ -6,7 +6,12 @@ export type Operand = Tensor | number;
 /** Sizes by name, in order: `{ prompt: 8, token: 30 }`. */
 export type Sizes = Readonly<Record<string, number>>;
 
-export const dims = (sizes: Sizes): Shape => Object.entries(sizes).map(([name, size]) => ({ name, size }));
+/** @throws {ShapeError} if a size is not a whole number. */
+export function dims(sizes: Sizes): Shape {
+  const shape = Object.entries(sizes).map(([name, size]) => ({ name, size }));
+  if (!shape.every(({ size }) => Number.isInteger(size) && size >= 0)) throw new ShapeError('dims', 'whole sizes', { shape });
+  return shape;
+}
 
 /** A value fed at each run. */
 export function input(name: string, dtype: DType, sizes: Sizes): Tensor {
@@ -30,7 +35,10 @@ function scalar(value: number, like: DType): Tensor {
   return constant(like === 'int64' ? BigInt64Array.of(BigInt(value)) : Float32Array.of(value), {});
 }
 
-function operands(a: Operand, b: Operand): [Tensor, Tensor] {
+function operands(operation: string, a: Operand, b: Operand): [Tensor, Tensor] {
+  for (const [value, other] of [[a, b], [b, a]]) {
+    if (typeof value === 'number' && typeof other === 'object' && other.dtype === 'int64' && !Number.isInteger(value)) throw new ShapeError(operation, `a whole number beside int64, not ${value}`, other);
+  }
   const like = typeof a === 'number' ? (typeof b === 'number' ? 'float32' : b.dtype) : a.dtype;
   return [typeof a === 'number' ? scalar(a, like) : a, typeof b === 'number' ? scalar(b, like) : b];
 }
@@ -53,7 +61,7 @@ function unexpanded(t: Tensor, other: Tensor): Tensor {
 }
 
 function binary(fn: Binary, x: Operand, y: Operand): Tensor {
-  const [a, b] = operands(x, y);
+  const [a, b] = operands(fn, x, y);
   const logical = fn === 'and' || fn === 'or';
   if (a.dtype !== b.dtype || (a.dtype === 'bool') !== logical) throw new ShapeError(fn, logical ? 'two bools' : 'two numbers of one type', a, b);
   const shape = broadcast(fn, a, b);
@@ -71,8 +79,8 @@ export const and = (a: Tensor, b: Tensor): Tensor => binary('and', a, b);
 export const or = (a: Tensor, b: Tensor): Tensor => binary('or', a, b);
 
 function compare(fn: Compare, x: Operand, y: Operand): Tensor {
-  const [a, b] = operands(x, y);
-  if (a.dtype !== b.dtype) throw new ShapeError(fn, 'two values of one type', a, b);
+  const [a, b] = operands(fn, x, y);
+  if (a.dtype !== b.dtype || (a.dtype === 'bool' && fn !== 'equal')) throw new ShapeError(fn, fn === 'equal' ? 'two values of one type' : 'two numbers of one type', a, b);
   return node({ kind: 'compare', fn }, [a, b], 'bool', broadcast(fn, a, b));
 }
 
@@ -114,10 +122,12 @@ export const sign = (x: Tensor): Tensor => sub(cast(greater(x, 0), 'float32'), c
 /** `yes` where the condition holds, else `no`; all three broadcast by name. */
 export function where(condition: Tensor, yes: Operand, no: Operand): Tensor {
   if (condition.dtype !== 'bool') throw new ShapeError('where', 'a bool condition', condition);
-  const [a, b] = operands(yes, no);
+  const [a, b] = operands('where', yes, no);
   if (a.dtype !== b.dtype) throw new ShapeError('where', 'branches of one type', a, b);
   const branches = broadcast('where', a, b);
   const shape = broadcast('where', condition, { ...a, shape: branches });
+  // The runtime selects between numbers only.
+  if (a.dtype === 'bool') return or(and(condition, a), and(not(condition), b));
   return node({ kind: 'where' }, [condition, a, b], a.dtype, shape);
 }
 
@@ -128,7 +138,7 @@ export function cast(x: Tensor, dtype: DType): Tensor {
 const without = (x: Tensor, names: readonly string[]): Shape => x.shape.filter(({ name }) => !names.includes(name));
 
 function reduce(fn: 'sum' | 'mean' | 'max', x: Tensor, over: readonly string[]): Tensor {
-  if (x.dtype === 'bool') throw new ShapeError(fn, 'numbers', x);
+  if (x.dtype === 'bool' || (fn === 'mean' && x.dtype !== 'float32')) throw new ShapeError(fn, fn === 'mean' ? 'float32' : 'numbers', x);
   for (const name of over) axisOf(fn, x, name);
   return over.length === 0 ? x : node({ kind: 'reduce', fn, over }, [x], x.dtype, without(x, over));
 }
@@ -141,22 +151,26 @@ export const total = (x: Tensor): Tensor => sum(x, ...x.shape.map(({ name }) => 
 
 /** First index of the largest value along a dimension, int64. */
 export function argmax(x: Tensor, over: string): Tensor {
+  if (x.dtype === 'bool') throw new ShapeError('argmax', 'numbers', x);
   axisOf('argmax', x, over);
   return node({ kind: 'argmax', over }, [x], 'int64', without(x, [over]));
 }
 
 /** Running sum along a dimension, each element included. */
 export function cumsum(x: Tensor, over: string): Tensor {
+  if (x.dtype === 'bool') throw new ShapeError('cumsum', 'numbers', x);
   axisOf('cumsum', x, over);
   return node({ kind: 'cumsum', over }, [x], x.dtype, x.shape);
 }
 
 export function softmax(x: Tensor, over: string): Tensor {
+  if (x.dtype !== 'float32') throw new ShapeError('softmax', 'float32', x);
   axisOf('softmax', x, over);
   return node({ kind: 'softmax', over, log: false }, [x], x.dtype, x.shape);
 }
 
 export function logSoftmax(x: Tensor, over: string): Tensor {
+  if (x.dtype !== 'float32') throw new ShapeError('logSoftmax', 'float32', x);
   axisOf('logSoftmax', x, over);
   return node({ kind: 'softmax', over, log: true }, [x], x.dtype, x.shape);
 }
@@ -178,15 +192,23 @@ export function dot(a: Tensor, b: Tensor, over: string | readonly string[], scal
 
 /** The same data under another shape of as many elements. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
-  if (count(shape) !== count(x.shape)) throw new ShapeError('reshape', 'as many elements', x, { shape });
-  if (new Set(shape.map(({ name }) => name)).size < shape.length) throw new ShapeError('reshape', 'each name once', { shape });
+  return reshaped('reshape', x, shape);
+}
+
+function reshaped(operation: string, x: Tensor, shape: Shape): Tensor {
+  if (count(shape) !== count(x.shape)) throw new ShapeError(operation, 'as many elements', x, { shape });
+  once(operation, shape, x);
   return sameShape(shape, x.shape) ? x : node({ kind: 'reshape' }, [x], x.dtype, shape);
+}
+
+function once(operation: string, shape: Shape, ...from: readonly Tensor[]): void {
+  if (new Set(shape.map(({ name }) => name)).size < shape.length) throw new ShapeError(operation, 'each name once', ...from, { shape });
 }
 
 /** Gives dimensions other names. */
 export function rename(x: Tensor, names: Readonly<Record<string, string>>): Tensor {
   for (const name of Object.keys(names)) axisOf('rename', x, name);
-  return reshape(x, x.shape.map(({ name, size }) => ({ name: names[name] ?? name, size })));
+  return reshaped('rename', x, x.shape.map(({ name, size }) => ({ name: names[name] ?? name, size })));
 }
 
 /** Cuts one dimension into several, outermost first; at most one size may be -1 and is worked out. */
@@ -194,37 +216,39 @@ export function split(x: Tensor, over: string, sizes: Sizes): Tensor {
   const axis = axisOf('split', x, over);
   const whole = (x.shape[axis] as Dim).size;
   const known = Object.values(sizes).reduce((product, size) => (size < 0 ? product : product * size), 1);
-  const parts = dims(sizes).map(({ name, size }) => ({ name, size: size < 0 ? whole / known : size }));
+  const parts = Object.entries(sizes).map(([name, size]) => ({ name, size: size < 0 ? whole / known : size }));
   if (count(parts) !== whole || !parts.every(({ size }) => Number.isInteger(size))) throw new ShapeError('split', `parts of ${over}`, x, { shape: parts });
-  return reshape(x, [...x.shape.slice(0, axis), ...parts, ...x.shape.slice(axis + 1)]);
+  return reshaped('split', x, [...x.shape.slice(0, axis), ...parts, ...x.shape.slice(axis + 1)]);
 }
 
 /** Joins dimensions into one, outermost first, at the place of the first; others keep their order. */
 export function merge(x: Tensor, over: readonly string[], into: string): Tensor {
-  const first = axisOf('merge', x, over[0] ?? '');
+  if (over.length === 0) throw new ShapeError('merge', 'at least one dimension named', x);
+  const [first] = over.map((name) => axisOf('merge', x, name)) as [number];
+  if (new Set(over).size < over.length) throw new ShapeError('merge', `each dimension once, as ${over.join(', ')}`, x);
   const names = x.shape.map(({ name }) => name);
   const left = names.slice(0, first).filter((name) => !over.includes(name));
   const right = names.slice(first).filter((name) => !over.includes(name));
   const ordered = order(x, ...left, ...over, ...right);
   const size = over.reduce((product, name) => product * (sizeOf(x, name) as number), 1);
   const kept = (list: readonly string[]): Shape => list.map((name) => ({ name, size: sizeOf(x, name) as number }));
-  return reshape(ordered, [...kept(left), { name: into, size }, ...kept(right)]);
+  return reshaped('merge', ordered, [...kept(left), { name: into, size }, ...kept(right)]);
 }
 
 /** Adds a dimension of size 1 in front. */
 export function lift(x: Tensor, name: string): Tensor {
-  return reshape(x, [{ name, size: 1 }, ...x.shape]);
+  return reshaped('lift', x, [{ name, size: 1 }, ...x.shape]);
 }
 
 /** Drops a dimension of size 1. */
 export function drop(x: Tensor, name: string): Tensor {
   if (sizeOf(x, name) !== 1) throw new ShapeError('drop', `${name} of size 1`, x);
-  return reshape(x, without(x, [name]));
+  return reshaped('drop', x, without(x, [name]));
 }
 
 /** Lays dimensions out in the given order; all must be named. */
 export function order(x: Tensor, ...names: readonly string[]): Tensor {
-  if (names.length !== x.shape.length) throw new ShapeError('order', `all dimensions named, as ${names.join(', ')}`, x);
+  if (names.length !== x.shape.length || new Set(names).size < names.length) throw new ShapeError('order', `all dimensions named, as ${names.join(', ')}`, x);
   const shape = names.map((name) => x.shape[axisOf('order', x, name)] as Dim);
   return sameShape(shape, x.shape) ? x : node({ kind: 'transpose' }, [x], x.dtype, shape);
 }
@@ -233,6 +257,7 @@ export function order(x: Tensor, ...names: readonly string[]): Tensor {
 export function expand(x: Tensor, shape: Shape): Tensor {
   if (sameShape(shape, x.shape)) return x;
   for (const { name, size } of x.shape) if (shape.find((dim) => dim.name === name)?.size !== size) throw new ShapeError('expand', 'a shape with the same dimensions', x, { shape });
+  once('expand', shape, x);
   return node({ kind: 'expand' }, [x], x.dtype, shape);
 }
 
@@ -252,6 +277,7 @@ function resized(x: Tensor, over: string, size: number): Shape {
 /** Zeros before and after along a dimension. */
 export function pad(x: Tensor, over: string, before: number, after: number): Tensor {
   const whole = (x.shape[axisOf('pad', x, over)] as Dim).size;
+  if (!(before >= 0 && after >= 0)) throw new ShapeError('pad', `zeros to add, not ${before} and ${after}`, x);
   if (before === 0 && after === 0) return x;
   return node({ kind: 'pad', over, before, after }, [x], x.dtype, resized(x, over, before + whole + after));
 }
@@ -260,10 +286,14 @@ export function pad(x: Tensor, over: string, before: number, after: number): Ten
 export function concat(parts: readonly Tensor[], over: string): Tensor {
   const first = parts[0];
   if (!first) throw new RangeError('concat: expected at least one part; got none');
-  const aligned = parts.map((part) => order(part, ...first.shape.map(({ name }) => name)));
-  for (const part of aligned) if (part.dtype !== first.dtype || !sameShape(without(part, [over]), without(first, [over]))) throw new ShapeError('concat', `parts that differ in ${over} only`, first, part);
+  axisOf('concat', first, over);
+  for (const part of parts) {
+    const alike = part.shape.length === first.shape.length && first.shape.every(({ name, size }) => (name === over ? sizeOf(part, name) !== undefined : sizeOf(part, name) === size));
+    if (part.dtype !== first.dtype || !alike) throw new ShapeError('concat', `parts that differ in ${over} only`, first, part);
+  }
   if (parts.length === 1) return first;
-  const size = aligned.reduce((all, part) => all + (part.shape[axisOf('concat', part, over)] as Dim).size, 0);
+  const aligned = parts.map((part) => order(part, ...first.shape.map(({ name }) => name)));
+  const size = aligned.reduce((all, part) => all + (sizeOf(part, over) as number), 0);
   return node({ kind: 'concat', over }, aligned, first.dtype, resized(first, over, size));
 }
 
@@ -278,20 +308,25 @@ export function gather(table: Tensor, over: string, index: Tensor): Tensor {
 /** Adds rows of `values` into zeros of `size` rows: `values` has the index's dimensions first. What `gather` is transposed. */
 export function scatterAdd(values: Tensor, index: Tensor, over: string, size: number): Tensor {
   const lead = index.shape.length;
+  if (values.dtype !== 'float32' || index.dtype !== 'int64') throw new ShapeError('scatterAdd', 'float32 values and an int64 index', values, index);
   if (!sameShape(values.shape.slice(0, lead), index.shape)) throw new ShapeError('scatterAdd', 'values that begin with the dimensions of the index', values, index);
-  return node({ kind: 'scatterAdd', over }, [values, index], values.dtype, [{ name: over, size }, ...values.shape.slice(lead)]);
+  const shape = [{ name: over, size }, ...values.shape.slice(lead)];
+  once('scatterAdd', shape, values, index);
+  return node({ kind: 'scatterAdd', over }, [values, index], 'float32', shape);
 }
 
 /** One element along `over` for each index; the index has the other dimensions of `x`, by name. */
 export function pick(x: Tensor, over: string, index: Tensor): Tensor {
   axisOf('pick', x, over);
   const rest = without(x, [over]);
-  if (index.dtype !== 'int64' || index.shape.length !== rest.length) throw new ShapeError('pick', `an int64 index with all dimensions but ${over}`, x, index);
+  const fits = index.shape.length === rest.length && rest.every(({ name, size }) => sizeOf(index, name) === size);
+  if (index.dtype !== 'int64' || !fits) throw new ShapeError('pick', `an int64 index with all dimensions but ${over}`, x, index);
   return node({ kind: 'pick', over }, [x, order(index, ...rest.map(({ name }) => name))], x.dtype, rest);
 }
 
 /** x / sqrt(mean(x²) + epsilon) · weight along one dimension, which must be the last. @see arXiv:1910.07467 */
 export function rmsNorm(x: Tensor, weight: Tensor, over: string, epsilon: number): Tensor {
+  if (x.dtype !== 'float32' || weight.dtype !== 'float32') throw new ShapeError('rmsNorm', 'float32', x, weight);
   if (x.shape.at(-1)?.name !== over || weight.shape.length !== 1 || sizeOf(weight, over) !== sizeOf(x, over)) throw new ShapeError('rmsNorm', `${over} last, and a weight of ${over}`, x, weight);
   return node({ kind: 'rmsNorm', over, epsilon }, [x, weight], 'float32', x.shape);
 }
@@ -299,14 +334,15 @@ export function rmsNorm(x: Tensor, weight: Tensor, over: string, epsilon: number
 /**
  * Rotary position embedding: halves (a, b) of `over` become (a·cos − b·sin, b·cos + a·sin).
  *
- * @param cos [… , half]: dimensions that `x` begins with, and half of `over` last. Same for `sin`.
+ * @param cos [… , half]: some dimensions of `x`, and half of `over` last. Same for `sin`.
  * @see arXiv:2104.09864
  */
 export function rotate(x: Tensor, cos: Tensor, sin: Tensor, over: string): Tensor {
+  if ([x, cos, sin].some(({ dtype }) => dtype !== 'float32')) throw new ShapeError('rotate', 'float32', x, cos, sin);
   const half = cos.shape.at(-1);
   const fits = x.shape.at(-1)?.name === over && half !== undefined && half.size * 2 === sizeOf(x, over) && sameShape(cos.shape, sin.shape);
   const lead = cos.shape.slice(0, -1);
-  if (!fits || !lead.every(({ name, size }) => sizeOf(x, name) === size)) throw new ShapeError('rotate', `${over} last, tables of half its size`, x, cos, sin);
+  if (!fits || !lead.every(({ name, size }) => sizeOf(x, name) === size) || (half.name !== over && sizeOf(x, half.name) !== undefined)) throw new ShapeError('rotate', `${over} last, tables of half its size`, x, cos, sin);
   return node({ kind: 'rotate', over }, [x, cos, sin], 'float32', x.shape);
 }
 
@@ -364,7 +400,9 @@ export function loop<State extends Readonly<Record<string, Tensor>>, Collected e
     const next = made.state[name] as Tensor;
     if (next.dtype !== holes[i]?.dtype || !sameShape(next.shape, (holes[i] as Tensor).shape)) throw new ShapeError('loop', `${name} to keep its type and shape`, holes[i] as Tensor, next);
   }
+  if (made.going.dtype !== 'bool' || made.going.shape.length > 0) throw new ShapeError('loop', 'a scalar bool to go on by', made.going);
   const collect = Object.entries(made.collect);
+  for (const [, value] of collect) if (sizeOf(value, 'step') !== undefined) throw new ShapeError('loop', 'collected values without a dimension called step', value);
   const results = [made.going, ...names.map((name) => made.state[name] as Tensor), ...collect.map(([, value]) => value)];
   const stacked = collect.map(([, { dtype, shape }]) => ({ dtype, shape: [{ name: 'step', size: steps }, ...shape] }));
   const outputs = nodeWith(

@@ -2,7 +2,7 @@ import { workerData } from 'node:worker_threads';
 
 import * as ort from 'onnxruntime-node';
 
-import type { Data } from './graph.js';
+import type { Data, DType } from './graph.js';
 import type { Program } from './onnx.js';
 import { GRADIENT, type Answer, type Feeds, type Layout, type SessionJob } from './session.js';
 import { messageOf } from '../errors.js';
@@ -10,6 +10,7 @@ import { serve } from '../workers.js';
 
 const { threads } = workerData as { threads: number };
 const sessions = new Map<string, { readonly session: ort.InferenceSession; readonly program: Program }>();
+let ended = false;
 const sets = new Map<string, { readonly layout: Layout; readonly values: ReadonlyMap<string, Float32Array> }>();
 
 async function open(program: Program): Promise<void> {
@@ -33,27 +34,37 @@ async function close(name: string): Promise<void> {
 
 /** Views of a private copy: the runtime refuses shared memory. */
 function keep(set: string, layout: Layout, values: Float32Array): void {
-  const own = Float32Array.from(values);
+  const own = new Float32Array(values);
   sets.set(set, { layout, values: new Map(layout.entries.map(({ name, offset, length }) => [name, own.subarray(offset, offset + length)])) });
+}
+
+/** What is fed, checked here because the runtime's own message does not say which input it means. */
+function fits(input: string, dtype: DType, sizes: readonly number[], data: Data): void {
+  const length = sizes.reduce((product, size) => product * size, 1);
+  const kind = data instanceof Float32Array ? 'float32' : data instanceof BigInt64Array ? 'int64' : 'bool';
+  if (data.length !== length || kind !== dtype) throw new Error(`expected ${length} elements of ${dtype} for the input ${input}; got ${data.length} of ${kind}`);
 }
 
 const typed = (dtype: string, data: Data, sizes: readonly number[]): ort.Tensor => new ort.Tensor(dtype as 'float32', data as Float32Array, sizes);
 
 async function run(name: string, set: string, feeds: Feeds): Promise<Answer> {
   const known = sessions.get(name);
-  if (!known) throw new Error(`${name}: expected an open graph; got one that was never opened`);
+  if (ended) throw new Error(`expected a run before the engine's release; got one after`);
+  if (!known) throw new Error(`expected an open graph; got one that was never opened`);
   const { session, program } = known;
   const held = sets.get(set);
   const fed: Record<string, ort.Tensor> = {};
   for (const { name: input, dtype, sizes } of program.inputs) {
     const data = feeds[input] ?? held?.values.get(input);
-    if (!data) throw new Error(`${name}: expected a value for the input ${input}; got neither a feed nor a parameter of the set ${set}`);
+    if (!data) throw new Error(`expected a value for the input ${input}; got neither a feed nor a parameter of the set ${set}`);
+    fits(input, dtype, sizes, data);
     fed[input] = typed(dtype, data, sizes);
   }
   const gradient = held && program.outputs.some((output) => output.name.startsWith(GRADIENT)) ? new Float32Array(held.layout.length) : undefined;
   const fetches: Record<string, ort.Tensor | null> = {};
   for (const { name: output, sizes } of program.outputs) {
     const entry = output.startsWith(GRADIENT) ? held?.layout.entries.find((known) => known.name === output.slice(GRADIENT.length)) : undefined;
+    if (gradient && output.startsWith(GRADIENT) && !entry) throw new Error(`expected a parameter of the set ${set} for the output ${output}; got none of that name`);
     fetches[output] = gradient && entry ? typed('float32', gradient.subarray(entry.offset, entry.offset + entry.length), sizes) : null;
   }
   const results = await session.run(fed, fetches);
@@ -65,10 +76,15 @@ async function run(name: string, set: string, feeds: Feeds): Promise<Answer> {
   };
 }
 
+/** Puts the graph's name before a message. */
+const named = (name: string) => (error: unknown): never => {
+  throw new Error(`${name}: ${messageOf(error)}`);
+};
+
 async function handle(job: SessionJob): Promise<{ answer: Answer | undefined; transfer?: readonly ArrayBuffer[] }> {
   switch (job.kind) {
     case 'open':
-      await open(job.program);
+      await open(job.program).catch(named(job.program.name));
       return { answer: undefined };
     case 'close':
       await close(job.program);
@@ -77,12 +93,11 @@ async function handle(job: SessionJob): Promise<{ answer: Answer | undefined; tr
       keep(job.set, job.layout, job.values);
       return { answer: undefined };
     case 'run': {
-      const answer = await run(job.program, job.set, job.feeds).catch((error: unknown) => {
-        throw new Error(`${job.program}: ${messageOf(error)}`);
-      });
+      const answer = await run(job.program, job.set, job.feeds).catch(named(job.program));
       return { answer, transfer: answer.gradient ? [answer.gradient.buffer as ArrayBuffer] : [] };
     }
     case 'end':
+      ended = true;
       for (const name of sessions.keys()) await close(name);
       return { answer: undefined };
   }

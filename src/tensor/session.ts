@@ -44,7 +44,7 @@ export type SessionJob =
 /** Threads that hold the same graphs and parameters; a run goes to whichever is free. */
 export interface Engine {
   readonly workers: number;
-  /** Opens a graph on every thread; twice is once. @throws if the runtime refuses it, with the node's name. */
+  /** Opens a graph on every thread; twice is once. @throws if the runtime refuses it, or another graph of that name is open. */
   open(program: Program): Promise<void>;
   /** Frees a graph's sessions. */
   close(program: Program): Promise<void>;
@@ -63,7 +63,7 @@ export interface Engine {
 /** @param threads intra-op threads of each worker; workers × threads should not exceed the cores. */
 export function openEngine(options: { readonly workers: number; readonly threads: number }): Engine {
   const pool: Workers<SessionJob, Answer | undefined> = workers(new URL('./session-worker.js', import.meta.url), options.workers, { threads: options.threads });
-  const open = new Map<string, Promise<unknown>>();
+  const open = new Map<string, { readonly program: Program; readonly done: Promise<unknown> }>();
   let released: Promise<void> | undefined;
   const end = async (): Promise<void> => {
     await pool.everywhere({ kind: 'end' }).catch(() => undefined);
@@ -72,9 +72,10 @@ export function openEngine(options: { readonly workers: number; readonly threads
   return {
     workers: options.workers,
     async open(program) {
-      const known = open.get(program.name) ?? pool.everywhere({ kind: 'open', program });
+      const known = open.get(program.name) ?? { program, done: pool.everywhere({ kind: 'open', program }) };
+      if (known.program !== program && Buffer.compare(known.program.bytes, program.bytes) !== 0) throw new Error(`${program.name}: expected one graph of this name; got another while it is open`);
       open.set(program.name, known);
-      await known;
+      await known.done;
     },
     async close(program) {
       if (open.delete(program.name)) await pool.everywhere({ kind: 'close', program: program.name });

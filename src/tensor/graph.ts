@@ -109,7 +109,7 @@ export class ShapeError extends Error {
 
   constructor(operation: string, expected: string, ...got: readonly { readonly dtype?: DType; readonly shape: Shape }[]) {
     const where = scopes.length > 0 ? `${scopes.join('/')}/${operation}` : operation;
-    super(`${where}: expected ${expected}; got ${got.map(describe).join(' and ')}`);
+    super(`${where}: expected ${expected}; got ${got.map(describe).join(' and ') || 'none'}`);
   }
 }
 

@@ -285,7 +285,7 @@ export function pad(x: Tensor, over: string, before: number, after: number): Ten
 /** Joins values along a dimension; their other dimensions must agree in name and size. */
 export function concat(parts: readonly Tensor[], over: string): Tensor {
   const first = parts[0];
-  if (!first) throw new RangeError('concat: expected at least one part; got none');
+  if (!first) throw new ShapeError('concat', 'at least one part');
   axisOf('concat', first, over);
   for (const part of parts) {
     const alike = part.shape.length === first.shape.length && first.shape.every(({ name, size }) => (name === over ? sizeOf(part, name) !== undefined : sizeOf(part, name) === size));

@@ -27,7 +27,7 @@ export interface WriteOptions {
   readonly temperature: number;
   readonly maxTokens: number;
   /** Uniform in [0, 1) for a prompt of the call, a completion and a token: what makes the draw. */
-  uniform(prompt: number, sample: number, token: number): number;
+  readonly uniform: (prompt: number, sample: number, token: number) => number;
 }
 
 /** One prompt with its completions, and what the loss needs beside them. */
@@ -58,6 +58,8 @@ export interface Policy<Graph = unknown> {
   /** Optimizer steps taken since it was opened. */
   readonly version: number;
   readonly parameters: number;
+  /** Prompts that one run takes; calls with more are cut up. */
+  readonly batch: number;
 
   /** What the policy is told about a sample. @param image at the sample's frame size; none for text alone. */
   encode(sample: Pick<Sample, 'instruction'>, image?: Image): EncodedPrompt;

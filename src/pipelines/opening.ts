@@ -1,7 +1,10 @@
 import { UsageError } from '../errors.js';
 import { openGrabCut } from '../models/grabcut.js';
+import { openQwen, type QwenPolicy } from '../models/qwen/policy.js';
+import { prompts } from '../models/qwen/prompts.js';
+import { patchMaskHead } from '../models/qwen/supervised.js';
 import type { Segmenter } from '../models/segmenter.js';
-import type { SegmenterOptions } from './settings.js';
+import type { PolicyOptions, SegmenterOptions } from './settings.js';
 import type { Open } from './stage.js';
 
 /** The collaborators of one run, and how they are let go. */
@@ -11,7 +14,7 @@ export interface Opened extends Open {
 }
 
 /** Collaborators that are opened when a stage first asks, and shared by all that do. */
-export function opening(given: Omit<Open, 'segmenter' | 'shared'>): Opened {
+export function opening(given: Omit<Open, 'segmenter' | 'policy' | 'shared'>): Opened {
   const made = new Map<string, Promise<unknown>>();
   const releases: (() => Promise<void>)[] = [];
 
@@ -30,6 +33,7 @@ export function opening(given: Omit<Open, 'segmenter' | 'shared'>): Opened {
   return {
     ...given,
     shared,
+    policy: () => shared('policy', () => openPolicy(given.settings.policy, given.option('sft', 'patchMask')), (policy) => policy.release()),
     segmenter: () => shared('segmenter', () => openSegmenter(given.settings.segmenter), (segmenter) => segmenter.release()),
     async release() {
       await Promise.allSettled(made.values());
@@ -38,6 +42,14 @@ export function opening(given: Omit<Open, 'segmenter' | 'shared'>): Opened {
       if (failed.length > 0) throw failed[0];
     },
   };
+}
+
+async function openPolicy(options: PolicyOptions | undefined, patchMask: unknown): Promise<QwenPolicy> {
+  if (!options) throw new UsageError('policy: expected the key "policy" in the pipeline; got none');
+  const { checkpoint, workers, threads, batch, prompt } = options;
+  const extra = typeof patchMask === 'number' && patchMask > 0 ? { extra: patchMaskHead } : {};
+  const asked = prompt === undefined ? {} : { prompt: typeof prompt === 'string' ? prompts[prompt] : { user: prompt.user, ...(prompt.system === undefined ? {} : { system: prompt.system }) } };
+  return await openQwen(checkpoint, { workers, threads, batch, ...extra, ...asked });
 }
 
 async function openSegmenter(options: SegmenterOptions | undefined): Promise<Segmenter> {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { GrabCutOptions } from '../models/grabcut.js';
+import { prompts, type PromptName } from '../models/qwen/prompts.js';
 
 const GrabCut = z.strictObject({ kind: z.literal('grabcut'), ...GrabCutOptions.shape });
 
@@ -12,8 +13,14 @@ export const PolicyOptions = z.strictObject({
   train: z.enum(['full']).default('full'),
   runtime: z.enum(['onnx']).default('onnx'),
   device: z.enum(['cpu']).default('cpu'),
-  /** Threads of one run; the runtime's own choice unless told. */
-  threads: z.int().min(1).optional(),
+  /** Threads that hold the weights, each a copy; runs go on side by side. */
+  workers: z.int().min(1).default(1),
+  /** Cores of one run; workers × threads should not exceed the machine's. */
+  threads: z.int().min(1).default(2),
+  /** Prompts in one run, and groups in a micro-batch. */
+  batch: z.int().min(1).default(4),
+  /** What the policy is asked: a prompt of Seg-R1's by name, or one's own; the checkpoint's own, or else `rl`, unless told. */
+  prompt: z.union([z.enum(Object.keys(prompts) as [PromptName, ...PromptName[]]), z.strictObject({ system: z.string().optional(), user: z.string().min(1) })]).optional(),
 });
 export type PolicyOptions = z.output<typeof PolicyOptions>;
 

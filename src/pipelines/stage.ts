@@ -1,6 +1,7 @@
 import type { Observable, OperatorFunction } from 'rxjs';
 import type { z } from 'zod';
 
+import type { QwenPolicy } from '../models/qwen/policy.js';
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Row } from '../records.js';
 import type { Credits } from './credits.js';
@@ -19,6 +20,7 @@ export interface Open extends Surroundings {
   readonly credits: Credits;
   readonly read: ReadImage;
   segmenter(): Promise<Segmenter>;
+  policy(): Promise<QwenPolicy>;
   /** Tells the runner and whoever watches; a step's metrics go to the run's folder. */
   report(event: Report): void;
   /** One thing by name for all stages that ask: made at the first call, released once at the end. */

@@ -1,18 +1,27 @@
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 
+import type { Observable } from 'rxjs';
 import { z } from 'zod';
 
 import { rowSchema } from '../io/columns.js';
 import { openShards } from '../io/shard.js';
+import { supervisedGraph, supervisedInputs } from '../models/qwen/supervised.js';
+import { objectiveGraph, type TrainGraph } from '../models/qwen/train.js';
 import { advantage, AdvantageOptions } from '../operators/advantage.js';
+import { checkpoint } from '../operators/checkpoint.js';
 import { fit, FitOptions } from '../operators/fit.js';
+import { scheduleFault } from '../operators/learning.js';
 import { countRows, load, LoadOptions } from '../operators/load.js';
 import { mask, MaskOptions } from '../operators/mask.js';
 import { parse, ParseOptions } from '../operators/parse.js';
 import { reward, RewardOptions } from '../operators/reward.js';
+import { rollout, RolloutOptions } from '../operators/rollout.js';
+import { sft, SftOptions, type ReportStep, type Supervision } from '../operators/sft.js';
+import { update, UpdateOptions } from '../operators/update.js';
 import { write, WriteOptions } from '../operators/write.js';
-import { comparable, refusedBy } from './rules.js';
-import { stage, type Open, type Stage } from './stage.js';
+import type { Advantaged, Fitted } from '../records.js';
+import { comparable, refusedBy, withinWindow } from './rules.js';
+import { stage, type Open, type Refusal, type Stage } from './stage.js';
 
 // The seed and what is tolerated are the whole pipeline's.
 const { seed: _seed, tolerate: _tolerate, ...loadShape } = LoadOptions.shape;
@@ -40,6 +49,14 @@ const table: readonly Stage[] = [
     chooses: (reason) => reason === 'no mask',
     rules: (options) => refusedBy(() => countRows(options)),
     build: (options, open) => load(open.read, { ...options, seed: open.settings.seed, tolerate: Number.MAX_SAFE_INTEGER }, open.credits),
+  }),
+  stage({
+    name: 'rollout',
+    options: RolloutOptions,
+    needs: ['image'],
+    adds: ['prompt', 'promptTokens', 'completions', 'policyVersion'],
+    uses: ['policy'],
+    build: async (options, open) => rollout(await open.policy(), open.read, open.settings.seed, options),
   }),
   stage({
     name: 'parse',
@@ -80,6 +97,38 @@ const table: readonly Stage[] = [
     build: async (options, open) => fit(await open.segmenter(), open.read, options),
   }),
   stage({
+    name: 'update',
+    options: UpdateOptions,
+    needs: ['completions', 'advantages'],
+    adds: ['step'],
+    uses: ['policy'],
+    rules: (options, around) => [...withinWindow('groupsPerStep', options.groupsPerStep, around), ...scheduled(options)],
+    build: async (options, open) => {
+      const policy = await open.policy();
+      const temperature = open.option('rollout', 'temperature');
+      const learn = update(policy, objectiveGraph, open.read, typeof temperature === 'number' ? temperature : 1, stepReport(open), options);
+      return (rows: Observable<Advantaged>) => rows.pipe(learn, checkpoint(policy, checkpointFolder(open)));
+    },
+  }),
+  stage({
+    name: 'sft',
+    options: SftOptions,
+    needs: ['image', 'fitted'],
+    adds: ['step'],
+    uses: ['policy'],
+    rules: (options, around) => [...withinWindow('rowsPerStep', options.rowsPerStep, around), ...scheduled(options)],
+    build: async (options, open) => {
+      const policy = await open.policy();
+      const { config, tokenizer } = policy;
+      const supervision: Supervision<TrainGraph> = {
+        graph: supervisedGraph(config, tokenizer, options),
+        inputs: (row, prompt, answer) => supervisedInputs(config, tokenizer, options, row, prompt, answer),
+      };
+      const learn = sft(policy, supervision, open.read, stepReport(open), options);
+      return (rows: Observable<Fitted>) => rows.pipe(learn, checkpoint(policy, checkpointFolder(open)));
+    },
+  }),
+  stage({
     name: 'write',
     kind: 'sink',
     options: WriteOptions,
@@ -90,6 +139,14 @@ const table: readonly Stage[] = [
     },
   }),
 ];
+
+const stepReport = (open: Open): ReportStep => (step, metrics) => open.report({ kind: 'step', step, metrics });
+const checkpointFolder = (open: Open) => (steps: number): string => join(open.folders.checkpoints, `step-${steps}`);
+
+function scheduled(options: Pick<z.output<typeof UpdateOptions>, 'schedule' | 'steps'>): readonly Refusal[] {
+  const fault = scheduleFault(options);
+  return fault === undefined ? [] : [{ option: 'schedule', text: fault }];
+}
 
 /** The stages that a pipeline may name, in stream order. */
 export const stages: ReadonlyMap<string, Stage> = new Map(table.map((entry) => [entry.name, entry]));

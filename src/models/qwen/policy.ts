@@ -1,3 +1,4 @@
+import { ModelError } from '../../errors.js';
 import type { Image, Sample } from '../../records.js';
 import { adamState, adamw, clipScale, gradientNorm, type AdamOptions, type AdamState } from '../../tensor/adamw.js';
 import type { Program } from '../../tensor/onnx.js';
@@ -77,6 +78,10 @@ class Qwen implements QwenPolicy {
 
   get parameters(): number {
     return this.#store.layout.length;
+  }
+
+  get batch(): number {
+    return this.#options.batch;
   }
 
   encode(sample: Pick<Sample, 'instruction'>, image?: Image): EncodedPrompt {
@@ -169,6 +174,7 @@ class Qwen implements QwenPolicy {
 
   async step(gradient: Float32Array, options: AdamOptions & { readonly maxNorm: number }): Promise<number> {
     const norm = gradientNorm(gradient);
+    if (!Number.isFinite(norm)) throw new ModelError(`${this.name}  step ${this.#version + 1}: expected a finite gradient; got a norm of ${norm}`);
     this.#adam ??= adamState(this.#store.layout);
     adamw(this.#store.layout, this.#store.values, gradient, this.#adam, { ...options, gradientScale: clipScale(norm, options.maxNorm) });
     await this.#engine.parameters('policy', this.#store.layout, this.#store.values);

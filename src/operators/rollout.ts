@@ -1,0 +1,57 @@
+import type { OperatorFunction } from 'rxjs';
+import { z } from 'zod';
+
+import type { EncodedPrompt, Policy, Written } from '../models/policy.js';
+import type { ReadImage } from '../models/segmenter.js';
+import { hash, uniform } from '../random.js';
+import type { RolledOut, Sample } from '../records.js';
+import { orMarked, pixelsOf } from './faults.js';
+import { inOrder } from './in-order.js';
+import { together } from './together.js';
+
+export const RolloutOptions = z.strictObject({
+  /** Completions a prompt. */
+  group: z.int().min(1).default(8),
+  /** Divides the logits; 0 writes the likeliest token. */
+  temperature: z.number().min(0).default(1),
+  maxTokens: z.int().min(1).default(256),
+  /** Runs of the policy under way at once. */
+  inflight: z.int().min(1).default(2),
+});
+export type RolloutOptions = z.input<typeof RolloutOptions>;
+
+/**
+ * Adds `completions`: what the policy writes about each row, `group` times.
+ *
+ * Draws depend on the seed, the row's id, the completion and the token alone, so batching changes nothing. Rows whose image
+ * can't be read are marked.
+ */
+export function rollout<T extends Sample>(policy: Policy, readImage: ReadImage, seed: number, options: RolloutOptions = {}): OperatorFunction<T, T & RolledOut> {
+  const { inflight, ...writing } = RolloutOptions.parse(options);
+
+  const write = together<Asked, Answered>(policy.batch, async (asked) => {
+    const keys = asked.map(({ id }) => hash('rollout', seed, id));
+    const policyVersion = policy.version;
+    const written = await policy.write(asked.map(({ prompt }) => prompt), { ...writing, uniform: (p, s, t) => uniform(keys[p] as number, s, t) });
+    return written.map((completions) => ({ completions, policyVersion }));
+  });
+
+  const rolledOut = (row: T): Promise<T & RolledOut> =>
+    orMarked('rollout', row, async () => {
+      const prompt = policy.encode(row, await pixelsOf(readImage, row));
+      const { completions, policyVersion } = await write({ id: row.id, prompt });
+      const texts = completions.map((completion) => ({ ...completion, text: policy.decode(completion.tokens) }));
+      return { ...row, prompt: prompt.text, promptTokens: prompt.tokens, completions: texts, policyVersion };
+    });
+  return inOrder(rolledOut, policy.batch * inflight);
+}
+
+interface Asked {
+  readonly id: string;
+  readonly prompt: EncodedPrompt;
+}
+
+interface Answered {
+  readonly completions: readonly Written[];
+  readonly policyVersion: number;
+}

@@ -19,7 +19,8 @@ async function open(program: Program): Promise<void> {
     interOpNumThreads: 1,
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
-    logSeverityLevel: 3,
+    // What goes wrong is thrown; the runtime would print it as well.
+    logSeverityLevel: 4,
     // Spinning threads would take the cores from the other workers.
     extra: { session: { 'intra_op': { allow_spinning: threads > 1 ? '1' : '0' } } },
   });

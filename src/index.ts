@@ -1,0 +1,59 @@
+// The nouns that flow.
+export type {
+  Advantaged,
+  Box,
+  Candidates,
+  Completion,
+  Fitted,
+  Image,
+  ImageSource,
+  Mask,
+  Masked,
+  Point,
+  Prompt,
+  Prompted,
+  PromptObject,
+  RolledOut,
+  Row,
+  Sample,
+  SceneKey,
+  Scored,
+  Size,
+  Skipped,
+  Updated,
+} from './records.js';
+export { DataError, ModelError, UsageError } from './errors.js';
+
+// Stages, in stream order.
+export { load, type LoadOptions } from './operators/load.js';
+export { rollout, type RolloutOptions } from './operators/rollout.js';
+export { parse, readPrompt, type ParseOptions } from './operators/parse.js';
+export { mask, type MaskOptions } from './operators/mask.js';
+export { reward, type RewardFunction, type RewardOptions } from './operators/reward.js';
+export { advantage, type AdvantageOptions } from './operators/advantage.js';
+export { update, type GraphOf, type UpdateOptions } from './operators/update.js';
+export { fit, type FitOptions } from './operators/fit.js';
+export { sft, type ReportStep, type SftOptions, type Supervision } from './operators/sft.js';
+export { write, type RowSink, type WriteOptions } from './operators/write.js';
+export { credits, released, type Credits } from './pipelines/credits.js';
+
+// What stages work with.
+export { imageReader, type ReaderOptions } from './io/reader.js';
+export { openGrabCut, type GrabCutOptions } from './models/grabcut.js';
+export type { ReadImage, Segmenter } from './models/segmenter.js';
+export { openQwen, type QwenOptions, type QwenPolicy } from './models/qwen/policy.js';
+export type { Policy } from './models/policy.js';
+export { objectiveGraph } from './models/qwen/train.js';
+export { patchMaskHead, supervisedGraph, supervisedInputs } from './models/qwen/supervised.js';
+export { dapo, grpo, segR1 } from './objectives/policy-gradient.js';
+export type { Objective } from './objectives/objective.js';
+
+// Rows on disk.
+export { openShards, readRows, recoverRows, type Shards } from './io/shard.js';
+export { rowSchema } from './io/columns.js';
+
+// Pipelines in YAML, and stages of one's own for them.
+export { stage, type Open, type Refusal, type Stage, type StageDefinition, type Surroundings } from './pipelines/stage.js';
+export { readPipeline, type Pipeline, type ReadOptions } from './pipelines/read.js';
+export { run, type RunOptions } from './pipelines/run.js';
+export type { Report, Summary } from './pipelines/report.js';

@@ -1,0 +1,59 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { readPipeline, readRows, run, type Row } from '../src/index.js';
+import { folder } from './pipelines/files.js';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const node = (...args: readonly string[]): Promise<{ stdout: string }> => promisify(execFile)(process.execPath, args, { cwd: ROOT });
+
+/** The shipped policy, or an untrained one where that is not there. */
+let checkpoint = join(ROOT, 'data/models/tiny');
+
+beforeAll(async () => {
+  if (existsSync(join(checkpoint, 'model.safetensors'))) return;
+  checkpoint = join(folder().path, 'tiny');
+  await node('scripts/start-tiny.mjs', checkpoint);
+});
+
+const tooEasy = ({ skipped }: Row): boolean => skipped?.stage === 'easy';
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+describe('examples/plain-rxjs.mjs', () => {
+  it('trains, and gives out every row that went in', async () => {
+    const { stdout } = await node('examples/plain-rxjs.mjs', checkpoint, '2');
+    const counts = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Record<'in' | 'out' | 'easy' | 'steps', number>;
+    expect([counts.in, counts.out]).toEqual([16, 16]);
+    // Groups that are too easy are missing from the steps: what is left fills one or two.
+    expect(counts.steps).toBe(Math.ceil((16 - counts.easy) / 8));
+  });
+});
+
+describe('examples/custom-stage', () => {
+  const file = join(ROOT, 'examples/custom-stage/train.yaml');
+
+  it('marks what its own stage finds too easy, and trains on the rest', async () => {
+    const root = join(folder().path, 'run');
+    const pipeline = await readPipeline(file, { set: [`policy.checkpoint=${checkpoint}`, 'easy.over=0.9'] });
+    const { rowsIn, rowsOut, marked } = await run(pipeline, { folder: root });
+    const rows: Row[] = [];
+    for await (const row of readRows(join(root, 'rows'))) rows.push(row);
+
+    expect([rowsIn, rowsOut, rows.length]).toEqual([16, 16, 16]);
+    expect(marked['easy']?.['too easy'] ?? 0).toBe(rows.filter(tooEasy).length);
+    for (const row of rows) {
+      expect(tooEasy(row)).toBe(mean(row.rewards?.total ?? []) > 0.9);
+      expect(row.step === undefined).toBe(tooEasy(row));
+    }
+  });
+
+  it('is checked like the built-in ones', async () => {
+    const set = [`policy.checkpoint=${checkpoint}`, 'easy.ovr=1'];
+    await expect(readPipeline(file, { set })).rejects.toThrow('--set easy.ovr=1  easy has no option "ovr"; known: over; nearest: over');
+  });
+});

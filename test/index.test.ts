@@ -1,0 +1,64 @@
+import { map, type Observable } from 'rxjs';
+import * as built from 'segr1';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+
+import * as segr1 from '../src/index.js';
+
+describe('segr1', () => {
+  it('exports these names', () => {
+    expect(Object.keys(segr1).toSorted()).toEqual([
+      'DataError',
+      'ModelError',
+      'UsageError',
+      'advantage',
+      'credits',
+      'dapo',
+      'fit',
+      'grpo',
+      'imageReader',
+      'load',
+      'mask',
+      'objectiveGraph',
+      'openGrabCut',
+      'openQwen',
+      'openShards',
+      'parse',
+      'patchMaskHead',
+      'readPipeline',
+      'readPrompt',
+      'readRows',
+      'recoverRows',
+      'released',
+      'reward',
+      'rollout',
+      'rowSchema',
+      'run',
+      'segR1',
+      'sft',
+      'stage',
+      'supervisedGraph',
+      'supervisedInputs',
+      'update',
+      'write',
+    ]);
+  });
+
+  it('is what importing the package by its name gives', () => {
+    expect(Object.keys(built).toSorted()).toEqual(Object.keys(segr1).toSorted());
+  });
+
+  it('composes with an operator of one’s own, row types widening on the way', () => {
+    const compose = (read: segr1.ReadImage, segmenter: segr1.Segmenter, policy: segr1.QwenPolicy, window: segr1.Credits) =>
+      segr1.load(read, { scenes: { count: 1 }, frame: 112 }, window).pipe(
+        segr1.rollout(policy, read, 7),
+        segr1.parse(),
+        segr1.mask(segmenter, read),
+        map((row) => ({ ...row, found: row.masks.filter((it) => it !== null).length })),
+        segr1.reward(),
+        segr1.advantage(),
+        segr1.update(policy, segr1.objectiveGraph, read, 1, () => {}),
+        segr1.released(window),
+      );
+    expectTypeOf(compose).returns.toExtend<Observable<segr1.Updated & { found: number }>>();
+  });
+});

@@ -30,7 +30,8 @@ export function emit(name: string, outputs: Readonly<Record<string, Tensor>>): P
   for (const t of inputs) writer.bind(t, (t.node.op as Extract<Op, { kind: 'input' }>).name);
   writer.writeAll(all.filter((n) => n.op.kind !== 'input'));
   const results = Object.entries(outputs).map(([label, t]) => ({ name: label, source: writer.name(t), t }));
-  for (const { name: label, source } of results) writer.node('Identity', [source], {}, { label, output: label });
+  // The runtime begins with what stands last, each time with all that it needs: so what is known first comes last.
+  for (const { name: label, source } of results.toSorted((a, b) => b.t.node.id - a.t.node.id)) writer.node('Identity', [source], {}, { label, output: label });
   const described = (label: string, t: Tensor) => ({ name: label, dtype: t.dtype, sizes: t.shape.map(({ size }) => size) });
   const graph = writer.finish(name, inputs.map((t) => valueInfo(writer.name(t), t, true)), results.map(({ name: label, t }) => valueInfo(label, t, false)));
   const bytes = encodeModel({ irVersion: IR_VERSION, producerName: 'segr1', graph, opsetImport: [{ domain: '', version: OPSET }, { domain: 'com.microsoft', version: 1 }] });
@@ -51,6 +52,8 @@ class GraphWriter implements Writer {
   readonly #initializers: TensorProto[] = [];
   readonly #names = new Map<string, string>();
   readonly #constants = new Map<string, string>();
+  /** Names that nodes of this graph gave. */
+  readonly #made = new Set<string>();
   #fresh = 0;
   readonly outer: GraphWriter | undefined;
   readonly prefix: string;
@@ -83,6 +86,7 @@ class GraphWriter implements Writer {
     const output = more.output ?? `${this.prefix}${this.#fresh}`;
     const name = `${more.label}${this.prefix}${this.#fresh++}`;
     this.#nodes.push({ name, opType, domain: more.domain ?? '', input, output: [output], attribute: encodeAttributes(attributes) });
+    this.#made.add(output);
     return output;
   }
 
@@ -130,9 +134,13 @@ class GraphWriter implements Writer {
       return valueInfo(name, hole, true);
     });
     inner.writeAll(bodyNodes(op.body));
+    const left = new Set<string>();
     const results = op.body.results.map((result, i) => {
-      const name = `${inner.prefix}out${i}`;
-      inner.node('Identity', [inner.name(result)], {}, { label: 'result', output: name });
+      const source = inner.name(result);
+      // A copy a turn, only for what is not computed inside or leaves twice.
+      const direct = inner.#made.has(source) && !left.has(source);
+      const name = direct ? source : inner.node('Identity', [source], {}, { label: 'result', output: `${inner.prefix}out${i}` });
+      left.add(name);
       return valueInfo(name, result, true);
     });
     const going = { name: `${inner.prefix}going`, type: { tensorType: { elemType: ELEMENT.bool, shape: { dim: [] } } } };

@@ -21,8 +21,13 @@ async function open(program: Program): Promise<void> {
     graphOptimizationLevel: 'all',
     // What goes wrong is thrown; the runtime would print it as well.
     logSeverityLevel: 4,
-    // Spinning threads would take the cores from the other workers.
-    extra: { session: { 'intra_op': { allow_spinning: threads > 1 ? '1' : '0' } } },
+    extra: {
+      // Spinning threads would take the cores from the other workers.
+      session: { 'intra_op': { allow_spinning: threads > 1 ? '1' : '0' } },
+      // Outputs stand behind copies that say in which order they are computed; without these all weights' gradients would
+      // be left to the end, and every value that they need kept until then.
+      optimization: { 'disable_specified_optimizers': 'EliminateIdentity' },
+    },
   });
   sessions.set(program.name, { session, program });
 }

@@ -1,7 +1,10 @@
 import * as ort from 'onnxruntime-node';
+import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { agree, drawn, furthest, type Draw } from './cases.js';
@@ -282,6 +285,16 @@ describe('recompute', () => {
     }
   }
 
+  it('halves what a deep chain needs, and more', async () => {
+    const bench = fileURLToPath(new URL('../../bench/recompute.mjs', import.meta.url));
+    const needed = async (way: string): Promise<number> => {
+      const { stdout } = await promisify(execFile)(process.execPath, [bench, way]);
+      const [, peak, before] = /peak (\d+) MB \((\d+) MB before/.exec(stdout) ?? [];
+      return Number(peak) - Number(before);
+    };
+    const [kept, recomputed] = [await needed('kept'), await needed('recomputed')];
+    expect(recomputed).toBeLessThan(kept / 2);
+  });
   it('emits its operations twice, and the runtime keeps both', async () => {
     expect(await kept((layer) => layer)).toEqual({ emitted: 3, kept: 3 });
     expect(await kept(once)).toEqual({ emitted: 6, kept: 6 });

@@ -236,6 +236,14 @@ describe('blocks and loops', () => {
     const { state, collected } = ops.loop(4, { x }, (turn, state) => ({ state: { x: ops.mul(state.x, 2) }, collect: { x: state.x }, going: ops.less(turn, end) }));
     return [state.x, collected.x];
   });
+  agrees('loop whose results are its state in another order, one value twice, and values from outside', 6, (draw) => {
+    const [x, y, outside] = [0, 1, 2].map(() => draw.tensor('any', ['a'])) as [Tensor, Tensor, Tensor];
+    const { state, collected } = ops.loop(draw.integer(1, 4), { x, y, z: x, w: y }, (turn, state) => {
+      const next = ops.mul(state.x, 1.5);
+      return { state: { x: state.y, y: next, z: next, w: outside }, collect: { next, again: next, outside, still: ops.stopGradient(state.z) }, going: ops.less(turn, 9) };
+    });
+    return [...Object.values(state), ...Object.values(collected)];
+  });
   agrees('loop in a loop, with a block in it that reads from both', 4, (draw) => {
     const [x, w] = [draw.tensor('any', ['a']), draw.tensor('any', ['a'])];
     const { state } = ops.loop(2, { x }, (outer, state) => {

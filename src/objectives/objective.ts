@@ -27,11 +27,10 @@ export interface Objective {
 /**
  * What each token's loss is multiplied with, so that the sum over all micro-batches of a step is the objective's mean.
  *
- * @param lengths tokens of every completion of the step.
+ * @param lengths tokens of every completion of the step; one of none counts as a loss of 0, as TRL has it.
  * @returns one weight a completion; its tokens share it.
  */
 export function tokenWeights(lengths: readonly number[], average: Objective['average']): number[] {
-  const counted = lengths.filter((length) => length > 0).length;
   const total = lengths.reduce((sum, length) => sum + length, 0);
-  return lengths.map((length) => (length === 0 ? 0 : average === 'token' ? 1 / total : 1 / (length * counted)));
+  return lengths.map((length) => (length === 0 ? 0 : average === 'token' ? 1 / total : 1 / (length * lengths.length)));
 }

@@ -1,12 +1,14 @@
 import type { Argv, CommandModule } from 'yargs';
 
 import { shown, UsageError } from '../errors.js';
+import type { Tally } from '../operators/tally.js';
 import { shortPath } from '../pipelines/locate.js';
 import { progress } from '../pipelines/progress.js';
 import { duration } from '../pipelines/progress-line.js';
 import { readPipeline, resolved, resolvedYaml } from '../pipelines/read.js';
 import type { Report, Summary } from '../pipelines/report.js';
 import { run } from '../pipelines/run.js';
+import { gainTable, plain, tallyTable } from '../pipelines/tally-table.js';
 
 interface Arguments {
   readonly pipeline: string;
@@ -47,9 +49,10 @@ async function ran(given: Arguments): Promise<number> {
     return 0;
   }
   const show = progress(given.json ? 'json' : process.stdout.isTTY ? 'terminal' : 'lines', process.stdout);
+  const ending = given.json ? () => {} : tables();
   const watch = (report: Report): void => {
     show(report);
-    if (report.kind === 'end' && !given.json) console.log(summaryText(report.summary));
+    ending(report);
   };
   const interrupt = new AbortController();
   const release = onInterrupt(() => interrupt.abort());
@@ -60,6 +63,18 @@ async function ran(given: Arguments): Promise<number> {
   } finally {
     release();
   }
+}
+
+/** Prints what a run came to once it has ended: of an evaluation all that was counted, of training what it changed. */
+function tables(): (report: Report) => void {
+  let counted: Tally | undefined;
+  return (report) => {
+    if (report.kind === 'tally') counted = report.tally;
+    if (report.kind === 'gain') console.log(`\n${plain(gainTable(report))}`);
+    if (report.kind !== 'end') return;
+    if (counted && report.summary.steps === 0) console.log(`\n${plain(tallyTable(counted))}\n`);
+    console.log(summaryText(report.summary));
+  };
 }
 
 /** What a run came to, in lines for people. */

@@ -1,5 +1,5 @@
 import { boxIou } from '../metrics/box.js';
-import { boxOfMask } from '../io/mask.js';
+import { boxOfMask, maskArea } from '../io/mask.js';
 import type { Box, Completion, Prompt, Scored } from '../records.js';
 
 /** What one completion came to, beside its reward. */
@@ -35,7 +35,7 @@ function choice(candidates: Scored['candidates'], box: Box | undefined): { reado
  * Means over all completions of some rows, by the names that metrics have.
  *
  * `reward/*`: total, its parts, the spread within groups. `answer/*`: box IoU, right object (`hit`), box IoU with any object
- * (`where`), clicks, tokens, share of completions that ended by themselves.
+ * (`where`), clicks, tokens, shares of completions that ended by themselves, that parsed, and whose mask is empty.
  */
 export function statistics(rows: readonly Scored[]): Record<string, number> {
   const totals = rows.flatMap(({ rewards }) => rewards.total);
@@ -52,6 +52,8 @@ export function statistics(rows: readonly Scored[]): Record<string, number> {
     'answer/points': pick('points'),
     'answer/tokens': pick('tokens'),
     'answer/ended': mean(rows.flatMap(({ completions }) => completions.map(({ finish }: Completion) => (finish === 'stop' ? 1 : 0)))),
+    'answer/parsed': mean(rows.flatMap(({ formats }) => formats)),
+    'answer/empty': mean(rows.flatMap(({ masks }) => masks.map((mask) => (mask === null || maskArea(mask) === 0 ? 1 : 0)))),
   };
 }
 

@@ -3,6 +3,7 @@ import { basename, extname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { messageOf, shown, UsageError } from '../errors.js';
+import { valueAt } from './known.js';
 import { locate, shortPath, type Located, type Path } from './locate.js';
 import { knownNames } from './nearest.js';
 
@@ -23,6 +24,16 @@ export interface Picked {
  */
 export function pick(what: string, pipelinesFile?: string): Picked {
   return isFile(what) ? only(read(resolve(what))) : named(what, read(pipelinesFile === undefined ? defaultFile() : resolve(pipelinesFile)));
+}
+
+/**
+ * Another pipeline of the same file.
+ *
+ * @returns the names that there are, where none is called `name`.
+ */
+export function beside({ document, path }: Picked, name: string): Picked | readonly string[] {
+  const others = holdsOne(document) ? [] : names(document).filter((other) => other !== path[0]);
+  return others.includes(name) ? { name, document, path: [name] } : others;
 }
 
 /** Names of the pipelines in a file. */
@@ -57,7 +68,9 @@ function read(file: string): Located {
 
 function only(document: Located): Picked {
   if (holdsOne(document)) return { name: stem(document.file), document, path: [] };
-  const [name, ...others] = names(document);
+  const evaluating = new Set(names(document).map((one) => valueAt(document.value, [one, 'evaluate'])));
+  // A pipeline that another one evaluates with comes along with it.
+  const [name, ...others] = names(document).filter((one) => !evaluating.has(one));
   if (name !== undefined && others.length === 0) return { name, document, path: [name] };
   const wayOut = `segr1 pipeline ${name ?? 'NAME'} --pipelines ${shortPath(document.file)}`;
   throw new UsageError(`${document.at([])}  file: expected one pipeline; got ${names(document).join(', ') || 'none'}; way out: ${wayOut}`);

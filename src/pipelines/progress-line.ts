@@ -24,6 +24,12 @@ export function seen(before: Seen, report: Report): Seen {
       return { ...before, rowsOut: report.rowsOut, marked: report.marked };
     case 'queue':
       return { ...before, depths: report.depths, tokens: report.tokens };
+    case 'baseline':
+    case 'counted':
+    case 'tally':
+    case 'evaluation':
+    case 'gain':
+      return before;
     case 'end':
       return { ...before, rowsOut: report.summary.rowsOut, tokens: report.summary.tokens, depths: {} };
   }
@@ -33,18 +39,23 @@ export function seen(before: Seen, report: Report): Seen {
 export function line(state: Seen, seconds: number): string {
   const { start, rowsOut, marked, step, depths, tokens } = state;
   const of = (done: number, all: number | undefined): string => (all === undefined ? `${done}` : `${done}/${all}`);
-  const rewards = Object.entries(step?.metrics ?? {}).filter(([name]) => name.startsWith('reward/'));
   const queues = Object.entries(depths).filter(([, depth]) => depth > 0);
   const part = share(state);
   return [
     ...(step || start?.maxSteps !== undefined ? [`step ${of(step?.step ?? 0, start?.maxSteps)}`] : []),
     `rows ${of(rowsOut, start?.rows)}`,
     ...(marked > 0 ? [`marked ${marked}`] : []),
-    ...rewards.map(([name, value]) => `${name === 'reward/mean' ? 'reward' : name.slice('reward/'.length)} ${value.toFixed(3)}`),
+    ...Object.entries(step?.metrics ?? {}).flatMap(([name, value]) => (called(name) === undefined ? [] : [`${called(name)} ${value.toFixed(3)}`])),
     ...(tokens > 0 && seconds > 0 ? [`${Math.round(tokens / seconds)} tokens/s`] : []),
     ...(queues.length > 0 ? [`queue ${queues.map(([name, depth]) => `${name} ${depth}`).join(', ')}`] : []),
     ...(part !== undefined && part > 0 && part < 1 ? [`left ${duration((seconds * (1 - part)) / part)}`] : []),
   ].join('  ');
+}
+
+/** What the line calls a metric; undefined for those that it leaves out. */
+function called(name: string): string | undefined {
+  const short: Readonly<Record<string, string>> = { 'reward/mean': 'reward', 'answer/box': 'box', 'answer/hit': 'hit', 'baseline/constant': 'baseline' };
+  return short[name] ?? (name.startsWith('reward/') && name !== 'reward/spread' ? name.slice('reward/'.length) : undefined);
 }
 
 /** How much of the run is done, 0 to 1, by steps or rows, whichever is nearer to its end; undefined where nobody knows. */

@@ -25,16 +25,29 @@ export function progress(kind: 'terminal' | 'lines' | 'json', out: Output, now: 
   switch (kind) {
     case 'json':
       return (report) => {
-        if (report.kind !== 'row' || report.skipped) out.write(`${JSON.stringify(report)}\n`);
+        if (worthALine(report)) out.write(`${JSON.stringify(report)}\n`);
       };
     case 'lines':
-      return lines(out, now);
+      return withEvaluations((label) => lines(out, now, label));
     case 'terminal':
-      return terminal(out, now);
+      return withEvaluations((label) => terminal(out, now, label));
   }
 }
 
-function lines(out: Output, now: () => number): (report: Report) => void {
+/** Whether a program is told: of rows only those that are marked. */
+function worthALine(report: Report): boolean {
+  if (report.kind === 'evaluation') return worthALine(report.report);
+  return report.kind === 'row' ? report.skipped !== undefined : report.kind !== 'counted';
+}
+
+/** Watches a run, and each of its evaluations for itself, under a label of its own. */
+function withEvaluations(watcher: (label: string) => (report: Report) => void): (report: Report) => void {
+  const own = watcher('');
+  const evaluations = { before: watcher('before  '), after: watcher('after  ') };
+  return (report) => (report.kind === 'evaluation' ? evaluations[report.when](report.report) : own(report));
+}
+
+function lines(out: Output, now: () => number, label: string): (report: Report) => void {
   let state = NOTHING;
   let marks = 0;
   let began = now();
@@ -43,17 +56,17 @@ function lines(out: Output, now: () => number): (report: Report) => void {
     state = seen(state, report);
     if (report.kind === 'start') {
       began = last = now();
-      out.write(`${report.name}: ${report.stages.join(' > ')}\n`);
+      out.write(`${label}${report.name}: ${report.stages.join(' > ')}\n`);
     }
     if (report.kind === 'row' && report.skipped && ++marks <= MOST_MARKS) out.write(`marked ${report.id}  ${report.skipped.stage}: ${report.skipped.reason}\n`);
     const first = report.kind === 'step' && report.step === 1;
     if ((report.kind !== 'step' && report.kind !== 'row') || (!first && now() - last < LINE_EVERY)) return;
     last = now();
-    out.write(`${line(state, (last - began) / 1000)}\n`);
+    out.write(`${label}${line(state, (last - began) / 1000)}\n`);
   };
 }
 
-function terminal(out: Output, now: () => number): (report: Report) => void {
+function terminal(out: Output, now: () => number, label: string): (report: Report) => void {
   let state = NOTHING;
   let began = now();
   let last = -Infinity;
@@ -64,7 +77,7 @@ function terminal(out: Output, now: () => number): (report: Report) => void {
     if (now() - last < DRAW_EVERY && report.kind !== 'end') return;
     last = now();
     const seconds = (last - began) / 1000;
-    const rows = [bar(share(state), seconds), line(state, seconds)].map((text) => text.slice(0, Math.max(20, (out.columns || 80) - 1)));
+    const rows = [bar(share(state), seconds), `${label}${line(state, seconds)}`].map((text) => text.slice(0, Math.max(20, (out.columns || 80) - 1)));
     out.write(`${drawn ? '\x1b[1A' : ''}\r${rows.map((text) => `\x1b[2K${text}`).join('\n\r')}${report.kind === 'end' ? '\n' : ''}`);
     drawn = true;
   };

@@ -8,7 +8,8 @@ import type { Complaint } from './complaints.js';
 import { valueAt } from './known.js';
 import type { Path } from './locate.js';
 import { withModules } from './modules.js';
-import { pick, type Picked } from './pick.js';
+import { knownNames } from './nearest.js';
+import { beside, pick, type Picked } from './pick.js';
 import { applied, readOverride, stageEntries, type Override } from './set.js';
 import { Settings } from './settings.js';
 import type { Stage } from './stage.js';
@@ -30,6 +31,8 @@ export interface Pipeline {
   readonly file: string;
   readonly settings: Settings;
   readonly stages: readonly CheckedStage[];
+  /** What `evaluate` names, with this pipeline's policy. */
+  readonly evaluation?: Pipeline;
 }
 
 /**
@@ -42,20 +45,49 @@ export interface Pipeline {
  */
 export async function readPipeline(what: string, { set = [], pipelinesFile, table = stages }: ReadOptions = {}): Promise<Pipeline> {
   const picked = pick(what, pipelinesFile);
-  const folder = dirname(picked.document.file);
   const written = valueAt(picked.document.value, picked.path);
   const { overrides, lines } = readOverrides(set, written);
-  const map = overrides.reduce(applied, written);
+  const { pipeline, lines: own } = await readMap(picked, overrides.reduce(applied, written), overrides, table);
+  lines.push(...own);
+  const evaluation = await readEvaluation(picked, pipeline, overrides, table);
+  lines.push(...evaluation.lines);
+  if (lines.length > 0) throw new UsageError(lines.join('\n'));
+  return evaluation.pipeline ? { ...pipeline, evaluation: evaluation.pipeline } : pipeline;
+}
+
+/** A pipeline as far as it could be read, and what is wrong with it, a line each, in the order of the file. */
+interface Read<P> {
+  readonly pipeline: P;
+  readonly lines: readonly string[];
+}
+
+/** @param given key of the map that was checked before. */
+async function readMap(picked: Picked, map: unknown, overrides: readonly Override[], table: ReadonlyMap<string, Stage>, given?: string): Promise<Read<Pipeline>> {
+  const folder = dirname(picked.document.file);
   const operators = valueAt(map, ['operators']);
   const paths = Array.isArray(operators) ? operators.filter((path) => typeof path === 'string') : [];
   const own = await withModules(table, paths, folder);
-
   const resolvePath = (path: string, at: Path): string => resolve(overriding(overrides, at) ? '.' : folder, path);
   const checked = check(map, own.table, resolvePath);
-  for (const complaint of inOrder([...own.complaints, ...checked.complaints], picked)) lines.push(`${place(picked, overrides, complaint)}  ${complaint.text}`);
-  if (lines.length > 0) throw new UsageError(lines.join('\n'));
+  const complaints = [...own.complaints, ...checked.complaints].filter(({ path }) => path[0] !== given || given === undefined);
+  const lines = inOrder(complaints, picked).map((complaint) => `${place(picked, overrides, complaint)}  ${complaint.text}`);
   const settings = { ...checked.settings, operators: checked.settings.operators.map((path) => resolve(folder, path)) };
-  return { name: picked.name, file: picked.document.file, settings, stages: checked.stages };
+  return { pipeline: { name: picked.name, file: picked.document.file, settings, stages: checked.stages }, lines };
+}
+
+/** The pipeline that `evaluate` names: its own stages and segmenter, and the policy of the one that is evaluated. */
+async function readEvaluation(picked: Picked, { settings }: Pipeline, overrides: readonly Override[], table: ReadonlyMap<string, Stage>): Promise<Read<Pipeline | undefined>> {
+  const name = settings.evaluate;
+  if (name === undefined || name === null) return { pipeline: undefined, lines: [] };
+  const refused = (text: string): Read<undefined> => ({ pipeline: undefined, lines: [`${place(picked, overrides, { path: ['evaluate'], text })}  ${text}`] });
+  const other = beside(picked, name);
+  if (!('document' in other)) return refused(`evaluate: expected another pipeline of this file; got ${JSON.stringify(name)}; ${knownNames(name, other)}`);
+  if (!settings.policy) return refused(`evaluate: expected the key "policy", whose training is to be judged; got none`);
+  const written = valueAt(other.document.value, other.path);
+  const map = { ...(written as Record<string, unknown>), policy: settings.policy, evaluate: null };
+  const read = await readMap(other, map, [], table, 'policy');
+  const tallies = read.pipeline.stages.some(({ name: stage }) => stage === 'tally');
+  return read.lines.length > 0 || tallies ? read : refused(`evaluate: expected a pipeline with the stage tally; got ${JSON.stringify(name)} without`);
 }
 
 /** The pipeline's map with defaults filled in and paths absolute. */
@@ -64,9 +96,10 @@ export function resolved({ settings, stages }: Pipeline): Record<string, unknown
   return { ...rest, ...(operators.length > 0 && { operators }), stages: stages.map(({ name, options }) => ({ [name]: options })) };
 }
 
-/** The pipeline as YAML that reads back to the same. */
+/** The pipeline as YAML that reads back to the same, the one that it evaluates with beside it. */
 export function resolvedYaml(pipeline: Pipeline): string {
-  return stringify({ [pipeline.name]: resolved(pipeline) });
+  const { name, evaluation } = pipeline;
+  return stringify({ [name]: resolved(pipeline), ...(evaluation && { [evaluation.name]: resolved(evaluation) }) });
 }
 
 function readOverrides(set: readonly string[], map: unknown): { overrides: Override[]; lines: string[] } {

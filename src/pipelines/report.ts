@@ -1,3 +1,6 @@
+import type { Constant } from '../operators/constants.js';
+import type { Estimate } from '../operators/estimate.js';
+import type { Tally } from '../operators/tally.js';
 import type { Skipped } from '../records.js';
 
 /** What stages and the runner tell whoever watches a run. */
@@ -8,7 +11,34 @@ export type Report =
   | RowReport
   /** Rows inside each stage now. */
   | { readonly kind: 'queue'; readonly depths: Readonly<Record<string, number>>; readonly tokens: number }
+  /** What answers earn that look at nothing; told once it is known. */
+  | { readonly kind: 'baseline'; readonly constants: readonly Constant[] }
+  /** A row's own values, as `tally` counts them. */
+  | { readonly kind: 'counted'; readonly id: string; readonly values: Readonly<Record<string, number>> }
+  | TallyReport
+  /** Something that the evaluation of the policy reports, before the first step or after the last. */
+  | { readonly kind: 'evaluation'; readonly when: 'before' | 'after'; readonly report: Report }
+  | GainReport
   | { readonly kind: 'end'; readonly summary: Summary };
+
+/** What all rows came to; told once they have passed. */
+export interface TallyReport {
+  readonly kind: 'tally';
+  /** Of the pipeline; the runner fills this in. */
+  readonly name?: string;
+  readonly tally: Tally;
+}
+
+/** What training changed on the rows of the evaluation. */
+export interface GainReport {
+  readonly kind: 'gain';
+  /** Name of the pipeline that evaluated. */
+  readonly name: string;
+  readonly before: Tally;
+  readonly after: Tally;
+  /** After minus before, row by row. */
+  readonly gains: Readonly<Record<string, Estimate>>;
+}
 
 export interface StartReport {
   readonly kind: 'start';

@@ -1,163 +1,74 @@
-import { resolve } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 
-import { tap, type Observable } from 'rxjs';
-
-import { DataError, messageOf } from '../errors.js';
-import { imageReader } from '../io/reader.js';
-import type { Row, Skipped } from '../records.js';
-import { compile } from './compile.js';
-import { credits } from './credits.js';
+import { estimateOf, type Estimate } from '../operators/estimate.js';
+import type { Tally } from '../operators/tally.js';
+import { flow, type FlowOptions } from './flow.js';
 import { defaultFolder, makeFolders } from './folders.js';
-import type { Gauge } from './gauge.js';
-import { ledger, type Ledger } from './ledger.js';
-import { opening } from './opening.js';
-import { resolved, type Pipeline } from './read.js';
-import type { Report, StartReport, Summary } from './report.js';
-import { surroundings } from './stage.js';
-import { steps, thousandths } from './steps.js';
+import type { Pipeline } from './read.js';
+import type { GainReport, Report, Summary } from './report.js';
+import { writeGain } from './tally-files.js';
 
-export interface RunOptions {
+export interface RunOptions extends FlowOptions {
   /** The run's folder, new or empty; `runs/NAME` unless told. */
   readonly folder?: string;
-  /** Optimizer steps after which the source is stopped. */
-  readonly maxSteps?: number;
-  /** Aborting it stops the source; what is in flight still goes to the end. */
-  readonly signal?: AbortSignal;
-  /** Told of everything as it happens. */
-  readonly watch?: (report: Report) => void;
 }
 
-type Stopped = NonNullable<Summary['stopped']>;
-
-/** Longest silence about queues while rows go by, ms. */
-const QUEUE_EVERY = 1000;
-
 /**
- * Runs a checked pipeline to its end: opens its models, lets rows flow, releases everything, also after a failure.
+ * Runs a checked pipeline to its end; where it names another to evaluate with, that one before the first step and after the last.
+ *
+ * The evaluations go to `before` and `after` in the run's folder. Each opens and releases its own policy. Interrupted, or without
+ * a step, there is nothing to come after.
  *
  * @returns what it came to; `watch` is told of it too, before a failure is thrown.
  * @throws {UsageError} if the folder is in use; what a stage threw; DataError over the tolerance; Error where a row got lost.
  */
-export async function run(pipeline: Pipeline, { folder, maxSteps, signal, watch = () => {} }: RunOptions = {}): Promise<Summary> {
+export async function run(pipeline: Pipeline, { folder, ...options }: RunOptions = {}): Promise<Summary> {
   const folders = makeFolders(resolve(folder ?? defaultFolder(pipeline)), pipeline);
-  const stop = stopper(signal);
-  const book = ledger();
-  const log = steps(folders.metrics);
-  const window = credits(pipeline.settings.window);
-  let gauges: readonly Gauge[] = [];
-  const report = (event: Report): void => {
-    if (event.kind !== 'step') return watch(event);
-    watch(log.take(event, gauges));
-    if (maxSteps !== undefined && log.count >= maxSteps) stop.because('steps');
-  };
-  const around = surroundings(pipeline.settings, pipeline.stages);
-  const config = JSON.stringify({ name: pipeline.name, ...resolved(pipeline) });
-  const open = opening({ ...around, config, folders, signal: stop.signal, credits: window, read: imageReader(), report });
+  const { evaluation } = pipeline;
+  if (!evaluation) return flow(pipeline, folders, options);
+  const { policy } = evaluation.settings;
 
-  let fault: unknown;
-  let began = performance.now();
-  try {
-    const compiled = await compile(pipeline, open, (row) => book.enter(row));
-    gauges = compiled.gauges;
-    began = performance.now();
-    watch(startOf(pipeline, folders.root, gauges, maxSteps));
-    const left = arrivals(pipeline, book, stop, watch, () => gauges);
-    await drained(compiled.rows.pipe(tap(left.take), tap(({ id }) => window.give(id))), () => stalled(gauges, pipeline.settings.window));
-    fault = left.fault() ?? lost(book, gauges);
-  } catch (error) {
-    fault = error ?? new Error('the run failed without saying why');
-  }
-  await open.release().catch((error: unknown) => (fault ??= error));
-  stop.release();
-
-  const summary = summed(pipeline, folders.root, book, gauges, { steps: log.count, elapsed: (performance.now() - began) / 1000, stopped: stop.reason(), fault });
-  watch({ kind: 'end', summary });
-  if (fault !== undefined) throw fault;
+  const before = await evaluated(evaluation, join(folders.root, 'before'), 'before', options);
+  const summary = await flow(pipeline, folders, options);
+  const checkpoint = lastCheckpoint(folders.checkpoints);
+  if (!policy || !before || checkpoint === undefined || summary.stopped === 'cancelled') return summary;
+  const trained = { ...evaluation, settings: { ...evaluation.settings, policy: { ...policy, checkpoint } } };
+  const after = await evaluated(trained, join(folders.root, 'after'), 'after', options);
+  if (!after) return summary;
+  const gain: Omit<GainReport, 'kind'> = { name: evaluation.name, before: before.tally, after: after.tally, gains: gains(before.rows, after.rows) };
+  writeGain(folders.root, gain);
+  options.watch?.({ kind: 'gain', ...gain });
   return summary;
 }
 
-/** One signal for every reason to stop the source; the first reason stays. */
-function stopper(outer?: AbortSignal): { signal: AbortSignal; because(reason: Stopped): void; reason(): Stopped | undefined; release(): void } {
-  const controller = new AbortController();
-  let first: Stopped | undefined;
-  const because = (reason: Stopped): void => {
-    first ??= reason;
-    // A stage that tells of a step must not see its source end in the middle of that call.
-    queueMicrotask(() => controller.abort());
+type Values = ReadonlyMap<string, Readonly<Record<string, number>>>;
+
+/** Runs an evaluation of its own; undefined where it was interrupted. */
+async function evaluated(pipeline: Pipeline, folder: string, when: 'before' | 'after', { signal, watch = () => {} }: FlowOptions): Promise<{ tally: Tally; rows: Values } | undefined> {
+  const rows = new Map<string, Readonly<Record<string, number>>>();
+  let tally: Tally | undefined;
+  const told = (report: Report): void => {
+    if (report.kind === 'counted') rows.set(report.id, report.values);
+    if (report.kind === 'tally') tally = report.tally;
+    watch({ kind: 'evaluation', when, report });
   };
-  const cancel = (): void => because('cancelled');
-  if (outer?.aborted) cancel();
-  outer?.addEventListener('abort', cancel);
-  return { signal: controller.signal, because, reason: () => first, release: () => outer?.removeEventListener('abort', cancel) };
+  const { stopped } = await flow(pipeline, makeFolders(folder, pipeline), { watch: told, ...(signal && { signal }) });
+  return tally && stopped === undefined ? { tally, rows } : undefined;
 }
 
-/** Books rows as they leave, tells of them, and stops the source once too many were marked for a fault of theirs. */
-function arrivals(pipeline: Pipeline, book: Ledger, stop: { because(reason: Stopped): void }, watch: (report: Report) => void, gauges: () => readonly Gauge[]) {
-  const chosen = ({ stage: name, reason }: Skipped): boolean => pipeline.stages.find((one) => one.name === name)?.stage.chooses?.(reason) ?? false;
-  const { tolerate } = pipeline.settings;
-  let faults = 0;
-  let fault: DataError | undefined;
-  let told = performance.now();
-  const take = (row: Row): void => {
-    book.leave(row);
-    watch({ kind: 'row', id: row.id, rowsIn: book.rowsIn, rowsOut: book.rowsOut, marked: book.marks, ...(row.skipped && { skipped: row.skipped }) });
-    if (row.skipped && !chosen(row.skipped) && ++faults > tolerate && !fault) {
-      const more = `expected at most ${tolerate} rows that cannot be used; got one more (${row.skipped.reason}); way out: tolerate: ${tolerate + 1}`;
-      fault = new DataError(`${row.id}  ${whereFrom(row)}  ${row.skipped.stage}: ${more}`);
-      stop.because('faults');
-    }
-    if (performance.now() - told < QUEUE_EVERY) return;
-    told = performance.now();
-    watch({ kind: 'queue', tokens: book.tokens, depths: Object.fromEntries(gauges().map((gauge) => [gauge.stage, gauge.rowsIn - gauge.rowsOut])) });
-  };
-  return { take, fault: () => fault };
-}
-
-/** Subscribes and waits for the end; a process with nothing left to do and no end reached is a stall. */
-function drained(rows: Observable<Row>, stall: () => Error): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const idle = (): void => {
-      subscription.unsubscribe();
-      reject(stall());
-    };
-    process.once('beforeExit', idle);
-    const over = (settle: () => void): void => {
-      process.off('beforeExit', idle);
-      settle();
-    };
-    const subscription = rows.subscribe({ error: (error: unknown) => over(() => reject(error as Error)), complete: () => over(resolve) });
+/** By metric, the mean difference of rows that both have. */
+export function gains(before: Values, after: Values): Record<string, Estimate> {
+  const shared = [...before].flatMap(([id, was]) => {
+    const is = after.get(id);
+    return is ? [{ was, is }] : [];
   });
+  const names = Object.keys(shared[0]?.is ?? {});
+  return Object.fromEntries(names.map((name) => [name, estimateOf(shared.map(({ was, is }) => (is[name] ?? NaN) - (was[name] ?? NaN)))]));
 }
 
-function stalled(gauges: readonly Gauge[], window: number): Error {
-  const keeping = gauges.filter(({ rowsIn, rowsOut }) => rowsIn !== rowsOut).map(({ stage, rowsIn, rowsOut }) => `${stage} took ${rowsIn} and gave ${rowsOut}`);
-  const got = `nothing running, with a window of ${window}: ${keeping.join(', ') || 'the source gave no row'}`;
-  return new Error(`rows: expected them to go on; got ${got}; way out: a stage gives every row that it took, marked where need be`);
-}
-
-function lost(book: Ledger, gauges: readonly Gauge[]): Error | undefined {
-  const missing = book.missing(gauges);
-  return missing === undefined ? undefined : new Error(missing);
-}
-
-function whereFrom({ image }: Row): string {
-  return 'path' in image ? image.path : `scene ${image.scene.kind}/${image.scene.seed}/${image.scene.index}`;
-}
-
-function startOf({ name, stages }: Pipeline, folder: string, gauges: readonly Gauge[], maxSteps: number | undefined): StartReport {
-  const [source] = stages;
-  const rows = source?.stage.rows?.(source.options);
-  return { kind: 'start', name, folder, stages: gauges.map(({ stage }) => stage), ...(rows !== undefined && { rows }), ...(maxSteps !== undefined && { maxSteps }) };
-}
-
-function summed(
-  { name }: Pipeline,
-  folder: string,
-  { rowsIn, rowsOut, marked, tokens }: Ledger,
-  gauges: readonly Gauge[],
-  { steps: count, elapsed, stopped, fault }: { steps: number; elapsed: number; stopped: Stopped | undefined; fault: unknown },
-): Summary {
-  const seconds = Object.fromEntries(gauges.map((gauge) => [gauge.stage, thousandths(gauge.busy())]));
-  const end = { ...(stopped && { stopped }), ...(fault !== undefined && { fault: messageOf(fault) }) };
-  return { name, folder, rowsIn, rowsOut, marked, steps: count, tokens, seconds, elapsed: thousandths(elapsed), ...end };
+/** The checkpoint of the highest step; undefined where none was written. */
+function lastCheckpoint(folder: string): string | undefined {
+  const steps = readdirSync(folder).flatMap((name) => (/^step-\d+$/.test(name) ? [Number(name.slice('step-'.length))] : []));
+  return steps.length > 0 ? join(folder, `step-${Math.max(...steps)}`) : undefined;
 }

@@ -36,6 +36,8 @@ export const Settings = z.strictObject({
   window: z.int().min(1).default(8),
   policy: PolicyOptions.optional(),
   segmenter: SegmenterOptions.optional(),
+  /** Name of a pipeline in the same file, with `tally`, that is run on the policy before the first step and after the last; null for none. */
+  evaluate: z.string().min(1).nullable().optional(),
   /** Name of the run's folder under `runs/`; the pipeline's name and the time unless told. */
   run: z
     .string()

@@ -16,12 +16,14 @@ import { mask, MaskOptions } from '../operators/mask.js';
 import { parse, ParseOptions } from '../operators/parse.js';
 import { reward, RewardOptions } from '../operators/reward.js';
 import { rollout, RolloutOptions } from '../operators/rollout.js';
+import { tally, TallyOptions } from '../operators/tally.js';
 import { sft, SftOptions, type ReportStep, type Supervision } from '../operators/sft.js';
 import { update, UpdateOptions } from '../operators/update.js';
 import { write, WriteOptions } from '../operators/write.js';
 import type { Advantaged, Fitted } from '../records.js';
 import { comparable, refusedBy, withinWindow } from './rules.js';
 import { stage, type Open, type Refusal, type Stage } from './stage.js';
+import { writePanels } from './tally-files.js';
 
 // The seed and what is tolerated are the whole pipeline's.
 const { seed: _seed, tolerate: _tolerate, ...loadShape } = LoadOptions.shape;
@@ -79,6 +81,25 @@ const table: readonly Stage[] = [
     needs: ['truth', 'masks', 'formats'],
     adds: ['rewards'],
     build: (options) => reward([], options),
+  }),
+  stage({
+    name: 'tally',
+    options: TallyOptions,
+    needs: ['image', 'prompts', 'masks', 'rewards'],
+    uses: ['segmenter'],
+    build: async (options, open) =>
+      tally(
+        await open.segmenter(),
+        open.read,
+        RewardOptions.parse({ weights: open.option('reward', 'weights') }).weights,
+        {
+          row: (id, values) => open.report({ kind: 'counted', id, values }),
+          constants: (constants) => open.report({ kind: 'baseline', constants }),
+          done: (counted) => open.report({ kind: 'tally', tally: counted }),
+          overlays: (panels) => writePanels(open.folders.root, panels),
+        },
+        options,
+      ),
   }),
   stage({
     name: 'advantage',

@@ -1,0 +1,36 @@
+/** A mean with what it may be off by. */
+export interface Estimate {
+  readonly mean: number;
+  /** Standard error of the mean, with n - 1; NaN under two values. */
+  readonly error: number;
+  /** Values that are numbers; NaN is left out. */
+  readonly n: number;
+}
+
+/** Takes values one by one and keeps none of them. */
+export interface Estimator {
+  add(value: number): void;
+  estimate(): Estimate;
+}
+
+/** @see Welford, Note on a method for calculating corrected sums of squares and products, 1962. */
+export function estimator(): Estimator {
+  let [n, mean, squares] = [0, 0, 0];
+  return {
+    add(value) {
+      if (Number.isNaN(value)) return;
+      n++;
+      const away = value - mean;
+      mean += away / n;
+      squares += away * (value - mean);
+    },
+    estimate: () => ({ mean: n > 0 ? mean : NaN, error: n > 1 ? Math.sqrt(squares / (n - 1) / n) : NaN, n }),
+  };
+}
+
+/** The estimate of all values at once. */
+export function estimateOf(values: Iterable<number>): Estimate {
+  const sum = estimator();
+  for (const value of values) sum.add(value);
+  return sum.estimate();
+}

@@ -1,0 +1,91 @@
+import { bestConstant } from '../operators/constants.js';
+import type { Estimate } from '../operators/estimate.js';
+import type { Tally } from '../operators/tally.js';
+import type { GainReport } from './report.js';
+
+/** Cells of text, the header first; every row has as many. */
+export type Table = readonly (readonly string[])[];
+
+/** How people call metrics, in the order in which they are shown; those without a name here follow as they are called. */
+const LABELS: Readonly<Record<string, string>> = {
+  'reward/mean': 'reward',
+  'reward/format': '  format',
+  'reward/iou': '  mask IoU',
+  'reward/structure': '  structure',
+  'reward/spread': '  spread in a group',
+  'baseline/anotherScene': 'reward on another scene',
+  'answer/box': 'box IoU',
+  'answer/hit': 'right object',
+  'answer/where': 'box IoU with any object',
+  'answer/points': 'clicks',
+  'answer/tokens': 'tokens',
+  'answer/parsed': 'parsed',
+  'answer/ended': 'ended',
+  'answer/empty': 'empty masks',
+};
+
+/** What rows came to: a line a metric, mean ± standard error. */
+export function tallyTable(tally: Tally): Table {
+  const lines = named(tally.metrics).map(([label, name]) => estimateLine(label, tally.metrics[name] as Estimate));
+  return [['', 'mean', 'n'], ...lines, ...constantLine(tally), ['rows', String(tally.rows), ''], ...markedLines(tally)];
+}
+
+/** Before, after, and the gain by row, each ± its standard error. */
+export function gainTable({ before, after, gains }: Omit<GainReport, 'kind'>): Table {
+  const lines = named(after.metrics).map(([label, name]) => [label, plusMinus(before.metrics[name]), plusMinus(after.metrics[name]), signed(gains[name])]);
+  const constants = [before, after].map(({ constants: tried }) => plusMinus(bestConstant(tried)?.reward));
+  const marks = [before, after].map(({ marked }) => String(total(marked)));
+  return [
+    ['', 'before', 'after', 'gain by row'],
+    ...lines,
+    ...(after.constants.length > 0 ? [['best constant answer', ...constants, '']] : []),
+    ['rows', String(before.rows), String(after.rows), ''],
+    ['marked', ...marks, ''],
+  ];
+}
+
+/** Columns lined up, for a terminal. */
+export function plain(table: Table): string {
+  const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? [];
+  return table.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n');
+}
+
+/** A page with a heading and the table. */
+export function markdown(title: string, [head = [], ...rows]: Table): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.trim()).join(' | ')} |`;
+  return [`# ${title}`, '', line(head), `|${head.map(() => ' --- |').join('')}`, ...rows.map(line), ''].join('\n');
+}
+
+function named(metrics: Readonly<Record<string, Estimate>>): (readonly [label: string, name: string])[] {
+  // Groups of one have no spread.
+  const known = Object.keys(LABELS).filter((name) => name in metrics && !(name === 'reward/spread' && metrics[name]?.mean === 0));
+  const others = Object.keys(metrics).filter((name) => !(name in LABELS));
+  return [...known.map((name) => [LABELS[name] as string, name] as const), ...others.map((name) => [name, name] as const)];
+}
+
+function estimateLine(label: string, estimate: Estimate): readonly string[] {
+  return [label, plusMinus(estimate), String(estimate.n)];
+}
+
+function constantLine({ constants }: Tally): Table {
+  const best = bestConstant(constants);
+  return best ? [estimateLine(`best constant answer, [${best.box.join(',')}]`, best.reward)] : [];
+}
+
+function markedLines({ marked }: Tally): Table {
+  const stages = Object.entries(marked).map(([stage, count]) => [`marked by ${stage}`, String(count), '']);
+  return stages.length > 0 ? stages : [['marked', '0', '']];
+}
+
+function total(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+function plusMinus(estimate: Estimate | undefined): string {
+  if (!estimate || estimate.n === 0) return '-';
+  return Number.isNaN(estimate.error) ? estimate.mean.toFixed(3) : `${estimate.mean.toFixed(3)} ± ${estimate.error.toFixed(3)}`;
+}
+
+function signed(estimate: Estimate | undefined): string {
+  return `${estimate && estimate.mean >= 0 ? '+' : ''}${plusMinus(estimate)}`;
+}

@@ -11,7 +11,7 @@ import { weightInputs, weightShapes } from '../../src/models/qwen/weights.js';
 import type { Data, Tensor } from '../../src/tensor/graph.js';
 import { emit } from '../../src/tensor/onnx.js';
 import { concat, div, exp, input, logSoftmax, mul, neg, pick, reshape, slice, sum } from '../../src/tensor/ops.js';
-import { openEngine, type Answer, type Engine } from '../../src/tensor/session.js';
+import { openEngine, type Engine } from '../../src/tensor/session.js';
 import { farthest, folder, goldenRows, has, json, stored, type GoldenRow } from './policy-cases.js';
 
 /** |a - b| <= 1e-4 · max(1, |b|); torch's own two attention kernels are 1.4e-5 apart. */
@@ -33,7 +33,7 @@ describe('the model agrees with transformers', () => {
   it.each(names)('on %s', async (name) => {
     const golden = await stored(`forward/${name}.safetensors`);
     const rows = await goldenRows(golden, config);
-    const { outputs } = await forward(name, config, rows);
+    const outputs = await forward(name, config, rows);
     const length = rows[0].ids.length;
     const real = (per: number, places: number) => (i: number): boolean => Math.floor(i / per) % places >= rows[Math.floor(i / per / places)].padding;
 
@@ -49,7 +49,7 @@ describe('the model agrees with transformers', () => {
 it('the second checkpoint, in two bfloat16 files with one table for both ends, agrees with transformers', async () => {
   const config = await checkpoint('tiny-qwen2_5_vl-tied-bf16');
   const golden = await stored('forward/one.safetensors');
-  const { outputs } = await forward('tied', config, await goldenRows(golden, config));
+  const outputs = await forward('tied', config, await goldenRows(golden, config));
   expect(config.text.tied).toBe(true);
   expect(farthest(outputs['logits'], await golden.read('logits_tied'))).toBeLessThan(CLOSE);
 });
@@ -63,7 +63,7 @@ async function checkpoint(name: string): Promise<QwenConfig> {
 }
 
 /** All of a batch at once, with any number of images a row; in training and rollouts there is at most one. */
-async function forward(name: string, config: QwenConfig, rows: readonly GoldenRow[]): Promise<Answer> {
+async function forward(name: string, config: QwenConfig, rows: readonly GoldenRow[]): Promise<Readonly<Record<string, Float32Array>>> {
   const { text, vision, tokens: ids } = config;
   const weights = weightInputs(weightShapes(config));
   const [prompt, token, half] = [rows.length, rows[0].ids.length, text.headDim / 2];
@@ -92,9 +92,9 @@ async function forward(name: string, config: QwenConfig, rows: readonly GoldenRo
   };
   const program = emit(`forward ${name}`, { logits, ...scores(logits, tokens, token), ...(features ? { features } : {}) });
   await engine.open(program);
-  const answer = await engine.run(program, feeds);
+  const { outputs } = await engine.run(program, feeds);
   await engine.close(program);
-  return answer;
+  return outputs as Record<string, Float32Array>;
 }
 
 /** Log-probs of the next token and entropies, at both temperatures. */

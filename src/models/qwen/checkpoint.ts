@@ -46,12 +46,12 @@ export async function loadWeights(dir: string, config: QwenConfig, extra: readon
 function found(dir: string, tensors: Tensors, { name, sizes }: WeightShape): { readonly name: string; readonly shape: readonly number[] } {
   const spelling = spellings(name).find((candidate) => tensors.has(candidate));
   if (spelling === undefined) throw new ModelError(`${dir}  ${name}: expected a tensor of that name; got none`);
-  const { shape } = tensors.info(spelling);
+  const { shape, file } = tensors.info(spelling);
   const expected = Object.values(sizes);
   const rows = expected[0] as number;
   const count = expected.reduce((product, size) => product * size, 1);
   if (shape[0] !== rows || shape.reduce((product, size) => product * size, 1) !== count) {
-    throw new ModelError(`${dir}  ${spelling}: expected shape [${expected.join(', ')}]; got [${shape.join(', ')}]`);
+    throw new ModelError(`${file}  ${spelling}: expected shape [${expected.join(', ')}]; got [${shape.join(', ')}]`);
   }
   return { name: spelling, shape };
 }

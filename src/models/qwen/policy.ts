@@ -24,6 +24,8 @@ export interface QwenOptions {
   readonly threads: number;
   /** Prompts in one run. */
   readonly batch: number;
+  /** Ids that are never written, and count as impossible when completions are scored; those that mean vision or padding, or nothing, unless told. */
+  readonly suppressed?: readonly number[];
   /** Weights that exist in training only, with their first values. */
   readonly extra?: (config: QwenConfig) => readonly (WeightShape & { readonly first: (i: number) => number })[];
 }
@@ -69,7 +71,7 @@ class Qwen implements QwenPolicy {
     this.#options = options;
     this.#first = new Float32Array(new SharedArrayBuffer(store.values.byteLength));
     this.#first.set(store.values);
-    this.#suppressed = suppressedIds(config, tokenizer);
+    this.#suppressed = options.suppressed ?? suppressedIds(config, tokenizer);
   }
 
   get version(): number {

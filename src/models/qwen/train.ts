@@ -1,7 +1,7 @@
 import { gradient } from '../../tensor/gradient.js';
 import type { Tensor } from '../../tensor/graph.js';
 import { emit, type Program } from '../../tensor/onnx.js';
-import { concat, div, dims, expand, exp, input, lift, logSoftmax, mul, neg, order, pick, slice, sub, sum, total } from '../../tensor/ops.js';
+import { concat, div, dims, expand, exp, greater, input, lift, logSoftmax, mul, neg, order, pick, slice, sub, sum, total, where } from '../../tensor/ops.js';
 import { GRADIENT } from '../../tensor/session.js';
 import type { Objective } from '../../objectives/objective.js';
 import { klEstimate } from '../../objectives/policy-gradient.js';
@@ -83,21 +83,23 @@ export function scoreProgram(config: QwenConfig, shape: BatchShape): Program {
  * The graph of a policy-gradient objective.
  *
  * Inputs besides the batch: `oldLogProbs` (and `refLogProbs` where there is a KL term), `weight` and `share` [prompt, sample, token],
- * `advantages` [prompt, sample]. `weight` carries the objective's mean, `share` the mean over all tokens, which the metrics are.
+ * `advantages` [prompt, sample]. `weight` carries the objective's mean; `share` the mean over all tokens, which the metrics are:
+ * above 0 at every token, 0 behind a completion's end.
  */
 export function objectiveGraph(objective: Objective): TrainGraph {
   return {
     name: objective.name,
     build({ written, logProbs: all }, { prompts: prompt, samples: sample, length: token }) {
       const per = (name: string): Tensor => input(name, 'float32', { prompt, sample, token });
-      const logProbs = pick(all, 'vocab', written);
+      const share = per('share');
+      // Padding can be so unlikely that the ratio overflows, and no weight of 0 mends infinity.
+      const logProbs = where(greater(share, 0), pick(all, 'vocab', written), 0);
       const terms = {
         logProbs,
         oldLogProbs: per('oldLogProbs'),
         advantages: input('advantages', 'float32', { prompt, sample }),
         ...(objective.kl > 0 ? { refLogProbs: per('refLogProbs') } : {}),
       };
-      const share = per('share');
       const mean = (x: Tensor): Tensor => total(mul(x, share));
       return {
         loss: total(mul(objective.loss(terms), per('weight'))),

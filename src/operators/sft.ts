@@ -1,7 +1,7 @@
 import type { OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 
-import { DataError, messageOf } from '../errors.js';
+import { DataError } from '../errors.js';
 import type { Policy, TrainRow } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
 import type { Fitted } from '../records.js';
@@ -70,7 +70,8 @@ export function sft<Graph, T extends Fitted>(
     }
     return rows.map((row, i) => {
       const fault = lessons[i];
-      return fault instanceof DataError ? { ...row, step, skipped: { stage: 'sft', reason: messageOf(fault) } } : { ...row, step };
+      // Marked rows lack the columns of the stages that let them by, which the types leave unsaid.
+      return fault instanceof DataError ? ({ ...row, skipped: { stage: 'sft', reason: fault.message } } as unknown as T & { step: number }) : { ...row, step };
     });
   };
   return inSteps(checked.rowsPerStep, taught);

@@ -2,10 +2,12 @@
 
 export type DType = 'float32' | 'int64' | 'bool';
 
-/** One dimension; sizes are fixed when a graph is traced. */
+/** One dimension; sizes are fixed when a graph is traced, save for what a loop appends to. */
 export interface Dim {
   readonly name: string;
   readonly size: number;
+  /** At run time there may be fewer than `size`. */
+  readonly ragged?: true;
 }
 
 export type Shape = readonly Dim[];
@@ -38,6 +40,7 @@ export type Op =
   | { readonly kind: 'slice'; readonly over: string; readonly start: number }
   | { readonly kind: 'pad'; readonly over: string; readonly before: number; readonly after: number }
   | { readonly kind: 'concat'; readonly over: string }
+  | { readonly kind: 'append'; readonly over: string }
   | { readonly kind: 'gather'; readonly over: string }
   | { readonly kind: 'scatterAdd'; readonly over: string }
   | { readonly kind: 'pick'; readonly over: string }
@@ -130,7 +133,7 @@ export function count(shape: Shape): number {
 }
 
 export function sameShape(a: Shape, b: Shape): boolean {
-  return a.length === b.length && a.every((dim, i) => dim.name === b[i]?.name && dim.size === b[i]?.size);
+  return a.length === b.length && a.every((dim, i) => dim.name === b[i]?.name && dim.size === b[i]?.size && dim.ragged === b[i]?.ragged);
 }
 
 /** Everything that `results` need, inputs first; a body's own nodes only when `within` is its results. */

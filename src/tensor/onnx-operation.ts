@@ -44,7 +44,7 @@ class Emission {
     const [first, second, third] = names as [string, string, string];
     switch (op.kind) {
       case 'constant':
-        return this.writer.constant(op.data, sizes(t.shape));
+        return this.writer.constant(op.data, t.shape.map(({ size, ragged }) => (ragged ? 0 : size)));
       case 'unary':
         return this.add(UNARY[op.fn], [first]);
       case 'binary':
@@ -73,7 +73,7 @@ class Emission {
         return this.add('Expand', [this.aligned(x, t.shape), this.writer.ints(sizes(t.shape))]);
       case 'slice': {
         const axis = position(x.shape, op.over);
-        return this.add('Slice', [first, this.writer.ints([op.start]), this.writer.ints([op.start + (t.shape[axis] as Dim).size]), this.writer.ints([axis])]);
+        return this.add('Slice', [first, this.writer.ints([op.start]), this.writer.ints([(t.shape[axis] as Dim).ragged ? Number.MAX_SAFE_INTEGER : op.start + (t.shape[axis] as Dim).size]), this.writer.ints([axis])]);
       }
       case 'pad': {
         const before = x.shape.map(({ name }) => (name === op.over ? op.before : 0));
@@ -81,6 +81,8 @@ class Emission {
         return this.add('Pad', [first, this.writer.ints([...before, ...after])]);
       }
       case 'concat':
+        return this.add('Concat', names, { axis: position(t.shape, op.over) });
+      case 'append':
         return this.add('Concat', names, { axis: position(t.shape, op.over) });
       case 'gather':
         return this.add('Gather', [first, second], { axis: position(x.shape, op.over) });
@@ -115,11 +117,11 @@ class Emission {
     if (wanted.some((dim, i) => dim.name !== x.shape[i]?.name)) name = this.add('Transpose', [name], { perm: wanted.map((dim) => position(x.shape, dim.name)) });
     const lead = wanted[0] === undefined ? shape.length : position(shape, wanted[0].name);
     if (shape.slice(lead).length === wanted.length) return name;
-    return this.add('Reshape', [name, this.writer.ints(shape.slice(lead).map((dim) => (position(x.shape, dim.name) >= 0 ? dim.size : 1)))]);
+    return this.add('Reshape', [name, this.writer.ints(shape.slice(lead).map((dim) => (position(x.shape, dim.name) < 0 ? 1 : dim.ragged ? -1 : dim.size)))]);
   }
 
   reshaped(name: string, shape: Shape): string {
-    return this.add('Reshape', [name, this.writer.ints(sizes(shape))]);
+    return this.add('Reshape', [name, this.writer.ints(shape.map(({ size, ragged }) => (ragged ? -1 : size)))]);
   }
 
   #dot(op: Extract<Op, { kind: 'dot' }>, a: Tensor, b: Tensor, t: Tensor): string {
@@ -149,7 +151,8 @@ class Emission {
     const turned = right ? !innerFirst : innerFirst;
     const open = !right && !turned && batch.length === 0 && inner.length === 1 && own.length > 0;
     if (open || (own.length === 1 && inner.length === 1)) return { name, turned, open };
-    const matrix = innerFirst ? [count(inner), count(own)] : [count(own), count(inner)];
+    const extent = (part: Shape): number => (part.some(({ ragged }) => ragged) ? -1 : count(part));
+    const matrix = innerFirst ? [extent(inner), extent(own)] : [extent(own), extent(inner)];
     return { name: this.add('Reshape', [name, this.writer.ints([...sizes(batch), ...matrix])]), turned, open: false };
   }
 

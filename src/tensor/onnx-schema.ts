@@ -91,7 +91,7 @@ export interface NodeProto {
 
 export interface ValueInfoProto {
   readonly name: string;
-  readonly type: { readonly tensorType: { readonly elemType: number; readonly shape?: { readonly dim: readonly { readonly dimValue: number }[] } } };
+  readonly type: { readonly tensorType: { readonly elemType: number; readonly shape?: { readonly dim: readonly { readonly dimValue?: number }[] } } };
 }
 
 export interface GraphProto {

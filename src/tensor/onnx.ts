@@ -40,7 +40,7 @@ export function emit(name: string, outputs: Readonly<Record<string, Tensor>>): P
 
 function valueInfo(name: string, t: Tensor, sized: boolean): ValueInfoProto {
   const elemType = ELEMENT[t.dtype];
-  return { name, type: { tensorType: sized ? { elemType, shape: { dim: t.shape.map(({ size }) => ({ dimValue: size })) } } : { elemType } } };
+  return { name, type: { tensorType: sized ? { elemType, shape: { dim: t.shape.map(({ size, ragged }) => (ragged ? {} : { dimValue: size })) } } : { elemType } } };
 }
 
 /** Where in the model a node was traced, and what it does. */

@@ -208,7 +208,7 @@ function once(operation: string, shape: Shape, ...from: readonly Tensor[]): void
 /** Gives dimensions other names. */
 export function rename(x: Tensor, names: Readonly<Record<string, string>>): Tensor {
   for (const name of Object.keys(names)) axisOf('rename', x, name);
-  return reshaped('rename', x, x.shape.map(({ name, size }) => ({ name: names[name] ?? name, size })));
+  return reshaped('rename', x, x.shape.map((dim) => ({ ...dim, name: names[dim.name] ?? dim.name })));
 }
 
 /** Cuts one dimension into several, outermost first; at most one size may be -1 and is worked out. */
@@ -267,11 +267,14 @@ export function slice(x: Tensor, over: string, start: number, size: number): Ten
   const from = start < 0 ? whole + start : start;
   if (from < 0 || size < 1 || from + size > whole) throw new ShapeError('slice', `${over} to hold ${from} to ${from + size}`, x);
   if (size === whole) return x;
-  return node({ kind: 'slice', over, start: from }, [x], x.dtype, resized(x, over, size));
+  const open = raggedAlong(x, over) && from + size === whole;
+  return node({ kind: 'slice', over, start: from }, [x], x.dtype, resized(x, over, size, open));
 }
 
-function resized(x: Tensor, over: string, size: number): Shape {
-  return x.shape.map((dim) => (dim.name === over ? { name: over, size } : dim));
+const raggedAlong = (x: Tensor, over: string): boolean => x.shape.some((dim) => dim.name === over && dim.ragged);
+
+function resized(x: Tensor, over: string, size: number, ragged = false): Shape {
+  return x.shape.map((dim) => (dim.name === over ? { name: over, size, ...(ragged ? { ragged } : {}) } : dim));
 }
 
 /** Zeros before and after along a dimension. */
@@ -294,7 +297,25 @@ export function concat(parts: readonly Tensor[], over: string): Tensor {
   if (parts.length === 1) return first;
   const aligned = parts.map((part) => order(part, ...first.shape.map(({ name }) => name)));
   const size = aligned.reduce((all, part) => all + (sizeOf(part, over) as number), 0);
-  return node({ kind: 'concat', over }, aligned, first.dtype, resized(first, over, size));
+  return node({ kind: 'concat', over }, aligned, first.dtype, resized(first, over, size, aligned.some((part) => raggedAlong(part, over))));
+}
+
+/** A float32 value with nothing in it yet along `over`, where a loop will append up to the size given. */
+export function empty(sizes: Sizes, over: string): Tensor {
+  const shape = dims(sizes).map((dim) => (dim.name === over ? { ...dim, ragged: true as const } : dim));
+  if (!shape.some(({ ragged }) => ragged)) throw new ShapeError('empty', `a dimension called ${over}`, { shape });
+  return node({ kind: 'constant', data: new Float32Array(0) }, [], 'float32', shape);
+}
+
+/** `x` with one more element along a dimension made by `empty`; `value` has the other dimensions. Not differentiable. */
+export function append(x: Tensor, over: string, value: Tensor): Tensor {
+  const axis = axisOf('append', x, over);
+  const rest = without(x, [over]);
+  if (!raggedAlong(x, over) || value.dtype !== x.dtype || value.shape.length !== rest.length) throw new ShapeError('append', `a value made by empty, and one with all its dimensions but ${over}`, x, value);
+  const ordered = order(value, ...rest.map(({ name }) => name));
+  if (!sameShape(ordered.shape, rest)) throw new ShapeError('append', 'the same sizes', x, value);
+  const one = reshape(ordered, [...rest.slice(0, axis), { name: over, size: 1 }, ...rest.slice(axis)]);
+  return node({ kind: 'append', over }, [x, one], x.dtype, x.shape);
 }
 
 /** Rows of `table` along `over`, one an index: that dimension is replaced by the index's own. */

@@ -1,10 +1,10 @@
 import type { Tensor } from '../../tensor/graph.js';
 import { emit, type Program } from '../../tensor/onnx.js';
-import { and, constant, cast, equal, expand, gather, greater, input, iota, lessEqual, loop, max, not, or, where, dims } from '../../tensor/ops.js';
+import { and, append, cast, constant, dims, empty, equal, expand, gather, greater, input, loop, max, not, or, where } from '../../tensor/ops.js';
 import type { QwenConfig } from './config.js';
 import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
 import { draw, greedy, suppress } from './sample.js';
-import { decoder, embed, head, HIDDEN, type Memory } from './text.js';
+import { decoder, embed, head, type Memory } from './text.js';
 import { weightInputs, weightShapes, type Weights } from './weights.js';
 
 /** What fixes a rollout's graph. */
@@ -45,8 +45,8 @@ function write(weights: Weights, config: QwenConfig, shape: RolloutShape, prefix
   const { kvHeads: kv, headDim: hd, vocab } = config.text;
   const next = { cos: input('nextCos', 'float32', { prompt, own, half: hd / 2 }), sin: input('nextSin', 'float32', { prompt, own, half: hd / 2 }) };
   const chances = shape.greedy ? undefined : { uniforms: input('uniforms', 'float32', { prompt, sample, own }), temperature: input('temperature', 'float32', {}) };
-  const empty = expand(constant([0], {}), dims({ prompt, kv, sample, key: own, hd }));
-  const caches = Object.fromEntries(prefix.memory.flatMap((_, i) => [[`keys${i}`, empty], [`values${i}`, empty]]));
+  const nothing = empty({ prompt, kv, sample, key: own, hd }, 'key');
+  const caches = Object.fromEntries(prefix.memory.flatMap((_, i) => [[`keys${i}`, nothing], [`values${i}`, nothing]]));
   const initial: State = {
     logits: expand(head(weights, config, prefix.last), dims({ prompt, sample, vocab })),
     alive: expand(constant(Uint8Array.of(1), {}), dims({ prompt, sample })),
@@ -61,12 +61,10 @@ function write(weights: Weights, config: QwenConfig, shape: RolloutShape, prefix
 
     const at = { cos: gather(next.cos, 'own', turn), sin: gather(next.sin, 'own', turn) };
     const kept: Record<string, Tensor> = {};
-    const here = equal(iota('key', own), turn);
-    const mask = where(lessEqual(iota('key', own), turn), 0, HIDDEN);
-    const remember = (name: string, value: Tensor): Tensor => (kept[name] = where(here, value, state[name] as Tensor));
+    const remember = (name: string, value: Tensor): Tensor => (kept[name] = append(state[name] as Tensor, 'key', value));
     const attend = (layer: number, { keys, values }: Memory): readonly Memory[] => [
       prefix.memory[layer] as Memory,
-      { keys: remember(`keys${layer}`, keys), values: remember(`values${layer}`, values), mask },
+      { keys: remember(`keys${layer}`, keys), values: remember(`values${layer}`, values) },
     ];
     const hidden = decoder(weights, config, embed(weights, token), at, attend);
     return {

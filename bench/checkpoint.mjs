@@ -1,0 +1,54 @@
+/** Random checkpoints of any Qwen2.5-VL shape, with the small policy's tokenizer, for measuring. */
+import { cp, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { writeSafetensors } from '../dist/io/safetensors.js';
+import { readConfig } from '../dist/models/qwen/config.js';
+import { weightShapes } from '../dist/models/qwen/weights.js';
+import { draws } from '../dist/random.js';
+
+/** The shape that the peers are measured at. */
+export const PEERS = {
+  text: { hidden_size: 192, intermediate_size: 576, num_hidden_layers: 6, num_attention_heads: 6, num_key_value_heads: 2, vocab_size: 704, rope_theta: 1e6, rope_scaling: { type: 'mrope', mrope_section: [4, 6, 6] } },
+  vision: { hidden_size: 96, intermediate_size: 192, depth: 4, num_heads: 4, out_hidden_size: 192, fullatt_block_indexes: [3] },
+};
+
+/** Writes a checkpoint folder and gives its path. */
+export async function randomCheckpoint({ text, vision }) {
+  const from = new URL('../data/models/tiny/', import.meta.url).pathname;
+  const folder = await mkdtemp(join(tmpdir(), 'segr1-bench-'));
+  await mkdir(folder, { recursive: true });
+  for (const name of ['generation_config.json', 'preprocessor_config.json', 'chat_template.json', 'tokenizer.json', 'tokenizer_config.json']) await cp(join(from, name), join(folder, name));
+  const config = JSON.parse(await readFile(join(from, 'config.json'), 'utf8'));
+  delete config.segr1;
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, ...text, vision_config: { ...config.vision_config, ...vision } }));
+  const shapes = weightShapes(await readConfig(folder));
+  const tensors = shapes.map(({ name, sizes }) => {
+    const shape = Object.values(sizes);
+    const length = shape.reduce((product, size) => product * size, 1);
+    const draw = draws('bench', name);
+    return { name, dtype: 'F32', shape, data: /norm|ln_q/.test(name) ? new Float32Array(length).fill(1) : Float32Array.from({ length }, () => draw.uniform(-0.04, 0.04)) };
+  });
+  await writeSafetensors(join(folder, 'model.safetensors'), tensors);
+  return folder;
+}
+
+/** Median, fastest and slowest of some seconds. */
+export function spread(seconds) {
+  const sorted = seconds.toSorted((a, b) => a - b);
+  const round = (x) => Math.round(x * 1e4) / 1e4;
+  return { median: round(sorted[Math.floor(sorted.length / 2)]), min: round(sorted[0]), max: round(sorted.at(-1)) };
+}
+
+/** Seconds of each of `repeats` runs, after one that is not counted. */
+export async function timed(repeats, run) {
+  await run();
+  const seconds = [];
+  for (let i = 0; i < repeats; i++) {
+    const start = performance.now();
+    await run();
+    seconds.push((performance.now() - start) / 1000);
+  }
+  return seconds;
+}

@@ -1,0 +1,116 @@
+/**
+ * Rollout and update of the policy at the peers' shape: `node bench/policy.mjs [--peer PYTHON HF_POLICY.py]`.
+ *
+ * 2.7 M parameters, 112 × 112 pixels, 49-token prompts, 96 new tokens; with `--peer` transformers is measured in the same run.
+ * Prints one JSON line.
+ */
+import { execFileSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+
+import { drawScene } from '../dist/io/scenes.js';
+import { openQwen } from '../dist/models/qwen/policy.js';
+import { PEERS, randomCheckpoint, spread, timed } from './checkpoint.mjs';
+import { decays } from '../dist/operators/learning.js';
+import { objectiveGraph } from '../dist/models/qwen/train.js';
+import { segR1 } from '../dist/objectives/policy-gradient.js';
+import { uniform } from '../dist/random.js';
+
+const REPEATS = 5;
+const PROMPT = 49;
+const NEW = 96;
+
+const folder = await randomCheckpoint(PEERS);
+
+/** Each prompt with an image of its own, made as long as the peers' with a repeated token. */
+function prompts(policy, count) {
+  return Array.from({ length: count }, (_, i) => {
+    const prompt = policy.encode({}, drawScene({ kind: 'pick', seed: 3, index: i, rule: 'any' }, 112).image);
+    const text = prompt.tokens.at(-1);
+    return { ...prompt, tokens: [...prompt.tokens, ...Array.from({ length: PROMPT - prompt.tokens.length }, () => text)] };
+  });
+}
+
+async function rollout(rows, group, batch) {
+  const policy = await openQwen(folder, { workers: 2, threads: 1, batch, ends: [] });
+  try {
+    const asked = prompts(policy, rows);
+    let tokens = 0;
+    const seconds = await timed(REPEATS, async () => {
+      const written = await policy.write(asked, { group, temperature: 1, maxTokens: NEW, uniform: (p, s, t) => uniform(p, s, t) });
+      tokens = written.flat().reduce((sum, one) => sum + one.tokens.length, 0);
+    });
+    const times = spread(seconds);
+    return { rows: rows * group, seconds: times, tokens, tokensPerSecond: Math.round(tokens / times.min) };
+  } finally {
+    await policy.release();
+  }
+}
+
+/** 16 rows of 128 tokens of text, as the peers' update: forward, backward, clipping and AdamW. */
+async function update() {
+  const policy = await openQwen(folder, { workers: 2, threads: 1, batch: 8 });
+  try {
+    const graph = objectiveGraph(segR1(0));
+    const rows = Array.from({ length: 16 }, (_, i) => {
+      const completion = Array.from({ length: 127 }, (__, t) => 20 + Math.floor(uniform('text', i, t) * 120));
+      const one = completion.map(() => 1 / (16 * 127));
+      return { prompt: { text: '', tokens: [20] }, completions: [completion], perToken: { oldLogProbs: [one.map(() => 0)], weight: [one], share: [one] }, perSample: { advantages: [1] } };
+    });
+    const seconds = await timed(REPEATS, async () => {
+      const { gradient } = await policy.gradient(graph, rows, 1);
+      await policy.step(gradient, { learningRate: 1e-5, maxNorm: 1, decays });
+    });
+    const times = spread(seconds);
+    return { seconds: times, tokensPerSecond: Math.round((16 * 128) / times.min) };
+  } finally {
+    await policy.release();
+  }
+}
+
+/** A group's gradient behind one shared prefix, and the same with a prefix for each completion. */
+async function sharing() {
+  const policy = await openQwen(folder, { workers: 1, threads: 2, batch: 8 });
+  try {
+    const graph = objectiveGraph(segR1(0));
+    const group = 8;
+    const asked = prompts(policy, 8);
+    const row = (prompt, completions) => ({
+      prompt,
+      completions,
+      perToken: { oldLogProbs: completions.map((c) => c.map(() => 0)), weight: completions.map((c) => c.map(() => 1e-3)), share: completions.map((c) => c.map(() => 1e-3)) },
+      perSample: { advantages: completions.map(() => 1) },
+    });
+    const completion = Array.from({ length: 32 }, (_, t) => 20 + t);
+    const shared = asked.map((prompt) => row(prompt, Array.from({ length: group }, () => completion)));
+    const plain = asked.flatMap((prompt) => Array.from({ length: group }, () => row(prompt, [completion])));
+    const a = spread(await timed(REPEATS, () => policy.gradient(graph, shared, 1)));
+    const b = spread(await timed(REPEATS, () => policy.gradient(graph, plain, 1)));
+    return { shared: a, plain: b, ratio: Math.round((b.median / a.median) * 100) / 100 };
+  } finally {
+    await policy.release();
+  }
+}
+
+const result = { bench: 'policy', cores: availableParallelism(), node: process.version, repeats: REPEATS };
+result.rollout8 = await rollout(8, 1, 4);
+result.rollout64 = await rollout(64, 1, 32);
+result.rolloutGroups = await rollout(8, 8, 4);
+result.update = await update();
+result.sharedPrefix = await sharing();
+
+const peer = process.argv.indexOf('--peer');
+if (peer > 0) {
+  const [python, script] = process.argv.slice(peer + 1);
+  const lines = execFileSync(python, [script, '--only', 'generate', 'train', '--repeats', String(REPEATS)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  const theirs = JSON.parse(lines.trim().split('\n').at(-1));
+  const ratio = (ours, other) => Math.round((ours / other) * 100) / 100;
+  result.peer = { torch: theirs.torch, transformers: theirs.transformers, generate: theirs.generate, train: theirs.train };
+  result.ratios = {
+    rollout8: ratio(result.rollout8.tokensPerSecond, theirs.generate['8'].tokens_per_s),
+    rollout64: ratio(result.rollout64.tokensPerSecond, theirs.generate['64'].tokens_per_s),
+    update: ratio(result.update.tokensPerSecond, theirs.train.tokens_per_s),
+  };
+}
+await rm(folder, { recursive: true });
+console.log(JSON.stringify(result));

@@ -5,7 +5,7 @@ import type { Program } from '../../tensor/onnx.js';
 import { openEngine, type Answer, type Engine } from '../../tensor/session.js';
 import type { EncodedPrompt, Gradient, Policy, TrainRow, WriteOptions, Written } from '../policy.js';
 import { chunks, completionFeeds, completionLength, prefixFeeds, prefixShape } from './batch.js';
-import { expandImages, openChat, type Chat } from './chat.js';
+import { expandImages, openChat, type Chat, type Message } from './chat.js';
 import { loadWeights, saveWeights, type Store } from './checkpoint.js';
 import { readConfig, type QwenConfig } from './config.js';
 import { imageTokens, patches } from './processor.js';
@@ -87,7 +87,8 @@ class Qwen implements QwenPolicy {
   }
 
   encode(sample: Pick<Sample, 'instruction'>, image?: Image): EncodedPrompt {
-    const text = this.#chat.render(messagesOf(this.#options.prompt ?? this.config.prompt ?? prompts.rl, sample.instruction));
+    const messages = messagesOf(this.#options.prompt ?? this.config.prompt ?? prompts.rl, sample.instruction);
+    const text = this.#chat.render(image ? messages : messages.map(inWords));
     const ids = this.tokenizer.encode(text);
     if (!image) return { text, tokens: ids };
     const cut = patches(image, this.config);
@@ -217,6 +218,11 @@ class Qwen implements QwenPolicy {
     this.#programs.set(key, opening);
     return opening;
   }
+}
+
+/** A turn without its images. */
+function inWords({ role, content }: Message): Message {
+  return { role, content: typeof content === 'string' ? content : content.filter(({ type }) => type === 'text') };
 }
 
 /** Ids that mean vision or padding, and those above the tokenizer's: written, they would break the next reading. */

@@ -1,0 +1,327 @@
+import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+
+import { ModelError } from '../../../src/errors.js';
+import { folderTensors, openSafetensors, writeSafetensors, type StoredTensor } from '../../../src/io/safetensors.js';
+import type { EncodedPrompt, Gradient, TrainRow, WriteOptions } from '../../../src/models/policy.js';
+import { openQwen, type QwenOptions, type QwenPolicy } from '../../../src/models/qwen/policy.js';
+import { patchMaskHead, supervisedGraph } from '../../../src/models/qwen/supervised.js';
+import { objectiveGraph } from '../../../src/models/qwen/train.js';
+import { grpo } from '../../../src/objectives/policy-gradient.js';
+import { hash, uniform } from '../../../src/random.js';
+import type { Image } from '../../../src/records.js';
+import { fixturesFolder } from '../../golden/golden.js';
+
+const tiny = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl');
+const tied = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl-tied-bf16');
+const graph = objectiveGraph(grpo(0.04));
+const settings = { learningRate: 1e-3, maxNorm: 1 };
+
+const scratch: string[] = [];
+let opened: QwenPolicy[] = [];
+afterEach(async () => {
+  await Promise.all(opened.map((policy) => policy.release()));
+  opened = [];
+});
+afterAll(() => Promise.all(scratch.map((dir) => rm(dir, { recursive: true }))));
+
+/** Released after the test. */
+async function open(options: Partial<QwenOptions> = {}, dir = tiny): Promise<QwenPolicy> {
+  const policy = await openQwen(dir, { workers: 1, threads: 1, batch: 1, prompt: { user: 'Where is {instruction}?' }, ...options });
+  opened.push(policy);
+  return policy;
+}
+
+async function folder(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'segr1-policy-'));
+  scratch.push(dir);
+  return dir;
+}
+
+function picture(seed: number, side = 56): Image {
+  return { width: side, height: side, data: Uint8Array.from({ length: 3 * side * side }, (_, i) => hash(seed, i >> 6) & 255) };
+}
+
+/** Prompts of unequal lengths, the first and last of one grid, one without an image. */
+function prompts(policy: QwenPolicy): EncodedPrompt[] {
+  return [
+    policy.encode({ instruction: 'it' }, picture(1)),
+    policy.encode({ instruction: 'the large bird on the left of the other one' }, picture(2)),
+    policy.encode({ instruction: 'nothing' }),
+    policy.encode({ instruction: 'a wide thing' }, { width: 112, height: 56, data: picture(3, 112).data.slice(0, 3 * 112 * 56) }),
+    policy.encode({ instruction: 'the bird' }, picture(4)),
+  ];
+}
+
+/** Groups of `samples` completions of unequal lengths, with numbers that make every term of the loss count. */
+function lessons(policy: QwenPolicy, samples: number, asked = prompts(policy)): TrainRow[] {
+  const lengths = asked.map((_, p) => Array.from({ length: samples }, (__, s) => 1 + (hash('length', p, s) % 9)));
+  const tokens = lengths.flat().reduce((sum, n) => sum + n, 0);
+  return asked.map((prompt, p) => {
+    const each = (value: (s: number, t: number) => number): number[][] => lengths[p].map((n, s) => Array.from({ length: n }, (_, t) => value(s, t)));
+    return {
+      prompt,
+      completions: each((s, t) => hash('token', p, s, t) % 500),
+      perToken: {
+        oldLogProbs: each((s, t) => -6 - uniform('old', p, s, t)),
+        refLogProbs: each((s, t) => -6 - uniform('reference', p, s, t)),
+        weight: each((s) => 1 / (lengths[p][s] * samples * asked.length)),
+        share: each(() => 1 / tokens),
+      },
+      perSample: { advantages: lengths[p].map((_, s) => uniform('advantage', p, s) - 0.5) },
+    };
+  });
+}
+
+/** Every completion behind a prompt of its own. */
+function apart(rows: readonly TrainRow[]): TrainRow[] {
+  return rows.flatMap(({ prompt, completions, perToken, perSample }) =>
+    completions.map((tokens, s) => ({
+      prompt,
+      completions: [tokens],
+      perToken: Object.fromEntries(Object.entries(perToken).map(([name, values]) => [name, [values[s]]])),
+      perSample: Object.fromEntries(Object.entries(perSample ?? {}).map(([name, values]) => [name, [values[s]]])),
+    })),
+  );
+}
+
+/** Largest difference, as a share of the largest value. */
+function apartBy(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  expect(a.length).toBe(b.length);
+  let [most, largest] = [0, 0];
+  for (let i = 0; i < a.length; i++) {
+    most = Math.max(most, Math.abs(a[i] - b[i]));
+    largest = Math.max(largest, Math.abs(b[i]));
+  }
+  return most / largest;
+}
+
+function same(a: Gradient, b: Gradient): void {
+  expect(apartBy(a.gradient, b.gradient)).toBeLessThan(1e-5);
+  for (const [name, value] of Object.entries(b.metrics)) expect(a.metrics[name], name).toBeCloseTo(value, 5);
+}
+
+const writing: WriteOptions = { group: 3, temperature: 1, maxTokens: 12, uniform: (p, s, t) => uniform('draw', p, s, t) };
+
+describe('gradient', () => {
+  it('of completions behind a shared prefix is the sum of them apart', async () => {
+    const policy = await open();
+    const rows = lessons(policy, 3);
+    const together = await policy.gradient(graph, rows, 0.9);
+    same(together, await policy.gradient(graph, apart(rows), 0.9));
+    expect(Object.keys(together.metrics).toSorted()).toEqual(['drift', 'entropy', 'kl', 'loss']);
+    expect(together.gradient).toHaveLength(policy.parameters);
+  });
+
+  it('is the same whatever the batch, the order of rows and the number of completions beside', async () => {
+    const [one, several] = [await open(), await open({ batch: 3 })];
+    const rows = lessons(one, 2);
+    const alone = await one.gradient(graph, rows, 1);
+    same(await several.gradient(graph, rows, 1), alone);
+    same(await several.gradient(graph, rows.toReversed(), 1), alone);
+    same(await several.gradient(graph, [rows[0], ...apart(rows.slice(1, 2)), ...rows.slice(2)], 1), alone);
+  });
+
+  it('has the same bits from one thread and from two', async () => {
+    const [one, two] = [await open(), await open({ workers: 2 })];
+    const rows = lessons(one, 2);
+    const [a, b] = [await one.gradient(graph, rows, 1), await two.gradient(graph, rows, 1)];
+    expect(Buffer.compare(Buffer.from(a.gradient.buffer), Buffer.from(b.gradient.buffer))).toBe(0);
+    expect(a.metrics).toEqual(b.metrics);
+  });
+
+  it('is finite where padding is all but impossible', async () => {
+    const policy = await open({ suppressed: [656] });
+    const { gradient, metrics } = await policy.gradient(graph, lessons(policy, 2), 1);
+    expect(Math.hypot(...gradient.subarray(0, 1000))).toBeGreaterThan(0);
+    expect(gradient.every(Number.isFinite)).toBe(true);
+    expect(Object.values(metrics).every(Number.isFinite)).toBe(true);
+  });
+
+  it('of no rows is nothing', async () => {
+    const policy = await open();
+    const { gradient, metrics } = await policy.gradient(graph, [], 1);
+    expect([gradient.every((g) => g === 0), metrics]).toEqual([true, {}]);
+  });
+});
+
+describe('write', () => {
+  it('gives the same completions for any batch and any number of threads', async () => {
+    const policies = [await open(), await open({ batch: 2 }), await open({ batch: 4, workers: 2 })];
+    const [alone, ...others] = await Promise.all(policies.map((policy) => policy.write(prompts(policy), writing)));
+    for (const other of others) {
+      expect(other.map((group) => group.map(({ tokens, finish }) => ({ tokens, finish })))).toEqual(alone.map((group) => group.map(({ tokens, finish }) => ({ tokens, finish }))));
+      for (const [p, group] of other.entries()) for (const [s, { logProbs }] of group.entries()) expect(apartBy(logProbs, alone[p][s].logProbs)).toBeLessThan(1e-5);
+    }
+    expect(new Set(alone.flatMap((group) => group.map(({ tokens }) => tokens.join()))).size).toBe(15);
+  });
+
+  it('ends a completion at its first end, cuts it at the limit, and tells which', async () => {
+    const policy = await open({ batch: 2 });
+    const { eos } = policy.config.tokens;
+    const groups = await policy.write(prompts(policy), { ...writing, group: 8, maxTokens: 60, temperature: 1.5 });
+    for (const { tokens, logProbs, finish } of groups.flat()) {
+      expect(logProbs).toHaveLength(tokens.length);
+      expect(tokens.slice(0, -1).some((token) => eos.includes(token))).toBe(false);
+      expect(finish).toBe(eos.includes(tokens.at(-1) as number) ? 'stop' : 'length');
+      if (finish === 'length') expect(tokens).toHaveLength(60);
+    }
+    expect(new Set(groups.flat().map(({ finish }) => finish))).toEqual(new Set(['stop', 'length']));
+  });
+
+  it('writes the likeliest tokens at temperature 0, whatever the draws', async () => {
+    const policy = await open();
+    const [asked] = prompts(policy);
+    const [first] = await policy.write([asked], { ...writing, temperature: 0 });
+    const [second] = await policy.write([asked], { ...writing, temperature: 0, uniform: () => 0.99 });
+    expect(second).toEqual(first);
+    expect(first[1]).toEqual(first[0]);
+  });
+
+  it('never writes what means vision, and nothing of what it is told not to write', async () => {
+    const policy = await open();
+    const { image, video, visionStart, visionEnd } = policy.config.tokens;
+    const all = { ...writing, group: 16, temperature: 3, maxTokens: 40 };
+    const usual = (await policy.write(prompts(policy).slice(0, 1), all)).flat().flatMap(({ tokens }) => tokens);
+    expect(usual.filter((token) => [image, video, visionStart, visionEnd].includes(token))).toEqual([]);
+    const none = await open({ suppressed: Array.from({ length: 704 }, (_, id) => id).filter((id) => id !== 7) });
+    expect((await none.write(prompts(none).slice(0, 1), all)).flat().flatMap(({ tokens }) => tokens).every((token) => token === 7)).toBe(true);
+  });
+
+  it('tells the log-probs that scoring the same completions gives', async () => {
+    const policy = await open({ batch: 2 });
+    const asked = prompts(policy);
+    const groups = await policy.write(asked, { ...writing, temperature: 0.8 });
+    const rows = asked.map((prompt, p): TrainRow => ({ prompt, completions: groups[p].map(({ tokens }) => tokens), perToken: {} }));
+    const scores = await policy.reference(rows, 0.8);
+    for (const [p, group] of groups.entries()) for (const [s, { logProbs }] of group.entries()) expect(apartBy(scores[p][s], logProbs)).toBeLessThan(1e-5);
+  });
+});
+
+describe('step', () => {
+  it('moves the weights and leaves the reference where it was', async () => {
+    const policy = await open();
+    const rows = lessons(policy, 2).slice(0, 2);
+    const before = await policy.reference(rows, 1);
+    const first = await policy.gradient(graph, rows, 1);
+    expect([policy.version, await policy.step(first.gradient, settings), policy.version]).toEqual([0, expect.any(Number), 1]);
+    await policy.step((await policy.gradient(graph, rows, 1)).gradient, settings);
+    expect(await policy.reference(rows, 1)).toEqual(before);
+    const after = await policy.gradient(graph, rows, 1);
+    expect(after.metrics['loss']).toBeLessThan(first.metrics['loss']);
+  });
+
+  it('refers to the opening weights even when it is first asked after a step', async () => {
+    const [early, late] = [await open(), await open()];
+    const rows = lessons(early, 1).slice(0, 1);
+    const { gradient } = await late.gradient(graph, rows, 1);
+    await late.step(gradient, settings);
+    expect(await late.reference(rows, 1)).toEqual(await early.reference(rows, 1));
+  });
+
+  it('refuses a gradient that is not finite, and stays as it was', async () => {
+    const policy = await open();
+    const gradient = new Float32Array(policy.parameters);
+    gradient[5] = NaN;
+    const [before] = await policy.write(prompts(policy).slice(0, 1), writing);
+    await expect(policy.step(gradient, settings)).rejects.toThrow(new ModelError(`${tiny}  step 1: expected a finite gradient; got a norm of NaN`));
+    expect(policy.version).toBe(0);
+    expect((await policy.write(prompts(policy).slice(0, 1), writing))[0]).toEqual(before);
+  });
+
+  it('teaches a supervised answer, with a head that is no part of the checkpoint', async () => {
+    const policy = await open({ extra: patchMaskHead });
+    const [prompt] = prompts(policy);
+    const answer = policy.answer('<bbox>[1,2,30,40]</bbox>');
+    const row: TrainRow = {
+      prompt,
+      completions: [answer],
+      perToken: { weight: [answer.map(() => 1 / answer.length)], soft: [answer.map((_, t) => Number(t < 9))] },
+      perPrompt: { patchShare: Float32Array.from({ length: 16 }, (_, i) => i / 16), patchWeight: Float32Array.of(1) },
+    };
+    const lesson = supervisedGraph(policy.config, policy.tokenizer, { patchMask: 0.5, softNumbers: 2 });
+    const first = await policy.gradient(lesson, [row], 1);
+    expect(first.metrics['patches']).toBeCloseTo(Math.LN2, 1);
+    for (let i = 0; i < 5; i++) await policy.step((await policy.gradient(lesson, [row], 1)).gradient, { ...settings, learningRate: 3e-3 });
+    const last = await policy.gradient(lesson, [row], 1);
+    for (const name of ['loss', 'nll', 'patches']) expect(last.metrics[name], name).toBeLessThan(first.metrics[name]);
+    const dir = join(await folder(), 'saved');
+    await policy.save(dir);
+    expect((await folderTensors(dir)).names.filter((name) => name.startsWith('patch'))).toEqual([]);
+  });
+});
+
+describe('save', () => {
+  it.each([['flat names, one file', tiny], ['nested names, two files of bfloat16, a tied head', tied]])('keeps %s', async (_, from) => {
+    const policy = await open({}, from);
+    const rows = lessons(policy, 2).slice(0, 2);
+    await policy.step((await policy.gradient(graph, rows, 1)).gradient, settings);
+    const dir = join(await folder(), 'saved');
+    await policy.save(dir);
+
+    const [own, original] = [await openSafetensors(join(dir, 'model.safetensors')), await folderTensors(from)];
+    expect(own.names.toSorted()).toEqual(original.names.toSorted());
+    for (const name of own.names) expect([name, own.info(name).shape, own.info(name).dtype]).toEqual([name, original.info(name).shape, 'F32']);
+    const others = (await readdir(from)).filter((file) => !file.includes('.safetensors'));
+    expect((await readdir(dir)).toSorted()).toEqual([...others, 'model.safetensors'].toSorted());
+    for (const file of others) expect(await readFile(join(dir, file), 'utf8')).toBe(await readFile(join(from, file), 'utf8'));
+
+    const again = await open({}, dir);
+    const [a, b] = [await policy.gradient(graph, rows, 1), await again.gradient(graph, rows, 1)];
+    expect(Buffer.compare(Buffer.from(a.gradient.buffer), Buffer.from(b.gradient.buffer))).toBe(0);
+    expect(await again.write(prompts(again).slice(0, 1), writing)).toEqual(await policy.write(prompts(policy).slice(0, 1), writing));
+  });
+
+  it('takes the place of an older checkpoint and leaves nothing beside it', async () => {
+    const policy = await open();
+    const dir = await folder();
+    await cp(tied, join(dir, 'saved'), { recursive: true });
+    await policy.save(join(dir, 'saved'));
+    await policy.save(join(dir, 'saved'));
+    expect(await readdir(dir)).toEqual(['saved']);
+    expect((await readdir(join(dir, 'saved'))).filter((file) => file.includes('.safetensors'))).toEqual(['model.safetensors']);
+  });
+});
+
+describe('openQwen refuses', () => {
+  async function edited(change: (tensors: StoredTensor[]) => StoredTensor[]): Promise<string> {
+    const dir = await folder();
+    await cp(tiny, dir, { recursive: true });
+    const from = await openSafetensors(join(tiny, 'model.safetensors'));
+    const all = await Promise.all(from.names.map(async (name) => ({ name, dtype: 'F32' as const, shape: from.info(name).shape, data: await from.read(name) })));
+    await writeSafetensors(join(dir, 'model.safetensors'), change(all), { format: 'pt' });
+    return dir;
+  }
+  const norm = 'model.norm.weight';
+
+  it('a checkpoint without a tensor', async () => {
+    const dir = await edited((tensors) => tensors.filter(({ name }) => name !== norm));
+    await expect(open({}, dir)).rejects.toThrow(new ModelError(`${dir}  ${norm}: expected a tensor of that name; got none`));
+  });
+
+  it('a tensor of another shape', async () => {
+    const dir = await edited((tensors) => tensors.map((one) => (one.name === norm ? { ...one, shape: [32, 2] } : one)));
+    await expect(open({}, dir)).rejects.toThrow(new ModelError(`${join(dir, 'model.safetensors')}  ${norm}: expected shape [64]; got [32, 2]`));
+  });
+});
+
+describe('release', () => {
+  it('waits for what runs, and refuses what waits or comes later', async () => {
+    const policy = await open();
+    const asked = prompts(policy).slice(0, 1);
+    const expected = await policy.write(asked, writing);
+    const running = policy.write(asked, writing);
+    const waiting = policy.write([...asked, ...asked], writing).catch((error: unknown) => error);
+    await setImmediate();
+    const released = policy.release();
+    expect(await running).toEqual(expected);
+    expect(await waiting).toMatchObject({ message: expect.stringContaining('release') });
+    await released;
+    await expect(policy.write(asked, writing)).rejects.toThrow('release');
+    await policy.release();
+  });
+});

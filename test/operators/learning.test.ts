@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+
+import { decays, learning, LearningOptions, scheduleFault } from '../../src/operators/learning.js';
+
+const rates = (options: Partial<LearningOptions>, steps: readonly number[]): number[] => {
+  const at = learning(LearningOptions.parse({ learningRate: 1, ...options }));
+  return steps.map((step) => Number(at(step).learningRate.toFixed(6)));
+};
+
+describe('learning', () => {
+  it('hands the optimizer its numbers', () => {
+    const { steps: _, ...options } = LearningOptions.parse({ learningRate: 2e-6, weightDecay: 0.1, beta1: 0.8, beta2: 0.95, maxNorm: 0.5 });
+    expect(learning(options)(1)).toEqual({ learningRate: 2e-6, weightDecay: 0.1, beta1: 0.8, beta2: 0.95, maxNorm: 0.5, decays });
+    expect(learning(LearningOptions.parse({}))(9)).toEqual({ learningRate: 1e-6, weightDecay: 0, beta1: 0.9, beta2: 0.999, maxNorm: 1, decays });
+  });
+
+  it.each([
+    ['constant', {}, [1, 2, 1000], [1, 1, 1]],
+    ['constant behind a warm-up', { warmup: 4 }, [1, 2, 3, 4, 5], [0.25, 0.5, 0.75, 1, 1]],
+    // (1 + cos(π · step / steps)) / 2
+    ['a cosine', { schedule: 'cosine', steps: 4 }, [1, 2, 3, 4, 5], [0.853553, 0.5, 0.146447, 0, 0]],
+    ['a cosine to a floor', { schedule: 'cosine', steps: 4, floor: 0.2 }, [1, 2, 3, 4, 5], [0.882843, 0.6, 0.317157, 0.2, 0.2]],
+    ['both', { schedule: 'cosine', steps: 4, warmup: 2 }, [1, 2, 3], [0.426777, 0.5, 0.146447]],
+  ] as const)('gives a rate that is %s', (_, options, steps, expected) => expect(rates(options, steps)).toEqual(expected));
+
+  it('asks a cosine over how many steps it falls', () => {
+    expect(scheduleFault({ schedule: 'cosine', steps: undefined })).toBe('expected steps, over which a cosine schedule falls; got none');
+    expect([scheduleFault({ schedule: 'cosine', steps: 5 }), scheduleFault({ schedule: 'constant', steps: undefined })]).toEqual([undefined, undefined]);
+  });
+});
+
+describe('decays', () => {
+  it.each([
+    ['model.layers.0.self_attn.q_proj.weight', true],
+    ['model.layers.0.self_attn.q_proj.bias', false],
+    ['model.layers.0.input_layernorm.weight', false],
+    ['model.layers.0.post_attention_layernorm.weight', false],
+    ['model.norm.weight', false],
+    ['visual.blocks.0.norm1.weight', true],
+    ['visual.merger.ln_q.weight', true],
+    ['visual.merger.mlp.0.bias', false],
+    ['lm_head.weight', true],
+  ])('%s: %s', (name, expected) => expect(decays(name)).toBe(expected));
+});

@@ -1,0 +1,83 @@
+import { concat, from, lastValueFrom, of, Subject, throwError, toArray, type OperatorFunction } from 'rxjs';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+
+import type { Written } from '../../src/models/policy.js';
+import { rollout } from '../../src/operators/rollout.js';
+import type { RolledOut, Sample } from '../../src/records.js';
+import { blank, later, marked, missing, sample, stubPolicy } from './stub-policy.js';
+
+const rows = (n: number): Sample[] => Array.from({ length: n }, (_, i) => sample(`row ${i}`));
+const one: Written = { tokens: [1], logProbs: [-1], finish: 'length' };
+
+describe('rollout', () => {
+  it('adds what the policy was told and what it wrote', async () => {
+    const policy = stubPolicy();
+    policy.version = 4;
+    const written = await lastValueFrom(from(rows(1)).pipe(rollout(policy, blank, 7, { group: 2, temperature: 0.8, maxTokens: 9 })));
+    expect(written).toMatchObject({ ...sample('row 0'), prompt: 'row 0', promptTokens: Array.from('row 0', (sign) => sign.charCodeAt(0)), policyVersion: 4 });
+    expect(written.completions.map(({ text, tokens, finish }) => [text, tokens, finish])).toEqual([['0+7', [0, 7], 'stop'], ['1+7', [1, 7], 'stop']]);
+    expect(policy.asked.written[0].options).toEqual({ group: 2, temperature: 0.8, maxTokens: 9, uniform: expect.any(Function) });
+  });
+
+  it('keeps rows in order while later runs end first, with no more than `inflight` of them', async () => {
+    let [running, most, started] = [0, 0, 0];
+    const policy = stubPolicy({
+      write: async (prompts) => {
+        most = Math.max(most, ++running);
+        await later([30, 5, 20, 1][started++ % 4]);
+        running--;
+        return prompts.map(() => [one]);
+      },
+    });
+    const all = await lastValueFrom(from(rows(9)).pipe(rollout(policy, blank, 7, { inflight: 3 }), toArray()));
+    expect(all.map(({ id }) => id)).toEqual(rows(9).map(({ id }) => id));
+    expect([most, started]).toEqual([3, 5]);
+  });
+
+  it('draws by seed, row, completion and token, whatever the batches', async () => {
+    const drawn = async (batch: number, seed: number, source: readonly Sample[]): Promise<Record<string, readonly (readonly number[])[]>> => {
+      const all = await lastValueFrom(from(source).pipe(rollout(stubPolicy({ batch }), blank, seed, { group: 3 }), toArray()));
+      return Object.fromEntries(all.map(({ id, completions }) => [id, completions.map(({ logProbs }) => logProbs)]));
+    };
+    const alone = await drawn(1, 7, rows(5));
+    expect(await drawn(3, 7, rows(5).toReversed())).toEqual(alone);
+    expect(new Set(Object.values(alone).flat(2)).size).toBe(5 * 3 * 2);
+    expect((await drawn(1, 8, rows(1)))['row 0']).not.toEqual(alone['row 0']);
+  });
+
+  it('lets marked rows by, and marks those whose image cannot be read', async () => {
+    const policy = stubPolicy();
+    const all = await lastValueFrom(of(marked('a'), sample('b'), sample('c'), marked('d'), sample('e')).pipe(rollout(policy, missing('b.jpg'), 7), toArray()));
+    expect(all.map(({ id, skipped }) => [id, skipped?.stage, skipped?.reason])).toEqual([
+      ['a', 'load', 'no file'],
+      ['b', 'rollout', 'b.jpg: no such file'],
+      ['c', undefined, undefined],
+      ['d', 'load', 'no file'],
+      ['e', undefined, undefined],
+    ]);
+    expect(policy.asked.written.flatMap(({ prompts }) => prompts.map(({ text }) => text))).toEqual(['c', 'e']);
+  });
+
+  it("errors with the policy's own fault, and passes the source's on", async () => {
+    const broken = stubPolicy({ write: () => Promise.reject(new Error('out of memory')) });
+    await expect(lastValueFrom(from(rows(3)).pipe(rollout(broken, blank, 7)))).rejects.toThrow('out of memory');
+    const failing = concat(from(rows(1)), throwError(() => new Error('source')));
+    await expect(lastValueFrom(failing.pipe(rollout(stubPolicy(), blank, 7)))).rejects.toThrow('source');
+  });
+
+  it('takes no further row once unsubscribed', async () => {
+    const source = new Subject<Sample>();
+    const policy = stubPolicy({ batch: 1 });
+    const subscription = source.pipe(rollout(policy, blank, 7, { inflight: 1 })).subscribe();
+    for (const row of rows(3)) source.next(row);
+    subscription.unsubscribe();
+    await later(40);
+    expect(source.observed).toBe(false);
+    expect(policy.asked.written.length).toBeLessThanOrEqual(1);
+  });
+
+  it('widens the row and refuses what makes no sense', () => {
+    expectTypeOf(rollout<Sample>(stubPolicy(), blank, 7)).toEqualTypeOf<OperatorFunction<Sample, Sample & RolledOut>>();
+    for (const options of [{ group: 0 }, { temperature: -1 }, { maxTokens: 0 }, { inflight: 0 }, { grup: 8 }]) expect(() => rollout(stubPolicy(), blank, 7, options)).toThrow();
+  });
+});

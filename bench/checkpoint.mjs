@@ -19,9 +19,12 @@ export async function randomCheckpoint({ text, vision }) {
   const from = new URL('../data/models/tiny/', import.meta.url).pathname;
   const folder = await mkdtemp(join(tmpdir(), 'segr1-bench-'));
   await mkdir(folder, { recursive: true });
-  for (const name of ['generation_config.json', 'preprocessor_config.json', 'chat_template.json', 'tokenizer.json', 'tokenizer_config.json']) await cp(join(from, name), join(folder, name));
+  for (const name of ['preprocessor_config.json', 'chat_template.json', 'tokenizer.json', 'tokenizer_config.json']) await cp(join(from, name), join(folder, name));
   const config = JSON.parse(await readFile(join(from, 'config.json'), 'utf8'));
   delete config.segr1;
+  // Ids without a token are never written, so every completion has its full length.
+  const end = { eos_token_id: [text.vocab_size - 1], pad_token_id: config.pad_token_id };
+  await writeFile(join(folder, 'generation_config.json'), JSON.stringify(end));
   await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, ...text, vision_config: { ...config.vision_config, ...vision } }));
   const shapes = weightShapes(await readConfig(folder));
   const tensors = shapes.map(({ name, sizes }) => {

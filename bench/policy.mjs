@@ -32,7 +32,7 @@ function prompts(policy, count) {
 }
 
 async function rollout(rows, group, batch) {
-  const policy = await openQwen(folder, { workers: 2, threads: 1, batch, ends: [] });
+  const policy = await openQwen(folder, { workers: 2, threads: 1, batch });
   try {
     const asked = prompts(policy, rows);
     let tokens = 0;

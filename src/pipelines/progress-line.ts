@@ -54,7 +54,7 @@ export function line(state: Seen, seconds: number): string {
 
 /** What the line calls a metric; undefined for those that it leaves out. */
 function called(name: string): string | undefined {
-  const short: Readonly<Record<string, string>> = { 'reward/mean': 'reward', 'answer/box': 'box', 'answer/hit': 'hit', 'baseline/constant': 'baseline' };
+  const short: Readonly<Record<string, string>> = { loss: 'loss', 'reward/mean': 'reward', 'answer/box': 'box', 'answer/hit': 'hit', 'baseline/constant': 'baseline' };
   return short[name] ?? (name.startsWith('reward/') && name !== 'reward/spread' ? name.slice('reward/'.length) : undefined);
 }
 

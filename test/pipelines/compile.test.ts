@@ -15,7 +15,7 @@ import { stubPipeline } from './files.js';
 function openWith(signal: AbortSignal, window = 4): ReturnType<typeof opening> {
   const settings = Settings.parse({ window });
   const folders = { root: '', rows: '', metrics: '', checkpoints: '' };
-  const given: Omit<Open, 'segmenter' | 'shared'> = {
+  const given: Omit<Open, 'segmenter' | 'policy' | 'shared'> = {
     ...surroundings(settings, []),
     config: '{}',
     folders,

@@ -26,6 +26,10 @@ describe('line', () => {
   it('says how far, how good, how fast, where rows wait and how long it takes', () => {
     expect(line(state, 10)).toBe('step 1/4  rows 20/80  reward 1.250  iou 0.500  50 tokens/s  queue mask 3  left 30s');
   });
+  it('says beside the reward how good the boxes are, and what looking at nothing earns', () => {
+    const metrics = { loss: 2, 'reward/mean': 1.25, 'reward/spread': 0.1, 'answer/box': 0.4, 'answer/where': 0.6, 'answer/hit': 0.5, 'baseline/constant': 1.33 };
+    expect(line(seen(NOTHING, { kind: 'step', step: 3, metrics }), 1)).toBe('step 3  rows 0  loss 2.000  reward 1.250  box 0.400  hit 0.500  baseline 1.330');
+  });
   it('says less where less is known', () => expect(line(seen(NOTHING, row(3)), 1)).toBe('rows 3'));
   it('takes steps or rows, whichever is nearer to the end', () => {
     expect(share(state)).toBe(0.25);
@@ -52,6 +56,22 @@ describe('progress', () => {
   it('tells of the first marked rows', () => {
     const text = written('lines', [[0, start], ...Array.from({ length: 9 }, (_, i) => [i, row(i, { stage: 'load', reason: 'cut off' })] as const)]);
     expect(text.match(/^marked r\d {2}load: cut off$/gm)).toHaveLength(5);
+  });
+
+  it('writes of evaluations under their own labels', () => {
+    const before = (report: Report): Report => ({ kind: 'evaluation', when: 'before', report });
+    for (const kind of ['lines', 'terminal'] as const) {
+      const text = written(kind, [[0, before(start)], [4000, before(row(20))], [4001, before({ kind: 'end', summary })], [5000, start], [9000, row(4)]]);
+      expect(text).toMatch(/before {2}(step 0\/4 {2})?rows 20\/80/);
+      expect(text).toContain('rows 4/80');
+      expect(text).not.toContain('before  rows 4/80');
+    }
+  });
+
+  it('keeps what each row came to from programs', () => {
+    const counted: Report = { kind: 'counted', id: 'r1', values: {} };
+    expect(written('json', [[0, counted], [1, { kind: 'evaluation', when: 'after', report: counted }], [2, { kind: 'evaluation', when: 'after', report: row(1) }]])).toBe('');
+    expect(written('json', [[0, { kind: 'evaluation', when: 'after', report: { kind: 'end', summary } }]])).toContain('"when":"after","report":{"kind":"end"');
   });
 
   it('writes JSON lines and nothing else; of rows only marked ones', () => {

@@ -1,0 +1,63 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { readRows } from '../../src/io/shard.js';
+import { readPipeline } from '../../src/pipelines/read.js';
+import { run } from '../../src/pipelines/run.js';
+import type { Row } from '../../src/records.js';
+import { folder } from './files.js';
+
+const pipelinesFile = fileURLToPath(new URL('../../pipelines.yaml', import.meta.url));
+const small = ['evaluate=null', 'load.scenes.count=16', 'tally.constants=8'];
+
+/** Rows of a shipped pipeline with the shipped policy. */
+async function rowsOf(name: string, set: readonly string[]): Promise<{ rows: Row[]; root: string }> {
+  const root = join(folder().path, 'run');
+  await run(await readPipeline(name, { pipelinesFile, set }), { folder: root });
+  const rows: Row[] = [];
+  for await (const row of readRows(join(root, 'rows'))) rows.push(row);
+  return { rows, root };
+}
+
+describe('the shipped train', () => {
+  let first: Awaited<ReturnType<typeof rowsOf>>;
+  beforeAll(async () => void (first = await rowsOf('train', small)), 120_000);
+
+  it('learns in steps, each row written by the policy that it teaches', () => {
+    expect(first.rows.map(({ step, policyVersion }) => [step, policyVersion])).toEqual([...Array(8).fill([1, 0]), ...Array(8).fill([2, 1])]);
+    expect(first.rows.flatMap(({ formats = [] }) => formats).filter((format) => format === 1).length).toBeGreaterThan(100);
+    expect(first.rows.some(({ advantages = [] }) => advantages.some((advantage) => advantage !== 0))).toBe(true);
+    expect(readdirSync(join(first.root, 'checkpoints'))).toEqual(['step-2']);
+  });
+
+  it.each([[[]], [['mask.inflight=1', 'rollout.inflight=1']], [['mask.inflight=4', 'policy.workers=1']]])('gives the same rows again, and with %j', async (set) => {
+    expect((await rowsOf('train', [...small, ...set])).rows).toEqual(first.rows);
+  });
+
+  it('gives other rows of another seed', async () => {
+    expect((await rowsOf('train', [...small, 'seed=8'])).rows).not.toEqual(first.rows);
+  });
+});
+
+describe('the shipped sft', () => {
+  it('teaches fitted answers, which the rows keep', async () => {
+    const { rows, root } = await rowsOf('sft', ['load.scenes.count=40']);
+    expect(rows).toHaveLength(40);
+    expect(rows.map(({ step }) => step)).toEqual([...Array(32).fill(1), ...Array(8).fill(2)]);
+    for (const { fitted } of rows) expect(fitted?.text).toMatch(/^<think> (top|middle|bottom) (left|center|right) \w+ <\/think> <bbox>\[\d+,\d+,\d+,\d+\]<\/bbox>, <points>/);
+    expect(readdirSync(join(root, 'checkpoints'))).toEqual(['step-2']);
+  });
+});
+
+describe('the shipped fit', () => {
+  it('records what leads the segmenter to the truth', async () => {
+    const { rows } = await rowsOf('fit', ['load.scenes.count=4', 'load.frame=64']);
+    for (const { fitted } of rows) {
+      expect(Math.max(...(fitted?.ious ?? []))).toBeGreaterThan(0.7);
+      expect(fitted?.prompt.objects[0]?.points.length).toBeGreaterThan(0);
+    }
+  });
+});

@@ -2,7 +2,7 @@ import type { Fitted, Mask } from '../../records.js';
 import { decodeMask } from '../../io/mask.js';
 import { uniform } from '../../random.js';
 import type { Tensor } from '../../tensor/graph.js';
-import { add, constant, dot, gather, input, mean, mul, neg, pick, sub, sum, total, log, exp, maximum, abs } from '../../tensor/ops.js';
+import { add, constant, dot, gather, greater, input, mean, mul, neg, pick, sub, sum, total, log, exp, maximum, abs, where } from '../../tensor/ops.js';
 import type { EncodedPrompt, TrainRow } from '../policy.js';
 import type { QwenConfig } from './config.js';
 import { patchPlaces, type Grid } from './positions.js';
@@ -41,7 +41,7 @@ export function supervisedGraph(config: QwenConfig, tokenizer: Tokenizer, { patc
     build({ weights, prefix, written, logProbs }, { prompts: prompt, samples: sample, length: token, grid }) {
       const weight = input('weight', 'float32', { prompt, sample, token });
       const exact = pick(logProbs, 'vocab', written);
-      const likelihood = softNumbers > 0 ? mixed(exact, near(config, tokenizer, softNumbers, written, logProbs), { prompt, sample, token }) : exact;
+      const likelihood = softNumbers > 0 ? mixed(exact, near(config, tokenizer, softNumbers, { written, logProbs, exact }), { prompt, sample, token }) : exact;
       const answer = neg(total(mul(likelihood, weight)));
       const reported = { nll: neg(total(mul(exact, weight))) };
       if (patchMask === 0 || !prefix.features || !grid) return { loss: answer, ...reported };
@@ -65,18 +65,21 @@ function mixed(exact: Tensor, soft: Tensor, place: { prompt: number; sample: num
 }
 
 /** Σ target · log-prob, where the target of a number token is spread over its neighbours. */
-function near(config: QwenConfig, tokenizer: Tokenizer, sigma: number, written: Tensor, logProbs: Tensor): Tensor {
+function near(config: QwenConfig, tokenizer: Tokenizer, sigma: number, { written, logProbs, exact }: { readonly written: Tensor; readonly logProbs: Tensor; readonly exact: Tensor }): Tensor {
   const { vocab } = config.text;
   const numbers = Array.from({ length: Math.min(vocab, tokenizer.size) }, (_, id) => ({ id, text: tokenizer.decode([id]) })).filter(({ text }) => /^\d+$/.test(text));
-  const table = new Float32Array(vocab * vocab);
-  for (let id = 0; id < vocab; id++) table[id * vocab + id] = 1;
-  for (const { id, text } of numbers) {
+  // Row 0 is for what is no number: a table of all words by all words would not fit.
+  const rows = new BigInt64Array(vocab);
+  const table = new Float32Array((numbers.length + 1) * vocab);
+  for (const [row, { id, text }] of numbers.entries()) {
+    rows[id] = BigInt(row + 1);
     const weights = numbers.map((other) => Math.exp(-0.5 * ((Number(other.text) - Number(text)) / sigma) ** 2));
     const all = weights.reduce((sum, w) => sum + w, 0);
-    for (const [i, other] of numbers.entries()) table[id * vocab + other.id] = (weights[i] as number) / all;
+    for (const [i, other] of numbers.entries()) table[(row + 1) * vocab + other.id] = (weights[i] as number) / all;
   }
-  const targets = gather(constant(table, { right: vocab, vocab }), 'right', written);
-  return sum(mul(targets, logProbs), 'vocab');
+  const row = gather(constant(rows, { vocab }), 'vocab', written);
+  const targets = gather(constant(table, { right: numbers.length + 1, vocab }), 'right', row);
+  return where(greater(row, 0), sum(mul(targets, logProbs), 'vocab'), exact);
 }
 
 /** Share of each patch that a mask covers, [visual, corner] in the processor's patch order. */

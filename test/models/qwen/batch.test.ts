@@ -1,0 +1,72 @@
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import type { EncodedPrompt, TrainRow } from '../../../src/models/policy.js';
+import { chunks, completionFeeds, completionLength, prefixFeeds, prefixShape } from '../../../src/models/qwen/batch.js';
+import { readConfig } from '../../../src/models/qwen/config.js';
+import type { Grid } from '../../../src/models/qwen/positions.js';
+import { fixturesFolder } from '../../golden/golden.js';
+
+const config = await readConfig(join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl'));
+const { pad, image } = config.tokens;
+const text = (length: number): EncodedPrompt => ({ text: '', tokens: Array.from({ length }, (_, i) => i + 1) });
+const pictured = (length: number, grid: Grid, value = 0): EncodedPrompt => ({
+  text: '',
+  tokens: [...text(length).tokens, ...Array.from({ length: (grid.h * grid.w) / 4 }, () => image)],
+  image: { pixels: new Float32Array(grid.h * grid.w * 1176).fill(value), grid },
+});
+const [square, wide] = [{ h: 4, w: 4 }, { h: 4, w: 8 }];
+
+describe('chunks', () => {
+  it('puts together what one graph can serve, in order, at most `size` of it', () => {
+    const prompts = [text(3), pictured(3, square), text(8), pictured(2, wide), pictured(4, square), text(5), text(9), pictured(5, square)];
+    expect(chunks(prompts, 2)).toEqual([[0, 2], [1, 4], [3], [5], [6], [7]]);
+    expect(chunks(prompts, 1)).toHaveLength(8);
+    expect(chunks([], 4)).toEqual([]);
+  });
+});
+
+describe('shapes', () => {
+  it('are rounded up, so that few graphs serve many batches', () => {
+    expect(prefixShape([text(3), text(9)], 4)).toEqual({ prompts: 4, tokens: 16 });
+    expect(prefixShape([pictured(4, wide)], 1)).toEqual({ prompts: 1, tokens: 16, grid: wide });
+    const row = (...lengths: number[]): TrainRow => ({ prompt: text(1), completions: lengths.map((length) => text(length).tokens), perToken: {} });
+    expect([completionLength([row(3, 1)]), completionLength([row(3), row(17, 1)]), completionLength([row()])]).toEqual([16, 32, 16]);
+  });
+});
+
+describe('prefixFeeds', () => {
+  it('pads at the left, counts features over the whole batch, and fills empty places with the first prompt', () => {
+    const prompts = [pictured(3, square, 0.25), pictured(4, square, 0.5)];
+    const feeds = prefixFeeds(config, prompts, prefixShape(prompts, 3), 2);
+    const rows = (name: string): number[][] => [0, 1, 2].map((r) => Array.from(feeds[name] as BigInt64Array, Number).slice(8 * r, 8 * r + 8));
+    expect(rows('tokens')).toEqual([[pad, 1, 2, 3, image, image, image, image], [1, 2, 3, 4, image, image, image, image], [pad, 1, 2, 3, image, image, image, image]]);
+    expect(rows('visual')).toEqual([0, 4, 8].map((first) => [-1, -1, -1, -1, first, first + 1, first + 2, first + 3]));
+    expect([...(feeds['padding'] as BigInt64Array)]).toEqual([1n, 0n, 1n]);
+    expect([0, 1, 2].map((r) => feeds['pixels'][r * 16 * 1176])).toEqual([0.25, 0.5, 0.25]);
+    // Three words at 0, 1, 2, an image of 2 × 2 tokens at 3: the next token is at 5 on every axis, the one after at 6.
+    const half = config.text.headDim / 2;
+    expect([0, half].map((at) => feeds['nextCos'][at])).toEqual([5, 6].map((place) => Math.fround(Math.cos(place))));
+    expect(feeds['nextSin']).toHaveLength(3 * 2 * half);
+  });
+
+  it('has nothing to see in text alone', () => {
+    const feeds = prefixFeeds(config, [text(3)], prefixShape([text(3)], 1), 1);
+    expect(Object.keys(feeds).toSorted()).toEqual(['cos', 'nextCos', 'nextSin', 'padding', 'sin', 'tokens']);
+  });
+});
+
+describe('completionFeeds', () => {
+  it('puts every number at its place, and 0 where there is none', () => {
+    const rows: TrainRow[] = [
+      { prompt: text(1), completions: [[5, 6], [7]], perToken: { weight: [[0.5, 0.25], [1]] }, perSample: { advantages: [2, 3] }, perPrompt: { patchWeight: Float32Array.of(9) } },
+      { prompt: text(1), completions: [[8]], perToken: { weight: [[4]] }, perSample: { advantages: [-1] }, perPrompt: { patchWeight: Float32Array.of(8) } },
+    ];
+    const feeds = completionFeeds(rows, { prompts: 3, tokens: 8, samples: 2, length: 3, suppressed: [] }, pad);
+    expect(Array.from(feeds['written'] as BigInt64Array, Number)).toEqual([5, 6, pad, 7, pad, pad, 8, ...Array.from({ length: 11 }, () => pad)]);
+    expect([...(feeds['weight'] as Float32Array)]).toEqual([0.5, 0.25, 0, 1, 0, 0, 4, ...Array.from({ length: 11 }, () => 0)]);
+    expect([...(feeds['advantages'] as Float32Array)]).toEqual([2, 3, -1, 0, 0, 0]);
+    expect([...(feeds['patchWeight'] as Float32Array)]).toEqual([9, 8, 0]);
+  });
+});

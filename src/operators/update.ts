@@ -1,6 +1,7 @@
 import type { OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 
+import { UsageError } from '../errors.js';
 import type { Policy, TrainRow } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
 import { tokenWeights, type Objective } from '../objectives/objective.js';
@@ -45,6 +46,7 @@ export function objectiveOf({ objective, clip, clipHigh, kl }: z.output<typeof U
  * One optimizer step for every `groupsPerStep` groups; rows go on with their `step` once it is taken, marked rows at once.
  *
  * @param temperature that the completions were written at: log-probs are recomputed at it.
+ * @throws {UsageError} if it is 0.
  */
 export function update<Graph, T extends Advantaged>(
   policy: Policy<Graph>,
@@ -55,6 +57,7 @@ export function update<Graph, T extends Advantaged>(
   options: UpdateOptions = {},
 ): OperatorFunction<T, T & Updated> {
   const checked = UpdateOptions.parse(options);
+  if (temperature <= 0) throw new UsageError(`update  temperature: expected completions drawn at one above 0; got ${temperature}, where every group is one completion over and over`);
   const objective = objectiveOf(checked);
   const graph = graphOf(objective);
   const rate = learning(checked);

@@ -56,6 +56,10 @@ describe('update', () => {
     await expect(lastValueFrom(failing.pipe(update(stubPolicy(), nameOf, blank, 1, silent)))).rejects.toThrow('source');
   });
 
+  it('learns nothing from the likeliest completion', () => {
+    expect(() => update(stubPolicy(), nameOf, blank, 0, silent)).toThrow('update  temperature: expected completions drawn at one above 0; got 0');
+  });
+
   it('widens the row by its step and refuses what makes no sense', () => {
     expectTypeOf(update<string, Advantaged>(stubPolicy(), nameOf, blank, 1, silent)).toEqualTypeOf<OperatorFunction<Advantaged, Advantaged & Updated>>();
     for (const options of [{ groupsPerStep: 0 }, { kl: -1 }, { clip: 0 }, { learningRate: 0 }, { objective: 'ppo' as never }, { lr: 1 }]) {

@@ -2,8 +2,9 @@ import { dirname, resolve } from 'node:path';
 
 import { stringify } from 'yaml';
 
-import { messageOf, UsageError } from '../errors.js';
-import { check, type CheckedStage } from './check.js';
+import { messageOf, ModelError, UsageError } from '../errors.js';
+import { readConfig } from '../models/qwen/config.js';
+import { check, type Checked, type CheckedStage } from './check.js';
 import type { Complaint } from './complaints.js';
 import { valueAt } from './known.js';
 import type { Path } from './locate.js';
@@ -69,10 +70,24 @@ async function readMap(picked: Picked, map: unknown, overrides: readonly Overrid
   const own = await withModules(table, paths, folder);
   const resolvePath = (path: string, at: Path): string => resolve(overriding(overrides, at) ? '.' : folder, path);
   const checked = check(map, own.table, resolvePath);
-  const complaints = [...own.complaints, ...checked.complaints].filter(({ path }) => path[0] !== given || given === undefined);
+  const found = [...own.complaints, ...checked.complaints];
+  if (found.length === 0) found.push(...(await unreadable(checked)));
+  const complaints = found.filter(({ path }) => path[0] !== given || given === undefined);
   const lines = inOrder(complaints, picked).map((complaint) => `${place(picked, overrides, complaint)}  ${complaint.text}`);
   const settings = { ...checked.settings, operators: checked.settings.operators.map((path) => resolve(folder, path)) };
   return { pipeline: { name: picked.name, file: picked.document.file, settings, stages: checked.stages }, lines };
+}
+
+/** What keeps a policy that a stage uses from being opened, as far as its configuration says; no weight is read. */
+async function unreadable({ settings, stages: used }: Checked): Promise<Complaint[]> {
+  if (!settings.policy || !used.some(({ stage }) => stage.uses?.includes('policy'))) return [];
+  try {
+    await readConfig(settings.policy.checkpoint);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error;
+    return [{ path: ['policy', 'checkpoint'], text: `policy.checkpoint: ${messageOf(error)}` }];
+  }
 }
 
 /** The pipeline that `evaluate` names: its own stages and segmenter, and the policy of the one that is evaluated. */

@@ -35,7 +35,7 @@ export async function run(pipeline: Pipeline, { folder, ...options }: RunOptions
   if (!policy || !before || checkpoint === undefined || summary.stopped === 'cancelled') return summary;
   const trained = { ...evaluation, settings: { ...evaluation.settings, policy: { ...policy, checkpoint } } };
   const after = await evaluated(trained, join(folders.root, 'after'), 'after', options);
-  if (!after) return summary;
+  if (!after) return { ...summary, stopped: 'cancelled' };
   const gain: Omit<GainReport, 'kind'> = { name: evaluation.name, before: before.tally, after: after.tally, gains: gains(before.rows, after.rows) };
   writeGain(folders.root, gain);
   options.watch?.({ kind: 'gain', ...gain });

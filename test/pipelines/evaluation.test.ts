@@ -100,6 +100,13 @@ describe('a run that evaluates', () => {
     expect(told.some((report) => report.kind === 'gain')).toBe(false);
   });
 
+  it('is interrupted, too, where what comes after is', async () => {
+    const cancel = new AbortController();
+    const pipeline = await readPipeline('learn', { pipelinesFile: pipelines() });
+    const watch = (report: Report): void => void (report.kind === 'evaluation' && report.when === 'after' && cancel.abort());
+    expect((await run(pipeline, { folder: join(folder().path, 'run'), signal: cancel.signal, watch })).stopped).toBe('cancelled');
+  });
+
   it('writes down both pipelines, so that the file reads back', async () => {
     const { root } = whole;
     const again = await readPipeline(join(root, 'config.yaml'));

@@ -71,10 +71,12 @@ function terminal(out: Output, now: () => number, label: string): (report: Repor
   let began = now();
   let last = -Infinity;
   let drawn = false;
+  let ended = false;
   return (report) => {
     state = seen(state, report);
     if (report.kind === 'start') began = now();
-    if (now() - last < DRAW_EVERY && report.kind !== 'end') return;
+    if (ended || (now() - last < DRAW_EVERY && report.kind !== 'end')) return;
+    ended = report.kind === 'end';
     last = now();
     const seconds = (last - began) / 1000;
     const rows = [bar(share(state), seconds), `${label}${line(state, seconds)}`].map((text) => text.slice(0, Math.max(20, (out.columns || 80) - 1)));

@@ -84,5 +84,7 @@ describe('progress', () => {
     expect(text.split('\u001b[1A')).toHaveLength(3);
     expect(text).toContain(`${'█'.repeat(10)}${'░'.repeat(30)} 25%`);
     expect(text.endsWith('\n')).toBe(true);
+    const gain: Report = { kind: 'gain', name: 'judge', before: { rows: 0, marked: {}, metrics: {}, constants: [] }, after: { rows: 0, marked: {}, metrics: {}, constants: [] }, gains: {} };
+    expect(written('terminal', [[0, start], [10, { kind: 'end', summary }], [900, gain]])).toBe(written('terminal', [[0, start], [10, { kind: 'end', summary }]]));
   });
 });

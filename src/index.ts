@@ -34,6 +34,7 @@ export { advantage, type AdvantageOptions } from './operators/advantage.js';
 export { update, type GraphOf, type UpdateOptions } from './operators/update.js';
 export { fit, type FitOptions } from './operators/fit.js';
 export { sft, type ReportStep, type SftOptions, type Supervision } from './operators/sft.js';
+export { tally, type Tally, type TallyOptions, type TallyReader } from './operators/tally.js';
 export { write, type RowSink, type WriteOptions } from './operators/write.js';
 export { credits, released, type Credits } from './pipelines/credits.js';
 

@@ -38,6 +38,7 @@ describe('segr1', () => {
       'stage',
       'supervisedGraph',
       'supervisedInputs',
+      'tally',
       'update',
       'write',
     ]);

@@ -8,7 +8,7 @@ import sharp, { type Sharp } from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { DataError, UsageError } from '../../src/errors.js';
-import { decodeMask } from '../../src/io/mask.js';
+import { decodeMask, encodeMask } from '../../src/io/mask.js';
 import { imageReader } from '../../src/io/reader.js';
 import { drawScene } from '../../src/io/scenes.js';
 import { countRows, epochOrder, load, type LoadOptions } from '../../src/operators/load.js';

@@ -1,5 +1,5 @@
 /** Values of traced graphs in float64, one element at a time: slow, and plain enough to be believed. */
-import { bodyNodes, count, dependencies, reachable, type Binary, type Body, type Compare, type Node, type Shape, type Tensor, type Unary } from '../../src/tensor/graph.js';
+import { bodyNodes, count, dependencies, reachable, type Binary, type Body, type Compare, type Node, type Op, type Shape, type Tensor, type Unary } from '../../src/tensor/graph.js';
 
 /** A tensor's elements, row by row; int64 and bool as numbers. */
 export interface Value {
@@ -93,6 +93,15 @@ const compare: Readonly<Record<Compare, (a: number, b: number) => boolean>> = {
   equal: (a, b) => a === b,
 };
 
+/** How much there is along a ragged dimension of a result. */
+function filled(op: Op, t: Tensor, name: string, inputs: readonly Value[]): number {
+  const along = inputs.flatMap(({ shape }) => shape.filter((dim) => dim.name === name).map(({ size }) => size));
+  if (op.kind === 'constant') return 0;
+  if (op.kind === 'reshape') return (inputs[0] as Value).data.length / count(t.shape.filter((dim) => dim.name !== name));
+  if (op.kind === 'append' || op.kind === 'concat') return along.reduce((all, size) => all + size, 0);
+  return (along[0] as number) - (op.kind === 'slice' ? op.start : 0);
+}
+
 class Values {
   readonly #known = new Map<string, Value>();
   readonly #fed: Fed;
@@ -145,7 +154,7 @@ class Values {
     const { op } = n;
     const inputs = n.inputs.map((x) => this.of(x));
     const [x, y, z] = inputs as [Value, Value, Value];
-    const { shape } = t;
+    const shape = t.shape.map((dim) => (dim.ragged ? { ...dim, size: filled(op, t, dim.name, inputs) } : dim));
     /** The values of `x` along some of its dimensions, the others held. */
     const along = (place: Place, names: readonly string[]): number[] => places(only(x.shape, names)).map((inner) => at(x, { ...place, ...inner }));
     switch (op.kind) {
@@ -213,6 +222,10 @@ class Values {
           }
           throw new RangeError(`expected parts to fill ${op.over}; got ${i} too many`);
         });
+      case 'append': {
+        const size = sizeIn(x.shape, op.over);
+        return made(shape, (place) => ((place[op.over] as number) < size ? at(x, place) : at(y, { ...place, [op.over]: 0 })));
+      }
       case 'gather':
         return made(shape, (place) => at(x, { ...place, [op.over]: wrapped(at(y, place), sizeIn(x.shape, op.over)) }));
       case 'scatterAdd': {

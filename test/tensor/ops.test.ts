@@ -244,6 +244,19 @@ describe('blocks and loops', () => {
     });
     return [...Object.values(state), ...Object.values(collected)];
   });
+  agrees('loop whose state grows: attention to what was written so far beside a part that was there before', 6, (draw) => {
+    const width = draw.integer(1, 3);
+    const query = draw.tensor('any', ['row', 'width'], { row: 2, width });
+    const before = draw.tensor('any', ['row', 'key', 'width'], { row: 2, key: 3, width });
+    const { state, collected } = ops.loop(4, { query, keys: ops.empty({ row: 2, key: 4, width }, 'key') }, (_, { query: q, keys }) => {
+      const grown = ops.append(keys, 'key', ops.tanh(q));
+      const parts = [before, grown];
+      const shares = ops.softmax(ops.concat(parts.map((part) => ops.dot(q, part, 'width')), 'key'), 'key');
+      const read = ops.add(ops.dot(ops.slice(shares, 'key', 0, 3), before, 'key'), ops.dot(ops.slice(shares, 'key', 3, 4), grown, 'key'));
+      return { state: { query: read, keys: grown }, collect: { read }, going: ops.less(0, 1) };
+    });
+    return [state.query, collected.read];
+  });
   agrees('loop in a loop, with a block in it that reads from both', 4, (draw) => {
     const [x, w] = [draw.tensor('any', ['a']), draw.tensor('any', ['a'])];
     const { state } = ops.loop(2, { x }, (outer, state) => {

@@ -1,57 +1,7 @@
 /** Reverse-mode differentiation: a function from graph to graph. */
 import { bodyNodes, captured, count, dependencies, nodeWith, reachable, scoped, ShapeError, sizeOf, type Body, type Dim, type Node, type Op, type Tensor } from './graph.js';
-import { abs, add, cast, concat, constant, cumsum, div, dot, equal, exp, expand, gather, iota, less, lessEqual, mean, mul, neg, or, order, pad, reciprocal, rename, reshape, rotate, scatterAdd, sign, slice, sqrt, square, sub, sum, where } from './ops.js';
-
-const key = (t: Tensor): string => `${t.node.id}:${t.index}`;
-
-/** Sums of the adjoints that reach each tensor. */
-class Adjoints {
-  readonly #parts = new Map<string, Tensor[]>();
-
-  add(to: Tensor, adjoint: Tensor): void {
-    const held = this.#parts.get(key(to)) ?? [];
-    held.push(order(adjoint, ...to.shape.map(({ name }) => name)));
-    this.#parts.set(key(to), held);
-  }
-
-  get(of: Tensor): Tensor | undefined {
-    const parts = this.#parts.get(key(of));
-    if (!parts) return undefined;
-    const sum = pieced(parts).reduce((a, b) => add(a, b));
-    this.#parts.set(key(of), [sum]);
-    return sum;
-  }
-}
-
-/** Adjoints of a value's slices come padded with zeros; those that lie side by side are joined instead of padded and added. */
-function pieced(parts: readonly Tensor[]): Tensor[] {
-  const runs = new Map<string, Tensor[]>();
-  const others: Tensor[] = [];
-  for (const part of parts) {
-    const { op } = part.node;
-    if (op.kind === 'pad') runs.set(op.over, [...(runs.get(op.over) ?? []), part]);
-    else others.push(part);
-  }
-  return [...others, ...[...runs].flatMap(([over, pads]) => joined(over, pads) ?? pads)];
-}
-
-function joined(over: string, pads: readonly Tensor[]): Tensor[] | undefined {
-  const pieces: Tensor[] = [];
-  let end = 0;
-  const whole = sizeOf(pads[0] as Tensor, over) as number;
-  const zeros = (like: Tensor, size: number): Tensor => expand(constant([0], {}), like.shape.map((dim) => (dim.name === over ? { name: over, size } : dim)));
-  const start = ({ node: { op } }: Tensor): number => (op.kind === 'pad' ? op.before : 0);
-  for (const part of pads.toSorted((a, b) => start(a) - start(b))) {
-    const piece = part.node.inputs[0] as Tensor;
-    if (start(part) < end) return undefined;
-    if (start(part) > end) pieces.push(zeros(piece, start(part) - end));
-    pieces.push(piece);
-    end = start(part) + (sizeOf(piece, over) as number);
-  }
-  if (pads.length < 2) return undefined;
-  if (end < whole) pieces.push(zeros(pieces[0] as Tensor, whole - end));
-  return [concat(pieces, over)];
-}
+import { Adjoints, key } from './adjoints.js';
+import { abs, add, cast, constant, cumsum, div, dot, equal, exp, expand, gather, iota, less, lessEqual, mean, mul, neg, or, order, pad, reciprocal, rename, reshape, rotate, scatterAdd, sign, slice, sqrt, square, sub, sum, where } from './ops.js';
 
 /**
  * Gradients of a scalar with respect to some of the values it was computed from.

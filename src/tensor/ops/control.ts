@@ -1,0 +1,60 @@
+/** Computations within computations: blocks that are computed again, and loops. */
+import { node, nodeWith, sameShape, ShapeError, sizeOf, type DType, type Shape, type Tensor } from '../graph.js';
+
+const hole = (like: { readonly dtype: DType; readonly shape: Shape }): Tensor => node({ kind: 'state' }, [], like.dtype, like.shape);
+
+/**
+ * Traces `f` as a block whose inner values the backward pass computes anew instead of keeping.
+ *
+ * @see Chen et al., arXiv:1604.06174
+ */
+export function recompute(inputs: readonly Tensor[], f: (...inputs: Tensor[]) => readonly Tensor[]): readonly Tensor[] {
+  const holes = inputs.map(hole);
+  const results = f(...holes);
+  return nodeWith({ kind: 'block', body: { holes, results } }, inputs, results);
+}
+
+/** What one turn of a loop hands on. */
+export interface Turn<State extends Readonly<Record<string, Tensor>>, Collected extends Readonly<Record<string, Tensor>>> {
+  /** Of the same types and shapes as the state that came in. */
+  readonly state: State;
+  /** Stacked over turns. */
+  readonly collect: Collected;
+  /** Scalar bool: whether to go on. */
+  readonly going: Tensor;
+}
+
+/**
+ * Runs `body` up to `steps` times; what does not depend on the turn is computed once, outside.
+ *
+ * Collected values come back with `step` first. A loop that ends early has fewer of them, so they may only leave the
+ * graph as outputs. Not differentiable.
+ *
+ * @param body given the turn's number (int64 scalar, from 0) and the state.
+ */
+export function loop<State extends Readonly<Record<string, Tensor>>, Collected extends Readonly<Record<string, Tensor>>>(
+  steps: number,
+  initial: State,
+  body: (turn: Tensor, state: State) => Turn<State, Collected>,
+): { readonly state: State; readonly collected: Collected } {
+  const names = Object.keys(initial);
+  const turn = hole({ dtype: 'int64', shape: [] });
+  const holes = names.map((name) => hole(initial[name] as Tensor));
+  const made = body(turn, Object.fromEntries(names.map((name, i) => [name, holes[i]])) as unknown as State);
+  for (const [i, name] of names.entries()) {
+    const next = made.state[name] as Tensor;
+    if (next.dtype !== holes[i]?.dtype || !sameShape(next.shape, (holes[i] as Tensor).shape)) throw new ShapeError('loop', `${name} to keep its type and shape`, holes[i] as Tensor, next);
+  }
+  if (made.going.dtype !== 'bool' || made.going.shape.length > 0) throw new ShapeError('loop', 'a scalar bool to go on by', made.going);
+  const collect = Object.entries(made.collect);
+  for (const [, value] of collect) if (sizeOf(value, 'step') !== undefined) throw new ShapeError('loop', 'collected values without a dimension called step', value);
+  const results = [made.going, ...names.map((name) => made.state[name] as Tensor), ...collect.map(([, value]) => value)];
+  const stacked = collect.map(([, { dtype, shape }]) => ({ dtype, shape: [{ name: 'step', size: steps }, ...shape] }));
+  const outputs = nodeWith(
+    { kind: 'loop', body: { holes: [turn, ...holes], results }, steps, collected: collect.length },
+    names.map((name) => initial[name] as Tensor),
+    [...holes, ...stacked],
+  );
+  const from = (keys: readonly string[], offset: number): unknown => Object.fromEntries(keys.map((key, i) => [key, outputs[offset + i]]));
+  return { state: from(names, 0) as State, collected: from(collect.map(([key]) => key), names.length) as Collected };
+}

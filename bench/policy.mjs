@@ -32,7 +32,7 @@ function prompts(policy, count) {
 }
 
 async function rollout(rows, group, batch) {
-  const policy = await openQwen(folder, { workers: 2, threads: 1, batch });
+  const policy = await openQwen(folder, { workers: 2, threads: 1, batch, prompt: { user: 'segment the main object' } });
   try {
     const asked = prompts(policy, rows);
     let tokens = 0;
@@ -70,7 +70,7 @@ async function update() {
 
 /** A group's gradient behind one shared prefix, and the same with a prefix for each completion. */
 async function sharing() {
-  const policy = await openQwen(folder, { workers: 1, threads: 2, batch: 8 });
+  const policy = await openQwen(folder, { workers: 1, threads: 2, batch: 8, prompt: { user: 'segment the main object' } });
   try {
     const graph = objectiveGraph(segR1(0));
     const group = 8;

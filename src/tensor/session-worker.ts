@@ -22,8 +22,12 @@ async function open(program: Program): Promise<void> {
     // What goes wrong is thrown; the runtime would print it as well.
     logSeverityLevel: 4,
     extra: {
-      // Spinning threads would take the cores from the other workers.
-      session: { 'intra_op': { allow_spinning: threads > 1 ? '1' : '0' } },
+      session: {
+        // Spinning threads would take the cores from the other workers.
+        'intra_op': { allow_spinning: threads > 1 ? '1' : '0' },
+        // A softmax over masked scores is full of numbers too small to be normal, and arithmetic on those is a hundred times slower.
+        'set_denormal_as_zero': '1',
+      },
       // Outputs stand behind copies that say in which order they are computed; without these all weights' gradients would
       // be left to the end, and every value that they need kept until then.
       optimization: { 'disable_specified_optimizers': 'EliminateIdentity' },

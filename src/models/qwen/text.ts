@@ -69,13 +69,18 @@ function layer(weights: Weights, text: TextConfig, i: number, x: Tensor, rotary:
 }
 
 function mlp(weight: Weights, h: Tensor): Tensor {
-  const [gate, up] = together(h, [weight('mlp.gate_proj.weight'), weight('mlp.up_proj.weight')], 'inner');
+  const [gate, up] = projections(h, 'inner', [weight('mlp.gate_proj.weight'), weight('mlp.up_proj.weight')]);
   return dot(mul(silu(gate as Tensor), up as Tensor), weight('mlp.down_proj.weight'), 'inner');
 }
 
-/** Several projections of one value as one product. */
-function together(h: Tensor, matrices: readonly Tensor[], out: string): Tensor[] {
-  const product = dot(h, concat(matrices, out), 'width');
+/**
+ * Several projections of one value, as one product where a single token is read: the joined matrix is made once, outside the loop.
+ * With many tokens the copies of what is joined and cut apart again would cost more than the products.
+ */
+function projections(h: Tensor, out: string, matrices: readonly Tensor[], biases?: readonly Tensor[]): Tensor[] {
+  const affine = (matrix: Tensor, bias?: Tensor): Tensor => (bias ? add(dot(h, matrix, 'width'), bias) : dot(h, matrix, 'width'));
+  if (sizeOf(h, 'token') !== undefined) return matrices.map((matrix, i) => affine(matrix, biases?.[i]));
+  const product = affine(concat(matrices, out), biases && concat(biases, out));
   let start = 0;
   return matrices.map((matrix) => {
     const size = sizeOf(matrix, out) as number;
@@ -88,17 +93,16 @@ function together(h: Tensor, matrices: readonly Tensor[], out: string): Tensor[]
 function project(weight: Weights, text: TextConfig, h: Tensor, rotary: Rotary): { readonly queries: Tensor; readonly own: Memory } {
   const { heads, kvHeads: kv, headDim: hd } = text;
   const names = ['q_proj', 'k_proj', 'v_proj'];
-  const matrix = concat(names.map((name) => weight(`self_attn.${name}.weight`)), 'out');
-  const bias = concat(names.map((name) => weight(`self_attn.${name}.bias`)), 'out');
-  const qkv = split(add(dot(h, matrix, 'width'), bias), 'out', { head: heads + 2 * kv, hd });
-  const turned = rotate(slice(qkv, 'head', 0, heads + kv), rotary.cos, rotary.sin, 'hd');
+  const of = (part: string): Tensor[] => names.map((name) => weight(`self_attn.${name}.${part}`));
+  const [q, k, v] = projections(h, 'out', of('weight'), of('bias')).map((x) => split(x, 'out', { head: -1, hd })) as [Tensor, Tensor, Tensor];
+  const turn = (x: Tensor): Tensor => rotate(x, rotary.cos, rotary.sin, 'hd');
   const inner = h.shape.map(({ name }) => name).filter((name) => name !== 'prompt' && name !== 'width');
-  const queries = order(split(slice(turned, 'head', 0, heads), 'head', { kv, rep: heads / kv }), 'prompt', 'kv', ...inner, 'rep', 'hd');
+  const queries = order(split(turn(q), 'head', { kv, rep: heads / kv }), 'prompt', 'kv', ...inner, 'rep', 'hd');
   const side = (t: Tensor): Tensor => {
     const ordered = order(rename(t, { head: 'kv' }), 'prompt', 'kv', ...inner, 'hd');
     return inner.includes('token') ? rename(ordered, { token: 'key' }) : ordered;
   };
-  return { queries, own: { keys: side(slice(turned, 'head', heads, kv)), values: side(slice(qkv, 'head', heads + kv, kv)) } };
+  return { queries, own: { keys: side(turn(k)), values: side(v) } };
 }
 
 /** Softmax over all memories' keys together. */

@@ -163,11 +163,10 @@ class Qwen implements QwenPolicy {
         return this.#engine.run(program, this.#feeds(part, shape, temperature));
       }),
     );
-    const gradient = new Float32Array(this.#store.layout.length);
+    const [gradient = new Float32Array(this.#store.layout.length), ...parts] = answers.map((answer) => answer.gradient as Float32Array);
+    for (const part of parts) for (let i = 0; i < part.length; i++) gradient[i] = (gradient[i] as number) + (part[i] as number);
     const metrics: Record<string, number> = {};
     for (const answer of answers) {
-      const part = answer.gradient as Float32Array;
-      for (let i = 0; i < gradient.length; i++) gradient[i] = (gradient[i] as number) + (part[i] as number);
       for (const [name, value] of Object.entries(answer.outputs)) {
         if (answer.sizes[name]?.length === 0) metrics[name] = (metrics[name] ?? 0) + Number(value[0]);
       }

@@ -51,7 +51,8 @@ function covered(intervals, from, to) {
 }
 
 const policy = await openQwen(settings.policy.checkpoint, { workers: settings.policy.workers, threads: settings.policy.threads, batch: settings.policy.batch });
-const segmenter = await openGrabCut({ ...settings.segmenter, kind: undefined });
+const { kind: _, ...cutting } = settings.segmenter;
+const segmenter = await openGrabCut(cutting);
 const read = imageReader();
 for (const [kind, it, name] of [['rollout', policy, 'write'], ['gradient', policy, 'gradient'], ['optimizer', policy, 'step'], ['mask', segmenter, 'segment']]) it[name] = around(kind, it[name].bind(it));
 

@@ -56,8 +56,7 @@ class Qwen implements QwenPolicy {
   readonly #options: QwenOptions;
   readonly #programs = new Map<string, Promise<Program>>();
   readonly #suppressed: readonly number[];
-  readonly #first: Float32Array;
-  #referenceSent: Promise<void> | undefined;
+  #reference: Promise<void> | undefined;
   #adam: AdamState | undefined;
   #version = 0;
 
@@ -69,8 +68,6 @@ class Qwen implements QwenPolicy {
     this.#store = store;
     this.#engine = engine;
     this.#options = options;
-    this.#first = new Float32Array(new SharedArrayBuffer(store.values.byteLength));
-    this.#first.set(store.values);
     this.#suppressed = options.suppressed ?? suppressedIds(config, tokenizer);
   }
 
@@ -137,8 +134,8 @@ class Qwen implements QwenPolicy {
   }
 
   async reference(rows: readonly TrainRow[], temperature: number): Promise<number[][][]> {
-    this.#referenceSent ??= this.#engine.parameters('reference', this.#store.layout, this.#first);
-    await this.#referenceSent;
+    this.#reference ??= this.#openReference();
+    await this.#reference;
     const scores: number[][][] = Array.from({ length: rows.length });
     await Promise.all(
       this.#chunked(rows).map(async ({ indices, part, shape }) => {
@@ -154,6 +151,12 @@ class Qwen implements QwenPolicy {
       }),
     );
     return scores;
+  }
+
+  /** Reads the checkpoint again: without a KL term there is no second copy of the weights. */
+  async #openReference(): Promise<void> {
+    const { layout, values } = await loadWeights(this.name, this.config);
+    await this.#engine.parameters('reference', layout, values);
   }
 
   async gradient(graph: TrainGraph, rows: readonly TrainRow[], temperature: number): Promise<Gradient> {

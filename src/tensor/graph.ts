@@ -32,6 +32,7 @@ export type Op =
   | { readonly kind: 'reduce'; readonly fn: 'sum' | 'mean' | 'max'; readonly over: readonly string[] }
   | { readonly kind: 'argmax'; readonly over: string }
   | { readonly kind: 'cumsum'; readonly over: string }
+  | { readonly kind: 'top'; readonly over: string }
   | { readonly kind: 'softmax'; readonly over: string; readonly log: boolean }
   | { readonly kind: 'dot'; readonly over: readonly string[]; readonly scale: number }
   | { readonly kind: 'reshape' }

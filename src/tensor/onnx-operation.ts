@@ -6,15 +6,15 @@ import { ELEMENT, type Attributes } from './onnx-schema.js';
 export interface Writer {
   /** Name of a value written before. */
   name(t: Tensor): string;
-  /** Adds an ONNX node with one output and gives its name. */
-  node(opType: string, input: readonly string[], attributes: Attributes, more: { readonly label: string; readonly domain?: string }): string;
+  /** Adds an ONNX node and gives the name of its first output. @param more.spare outputs behind it, which nothing reads */
+  node(opType: string, input: readonly string[], attributes: Attributes, more: { readonly label: string; readonly domain?: string; readonly spare?: number }): string;
   constant(data: Data, dims: readonly number[]): string;
   ints(values: readonly number[]): string;
 }
 
 /** Writes what computes `t` from `inputs` and gives its name. @param label where in the model it was traced. */
 export function operation(writer: Writer, label: string, op: Op, inputs: readonly Tensor[], t: Tensor): string {
-  const add: Add = (opType, input, attributes = {}, domain = '') => writer.node(opType, input, attributes, { label, domain });
+  const add: Add = (opType, input, attributes = {}, domain = '', spare = 0) => writer.node(opType, input, attributes, { label, domain, spare });
   return new Emission(writer, add).value(op, inputs, t);
 }
 
@@ -26,7 +26,7 @@ const BINARY = { add: 'Add', sub: 'Sub', mul: 'Mul', div: 'Div', min: 'Min', max
 const COMPARE = { less: 'Less', lessEqual: 'LessOrEqual', greater: 'Greater', greaterEqual: 'GreaterOrEqual', equal: 'Equal' } as const;
 const REDUCE = { sum: 'ReduceSum', mean: 'ReduceMean', max: 'ReduceMax' } as const;
 
-type Add = (opType: string, input: readonly string[], attributes?: Attributes, domain?: string) => string;
+type Add = (opType: string, input: readonly string[], attributes?: Attributes, domain?: string, spare?: number) => string;
 
 /** ONNX nodes of one operation. */
 class Emission {
@@ -61,6 +61,8 @@ class Emission {
         return this.add('ArgMax', [first], { axis: position(x.shape, op.over), keepdims: 0 });
       case 'cumsum':
         return this.add('CumSum', [first, this.writer.constant(BigInt64Array.of(BigInt(position(x.shape, op.over))), [])]);
+      case 'top':
+        return this.add('TopK', [first, this.writer.ints([(t.shape[position(t.shape, op.over)] as Dim).size])], { axis: position(x.shape, op.over) }, '', 1);
       case 'softmax':
         return this.add(op.log ? 'LogSoftmax' : 'Softmax', [first], { axis: position(x.shape, op.over) });
       case 'dot':

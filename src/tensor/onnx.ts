@@ -81,11 +81,12 @@ class GraphWriter implements Writer {
     for (const n of nodes) this.#write(n);
   }
 
-  /** Adds an ONNX node with one output and gives its name. */
-  node(opType: string, input: readonly string[], attributes: Attributes, more: { readonly label: string; readonly output?: string; readonly domain?: string }): string {
+  /** Adds an ONNX node and gives the name of its first output. */
+  node(opType: string, input: readonly string[], attributes: Attributes, more: { readonly label: string; readonly output?: string; readonly domain?: string; readonly spare?: number }): string {
     const output = more.output ?? `${this.prefix}${this.#fresh}`;
     const name = `${more.label}${this.prefix}${this.#fresh++}`;
-    this.#nodes.push({ name, opType, domain: more.domain ?? '', input, output: [output], attribute: encodeAttributes(attributes) });
+    const spare = Array.from({ length: more.spare ?? 0 }, (_, i) => `${output}_${i + 1}`);
+    this.#nodes.push({ name, opType, domain: more.domain ?? '', input, output: [output, ...spare], attribute: encodeAttributes(attributes) });
     this.#made.add(output);
     return output;
   }

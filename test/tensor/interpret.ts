@@ -189,6 +189,8 @@ class Values {
         });
       case 'cumsum':
         return made(shape, (place) => sum(along(place, [op.over]).slice(0, (place[op.over] as number) + 1)));
+      case 'top':
+        return made(shape, (place) => along(place, [op.over]).toSorted((a, b) => b - a)[place[op.over] as number] as number);
       case 'softmax':
         return made(shape, (place) => {
           const list = along(place, [op.over]);

@@ -92,6 +92,17 @@ describe('along dimensions', () => {
     const x = draw.tensor(draw.one(['any', 'int']), draw.some(undefined, 1));
     return ops.cumsum(x, draw.one(namesOf(x)));
   });
+  agrees('top, largest first', 20, (draw) => {
+    const x = draw.tensor(draw.one(['any', 'coarse', 'int']), draw.some(undefined, 1));
+    const over = draw.one(namesOf(x));
+    const whole = sizesOf(x)[over] as number;
+    return [ops.top(x, over, draw.integer(1, whole)), ops.top(x, over, whole), ops.neg(ops.top(ops.neg(x), over, whole))];
+  });
+  it('top takes one value at least and no more than there are', () => {
+    const x = ops.input('x', 'float32', { a: 3 });
+    for (const size of [0, 4, 1.5]) expect(() => ops.top(x, 'a', size)).toThrow(`top: expected 1 to 3 values of a, not ${size}; got [a 3] float32`);
+    expect(() => ops.top(ops.input('x', 'bool', { a: 3 }), 'a', 1)).toThrow('top: expected numbers; got [a 3] bool');
+  });
   agrees('softmax and its logarithm', 15, (draw) => {
     const x = draw.tensor('any', draw.some(undefined, 1));
     const over = draw.one(namesOf(x));

@@ -1,5 +1,5 @@
 /** Operations along dimensions. */
-import { axisOf, node, ShapeError, type Tensor } from '../graph.js';
+import { axisOf, node, ShapeError, type Dim, type Tensor } from '../graph.js';
 import { without } from '../shapes.js';
 
 function reduce(fn: 'sum' | 'mean' | 'max', x: Tensor, over: readonly string[]): Tensor {
@@ -26,6 +26,14 @@ export function cumsum(x: Tensor, over: string): Tensor {
   if (x.dtype === 'bool') throw new ShapeError('cumsum', 'numbers', x);
   axisOf('cumsum', x, over);
   return node({ kind: 'cumsum', over }, [x], x.dtype, x.shape);
+}
+
+/** The `size` largest values along a dimension, the largest first. Not differentiable. */
+export function top(x: Tensor, over: string, size: number): Tensor {
+  if (x.dtype === 'bool') throw new ShapeError('top', 'numbers', x);
+  const whole = (x.shape[axisOf('top', x, over)] as Dim).size;
+  if (!(Number.isInteger(size) && size >= 1 && size <= whole)) throw new ShapeError('top', `1 to ${whole} values of ${over}, not ${size}`, x);
+  return node({ kind: 'top', over }, [x], x.dtype, x.shape.map((dim) => (dim.name === over ? { name: over, size } : dim)));
 }
 
 export function softmax(x: Tensor, over: string): Tensor {

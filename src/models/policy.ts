@@ -17,13 +17,29 @@ export interface Written {
   readonly tokens: readonly number[];
   /** Of the distribution drawn from. */
   readonly logProbs: readonly number[];
+  /** Of each token's distribution, nats; where it was asked for. */
+  readonly entropies?: readonly number[];
   readonly finish: 'stop' | 'length';
 }
 
-export interface WriteOptions {
+/** What a token may be, in the order in which it is applied, the temperature behind the penalty; what isn't told is off. */
+export interface Sampling {
+  /** Above 1 makes ids rarer that the prompt or the completion has: their logits are divided by it if above 0, else multiplied. */
+  readonly repetitionPenalty?: number;
+  /** Draws among so many of the likeliest, and what ties with the last of them; 0 among all. */
+  readonly topK?: number;
+  /** Leaves out the least likely tokens that have no more than 1 - topP together; never all. */
+  readonly topP?: number;
+  /** Leaves out tokens less likely than this share of the likeliest. */
+  readonly minP?: number;
+  /** Whether completions come with `entropies`. */
+  readonly entropy?: boolean;
+}
+
+export interface WriteOptions extends Sampling {
   /** Completions a prompt. */
   readonly group: number;
-  /** 0 writes the likeliest token. */
+  /** 0 writes the likeliest token, of all. */
   readonly temperature: number;
   readonly maxTokens: number;
   /** Uniform in [0, 1) for a prompt of the call, a completion and a token: what makes the draw. */

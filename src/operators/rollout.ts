@@ -15,6 +15,16 @@ export const RolloutOptions = z.strictObject({
   /** Divides the logits; 0 writes the likeliest token. */
   temperature: z.number().min(0).default(1),
   maxTokens: z.int().min(1).default(256),
+  /** Makes ids rarer that the prompt or the completion has; 1 is off. */
+  repetitionPenalty: z.number().positive().default(1),
+  /** Draws among so many of the likeliest; 0 among all. */
+  topK: z.int().min(0).default(0),
+  /** Leaves out the least likely tokens that have no more than 1 - topP together. */
+  topP: z.number().gt(0).max(1).default(1),
+  /** Leaves out tokens less likely than this share of the likeliest. */
+  minP: z.number().min(0).max(1).default(0),
+  /** Whether completions come with their tokens' `entropies`. */
+  entropy: z.boolean().default(false),
   /** Runs of the policy under way at once. */
   inflight: z.int().min(1).default(2),
 });

@@ -2,11 +2,12 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import type { EncodedPrompt } from '../../src/models/policy.js';
+import type { EncodedPrompt, Sampling } from '../../src/models/policy.js';
 import { prefixFeeds, prefixShape } from '../../src/models/qwen/batch.js';
 import { loadWeights } from '../../src/models/qwen/checkpoint.js';
 import { readConfig } from '../../src/models/qwen/config.js';
-import { rolloutProgram } from '../../src/models/qwen/rollout.js';
+import { openQwen } from '../../src/models/qwen/policy.js';
+import { rolloutProgram, seenIds } from '../../src/models/qwen/rollout.js';
 import { openEngine, type Engine } from '../../src/tensor/session.js';
 import { farthest, folder, goldenRows, json, promptOf, rowsOf, stored } from './policy-cases.js';
 
@@ -15,20 +16,20 @@ interface Case {
   readonly temperature?: number;
   readonly eos_token_id: readonly number[];
   readonly repetition_penalty?: number;
+  readonly top_k?: number;
+  readonly top_p?: number;
 }
 
-const KNOWN = new Set(['kind', 'temperature', 'eos_token_id', 'margin', 'smallest_top2_margin']);
-const cases = Object.entries(json<{ cases: Record<string, Case> }>('generate/cases.json').cases).map(([name, { repetition_penalty: penalty = 1, ...options }]) => ({
-  name,
-  options,
-  lacks: [...Object.keys(options).filter((key) => !KNOWN.has(key)), ...(penalty === 1 ? [] : ['repetition_penalty'])],
-}));
-const supported = cases.filter(({ lacks }) => lacks.length === 0);
-const others = cases.filter(({ lacks }) => lacks.length > 0);
+/** A prompt, and the ids that the penalty falls on: in the golden rows the padding is one of them. */
+type Asked = EncodedPrompt & { readonly seen: ReadonlySet<number> };
+
+const KNOWN = new Set(['kind', 'temperature', 'eos_token_id', 'repetition_penalty', 'top_k', 'top_p', 'margin', 'smallest_top2_margin']);
+const cases = Object.entries(json<{ cases: Record<string, Case> }>('generate/cases.json').cases).map(([name, options]) => ({ name, options }));
 
 const config = await readConfig(join(folder, 'tiny-qwen2_5_vl'));
 const golden = await stored('generate/batch.safetensors');
-const prompts = (await goldenRows(golden, config)).map(promptOf);
+const rows = await goldenRows(golden, config);
+const prompts = rows.map((row): Asked => ({ ...promptOf(row), seen: new Set(row.ids) }));
 let engine: Engine;
 
 beforeAll(async () => {
@@ -39,7 +40,7 @@ beforeAll(async () => {
 afterAll(() => engine.release());
 
 describe('rollouts agree with transformers', () => {
-  it.each(supported)('$name', async ({ name, options }) => {
+  it.each(cases)('$name', async ({ name, options }) => {
     const { tokens, logProbs, uniforms } = await expected(name, options);
     for (const [row, prompt] of prompts.entries()) {
       const [own] = await rollout([prompt], [[uniforms[row]]], tokens[row].length, options);
@@ -49,18 +50,33 @@ describe('rollouts agree with transformers', () => {
   });
 
   it('with one end and several, greedily and drawn', () => {
-    expect(new Set(supported.map(({ options }) => `${options.kind} ${new Set(options.eos_token_id).size}`))).toEqual(new Set(['greedy 1', 'greedy 2', 'inverse CDF 1', 'inverse CDF 2']));
+    expect(new Set(cases.map(({ options }) => `${options.kind} ${new Set(options.eos_token_id).size}`))).toEqual(new Set(['greedy 1', 'greedy 2', 'inverse CDF 1', 'inverse CDF 2']));
   });
 });
 
-describe('not supported yet', () => {
-  it.skipIf(others.length === 0)(others.map(({ name, lacks }) => `${name} (${lacks.join(', ')})`).join('; '), () => {
-    expect(others.flatMap(({ lacks }) => lacks).filter((key) => !['repetition_penalty', 'top_k', 'top_p'].includes(key))).toEqual([]);
+it('nothing that a case asks for is passed over', () => {
+  expect(cases.flatMap(({ name, options }) => Object.keys(options).filter((key) => !KNOWN.has(key)).map((key) => `${name}: ${key}`))).toEqual([]);
+});
+
+describe("the policy's own padding", () => {
+  // The longest row has no padding in the golden batch; the policy pads it to a size of its own.
+  it('is not seen by the penalty', async () => {
+    const row = rows.findIndex(({ padding }) => padding === 0);
+    const { tokens } = await expected('greedy-penalty-strong', { kind: 'greedy', eos_token_id: [] });
+    const [end] = config.tokens.eos;
+    const length = tokens[row].includes(end) ? tokens[row].indexOf(end) + 1 : tokens[row].length;
+    const policy = await openQwen(join(folder, 'tiny-qwen2_5_vl'), { workers: 1, threads: 1, batch: 2, suppressed: [] });
+    const [[own]] = await policy.write([prompts[row]], { group: 1, temperature: 0, maxTokens: length, uniform: () => 0, repetitionPenalty: 1.5, entropy: true });
+    await policy.release();
+    expect(prefixShape([prompts[row]], 2).tokens).toBeGreaterThan(prompts[row].tokens.length);
+    expect(own.tokens).toEqual(tokens[row].slice(0, length));
+    expect(own.entropies).toHaveLength(length);
+    for (const entropy of own.entropies ?? []) expect(entropy).toBeGreaterThan(0);
   });
 });
 
 describe('what else is in the batch changes nothing', () => {
-  it.each(supported)('$name', async ({ name, options }) => {
+  it.each(cases)('$name', async ({ name, options }) => {
     const { tokens, logProbs, uniforms } = await expected(name, options);
     for (const [row, prompt] of prompts.entries()) {
       const shorter = { ...prompt, tokens: prompt.tokens.filter((id, i) => i < 2 || i > 4 || id === config.tokens.image) };
@@ -84,14 +100,17 @@ async function expected(name: string, { kind }: Case): Promise<{ tokens: number[
 }
 
 /** @param uniforms [prompt][sample][token] @returns [prompt][sample], with the pad id and 0 behind an end. */
-async function rollout(asked: readonly EncodedPrompt[], uniforms: readonly (readonly (readonly number[])[])[], maxTokens: number, options: Case): Promise<{ tokens: number[]; logProbs: number[] }[][]> {
+async function rollout(asked: readonly Asked[], uniforms: readonly (readonly (readonly number[])[])[], maxTokens: number, options: Case): Promise<{ tokens: number[]; logProbs: number[] }[][]> {
   const samples = uniforms[0].length;
   const greedy = options.kind === 'greedy';
-  const shape = { ...prefixShape(asked, asked.length), samples, maxTokens, greedy, suppressed: [], ends: options.eos_token_id };
+  const { repetition_penalty: repetitionPenalty = 1, top_k: topK = 0, top_p: topP = 1 } = options;
+  const sampling: Sampling = { repetitionPenalty, topK, topP };
+  const shape = { ...prefixShape(asked, asked.length), samples, maxTokens, greedy, suppressed: [], ends: options.eos_token_id, ...sampling };
   const program = rolloutProgram(config, shape);
   await engine.open(program);
   const drawn = { uniforms: Float32Array.from(uniforms.flat(2)), temperature: Float32Array.of(options.temperature ?? 1) };
-  const { outputs } = await engine.run(program, { ...prefixFeeds(config, asked, shape, maxTokens), ...(greedy ? {} : drawn) });
+  const seen = repetitionPenalty === 1 ? {} : { seen: seenIds(asked.map((one) => one.seen), asked.length, config.text.vocab) };
+  const { outputs } = await engine.run(program, { ...prefixFeeds(config, asked, shape, maxTokens), ...(greedy ? {} : drawn), ...seen });
   await engine.close(program);
   const wide = asked.length * samples;
   const steps = outputs['written'].length / wide;

@@ -16,7 +16,15 @@ describe('rollout', () => {
     const written = await lastValueFrom(from(rows(1)).pipe(rollout(policy, blank, 7, { group: 2, temperature: 0.8, maxTokens: 9 })));
     expect(written).toMatchObject({ ...sample('row 0'), prompt: 'row 0', promptTokens: Array.from('row 0', (sign) => sign.charCodeAt(0)), policyVersion: 4 });
     expect(written.completions.map(({ text, tokens, finish }) => [text, tokens, finish])).toEqual([['0+7', [0, 7], 'stop'], ['1+7', [1, 7], 'stop']]);
-    expect(policy.asked.written[0].options).toEqual({ group: 2, temperature: 0.8, maxTokens: 9, uniform: expect.any(Function) });
+    const off = { repetitionPenalty: 1, topK: 0, topP: 1, minP: 0, entropy: false };
+    expect(policy.asked.written[0].options).toEqual({ group: 2, temperature: 0.8, maxTokens: 9, ...off, uniform: expect.any(Function) });
+  });
+
+  it('hands on how to sample, and the entropies that come of it', async () => {
+    const policy = stubPolicy({ write: async (prompts, options) => prompts.map(() => [{ ...one, entropies: [options.topP ?? 0] }]) });
+    const sampling = { repetitionPenalty: 1.1, topK: 20, topP: 0.9, minP: 0.05, entropy: true };
+    const { completions } = await lastValueFrom(from(rows(1)).pipe(rollout(policy, blank, 7, sampling)));
+    expect(completions).toEqual([{ ...one, text: '1', entropies: [0.9] }]);
   });
 
   it('keeps rows in order while later runs end first, with no more than `inflight` of them', async () => {
@@ -78,6 +86,6 @@ describe('rollout', () => {
 
   it('widens the row and refuses what makes no sense', () => {
     expectTypeOf(rollout<Sample>(stubPolicy(), blank, 7)).toEqualTypeOf<OperatorFunction<Sample, Sample & RolledOut>>();
-    for (const options of [{ group: 0 }, { temperature: -1 }, { maxTokens: 0 }, { inflight: 0 }, { grup: 8 }]) expect(() => rollout(stubPolicy(), blank, 7, options)).toThrow();
+    for (const options of [{ group: 0 }, { temperature: -1 }, { maxTokens: 0 }, { inflight: 0 }, { topK: -1 }, { topP: 0 }, { topP: 1.1 }, { minP: 2 }, { repetitionPenalty: 0 }, { grup: 8 }]) expect(() => rollout(stubPolicy(), blank, 7, options)).toThrow();
   });
 });

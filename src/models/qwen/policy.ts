@@ -10,7 +10,7 @@ import { loadWeights, saveWeights, type Store } from './checkpoint.js';
 import { readConfig, type QwenConfig } from './config.js';
 import { imageTokens, patches } from './processor.js';
 import { messagesOf, prompts, type PromptTemplate } from './prompts.js';
-import { rolloutProgram, type RolloutShape } from './rollout.js';
+import { rolloutProgram, seenIds, type RolloutShape } from './rollout.js';
 import { openTokenizer, type Tokenizer } from './tokenizer.js';
 import { scoreProgram, trainProgram, type BatchShape, type TrainGraph } from './train.js';
 import type { WeightShape } from './weights.js';
@@ -111,7 +111,7 @@ class Qwen implements QwenPolicy {
     return written;
   }
 
-  async #writeChunk(asked: readonly EncodedPrompt[], indices: readonly number[], { group, temperature, maxTokens, uniform }: WriteOptions): Promise<Written[][]> {
+  async #writeChunk(asked: readonly EncodedPrompt[], indices: readonly number[], { group, temperature, maxTokens, uniform, ...sampling }: WriteOptions): Promise<Written[][]> {
     const shape: RolloutShape = {
       ...prefixShape(asked, this.#options.batch),
       samples: group,
@@ -119,9 +119,11 @@ class Qwen implements QwenPolicy {
       greedy: temperature === 0,
       suppressed: this.#suppressed,
       ends: this.config.tokens.eos,
+      ...sampling,
     };
     const program = await this.#open(`write ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => rolloutProgram(this.config, shape));
     const feeds = prefixFeeds(this.config, asked, shape, maxTokens);
+    if ((sampling.repetitionPenalty ?? 1) !== 1) feeds['seen'] = seenIds(asked.map(({ tokens }) => tokens), shape.prompts, this.config.text.vocab);
     if (!shape.greedy) {
       const uniforms = new Float32Array(shape.prompts * group * maxTokens);
       for (const [p, index] of indices.entries()) {
@@ -238,18 +240,16 @@ function suppressedIds({ text, tokens }: QwenConfig, tokenizer: Tokenizer): numb
 function completions({ outputs }: Answer, shape: RolloutShape, prompts: number): Written[][] {
   const ids = outputs['written'] as BigInt64Array;
   const logs = outputs['logProbs'] as Float32Array;
+  const entropies = outputs['entropies'] as Float32Array | undefined;
   const wide = shape.prompts * shape.samples;
   const steps = ids.length / wide;
   const one = (at: number): Written => {
-    const tokens: number[] = [];
-    const logProbs: number[] = [];
-    for (let t = 0; t < steps; t++) {
-      const token = Number(ids[t * wide + at]);
-      tokens.push(token);
-      logProbs.push(logs[t * wide + at] as number);
-      if (shape.ends.includes(token)) return { tokens, logProbs, finish: 'stop' };
-    }
-    return { tokens, logProbs, finish: 'length' };
+    const own = <T>(values: ArrayLike<T>, n: number): number[] => Array.from({ length: n }, (_, t) => Number(values[t * wide + at]));
+    const all = own<number | bigint>(ids, steps);
+    const end = all.findIndex((token) => shape.ends.includes(token));
+    const tokens = end < 0 ? all : all.slice(0, end + 1);
+    const n = tokens.length;
+    return { tokens, logProbs: own(logs, n), ...(entropies ? { entropies: own(entropies, n) } : {}), finish: end < 0 ? 'length' : 'stop' };
   };
   return Array.from({ length: prompts }, (_, p) => Array.from({ length: shape.samples }, (__, s) => one(p * shape.samples + s)));
 }

@@ -1,14 +1,15 @@
 import type { Tensor } from '../../tensor/graph.js';
 import { emit, type Program } from '../../tensor/onnx.js';
-import { and, append, cast, constant, dims, empty, equal, expand, gather, greater, input, loop, max, not, or, where } from '../../tensor/ops.js';
+import { and, append, cast, constant, dims, empty, equal, expand, gather, greater, input, iota, loop, max, not, or, where } from '../../tensor/ops.js';
+import type { Sampling } from '../policy.js';
 import type { QwenConfig } from './config.js';
 import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
-import { draw, greedy, suppress } from './sample.js';
+import { draw, greedy, penalise, suppress } from './sample.js';
 import { decoder, embed, head, type Memory } from './text.js';
 import { weightInputs, weightShapes, type Weights } from './weights.js';
 
 /** What fixes a rollout's graph. */
-export interface RolloutShape extends PrefixShape {
+export interface RolloutShape extends PrefixShape, Sampling {
   /** Completions a prompt. */
   readonly samples: number;
   readonly maxTokens: number;
@@ -24,13 +25,25 @@ export interface RolloutShape extends PrefixShape {
  * A whole rollout as one graph: the prompts are read once, then a loop writes all completions with their keys and values in it.
  *
  * Besides the prefix's inputs: `nextCos` and `nextSin` [prompt, own, half] for the tokens to be written, `uniforms` [prompt, sample, own],
- * `temperature`. Outputs: `written` int64 and `logProbs`, [step, prompt, sample]; the pad id and 0 after a completion's end.
+ * `temperature`; with a repetition penalty `seen` as `seenIds` gives it. Outputs: `written` int64, `logProbs` and on request `entropies`,
+ * [step, prompt, sample]; the pad id and 0 after a completion's end.
  */
 export function rolloutProgram(config: QwenConfig, shape: RolloutShape): Program {
   const weights = weightInputs(weightShapes(config));
   const prefix = readPrefix(weights, config, shape);
-  const { collected } = write(weights, config, shape, prefix);
-  return emit(`rollout ${JSON.stringify(shape)}`, { written: collected.token, logProbs: collected.logProb });
+  return emit(`rollout ${JSON.stringify(shape)}`, write(weights, config, shape, prefix));
+}
+
+/**
+ * What the repetition penalty falls on from the start: [prompt, vocab].
+ *
+ * @param ids of each prompt; padding is none of them, for it depends on what else is in the batch.
+ * @param places prompts that the graph has room for.
+ */
+export function seenIds(ids: readonly Iterable<number>[], places: number, vocab: number): Uint8Array {
+  const seen = new Uint8Array(places * vocab);
+  for (const [p, own] of ids.entries()) for (const id of own) seen[p * vocab + id] = 1;
+  return seen;
 }
 
 interface State extends Readonly<Record<string, Tensor>> {
@@ -38,10 +51,12 @@ interface State extends Readonly<Record<string, Tensor>> {
   readonly logits: Tensor;
   /** bool [prompt, sample] */
   readonly alive: Tensor;
+  /** bool [prompt, sample, vocab]: ids of the prompt and the completion; with a repetition penalty. */
+  readonly seen?: Tensor;
 }
 
-function write(weights: Weights, config: QwenConfig, shape: RolloutShape, prefix: Prefix): { readonly collected: { readonly token: Tensor; readonly logProb: Tensor } } {
-  const { prompts: prompt, samples: sample, maxTokens: own } = shape;
+function write(weights: Weights, config: QwenConfig, shape: RolloutShape, prefix: Prefix): Readonly<Record<string, Tensor>> {
+  const { prompts: prompt, samples: sample, maxTokens: own, repetitionPenalty: penalty = 1 } = shape;
   const { kvHeads: kv, headDim: hd, vocab } = config.text;
   const next = { cos: input('nextCos', 'float32', { prompt, own, half: hd / 2 }), sin: input('nextSin', 'float32', { prompt, own, half: hd / 2 }) };
   const chances = shape.greedy ? undefined : { uniforms: input('uniforms', 'float32', { prompt, sample, own }), temperature: input('temperature', 'float32', {}) };
@@ -50,11 +65,12 @@ function write(weights: Weights, config: QwenConfig, shape: RolloutShape, prefix
   const initial: State = {
     logits: expand(head(weights, config, prefix.last), dims({ prompt, sample, vocab })),
     alive: expand(constant(Uint8Array.of(1), {}), dims({ prompt, sample })),
+    ...(penalty === 1 ? {} : { seen: expand(input('seen', 'bool', { prompt, vocab }), dims({ prompt, sample, vocab })) }),
     ...caches,
   };
-  return loop(own, initial, (turn, state) => {
-    const logits = suppress(state.logits, shape.suppressed);
-    const drawn = chances ? draw(logits, gather(chances.uniforms, 'own', turn), chances.temperature) : greedy(logits);
+  const { collected } = loop(own, initial, (turn, state) => {
+    const logits = suppress(state.seen ? penalise(state.logits, state.seen, penalty) : state.logits, shape.suppressed);
+    const drawn = chances ? draw(logits, gather(chances.uniforms, 'own', turn), chances.temperature, shape) : greedy(logits);
     const token = where(state.alive, drawn.token, config.tokens.pad);
     const ended = shape.ends.map((id) => equal(token, id)).reduce((a, b) => or(a, b));
     const alive = and(state.alive, not(ended));
@@ -68,9 +84,10 @@ function write(weights: Weights, config: QwenConfig, shape: RolloutShape, prefix
     ];
     const hidden = decoder(weights, config, embed(weights, token), at, attend);
     return {
-      state: { logits: head(weights, config, hidden), alive, ...kept },
-      collect: { token, logProb: where(state.alive, drawn.logProb, 0) },
+      state: { logits: head(weights, config, hidden), alive, ...(state.seen ? { seen: or(state.seen, equal(token, iota('vocab', vocab))) } : {}), ...kept },
+      collect: { written: token, logProbs: where(state.alive, drawn.logProb, 0), ...(shape.entropy ? { entropies: where(state.alive, drawn.entropy, 0) } : {}) },
       going: greater(max(cast(alive, 'int64'), 'prompt', 'sample'), 0),
     };
   });
+  return collected;
 }

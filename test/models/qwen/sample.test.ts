@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
-import { draw, greedy, suppress } from '../../../src/models/qwen/sample.js';
-import type { Tensor } from '../../../src/tensor/graph.js';
+import type { Sampling } from '../../../src/models/policy.js';
+import { seenIds } from '../../../src/models/qwen/rollout.js';
+import { draw, greedy, narrow, penalise, suppress } from '../../../src/models/qwen/sample.js';
+import { reachable, type Tensor } from '../../../src/tensor/graph.js';
 import { input } from '../../../src/tensor/ops.js';
 import { interpret } from '../../tensor/interpret.js';
 
@@ -45,11 +47,67 @@ describe('draw', () => {
   });
 });
 
+describe('narrow', () => {
+  /** What is left of probabilities, as 0 and 1. */
+  const left = (values: readonly number[], limits: Sampling): number[] => {
+    const [kept] = interpret([narrow(input('logits', 'float32', { vocab: values.length }), limits)], { logits: values.map(Math.log) });
+    return [...kept.data].map((logit) => Number(logit > -1e29));
+  };
+
+  it.each<readonly [string, readonly number[], Sampling, readonly number[]]>([
+    ['the k likeliest', [0.1, 0.4, 0.2, 0.3], { topK: 2 }, [0, 1, 0, 1]],
+    ['what ties with the k-th', [0.2, 0.3, 0.3, 0.2], { topK: 3 }, [1, 1, 1, 1]],
+    ['all, where k is more', [0.1, 0.9], { topK: 9 }, [1, 1]],
+    ['all but the least likely with no more than 1 - topP', [0.15, 0.4, 0.05, 0.4], { topP: 0.78 }, [0, 1, 0, 1]],
+    ['one that would take them over', [0.15, 0.4, 0.05, 0.4], { topP: 0.82 }, [1, 1, 0, 1]],
+    ['the likeliest, however small topP', [0.1, 0.4, 0.2, 0.3], { topP: 1e-9 }, [0, 1, 0, 0]],
+    ['as many of equals as topP asks for, the last', [0.2, 0.2, 0.2, 0.2, 0.2], { topP: 0.5 }, [0, 0, 1, 1, 1]],
+    ['one of equals', [0.25, 0.25, 0.25, 0.25], { topP: 1e-9 }, [0, 0, 0, 1]],
+    ['shares of the likeliest', [0.09, 0.4, 0.21, 0.3], { minP: 0.5 }, [0, 1, 1, 1]],
+    ['the likeliest ones alone', [0.4, 0.2, 0.4], { minP: 1 }, [1, 0, 1]],
+    ['of the k likeliest their own topP', [0.1, 0.4, 0.2, 0.3], { topK: 3, topP: 0.77 }, [0, 1, 0, 1]],
+    ['of topP what minP leaves', [0.1, 0.5, 0.15, 0.25], { topP: 0.8, minP: 0.6 }, [0, 1, 0, 0]],
+    ['all', [0.1, 0.4, 0.2, 0.3], { topK: 0, topP: 1, minP: 0 }, [1, 1, 1, 1]],
+  ])('leaves %s', (_, values, limits, expected) => expect(left(values, limits)).toEqual(expected));
+
+  it('costs nothing where it is off', () => {
+    const kinds = (limits?: Sampling): string[] => {
+      const { token, logProb } = draw(logits(1), input('uniform', 'float32', { prompt: 1, sample: 1 }), input('temperature', 'float32', {}), limits);
+      return reachable([token, logProb]).map(({ op }) => op.kind);
+    };
+    expect(kinds({ topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, entropy: false })).toEqual(kinds());
+    expect(kinds({ topK: 1 }).length).toBeGreaterThan(kinds().length);
+  });
+
+  it('is before the draw: what is left shares everything, and has the log-probs and the entropy', () => {
+    const { token, logProb, entropy } = draw(logits(3), input('uniform', 'float32', { prompt: 1, sample: 3 }), input('temperature', 'float32', {}), { topK: 2 });
+    const fed = { logits: flat(3, shares.map((p) => Math.log(p) / 2)), uniform: [0, 0.42, 0.43], temperature: [0.5] };
+    const [tokens, logProbs, entropies] = interpret([token, logProb, entropy], fed).map(({ data }) => [...data]);
+    expect(tokens).toEqual([2, 2, 3]);
+    expect(logProbs[0]).toBeCloseTo(Math.log(3 / 7), 6);
+    expect(logProbs[2]).toBeCloseTo(Math.log(4 / 7), 6);
+    for (const each of entropies) expect(each).toBeCloseTo(-(3 / 7) * Math.log(3 / 7) - (4 / 7) * Math.log(4 / 7), 6);
+  });
+});
+
+describe('penalise', () => {
+  it('divides what is above 0 and multiplies the rest, where it was seen', () => {
+    const [own] = interpret([penalise(logits(2), input('seen', 'bool', { prompt: 1, sample: 2, vocab }), 2)], { logits: [3, -3, 0, 3, 1, 1, -1, -1], seen: [1, 1, 1, 0, 0, 1, 0, 1] });
+    expect([...own.data]).toEqual([1.5, -6, 0, 3, 1, 0.5, -1, -2]);
+  });
+
+  it('begins with the ids of each prompt', () => {
+    expect([...seenIds([[1, 1, 3], new Set([0])], 3, vocab)]).toEqual([0, 1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0]);
+  });
+});
+
 describe('greedy', () => {
   it('takes the first of the likeliest tokens', () => {
-    const { token, logProb } = greedy(logits(2));
-    const [tokens, logProbs] = interpret([token, logProb], { logits: [0, 1, 1, -5, 3, 1, 1, 1] });
+    const { token, logProb, entropy } = greedy(logits(2));
+    const [tokens, logProbs, entropies] = interpret([token, logProb, entropy], { logits: [0, 1, 1, -5, 3, 1, 1, 1] });
     expect([...tokens.data]).toEqual([1, 0]);
     expect(logProbs.data[0]).toBeCloseTo(1 - Math.log(1 + 2 * Math.E + Math.exp(-5)), 6);
+    const likely = Math.exp(2) / (Math.exp(2) + 3);
+    expect(entropies.data[1]).toBeCloseTo(-likely * Math.log(likely) - (1 - likely) * Math.log((1 - likely) / 3), 6);
   });
 });

@@ -11,6 +11,9 @@ export const SCENE_SIDE = 112;
 export const SMALLEST_SIDE = 32;
 const SMALLEST_SHARE = 0.008;
 const MOST_ATTEMPTS = 1000;
+/** Scenes kept: whoever loads a row draws it for its truth, and whoever looks at it soon after for its pixels. */
+const KEPT = 32;
+const kept = new Map<string, Scene>();
 
 /** A drawn picture with everything that is known about it; pixels of a square frame. */
 export interface Scene {
@@ -32,11 +35,22 @@ export interface Scene {
 /**
  * Draws a scene; the key alone decides it, and the rule decides only which object is the target.
  *
+ * What it gives may be given again: nobody may write to it.
+ *
  * @param side px, at least 32; the same key draws the same picture at any side.
  * @throws {RangeError} for a smaller side.
  */
 export function drawScene(key: SceneKey, side: number): Scene {
   if (!Number.isInteger(side) || side < SMALLEST_SIDE) throw new RangeError(`side of a scene: expected a whole number from ${SMALLEST_SIDE} px; got ${side}`);
+  const name = `${key.kind} ${key.seed} ${key.index} ${key.rule} ${side}`;
+  const scene = kept.get(name) ?? drawn(key, side);
+  kept.delete(name);
+  kept.set(name, scene);
+  if (kept.size > KEPT) kept.delete(kept.keys().next().value as string);
+  return scene;
+}
+
+function drawn(key: SceneKey, side: number): Scene {
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
     const scene = attempted(key, side, attempt);
     if (scene) return scene;

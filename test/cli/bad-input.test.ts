@@ -61,7 +61,7 @@ const BOMB = ['a: &a [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]', ...'bcdefgh'.split('').map
 
 const refused: readonly (readonly [what: string, yaml: string, message: string | RegExp])[] = [
   ['an unknown key of the pipeline', `sede: 1\n${TRAIN}`, /train\.yaml:1:1 {2}pipeline has no option "sede"; known: seed, window, policy, .*; nearest: seed/],
-  ['an unknown key of a stage', TRAIN.replace('group: 2', 'grup: 2'), 'train.yaml:8:16  rollout has no option "grup"; known: group, temperature, maxTokens, inflight; nearest: group'],
+  ['an unknown key of a stage', TRAIN.replace('group: 2', 'grup: 2'), 'train.yaml:8:16  rollout has no option "grup"; known: group, temperature, maxTokens, repetitionPenalty, topK, topP, minP, entropy, inflight; nearest: group'],
   ['an unknown key of a model', TRAIN.replace('kind: grabcut', 'kind: grabcut, sise: 32'), 'segmenter has no option "sise"; known: kind, size, iterations, radius, threads; nearest: size'],
   ['a value of the wrong type', TRAIN.replace('group: 2', 'group: many'), 'train.yaml:8:23  rollout.group: expected a number; got "many"'],
   ['an unknown stage', TRAIN.replace('- parse', '- prase'), /train\.yaml:9:5 {2}no stage is called "prase"; known: load, .*; nearest: parse/],
@@ -106,7 +106,7 @@ describe('a pipeline that cannot run', () => {
   it.each([
     ['rolout.group=3', '--set rolout.group=3  this pipeline has no stage and no key "rolout"; known: '],
     ['rolout.group=3', '; nearest: rollout'],
-    ['rollout.gruop=3', '--set rollout.gruop=3  rollout has no option "gruop"; known: group, temperature, maxTokens, inflight; nearest: group'],
+    ['rollout.gruop=3', '--set rollout.gruop=3  rollout has no option "gruop"; known: group, temperature, maxTokens, repetitionPenalty, topK, topP, minP, entropy, inflight; nearest: group'],
     ['rollout.group=many', '--set rollout.group=many  rollout.group: expected a number; got "many"'],
     ['rollout', '--set rollout  expected key=value; got "rollout"; way out: --set rollout.group=16'],
   ])('is refused for --set %s', async (set, message) => {

@@ -42,7 +42,7 @@ describe('masks agree with pycocotools', () => {
 });
 
 const pairs = join(folder, 'pairs.json');
-describe.runIf(existsSync(pairs))('pairs of masks agree with pycocotools', () => {
+describe.runIf(existsSync(pairs))('pairs of masks agree with pycocotools (of photos, so only where the full goldens are)', () => {
   const named = (name: string): Mask => opened(stored.find((one) => one.name === name) as Stored);
   const read = (): { names: string[]; iou: number[][]; union: Stored & { of: string[] }; intersection: Stored & { of: string[] } } => JSON.parse(readFileSync(pairs, 'utf8'));
 

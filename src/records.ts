@@ -93,6 +93,8 @@ export interface Completion {
   /** Of the distribution sampled from, one a token. */
   readonly logProbs: readonly number[];
   readonly finish: 'stop' | 'length';
+  /** Of the distribution that each token was drawn from, in nats; where it was asked for. */
+  readonly entropies?: readonly number[];
 }
 
 /** Added by `rollout`. */

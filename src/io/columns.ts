@@ -38,6 +38,7 @@ export function rowSchema(parts: readonly string[], metadata: Readonly<Record<st
     tokens: list(list(int)),
     log_probs: list(list(float)),
     finish: list(text),
+    entropies: list(list(float)),
     policy_version: int,
     prompts: list(text),
     formats: list(float),

@@ -30,6 +30,7 @@ const Cells = z.object({
   tokens: z.array(numbers).nullable(),
   log_probs: z.array(numbers).nullable(),
   finish: z.array(z.enum(['stop', 'length'])).nullable(),
+  entropies: z.array(numbers.nullable()).nullable(),
   policy_version: number.nullable(),
   prompts: z.array(z.string().nullable()).nullable(),
   formats: numbers.nullable(),
@@ -86,6 +87,7 @@ function answerCells(row: Row, schema: Schema) {
     tokens: row.completions?.map(({ tokens }) => tokens.map(int32)) ?? null,
     log_probs: row.completions?.map(({ logProbs }) => [...logProbs]) ?? null,
     finish: row.completions?.map(({ finish }) => finish) ?? null,
+    entropies: row.completions?.some(({ entropies }) => entropies) ? row.completions.map(({ entropies }) => (entropies ? [...entropies] : null)) : null,
     policy_version: row.policyVersion === undefined ? null : int32(row.policyVersion),
     prompts: row.prompts?.map((prompt) => prompt && JSON.stringify(prompt)) ?? null,
     formats: row.formats ? [...row.formats] : null,
@@ -189,12 +191,15 @@ function fromParts(parts: Readonly<Record<string, number[] | null>>): Record<str
   return Object.fromEntries(Object.entries(parts).flatMap(([name, values]) => (values ? [[name, values]] : [])));
 }
 
-function fromAnswers(texts: readonly string[], { id, tokens, log_probs: logProbs, finish }: Cells): Completion[] {
+function fromAnswers(texts: readonly string[], { id, tokens, log_probs: logProbs, finish, entropies }: Cells): Completion[] {
   const lengths = [tokens?.length, logProbs?.length, finish?.length];
   if (!tokens || !logProbs || !finish || lengths.some((length) => length !== texts.length)) {
     throw new DataError(`row ${id}  tokens, log_probs and finish: expected ${texts.length} each as texts has; got ${lengths.map((n) => n ?? 'none').join(', ')}`);
   }
-  return texts.map((text, g) => ({ text, tokens: tokens[g]!, logProbs: logProbs[g]!, finish: finish[g]! }));
+  return texts.map((text, g) => {
+    const own = entropies?.[g];
+    return { text, tokens: tokens[g]!, logProbs: logProbs[g]!, finish: finish[g]!, ...(own && { entropies: own }) };
+  });
 }
 
 function fromJson<T>(text: string, shape: z.ZodType<T>, id: string): T {

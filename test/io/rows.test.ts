@@ -36,7 +36,7 @@ const scene = record({
   index: int,
   rule: fc.constantFrom('warm' as const, 'striped' as const, 'largest' as const, 'any' as const),
 });
-const completion = record({ text: words, tokens: list(int), logProbs: list(float), finish: fc.constantFrom('stop' as const, 'length' as const) });
+const completion = record({ text: words, tokens: list(int), logProbs: list(float), finish: fc.constantFrom('stop' as const, 'length' as const), entropies: list(float) }, ['text', 'tokens', 'logProbs', 'finish']);
 const byName = record({ format: list(float), iou: list(float) }, []);
 
 const row: fc.Arbitrary<Row> = record(

@@ -70,6 +70,7 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
     fault = error ?? new Error('the run failed without saying why');
   }
   await open.release().catch((error: unknown) => (fault ??= error));
+  await log.close().catch((error: unknown) => (fault ??= error));
   stop.release();
 
   const summary = summed(pipeline, folders.root, book, gauges, { steps: log.count, elapsed: (performance.now() - began) / 1000, stopped: stop.reason(), fault });

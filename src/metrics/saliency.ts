@@ -100,6 +100,9 @@ function variants<Name extends Thresholded>(name: Name, measure: (outcome: Outco
   return Object.fromEntries(entries.map(([variant, value]) => [`${name}/${variant}`, value])) as Record<`${Name}/${Variant}`, number>;
 }
 
-function meanOf(curve: Float64Array): number {
-  return curve.reduce((sum, value) => sum + value, 0) / curve.length;
+/** NaN of nothing. */
+export function meanOf(values: Float64Array | readonly number[]): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total / values.length;
 }

@@ -8,13 +8,15 @@ import { resizeGray } from '../../src/io/resize.js';
 import { openSafetensors } from '../../src/io/safetensors.js';
 import { iou } from '../../src/metrics/iou.js';
 import { confidences, countLevels, quantised } from '../../src/metrics/level-counts.js';
-import { saliency, type SaliencyValue } from '../../src/metrics/saliency.js';
+import { saliency, type Saliency, type SaliencyValue } from '../../src/metrics/saliency.js';
+import { overSet } from '../../src/metrics/saliency-set.js';
 import { structureMeasure } from '../../src/metrics/structure-measure.js';
 import type { Size } from '../../src/records.js';
 import { dataFolder, goldenFolder } from './golden.js';
 
 interface Case {
   readonly name: string;
+  readonly set: string;
   readonly root: 'data' | 'here';
   readonly pred: string;
   readonly gt: string;
@@ -41,29 +43,40 @@ const thresholded = ['iou', 'dice', 'ber', 'precision', 'recall', 'fbeta'] as co
 const curveNames = [['F', 'fMeasure'], ['E', 'eMeasure'], ['BIoU', 'boundaryIou'], ['precision', 'precision'], ['recall', 'recall']] as const;
 
 const folder = join(goldenFolder(), 'metrics');
-const { cases, quantised_levels: levelsByRange }: { readonly cases: readonly Case[]; readonly quantised_levels: Readonly<Record<string, readonly number[]>> } = JSON.parse(readFileSync(join(folder, 'cases.json'), 'utf8'));
+interface Stored {
+  readonly cases: readonly Case[];
+  readonly quantised_levels: Readonly<Record<string, readonly number[]>>;
+  readonly data_sets: Readonly<Record<string, Values & { readonly images: number }>>;
+}
+const { cases, quantised_levels: levelsByRange, data_sets: sets }: Stored = JSON.parse(readFileSync(join(folder, 'cases.json'), 'utf8'));
 const readable = cases.filter(({ root }) => root === 'here' || existsSync(dataFolder()));
 
 const curves = await openSafetensors(join(folder, 'curves.safetensors'));
+
+const found: { set: string; got: Saliency }[] = [];
 
 describe('metrics agree with pysodmetrics', () => {
   it.each(readable.map((one) => [one.name, one] as const))('%s', async (name, one) => {
     const { values } = one;
     const { levels, mask, truth, size } = await pairOf(one);
     const got = saliency(levels, mask, size);
+    found.push({ set: one.set, got });
 
     expect(got.values.structure).toBeGreaterThanOrEqual(0);
     expect(got.values.structure).toBeLessThanOrEqual(1 + 1e-12);
-    expect(differing(Object.entries(expectedValues(values)).map(([key, wanted]) => [key, got.values[key as SaliencyValue], wanted]))).toEqual([]);
-    for (const [stored, key] of curveNames) {
-      const wanted = await curves.readF64(`${name}/${stored}`);
-      expect(differing([...wanted].map((value, i) => [`${key} at ${255 - i}`, got.curves[key][i], value]))).toEqual([]);
-    }
+    await expectAgreement(got, values, name);
     if (values.reward && values.reward.S !== null) {
       const binary = levels.map((level) => (level > 127 ? 1 : 0));
       expect(Math.abs(structureMeasure(binary, mask, size) - values.reward.S)).toBeLessThan(1e-6);
     }
     expect(Math.abs(iou(levels.map((level) => (level > 127 ? 1 : 0)), truth.map((level) => (level > 127 ? 1 : 0))) - values.iou_over_127)).toBeLessThan(1e-6);
+  });
+
+  // After the images, which it averages; of sets whose photos are all at hand.
+  it.runIf(existsSync(dataFolder())).each(Object.entries(sets).filter(([, { images }]) => images > 0))('the set %s', async (name, values) => {
+    const images = found.filter(({ set }) => (name === 'real' ? set !== 'small' : set === name)).map(({ got }) => got);
+    expect(images).toHaveLength(values.images);
+    await expectAgreement(overSet(images), values, `set:${name}`);
   });
 
   it.each(Object.entries(levelsByRange))('levels stretched from %s', (range, wanted) => {
@@ -74,6 +87,15 @@ describe('metrics agree with pysodmetrics', () => {
     expect([...present].map((stored) => level[stored])).toEqual(wanted);
   });
 });
+
+/** Compares every value that the reference has, and every point of its curves. */
+async function expectAgreement(got: Saliency, values: Values, name: string): Promise<void> {
+  expect(differing(Object.entries(expectedValues(values)).map(([key, wanted]) => [key, got.values[key as SaliencyValue], wanted]))).toEqual([]);
+  for (const [stored, key] of curveNames) {
+    const wanted = await curves.readF64(`${name}/${stored}`);
+    expect(differing([...wanted].map((value, i) => [`${key} at ${255 - i}`, got.curves[key][i], value]))).toEqual([]);
+  }
+}
 
 /** What the reference found, under the names that `saliency` gives. */
 function expectedValues(values: Values): Partial<Record<SaliencyValue, number | null>> {

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { readImageFile, toGray } from '../../src/io/image.js';
 import { resizeGray } from '../../src/io/resize.js';
 import { openSafetensors } from '../../src/io/safetensors.js';
+import { correctionEffort } from '../../src/metrics/correction-effort.js';
 import { iou } from '../../src/metrics/iou.js';
 import { confidences, countLevels, quantised } from '../../src/metrics/level-counts.js';
 import { saliency, type Saliency, type SaliencyValue } from '../../src/metrics/saliency.js';
@@ -34,6 +35,7 @@ interface Values extends Readonly<Record<(typeof thresholded)[number], Readonly<
   readonly E_adp: number;
   readonly E_mean: number;
   readonly E_max: number;
+  readonly HCE: number;
   readonly mBA: number | null;
   readonly BIoU_mean: number;
   readonly BIoU_max: number;
@@ -65,6 +67,8 @@ describe('metrics agree with pysodmetrics', () => {
     expect(got.values.structure).toBeGreaterThanOrEqual(0);
     expect(got.values.structure).toBeLessThanOrEqual(1 + 1e-12);
     await expectAgreement(got, values, name);
+    const confidence = confidences(countLevels(levels, mask));
+    expect(correctionEffort(levels.map((level) => (confidence[level] > 0.5 ? 1 : 0)), mask, size)).toBe(values.HCE);
     if (values.reward && values.reward.S !== null) {
       const binary = levels.map((level) => (level > 127 ? 1 : 0));
       expect(Math.abs(structureMeasure(binary, mask, size) - values.reward.S)).toBeLessThan(1e-6);

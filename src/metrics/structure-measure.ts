@@ -12,7 +12,7 @@ const EPSILON = 2 ** -52;
  * @throws {RangeError} if a length is not that of `size`.
  * @see Fan et al., Structure-measure, ICCV 2017, arXiv:1708.00786.
  */
-export function structureMeasure(predicted: Uint8Array | Float32Array, truth: Uint8Array, size: Size): number {
+export function structureMeasure(predicted: Uint8Array | Float32Array | Float64Array, truth: Uint8Array, size: Size): number {
   const pixels = size.width * size.height;
   if (predicted.length !== pixels || truth.length !== pixels) {
     throw new RangeError(`structure measure: expected ${size.width}x${size.height} = ${pixels} values; got ${predicted.length} and ${truth.length}`);
@@ -28,7 +28,7 @@ export function structureMeasure(predicted: Uint8Array | Float32Array, truth: Ui
 }
 
 /** 2x / (x² + 1 + σ) of the confidence that pixels of `label` have that label; σ with n - 1, 0 for a single pixel. */
-function evenness(predicted: Uint8Array | Float32Array, truth: Uint8Array, label: 0 | 1): number {
+function evenness(predicted: Uint8Array | Float32Array | Float64Array, truth: Uint8Array, label: 0 | 1): number {
   const shift = predicted[truth.indexOf(label)];
   let n = 0;
   let total = 0;
@@ -46,7 +46,7 @@ function evenness(predicted: Uint8Array | Float32Array, truth: Uint8Array, label
 }
 
 /** Quadrants cut at the truth's centroid, each by its share of the pixels; one without pixels counts nothing. */
-function likeness(predicted: Uint8Array | Float32Array, truth: Uint8Array, foreground: number, { width, height }: Size): number {
+function likeness(predicted: Uint8Array | Float32Array | Float64Array, truth: Uint8Array, foreground: number, { width, height }: Size): number {
   let rows = 0;
   let columns = 0;
   for (let y = 0, i = 0; y < height; y++) {
@@ -67,7 +67,7 @@ function likeness(predicted: Uint8Array | Float32Array, truth: Uint8Array, foreg
 }
 
 /** Structural similarity of a block [x1, x2) × [y1, y2) of both maps. */
-function similarity(predicted: Uint8Array | Float32Array, truth: Uint8Array, width: number, x1: number, y1: number, x2: number, y2: number): number {
+function similarity(predicted: Uint8Array | Float32Array | Float64Array, truth: Uint8Array, width: number, x1: number, y1: number, x2: number, y2: number): number {
   const n = (x2 - x1) * (y2 - y1);
   // Sums of differences from the first pixel: a block of one value then has a variance of exactly 0, on which the result branches.
   const shiftP = predicted[y1 * width + x1];
@@ -101,7 +101,7 @@ function variance(squares: number, total: number, n: number): number {
   return Math.max(0, covariance(squares, total, total, n));
 }
 
-function sum(values: Uint8Array | Float32Array): number {
+function sum(values: Uint8Array | Float32Array | Float64Array): number {
   let total = 0;
   for (let i = 0; i < values.length; i++) total += values[i];
   return total;

@@ -43,11 +43,18 @@ export { imageReader, type ReaderOptions } from './io/reader.js';
 export { openGrabCut, type GrabCutOptions } from './models/grabcut.js';
 export type { ReadImage, Segmenter } from './models/segmenter.js';
 export { openQwen, type QwenOptions, type QwenPolicy } from './models/qwen/policy.js';
-export type { Policy } from './models/policy.js';
+export type { Policy, Sampling } from './models/policy.js';
 export { objectiveGraph } from './models/qwen/train.js';
 export { patchMaskHead, supervisedGraph, supervisedInputs } from './models/qwen/supervised.js';
 export { dapo, grpo, segR1 } from './objectives/policy-gradient.js';
 export type { Objective } from './objectives/objective.js';
+
+// Numbers about a mask and its truth.
+export { correctionEffort } from './metrics/correction-effort.js';
+export { iou } from './metrics/iou.js';
+export { saliency, type Saliency } from './metrics/saliency.js';
+export { overSet } from './metrics/saliency-set.js';
+export { structureMeasure } from './metrics/structure-measure.js';
 
 // Rows on disk.
 export { openShards, readRows, recoverRows, type Shards } from './io/shard.js';

@@ -37,7 +37,8 @@ const scratch: string[] = [];
 let policy: QwenPolicy;
 afterAll(() => Promise.all(scratch.map((dir) => rm(dir, { recursive: true }))));
 
-describe.skipIf(!has('train/lora.safetensors')).each(kinds)('an adapter of PEFT, %s, agrees with torch (where the full goldens are)', (kind) => {
+// The other's results are too large for the copy, so they are compared only where the full goldens are.
+describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))('an adapter of PEFT, %s, agrees with torch', (kind) => {
   const report = train[kind];
   const dir = join(folder, 'train', kind);
   beforeEach(async () => void (policy = await openQwen(tiny, { workers: 1, threads: 1, batch: 2, suppressed: [], adapter: dir })));

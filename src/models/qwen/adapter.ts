@@ -22,7 +22,7 @@ export interface Peft {
 }
 
 const plain = <T extends z.ZodType>(kind: T, expected: string): z.ZodType<unknown> => z.union([kind, z.null()], expected).optional();
-const none = plain(z.union([z.tuple([]), z.strictObject({})]), 'none, which is all that is read');
+const none = z.unknown().refine((value) => Object.keys(value ?? {}).length === 0, 'none, which is all that is read').optional();
 const off = plain(z.literal(false), 'false, which is all that is read');
 
 /** What of PEFT's configuration is read, and what must not be used. */
@@ -48,7 +48,7 @@ const PeftConfig = z.object({
 
 /** An adapter that is yet to learn anything. @throws {ModelError} for options that don't fit the architecture. */
 export function freshAdapter(base: string, config: QwenConfig, options: LoraOptions, seed: number): Peft {
-  const adapter = named(`${base}  lora`, () => adapterOf(config, options));
+  const adapter = named(`${base}  lora:`, () => adapterOf(config, options));
   const described = {
     peft_type: 'LORA',
     task_type: 'CAUSAL_LM',
@@ -78,7 +78,7 @@ export async function readAdapterConfig(dir: string, config: QwenConfig): Promis
   const { r, lora_alpha: alpha, use_rslora: rsLora, target_modules: modules, exclude_modules: excluded } = check(PeftConfig, described, file);
   const chosen = typeof modules === 'string' ? { pattern: modules } : { targets: modules };
   const options = { rank: r, alpha, rsLora: rsLora ?? false, ...chosen, vision: (excluded ?? null) === null };
-  return { adapter: named(`${file}  target_modules`, () => adapterOf(config, options)), described };
+  return { adapter: named(`${file}  target_modules:`, () => adapterOf(config, options)), described };
 }
 
 /** Reads an adapter folder in PEFT's layout. @throws {ModelError} also where a tensor is missing, or of another shape. */
@@ -123,6 +123,6 @@ function named<T>(where: string, make: () => T): T {
   try {
     return make();
   } catch (error) {
-    throw new ModelError(`${where}  ${messageOf(error)}`, { cause: error });
+    throw new ModelError(`${where} ${messageOf(error)}`, { cause: error });
   }
 }

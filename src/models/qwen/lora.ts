@@ -1,3 +1,4 @@
+import { shown } from '../../errors.js';
 import { hash, uniform } from '../../random.js';
 import type { Tensor } from '../../tensor/graph.js';
 import { add, dot } from '../../tensor/ops.js';
@@ -12,9 +13,9 @@ export interface LoraOptions {
   /** `alpha / √rank` instead. @see arXiv:2312.03732 */
   readonly rsLora?: boolean;
   /** Modules by name: `q_proj` is every module that is called so or ends with `.q_proj`, those of the vision tower among them. */
-  readonly targets?: readonly string[];
+  readonly targets?: readonly string[] | undefined;
   /** Instead of `targets`, a regular expression of the module's whole path, such as `model.language_model.layers.0.self_attn.q_proj`. */
-  readonly pattern?: string;
+  readonly pattern?: string | undefined;
   /** Whether the vision tower may have adapters; it may unless told. */
   readonly vision?: boolean;
 }
@@ -47,13 +48,12 @@ export function sideName(weight: string, side: 'A' | 'B'): string {
  */
 export function adapterOf(config: QwenConfig, options: LoraOptions): Adapter {
   const chosen = chooser(options);
-  const asked = options.pattern === undefined ? `targets ${JSON.stringify(options.targets ?? [])}` : `pattern ${JSON.stringify(options.pattern)}`;
   // A tied head is the embedding table under another name.
   const modules = [...weightShapes(config), ...(config.text.tied ? [{ name: 'lm_head.weight', sizes: {} }] : [])];
   const hit = modules.filter(({ name }) => name.endsWith('.weight') && chosen(modulePath(name)));
   const odd = hit.find((shape) => !isLinear(shape));
-  if (odd) throw new RangeError(`${asked}: expected linear layers with weights of their own; got ${modulePath(odd.name)} among them`);
-  if (hit.length === 0) throw new RangeError(`${asked}: expected some linear layer; got none, of modules such as ${modulePath('model.layers.0.self_attn.q_proj.weight')}`);
+  if (odd) throw new RangeError(`expected linear layers with weights of their own; got ${modulePath(odd.name)} among them`);
+  if (hit.length === 0) throw new RangeError(`expected some linear layer; got none for ${shown(options.pattern ?? options.targets)}; modules are called ${modulePath('model.layers.0.self_attn.q_proj.weight')} and the like`);
   return { rank: options.rank, scale: options.alpha / (options.rsLora ? Math.sqrt(options.rank) : options.rank), matrices: hit.map(({ name }) => name) };
 }
 

@@ -73,6 +73,7 @@ export interface Policy<Graph = unknown> {
   readonly name: string;
   /** Optimizer steps taken since it was opened. */
   readonly version: number;
+  /** Weights that a step changes. */
   readonly parameters: number;
   /** Prompts that one run takes; calls with more are cut up. */
   readonly batch: number;
@@ -85,12 +86,12 @@ export interface Policy<Graph = unknown> {
   decode(tokens: readonly number[]): string;
   /** Writes `group` completions a prompt, in order. */
   write(prompts: readonly EncodedPrompt[], options: WriteOptions): Promise<Written[][]>;
-  /** Log-probs of completions under the weights that the policy was opened with, [row][sample][token]. */
+  /** Log-probs of completions under the weights that the policy was opened with, an adapter's left out, [row][sample][token]. */
   reference(rows: readonly TrainRow[], temperature: number): Promise<number[][][]>;
   gradient(graph: Graph, rows: readonly TrainRow[], temperature: number): Promise<Gradient>;
   /** One AdamW step on a gradient clipped to `maxNorm`; later calls use the new weights. @returns the norm before clipping. */
   step(gradient: Float32Array, options: AdamOptions & { readonly maxNorm: number }): Promise<number>;
-  /** Writes a checkpoint folder that Hugging Face tools open; appears whole or not at all. */
+  /** Writes a folder that Hugging Face tools open, a checkpoint or where an adapter learns that alone; appears whole or not at all. */
   save(dir: string): Promise<void>;
   /** Waits for running jobs, frees sessions and threads. */
   release(): Promise<void>;

@@ -47,7 +47,7 @@ function checkedSettings(map: unknown, resolvePath: ResolvePath): { settings: Se
   const missing: Complaint[] = [];
   for (const model of ['policy', 'segmenter'] as const) {
     const options = parsed.data[model];
-    if (options && 'checkpoint' in options) settings[model] = withPaths(options, ['checkpoint'], [model], model, resolvePath, missing);
+    if (options && 'checkpoint' in options) settings[model] = withPaths(options, ['checkpoint', 'adapter'], [model], model, resolvePath, missing);
   }
   return { settings: settings as Settings, complaints: missing };
 }

@@ -3,7 +3,9 @@ import { dirname, resolve } from 'node:path';
 import { stringify } from 'yaml';
 
 import { messageOf, ModelError, UsageError } from '../errors.js';
+import { readAdapterConfig } from '../models/qwen/adapter.js';
 import { readConfig } from '../models/qwen/config.js';
+import { adapterOf } from '../models/qwen/lora.js';
 import { check, type Checked, type CheckedStage } from './check.js';
 import type { Complaint } from './complaints.js';
 import { valueAt } from './known.js';
@@ -81,12 +83,20 @@ async function readMap(picked: Picked, map: unknown, overrides: readonly Overrid
 /** What keeps a policy that a stage uses from being opened, as far as its configuration says; no weight is read. */
 async function unreadable({ settings, stages: used }: Checked): Promise<Complaint[]> {
   if (!settings.policy || !used.some(({ stage }) => stage.uses?.includes('policy'))) return [];
+  const { checkpoint, adapter, train } = settings.policy;
+  let option = 'checkpoint';
   try {
-    await readConfig(settings.policy.checkpoint);
+    const config = await readConfig(checkpoint);
+    if (typeof train === 'object') {
+      option = `train.lora.${train.lora.pattern === undefined ? 'targets' : 'pattern'}`;
+      adapterOf(config, train.lora);
+    }
+    option = 'adapter';
+    if (adapter !== undefined) await readAdapterConfig(adapter, config);
     return [];
   } catch (error) {
-    if (!(error instanceof ModelError)) throw error;
-    return [{ path: ['policy', 'checkpoint'], text: `policy.checkpoint: ${messageOf(error)}` }];
+    if (!(error instanceof ModelError || error instanceof RangeError)) throw error;
+    return [{ path: ['policy', ...option.split('.')], text: `policy.${option}: ${messageOf(error)}` }];
   }
 }
 

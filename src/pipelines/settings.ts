@@ -1,16 +1,46 @@
 import { z } from 'zod';
 
 import { GrabCutOptions } from '../models/grabcut.js';
+import { trainingFault } from '../models/qwen/parameters.js';
 import { prompts, type PromptName } from '../models/qwen/prompts.js';
 
 const GrabCut = z.strictObject({ kind: z.literal('grabcut'), ...GrabCutOptions.shape });
 
-/** Which policy to open, and what runs it. */
-export const PolicyOptions = z.strictObject({
+/** An adapter of low rank that learns in place of the weights. */
+const Lora = z
+  .strictObject({
+    rank: z.int().min(1).default(16),
+    /** The adapter counts alpha / rank. */
+    alpha: z.number().positive().default(32),
+    /** Alpha / √rank instead. */
+    rsLora: z.boolean().default(false),
+    /** Linear layers by name; those of that name in the vision tower are among them. */
+    targets: z.array(z.string().min(1)).min(1).optional(),
+    /** Instead of targets, a regular expression of a layer's whole path, as PEFT has it. */
+    pattern: z.string().min(1).refine(isExpression, 'expected a regular expression').optional(),
+    /** Whether layers of the vision tower may be among them. */
+    vision: z.boolean().default(true),
+  })
+  .superRefine(({ targets, pattern }, context) => {
+    if (targets && pattern !== undefined) context.addIssue({ code: 'custom', path: ['pattern'], message: 'expected targets or a pattern; got both' });
+    if (!targets && pattern === undefined) context.addIssue({ code: 'custom', message: 'expected targets, such as [q_proj, v_proj], or a pattern; got neither' });
+  });
+
+function isExpression(pattern: string): boolean {
+  try {
+    return new RegExp(pattern) instanceof RegExp;
+  } catch {
+    return false;
+  }
+}
+
+const PolicyShape = z.strictObject({
   /** Folder of a Hugging Face checkpoint. */
   checkpoint: z.string().min(1),
-  /** Which weights an update changes. */
-  train: z.enum(['full']).default('full'),
+  /** Folder of an adapter in PEFT's layout, on top of the checkpoint. */
+  adapter: z.string().min(1).optional(),
+  /** Which weights an update changes: the checkpoint's, those of the adapter above, or those of a new one. */
+  train: z.union([z.enum(['full', 'adapter']), z.strictObject({ lora: Lora })]).default('full'),
   runtime: z.enum(['onnx']).default('onnx'),
   device: z.enum(['cpu']).default('cpu'),
   /** Threads that hold the weights, each a copy; runs go on side by side. */
@@ -21,6 +51,12 @@ export const PolicyOptions = z.strictObject({
   batch: z.int().min(1).default(4),
   /** What the policy is asked: a prompt of Seg-R1's by name, or one's own; the checkpoint's own, or else `rl`, unless told. */
   prompt: z.union([z.enum(Object.keys(prompts) as [PromptName, ...PromptName[]]), z.strictObject({ system: z.string().optional(), user: z.string().min(1) })]).optional(),
+});
+
+/** Which policy to open, and what runs it. */
+export const PolicyOptions = PolicyShape.superRefine(({ train, adapter }, context) => {
+  const fault = trainingFault(train, adapter);
+  if (fault !== undefined) context.addIssue({ code: 'custom', path: ['train'], message: fault });
 });
 export type PolicyOptions = z.output<typeof PolicyOptions>;
 

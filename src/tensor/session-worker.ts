@@ -57,24 +57,25 @@ function fits(input: string, dtype: DType, sizes: readonly number[], data: Data)
 
 const typed = (dtype: string, data: Data, sizes: readonly number[]): ort.Tensor => new ort.Tensor(dtype as 'float32', data as Float32Array, sizes);
 
-async function run(name: string, set: string, feeds: Feeds): Promise<Answer> {
+async function run(name: string, from: readonly string[], feeds: Feeds): Promise<Answer> {
   const known = sessions.get(name);
   if (ended) throw new Error(`expected a run before the engine's release; got one after`);
   if (!known) throw new Error(`expected an open graph; got one that was never opened`);
   const { session, program } = known;
-  const held = sets.get(set);
+  const held = from.map((set) => sets.get(set));
+  const trained = held[0]?.layout;
   const fed: Record<string, ort.Tensor> = {};
   for (const { name: input, dtype, sizes } of program.inputs) {
-    const data = feeds[input] ?? held?.values.get(input);
-    if (!data) throw new Error(`expected a value for the input ${input}; got neither a feed nor a parameter of the set ${set}`);
+    const data = feeds[input] ?? held.find((set) => set?.values.has(input))?.values.get(input);
+    if (!data) throw new Error(`expected a value for the input ${input}; got neither a feed nor a parameter of the set ${from.join(' or ')}`);
     fits(input, dtype, sizes, data);
     fed[input] = typed(dtype, data, sizes);
   }
-  const gradient = held && program.outputs.some((output) => output.name.startsWith(GRADIENT)) ? new Float32Array(held.layout.length) : undefined;
+  const gradient = trained && program.outputs.some((output) => output.name.startsWith(GRADIENT)) ? new Float32Array(trained.length) : undefined;
   const fetches: Record<string, ort.Tensor | null> = {};
   for (const { name: output, sizes } of program.outputs) {
-    const entry = output.startsWith(GRADIENT) ? held?.layout.entries.find((known) => known.name === output.slice(GRADIENT.length)) : undefined;
-    if (gradient && output.startsWith(GRADIENT) && !entry) throw new Error(`expected a parameter of the set ${set} for the output ${output}; got none of that name`);
+    const entry = output.startsWith(GRADIENT) ? trained?.entries.find((known) => known.name === output.slice(GRADIENT.length)) : undefined;
+    if (gradient && output.startsWith(GRADIENT) && !entry) throw new Error(`expected a parameter of the set ${from[0]} for the output ${output}; got none of that name`);
     fetches[output] = gradient && entry ? typed('float32', gradient.subarray(entry.offset, entry.offset + entry.length), sizes) : null;
   }
   const results = await session.run(fed, fetches);
@@ -103,7 +104,7 @@ async function handle(job: SessionJob): Promise<{ answer: Answer | undefined; tr
       keep(job.set, job.layout, job.values);
       return { answer: undefined };
     case 'run': {
-      const answer = await run(job.program, job.set, job.feeds).catch(named(job.program));
+      const answer = await run(job.program, job.sets, job.feeds).catch(named(job.program));
       return { answer, transfer: answer.gradient ? [answer.gradient.buffer as ArrayBuffer] : [] };
     }
     case 'end':

@@ -21,7 +21,7 @@ export function layoutOf(tensors: readonly { readonly name: string; readonly siz
   return { entries, length };
 }
 
-/** A graph's outputs whose names begin so are gathered into one flat array, laid out as the parameters. */
+/** A graph's outputs whose names begin so are gathered into one flat array, laid out as the first parameter set of the run. */
 export const GRADIENT = 'gradient:';
 
 export type Feeds = Readonly<Record<string, Data>>;
@@ -30,7 +30,7 @@ export interface Answer {
   readonly outputs: Readonly<Record<string, Data>>;
   /** Sizes as they came back; a loop that ended early has fewer steps. */
   readonly sizes: Readonly<Record<string, readonly number[]>>;
-  /** Gradients in the parameters' layout; only from graphs that have such outputs. */
+  /** Gradients in the layout of the run's first parameter set; only from graphs that have such outputs. */
   readonly gradient?: Float32Array;
 }
 
@@ -38,7 +38,7 @@ export type SessionJob =
   | { readonly kind: 'open'; readonly program: Program }
   | { readonly kind: 'close'; readonly program: string }
   | { readonly kind: 'parameters'; readonly set: string; readonly layout: Layout; readonly values: Float32Array }
-  | { readonly kind: 'run'; readonly program: string; readonly set: string; readonly feeds: Feeds }
+  | { readonly kind: 'run'; readonly program: string; readonly sets: readonly string[]; readonly feeds: Feeds }
   | { readonly kind: 'end' };
 
 /** Threads that hold the same graphs and parameters; a run goes to whichever is free. */
@@ -54,8 +54,12 @@ export interface Engine {
    * @param values in the layout's order, on shared memory; must not change before the promise resolves.
    */
   parameters(set: string, layout: Layout, values: Float32Array): Promise<void>;
-  /** Runs a graph once. Inputs that are not fed come from the parameter set. */
-  run(program: Program, feeds: Feeds, set?: string): Promise<Answer>;
+  /**
+   * Runs a graph once. Inputs that are not fed come from the first of the parameter sets that has them.
+   *
+   * @param sets `policy` alone unless told.
+   */
+  run(program: Program, feeds: Feeds, sets?: readonly string[]): Promise<Answer>;
   /** Waits for runs under way, frees sessions and threads. */
   release(): Promise<void>;
 }
@@ -83,8 +87,8 @@ export function openEngine(options: { readonly workers: number; readonly threads
     async parameters(set, layout, values) {
       await pool.everywhere({ kind: 'parameters', set, layout, values });
     },
-    async run(program, feeds, set = 'policy') {
-      const answer = await pool.call({ kind: 'run', program: program.name, set, feeds });
+    async run(program, feeds, sets = ['policy']) {
+      const answer = await pool.call({ kind: 'run', program: program.name, sets, feeds });
       if (!answer) throw new Error(`${program.name}: expected outputs; got none`);
       return answer;
     },

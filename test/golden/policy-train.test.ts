@@ -10,15 +10,13 @@ import { openQwen, type QwenPolicy } from '../../src/models/qwen/policy.js';
 import { supervisedGraph } from '../../src/models/qwen/supervised.js';
 import { objectiveGraph } from '../../src/models/qwen/train.js';
 import { weightShapes } from '../../src/models/qwen/weights.js';
-import { tokenWeights, type Objective } from '../../src/objectives/objective.js';
+import type { Objective } from '../../src/objectives/objective.js';
 import { dapo, segR1 } from '../../src/objectives/policy-gradient.js';
 import { decays, learning, LearningOptions } from '../../src/operators/learning.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
 import { layoutOf } from '../../src/tensor/session.js';
-import { farthest, folder, has, imagesOf, integers, json, rowsOf, stored } from './policy-cases.js';
-
-/** Sum and norm. */
-type Summary = Readonly<Record<string, readonly [number, number]>>;
+import { agrees, batch, batchImages, completionsInOrder, GRADIENT, TINY, trainRows, type Summary } from './policy-batch.js';
+import { farthest, folder, has, integers, json, rowsOf, stored } from './policy-cases.js';
 
 interface Report {
   readonly grad_sum_and_norm: Summary;
@@ -27,17 +25,12 @@ interface Report {
   readonly [state: `wd${number}.step${number}.sum_and_norm`]: Summary;
 }
 
-const train = json<{ group: number; lr: number; betas: [number, number]; max_grad_norm: number; sft: { answer: { loss: number; grad_norm: number; grad_sum_and_norm: Summary } } } & Record<'seg-r1' | 'dapo', Report>>(
+const train = json<{ lr: number; betas: [number, number]; max_grad_norm: number; sft: { answer: { loss: number; grad_norm: number; grad_sum_and_norm: Summary } } } & Record<'seg-r1' | 'dapo', Report>>(
   'train/train.json',
 );
 const objectives: readonly (readonly ['seg-r1' | 'dapo', Objective])[] = [['seg-r1', segR1(0.04)], ['dapo', dapo(0)]];
-/** Rounding, and the loss's own noise: torch's two attention kernels give gradients 5e-7 apart, on values up to 1. */
-const GRADIENT = { relative: 1e-4, floor: 2e-2 };
-/** Adam turns the rounding of a tiny gradient into a step of up to ±lr. */
-const TINY = 1e-5;
 
 const scratch: string[] = [];
-const batch = await stored('train/batch.safetensors');
 let policy: QwenPolicy;
 beforeEach(async () => void (policy = await open()));
 afterEach(() => policy.release());
@@ -136,11 +129,6 @@ function named(flat: Float32Array): Record<string, Float32Array> {
   return Object.fromEntries(entries.map(({ name, offset, length }) => [name, flat.subarray(offset, offset + length)]));
 }
 
-function agrees(values: Float32Array, sum: number, norm: number, name: string, slack: number): void {
-  expect(Math.abs(values.reduce((total, value) => total + value, 0) - sum), `sum of ${name}`).toBeLessThan(slack * Math.sqrt(values.length) + 1e-5);
-  expect(Math.abs(gradientNorm(values) - norm), `norm of ${name}`).toBeLessThan(slack + 1e-7);
-}
-
 async function parametersAgree(kind: 'seg-r1' | 'dapo', weightDecay: 0 | 0.01, step: number, gradients: Readonly<Record<string, Float32Array>>): Promise<void> {
   const saved = await save();
   const report = train[kind];
@@ -164,42 +152,4 @@ async function save(): Promise<Tensors> {
   scratch.push(dir);
   await policy.save(join(dir, 'saved'));
   return openSafetensors(join(dir, 'saved', 'model.safetensors'));
-}
-
-async function batchImages(): Promise<ReturnType<typeof imagesOf>> {
-  return imagesOf(await integers(batch, 'image_grid_thw_of_prompts'), await batch.read('pixel_values_of_prompts'), batch.info('pixel_values_of_prompts').shape[1]);
-}
-
-/** The batch with each prompt once, its completions behind it, each token weighed as the objective has it. */
-async function trainRows(objective: Objective): Promise<TrainRow[]> {
-  const length = batch.info('mask').shape[1];
-  const width = batch.info('input_ids').shape[1];
-  const lengths = rowsOf(await integers(batch, 'mask'), length).map((row) => row.reduce((sum, one) => sum + one, 0));
-  const cut = <T>(flat: ArrayLike<T>): T[][] => rowsOf(flat, length).map((row, i) => row.slice(0, lengths[i]));
-  const each = (weights: readonly number[]): number[][] => lengths.map((n, i) => Array.from({ length: n }, () => weights[i]));
-  const padding = rowsOf(await integers(batch, 'attention_mask'), width).map((row) => row.indexOf(1));
-  const prompts = rowsOf(await integers(batch, 'input_ids'), width).map((row, i) => row.slice(padding[i], width - length));
-  const perToken = {
-    oldLogProbs: cut(await batch.read('old_logp')),
-    refLogProbs: cut(await batch.read('ref_logp')),
-    weight: each(tokenWeights(lengths, objective.average)),
-    share: each(tokenWeights(lengths, 'token')),
-  };
-  const completions = cut(await integers(batch, 'completion_ids'));
-  const advantages = await batch.read('advantages');
-  const images = await batchImages();
-  const keys = prompts.map((ids, i) => JSON.stringify([Math.floor(i / train.group), ids]));
-  const groups = [...new Set(keys)].map((key) => [...keys.keys()].filter((i) => keys[i] === key));
-  return groups.map((indices): TrainRow => ({
-    prompt: { text: '', tokens: prompts[indices[0]], image: images[Math.floor(indices[0] / train.group)] },
-    completions: indices.map((i) => completions[i]),
-    perToken: Object.fromEntries(Object.entries(perToken).map(([name, all]) => [name, indices.map((i) => all[i])])),
-    perSample: { advantages: indices.map((i) => advantages[i]) },
-  }));
-}
-
-/** Which row of the batch each completion is. */
-async function completionsInOrder(rows: readonly TrainRow[]): Promise<number[]> {
-  const all = rowsOf(await integers(batch, 'completion_ids'), batch.info('mask').shape[1]).map((row) => row.join());
-  return rows.flatMap(({ completions }) => completions.map((own) => all.findIndex((row) => `${row},`.startsWith(`${own.join()},`))));
 }

@@ -42,6 +42,19 @@ describe('the shipped train', () => {
   });
 });
 
+describe('the shipped train, of an adapter', () => {
+  it('saves the adapter alone, and goes on with it', async () => {
+    const set = ['evaluate=null', 'load.scenes.count=8', 'tally.constants=8'];
+    const first = await rowsOf('train', [...set, 'policy.train={ lora: { rank: 4, targets: [q_proj, v_proj] } }']);
+    expect(first.rows.map(({ step }) => step)).toEqual(Array(8).fill(1));
+    const saved = join(first.root, 'checkpoints/step-1');
+    expect(readdirSync(saved)).toEqual(expect.arrayContaining(['adapter_config.json', 'adapter_model.safetensors', 'tokenizer.json']));
+    const second = await rowsOf('train', [...set, 'policy.train=adapter', `policy.adapter=${saved}`]);
+    expect(readdirSync(join(second.root, 'checkpoints/step-1'))).toEqual(readdirSync(saved));
+    expect(second.rows[0]?.completions).not.toEqual(first.rows[0]?.completions);
+  });
+});
+
 describe('the shipped sft', () => {
   it('teaches fitted answers, which the rows keep', async () => {
     const { rows, root } = await rowsOf('sft', ['load.scenes.count=40']);

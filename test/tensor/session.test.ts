@@ -68,7 +68,19 @@ describe('engine', () => {
     values.fill(99);
     const feeds = { x: Float32Array.of(1, 1) };
     expect((await engine.run(program, feeds)).outputs).toEqual({ loss: Float32Array.of(9) });
-    expect((await engine.run(program, feeds, 'reference')).outputs).toEqual({ loss: Float32Array.of(18) });
+    expect((await engine.run(program, feeds, ['reference'])).outputs).toEqual({ loss: Float32Array.of(18) });
+  });
+  it('takes each input from the first set that has it, and gathers gradients as the first is laid out', async () => {
+    const [x, w, b] = [ops.input('x', 'float32', { n: 2 }), ops.input('w', 'float32', { n: 2 }), ops.input('b', 'float32', { n: 2 })];
+    const loss = ops.total(ops.mul(ops.add(w, b), x));
+    const program = emit('two sets', { loss, [`${GRADIENT}b`]: gradient(loss, [b])[0] as Tensor });
+    const engine = opened();
+    await engine.open(program);
+    await engine.parameters('base', layoutOf([{ name: 'w', sizes: [2] }, { name: 'b', sizes: [2] }]), Float32Array.of(1, 2, 90, 90));
+    await engine.parameters('small', layoutOf([{ name: 'unused', sizes: [1] }, { name: 'b', sizes: [2] }]), Float32Array.of(7, 3, 4));
+    const answer = await engine.run(program, { x: Float32Array.of(10, 100) }, ['small', 'base']);
+    expect([plain(answer.outputs), [...(answer.gradient as Float32Array)]]).toEqual([{ loss: [640] }, [0, 10, 100]]);
+    await expect(engine.run(program, {}, ['small', 'base'])).rejects.toThrow('two sets: expected a value for the input x; got neither a feed nor a parameter of the set small or base');
   });
   it('prefers what is fed to the set', async () => {
     const { program, layout } = model();

@@ -5,7 +5,7 @@ import { ModelError } from '../../errors.js';
 import { folderTensors, writeSafetensors, type Tensors } from '../../io/safetensors.js';
 import { layoutOf, type Layout } from '../../tensor/session.js';
 import type { QwenConfig } from './config.js';
-import { weightShapes, type WeightShape } from './weights.js';
+import { newerName, weightShapes, type FirstValues, type WeightShape } from './weights.js';
 
 /** All weights in one flat array on shared memory. */
 export interface Store {
@@ -15,36 +15,38 @@ export interface Store {
   readonly stored: ReadonlyMap<string, { readonly name: string; readonly shape: readonly number[] }>;
 }
 
-/** Newer files nest the language model: `model.language_model.layers…`, `model.visual…`. */
-function spellings(name: string): string[] {
-  if (name.startsWith('visual.')) return [name, `model.${name}`];
-  if (name.startsWith('model.')) return [name, `model.language_model.${name.slice('model.'.length)}`];
-  return [name];
-}
-
 /**
  * Reads a checkpoint's weights, widened to float32.
  *
  * @param extra weights that the files don't have, with their first values.
  * @throws {ModelError} naming file, tensor, expected and got, before any weight is read.
  */
-export async function loadWeights(dir: string, config: QwenConfig, extra: readonly (WeightShape & { readonly first: (i: number) => number })[] = []): Promise<Store> {
+export async function loadWeights(dir: string, config: QwenConfig, extra: readonly FirstValues[] = []): Promise<Store> {
   const tensors = await folderTensors(dir);
   const shapes = weightShapes(config);
   const stored = new Map(shapes.map((shape) => [shape.name, found(dir, tensors, shape)]));
   const layout = layoutOf([...shapes, ...extra].map(({ name, sizes }) => ({ name, sizes: Object.values(sizes) })));
-  const values = new Float32Array(new SharedArrayBuffer(4 * layout.length));
-  for (const { name, offset, length } of layout.entries) {
+  const values = sharedValues(layout, extra);
+  for (const { name, offset } of layout.entries) {
     const file = stored.get(name);
     if (file) values.set(await tensors.read(file.name), offset);
-    const own = extra.find((shape) => shape.name === name);
-    if (own) for (let i = 0; i < length; i++) values[offset + i] = own.first(i);
   }
   return { layout, values, stored };
 }
 
+/** A layout's values on shared memory: 0, but for those of which the first values are given. */
+export function sharedValues(layout: Layout, known: readonly FirstValues[]): Float32Array {
+  const values = new Float32Array(new SharedArrayBuffer(4 * layout.length));
+  const firsts = new Map(known.map(({ name, first }) => [name, first]));
+  for (const { name, offset, length } of layout.entries) {
+    const first = firsts.get(name);
+    if (first) for (let i = 0; i < length; i++) values[offset + i] = first(i);
+  }
+  return values;
+}
+
 function found(dir: string, tensors: Tensors, { name, sizes }: WeightShape): { readonly name: string; readonly shape: readonly number[] } {
-  const spelling = spellings(name).find((candidate) => tensors.has(candidate));
+  const spelling = [name, newerName(name)].find((candidate) => tensors.has(candidate));
   if (spelling === undefined) throw new ModelError(`${dir}  ${name}: expected a tensor of that name; got none`);
   const { shape, file } = tensors.info(spelling);
   const expected = Object.values(sizes);
@@ -60,17 +62,23 @@ const WEIGHTS = /\.safetensors(\.index\.json)?$/;
 
 /** Copies the checkpoint `from` to `dir` with new weights: written beside, then renamed. */
 export async function saveWeights(from: string, dir: string, store: Store): Promise<void> {
-  const fresh = `${dir}.partial`;
-  await rm(fresh, { recursive: true, force: true });
-  await mkdir(fresh, { recursive: true });
-  for (const file of await readdir(from, { withFileTypes: true })) {
-    if (file.isFile() && !WEIGHTS.test(file.name) && file.name !== 'state.json') await cp(join(from, file.name), join(fresh, file.name));
-  }
   const tensors = store.layout.entries.flatMap(({ name, offset, length }) => {
     const known = store.stored.get(name);
     return known ? [{ name: known.name, dtype: 'F32' as const, shape: known.shape, data: Float32Array.from(store.values.subarray(offset, offset + length)) }] : [];
   });
-  await writeSafetensors(join(fresh, 'model.safetensors'), tensors, { format: 'pt' });
+  const copied = (file: string): boolean => !WEIGHTS.test(file) && file !== 'state.json';
+  await replaceFolder(from, dir, copied, (fresh) => writeSafetensors(join(fresh, 'model.safetensors'), tensors, { format: 'pt' }));
+}
+
+/** Makes `dir` of some files of `from` and what `write` puts beside them: under another name first, then renamed. */
+export async function replaceFolder(from: string, dir: string, copied: (file: string) => boolean, write: (fresh: string) => Promise<void>): Promise<void> {
+  const fresh = `${dir}.partial`;
+  await rm(fresh, { recursive: true, force: true });
+  await mkdir(fresh, { recursive: true });
+  for (const file of await readdir(from, { withFileTypes: true })) {
+    if (file.isFile() && copied(file.name)) await cp(join(from, file.name), join(fresh, file.name));
+  }
+  await write(fresh);
   await rm(dir, { recursive: true, force: true });
   await rename(fresh, dir);
 }

@@ -6,16 +6,17 @@ import { openEngine, type Answer, type Engine } from '../../tensor/session.js';
 import type { EncodedPrompt, Gradient, Policy, TrainRow, WriteOptions, Written } from '../policy.js';
 import { chunks, completionFeeds, completionLength, prefixFeeds, prefixShape } from './batch.js';
 import { expandImages, openChat, type Chat, type Message } from './chat.js';
-import { loadWeights, saveWeights, type Store } from './checkpoint.js';
+import { loadWeights } from './checkpoint.js';
 import { readConfig, type QwenConfig } from './config.js';
 import { imageTokens, patches } from './processor.js';
+import { BASE, loadParameters, type Parameters, type Training } from './parameters.js';
 import { messagesOf, prompts, type PromptTemplate } from './prompts.js';
 import { rolloutProgram, seenIds, type RolloutShape } from './rollout.js';
 import { openTokenizer, type Tokenizer } from './tokenizer.js';
 import { scoreProgram, trainProgram, type BatchShape, type TrainGraph } from './train.js';
-import type { WeightShape } from './weights.js';
+import type { FirstValues } from './weights.js';
 
-export interface QwenOptions {
+export interface QwenOptions extends Training {
   /** What the policy is asked; the checkpoint's own prompt, or else Seg-R1's, unless told. */
   readonly prompt?: PromptTemplate;
   /** Threads that hold the weights; jobs run side by side on them. */
@@ -27,7 +28,7 @@ export interface QwenOptions {
   /** Ids that are never written, and count as impossible when completions are scored; those that mean vision or padding, or nothing, unless told. */
   readonly suppressed?: readonly number[];
   /** Weights that exist in training only, with their first values. */
-  readonly extra?: (config: QwenConfig) => readonly (WeightShape & { readonly first: (i: number) => number })[];
+  readonly extra?: (config: QwenConfig) => readonly FirstValues[];
 }
 
 /** The policy with its own kind of training graph. */
@@ -40,18 +41,21 @@ export type QwenPolicy = Policy<TrainGraph> & { readonly config: QwenConfig; rea
  */
 export async function openQwen(dir: string, options: QwenOptions): Promise<QwenPolicy> {
   const config = await readConfig(dir);
-  const [tokenizer, chat, store] = await Promise.all([openTokenizer(dir), openChat(dir), loadWeights(dir, config, options.extra?.(config))]);
+  const [tokenizer, chat, { frozen, ...own }] = await Promise.all([openTokenizer(dir), openChat(dir), loadParameters(dir, config, options, options.extra?.(config))]);
   const engine = openEngine(options);
-  await engine.parameters('policy', store.layout, store.values);
-  return new Qwen(dir, config, tokenizer, chat, store, engine, options);
+  for (const { name, layout, values } of frozen ? [frozen, own.trained] : [own.trained]) await engine.parameters(name, layout, values);
+  return new Qwen(dir, config, tokenizer, chat, own, engine, options);
 }
+
+/** What learns; what it stands on is the engine's alone. */
+type Own = Omit<Parameters, 'frozen'>;
 
 class Qwen implements QwenPolicy {
   readonly name: string;
   readonly config: QwenConfig;
   readonly tokenizer: Tokenizer;
   readonly #chat: Chat;
-  readonly #store: Store;
+  readonly #own: Own;
   readonly #engine: Engine;
   readonly #options: QwenOptions;
   readonly #programs = new Map<string, Promise<Program>>();
@@ -60,12 +64,12 @@ class Qwen implements QwenPolicy {
   #adam: AdamState | undefined;
   #version = 0;
 
-  constructor(name: string, config: QwenConfig, tokenizer: Tokenizer, chat: Chat, store: Store, engine: Engine, options: QwenOptions) {
+  constructor(name: string, config: QwenConfig, tokenizer: Tokenizer, chat: Chat, own: Own, engine: Engine, options: QwenOptions) {
     this.name = name;
     this.config = config;
     this.tokenizer = tokenizer;
     this.#chat = chat;
-    this.#store = store;
+    this.#own = own;
     this.#engine = engine;
     this.#options = options;
     this.#suppressed = options.suppressed ?? suppressedIds(config, tokenizer);
@@ -76,7 +80,12 @@ class Qwen implements QwenPolicy {
   }
 
   get parameters(): number {
-    return this.#store.layout.length;
+    return this.#own.trained.layout.length;
+  }
+
+  /** Where runs look weights up, what learns first. */
+  get #sets(): readonly string[] {
+    return this.#own.adapter ? [this.#own.trained.name, BASE] : [BASE];
   }
 
   get batch(): number {
@@ -121,7 +130,7 @@ class Qwen implements QwenPolicy {
       ends: this.config.tokens.eos,
       ...sampling,
     };
-    const program = await this.#open(`write ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => rolloutProgram(this.config, shape));
+    const program = await this.#open(`write ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => rolloutProgram(this.config, shape, this.#own.adapter));
     const feeds = prefixFeeds(this.config, asked, shape, maxTokens);
     if ((sampling.repetitionPenalty ?? 1) !== 1) feeds['seen'] = seenIds(asked.map(({ tokens }) => tokens), shape.prompts, this.config.text.vocab);
     if (!shape.greedy) {
@@ -132,17 +141,16 @@ class Qwen implements QwenPolicy {
       feeds['uniforms'] = uniforms;
       feeds['temperature'] = Float32Array.of(temperature);
     }
-    return completions(await this.#engine.run(program, feeds), shape, asked.length);
+    return completions(await this.#engine.run(program, feeds, this.#sets), shape, asked.length);
   }
 
   async reference(rows: readonly TrainRow[], temperature: number): Promise<number[][][]> {
-    this.#reference ??= this.#openReference();
-    await this.#reference;
+    const set = await this.#referenceSet();
     const scores: number[][][] = Array.from({ length: rows.length });
     await Promise.all(
       this.#chunked(rows).map(async ({ indices, part, shape }) => {
         const program = await this.#open(`score ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => scoreProgram(this.config, shape));
-        const { outputs } = await this.#engine.run(program, this.#feeds(part, shape, temperature), 'reference');
+        const { outputs } = await this.#engine.run(program, this.#feeds(part, shape, temperature), [set]);
         const all = outputs['logProbs'] as Float32Array;
         for (const [r, index] of indices.entries()) {
           scores[index] = (part[r] as TrainRow).completions.map((tokens, s) => {
@@ -155,20 +163,22 @@ class Qwen implements QwenPolicy {
     return scores;
   }
 
-  /** Reads the checkpoint again: without a KL term there is no second copy of the weights. */
-  async #openReference(): Promise<void> {
-    const { layout, values } = await loadWeights(this.name, this.config);
-    await this.#engine.parameters('reference', layout, values);
+  /** What an adapter stands on never changes. Else the checkpoint is read again: without a KL term there is no second copy of the weights. */
+  async #referenceSet(): Promise<string> {
+    if (this.#own.adapter) return BASE;
+    this.#reference ??= loadWeights(this.name, this.config).then(({ layout, values }) => this.#engine.parameters('reference', layout, values));
+    await this.#reference;
+    return 'reference';
   }
 
   async gradient(graph: TrainGraph, rows: readonly TrainRow[], temperature: number): Promise<Gradient> {
     const answers = await Promise.all(
       this.#chunked(rows).map(async ({ part, shape }) => {
-        const program = await this.#open(`train ${graph.name} ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => trainProgram(this.config, shape, graph));
-        return this.#engine.run(program, this.#feeds(part, shape, temperature));
+        const program = await this.#open(`train ${graph.name} ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => trainProgram(this.config, shape, graph, this.#own.adapter));
+        return this.#engine.run(program, this.#feeds(part, shape, temperature), this.#sets);
       }),
     );
-    const [gradient = new Float32Array(this.#store.layout.length), ...parts] = answers.map((answer) => answer.gradient as Float32Array);
+    const [gradient = new Float32Array(this.parameters), ...parts] = answers.map((answer) => answer.gradient as Float32Array);
     for (const part of parts) for (let i = 0; i < part.length; i++) gradient[i] = (gradient[i] as number) + (part[i] as number);
     const metrics: Record<string, number> = {};
     for (const answer of answers) {
@@ -182,15 +192,16 @@ class Qwen implements QwenPolicy {
   async step(gradient: Float32Array, options: AdamOptions & { readonly maxNorm: number }): Promise<number> {
     const norm = gradientNorm(gradient);
     if (!Number.isFinite(norm)) throw new ModelError(`${this.name}  step ${this.#version + 1}: expected a finite gradient; got a norm of ${norm}`);
-    this.#adam ??= adamState(this.#store.layout);
-    adamw(this.#store.layout, this.#store.values, gradient, this.#adam, { ...options, gradientScale: clipScale(norm, options.maxNorm) });
-    await this.#engine.parameters('policy', this.#store.layout, this.#store.values);
+    const { name, layout, values } = this.#own.trained;
+    this.#adam ??= adamState(layout);
+    adamw(layout, values, gradient, this.#adam, { ...options, gradientScale: clipScale(norm, options.maxNorm) });
+    await this.#engine.parameters(name, layout, values);
     this.#version++;
     return norm;
   }
 
   save(dir: string): Promise<void> {
-    return saveWeights(this.name, dir, this.#store);
+    return this.#own.save(dir);
   }
 
   release(): Promise<void> {

@@ -3,10 +3,11 @@ import { emit, type Program } from '../../tensor/onnx.js';
 import { and, append, cast, constant, dims, empty, equal, expand, gather, greater, input, iota, loop, max, not, or, where } from '../../tensor/ops.js';
 import type { Sampling } from '../policy.js';
 import type { QwenConfig } from './config.js';
+import { policyWeights, type Adapter } from './lora.js';
 import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
 import { draw, greedy, penalise, suppress } from './sample.js';
 import { decoder, embed, head, type Memory } from './text.js';
-import { weightInputs, weightShapes, type Weights } from './weights.js';
+import type { Weights } from './weights.js';
 
 /** What fixes a rollout's graph. */
 export interface RolloutShape extends PrefixShape, Sampling {
@@ -28,8 +29,8 @@ export interface RolloutShape extends PrefixShape, Sampling {
  * `temperature`; with a repetition penalty `seen` as `seenIds` gives it. Outputs: `written` int64, `logProbs` and on request `entropies`,
  * [step, prompt, sample]; the pad id and 0 after a completion's end.
  */
-export function rolloutProgram(config: QwenConfig, shape: RolloutShape): Program {
-  const weights = weightInputs(weightShapes(config));
+export function rolloutProgram(config: QwenConfig, shape: RolloutShape, adapter?: Adapter): Program {
+  const { weights } = policyWeights(config, adapter);
   const prefix = readPrefix(weights, config, shape);
   return emit(`rollout ${JSON.stringify(shape)}`, write(weights, config, shape, prefix));
 }

@@ -8,7 +8,7 @@ import type { QwenConfig } from './config.js';
 import { patchPlaces, type Grid } from './positions.js';
 import type { Tokenizer } from './tokenizer.js';
 import type { TrainGraph } from './train.js';
-import type { WeightShape } from './weights.js';
+import type { FirstValues } from './weights.js';
 
 export interface SupervisedOptions {
   /** Weight of the patch-mask loss. */
@@ -20,7 +20,7 @@ export interface SupervisedOptions {
 const HEAD = 'patch_mask';
 
 /** The linear head of the patch-mask loss: a logit for each patch of a merged token. It is not part of a checkpoint. */
-export function patchMaskHead({ text, vision }: QwenConfig): (WeightShape & { readonly first: (i: number) => number })[] {
+export function patchMaskHead({ text, vision }: QwenConfig): FirstValues[] {
   const corner = vision.merge ** 2;
   return [
     { name: `${HEAD}.weight`, sizes: { corner, width: text.hidden }, first: (i) => 0.08 * (uniform(HEAD, i) - 0.5) },

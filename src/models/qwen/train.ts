@@ -6,10 +6,11 @@ import { GRADIENT } from '../../tensor/session.js';
 import type { Objective } from '../../objectives/objective.js';
 import { klEstimate } from '../../objectives/policy-gradient.js';
 import type { QwenConfig } from './config.js';
+import { policyWeights, type Adapter } from './lora.js';
 import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
 import { suppress } from './sample.js';
 import { causal, decoder, embed, head, type Memory } from './text.js';
-import { weightInputs, weightShapes, type Weights, type WeightShape } from './weights.js';
+import type { Weights, WeightShape } from './weights.js';
 
 /** What fixes the graph of a micro-batch. */
 export interface BatchShape extends PrefixShape {
@@ -63,19 +64,19 @@ export interface TrainGraph {
   build(reading: Reading, shape: BatchShape): { readonly loss: Tensor } & Readonly<Record<string, Tensor>>;
 }
 
-/** Emits the loss of a micro-batch with its gradient by every weight that it depends on. */
-export function trainProgram(config: QwenConfig, shape: BatchShape, graph: TrainGraph): Program {
-  const weights = weightInputs([...weightShapes(config), ...(graph.extra ?? [])]);
+/** Emits the loss of a micro-batch with its gradient by every weight that it depends on and that learns: the adapter's, if there is one, else all. */
+export function trainProgram(config: QwenConfig, shape: BatchShape, graph: TrainGraph, adapter?: Adapter): Program {
+  const { weights, trained } = policyWeights(config, adapter, graph.extra);
   const outputs = graph.build(readCompletions(weights, config, shape), shape);
-  const traced = weights.traced();
+  const traced = trained();
   const gradients = gradient(outputs.loss, traced.map(({ tensor }) => tensor));
   const named = Object.fromEntries(traced.map(({ name }, i) => [`${GRADIENT}${name}`, gradients[i] as Tensor]));
   return emit(`train ${graph.name} ${JSON.stringify(shape)}`, { ...outputs, ...named });
 }
 
 /** Log-probs of written tokens and nothing else, [prompt, sample, token]: what a reference policy is asked for. */
-export function scoreProgram(config: QwenConfig, shape: BatchShape): Program {
-  const { written, logProbs } = readCompletions(weightInputs(weightShapes(config)), config, shape);
+export function scoreProgram(config: QwenConfig, shape: BatchShape, adapter?: Adapter): Program {
+  const { written, logProbs } = readCompletions(policyWeights(config, adapter).weights, config, shape);
   return emit(`score ${JSON.stringify(shape)}`, { logProbs: pick(logProbs, 'vocab', written) });
 }
 

@@ -9,6 +9,18 @@ export interface WeightShape {
   readonly sizes: Sizes;
 }
 
+/** A weight that no file has. */
+export interface FirstValues extends WeightShape {
+  /** What its element `i` begins at. */
+  readonly first: (i: number) => number;
+}
+
+/** As newer files have it, with the language model nested: `model.language_model.layers…`, `model.visual…`. */
+export function newerName(name: string): string {
+  if (name.startsWith('visual.')) return `model.${name}`;
+  return name.startsWith('model.') ? `model.language_model.${name.slice('model.'.length)}` : name;
+}
+
 /** Every weight of a checkpoint, in the order of the computation. */
 export function weightShapes(config: QwenConfig): WeightShape[] {
   return [...visionShapes(config), ...textShapes(config)];

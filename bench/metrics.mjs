@@ -41,4 +41,4 @@ function median(work) {
   return Number(times.slice(5).sort((a, b) => a - b)[7].toFixed(2));
 }
 
-console.log(JSON.stringify({ size: '854x480', all_ms: median(() => saliency(predicted, truth, size)), five_ms: median(five), effort_ms: median(() => correctionEffort(hard, truth, size)) }));
+console.log(JSON.stringify({ bench: 'metrics', size: '854x480', all_ms: median(() => saliency(predicted, truth, size)), five_ms: median(five), effort_ms: median(() => correctionEffort(hard, truth, size)) }));

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes data/models/tiny again, from nothing: about 13 minutes on 2 cores. Run `npm run build` first.
+# Makes data/models/tiny again, from nothing: about 11 minutes on 2 cores. Run `npm run build` first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rm -rf runs/tiny

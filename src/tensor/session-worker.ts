@@ -25,7 +25,7 @@ async function open(program: Program): Promise<void> {
       session: {
         // Spinning threads would take the cores from the other workers.
         'intra_op': { allow_spinning: threads > 1 ? '1' : '0' },
-        // A softmax over masked scores is full of numbers too small to be normal, and arithmetic on those is a hundred times slower.
+        // A softmax over masked scores is full of numbers too small to be normal, and arithmetic on those is slow.
         'set_denormal_as_zero': '1',
       },
       // Outputs stand behind copies that say in which order they are computed; without these all weights' gradients would

@@ -1,48 +1,25 @@
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { UsageError } from '../../../src/errors.js';
 import { openSafetensors } from '../../../src/io/safetensors.js';
 import type { EncodedPrompt, TrainRow, WriteOptions } from '../../../src/models/policy.js';
 import { readConfig } from '../../../src/models/qwen/config.js';
 import { adapterOf, adapterShapes, modulePath, policyWeights, sideName, type LoraOptions } from '../../../src/models/qwen/lora.js';
-import { openQwen, type QwenOptions, type QwenPolicy } from '../../../src/models/qwen/policy.js';
+import type { QwenPolicy } from '../../../src/models/qwen/policy.js';
 import { patchMaskHead } from '../../../src/models/qwen/supervised.js';
 import { objectiveGraph } from '../../../src/models/qwen/train.js';
 import { grpo } from '../../../src/objectives/policy-gradient.js';
 import { hash, uniform } from '../../../src/random.js';
-import { fixturesFolder } from '../../golden/golden.js';
+import { folder, open, tied, tiny } from './opened.js';
 
-const tiny = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl');
-const tied = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl-tied-bf16');
 const config = await readConfig(tiny);
 const graph = objectiveGraph(grpo(0.04));
 const settings = { learningRate: 1e-2, maxNorm: 1 };
 const small: LoraOptions = { rank: 2, alpha: 8, targets: ['q_proj', 'gate_proj'] };
 const modules = (options: Omit<LoraOptions, 'rank' | 'alpha'>): string[] => adapterOf(config, { rank: 2, alpha: 8, ...options }).matrices.map(modulePath);
-
-const scratch: string[] = [];
-let opened: QwenPolicy[] = [];
-afterEach(async () => {
-  await Promise.all(opened.map((policy) => policy.release()));
-  opened = [];
-});
-afterAll(() => Promise.all(scratch.map((dir) => rm(dir, { recursive: true }))));
-
-async function open(options: Partial<QwenOptions> = {}, dir = tiny): Promise<QwenPolicy> {
-  const policy = await openQwen(dir, { workers: 1, threads: 1, batch: 1, prompt: { user: 'Where is {instruction}?' }, ...options });
-  opened.push(policy);
-  return policy;
-}
-
-async function folder(): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'segr1-lora-'));
-  scratch.push(dir);
-  return dir;
-}
 
 function asked(policy: QwenPolicy): EncodedPrompt[] {
   const data = Uint8Array.from({ length: 3 * 56 * 56 }, (_, i) => hash('pixel', i >> 6) & 255);

@@ -1,46 +1,22 @@
-import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { ModelError } from '../../../src/errors.js';
 import { folderTensors, openSafetensors, writeSafetensors, type StoredTensor } from '../../../src/io/safetensors.js';
 import type { EncodedPrompt, Gradient, TrainRow, WriteOptions } from '../../../src/models/policy.js';
-import { openQwen, type QwenOptions, type QwenPolicy } from '../../../src/models/qwen/policy.js';
+import type { QwenPolicy } from '../../../src/models/qwen/policy.js';
 import { patchMaskHead, supervisedGraph } from '../../../src/models/qwen/supervised.js';
 import { objectiveGraph } from '../../../src/models/qwen/train.js';
 import { grpo } from '../../../src/objectives/policy-gradient.js';
 import { hash, uniform } from '../../../src/random.js';
 import type { Image } from '../../../src/records.js';
-import { fixturesFolder } from '../../golden/golden.js';
+import { folder, open, tied, tiny } from './opened.js';
 
-const tiny = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl');
-const tied = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl-tied-bf16');
 const graph = objectiveGraph(grpo(0.04));
 const settings = { learningRate: 1e-3, maxNorm: 1 };
-
-const scratch: string[] = [];
-let opened: QwenPolicy[] = [];
-afterEach(async () => {
-  await Promise.all(opened.map((policy) => policy.release()));
-  opened = [];
-});
-afterAll(() => Promise.all(scratch.map((dir) => rm(dir, { recursive: true }))));
-
-/** Released after the test. */
-async function open(options: Partial<QwenOptions> = {}, dir = tiny): Promise<QwenPolicy> {
-  const policy = await openQwen(dir, { workers: 1, threads: 1, batch: 1, prompt: { user: 'Where is {instruction}?' }, ...options });
-  opened.push(policy);
-  return policy;
-}
-
-async function folder(): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'segr1-policy-'));
-  scratch.push(dir);
-  return dir;
-}
 
 function picture(seed: number, side = 56): Image {
   return { width: side, height: side, data: Uint8Array.from({ length: 3 * side * side }, (_, i) => hash(seed, i >> 6) & 255) };

@@ -1,6 +1,5 @@
 import type { Argv, CommandModule } from 'yargs';
 
-import { shown, UsageError } from '../errors.js';
 import type { Tally } from '../operators/tally.js';
 import { shortPath } from '../pipelines/locate.js';
 import { progress } from '../pipelines/progress.js';
@@ -9,6 +8,7 @@ import { readPipeline, resolved, resolvedYaml } from '../pipelines/read.js';
 import type { Report, Summary } from '../pipelines/report.js';
 import { run } from '../pipelines/run.js';
 import { gainTable, plain, tallyTable } from '../pipelines/tally-table.js';
+import { once, wholeNumber } from './arguments.js';
 
 interface Arguments {
   readonly pipeline: string;
@@ -105,15 +105,4 @@ function onInterrupt(stop: () => void): () => void {
   };
   process.once('SIGINT', first);
   return () => void process.off('SIGINT', first);
-}
-
-function once(value: unknown, option: string): string | undefined {
-  if (value === undefined || typeof value === 'string') return value;
-  throw new UsageError(`--${option}: expected it once; got ${shown(value)}`);
-}
-
-function wholeNumber(text: string, option: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value >= 1) return value;
-  throw new UsageError(`--${option}: expected a whole number of at least 1; got ${shown(text)}`);
 }

@@ -26,3 +26,11 @@ export function makeFolders(root: string, pipeline: Pipeline): Folders {
   writeFileSync(join(root, 'config.yaml'), resolvedYaml(pipeline));
   return folders;
 }
+
+/** The checkpoint of the highest step in a run's `checkpoints`, or of the one given; undefined where there is none. */
+export function lastCheckpoint(folder: string, step?: number): string | undefined {
+  if (!existsSync(folder)) return undefined;
+  const steps = readdirSync(folder).flatMap((name) => (/^step-\d+$/.test(name) ? [Number(name.slice('step-'.length))] : []));
+  const kept = step === undefined ? steps : steps.filter((one) => one === step);
+  return kept.length > 0 ? join(folder, `step-${Math.max(...kept)}`) : undefined;
+}

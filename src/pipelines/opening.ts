@@ -49,7 +49,7 @@ async function openPolicy({ policy: options, seed }: Settings, patchMask: unknow
   const { checkpoint, adapter, train, workers, threads, batch, prompt } = options;
   const extra = typeof patchMask === 'number' && patchMask > 0 ? { extra: patchMaskHead } : {};
   const asked = prompt === undefined ? {} : { prompt: typeof prompt === 'string' ? prompts[prompt] : { user: prompt.user, ...(prompt.system === undefined ? {} : { system: prompt.system }) } };
-  return await openQwen(checkpoint, { workers, threads, batch, train, seed, ...(adapter === undefined ? {} : { adapter }), ...extra, ...asked });
+  return await openQwen(checkpoint, { workers, threads, batch, seed, ...(train === undefined ? {} : { train }), ...(adapter === undefined ? {} : { adapter }), ...extra, ...asked });
 }
 
 async function openSegmenter(options: SegmenterOptions | undefined): Promise<Segmenter> {

@@ -1,10 +1,9 @@
-import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { estimateOf, type Estimate } from '../operators/estimate.js';
 import type { Tally } from '../operators/tally.js';
 import { flow, type FlowOptions } from './flow.js';
-import { defaultFolder, makeFolders } from './folders.js';
+import { defaultFolder, lastCheckpoint, makeFolders } from './folders.js';
 import type { Pipeline } from './read.js';
 import type { GainReport, Report, Summary } from './report.js';
 import { writeGain } from './tally-files.js';
@@ -33,7 +32,8 @@ export async function run(pipeline: Pipeline, { folder, ...options }: RunOptions
   const summary = await flow(pipeline, folders, options);
   const checkpoint = lastCheckpoint(folders.checkpoints);
   if (!policy || !before || checkpoint === undefined || summary.stopped === 'cancelled') return summary;
-  const trained = { ...evaluation, settings: { ...evaluation.settings, policy: { ...policy, checkpoint } } };
+  const learned = policy.train === 'full' ? { checkpoint } : { adapter: checkpoint, train: 'adapter' as const };
+  const trained = { ...evaluation, settings: { ...evaluation.settings, policy: { ...policy, ...learned } } };
   const after = await evaluated(trained, join(folders.root, 'after'), 'after', options);
   if (!after) return { ...summary, stopped: 'cancelled' };
   const gain: Omit<GainReport, 'kind'> = { name: evaluation.name, before: before.tally, after: after.tally, gains: gains(before.rows, after.rows) };
@@ -65,10 +65,4 @@ export function gains(before: Values, after: Values): Record<string, Estimate> {
   });
   const names = Object.keys(shared[0]?.is ?? {});
   return Object.fromEntries(names.map((name) => [name, estimateOf(shared.map(({ was, is }) => (is[name] ?? NaN) - (was[name] ?? NaN)))]));
-}
-
-/** The checkpoint of the highest step; undefined where none was written. */
-function lastCheckpoint(folder: string): string | undefined {
-  const steps = readdirSync(folder).flatMap((name) => (/^step-\d+$/.test(name) ? [Number(name.slice('step-'.length))] : []));
-  return steps.length > 0 ? join(folder, `step-${Math.max(...steps)}`) : undefined;
 }

@@ -39,8 +39,8 @@ const PolicyShape = z.strictObject({
   checkpoint: z.string().min(1),
   /** Folder of an adapter in PEFT's layout, on top of the checkpoint. */
   adapter: z.string().min(1).optional(),
-  /** Which weights an update changes: the checkpoint's, those of the adapter above, or those of a new one. */
-  train: z.union([z.enum(['full', 'adapter']), z.strictObject({ lora: Lora })]).default('full'),
+  /** Which weights an update changes: the checkpoint's, those of the adapter above, or those of a new one; the adapter's where one is named, else all, unless told. */
+  train: z.union([z.enum(['full', 'adapter']), z.strictObject({ lora: Lora })]).optional(),
   runtime: z.enum(['onnx']).default('onnx'),
   device: z.enum(['cpu']).default('cpu'),
   /** Threads that hold the weights, each a copy; runs go on side by side. */
@@ -57,7 +57,7 @@ const PolicyShape = z.strictObject({
 export const PolicyOptions = PolicyShape.superRefine(({ train, adapter }, context) => {
   const fault = trainingFault(train, adapter);
   if (fault !== undefined) context.addIssue({ code: 'custom', path: ['train'], message: fault });
-});
+}).overwrite((policy) => ({ ...policy, train: policy.train ?? (policy.adapter === undefined ? 'full' : 'adapter') }));
 export type PolicyOptions = z.output<typeof PolicyOptions>;
 
 /** Which segmenter to open, by `kind`. */

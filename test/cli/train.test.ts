@@ -64,6 +64,19 @@ describe('segr1 pipeline train', () => {
   }, 120_000);
 });
 
+describe('segr1 pipeline train, of an adapter', () => {
+  it('judges the checkpoint before and the adapter after, and an evaluation takes the adapter by itself', async () => {
+    const run = join(folder().path, 'run');
+    const lora = ['--set', 'policy.train={ lora: { rank: 4, targets: [q_proj, v_proj] } }', '--set', 'update.learningRate=1e-2'];
+    const { code, out } = await segr1(['pipeline', 'train', '--max-steps', '1', '--json', ...lora, '--set', 'load.scenes.count=8', '--run', run, '--pipelines', quickPipelines()]);
+    expect(code).toBe(0);
+    const { after } = JSON.parse(out.trim().split('\n').at(-1) ?? '') as { after: { metrics: object } };
+    const alone = await segr1(['pipeline', 'evaluate', '--json', '--set', `policy.adapter=${join(run, 'checkpoints/step-1')}`, '--run', join(folder().path, 'run'), '--pipelines', quickPipelines()]);
+    const tally = alone.out.trim().split('\n').map((line) => JSON.parse(line) as { kind: string; tally: { metrics: object } }).find(({ kind }) => kind === 'tally');
+    expect([alone.code, tally?.tally]).toEqual([0, after]);
+  }, 120_000);
+});
+
 describe('segr1 pipeline evaluate', () => {
   it('prints what was counted, and writes it down', async () => {
     const run = join(folder().path, 'run');

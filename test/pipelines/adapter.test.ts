@@ -22,6 +22,10 @@ describe('policy.train', () => {
     expect(train).toEqual({ lora: { rank: 16, alpha: 32, rsLora: false, targets: ['q_proj'], vision: true } });
   });
 
+  it('is the adapter where one is named, else all', () => {
+    expect([PolicyOptions.parse({ checkpoint: 'x', adapter: 'y' }).train, PolicyOptions.parse({ checkpoint: 'x' }).train]).toEqual(['adapter', 'full']);
+  });
+
   it.each([
     ['another word', 'train: some', 'p.yaml:1:36  policy.train: expected one of "full"|"adapter"; got "some"'],
     ['neither targets nor pattern', 'train: { lora: { rank: 4 } }', 'policy.train.lora: expected targets, such as [q_proj, v_proj], or a pattern; got neither'],
@@ -32,7 +36,7 @@ describe('policy.train', () => {
     ['layers that are not there', 'train: { lora: { targets: [c_attn] } }', 'policy.train.lora.targets: expected some linear layer; got none for ["c_attn"]; modules are called model.language_model.layers.0.self_attn.q_proj and the like'],
     ['what is no linear layer', 'train: { lora: { pattern: ".*norm" } }', 'policy.train.lora.pattern: expected linear layers with weights of their own; got model.'],
     ['an adapter that is not named', 'train: adapter', 'policy.train: expected adapter, the folder of the one that is meant, beside it; got "adapter" without'],
-    ['other weights than those of a named adapter', 'adapter: tiny', 'policy.train: expected "adapter" where an adapter is opened, for that is what learns; got "full"'],
+    ['other weights than those of a named adapter', 'adapter: tiny, train: full', 'policy.train: expected "adapter" where an adapter is opened, for that is what learns; got "full"'],
     ['an adapter that is not there', 'adapter: gone, train: adapter', 'policy.adapter: expected a file or folder; got "gone"'],
     ['a folder without one', 'adapter: tiny, train: adapter', 'policy.adapter: tiny/adapter_config.json  checkpoint: expected a readable file; got '],
   ])('refuses %s', async (_, policy, message) => {

@@ -2,6 +2,7 @@
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 
+import { exportCommand } from './cli/export.js';
 import { pipelineCommand } from './cli/pipeline.js';
 import { stagesCommand } from './cli/stages.js';
 import { DataError, messageOf, ModelError, UsageError } from './errors.js';
@@ -15,6 +16,7 @@ try {
     .usage('$0 COMMAND: teaches a vision-language policy to segment')
     .command(pipelineCommand)
     .command(stagesCommand)
+    .command(exportCommand)
     .demandCommand(1, 'command: expected one; got none')
     .strict()
     .parserConfiguration({ 'boolean-negation': false, 'dot-notation': false })

@@ -28,3 +28,18 @@ export function fromF16(bits: Uint16Array): Float32Array<ArrayBuffer> {
   }
   return values;
 }
+
+/** Half-precision bits nearest to each value, halves to even; what is too large becomes infinite, NaN stays NaN. */
+export function toF16(values: Float32Array): Uint16Array<ArrayBuffer> {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  return Uint16Array.from(words, (word, i) => ((word >>> 16) & 0x8000) | sizeBits(word & 0x7fffffff, Math.abs(values[i])));
+}
+
+function sizeBits(word: number, size: number): number {
+  if (word > 0x7f800000) return 0x7e00;
+  if (size >= 65536) return 0x7c00;
+  if (size >= 2 ** -14) return (word - 0x38000000 + 0xfff + ((word >>> 13) & 1)) >>> 13;
+  const steps = Math.floor(size * 2 ** 24);
+  const rest = size * 2 ** 24 - steps;
+  return steps + (rest > 0.5 || (rest === 0.5 && steps % 2 === 1) ? 1 : 0);
+}

@@ -45,7 +45,7 @@ describe('what is written', () => {
         for (const { name, shape, dtype, data } of written) {
           const info = file.info(name);
           expect(info).toMatchObject({ dtype, shape, file: path });
-          expect(info.offset % { F32: 4, BF16: 2, I64: 8 }[dtype]).toBe(0);
+          expect(info.offset % { F32: 4, BF16: 2, F16: 2, I64: 8 }[dtype]).toBe(0);
           if (dtype === 'F32') expect(await file.read(name)).toEqual(data);
           else if (dtype === 'I64') expect(await file.readI64(name)).toEqual(data);
           else expect(await file.read(name)).toEqual(Float32Array.from(data, nearestBf16));
@@ -62,6 +62,19 @@ describe('what is written', () => {
     await writeSafetensors(join(own, 'y.safetensors'), written);
     expect(await readFile(join(own, 'x.safetensors'))).toEqual(await readFile(join(own, 'y.safetensors')));
     expect(await readdir(own)).toEqual(['x.safetensors', 'y.safetensors']);
+  });
+
+  it('may be made tensor by tensor, when its turn comes', async () => {
+    const path = join(folder, 'late.safetensors');
+    const made: string[] = [];
+    const late = (name: string, dtype: 'F16' | 'U8', bytes: readonly number[]) => ({ name, dtype, shape: [2], bytes: async () => (made.push(name), Uint8Array.from(bytes)) });
+    await writeSafetensors(path, [late('narrow', 'U8', [1, 2]), late('wide', 'F16', [0, 0x3c, 0, 0xc0])]);
+    expect(made).toEqual(['wide', 'narrow']);
+    const file = await openSafetensors(path);
+    expect([[...(await file.read('wide'))], [...(await file.readBytes('narrow'))]]).toEqual([[1, -2], [1, 2]]);
+    await expect(writeSafetensors(path, [late('wide', 'F16', [0])])).rejects.toThrow(`${path}  tensor "wide": expected 4 bytes for F16 [2]; got 1`);
+    expect((await openSafetensors(path)).names).toHaveLength(2);
+    expect((await readdir(folder)).filter((name) => name.startsWith('late'))).toEqual(['late.safetensors']);
   });
 
   it.each([

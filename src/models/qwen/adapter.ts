@@ -81,6 +81,12 @@ export async function readAdapterConfig(dir: string, config: QwenConfig): Promis
   return { adapter: named(`${file}  target_modules:`, () => adapterOf(config, options)), described };
 }
 
+/** The checkpoint that an adapter folder says it belongs to: a folder, or a name on the hub. @throws {ModelError} if it names none. */
+export async function baseOf(dir: string): Promise<string> {
+  const file = join(dir, 'adapter_config.json');
+  return check(z.object({ base_model_name_or_path: z.string('a folder or a name') }), await readJson(file), file).base_model_name_or_path;
+}
+
 /** Reads an adapter folder in PEFT's layout. @throws {ModelError} also where a tensor is missing, or of another shape. */
 export async function readAdapter(dir: string, config: QwenConfig): Promise<Peft> {
   const { adapter, described } = await readAdapterConfig(dir, config);

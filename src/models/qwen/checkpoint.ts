@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { ModelError } from '../../errors.js';
@@ -45,7 +45,12 @@ export function sharedValues(layout: Layout, known: readonly FirstValues[]): Flo
   return values;
 }
 
-function found(dir: string, tensors: Tensors, { name, sizes }: WeightShape): { readonly name: string; readonly shape: readonly number[] } {
+/**
+ * A weight's name and shape in a checkpoint's files, which may be of either naming.
+ *
+ * @throws {ModelError} if it is not there, or of another shape.
+ */
+export function found(dir: string, tensors: Tensors, { name, sizes }: WeightShape): { readonly name: string; readonly shape: readonly number[] } {
   const spelling = [name, newerName(name)].find((candidate) => tensors.has(candidate));
   if (spelling === undefined) throw new ModelError(`${dir}  ${name}: expected a tensor of that name; got none`);
   const { shape, file } = tensors.info(spelling);
@@ -75,8 +80,9 @@ export async function replaceFolder(from: string, dir: string, copied: (file: st
   const fresh = `${dir}.partial`;
   await rm(fresh, { recursive: true, force: true });
   await mkdir(fresh, { recursive: true });
-  for (const file of await readdir(from, { withFileTypes: true })) {
-    if (file.isFile() && copied(file.name)) await cp(join(from, file.name), join(fresh, file.name));
+  // What lies in Hugging Face's cache are links to files.
+  for (const file of await readdir(from)) {
+    if (copied(file) && (await stat(join(from, file))).isFile()) await copyFile(join(from, file), join(fresh, file));
   }
   await write(fresh);
   await rm(dir, { recursive: true, force: true });

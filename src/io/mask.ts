@@ -49,7 +49,27 @@ export function maskIou(a: Mask, b: Mask): number {
 export function unionMasks(masks: readonly Mask[]): Mask {
   const [first, ...others] = masks;
   if (!first) throw new RangeError('union of masks: expected at least one mask; got none');
-  return others.reduce(unionOfTwo, first);
+  return others.reduce((a, b) => merged(a, b, (inA, inB) => inA || inB), first);
+}
+
+/**
+ * Pixels in all of at least one mask.
+ *
+ * @throws {DataError} if the masks differ in size.
+ */
+export function intersectMasks(masks: readonly Mask[]): Mask {
+  const [first, ...others] = masks;
+  if (!first) throw new RangeError('intersection of masks: expected at least one mask; got none');
+  return others.reduce((a, b) => merged(a, b, (inA, inB) => inA && inB), first);
+}
+
+/**
+ * Pixels of `mask` that are not in `other`.
+ *
+ * @throws {DataError} if the masks differ in size.
+ */
+export function subtractMask(mask: Mask, other: Mask): Mask {
+  return merged(mask, other, (inMask, inOther) => inMask && !inOther);
 }
 
 /** Smallest box around the foreground, inclusive pixels of the mask's own size; undefined where there is none. */
@@ -70,12 +90,12 @@ export function boxOfMask(mask: Mask): Box | undefined {
   return x2 < 0 ? undefined : [x1, y1, x2, y2];
 }
 
-function unionOfTwo(a: Mask, b: Mask): Mask {
+function merged(a: Mask, b: Mask, keep: (inA: boolean, inB: boolean) => boolean): Mask {
   const counts: number[] = [];
   let run = 0;
   let inside = false;
   sweep(a, b, (length, inA, inB) => {
-    if ((inA || inB) !== inside) {
+    if (keep(inA, inB) !== inside) {
       counts.push(run);
       run = 0;
       inside = !inside;

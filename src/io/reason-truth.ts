@@ -1,0 +1,78 @@
+import { readFile } from 'node:fs/promises';
+
+import { z } from 'zod';
+
+import { DataError, messageOf, shown } from '../errors.js';
+import type { Mask, Size } from '../records.js';
+import { encodeMask } from './mask-bits.js';
+import { fillPolygon } from './polygon-fill.js';
+
+const Shape = z.object({ label: z.string(), points: z.array(z.tuple([z.number(), z.number()])) });
+const Annotation = z.object({
+  text: z.array(z.string()).min(1),
+  /** Whether the texts are whole sentences, or name a thing. */
+  is_sentence: z.boolean().default(true),
+  shapes: z.array(Shape),
+});
+
+/** What a file of ReasonSeg says of one image. */
+export type ReasonAnnotation = z.output<typeof Annotation>;
+export type ReasonShape = z.output<typeof Shape>;
+
+/**
+ * Reads one file of ReasonSeg: UTF-8, or cp1252 where it is not valid UTF-8.
+ *
+ * @throws {DataError} if it can't be read, or lacks texts or shapes.
+ */
+export async function readReasonAnnotation(path: string): Promise<ReasonAnnotation> {
+  try {
+    const annotation = Annotation.safeParse(JSON.parse(decoded(await readFile(path))));
+    if (annotation.success) return annotation.data;
+    const [issue] = annotation.error.issues;
+    throw new Error(`${issue?.path.join('.')}: ${issue?.message}`);
+  } catch (error) {
+    throw new DataError(`${path}  annotation: expected JSON with text, is_sentence and shapes; got ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Target and ignored region that shapes draw, by the rule of ReasonSeg: points cut to whole pixels, larger polygons
+ * first, each with its outline and over what lies below; a label with `ignore` in it is ignored, `flag` is left out.
+ *
+ * @throws {DataError} for a shape without points, or one that is beyond 100,000 px.
+ * @see LISA, arXiv:2308.00692.
+ */
+export function reasonMasks(shapes: readonly ReasonShape[], size: Size): { truth: Mask; ignore: Mask } {
+  const drawn = shapes.filter(({ label }) => label.toLowerCase() !== 'flag').map((shape) => ({ ignored: shape.label.toLowerCase().includes('ignore'), ...areaOf(shape, size) }));
+  const raster = new Uint8Array(size.width * size.height);
+  // Of equal areas the later shape comes first.
+  for (const { points, ignored } of drawn.toReversed().toSorted((a, b) => b.area - a.area)) fillPolygon(raster, size, points, ignored ? IGNORED : TARGET);
+  return { truth: encodeMask(raster.map((value) => (value === TARGET ? 1 : 0)), size), ignore: encodeMask(raster.map((value) => (value === IGNORED ? 1 : 0)), size) };
+}
+
+const TARGET = 1;
+const IGNORED = 2;
+/** Coordinates beyond this, px, are taken for damage. */
+const FARTHEST = 1e5;
+
+function areaOf({ label, points }: ReasonShape, size: Size): { area: number; points: [number, number][] } {
+  const wrong = points.flat().find((value) => !(Math.abs(value) <= FARTHEST));
+  if (points.length === 0 || wrong !== undefined) {
+    throw new DataError(`shape ${shown(label)}: expected points within ${FARTHEST} px; got ${points.length === 0 ? 'none' : wrong}`);
+  }
+  const whole = points.map(([x, y]): [number, number] => [Math.trunc(x), Math.trunc(y)]);
+  const raster = new Uint8Array(size.width * size.height);
+  fillPolygon(raster, size, whole, 1);
+  return { area: raster.reduce((sum, bit) => sum + bit, 0), points: whole };
+}
+
+/** Bytes 0x80 to 0x9f of cp1252; Node's own decoder takes them for control characters. */
+const WESTERN = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ';
+
+function decoded(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return Array.from(bytes, (byte) => (byte >= 0x80 && byte < 0xa0 ? WESTERN.charAt(byte - 0x80) : String.fromCharCode(byte))).join('');
+  }
+}

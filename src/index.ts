@@ -63,5 +63,6 @@ export { rowSchema } from './io/columns.js';
 // Pipelines in YAML, and stages of one's own for them.
 export { stage, type Open, type Refusal, type Stage, type StageDefinition, type Surroundings } from './pipelines/stage.js';
 export { readPipeline, type Pipeline, type ReadOptions } from './pipelines/read.js';
+export type { RewardInput, RewardModule } from './pipelines/rewards.js';
 export { run, type RunOptions } from './pipelines/run.js';
 export type { Report, Summary } from './pipelines/report.js';

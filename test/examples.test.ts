@@ -57,3 +57,22 @@ describe('examples/custom-stage', () => {
     await expect(readPipeline(file, { set })).rejects.toThrow('--set easy.ovr=1  easy has no option "ovr"; known: over; nearest: over');
   });
 });
+
+describe('examples/custom-reward', () => {
+  const file = join(ROOT, 'examples/custom-reward/train.yaml');
+
+  it("writes its module's scores beside the others, and weighs them", async () => {
+    const root = join(folder().path, 'run');
+    await run(await readPipeline(file, { set: [`policy.checkpoint=${checkpoint}`] }), { folder: root });
+    const weights = { format: 1, iou: 0.7, structure: 0.3, length: 0.1, boxIoU: 1, inside: 0.5 };
+    let rows = 0;
+    for await (const { rewards, prompts = [], step } of readRows(join(root, 'rows'))) {
+      rows++;
+      const { byName = {}, total = [] } = rewards ?? {};
+      expect([Object.keys(byName), step]).toEqual([Object.keys(weights), 1]);
+      for (const [g, sum] of total.entries()) expect(sum).toBeCloseTo(Object.entries(weights).reduce((all, [name, weight]) => all + weight * (byName[name]?.[g] ?? NaN), 0), 5);
+      for (const [g, prompt] of prompts.entries()) if (prompt === null) expect(byName['inside']?.[g]).toBe(0);
+    }
+    expect(rows).toBe(8);
+  });
+});

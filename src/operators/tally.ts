@@ -2,14 +2,15 @@ import { concat, defer, ignoreElements, map, tap, type OperatorFunction } from '
 import { z } from 'zod';
 
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
-import type { Prompt, Sample, Scored } from '../records.js';
+import type { Sample, Scored } from '../records.js';
 import { constantBook, constantPrompts, type Constant } from './constants.js';
 import { estimator, type Estimate, type Estimator } from './estimate.js';
 import { orMarked, pixelsOf } from './faults.js';
 import { gallery, panelOf, type Panel } from './gallery.js';
 import { inOrder } from './in-order.js';
 import { masksOf } from './mask.js';
-import { maskRewards, weightedSum } from './reward.js';
+import { RewardOptions, weightedSum } from './reward.js';
+import { builtInRewards, type Judged } from './rewards/parts.js';
 import { mean, statistics } from './statistics.js';
 
 export const TallyOptions = z.strictObject({
@@ -49,20 +50,21 @@ export interface TallyReader {
  *
  * Keeps numbers, and of rows only those that it is to draw. A row whose image can't be read is marked.
  *
- * @param weights of the parts of the reward, as `reward` has them.
+ * @param rewards what `reward` was told; answers beside the row's own earn its built-in parts alone.
  * @throws {ModelError} what the segmenter rejects with errors the stream.
  */
 export function tally<T extends Scored>(
   segmenter: Segmenter,
   readImage: ReadImage,
-  weights: Readonly<Record<string, number>>,
+  rewards: RewardOptions,
   reader: TallyReader,
   options: TallyOptions = {},
 ): OperatorFunction<T, T> {
   const checked = TallyOptions.parse(options);
-  const earn: Earn = async (on, prompts, formats) => {
-    const masks = await masksOf(prompts, '', async (asked) => segmenter.segment(await pixelsOf(readImage, on), asked, on.frame));
-    return weightedSum(maskRewards({ masks, formats, ...(on.truth && { truth: on.truth }) }), weights);
+  const scoring = RewardOptions.parse(rewards);
+  const earn: Earn = async (on, answers) => {
+    const masks = await masksOf(answers.prompts, '', async (asked) => segmenter.segment(await pixelsOf(readImage, on), asked, on.frame));
+    return weightedSum(builtInRewards({ ...answers, masks, ...(on.truth && { truth: on.truth }) }, scoring), scoring.weights);
   };
 
   return (rows) =>
@@ -85,8 +87,8 @@ export function tally<T extends Scored>(
 /** Rows judged at once; they are counted in their order all the same. */
 const INFLIGHT = 2;
 
-/** Rewards that prompts earn on a row. */
-type Earn = (on: Sample, prompts: readonly (Prompt | null)[], formats: readonly number[]) => Promise<number[]>;
+/** Rewards that answers earn on a row. */
+type Earn = (on: Sample, answers: Omit<Judged, 'masks' | 'truth'>) => Promise<number[]>;
 
 /** What had to be cut for a row, beside its own masks. */
 interface Verdict {
@@ -106,8 +108,8 @@ function judging(earn: Earn, { constants, anotherScene }: z.output<typeof TallyO
     if (isTried) untried--;
     if (row.truth) before = { id: row.id, image: row.image, truth: row.truth, task: row.task, frame: row.frame, original: row.original };
     const prompts = constantPrompts(row.frame);
-    const fixed = isTried ? await earn(row, prompts, prompts.map(() => 1)) : undefined;
-    const elsewhere = other && mean(await earn(other, row.prompts, row.formats));
+    const fixed = isTried ? await earn(row, { prompts, formats: prompts.map(() => 1) }) : undefined;
+    const elsewhere = other && mean(await earn(other, { prompts: row.prompts, formats: row.formats, completions: row.completions }));
     return { ...(fixed && { fixed }), ...(elsewhere !== undefined && { elsewhere }) };
   };
 }

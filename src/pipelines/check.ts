@@ -6,7 +6,7 @@ import type { Path } from './locate.js';
 import { knownNames } from './nearest.js';
 import { stageEntries } from './set.js';
 import { PipelineShape, Settings } from './settings.js';
-import { columnsOf, surroundings, type Stage } from './stage.js';
+import { columnsOf, surroundings, type Refusal, type Stage } from './stage.js';
 
 /** One stage of a checked pipeline: its entry in the table, and its options with defaults filled in. */
 export interface CheckedStage {
@@ -76,6 +76,7 @@ function withPaths(options: unknown, keys: readonly string[], at: Path, name: st
   const copy: Record<string, unknown> = { ...(options as Record<string, unknown>) };
   const full = (written: unknown, path: Path): unknown => {
     if (Array.isArray(written)) return written.map((one, index) => full(one, [...path, index]));
+    if (written !== null && typeof written === 'object') return Object.fromEntries(Object.entries(written).map(([name, one]) => [name, full(one, [...path, name])]));
     if (typeof written !== 'string') return written;
     const file = resolvePath(written, [...at, ...path]);
     const text = `${[name, ...path].join('.')}: expected a file or folder; got ${JSON.stringify(written)}, and ${file} is not there`;
@@ -119,11 +120,19 @@ function models(stages: readonly CheckedStage[], map: unknown): Complaint[] {
 
 function rules(stages: readonly CheckedStage[], settings: Settings): Complaint[] {
   const around = surroundings(settings, stages);
-  return stages.flatMap(({ name, stage, options }, index) =>
-    (stage.rules?.(options, around) ?? []).map(({ option, text }) => ({
-      path: ['stages', index, name, ...(option ? option.split('.') : [])],
-      part: option ? ('value' as const) : ('key' as const),
-      text: option ? `${name}.${option}: ${text}` : `${name}: ${text}`,
-    })),
-  );
+  return stages.flatMap(({ name, stage, options }, index) => (stage.rules?.(options, around) ?? []).map((refusal) => complaintOf(refusal, index, name)));
+}
+
+/** What the stages find wrong with the files that their options name. */
+export async function preflights(stages: readonly CheckedStage[]): Promise<Complaint[]> {
+  const found = stages.map(async ({ name, stage, options }, index) => ((await stage.preflight?.(options)) ?? []).map((refusal) => complaintOf(refusal, index, name)));
+  return (await Promise.all(found)).flat();
+}
+
+function complaintOf({ option, text }: Refusal, index: number, name: string): Complaint {
+  return {
+    path: ['stages', index, name, ...(option ? option.split('.') : [])],
+    part: option ? 'value' : 'key',
+    text: option ? `${name}.${option}: ${text}` : `${name}: ${text}`,
+  };
 }

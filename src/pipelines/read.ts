@@ -6,7 +6,7 @@ import { messageOf, ModelError, UsageError } from '../errors.js';
 import { readAdapterConfig } from '../models/qwen/adapter.js';
 import { readConfig } from '../models/qwen/config.js';
 import { adapterOf } from '../models/qwen/lora.js';
-import { check, type Checked, type CheckedStage } from './check.js';
+import { check, preflights, type Checked, type CheckedStage } from './check.js';
 import type { Complaint } from './complaints.js';
 import { valueAt } from './known.js';
 import type { Path } from './locate.js';
@@ -73,7 +73,7 @@ async function readMap(picked: Picked, map: unknown, overrides: readonly Overrid
   const resolvePath = (path: string, at: Path): string => resolve(overriding(overrides, at) ? '.' : folder, path);
   const checked = check(map, own.table, resolvePath);
   const found = [...own.complaints, ...checked.complaints];
-  if (found.length === 0) found.push(...(await unreadable(checked)));
+  if (found.length === 0) found.push(...(await unreadable(checked)), ...(await preflights(checked.stages)));
   const complaints = found.filter(({ path }) => path[0] !== given || given === undefined);
   const lines = inOrder(complaints, picked).map((complaint) => `${place(picked, overrides, complaint)}  ${complaint.text}`);
   const settings = { ...checked.settings, operators: checked.settings.operators.map((path) => resolve(folder, path)) };

@@ -74,7 +74,7 @@ export interface StageDefinition<Options> {
   readonly adds?: readonly string[] | ((options: Options) => readonly string[]);
   /** Models that the pipeline must name. */
   readonly uses?: readonly ('policy' | 'segmenter')[];
-  /** Options that name a file or folder, or a list of them: taken from the file's folder, and must exist. */
+  /** Options that name a file or folder, or a list or map of them: taken from the file's folder, and must exist. */
   readonly paths?: readonly string[];
   /** Rows that a source will give, where it can say. */
   rows?(options: Options): number | undefined;
@@ -82,6 +82,8 @@ export interface StageDefinition<Options> {
   chooses?(reason: string): boolean;
   /** Rules that span options or stages. */
   rules?(options: Options, around: Surroundings): readonly Refusal[];
+  /** What only files named by the options can tell; asked once all else is right, and before any model is opened. */
+  preflight?(options: Options): Promise<readonly Refusal[]>;
   build(options: Options, open: Open): Built | Promise<Built>;
 }
 

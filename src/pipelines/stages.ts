@@ -14,13 +14,15 @@ import { scheduleFault } from '../operators/learning.js';
 import { countRows, load, LoadOptions } from '../operators/load.js';
 import { mask, MaskOptions } from '../operators/mask.js';
 import { parse, ParseOptions } from '../operators/parse.js';
-import { reward, RewardOptions } from '../operators/reward.js';
+import { reward, type RewardOptions } from '../operators/reward.js';
+import { partsOf } from '../operators/rewards/options.js';
 import { rollout, RolloutOptions } from '../operators/rollout.js';
 import { tally, TallyOptions } from '../operators/tally.js';
 import { sft, SftOptions, type ReportStep, type Supervision } from '../operators/sft.js';
 import { update, UpdateOptions } from '../operators/update.js';
 import { write, WriteOptions } from '../operators/write.js';
 import type { Advantaged, Fitted } from '../records.js';
+import { loadRewards, RewardStageOptions, rewardModules, scoringOf } from './rewards.js';
 import { comparable, refusedBy, withinWindow } from './rules.js';
 import { stage, type Open, type Refusal, type Stage } from './stage.js';
 import { writePanels } from './tally-files.js';
@@ -77,10 +79,12 @@ const table: readonly Stage[] = [
   }),
   stage({
     name: 'reward',
-    options: RewardOptions,
+    options: RewardStageOptions,
     needs: ['truth', 'masks', 'formats'],
     adds: ['rewards'],
-    build: (options) => reward([], options),
+    paths: ['functions'],
+    preflight: rewardModules,
+    build: async (options) => reward(await loadRewards(options), scoringOf(options)),
   }),
   stage({
     name: 'tally',
@@ -91,7 +95,7 @@ const table: readonly Stage[] = [
       tally(
         await open.segmenter(),
         open.read,
-        RewardOptions.parse({ weights: open.option('reward', 'weights') }).weights,
+        rewarding(open),
         {
           row: (id, values) => open.report({ kind: 'counted', id, values }),
           constants: (constants) => open.report({ kind: 'baseline', constants }),
@@ -175,7 +179,13 @@ export const stages: ReadonlyMap<string, Stage> = new Map(table.map((entry) => [
 /** Parts of the reward that have a column: those of a stage that names its weights. */
 function rewardParts({ option }: Open): readonly string[] {
   const weights = option('reward', 'weights');
-  return weights !== null && typeof weights === 'object' ? Object.keys(weights) : [];
+  return weights !== null && typeof weights === 'object' ? partsOf(weights as Record<string, number>) : [];
+}
+
+/** What the stage `reward` was told; its defaults where there is none. */
+function rewarding({ option }: Open): RewardOptions {
+  const [weights, length, legacy, functions] = ['weights', 'length', 'legacy', 'functions'].map((key) => option('reward', key));
+  return scoringOf(RewardStageOptions.parse({ weights, length, legacy, functions }));
 }
 
 /** What a shard says of the run that wrote it. */

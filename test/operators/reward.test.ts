@@ -3,33 +3,13 @@ import { TestScheduler } from 'rxjs/testing';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
 import { emptyMask, encodeMask } from '../../src/io/mask.js';
-import { maskRewards, reward, weightedSum, type RewardFunction } from '../../src/operators/reward.js';
-import type { Mask, Masked, Scored, Size } from '../../src/records.js';
+import { reward, weightedSum, type RewardFunction } from '../../src/operators/reward.js';
+import type { Mask, Masked, Scored } from '../../src/records.js';
 
 const size = { width: 48, height: 64 };
 // The discs B … F of Seg-R1's own functions, executed (seg-r1.md, section 2.4).
 const truth = disc(20, 30, 225);
 const predicted = disc(24, 28, 196);
-
-describe('maskRewards', () => {
-  it.each([
-    ['a shifted disc', predicted, truth, 0.664987, 0.789261],
-    ['nothing', emptyMask(size), truth, 0, 0.384603],
-    ['everything', full(size), truth, 0.230794, 0.115397],
-    ['the truth', truth, truth, 1, 1],
-    ['a disc where there is nothing', predicted, emptyMask(size), 0, 0.800456],
-  ])("agrees with Seg-R1's functions on %s", (_, mask, gt, iou, structure) => {
-    const parts = maskRewards(masked([mask], gt));
-    expect(parts.iou[0]).toBeCloseTo(iou, 6);
-    expect(parts.structure[0]).toBeCloseTo(structure, 6);
-  });
-
-  it('gives no mask 0, and no truth NaN', () => {
-    const none = emptyMask(size);
-    expect(maskRewards(masked([null, none], none, [0, 1]))).toEqual({ format: [0, 1], iou: [0, 0], structure: [0, 1] });
-    expect(maskRewards(masked([null, truth], undefined, [0, 1]))).toEqual({ format: [0, 1], iou: [NaN, NaN], structure: [NaN, NaN] });
-  });
-});
 
 describe('weightedSum', () => {
   it('adds what is weighted and lets an unscorable part of no weight be', () => {
@@ -79,13 +59,34 @@ describe('reward', () => {
   it('refuses a name twice, and a function that answers for another number of completions', async () => {
     const named = (name: string, score: RewardFunction['score']): RewardFunction => ({ name, weight: 1, score });
     expect(() => reward([named('iou', () => [1])])).toThrow('reward  functions: expected names that differ; got "iou" twice');
-    await expect(score(masked([null], truth), [named('own', () => [])])).rejects.toThrow('reward  own: expected 1 numbers, one a completion; got []');
-    await expect(score(masked([null], truth), [named('own', () => Promise.reject(new Error('lost')))])).rejects.toThrow('lost');
+    const wanted = 'reward  own, row 0/0/disc: expected 1 finite numbers or nulls, one a completion; got';
+    await expect(score(masked([null], truth), [named('own', () => [])])).rejects.toThrow(`${wanted} []`);
+    await expect(score(masked([null], truth), [named('own', () => ['1'] as never)])).rejects.toThrow(`${wanted} "1" for completion 0`);
+    await expect(score(masked([null], truth), [named('own', () => [Infinity])])).rejects.toThrow(`${wanted} Infinity for completion 0`);
+    await expect(score(masked([null], truth), [named('own', () => 1 as never)])).rejects.toThrow(`${wanted} 1`);
+    const lost = named('own', () => Promise.reject(new Error('lost')));
+    await expect(score(masked([null], truth), [{ ...lost, module: 'own.mjs' }])).rejects.toThrow('reward  own of own.mjs, row 0/0/disc: expected scores; got the error "lost"');
+  });
+
+  it('takes null for unscorable, and does not ask what weighs nothing', async () => {
+    const idle: RewardFunction = { name: 'idle', weight: 0, score: () => Promise.reject(new Error('asked')) };
+    const own: RewardFunction = { name: 'own', weight: 1, score: () => [null, 2] };
+    const { rewards } = await score(masked([null, null], truth, [1, 1]), [own, idle]);
+    expect(rewards).toEqual({ total: [NaN, 3], byName: { format: [1, 1], iou: [0, 0], structure: [0, 0], own: [NaN, 2] } });
+  });
+
+  it('computes the other parts where they weigh anything', async () => {
+    const row = masked([truth, null], truth, [1, 0]);
+    const weights = { pointCount: 0, tieredIoU: 0.25, length: 1 };
+    const { rewards } = await score(row, [], { weights, length: { max: 4, cache: 2 } });
+    expect(Object.keys(rewards.byName)).toEqual(['format', 'iou', 'structure', 'length', 'tieredIoU']);
+    expect(rewards.total[0]).toBeCloseTo(1 + 0.7 + 0.3 + 0.25 * 4, 12);
+    expect(() => reward([], { weights })).toThrow('expected { max, cache } beside weights.length');
   });
 
   it('widens the row by one column and refuses an unknown weight', () => {
     expectTypeOf(reward<Masked>()).toEqualTypeOf<OperatorFunction<Masked, Masked & Scored>>();
-    expect(() => reward([], { weights: { length: 1 } as never })).toThrow('length');
+    expect(() => reward([], { weights: { lenght: 1 } as never })).toThrow('lenght');
   });
 });
 
@@ -115,8 +116,4 @@ function masked(masks: readonly (Mask | null)[], gt: Mask | undefined, formats: 
 /** Pixels within the square root of `reach` of (x, y). */
 function disc(x: number, y: number, reach: number): Mask {
   return encodeMask(Uint8Array.from({ length: size.width * size.height }, (_, i) => ((i % size.width) - x) ** 2 + (Math.floor(i / size.width) - y) ** 2 <= reach ? 1 : 0), size);
-}
-
-function full({ width, height }: Size): Mask {
-  return { width, height, counts: [0, width * height] };
 }

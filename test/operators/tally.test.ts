@@ -51,7 +51,7 @@ function watched(options: TallyOptions, wait: (asked: number) => number = () => 
     done: (counted: Tally) => void told.tallies.push(counted),
     overlays: async (panels: readonly Panel[]) => void told.panels.push(panels),
   };
-  return { told, looked, stage: tally<Scored>(segmenter, read, weights, reader, options) };
+  return { told, looked, stage: tally<Scored>(segmenter, read, { weights }, reader, options) };
 }
 
 const left: Box = [0, 0, 3, 15];

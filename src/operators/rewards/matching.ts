@@ -1,0 +1,66 @@
+import { clickCentre } from '../../io/click.js';
+import { boxOfMask, decodeMask, encodeMask } from '../../io/mask.js';
+import { assignment } from '../../metrics/assignment.js';
+import { boxIou } from '../../metrics/box.js';
+import { parts } from '../../metrics/parts.js';
+import type { Box, Mask, Prompt, PromptObject, Size } from '../../records.js';
+
+/** One object of the truth. */
+export interface Instance {
+  readonly box: Box;
+  /** Where it is thickest. */
+  readonly x: number;
+  readonly y: number;
+}
+
+/** Distances are judged in a frame of so many pixels a side, whatever the row's. */
+const SIDE = 840;
+const NEAR = { overlap: 0.5, corners: 10, point: 30 };
+/** More on either side are not looked at. */
+const MOST = 120;
+/** A part of the truth under this share of it is a speck, not an object. */
+const SPECK = 0.01;
+
+/**
+ * How well a prompt's boxes fit the truth's objects one by one, in [0, 3].
+ *
+ * A box and an object earn 1 each where their IoU is above 0.5, where their edges lie less than 10 px apart on average, and where a
+ * foreground point in the box lies less than 30 px from the object's middle; pixels of an 840 px frame. Boxes and objects are paired
+ * so that they earn most, and the sum is divided by the number of either, whichever is larger.
+ *
+ * @param instances of the truth, in pixels of `prompt.frame`.
+ * @see VisionReasoner, arXiv:2505.12081; there each box brings one point of its own.
+ */
+export function matching(prompt: Prompt | null, instances: readonly Instance[]): number {
+  const objects = (prompt?.objects ?? []).filter(({ box }) => box).slice(0, MOST);
+  if (prompt === null || objects.length === 0 || instances.length === 0) return 0;
+  const earned = objects.map((object) => instances.map((instance) => fit(object, instance, prompt.frame)));
+  const pairs = assignment(earned.map((row) => row.map((value) => -value)));
+  const total = pairs.reduce((sum, column, row) => sum + (column < 0 ? 0 : earned[row][column]), 0);
+  return total / Math.max(objects.length, instances.length);
+}
+
+/** The objects of a truth: its parts that hang together along sides or corners, specks left out; 120 at most, in reading order. */
+export function instancesOf(truth: Mask): Instance[] {
+  const bits = decodeMask(truth);
+  const labels = parts(bits, truth);
+  const areas: number[] = [];
+  for (const label of labels) areas[label] = (areas[label] ?? 0) + 1;
+  const area = areas.reduce((sum, pixels, label) => (label > 0 ? sum + pixels : sum), 0);
+  const objects = areas.flatMap((pixels, label) => (label > 0 && pixels >= SPECK * area ? [label] : [])).slice(0, MOST);
+  return objects.flatMap((label) => {
+    const own = Uint8Array.from(labels, (other) => (other === label ? 1 : 0));
+    const box = boxOfMask(encodeMask(own, truth));
+    const centre = clickCentre(own, truth);
+    return box && centre ? [{ box, x: centre.x, y: centre.y }] : [];
+  });
+}
+
+function fit({ box, points }: PromptObject, { box: other, x, y }: Instance, frame: Size): number {
+  if (!box) return 0;
+  const [across, down] = [SIDE / frame.width, SIDE / frame.height];
+  const corners = box.reduce((sum, edge, i) => sum + Math.abs(edge - other[i]) * (i % 2 === 0 ? across : down), 0) / 4;
+  const inside = points.filter((point) => point.label === 1 && point.x >= box[0] && point.x <= box[2] && point.y >= box[1] && point.y <= box[3]);
+  const close = inside.some((point) => Math.hypot((point.x - x) * across, (point.y - y) * down) < NEAR.point);
+  return Number(boxIou(box, other) > NEAR.overlap) + Number(corners < NEAR.corners) + Number(close);
+}

@@ -1,11 +1,14 @@
 import fc from 'fast-check';
-import { of, type OperatorFunction } from 'rxjs';
+import { firstValueFrom, of, type OperatorFunction } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
+import { emptyMask } from '../../src/io/mask.js';
+import type { Segmenter } from '../../src/models/segmenter.js';
+import { mask } from '../../src/operators/mask.js';
 import { readParts } from '../../src/operators/parse-text.js';
 import { parse, readPrompt } from '../../src/operators/parse.js';
-import type { Prompted, RolledOut } from '../../src/records.js';
+import type { Prompt, Prompted, RolledOut } from '../../src/records.js';
 
 const frame = { width: 768, height: 768 };
 const think = '<think>a bird</think> ';
@@ -43,12 +46,22 @@ describe('parse', () => {
     ['points', undefined, points + labels, 1],
     ['points', true, points + labels, 0],
     ['points', undefined, box + labels, 0],
+    ['points', undefined, points + '<labels>[1]</labels>', 0],
+    ['points', undefined, '<points>[]</points><labels>[]</labels>', 0],
   ] as const)('mode %s, think %s: %s → format %i', (mode, thinks, text, format) => {
     expect(parsed(text, { mode, ...(thinks === undefined ? {} : { think: thinks }) }).formats).toEqual([format]);
   });
 
   it('asks with points alone in mode points', () => {
     expect(parsed(whole, { mode: 'points' }).prompts[0]?.objects).toEqual([{ points: [{ x: 50, y: 60, label: 1 }, { x: 70, y: 80, label: 0 }] }]);
+  });
+
+  it('has the segmenter asked with points alone in mode points', async () => {
+    const asked: Prompt[] = [];
+    const segment: Segmenter['segment'] = async (_, prompts) => (asked.push(...prompts), prompts.map(() => emptyMask(frame)));
+    const rows = of(rolledOut(points + labels, labels)).pipe(parse({ mode: 'points' }), mask({ name: 'none', segment, release: async () => {} }, async () => ({ ...frame, data: new Uint8Array(0) })));
+    expect((await firstValueFrom(rows)).masks).toEqual([emptyMask(frame), null]);
+    expect(asked.map(({ objects }) => objects)).toEqual([[{ points: [{ x: 50, y: 60, label: 1 }, { x: 70, y: 80, label: 0 }] }]]);
   });
 
   it('keeps formats strict where it reads leniently', () => {

@@ -72,7 +72,9 @@ export interface Sample {
   readonly image: ImageSource;
   /** At `frame` size; absent for prediction. */
   readonly truth?: Mask;
-  /** Where the truth came from, for people. */
+  /** Pixels that count neither for nor against an answer, at `frame` size. */
+  readonly ignore?: Mask;
+  /** Where the truth came from: a picture, or a place in a file of annotations. */
   readonly truthPath?: string;
   readonly instruction?: string;
   readonly task: string;

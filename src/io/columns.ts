@@ -26,6 +26,7 @@ export function rowSchema(parts: readonly string[], metadata: Readonly<Record<st
     image: text,
     scene: text,
     truth: coco,
+    ignore: coco,
     truth_path: text,
     instruction: text,
     task: text,

@@ -19,7 +19,11 @@ export interface Pair {
   /** File name without extension; `root/file` where several images share that, root counted from 0. */
   readonly name: string;
   readonly image: string;
+  /** Picture of the mask, or another reference that `readTruth` reads. */
   readonly mask?: string;
+  /** What is asked of this image. */
+  readonly instruction?: string;
+  readonly task?: string;
 }
 
 /** What folders hold. */

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 
 import { z } from 'zod';
 
@@ -24,9 +24,9 @@ export type ReasonShape = z.output<typeof Shape>;
  *
  * @throws {DataError} if it can't be read, or lacks texts or shapes.
  */
-export async function readReasonAnnotation(path: string): Promise<ReasonAnnotation> {
+export function readReasonAnnotation(path: string): ReasonAnnotation {
   try {
-    const annotation = Annotation.safeParse(JSON.parse(decoded(await readFile(path))));
+    const annotation = Annotation.safeParse(JSON.parse(decoded(readFileSync(path))));
     if (annotation.success) return annotation.data;
     const [issue] = annotation.error.issues;
     throw new Error(`${issue?.path.join('.')}: ${issue?.message}`);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { SMALLEST_SIDE } from '../io/scenes.js';
+import { setNames } from '../io/sets/named.js';
 import type { Size } from '../records.js';
 
 const Paths = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]);
@@ -22,7 +23,13 @@ export const LoadOptions = z
   .strictObject({
     /** Scenes drawn on demand, instead of folders. */
     scenes: Scenes.optional(),
-    /** Folders of images, one or several. */
+    /** A set by its name, as it is published; or `coco` and `jsonl` for a file of one's own. */
+    set: z.enum(setNames).optional(),
+    /** Folder of the set, or the file. */
+    root: z.string().min(1).optional(),
+    /** Part of the set, `test` unless told. */
+    split: z.string().min(1).optional(),
+    /** Folders of images, one or several; beside a set the one folder of its images, where that lies elsewhere. */
     images: Paths.optional(),
     /** Folders of masks, one or several; without them rows have no truth, for prediction. */
     masks: Paths.optional(),
@@ -44,12 +51,20 @@ export const LoadOptions = z
     /** What is asked of every image. */
     instruction: z.string().min(1).optional(),
   })
-  .superRefine(({ scenes, images, masks, pattern, frame }, context) => {
+  .superRefine((options, context) => {
+    const { scenes, set, images, masks, pattern, root, split, frame } = options;
     const refuse = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
     if (scenes && images) refuse('scenes', 'expected either scenes or images; got both');
-    if (!scenes && !images) refuse('scenes', 'expected scenes, or images and masks; got neither');
-    if (!images && masks) refuse('masks', 'expected images beside masks; got masks alone');
-    if (!images && pattern) refuse('pattern', 'expected images beside a pattern; got a pattern alone');
+    if (scenes && set) refuse('scenes', 'expected either scenes or a set; got both');
+    if (!scenes && !set && !images) refuse('scenes', 'expected scenes, a set, or images and masks; got none of them');
+    if (!images && !set && masks) refuse('masks', 'expected images beside masks; got masks alone');
+    if (!images && !set && pattern) refuse('pattern', 'expected images beside a pattern; got a pattern alone');
+    if (set && root === undefined) refuse('root', `expected where ${set} lies; got nothing`);
+    if (set && masks) refuse('masks', 'expected the masks of the set; got others');
+    if (set && pattern) refuse('pattern', 'expected all of the set; got a pattern');
+    if (set && Array.isArray(images)) refuse('images', 'expected one folder beside a set; got a list');
+    if (!set && root !== undefined) refuse('root', 'expected a set beside root; got root alone');
+    if (!set && split !== undefined) refuse('split', 'expected a set beside split; got split alone');
     const { width, height } = frameOf(frame);
     if (scenes && (width !== height || width < SMALLEST_SIDE)) {
       refuse('frame', `expected a square of at least ${SMALLEST_SIDE} px for scenes; got ${width}x${height}`);

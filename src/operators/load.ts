@@ -4,8 +4,10 @@ import type { z } from 'zod';
 import { DataError, messageOf, UsageError } from '../errors.js';
 import { findImages, findPairs, type Pair } from '../io/dataset.js';
 import { imageSize } from '../io/image.js';
-import { encodeMask, maskArea, readMaskFile } from '../io/mask.js';
+import { encodeMask, maskArea } from '../io/mask.js';
 import { drawScene, SCENE_SIDE } from '../io/scenes.js';
+import { setItems } from '../io/sets/named.js';
+import { isNoTarget, readTruth } from '../io/truth.js';
 import type { ReadImage } from '../models/segmenter.js';
 import { shuffled } from '../random.js';
 import type { Sample, SceneKey, Size } from '../records.js';
@@ -25,7 +27,7 @@ interface Mark {
 }
 
 /**
- * Rows from folders or drawn scenes, each made once `window` has room for it.
+ * Rows from folders, sets that have a name, or drawn scenes, each made once `window` has room for it.
  *
  * Each image is decoded once here, at frame size, so that what can't be read is marked now; with a `read` that remembers,
  * the stages that follow find it decoded.
@@ -56,17 +58,22 @@ export function epochOrder(count: number, epoch: number, { shuffle, seed }: { re
 }
 
 function itemsOf(options: Checked): readonly Item[] {
-  const { scenes, images, masks, pattern, limit, seed } = options;
+  const { scenes, set, images, masks, pattern, limit, seed } = options;
   if (scenes) {
     const { kind, rule, count, offset } = scenes;
     const keys = Array.from({ length: Math.min(count, limit ?? count) }, (_, i): SceneKey => ({ kind, seed: scenes.seed ?? seed, index: offset + i, rule }));
     return keys.map((scene) => ({ name: `${kind}-${scene.seed}-${scene.index}`, scene }));
   }
+  if (set) return withMasks(setItems({ ...options, set, root: options.root ?? '', images: [images].flat()[0] }).slice(0, limit), options);
   const fitting = { images: images ?? [], ...(pattern === undefined ? {} : { pattern }) };
   if (masks === undefined) return findImages(fitting).all.slice(0, limit);
-  const taken = findPairs({ ...fitting, masks }).all.slice(0, limit);
+  return withMasks(findPairs({ ...fitting, masks }).all.slice(0, limit), options);
+}
+
+/** The items as they are, if the options let them be. */
+function withMasks(taken: readonly Pair[], { maskless }: Checked): readonly Pair[] {
   const lacking = taken.filter(({ mask }) => mask === undefined);
-  if (lacking.length > 0 && options.maskless === 'refuse') {
+  if (lacking.length > 0 && maskless === 'refuse') {
     throw new UsageError(`masks: expected one for each of ${taken.length} images; got none for ${lacking.length}, ${lacking[0].image} first; maskless: mark goes on without them`);
   }
   return taken;
@@ -84,7 +91,7 @@ async function* samples(read: ReadImage, items: readonly Item[], options: Checke
         yield drawnSample(asked, item.scene);
         continue;
       }
-      const { sample, mark } = await storedSample(read, asked, item, options.masks !== undefined);
+      const { sample, mark } = await storedSample(read, asked, item, options.masks !== undefined || options.set !== undefined);
       if (mark?.fault && ++faults > options.tolerate) {
         throw new DataError(`${item.image}  row ${id}: expected at most ${options.tolerate} rows that can't be used; got ${faults}, the last for: ${mark.reason}`);
       }
@@ -107,23 +114,27 @@ function drawnSample(asked: Asked, key: SceneKey): Sample {
   };
 }
 
-async function storedSample(read: ReadImage, asked: Asked, { image, mask: truthPath }: Pair, needsMask: boolean): Promise<{ sample: Sample; mark?: Mark }> {
-  let sample: Sample = { ...asked, image: { path: image }, task: 'foreground', original: { width: 0, height: 0 }, ...(truthPath === undefined ? {} : { truthPath }) };
+async function storedSample(read: ReadImage, asked: Asked, item: Pair, needsMask: boolean): Promise<{ sample: Sample; mark?: Mark }> {
+  let sample = unread(asked, item);
   try {
-    const original = await imageSize(image);
+    const original = await imageSize(item.image);
     sample = { ...sample, original };
     await read(sample.image, sample.frame);
-    if (truthPath === undefined) return needsMask ? { sample, mark: { reason: 'no mask', fault: false } } : { sample };
-    const truth = await readMaskFile(truthPath, sample.frame);
+    if (item.mask === undefined) return needsMask ? { sample, mark: { reason: 'no mask', fault: false } } : { sample };
+    const truth = await readTruth(item.mask, original, sample.frame);
     if (differ(truth.original, original)) {
       return { sample, mark: { reason: `mask of another size: expected ${shownSize(original)} as the image; got ${shownSize(truth.original)}`, fault: true } };
     }
-    sample = { ...sample, truth: truth.mask };
-    return maskArea(truth.mask) === 0 ? { sample, mark: { reason: 'empty mask', fault: true } } : { sample };
+    sample = { ...sample, truth: truth.mask, ...(truth.ignore && { ignore: truth.ignore }) };
+    return maskArea(truth.mask) === 0 && !isNoTarget(item.mask) ? { sample, mark: { reason: 'empty mask', fault: true } } : { sample };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    return { sample, mark: { reason: withoutPath(messageOf(error), image), fault: true } };
+    return { sample, mark: { reason: withoutPath(messageOf(error), item.image), fault: true } };
   }
+}
+
+function unread(asked: Asked, { image, mask, instruction, task = 'foreground' }: Pair): Sample {
+  return { ...asked, ...(instruction !== undefined && { instruction }), image: { path: image }, task, original: { width: 0, height: 0 }, ...(mask !== undefined && { truthPath: mask }) };
 }
 
 function differ(a: Size, b: Size): boolean {

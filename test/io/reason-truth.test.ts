@@ -56,10 +56,10 @@ describe('readReasonAnnotation', () => {
   };
   const json = (text: string): string => JSON.stringify({ text: [text], is_sentence: false, shapes: [square('target', 0, 1)] });
 
-  it('reads UTF-8, and cp1252 where that fails', async () => {
-    expect((await readReasonAnnotation(file('u.json', json('a café – “in”')))).text).toEqual(['a café – “in”']);
+  it('reads UTF-8, and cp1252 where that fails', () => {
+    expect(readReasonAnnotation(file('u.json', json('a café – “in”'))).text).toEqual(['a café – “in”']);
     const western = Buffer.from(json('caf\u00e9 \u0096 \u0093in\u0094'), 'latin1');
-    expect((await readReasonAnnotation(file('w.json', western))).text).toEqual(['café – “in”']);
+    expect(readReasonAnnotation(file('w.json', western)).text).toEqual(['café – “in”']);
   });
 
   it.each([
@@ -67,8 +67,8 @@ describe('readReasonAnnotation', () => {
     ['no shapes', '{"text": ["x"]}'],
     ['no text', '{"text": [], "shapes": []}'],
     ['a point of three numbers', '{"text": ["x"], "shapes": [{"label": "a", "points": [[1, 2, 3]]}]}'],
-  ])('refuses %s', async (_, text) => {
-    await expect(readReasonAnnotation(file('bad.json', text))).rejects.toThrow(DataError);
-    await expect(readReasonAnnotation(file('bad.json', text))).rejects.toThrow('bad.json  annotation: expected JSON with text');
+  ])('refuses %s', (_, text) => {
+    expect(() => readReasonAnnotation(file('bad.json', text))).toThrow(DataError);
+    expect(() => readReasonAnnotation(file('bad.json', text))).toThrow('bad.json  annotation: expected JSON with text');
   });
 });

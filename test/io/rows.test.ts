@@ -47,6 +47,7 @@ const row: fc.Arbitrary<Row> = record(
     frame: size,
     original: size,
     truth: mask,
+    ignore: mask,
     truthPath: words,
     instruction: words,
     candidates: record({ boxes: list(box), names: list(words), target: int, mask }),

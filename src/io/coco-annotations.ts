@@ -1,0 +1,91 @@
+import { readFileSync, statSync } from 'node:fs';
+
+import { z } from 'zod';
+
+import { DataError, messageOf, shown, UsageError } from '../errors.js';
+import type { Mask, Size } from '../records.js';
+import { fromCocoString } from './coco-string.js';
+import { unionMasks } from './mask.js';
+import { maskOfPolygon } from './polygon-coco.js';
+
+const Id = z.int();
+const Image = z.object({ id: Id, file_name: z.string().min(1), width: z.int().min(1), height: z.int().min(1) });
+const Annotation = z.object({ id: Id, image_id: Id, category_id: Id.default(0), segmentation: z.unknown() });
+const Category = z.object({ id: Id, name: z.string() });
+const File = z.object({ images: z.array(Image), annotations: z.array(Annotation), categories: z.array(Category).default([]) });
+
+const Runs = z.object({ size: z.tuple([z.int().min(1), z.int().min(1)]), counts: z.union([z.string(), z.array(z.int().min(0))]) });
+const Segmentation = z.union([z.array(z.array(z.number())).min(1), Runs]);
+
+export type CocoImage = z.output<typeof Image>;
+export type CocoAnnotation = z.output<typeof Annotation>;
+
+/** A file of images and their annotations, by id. */
+export interface CocoFile {
+  readonly images: ReadonlyMap<number, CocoImage>;
+  readonly annotations: ReadonlyMap<number, CocoAnnotation>;
+  readonly categories: ReadonlyMap<number, string>;
+}
+
+const FILES_KEPT = 2;
+const kept = new Map<string, { stamp: string; file: CocoFile }>();
+
+/**
+ * Reads `instances.json` and its like; the last two are remembered, for a set asks for each of its masks.
+ *
+ * @throws {UsageError} if it can't be read, or lacks images or annotations with their ids; outlines are looked at later.
+ */
+export function readCocoFile(path: string): CocoFile {
+  const stamp = stampOf(path);
+  const known = kept.get(path);
+  if (known?.stamp === stamp) return known.file;
+
+  const file = opened(path);
+  kept.delete(path);
+  kept.set(path, { stamp, file });
+  if (kept.size > FILES_KEPT) kept.delete(kept.keys().next().value as string);
+  return file;
+}
+
+/**
+ * The mask of one annotation: polygons united, run lengths, or COCO's string of them.
+ *
+ * @throws {DataError} if it is none of these, or does not fit `size`.
+ */
+export function cocoMask(segmentation: unknown, size: Size): Mask {
+  const parsed = Segmentation.safeParse(segmentation);
+  if (!parsed.success) throw new DataError(`segmentation: expected polygons, or size and counts; got ${shown(segmentation)}`);
+  if (Array.isArray(parsed.data)) return unionMasks(parsed.data.map((flat) => maskOfPolygon(flat, size)));
+
+  const { counts, size: [height, width] } = parsed.data;
+  if (width !== size.width || height !== size.height) throw new DataError(`segmentation  size: expected ${size.width}x${size.height} as the image; got ${width}x${height}`);
+  if (typeof counts === 'string') return fromCocoString(counts, size);
+  const pixels = counts.reduce((sum, run) => sum + run, 0);
+  if (pixels !== width * height) throw new DataError(`segmentation  counts: expected runs that fill ${width}x${height}; got ${pixels} pixels`);
+  return { width, height, counts };
+}
+
+function opened(path: string): CocoFile {
+  let file;
+  try {
+    file = File.safeParse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (error) {
+    throw new UsageError(`${path}  annotations: expected JSON; got ${messageOf(error)}`, { cause: error });
+  }
+  if (!file.success) {
+    const [issue] = file.error.issues;
+    throw new UsageError(`${path}  annotations: expected COCO's images and annotations; got at ${issue?.path.join('.') || 'the top'}: ${issue?.message}`);
+  }
+  const { images, annotations, categories } = file.data;
+  return {
+    images: new Map(images.map((image) => [image.id, image])),
+    annotations: new Map(annotations.map((annotation) => [annotation.id, annotation])),
+    categories: new Map(categories.map(({ id, name }) => [id, name])),
+  };
+}
+
+function stampOf(path: string): string {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (!stats?.isFile()) throw new UsageError(`${path}  annotations: expected a file; got ${stats ? 'a folder' : 'nothing there'}`);
+  return `${stats.mtimeMs} ${stats.size}`;
+}

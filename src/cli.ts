@@ -3,6 +3,7 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 
 import { exportCommand } from './cli/export.js';
+import { modelsCommand } from './cli/models.js';
 import { pipelineCommand } from './cli/pipeline.js';
 import { stagesCommand } from './cli/stages.js';
 import { DataError, messageOf, ModelError, UsageError } from './errors.js';
@@ -17,6 +18,7 @@ try {
     .command(pipelineCommand)
     .command(stagesCommand)
     .command(exportCommand)
+    .command(modelsCommand)
     .demandCommand(1, 'command: expected one; got none')
     .strict()
     .parserConfiguration({ 'boolean-negation': false, 'dot-notation': false })

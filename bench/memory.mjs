@@ -1,0 +1,81 @@
+/**
+ * Peak memory of rollouts and of training, against what `segr1 models inspect` computes: `node bench/memory.mjs [tiny|middle]`.
+ *
+ * Each job runs twice in a process of its own; measured is its largest resident size. One JSON line a job.
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { drawScene } from '../dist/io/scenes.js';
+import { readConfig } from '../dist/models/qwen/config.js';
+import { adapterOf } from '../dist/models/qwen/lora.js';
+import { memoryOf } from '../dist/models/qwen/memory.js';
+import { openQwen } from '../dist/models/qwen/policy.js';
+import { objectiveGraph } from '../dist/models/qwen/train.js';
+import { segR1 } from '../dist/objectives/policy-gradient.js';
+import { randomCheckpoint } from './checkpoint.mjs';
+
+/** 175 million weights in the proportions of the published ones. */
+const MIDDLE = {
+  text: { hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 12, num_attention_heads: 16, num_key_value_heads: 4, vocab_size: 8192, rope_theta: 1e6, rope_scaling: { type: 'mrope', mrope_section: [8, 12, 12] } },
+  vision: { hidden_size: 512, intermediate_size: 1536, depth: 8, num_heads: 8, out_hidden_size: 1024, fullatt_block_indexes: [3, 7] },
+};
+const LORA = { rank: 16, alpha: 32, pattern: String.raw`.*_proj` };
+const USES = {
+  tiny: [{ frame: 112, group: 8, maxTokens: 44, prompts: 4 }],
+  middle: [{ frame: 448, group: 4, maxTokens: 48, prompts: 1 }, { frame: 672, group: 8, maxTokens: 96, prompts: 1 }],
+};
+const JOBS = ['rollout', 'full', 'lora'];
+
+const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
+
+async function measured(folder, job, { frame, group, maxTokens, prompts }) {
+  const policy = await openQwen(folder, { workers: 1, threads: 2, batch: prompts, prompt: { user: 'segment the main object' }, ...(job === 'lora' ? { train: { lora: LORA } } : {}) });
+  const encoded = Array.from({ length: prompts }, (_, i) => policy.encode({}, drawScene({ kind: 'pick', seed: 3, index: i, rule: 'any' }, frame).image));
+  if (job === 'rollout') {
+    for (let run = 0; run < 2; run++) await policy.write(encoded, { group, temperature: 1, maxTokens, uniform: () => 0.5 });
+  } else {
+    const completion = Array.from({ length: maxTokens }, (_, t) => 20 + (t % 100));
+    const rows = encoded.map((prompt) => {
+      const each = (value) => Array.from({ length: group }, () => completion.map(() => value));
+      return { prompt, completions: Array.from({ length: group }, () => completion), perToken: { oldLogProbs: each(-5), weight: each(1e-3), share: each(1e-3) }, perSample: { advantages: Array.from({ length: group }, (_, i) => i % 2) } };
+    });
+    for (let step = 0; step < 2; step++) {
+      const { gradient } = await policy.gradient(objectiveGraph(segR1(0)), rows, 1);
+      await policy.step(gradient, { learningRate: 1e-6, maxNorm: 1 });
+    }
+  }
+  const { tokens, image } = encoded[0];
+  const { merge } = policy.config.vision;
+  await policy.release();
+  return { peak: peak(), text: tokens.length - (image.grid.h * image.grid.w) / merge ** 2 };
+}
+
+const [what = '', folder, job, use] = process.argv.slice(2);
+if (what === 'child') {
+  console.log(JSON.stringify(await measured(folder, job, JSON.parse(use))));
+} else {
+  const child = (...args) => JSON.parse(execFileSync(process.execPath, [fileURLToPath(import.meta.url), 'child', ...args], { encoding: 'utf8' }));
+  const small = fileURLToPath(new URL('../data/models/tiny', import.meta.url));
+  const MB = (bytes) => Math.round(bytes / 1e6);
+  for (const kind of what === '' ? Object.keys(USES) : [what]) {
+    const dir = kind === 'tiny' ? small : await randomCheckpoint(MIDDLE);
+    if (kind !== 'tiny') {
+      const file = join(dir, 'preprocessor_config.json');
+      await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, 'utf8')), max_pixels: 1024 * 1024 }));
+    }
+    const config = await readConfig(dir);
+    for (const each of USES[kind]) {
+      for (const job of JOBS) {
+        const { peak: bytes, text } = child(dir, job, JSON.stringify(each));
+        const { total, parts } = memoryOf(config, job === 'lora' ? { kind: 'lora', adapter: adapterOf(config, LORA) } : { kind: job }, { ...each, text });
+        const all = Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, MB(part)]));
+        console.log(JSON.stringify({ bench: 'memory', checkpoint: kind, job, ...each, measuredMB: MB(bytes), computedMB: MB(total), ratio: Math.round((100 * total) / bytes) / 100, parts: all }));
+      }
+    }
+    if (kind !== 'tiny') await rm(dir, { recursive: true });
+  }
+}

@@ -1,0 +1,82 @@
+import type { Argv, CommandModule } from 'yargs';
+
+import { UsageError } from '../errors.js';
+import { inspectQwen, type InspectedAdapter, type InspectedCheckpoint, type Stored } from '../models/qwen/inspect.js';
+import type { Use } from '../models/qwen/memory.js';
+import { once, wholeNumber } from './arguments.js';
+
+interface Arguments {
+  readonly folder: string;
+  readonly frame: unknown;
+  readonly group: unknown;
+  readonly maxTokens: unknown;
+  readonly prompts: unknown;
+  readonly precision: unknown;
+  readonly base: unknown;
+  readonly json: unknown;
+}
+
+/** `segr1 models inspect FOLDER`: what a model is, and what runs of it need. */
+export const modelsCommand: CommandModule = {
+  command: 'models',
+  describe: 'look at models',
+  builder: (parser: Argv) => parser.command(inspectCommand()).demandCommand(1, 'models: expected inspect; got nothing'),
+  handler: () => {},
+};
+
+function inspectCommand(): CommandModule<object, Arguments> {
+  const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const;
+  return {
+    command: 'inspect <folder>',
+    describe: 'architecture, weights, and the memory of rollouts and training; reads headers only',
+    builder: (parser: Argv) =>
+      parser
+        .positional('folder', { type: 'string', demandOption: true, describe: 'folder of a checkpoint or an adapter' })
+        .option('frame', text('side of the square that is shown, px; 768 unless told'))
+        .option('group', text('completions a prompt; 8 unless told'))
+        .option('max-tokens', text('tokens of a completion; 400 unless told'))
+        .option('prompts', text('prompts in one run; 1 unless told'))
+        .option('precision', { ...text('of arithmetic; float32 unless told'), choices: ['float32', 'bfloat16'] })
+        .option('base', text('checkpoint that an adapter belongs to; the one that it names unless told'))
+        .option('json', { type: 'boolean', describe: 'print JSON, in bytes' }) as unknown as Argv<Arguments>,
+    handler: async (given) => {
+      const seen = await inspectQwen(given.folder, useOf(given), once(given.base, 'base'));
+      process.stdout.write(given.json ? `${JSON.stringify(seen, null, 2)}\n` : `${seen.kind === 'adapter' ? adapterText(seen) : checkpointText(seen)}\n`);
+    },
+  };
+}
+
+function useOf({ frame, group, maxTokens, prompts, precision }: Arguments): Use {
+  const whole = (value: unknown, option: string, otherwise: number): number => {
+    const text = once(value, option);
+    return text === undefined ? otherwise : wholeNumber(text, option);
+  };
+  const kind = once(precision, 'precision') ?? 'float32';
+  if (kind !== 'float32' && kind !== 'bfloat16') throw new UsageError(`--precision: expected float32 or bfloat16; got ${kind}`);
+  return { frame: whole(frame, 'frame', 768), group: whole(group, 'group', 8), maxTokens: whole(maxTokens, 'max-tokens', 400), prompts: whole(prompts, 'prompts', 1), precision: kind };
+}
+
+function adapterText({ folder, rank, parameters, stored, base, checkpoint }: InspectedAdapter): string {
+  const head = [['adapter', folder], ['rank', String(rank)], ['weights', millions(parameters)], ['stored', storedText(stored)], ['base', checkpoint ? base : `${base}, which is no folder here; --base DIR names one`]];
+  return `${table(head)}${checkpoint ? `\n\n${checkpointText(checkpoint)}` : ''}`;
+}
+
+function checkpointText({ folder, architecture, parameters, tied, stored, use, memory }: InspectedCheckpoint): string {
+  const { all, language, vision, embeddings } = parameters;
+  const head = [
+    ['model', `${folder}  ${architecture}`],
+    ['weights', `${millions(all)}: language ${millions(language)}, vision ${millions(vision)}, embeddings ${millions(embeddings)}`],
+    ['head', tied ? 'the embedding table' : 'of its own'],
+    ['stored', storedText(stored)],
+    ['run', `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.precision === 'bfloat16' ? ', which does not run yet' : ''}`],
+  ];
+  const jobs = Object.entries(memory);
+  const parts = [...new Set(jobs.toReversed().flatMap(([, { parts: own }]) => Object.keys(own)))];
+  const gigabytes = (bytes: number | undefined): string => (bytes === undefined ? '' : (bytes / 1e9).toFixed(1));
+  const rows = [['GB', ...jobs.map(([job]) => job)], ...parts.map((part) => [part, ...jobs.map(([, { parts: own }]) => gigabytes(own[part]))]), ['in all', ...jobs.map(([, { total }]) => gigabytes(total))]];
+  return `${table(head)}\n\n${rows.map(([part = '', ...values]) => part.padEnd(22) + values.map((value) => value.padStart(10)).join('')).join('\n')}`;
+}
+
+const millions = (count: number): string => `${(count / 1e6).toLocaleString('en', { maximumFractionDigits: 1 })} M`;
+const storedText = ({ files, bytes, dtypes }: Stored): string => `${dtypes.join(', ')}, ${files} ${files === 1 ? 'file' : 'files'}, ${(bytes / 1e9).toFixed(2)} GB`;
+const table = (rows: readonly string[][]): string => rows.map(([name = '', value = '']) => name.padEnd(9) + value).join('\n');

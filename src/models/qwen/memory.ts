@@ -1,0 +1,174 @@
+/**
+ * Bytes that a policy needs, counted from its architecture: what the runtime holds at the same time, part by part.
+ *
+ * What a part counts is what its graph holds; `bench/memory.mjs` sets the sums against measured peaks.
+ */
+import type { QwenConfig } from './config.js';
+import { adapterShapes, type Adapter } from './lora.js';
+import { smartResize } from './processor.js';
+import { weightShapes, type WeightShape } from './weights.js';
+
+/** What one run works on. */
+export interface Use {
+  /** Side of the square that the policy is shown, px. */
+  readonly frame: number;
+  /** Completions a prompt. */
+  readonly group: number;
+  readonly maxTokens: number;
+  /** Prompts in one run. */
+  readonly prompts: number;
+  /** Tokens of a prompt beside its image; 256 unless told: Seg-R1's question has 993 characters. */
+  readonly text?: number;
+  /** Threads that hold the weights; 1 unless told. */
+  readonly workers?: number;
+  /** Of arithmetic; float32 unless told, and so far all that runs. What the optimizer changes is float32 in either. */
+  readonly precision?: 'float32' | 'bfloat16';
+}
+
+export type Job = { readonly kind: 'rollout' | 'full' } | { readonly kind: 'lora'; readonly adapter: Adapter };
+
+/** Bytes by part, and their sum. */
+export interface Memory {
+  readonly total: number;
+  readonly parts: Readonly<Record<string, number>>;
+}
+
+const FLOAT = 4;
+
+/** Measured on the small policy, whose weights and activations are next to nothing: process, libraries, one traced and opened graph. */
+const RUNTIME = { rollout: 130e6, training: 210e6 };
+
+/**
+ * The runtime's first run of a graph allocates piece by piece, later ones in one block that it has planned meanwhile, and its arena keeps
+ * the pieces.
+ */
+const ARENA = 2;
+
+/** Elements of some weights. */
+export function parameters(shapes: readonly WeightShape[]): number {
+  return shapes.reduce((sum, { sizes }) => sum + Object.values(sizes).reduce((product, size) => product * size, 1), 0);
+}
+
+const width = ({ precision }: Use): number => (precision === 'bfloat16' ? 2 : FLOAT);
+
+/** Peak of a job, in steady state. */
+export function memoryOf(config: QwenConfig, job: Job, use: Use): Memory {
+  const all = parameters(weightShapes(config));
+  const runs = (use.workers ?? 1) * ARENA * width(use);
+  if (job.kind === 'rollout') {
+    const [vision, decoder] = [visionBlock(config, use), joined(config) + cache(config, use) + decoderLayer(config, use) + drawnLogits(config, use)];
+    return summed({ runtime: RUNTIME.rollout, weights: weights(all, use), [vision > decoder ? 'vision tower' : 'decoder and its cache']: runs * Math.max(vision, decoder) });
+  }
+  const adapter = job.kind === 'lora' ? job.adapter : undefined;
+  const trained = adapter ? parameters(adapterShapes(config, adapter)) : all;
+  const adapted = adapter ? parameters(weightShapes(config).filter(({ name }) => adapter.matrices.includes(name))) : 0;
+  return summed({
+    runtime: RUNTIME.training,
+    weights: weights(all, use) + (adapter ? weights(trained, use) : 0),
+    'weights on their way': renewed(trained, use),
+    gradients: gradients(trained, use),
+    moments: moments(trained),
+    'adapted matrices': runs * adapted,
+    'vision tower': runs * visionKept(config, use),
+    decoder: runs * decoderKept(config, use),
+    logits: runs * scoredLogits(config, use),
+  });
+}
+
+function summed(parts: Readonly<Record<string, number>>): Memory {
+  const some = Object.fromEntries(Object.entries(parts).filter(([, bytes]) => bytes > 0));
+  return { total: Object.values(some).reduce((sum, bytes) => sum + bytes, 0), parts: some };
+}
+
+/** One set on the main thread, which reads and changes it, and a copy for each worker. */
+function weights(count: number, { workers = 1, ...use }: Use): number {
+  return count * (FLOAT + workers * width(use));
+}
+
+/** What workers are sent after a step, beside what it replaces. */
+function renewed(count: number, { workers = 1, ...use }: Use): number {
+  return count * workers * width(use);
+}
+
+/** In the runtime's outputs, in the flat array made of them, and the last step's, which waits to be collected; of one micro-batch a worker. */
+function gradients(count: number, { workers = 1, ...use }: Use): number {
+  return 3 * count * workers * width(use);
+}
+
+/** AdamW's two, on the main thread. */
+function moments(count: number): number {
+  return 2 * FLOAT * count;
+}
+
+/** Patches of an image, and the tokens that a prompt is of with it. */
+function lengths(config: QwenConfig, { frame, text = 256 }: Use): { readonly patches: number; readonly prompt: number } {
+  const { width, height } = smartResize({ width: frame, height: frame }, config);
+  const patches = (width / config.vision.patch) * (height / config.vision.patch);
+  return { patches, prompt: patches / config.vision.merge ** 2 + text };
+}
+
+/** Floats of the matrices that a token-by-token loop multiplies by, joined to one for queries, keys and values and one for gate and up. */
+function joined({ text }: QwenConfig): number {
+  const out = (text.heads + 2 * text.kvHeads) * text.headDim + 2 * text.intermediate;
+  return text.layers * text.hidden * out;
+}
+
+/** Keys and values of the prompt once a group, those of a completion's tokens twice: a turn writes the longer ones beside. */
+function cache({ text, ...config }: QwenConfig, use: Use): number {
+  const { prompt } = lengths({ text, ...config }, use);
+  return use.prompts * 2 * text.layers * text.kvHeads * text.headDim * (prompt + 2 * use.group * use.maxTokens);
+}
+
+/** Floats that a token leaves in one decoder layer: the stream twice with its norms; queries, what they gather, and that again in order; keys and values, and those in order; gate, its sigmoid, their product, up, the product of all. */
+function tokenFloats({ text }: QwenConfig): number {
+  return 4 * text.hidden + 3 * text.heads * text.headDim + 4 * text.kvHeads * text.headDim + 5 * text.intermediate;
+}
+
+/** One layer over a prompt, with scores beside their softmax. */
+function decoderLayer(config: QwenConfig, use: Use): number {
+  const { prompt } = lengths(config, use);
+  return use.prompts * prompt * (tokenFloats(config) + 2 * config.text.heads * prompt);
+}
+
+/** All layers over prompts and completions, as the backward pass needs them: softmax once over a prompt, whole and in two parts over a completion. */
+function decoderKept(config: QwenConfig, { group, maxTokens, prompts, ...use }: Use): number {
+  const { heads, layers } = config.text;
+  const { prompt } = lengths(config, { group, maxTokens, prompts, ...use });
+  const shares = prompt * prompt + 2 * group * maxTokens * (prompt + maxTokens);
+  return prompts * layers * ((prompt + group * maxTokens) * tokenFloats(config) + heads * shares);
+}
+
+/** Floats that a patch leaves in one block: the stream twice with its norms; queries, keys and values joined, turned, and apart; what is gathered, and that again in order; the five of the gated layer. */
+function patchFloats({ vision }: QwenConfig): number {
+  return 14 * vision.hidden + 5 * vision.intermediate;
+}
+
+/** Patches that one patch attends to, in a block that sees the whole image and in one that sees a window. */
+function seen({ vision }: QwenConfig, patches: number): { readonly whole: number; readonly window: number } {
+  return { whole: patches, window: Math.min(patches, (vision.window / vision.patch) ** 2) };
+}
+
+/** One block that sees the whole image, with scores beside their softmax. */
+function visionBlock(config: QwenConfig, use: Use): number {
+  const { patches } = lengths(config, use);
+  return use.prompts * patches * (patchFloats(config) + 2 * config.vision.heads * seen(config, patches).whole);
+}
+
+/** All blocks, as the backward pass needs them. */
+function visionKept(config: QwenConfig, use: Use): number {
+  const { depth, fullAttention, heads } = config.vision;
+  const { patches } = lengths(config, use);
+  const { whole, window } = seen(config, patches);
+  const reach = fullAttention.length * whole + (depth - fullAttention.length) * window;
+  return use.prompts * patches * (depth * patchFloats(config) + heads * reach);
+}
+
+/** Floats of a turn's logits: those it came with, at their temperature, log-softmax, softmax, running sum, and the next. */
+function drawnLogits({ text }: QwenConfig, { prompts, group }: Use): number {
+  return 6 * prompts * group * text.vocab;
+}
+
+/** Floats of all completions' logits in training: as they come, at their temperature, log-softmax, softmax, and two adjoints. */
+function scoredLogits({ text }: QwenConfig, { prompts, group, maxTokens }: Use): number {
+  return 6 * prompts * group * maxTokens * text.vocab;
+}

@@ -1,0 +1,81 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { readConfig } from '../../../src/models/qwen/config.js';
+import { counted, inspectQwen, memories } from '../../../src/models/qwen/inspect.js';
+import { adapterOf } from '../../../src/models/qwen/lora.js';
+import { memoryOf, parameters, type Job, type Use } from '../../../src/models/qwen/memory.js';
+import { weightShapes } from '../../../src/models/qwen/weights.js';
+import { fixturesFolder } from '../../golden/golden.js';
+import { tied, tiny } from './opened.js';
+
+const published = (size: string) => readConfig(fileURLToPath(new URL(`../../fixtures/qwen2.5-vl-${size}`, import.meta.url)));
+const config = await published('3b');
+const lora = (rank: number): Job => ({ kind: 'lora', adapter: adapterOf(config, { rank, alpha: 1, pattern: String.raw`model\.language_model\..*_proj` }) });
+const use: Use = { frame: 768, group: 8, maxTokens: 400, prompts: 1 };
+
+describe('counted', () => {
+  // The published indexes say total_size 7,509,245,952 and 16,584,333,312 bytes of bfloat16.
+  it.each([['3b', 3_754_622_976], ['7b', 8_292_166_656]])('counts the weights of the published %s', async (size, all) => {
+    const own = counted(await published(size));
+    expect(own.all).toBe(all);
+    expect(own.language + own.vision + own.embeddings).toBe(all);
+  });
+});
+
+describe('memoryOf', () => {
+  it('holds weights once here and once a worker, and what learns with its gradients and moments', () => {
+    const bytes = 4 * parameters(weightShapes(config));
+    const { parts, total } = memoryOf(config, { kind: 'full' }, { ...use, workers: 2 });
+    expect(parts).toMatchObject({ weights: 3 * bytes, 'weights on their way': 2 * bytes, gradients: 6 * bytes, moments: 2 * bytes });
+    expect(total).toBe(Object.values(parts).reduce((sum, part) => sum + part, 0));
+  });
+
+  it('keeps of an adapter only what has its rank', () => {
+    const [four, eight] = [memoryOf(config, lora(4), use).parts, memoryOf(config, lora(8), use).parts];
+    for (const part of ['gradients', 'moments', 'weights on their way']) expect(eight[part]).toBe(2 * four[part]);
+    for (const part of ['adapted matrices', 'decoder', 'vision tower']) expect(eight[part]).toBe(four[part]);
+  });
+
+  it('grows with the frame, the group, the tokens, the prompts and the workers', () => {
+    const jobs = fc.constantFrom<Job>({ kind: 'rollout' }, { kind: 'full' }, lora(16));
+    const uses = fc.record({ frame: fc.integer({ min: 2, max: 30 }).map((n) => 28 * n), group: fc.integer({ min: 1, max: 16 }), maxTokens: fc.integer({ min: 1, max: 600 }), prompts: fc.integer({ min: 1, max: 4 }), workers: fc.integer({ min: 1, max: 3 }) });
+    const steps = { frame: 28, group: 1, maxTokens: 1, prompts: 1, workers: 1 };
+    fc.assert(
+      fc.property(jobs, uses, fc.constantFrom(...(Object.keys(steps) as (keyof typeof steps)[])), (job, small, key) => {
+        const larger = { ...small, [key]: small[key] + steps[key] };
+        // A frame of up to 1,036 px has as many patches more; a rollout's vision tower may hide what the decoder needs.
+        expect(memoryOf(config, job, larger).total).toBeGreaterThanOrEqual(memoryOf(config, job, small).total);
+        if (job.kind !== 'rollout') expect(memoryOf(config, job, larger).total).toBeGreaterThan(memoryOf(config, job, small).total);
+      }),
+    );
+  });
+
+  it('halves in bfloat16 what workers hold, and leaves what the optimizer changes', () => {
+    const [wide, half] = [memoryOf(config, { kind: 'full' }, use).parts, memoryOf(config, { kind: 'full' }, { ...use, precision: 'bfloat16' }).parts];
+    expect([half['gradients'], half['decoder'], half['moments']]).toEqual([wide['gradients'] / 2, wide['decoder'] / 2, wide['moments']]);
+    expect(half['weights']).toBe(0.75 * wide['weights']);
+  });
+});
+
+describe('inspectQwen', () => {
+  it('says what lies in the files of a checkpoint', async () => {
+    const seen = await inspectQwen(tied, use);
+    expect(seen).toMatchObject({ kind: 'checkpoint', folder: tied, architecture: 'qwen2_5_vl', tied: true, stored: { files: 2, dtypes: ['BF16'] }, parameters: counted(await readConfig(tied)) });
+    expect(seen.stored.bytes).toBe(2 * counted(await readConfig(tied)).all);
+    expect(seen).toHaveProperty('memory', memories(await readConfig(tied), use));
+  });
+
+  it('says what an adapter is, and its base where that is at hand', async () => {
+    const dir = join(fixturesFolder(), 'policy', 'train', 'lora');
+    const alone = await inspectQwen(dir, use);
+    expect(alone).toMatchObject({ kind: 'adapter', rank: 4, base: 'tiny-qwen2_5_vl', stored: { files: 1, dtypes: ['F32'] } });
+    expect(alone).not.toHaveProperty('checkpoint');
+    const both = await inspectQwen(dir, use, tiny);
+    expect(both).toMatchObject({ kind: 'adapter', parameters: (alone as { parameters: number }).parameters, base: tiny, checkpoint: { tied: false } });
+    expect(both).toHaveProperty(['checkpoint', 'memory', 'lora 4', 'total']);
+  });
+});

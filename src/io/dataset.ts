@@ -80,6 +80,11 @@ export function findImages({ images, pattern }: Omit<Folders, 'masks'>): Pairs {
   return { all, unmatched: all, repeated: files.filter(({ file }) => shared(file)).length };
 }
 
+/** Whether there is a folder with pictures of its own, beside what is in folders inside it. */
+export function holdsPictures(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false) && readdirSync(path, { withFileTypes: true }).some((entry) => !entry.isDirectory() && EXTENSIONS.includes(parse(entry.name).ext.toLowerCase()));
+}
+
 /** Picture files of a folder, by name; hidden ones are left out. */
 function pictures(option: 'images' | 'masks', root: string): string[] {
   const kind = statSync(root, { throwIfNoEntry: false });

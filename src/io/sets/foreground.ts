@@ -1,8 +1,7 @@
-import { existsSync } from 'node:fs';
 import { join, parse } from 'node:path';
 
 import { shown, UsageError } from '../../errors.js';
-import { findPairs, type Pair } from '../dataset.js';
+import { findPairs, holdsPictures, type Pair } from '../dataset.js';
 
 /** Folders of images and of masks, each the first that is there; masks may lie in several. */
 interface Split {
@@ -20,8 +19,12 @@ interface Layout {
 
 const one = (images: string, masks: string): Split => ({ images: [images], masks: [masks] });
 const small: Split = {
-  images: ['Imgs', 'imgs', 'Image', 'Images', 'images', 'DUT-OMRON-image', 'DUT-OMRON-image/DUT-OMRON-image'],
-  masks: ['GT', 'gt', 'Mask', 'Masks', 'mask', 'masks', 'ground_truth_mask', 'pixelwiseGT-new-PNG'],
+  images: ['Imgs', 'imgs', 'Image', 'Images', 'images'],
+  masks: ['GT', 'gt', 'Mask', 'Masks', 'mask', 'masks', 'ground_truth_mask'],
+};
+const omron: Split = {
+  images: ['DUT-OMRON-image', 'DUT-OMRON-image/DUT-OMRON-image', ...small.images],
+  masks: ['pixelwiseGT-new-PNG', 'pixelwiseGT-new-PNG/pixelwiseGT-new-PNG', ...small.masks],
 };
 const camo = (part: string): Split => ({ images: [`Images/${part}`], masks: [`GT/${part}`, 'GT'] });
 
@@ -33,7 +36,7 @@ const layouts = {
   chameleon: { folders: ['CHAMELEON', 'CHAMELEON_TestingDataset'], splits: { test: small } },
   dis5k: { folders: ['DIS5K'], splits: Object.fromEntries(['TR', 'VD', 'TE1', 'TE2', 'TE3', 'TE4'].map((part) => [part.toLowerCase(), one(`DIS-${part}/im`, `DIS-${part}/gt`)])) },
   duts: { folders: ['DUTS'], splits: { train: one('DUTS-TR/DUTS-TR-Image', 'DUTS-TR/DUTS-TR-Mask'), test: one('DUTS-TE/DUTS-TE-Image', 'DUTS-TE/DUTS-TE-Mask') } },
-  'dut-omron': { folders: ['DUT-OMRON'], splits: { test: small } },
+  'dut-omron': { folders: ['DUT-OMRON'], splits: { test: omron } },
   'hku-is': { folders: ['HKU-IS'], splits: { test: small } },
   ecssd: { folders: ['ECSSD'], splits: { test: small } },
   'pascal-s': { folders: ['PASCAL-S'], splits: { test: small } },
@@ -53,12 +56,12 @@ export function foregroundItems(set: ForegroundSet, root: string, split: string)
   const wanted = splits[split];
   if (!wanted) throw new UsageError(`split: expected one of ${Object.keys(splits).join(', ')} of ${set}; got ${shown(split)}`);
   const bases = [...folders.map((folder) => join(root, folder)), root];
-  const there = (paths: readonly string[]): string[] => bases.flatMap((base) => paths.map((path) => join(base, path))).filter((path) => existsSync(path));
+  const there = (paths: readonly string[]): string[] => bases.flatMap((base) => paths.map((path) => join(base, path))).filter(holdsPictures);
   const [images] = there(wanted.images);
   const masks = there(wanted.masks);
   if (images === undefined || masks.length === 0) {
     const lacking = images === undefined ? wanted.images : wanted.masks;
-    throw new UsageError(`${root}  ${set}: expected ${lacking.map((path) => join(folders[0]!, path)).join(' or ')}; got nothing there`);
+    throw new UsageError(`${root}  ${set}: expected ${lacking.map((path) => join(folders[0]!, path)).join(' or ')}; got no pictures there`);
   }
   return findPairs({ images, masks }).all.filter(({ image }) => without === undefined || !parse(image).name.includes(without));
 }

@@ -1,5 +1,5 @@
 import { clickCentre } from '../../io/click.js';
-import { boxOfMask, decodeMask, encodeMask } from '../../io/mask.js';
+import { decodeMask } from '../../io/mask.js';
 import { assignment } from '../../metrics/assignment.js';
 import { boxIou } from '../../metrics/box.js';
 import { parts } from '../../metrics/parts.js';
@@ -42,18 +42,42 @@ export function matching(prompt: Prompt | null, instances: readonly Instance[]):
 
 /** The objects of a truth: its parts that hang together along sides or corners, specks left out; 120 at most, in reading order. */
 export function instancesOf(truth: Mask): Instance[] {
-  const bits = decodeMask(truth);
-  const labels = parts(bits, truth);
-  const areas: number[] = [];
-  for (const label of labels) areas[label] = (areas[label] ?? 0) + 1;
-  const area = areas.reduce((sum, pixels, label) => (label > 0 ? sum + pixels : sum), 0);
-  const objects = areas.flatMap((pixels, label) => (label > 0 && pixels >= SPECK * area ? [label] : [])).slice(0, MOST);
-  return objects.flatMap((label) => {
-    const own = Uint8Array.from(labels, (other) => (other === label ? 1 : 0));
-    const box = boxOfMask(encodeMask(own, truth));
-    const centre = clickCentre(own, truth);
-    return box && centre ? [{ box, x: centre.x, y: centre.y }] : [];
-  });
+  const labels = parts(decodeMask(truth), truth);
+  const extents = extentsOf(labels, truth);
+  const area = extents.reduce((sum, extent) => sum + extent.area, 0);
+  return extents.filter((extent) => extent.area >= SPECK * area).slice(0, MOST).map((extent) => instanceOf(labels, truth, extent));
+}
+
+interface Extent {
+  readonly label: number;
+  readonly area: number;
+  readonly box: Box;
+}
+
+function extentsOf(labels: Int32Array, { width }: Size): Extent[] {
+  const extents: { label: number; area: number; box: [number, number, number, number] }[] = [];
+  for (const [i, label] of labels.entries()) {
+    if (label === 0) continue;
+    const x = i % width;
+    const y = (i - x) / width;
+    const extent = (extents[label - 1] ??= { label, area: 0, box: [x, y, x, y] });
+    const { box } = extent;
+    extent.area++;
+    extent.box = [Math.min(box[0], x), box[1], Math.max(box[2], x), y];
+  }
+  return extents;
+}
+
+function instanceOf(labels: Int32Array, { width }: Size, { label, box }: Extent): Instance {
+  const [left, top, right, bottom] = box;
+  const window = { width: right - left + 1, height: bottom - top + 1 };
+  const bits = new Uint8Array(window.width * window.height);
+  for (let i = 0; i < bits.length; i++) {
+    const x = i % window.width;
+    bits[i] = labels[((i - x) / window.width + top) * width + left + x] === label ? 1 : 0;
+  }
+  const { x, y } = clickCentre(bits, window)!;
+  return { box, x: left + x, y: top + y };
 }
 
 function fit({ box, points }: PromptObject, { box: other, x, y }: Instance, frame: Size): number {

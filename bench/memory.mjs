@@ -18,7 +18,7 @@ import { objectiveGraph } from '../dist/models/qwen/train.js';
 import { segR1 } from '../dist/objectives/policy-gradient.js';
 import { randomCheckpoint } from './checkpoint.mjs';
 
-/** 175 million weights in the proportions of the published ones. */
+/** 178 million weights in the proportions of the published ones. */
 const MIDDLE = {
   text: { hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 12, num_attention_heads: 16, num_key_value_heads: 4, vocab_size: 8192, rope_theta: 1e6, rope_scaling: { type: 'mrope', mrope_section: [8, 12, 12] } },
   vision: { hidden_size: 512, intermediate_size: 1536, depth: 8, num_heads: 8, out_hidden_size: 1024, fullatt_block_indexes: [3, 7] },

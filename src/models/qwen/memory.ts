@@ -23,6 +23,8 @@ export interface Use {
   readonly workers?: number;
   /** Of arithmetic; float32 unless told, and so far all that runs. What the optimizer changes is float32 in either. */
   readonly precision?: 'float32' | 'bfloat16';
+  /** Whether the backward pass computes each layer again instead of keeping its values; it keeps them unless told, and so far always. */
+  readonly recompute?: boolean;
 }
 
 export type Job = { readonly kind: 'rollout' | 'full' } | { readonly kind: 'lora'; readonly adapter: Adapter };
@@ -135,7 +137,13 @@ function decoderKept(config: QwenConfig, { group, maxTokens, prompts, ...use }: 
   const { heads, layers } = config.text;
   const { prompt } = lengths(config, { group, maxTokens, prompts, ...use });
   const shares = prompt * prompt + 2 * group * maxTokens * (prompt + maxTokens);
-  return prompts * layers * ((prompt + group * maxTokens) * tokenFloats(config) + heads * shares);
+  const tokens = prompt + group * maxTokens;
+  return prompts * kept(layers, tokens * config.text.hidden, tokens * tokenFloats(config) + heads * shares, use);
+}
+
+/** Layers as the backward pass needs them: each whole, or what goes into each and one of them whole. */
+function kept(layers: number, stream: number, layer: number, { recompute = false }: Pick<Use, 'recompute'>): number {
+  return recompute ? layers * stream + layer : layers * layer;
 }
 
 /** Floats that a patch leaves in one block: the stream twice with its norms; queries, keys and values joined, turned, and apart; what is gathered, and that again in order; the five of the gated layer. */
@@ -159,8 +167,8 @@ function visionKept(config: QwenConfig, use: Use): number {
   const { depth, fullAttention, heads } = config.vision;
   const { patches } = lengths(config, use);
   const { whole, window } = seen(config, patches);
-  const reach = fullAttention.length * whole + (depth - fullAttention.length) * window;
-  return use.prompts * patches * (depth * patchFloats(config) + heads * reach);
+  const shares = use.recompute ? whole : fullAttention.length * whole + (depth - fullAttention.length) * window;
+  return use.prompts * patches * (kept(depth, config.vision.hidden, patchFloats(config), use) + heads * shares);
 }
 
 /** Floats of a turn's logits: those it came with, at their temperature, log-softmax, softmax, running sum, and the next. */

@@ -54,6 +54,16 @@ describe('memoryOf', () => {
     );
   });
 
+  it('keeps what goes into a layer and one layer whole, where layers are computed again', () => {
+    const [all, again] = [memoryOf(config, lora(16), use).parts, memoryOf(config, lora(16), { ...use, recompute: true }).parts];
+    const { hidden, layers } = config.text;
+    // 27 × 27 image tokens of 768 px, the question, and the completions; twice four bytes.
+    const stream = 8 * layers * hidden * (27 * 27 + 256 + 8 * 400);
+    expect(again['decoder']).toBeCloseTo(stream + all['decoder'] / layers, -3);
+    expect(again['vision tower']).toBeLessThan(all['vision tower'] / 4);
+    expect(again['adapted matrices']).toBe(all['adapted matrices']);
+  });
+
   it('halves in bfloat16 what workers hold, and leaves what the optimizer changes', () => {
     const [wide, half] = [memoryOf(config, { kind: 'full' }, use).parts, memoryOf(config, { kind: 'full' }, { ...use, precision: 'bfloat16' }).parts];
     expect([half['gradients'], half['decoder'], half['moments']]).toEqual([wide['gradients'] / 2, wide['decoder'] / 2, wide['moments']]);

@@ -10,11 +10,11 @@ import { fixturesFolder } from '../../golden/golden.js';
 
 const config = await readConfig(join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl'));
 const { pad, image } = config.tokens;
-const text = (length: number): EncodedPrompt => ({ text: '', tokens: Array.from({ length }, (_, i) => i + 1) });
+const text = (length: number): EncodedPrompt => ({ text: '', tokens: Array.from({ length }, (_, i) => i + 1), images: [] });
 const pictured = (length: number, grid: Grid, value = 0): EncodedPrompt => ({
   text: '',
   tokens: [...text(length).tokens, ...Array.from({ length: (grid.h * grid.w) / 4 }, () => image)],
-  image: { pixels: new Float32Array(grid.h * grid.w * 1176).fill(value), grid },
+  images: [{ pixels: new Float32Array(grid.h * grid.w * 1176).fill(value), grid }],
 });
 const [square, wide] = [{ h: 4, w: 4 }, { h: 4, w: 8 }];
 
@@ -29,8 +29,8 @@ describe('chunks', () => {
 
 describe('shapes', () => {
   it('are rounded up, so that few graphs serve many batches', () => {
-    expect(prefixShape([text(3), text(9)], 4)).toEqual({ prompts: 4, tokens: 16 });
-    expect(prefixShape([pictured(4, wide)], 1)).toEqual({ prompts: 1, tokens: 16, grid: wide });
+    expect(prefixShape([text(3), text(9)], 4)).toEqual({ prompts: 4, tokens: 16, grids: [] });
+    expect(prefixShape([pictured(4, wide)], 1)).toEqual({ prompts: 1, tokens: 16, grids: [wide] });
     const row = (...lengths: number[]): TrainRow => ({ prompt: text(1), completions: lengths.map((length) => text(length).tokens), perToken: {} });
     expect([completionLength([row(3, 1)]), completionLength([row(3), row(17, 1)]), completionLength([row()])]).toEqual([16, 32, 16]);
   });
@@ -63,7 +63,7 @@ describe('completionFeeds', () => {
       { prompt: text(1), completions: [[5, 6], [7]], perToken: { weight: [[0.5, 0.25], [1]] }, perSample: { advantages: [2, 3] }, perPrompt: { patchWeight: Float32Array.of(9) } },
       { prompt: text(1), completions: [[8]], perToken: { weight: [[4]] }, perSample: { advantages: [-1] }, perPrompt: { patchWeight: Float32Array.of(8) } },
     ];
-    const feeds = completionFeeds(rows, { prompts: 3, tokens: 8, samples: 2, length: 3, suppressed: [] }, pad);
+    const feeds = completionFeeds(rows, { prompts: 3, tokens: 8, grids: [], samples: 2, length: 3, suppressed: [] }, pad);
     expect(Array.from(feeds['written'] as BigInt64Array, Number)).toEqual([5, 6, pad, 7, pad, pad, 8, ...Array.from({ length: 11 }, () => pad)]);
     expect([...(feeds['weight'] as Float32Array)]).toEqual([0.5, 0.25, 0, 1, 0, 0, 4, ...Array.from({ length: 11 }, () => 0)]);
     expect([...(feeds['advantages'] as Float32Array)]).toEqual([2, 3, -1, 0, 0, 0]);

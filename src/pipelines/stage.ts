@@ -82,6 +82,8 @@ export interface StageDefinition<Options> {
   chooses?(reason: string): boolean;
   /** Rules that span options or stages. */
   rules?(options: Options, around: Surroundings): readonly Refusal[];
+  /** What is allowed and yet worth a word before the run, behind the stage's name. */
+  notices?(options: Options, around: Surroundings): readonly string[];
   build(options: Options, open: Open): Built | Promise<Built>;
 }
 

@@ -48,10 +48,10 @@ async function measured(folder, job, { frame, group, maxTokens, prompts }) {
       await policy.step(gradient, { learningRate: 1e-6, maxNorm: 1 });
     }
   }
-  const { tokens, image } = encoded[0];
+  const { tokens, images } = encoded[0];
   const { merge } = policy.config.vision;
   await policy.release();
-  return { peak: peak(), text: tokens.length - (image.grid.h * image.grid.w) / merge ** 2 };
+  return { peak: peak(), text: tokens.length - (images[0].grid.h * images[0].grid.w) / merge ** 2 };
 }
 
 const [what = '', folder, job, use] = process.argv.slice(2);

@@ -7,8 +7,8 @@ export interface EncodedPrompt {
   readonly text: string;
   /** Image placeholders expanded. */
   readonly tokens: readonly number[];
-  /** [patch × pixel], rows and columns of patches; none for text alone. */
-  readonly image?: { readonly pixels: Float32Array; readonly grid: { readonly h: number; readonly w: number } };
+  /** In the order of their placeholders: [patch × pixel], rows and columns of patches; none for text alone. */
+  readonly images: readonly { readonly pixels: Float32Array; readonly grid: { readonly h: number; readonly w: number } }[];
 }
 
 /** One completion as ids. */
@@ -78,8 +78,8 @@ export interface Policy<Graph = unknown> {
   /** Prompts that one run takes; calls with more are cut up. */
   readonly batch: number;
 
-  /** What the policy is told about a sample. @param image at the sample's frame size; none for text alone. */
-  encode(sample: Pick<Sample, 'instruction'>, image?: Image): EncodedPrompt;
+  /** What the policy is told about a sample. @param images at the sample's frame size, or sizes of their own; none for text alone. */
+  encode(sample: Pick<Sample, 'instruction'>, ...images: readonly Image[]): EncodedPrompt;
   /** Ids of an answer with its end token, as supervised training wants it. */
   answer(text: string): number[];
   /** Text of a completion, without its end token. */

@@ -62,6 +62,7 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
     const compiled = await compile(pipeline, open, (row) => book.enter(row));
     gauges = compiled.gauges;
     began = performance.now();
+    for (const { name, stage, options } of pipeline.stages) for (const text of stage.notices?.(options, around) ?? []) watch({ kind: 'notice', text: `${name}  ${text}` });
     watch(startOf(pipeline, folders.root, gauges, maxSteps));
     const left = arrivals(pipeline, book, stop, watch, () => gauges);
     await drained(compiled.rows.pipe(tap(left.take), tap(({ id }) => window.give(id))), () => stalled(gauges, pipeline.settings.window));

@@ -24,6 +24,7 @@ export function seen(before: Seen, report: Report): Seen {
       return { ...before, rowsOut: report.rowsOut, marked: report.marked };
     case 'queue':
       return { ...before, depths: report.depths, tokens: report.tokens };
+    case 'notice':
     case 'baseline':
     case 'counted':
     case 'tally':

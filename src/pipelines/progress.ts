@@ -58,6 +58,7 @@ function lines(out: Output, now: () => number, label: string): (report: Report) 
       began = last = now();
       out.write(`${label}${report.name}: ${report.stages.join(' > ')}\n`);
     }
+    if (report.kind === 'notice') out.write(`${label}${report.text}\n`);
     if (report.kind === 'row' && report.skipped && ++marks <= MOST_MARKS) out.write(`marked ${report.id}  ${report.skipped.stage}: ${report.skipped.reason}\n`);
     const first = report.kind === 'step' && report.step === 1;
     if ((report.kind !== 'step' && report.kind !== 'row') || (!first && now() - last < LINE_EVERY)) return;
@@ -75,6 +76,7 @@ function terminal(out: Output, now: () => number, label: string): (report: Repor
   return (report) => {
     state = seen(state, report);
     if (report.kind === 'start') began = now();
+    if (report.kind === 'notice') return void out.write(`${label}${report.text}\n`);
     if (ended || (now() - last < DRAW_EVERY && report.kind !== 'end')) return;
     ended = report.kind === 'end';
     last = now();

@@ -6,6 +6,8 @@ import type { Skipped } from '../records.js';
 /** What stages and the runner tell whoever watches a run. */
 export type Report =
   | StartReport
+  /** Something about the pipeline that one should know before it runs; told before the start. */
+  | { readonly kind: 'notice'; readonly text: string }
   /** An optimizer step, counted from 1; told by `update` once its weights stand. */
   | StepReport
   | RowReport

@@ -14,6 +14,19 @@ export function withinWindow(option: string, rows: number, { settings }: Surroun
   return [{ option, text: `expected at most the window of ${settings.window}; got ${rows}; way out: window: ${rows}` }];
 }
 
+/** Limits of a draw, and where each is off. */
+const UNLIMITED = { repetitionPenalty: 1, topK: 0, topP: 1, minP: 0 };
+
+/** Completions drawn under limits carry the log-probs of what the limits leave; those that a step recomputes know the temperature alone. */
+export function truncated({ option }: Surroundings): readonly string[] {
+  const on = Object.entries(UNLIMITED).flatMap(([name, off]) => {
+    const value = option('rollout', name);
+    return typeof value === 'number' && value !== off ? [`rollout.${name} ${value}`] : [];
+  });
+  if (on.length === 0) return [];
+  return [`log-probs are recomputed at the temperature alone, and completions are drawn with ${on.join(', ')}: the ratio of new to old probability is not 1 even before a step`];
+}
+
 /** What the caller's files are refused for, as a broken rule. */
 export function refusedBy(look: () => unknown): readonly Refusal[] {
   try {

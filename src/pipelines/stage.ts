@@ -84,6 +84,8 @@ export interface StageDefinition<Options> {
   rules?(options: Options, around: Surroundings): readonly Refusal[];
   /** What only files named by the options can tell; asked once all else is right, and before any model is opened. */
   preflight?(options: Options): Promise<readonly Refusal[]>;
+  /** What is allowed and yet worth a word before the run, behind the stage's name. */
+  notices?(options: Options, around: Surroundings): readonly string[];
   build(options: Options, open: Open): Built | Promise<Built>;
 }
 

@@ -23,7 +23,7 @@ import { update, UpdateOptions } from '../operators/update.js';
 import { write, WriteOptions } from '../operators/write.js';
 import type { Advantaged, Fitted } from '../records.js';
 import { loadRewards, RewardStageOptions, rewardModules, scoringOf } from './rewards.js';
-import { comparable, refusedBy, withinWindow } from './rules.js';
+import { comparable, refusedBy, truncated, withinWindow } from './rules.js';
 import { stage, type Open, type Refusal, type Stage } from './stage.js';
 import { writePanels } from './tally-files.js';
 
@@ -129,6 +129,7 @@ const table: readonly Stage[] = [
     adds: ['step'],
     uses: ['policy'],
     rules: (options, around) => [...withinWindow('groupsPerStep', options.groupsPerStep, around), ...scheduled(options)],
+    notices: (_, around) => truncated(around),
     build: async (options, open) => {
       const policy = await open.policy();
       const temperature = open.option('rollout', 'temperature');

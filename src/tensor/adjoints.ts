@@ -5,6 +5,16 @@ import { add, concat, constant, expand, order } from './ops.js';
 /** Names a tensor among all. */
 export const key = (t: Tensor): string => `${t.node.id}:${t.index}`;
 
+/** What one input of an operation is told by an adjoint of its outputs. */
+export type Contribution = readonly [to: Tensor, adjoint: Tensor];
+
+/**
+ * Vector-Jacobian products: gradients of Σ outputs · seeds.
+ *
+ * @param bounds values that count as given: nothing before them is looked at.
+ */
+export type PullBack = (outputs: readonly Tensor[], seeds: readonly (Tensor | undefined)[], wrt: readonly Tensor[], bounds?: readonly Tensor[]) => Tensor[];
+
 /** Sums of the adjoints that reach each tensor. */
 export class Adjoints {
   readonly #parts = new Map<string, Tensor[]>();

@@ -1,7 +1,8 @@
 /** Reverse-mode differentiation: a function from graph to graph. */
-import { bodyNodes, captured, count, dependencies, nodeWith, reachable, scoped, ShapeError, sizeOf, type Body, type Dim, type Node, type Op, type Tensor } from './graph.js';
-import { Adjoints, key } from './adjoints.js';
-import { abs, add, cast, constant, cumsum, div, dot, equal, exp, expand, gather, iota, less, lessEqual, mean, mul, neg, or, order, pad, reciprocal, rename, reshape, rotate, scatterAdd, sign, slice, sqrt, square, sub, sum, where } from './ops.js';
+import { count, dependencies, reachable, scoped, ShapeError, sizeOf, type Dim, type Node, type Op, type Tensor } from './graph.js';
+import { Adjoints, type Contribution } from './adjoints.js';
+import { blockBackward, loopBackward } from './bodies.js';
+import { add, cast, constant, cumsum, div, dot, equal, exp, expand, gather, iota, less, lessEqual, mean, mul, neg, order, pad, reciprocal, rename, reshape, rotate, scatterAdd, sign, slice, sqrt, square, sub, sum, where } from './ops.js';
 
 /**
  * Gradients of a scalar with respect to some of the values it was computed from.
@@ -14,11 +15,6 @@ export function gradient(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   return pullBack([loss], [constant([1], {})], wrt);
 }
 
-/**
- * Vector-Jacobian products: gradients of Σ outputs · seeds.
- *
- * @param bounds values that count as given: nothing before them is looked at.
- */
 function pullBack(outputs: readonly Tensor[], seeds: readonly (Tensor | undefined)[], wrt: readonly Tensor[], bounds: readonly Tensor[] = []): Tensor[] {
   const given = new Set(bounds.map((t) => t.node.id));
   const nodes = reachable(outputs, (n) => (given.has(n.id) ? [] : dependencies(n)));
@@ -41,11 +37,10 @@ function pullBack(outputs: readonly Tensor[], seeds: readonly (Tensor | undefine
   return wrt.map((t) => adjoints.get(t) ?? expand(constant([0], {}), t.shape));
 }
 
-type Contribution = readonly [to: Tensor, adjoint: Tensor];
-
 /** What a node's incoming adjoints say about each of its inputs. */
 function backward(n: Node, incoming: readonly (Tensor | undefined)[], needed: ReadonlySet<number>): readonly Contribution[] {
-  if (n.op.kind === 'block') return blockBackward(n.op.body, n.inputs, incoming, needed);
+  if (n.op.kind === 'block') return blockBackward(n.op.body, n.inputs, incoming, needed, pullBack);
+  if (n.op.kind === 'loop') return loopBackward(n, n.op, incoming, needed, pullBack);
   const rule = rules[n.op.kind] as Rule<Op['kind']> | undefined;
   if (!rule) throw new ShapeError(n.op.kind, 'an operation with a gradient', ...n.outputs);
   return rule({ op: n.op as never, y: n.outputs[0] as Tensor, dy: incoming[0] as Tensor, inputs: n.inputs });
@@ -189,44 +184,3 @@ const rules: { readonly [K in Op['kind']]?: Rule<K> } = {
     ];
   },
 };
-
-/**
- * Computes a block's inner values again and pulls back through them.
- *
- * The second computation takes its inputs through a sum with a zero made of an incoming adjoint: without that the runtime
- * would see two equal computations, keep one, and with it every value that was to be freed.
- */
-function blockBackward(body: Body, inputs: readonly Tensor[], incoming: readonly (Tensor | undefined)[], needed: ReadonlySet<number>): readonly Contribution[] {
-  const no = never(incoming.find((dy) => dy !== undefined) as Tensor);
-  const again = inputs.map((x) => (x.dtype === 'bool' ? or(x, no) : add(x, cast(no, x.dtype))));
-  const outer = captured(body);
-  const from = [...inputs, ...outer];
-  const given = [...again, ...outer];
-  const kept = from.flatMap((to, i) => (to.dtype === 'float32' && needed.has(to.node.id) ? [{ to, at: given[i] as Tensor }] : []));
-  const adjoints = pullBack(instantiate(body, again), incoming, kept.map(({ at }) => at), given);
-  return kept.map(({ to }, i): Contribution => [to, adjoints[i] as Tensor]);
-}
-
-/** A scalar false that exists only once `x` does, whatever its values. */
-function never(x: Tensor): Tensor {
-  const flat = reshape(x, [{ name: 'element', size: count(x.shape) }]);
-  return reshape(less(abs(slice(flat, 'element', 0, 1)), 0), []);
-}
-
-/** Traces a body's computation anew on other inputs. */
-export function instantiate(body: Body, inputs: readonly Tensor[], outer: (t: Tensor) => Tensor = (t) => t): readonly Tensor[] {
-  const bound = new Map<string, Tensor>(body.holes.map((hole, i) => [key(hole), inputs[i] as Tensor]));
-  const of = (t: Tensor): Tensor => bound.get(key(t)) ?? outer(t);
-  for (const n of bodyNodes(body)) {
-    const copies = scoped(n.scope, () => nodeWith(rebound(n.op, of), n.inputs.map(of), n.outputs));
-    for (const [i, output] of n.outputs.entries()) bound.set(key(output), copies[i] as Tensor);
-  }
-  return body.results.map(of);
-}
-
-/** A block or loop whose body reads what `of` gives for its captured tensors. */
-function rebound(op: Op, of: (t: Tensor) => Tensor): Op {
-  if (op.kind !== 'block' && op.kind !== 'loop') return op;
-  const holes = op.body.holes.map((like) => nodeWith({ kind: 'state' }, [], [like])[0] as Tensor);
-  return { ...op, body: { holes, results: instantiate(op.body, holes, of) } };
-}

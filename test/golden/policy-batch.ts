@@ -49,7 +49,7 @@ export async function trainRows(objective: Objective): Promise<TrainRow[]> {
   const keys = prompts.map((ids, i) => JSON.stringify([Math.floor(i / group), ids]));
   const groups = [...new Set(keys)].map((key) => [...keys.keys()].filter((i) => keys[i] === key));
   return groups.map((indices): TrainRow => ({
-    prompt: { text: '', tokens: prompts[indices[0]], image: images[Math.floor(indices[0] / group)] },
+    prompt: { text: '', tokens: prompts[indices[0]], images: [images[Math.floor(indices[0] / group)]] },
     completions: indices.map((i) => completions[i]),
     perToken: Object.fromEntries(Object.entries(perToken).map(([name, all]) => [name, indices.map((i) => all[i])])),
     perSample: { advantages: indices.map((i) => advantages[i]) },

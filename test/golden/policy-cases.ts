@@ -38,7 +38,7 @@ export interface GoldenRow {
   /** Left padding included. */
   readonly ids: readonly number[];
   readonly padding: number;
-  readonly images: readonly NonNullable<EncodedPrompt['image']>[];
+  readonly images: EncodedPrompt['images'];
 }
 
 /** Rows of `input_ids`, each with as many of the batch's images as it begins. */
@@ -54,8 +54,8 @@ export async function goldenRows(batch: Tensors, { tokens, vision }: QwenConfig)
 }
 
 /** A row without its padding, as the policy is given it. */
-export function promptOf({ ids, padding, images: [image] }: GoldenRow): EncodedPrompt {
-  return { text: '', tokens: ids.slice(padding), ...(image ? { image } : {}) };
+export function promptOf({ ids, padding, images }: GoldenRow): EncodedPrompt {
+  return { text: '', tokens: ids.slice(padding), images };
 }
 
 /** Largest |a - b| / max(floor, |b|) of the places that count; NaN where one of them is. */

@@ -103,7 +103,7 @@ describe.skipIf(!has(SFT))('supervised answers agree with torch (too large for t
     const answers = labels.map((row) => row.filter((id) => id >= 0));
     const tokens = answers.reduce((sum, answer) => sum + answer.length, 0);
     const rows = ids.map((row, r): TrainRow => ({
-      prompt: { text: '', tokens: row.slice(padding[r], labels[r].findIndex((id) => id >= 0)), image: images[r] },
+      prompt: { text: '', tokens: row.slice(padding[r], labels[r].findIndex((id) => id >= 0)), images: [images[r]] },
       completions: [answers[r]],
       perToken: { weight: [answers[r].map(() => 1 / tokens)] },
     }));

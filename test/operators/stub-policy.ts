@@ -23,7 +23,7 @@ export function stubPolicy(over: Partial<Policy<string>> = {}): StubPolicy {
     parameters: 1,
     batch: 2,
     asked,
-    encode: ({ instruction = '' }): EncodedPrompt => ({ text: instruction, tokens: Array.from(instruction, (sign) => sign.charCodeAt(0)) }),
+    encode: ({ instruction = '' }): EncodedPrompt => ({ text: instruction, tokens: Array.from(instruction, (sign) => sign.charCodeAt(0)), images: [] }),
     answer: (text) => [...Array.from(text, (sign) => sign.charCodeAt(0)), 0],
     decode: (tokens) => tokens.join('+'),
     async write(prompts, options): Promise<Written[][]> {

@@ -82,12 +82,12 @@ describe('objectiveOf', () => {
 
 describe('trainRows', () => {
   const rows = [advantaged('a', [1, 3], [0.5, -0.5]), advantaged('b', [4], [2])];
-  const prompts = rows.map(({ id }) => ({ text: id, tokens: [] }));
+  const prompts = rows.map(({ id }) => ({ text: id, tokens: [], images: [] }));
 
   it('weighs each token as the objective averages', () => {
     const [a, b] = trainRows(rows, prompts, grpo(0));
     expect(a).toEqual({
-      prompt: { text: 'a', tokens: [] },
+      prompt: { text: 'a', tokens: [], images: [] },
       completions: [[0], [0, 1, 2]],
       perToken: { oldLogProbs: [[-0], [-0, -1, -2]], weight: [[1 / 3], [1 / 9, 1 / 9, 1 / 9]], share: [[1 / 8], [1 / 8, 1 / 8, 1 / 8]] },
       perSample: { advantages: [0.5, -0.5] },

@@ -53,6 +53,12 @@ describe('progress', () => {
     expect(text.split('\n')).toEqual(['p: load > mask', expect.stringMatching(/^step 1\/4 /), expect.stringMatching(/^step 3\/4 {2}rows 8\/80 /), '']);
   });
 
+  it('writes a notice whole, whoever reads', () => {
+    const notice: Report = { kind: 'notice', text: 'update  mind the step' };
+    for (const kind of ['lines', 'terminal'] as const) expect(written(kind, [[0, notice], [1, start]])).toMatch(/^update {2}mind the step\n/);
+    expect(written('json', [[0, notice]])).toBe(`${JSON.stringify(notice)}\n`);
+  });
+
   it('tells of the first marked rows', () => {
     const text = written('lines', [[0, start], ...Array.from({ length: 9 }, (_, i) => [i, row(i, { stage: 'load', reason: 'cut off' })] as const)]);
     expect(text.match(/^marked r\d {2}load: cut off$/gm)).toHaveLength(5);

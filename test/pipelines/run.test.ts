@@ -34,6 +34,12 @@ describe('run', () => {
     expect((await readPipeline(join(root, 'config.yaml'))).name).toBe('stub');
   });
 
+  it('says before the start what is worth a word', async () => {
+    const { told } = await ran('[{ rows: { count: 2 } }, { doubt: { onPurpose: true } }]');
+    expect(told.slice(0, 2)).toEqual([{ kind: 'notice', text: 'doubt  doubts one of 3 rows' }, expect.objectContaining({ kind: 'start' })]);
+    expect((await ran('[{ rows: { count: 2 } }]')).told.filter(({ kind }) => kind === 'notice')).toEqual([]);
+  });
+
   it('writes one line of metrics a step', async () => {
     const { root } = await ran('[{ rows: { count: 8 } }, think, { teach: { groupsPerStep: 4 } }]', 'window: 4');
     const lines = readFileSync(join(root, 'metrics', 'metrics.jsonl'), 'utf8').trim().split('\n');

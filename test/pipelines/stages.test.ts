@@ -46,6 +46,18 @@ describe('the stage table', () => {
     expect(advantage?.rules?.(advantage.options.parse({}), around).map(({ text }) => text)).toEqual(texts);
   });
 
+  it.each([
+    [{}, []],
+    [{ temperature: 0.7, entropy: true }, []],
+    [{ topK: 20, topP: 0.9, minP: 0.1, repetitionPenalty: 1.1 }, ['rollout.repetitionPenalty 1.1, rollout.topK 20, rollout.topP 0.9, rollout.minP 0.1']],
+    [{ minP: 0.05 }, ['rollout.minP 0.05']],
+  ])('update behind a rollout with %j says of which log-probs it learns', (given, limits) => {
+    const options = stages.get('rollout')?.options.parse(given);
+    const update = stages.get('update');
+    const notices = update?.notices?.(update.options.parse({}), surroundings(Settings.parse({}), [{ name: 'rollout', options }]));
+    expect(notices).toEqual(limits.map((on) => `log-probs are recomputed at the temperature alone, and completions are drawn with ${on}: the ratio of new to old probability is not 1 even before a step`));
+  });
+
   it('refuses a step of more rows than the window lets in', () => {
     const around = surroundings(Settings.parse({ window: 8 }), []);
     expect(withinWindow('groupsPerStep', 8, around)).toEqual([]);

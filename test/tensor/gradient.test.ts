@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { agree, drawn, furthest, type Draw } from './cases.js';
-import { interpret, type Fed } from './interpret.js';
+import { interpret, type Fed, type Value } from './interpret.js';
 import { dependencies, reachable, scoped, type Data, type Tensor } from '../../src/tensor/graph.js';
 import { gradient } from '../../src/tensor/gradient.js';
 import { emit } from '../../src/tensor/onnx.js';
@@ -198,6 +198,43 @@ describe('gradient where it is a matter of choice', () => {
     const out = scoped('policy', () => ops.loop(2, { x: a }, (turn, { x }) => ({ state: { x: ops.mul(x, 2) }, collect: {}, going: ops.less(turn, 9) })));
     expect(() => gradient(ops.total(out.state.x), [a])).toThrow('gradient of policy/loop: expected an operation with a gradient; got [n 3] float32');
     expect(valuesOf(gradient(ops.total(out.state.x), [b]), feeds)).toEqual([[0, 0, 0]]);
+  });
+});
+
+describe('inChunks', () => {
+  const layer = (w: Tensor, bias: Tensor) => (x: Tensor, index: Tensor): Record<'score' | 'spread', Tensor> => {
+    const logs = ops.logSoftmax(ops.add(ops.dot(x, w, 'a'), bias), 'to');
+    return { score: ops.pick(logs, 'to', index), spread: ops.sum(ops.mul(ops.exp(logs), logs), 'to') };
+  };
+
+  it.each([1, 2, 3, 4, 5])('of %i gives the values and gradients of its function, of weights and of what is cut up', async (size) => {
+    const make = (most: number) => (draw: Draw): Tensor => {
+      const [x, w, bias] = [draw.tensor('any', ['row', 'a'], { row: 5 }), draw.tensor('any', ['a', 'to'], { to: 3 }), draw.tensor('any', ['to'], { to: 3 })];
+      const { score, spread } = ops.inChunks('row', most, [ops.tanh(x), draw.tensor({ below: 3 }, ['row'], { row: 5 })] as const, layer(ops.exp(w), bias));
+      return ops.add(weighed(draw, score), weighed(draw, ops.mul(spread, ops.sum(w))));
+    };
+    const [whole, cut] = [drawn('chunks', 3, make(5)), drawn('chunks', 3, make(size))];
+    await differentiates(cut.cases, cut.feeds);
+    for (const [i, loss] of whole.cases.entries()) {
+      const [expected, got] = [[loss, whole.feeds] as const, [cut.cases[i] as Tensor, cut.feeds] as const].map(([each, feeds]) => interpret([each, ...gradient(each, inputsOf(each))], feeds as Fed));
+      for (const [k, { data }] of (expected as Value[]).entries()) expect(furthest(got?.[k]?.data as Float64Array, data, 1e-12)).toBeUndefined();
+    }
+  });
+
+  it('within a block that is computed again, a weight used on both sides', async () => {
+    const { cases, feeds } = drawn('chunks in blocks', 3, (draw) => {
+      const [x, w] = [draw.tensor('any', ['row', 'a'], { row: 5 }), draw.tensor('any', ['a'])];
+      const [y] = ops.recompute([ops.mul(x, w)], (h) => [ops.inChunks('row', 2, [h] as const, (part) => ({ y: ops.recompute([part], (p) => [ops.tanh(ops.mul(p, w))])[0] as Tensor })).y]) as [Tensor];
+      return weighed(draw, y);
+    });
+    await differentiates(cases, feeds);
+  });
+
+  it('is its function where one chunk holds all', () => {
+    const x = ops.input('x', 'float32', { row: 4 });
+    const { y } = ops.inChunks('row', 4, [x] as const, (part) => ({ y: ops.tanh(part) }));
+    expect([y.node.op.kind, y.node.inputs[0]]).toEqual(['unary', x]);
+    expect(() => ops.inChunks('column', 4, [x] as const, (part) => ({ y: part }))).toThrow('inChunks: expected a dimension called column, and chunks of at least 1; got [row 4] float32');
   });
 });
 

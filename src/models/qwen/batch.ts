@@ -16,7 +16,7 @@ export function chunks(prompts: readonly EncodedPrompt[], size: number): number[
   const open = new Map<string, number[]>();
   const all: number[][] = [];
   for (const [i, prompt] of prompts.entries()) {
-    const key = JSON.stringify([prompt.image?.grid, rounded(prompt.tokens.length, PROMPT_STEP)]);
+    const key = JSON.stringify([prompt.images.map(({ grid }) => grid), rounded(prompt.tokens.length, PROMPT_STEP)]);
     const last = open.get(key);
     if (last && last.length < size) last.push(i);
     else {
@@ -30,9 +30,9 @@ export function chunks(prompts: readonly EncodedPrompt[], size: number): number[
 
 /** @param prompts of one chunk; the graph has room for `size`. */
 export function prefixShape(prompts: readonly EncodedPrompt[], size: number): PrefixShape {
-  const grid = prompts[0]?.image?.grid;
+  const grids = prompts[0]?.images.map(({ grid }) => grid) ?? [];
   const tokens = rounded(Math.max(...prompts.map((prompt) => prompt.tokens.length)), PROMPT_STEP);
-  return { prompts: size, tokens, ...(grid ? { grid } : {}) };
+  return { prompts: size, tokens, grids };
 }
 
 /** Completion length of a chunk's graph. */
@@ -40,7 +40,11 @@ export function completionLength(rows: readonly TrainRow[]): number {
   return rounded(Math.max(1, ...rows.flatMap((row) => row.completions.map((tokens) => tokens.length))), COMPLETION_STEP);
 }
 
-/** Inputs of `readPrefix`; places without a prompt repeat the first one. */
+/**
+ * Inputs of `readPrefix`; places without a prompt repeat the first one.
+ *
+ * @throws {ModelError} if a prompt has more or fewer image tokens than its images have features.
+ */
 export function prefixFeeds(config: QwenConfig, prompts: readonly EncodedPrompt[], shape: PrefixShape, next: number): Record<string, Data> {
   const half = config.text.headDim / 2;
   const rows = Array.from({ length: shape.prompts }, (_, i) => prompts[i] ?? (prompts[0] as EncodedPrompt));
@@ -55,10 +59,10 @@ export function prefixFeeds(config: QwenConfig, prompts: readonly EncodedPrompt[
     const ids = Int32Array.from({ length: shape.tokens }, (_, i) => prompt.tokens[i - pads] ?? config.tokens.pad);
     for (let i = pads; i < shape.tokens; i++) {
       tokens[r * shape.tokens + i] = BigInt(ids[i] as number);
-      if (shape.grid && ids[i] === config.tokens.image) visual[r * shape.tokens + i] = features++;
+      if (ids[i] === config.tokens.image) visual[r * shape.tokens + i] = features++;
     }
     padding[r] = BigInt(pads);
-    const { positions, delta } = mropePositions(ids, shape.grid ? [shape.grid] : [], config, pads);
+    const { positions, delta } = mropePositions(ids, shape.grids, config, pads);
     const own = textRotary(positions, config.text);
     tables.cos.set(own.cos, r * shape.tokens * half);
     tables.sin.set(own.sin, r * shape.tokens * half);
@@ -67,8 +71,8 @@ export function prefixFeeds(config: QwenConfig, prompts: readonly EncodedPrompt[
     ahead.sin.set(following.sin, r * next * half);
   }
   const feeds: Record<string, Data> = { tokens, padding, ...tables, nextCos: ahead.cos, nextSin: ahead.sin };
-  if (!shape.grid) return feeds;
-  return { ...feeds, visual, pixels: joined(rows.map(({ image }) => image?.pixels as Float32Array)) };
+  if (shape.grids.length === 0) return feeds;
+  return { ...feeds, visual, pixels: joined(rows.flatMap(({ images }) => images.map(({ pixels }) => pixels))) };
 }
 
 function joined(parts: readonly Float32Array[]): Float32Array {

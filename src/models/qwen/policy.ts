@@ -5,13 +5,14 @@ import type { Program } from '../../tensor/onnx.js';
 import { openEngine, type Answer, type Engine } from '../../tensor/session.js';
 import type { EncodedPrompt, Gradient, Policy, TrainRow, WriteOptions, Written } from '../policy.js';
 import { chunks, completionFeeds, completionLength, prefixFeeds, prefixShape } from './batch.js';
-import { expandImages, openChat, type Chat, type Message } from './chat.js';
+import { expandImages, openChat, type Chat } from './chat.js';
 import { loadWeights } from './checkpoint.js';
 import { readConfig, type QwenConfig } from './config.js';
 import { imageTokens, patches } from './processor.js';
 import { BASE, loadParameters, type Parameters, type Training } from './parameters.js';
 import { messagesOf, prompts, type PromptTemplate } from './prompts.js';
 import { rolloutProgram, seenIds, type RolloutShape } from './rollout.js';
+import type { Recompute } from './text.js';
 import { openTokenizer, type Tokenizer } from './tokenizer.js';
 import { scoreProgram, trainProgram, type BatchShape, type TrainGraph } from './train.js';
 import type { FirstValues } from './weights.js';
@@ -27,6 +28,8 @@ export interface QwenOptions extends Training {
   readonly batch: number;
   /** Ids that are never written, and count as impossible when completions are scored; those that mean vision or padding, or nothing, unless told. */
   readonly suppressed?: readonly number[];
+  /** What an update computes twice to keep less; nothing unless told. */
+  readonly recompute?: Recompute;
   /** Weights that exist in training only, with their first values. */
   readonly extra?: (config: QwenConfig) => readonly FirstValues[];
 }
@@ -92,13 +95,12 @@ class Qwen implements QwenPolicy {
     return this.#options.batch;
   }
 
-  encode(sample: Pick<Sample, 'instruction'>, image?: Image): EncodedPrompt {
-    const messages = messagesOf(this.#options.prompt ?? this.config.prompt ?? prompts.rl, sample.instruction);
-    const text = this.#chat.render(image ? messages : messages.map(inWords));
-    const ids = this.tokenizer.encode(text);
-    if (!image) return { text, tokens: ids };
-    const cut = patches(image, this.config);
-    return { text, tokens: expandImages(ids, [imageTokens(cut.grid, this.config)], this.config.tokens.image), image: cut };
+  encode(sample: Pick<Sample, 'instruction'>, ...pictures: readonly Image[]): EncodedPrompt {
+    const messages = messagesOf(this.#options.prompt ?? this.config.prompt ?? prompts.rl, sample.instruction, pictures.length);
+    const text = this.#chat.render(messages);
+    const images = pictures.map((image) => patches(image, this.config));
+    const counts = images.map(({ grid }) => imageTokens(grid, this.config));
+    return { text, tokens: expandImages(this.tokenizer.encode(text), counts, this.config.tokens.image), images };
   }
 
   answer(text: string): number[] {
@@ -213,7 +215,7 @@ class Qwen implements QwenPolicy {
       const part = indices.map((i) => rows[i] as TrainRow);
       const prefix = prefixShape(part.map(({ prompt }) => prompt), this.#options.batch);
       const samples = Math.max(...part.map(({ completions: all }) => all.length));
-      return { indices, part, shape: { ...prefix, samples, length: completionLength(part), suppressed: this.#suppressed } };
+      return { indices, part, shape: { ...prefix, samples, length: completionLength(part), suppressed: this.#suppressed, recompute: this.#options.recompute ?? 'none' } };
     });
   }
 
@@ -233,11 +235,6 @@ class Qwen implements QwenPolicy {
     this.#programs.set(key, opening);
     return opening;
   }
-}
-
-/** A turn without its images. */
-function inWords({ role, content }: Message): Message {
-  return { role, content: typeof content === 'string' ? content : content.filter(({ type }) => type === 'text') };
 }
 
 /** Ids that mean vision or padding, and those above the tokenizer's: written, they would break the next reading. */

@@ -1,8 +1,8 @@
 import { count, type Tensor } from '../../tensor/graph.js';
-import { input, order, reshape, slice, drop } from '../../tensor/ops.js';
+import { concat, drop, input, order, rename, reshape, slice } from '../../tensor/ops.js';
 import type { QwenConfig } from './config.js';
 import type { Grid } from './positions.js';
-import { decoder, embed, prefixAttention, type Memory } from './text.js';
+import { decoder, embed, paddingMask, prefixAttention, type Memory, type Recompute } from './text.js';
 import { visionTower } from './vision.js';
 import type { Weights } from './weights.js';
 
@@ -11,8 +11,8 @@ export interface PrefixShape {
   readonly prompts: number;
   /** Tokens of the longest prompt, padding included. */
   readonly tokens: number;
-  /** Of each prompt's image, in patches; none for text alone. */
-  readonly grid?: Grid;
+  /** Of each prompt's images in their order, in patches; none for text alone. */
+  readonly grids: readonly Grid[];
 }
 
 /** Prompts after the model has read them. */
@@ -23,36 +23,48 @@ export interface Prefix {
   readonly hidden: Tensor;
   /** By layer: keys and values that completions see, the padding masked. */
   readonly memory: readonly Memory[];
-  /** [prompt, visual, width]: features of each prompt's image. */
+  /** [prompt, visual, width]: features of each prompt's images. */
   readonly features?: Tensor;
 }
 
 /**
- * Reads a batch of left-padded prompts, one image each.
+ * Reads a batch of left-padded prompts, each with images of the same sizes.
  *
  * Inputs of the graph: `tokens` and `visual` int64 [prompt, token], `padding` int64 [prompt], `cos` and `sin` [prompt, token, half],
- * `pixels` [prompt, patch, pixel] where there is a grid.
+ * `pixels` [prompt, patch, pixel] where there are grids: the patches of a prompt's images one behind the other.
  */
-export function readPrefix(weights: Weights, config: QwenConfig, { prompts, tokens, grid }: PrefixShape): Prefix {
+export function readPrefix(weights: Weights, config: QwenConfig, shape: PrefixShape, recompute?: Recompute): Prefix {
+  const { prompts, tokens, grids } = shape;
   const place = { prompt: prompts, token: tokens };
   const half = config.text.headDim / 2;
   const rotary = { cos: input('cos', 'float32', { ...place, half }), sin: input('sin', 'float32', { ...place, half }) };
-  const features = grid && imageFeatures(weights, config, prompts, grid);
+  const features = grids.length > 0 ? imageFeatures(weights, config, shape, recompute) : undefined;
   const x = embed(weights, input('tokens', 'int64', place), features && flat(features), features && input('visual', 'int64', place));
+  const padding = input('padding', 'int64', { prompt: prompts });
+  const mask = paddingMask(padding, tokens);
   const memory: Memory[] = [];
-  const keep = (layer: number, own: Memory): void => {
+  const keep = (layer: number, { keys, values }: Memory): void => {
     const side = (t: Tensor): Tensor => order(t, 'prompt', 'kv', 'key', 'hd');
-    memory[layer] = { ...own, keys: side(own.keys), values: side(own.values) };
+    memory[layer] = { keys: side(keys), values: side(values), mask };
   };
-  const hidden = decoder(weights, config, x, rotary, prefixAttention(input('padding', 'int64', { prompt: prompts }), tokens, keep));
+  const hidden = decoder(weights, config, x, rotary, prefixAttention(padding, tokens), { recompute, keep });
   return { last: drop(slice(hidden, 'token', -1, 1), 'token'), hidden, memory, ...(features ? { features } : {}) };
 }
 
-function imageFeatures(weights: Weights, config: QwenConfig, prompts: number, grid: Grid): Tensor {
+/** Features of every prompt's images one behind the other; images of one size go through the tower together. */
+function imageFeatures(weights: Weights, config: QwenConfig, { prompts, grids }: PrefixShape, recompute?: Recompute): Tensor {
   const { patch, temporalPatch } = config.vision;
-  const pixels = input('pixels', 'float32', { image: prompts, patch: grid.h * grid.w, pixel: 3 * temporalPatch * patch * patch });
-  const features = visionTower(weights, config, pixels, grid);
-  return reshape(features, features.shape.map(({ name, size }) => ({ name: name === 'image' ? 'prompt' : name, size })));
+  const sizes = grids.map(({ h, w }) => h * w);
+  const pixels = input('pixels', 'float32', { image: prompts, patch: sizes.reduce((sum, size) => sum + size, 0), pixel: 3 * temporalPatch * patch * patch });
+  const own = sizes.map((size, i) => slice(pixels, 'patch', sizes.slice(0, i).reduce((sum, other) => sum + other, 0), size));
+  const features = new Map<number, Tensor>();
+  for (const [first, grid] of grids.entries()) {
+    if (features.has(first)) continue;
+    const alike = [...grids.keys()].filter((i) => grids[i]?.h === grid.h && grids[i]?.w === grid.w);
+    const seen = visionTower(weights, config, concat(alike.map((i) => own[i] as Tensor), 'image'), grid, recompute);
+    for (const [at, i] of alike.entries()) features.set(i, slice(seen, 'image', at * prompts, prompts));
+  }
+  return rename(concat([...grids.keys()].map((i) => features.get(i) as Tensor), 'visual'), { image: 'prompt' });
 }
 
 /** [prompt, visual, width] → [visual, width]. */

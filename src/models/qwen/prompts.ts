@@ -6,7 +6,7 @@ export interface PromptTemplate {
   /** Without it Qwen's template writes its own. */
   readonly system?: string;
   readonly user: string;
-  /** The image stands before the text unless this says otherwise. */
+  /** Images stand before the text unless this says otherwise. */
   readonly imageLast?: true;
   /** The sample's words are lower-cased. */
   readonly lowerCase?: true;
@@ -49,16 +49,17 @@ export const prompts = {
 export type PromptName = keyof typeof prompts;
 
 /**
- * The turns before the answer: a system message where the prompt has one, then one image and the text.
+ * The turns before the answer: a system message where the prompt has one, then the images and the text.
  *
+ * @param images how many; one unless told.
  * @throws {DataError} if the prompt asks for an instruction and there is none.
  */
-export function messagesOf(template: PromptTemplate, instruction?: string): Message[] {
+export function messagesOf(template: PromptTemplate, instruction?: string, images = 1): Message[] {
   const asked = template.user.includes('{instruction}');
   if (asked && instruction === undefined) throw new DataError(`sample  instruction: expected a text for the prompt ${JSON.stringify(template.user)}; got nothing`);
   const words = (template.lowerCase ? instruction?.toLowerCase() : instruction) ?? '';
   const text: Part = { type: 'text', text: template.user.replaceAll('{instruction}', () => words) };
-  const image: Part = { type: 'image' };
-  const user: Message = { role: 'user', content: template.imageLast ? [text, image] : [image, text] };
+  const pictures = Array.from({ length: images }, (): Part => ({ type: 'image' }));
+  const user: Message = { role: 'user', content: template.imageLast ? [text, ...pictures] : [...pictures, text] };
   return template.system === undefined ? [user] : [{ role: 'system', content: [{ type: 'text', text: template.system }] }, user];
 }

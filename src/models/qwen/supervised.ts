@@ -32,19 +32,25 @@ export function patchMaskHead({ text, vision }: QwenConfig): FirstValues[] {
  * Cross-entropy on written answers; with a weight on the patch-mask loss, image tokens must also tell where the object is.
  *
  * Inputs beside the batch: `weight` and `soft` [prompt, sample, token] (1 where a number's neighbours count as nearly right),
- * `patchShare` [prompt, visual, corner] in [0, 1] and `patchWeight` [prompt] where `patchMask` > 0.
+ * `patchShare` [prompt, visual, corner] in [0, 1] and `patchWeight` [prompt] where `patchMask` > 0 and a prompt has one image: of
+ * several it isn't known which one the mask is of.
  */
 export function supervisedGraph(config: QwenConfig, tokenizer: Tokenizer, { patchMask, softNumbers }: SupervisedOptions): TrainGraph {
   return {
     name: `supervised ${patchMask} ${softNumbers}`,
     ...(patchMask > 0 ? { extra: patchMaskHead(config) } : {}),
-    build({ weights, prefix, written, logProbs }, { prompts: prompt, samples: sample, length: token, grid }) {
+    build({ weights, prefix, score }, { prompts: prompt, samples: sample, length: token, grids }) {
       const weight = input('weight', 'float32', { prompt, sample, token });
-      const exact = pick(logProbs, 'vocab', written);
-      const likelihood = softNumbers > 0 ? mixed(exact, near(config, tokenizer, softNumbers, { written, logProbs, exact }), { prompt, sample, token }) : exact;
+      const near = softNumbers > 0 ? neighbours(config, tokenizer, softNumbers) : undefined;
+      const { exact, soft } = score((logProbs, written) => {
+        const own = pick(logProbs, 'vocab', written);
+        return { exact: own, soft: near?.({ written, logProbs, exact: own }) ?? own };
+      });
+      const likelihood = near ? mixed(exact, soft, { prompt, sample, token }) : exact;
       const answer = neg(total(mul(likelihood, weight)));
       const reported = { nll: neg(total(mul(exact, weight))) };
-      if (patchMask === 0 || !prefix.features || !grid) return { loss: answer, ...reported };
+      const [grid] = grids;
+      if (patchMask === 0 || !prefix.features || !grid || grids.length > 1) return { loss: answer, ...reported };
       const visual = (grid.h * grid.w) / config.vision.merge ** 2;
       const share = input('patchShare', 'float32', { prompt, visual, corner: config.vision.merge ** 2 });
       const logits = add(dot(prefix.features, weights(`${HEAD}.weight`), 'width'), weights(`${HEAD}.bias`));
@@ -65,7 +71,7 @@ function mixed(exact: Tensor, soft: Tensor, place: { prompt: number; sample: num
 }
 
 /** Σ target · log-prob, where the target of a number token is spread over its neighbours. */
-function near(config: QwenConfig, tokenizer: Tokenizer, sigma: number, { written, logProbs, exact }: { readonly written: Tensor; readonly logProbs: Tensor; readonly exact: Tensor }): Tensor {
+function neighbours(config: QwenConfig, tokenizer: Tokenizer, sigma: number): (of: { readonly written: Tensor; readonly logProbs: Tensor; readonly exact: Tensor }) => Tensor {
   const { vocab } = config.text;
   const numbers = Array.from({ length: Math.min(vocab, tokenizer.size) }, (_, id) => ({ id, text: tokenizer.decode([id]) })).filter(({ text }) => /^\d+$/.test(text));
   // Row 0 is for what is no number: a table of all words by all words would not fit.
@@ -77,9 +83,11 @@ function near(config: QwenConfig, tokenizer: Tokenizer, sigma: number, { written
     const all = weights.reduce((sum, w) => sum + w, 0);
     for (const [i, other] of numbers.entries()) table[(row + 1) * vocab + other.id] = (weights[i] as number) / all;
   }
-  const row = gather(constant(rows, { vocab }), 'vocab', written);
-  const targets = gather(constant(table, { right: numbers.length + 1, vocab }), 'right', row);
-  return where(greater(row, 0), sum(mul(targets, logProbs), 'vocab'), exact);
+  const [rowOf, targets] = [constant(rows, { vocab }), constant(table, { right: numbers.length + 1, vocab })];
+  return ({ written, logProbs, exact }) => {
+    const row = gather(rowOf, 'vocab', written);
+    return where(greater(row, 0), sum(mul(gather(targets, 'right', row), logProbs), 'vocab'), exact);
+  };
 }
 
 /** Share of each patch that a mask covers, [visual, corner] in the processor's patch order. */
@@ -109,8 +117,9 @@ export function supervisedInputs(
   const labels = row.fitted.text.indexOf('<labels>');
   const coordinates = labels < 0 ? answer.length : tokenizer.encode(row.fitted.text.slice(0, labels)).length;
   const seen = row.candidates?.mask ?? row.truth;
+  const [image, ...others] = prompt.images;
   return {
     perToken: softNumbers > 0 ? { soft: [answer.map((_, i) => (i < coordinates ? 1 : 0))] } : {},
-    perPrompt: patchMask > 0 && prompt.image && seen ? { patchShare: patchShares(seen, prompt.image.grid, config.vision.merge) } : {},
+    perPrompt: patchMask > 0 && image && seen && others.length === 0 ? { patchShare: patchShares(seen, image.grid, config.vision.merge) } : {},
   };
 }

@@ -1,5 +1,5 @@
 import { scoped, sizeOf, type Tensor } from '../../tensor/graph.js';
-import { add, cast, concat, constant, dot, gather, greater, iota, merge, mul, order, rename, rmsNorm, rotate, silu, slice, softmax, split, where } from '../../tensor/ops.js';
+import { add, cast, concat, constant, dot, gather, greater, iota, merge, mul, order, recompute, rename, rmsNorm, rotate, silu, slice, softmax, split, where } from '../../tensor/ops.js';
 import type { QwenConfig, TextConfig } from './config.js';
 import type { Weights } from './weights.js';
 
@@ -39,15 +39,35 @@ export function embed(weights: Weights, tokens: Tensor, features?: Tensor, visua
   return where(pictured, gather(features, 'visual', where(pictured, visual, 0)), text);
 }
 
+/** What the backward pass computes again instead of having it kept: the inside of every layer, of the decoder and the vision tower. */
+export type Recompute = 'none' | 'layers';
+
+/** Runs a layer so that its inside is kept for the backward pass, or computed again. */
+export function remembered(recomputing: Recompute | undefined, x: Tensor, run: (x: Tensor) => readonly Tensor[]): readonly Tensor[] {
+  return recomputing === 'layers' ? recompute([x], run) : run(x);
+}
+
 /**
  * All layers on some tokens.
  *
  * @param x [prompt, (sample,) (token,) width]
+ * @param options.keep told of every layer's own keys and values.
  * @returns as `x`, before the last norm.
  */
-export function decoder(weights: Weights, { text }: QwenConfig, x: Tensor, rotary: Rotary, attend: Attend): Tensor {
+export function decoder(
+  weights: Weights,
+  { text }: QwenConfig,
+  x: Tensor,
+  rotary: Rotary,
+  attend: Attend,
+  options: { readonly recompute?: Recompute | undefined; readonly keep?: (layer: number, own: Memory) => void } = {},
+): Tensor {
   let hidden = x;
-  for (let i = 0; i < text.layers; i++) hidden = scoped(`model.layers.${i}`, () => layer(weights, text, i, hidden, rotary, attend));
+  for (let i = 0; i < text.layers; i++) {
+    const [y, keys, values] = scoped(`model.layers.${i}`, () => remembered(options.recompute, hidden, (h) => layer(weights, text, i, h, rotary, attend))) as [Tensor, Tensor, Tensor];
+    options.keep?.(i, { keys, values });
+    hidden = y;
+  }
   return hidden;
 }
 
@@ -57,7 +77,8 @@ export function head(weights: Weights, { text }: QwenConfig, hidden: Tensor): Te
   return scoped('lm_head', () => dot(rmsNorm(hidden, weights('model.norm.weight'), 'width', text.eps), table, 'width'));
 }
 
-function layer(weights: Weights, text: TextConfig, i: number, x: Tensor, rotary: Rotary, attend: Attend): Tensor {
+/** What the layer makes of its tokens, and their keys and values. */
+function layer(weights: Weights, text: TextConfig, i: number, x: Tensor, rotary: Rotary, attend: Attend): readonly [Tensor, Tensor, Tensor] {
   const weight = (name: string): Tensor => weights(`model.layers.${i}.${name}`);
   const h = rmsNorm(x, weight('input_layernorm.weight'), 'width', text.eps);
   const { queries, own } = project(weight, text, h, rotary);
@@ -65,7 +86,7 @@ function layer(weights: Weights, text: TextConfig, i: number, x: Tensor, rotary:
   const lead = x.shape.map(({ name }) => name).filter((name) => name !== 'width');
   const heads = merge(order(o, ...lead, 'kv', 'rep', 'hd'), ['kv', 'rep', 'hd'], 'heads');
   const y = add(x, dot(heads, weight('self_attn.o_proj.weight'), 'heads'));
-  return add(y, mlp(weight, rmsNorm(y, weight('post_attention_layernorm.weight'), 'width', text.eps)));
+  return [add(y, mlp(weight, rmsNorm(y, weight('post_attention_layernorm.weight'), 'width', text.eps))), own.keys, own.values];
 }
 
 function mlp(weight: Weights, h: Tensor): Tensor {
@@ -134,11 +155,7 @@ export function paddingMask(padding: Tensor, keys: number): Tensor {
 }
 
 /** The prompts' tokens among themselves: each sees itself and what is before it, without the padding. */
-export function prefixAttention(padding: Tensor, tokens: number, keep?: (layer: number, own: Memory) => void): Attend {
-  const pads = paddingMask(padding, tokens);
-  const mask = add(causal(tokens), pads);
-  return (layer, own) => {
-    keep?.(layer, { ...own, mask: pads });
-    return [{ ...own, mask }];
-  };
+export function prefixAttention(padding: Tensor, tokens: number): Attend {
+  const mask = add(causal(tokens), paddingMask(padding, tokens));
+  return (_, own) => [{ ...own, mask }];
 }

@@ -1,15 +1,15 @@
 import { gradient } from '../../tensor/gradient.js';
 import type { Tensor } from '../../tensor/graph.js';
 import { emit, type Program } from '../../tensor/onnx.js';
-import { concat, div, dims, expand, exp, greater, input, lift, logSoftmax, mul, neg, order, pick, slice, sub, sum, total, where } from '../../tensor/ops.js';
+import { concat, dims, expand, exp, greater, input, lift, mul, neg, order, pick, slice, sub, sum, total, where } from '../../tensor/ops.js';
 import { GRADIENT } from '../../tensor/session.js';
 import type { Objective } from '../../objectives/objective.js';
 import { klEstimate } from '../../objectives/policy-gradient.js';
 import type { QwenConfig } from './config.js';
 import { policyWeights, type Adapter } from './lora.js';
 import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
-import { suppress } from './sample.js';
-import { causal, decoder, embed, head, type Memory } from './text.js';
+import { scoring, type Score } from './scores.js';
+import { causal, decoder, embed, type Memory, type Recompute } from './text.js';
 import type { Weights, WeightShape } from './weights.js';
 
 /** What fixes the graph of a micro-batch. */
@@ -19,16 +19,18 @@ export interface BatchShape extends PrefixShape {
   /** Tokens of the longest completion, padding included. */
   readonly length: number;
   readonly suppressed: readonly number[];
+  /** Most logits at once; 2^24 unless told. */
+  readonly logits?: number;
+  /** Whether layers are computed again in the backward pass instead of kept. */
+  readonly recompute?: Recompute;
 }
 
 /** A micro-batch as the model reads it. */
 export interface Reading {
   readonly weights: Weights;
   readonly prefix: Prefix;
-  /** int64 [prompt, sample, token] */
-  readonly written: Tensor;
-  /** [prompt, sample, token, vocab]: log-probs of each written token's rivals, at the sampling temperature. */
-  readonly logProbs: Tensor;
+  /** From log-probs at the sampling temperature to [prompt, sample, token]. */
+  readonly score: Score;
 }
 
 /**
@@ -41,7 +43,7 @@ export interface Reading {
 function readCompletions(weights: Weights, config: QwenConfig, shape: BatchShape): Reading {
   const { prompts: prompt, samples: sample, length: token } = shape;
   const half = config.text.headDim / 2;
-  const prefix = readPrefix(weights, config, shape);
+  const prefix = readPrefix(weights, config, shape, shape.recompute);
   const written = input('written', 'int64', { prompt, sample, token });
   const first = expand(lift(prefix.last, 'token'), dims({ prompt, sample, token: 1, width: config.text.hidden }));
   const hidden = [first];
@@ -50,10 +52,10 @@ function readCompletions(weights: Weights, config: QwenConfig, shape: BatchShape
     const mask = causal(token - 1);
     const attend = (layer: number, own: Memory): readonly Memory[] => [prefix.memory[layer] as Memory, { ...own, mask }];
     const rotary = { cos: turned('nextCos'), sin: turned('nextSin') };
-    hidden.push(order(decoder(weights, config, embed(weights, slice(written, 'token', 0, token - 1)), rotary, attend), 'prompt', 'sample', 'token', 'width'));
+    hidden.push(order(decoder(weights, config, embed(weights, slice(written, 'token', 0, token - 1)), rotary, attend, { recompute: shape.recompute }), 'prompt', 'sample', 'token', 'width'));
   }
-  const logits = suppress(head(weights, config, concat(hidden, 'token')), shape.suppressed);
-  return { weights, prefix, written, logProbs: logSoftmax(div(logits, input('temperature', 'float32', {})), 'vocab') };
+  const score = scoring(weights, config, { hidden: concat(hidden, 'token'), written, temperature: input('temperature', 'float32', {}), suppressed: shape.suppressed, logits: shape.logits });
+  return { weights, prefix, score };
 }
 
 /** A training graph: `loss` is minimised; the other outputs are reported. */
@@ -76,8 +78,8 @@ export function trainProgram(config: QwenConfig, shape: BatchShape, graph: Train
 
 /** Log-probs of written tokens and nothing else, [prompt, sample, token]: what a reference policy is asked for. */
 export function scoreProgram(config: QwenConfig, shape: BatchShape, adapter?: Adapter): Program {
-  const { written, logProbs } = readCompletions(policyWeights(config, adapter).weights, config, shape);
-  return emit(`score ${JSON.stringify(shape)}`, { logProbs: pick(logProbs, 'vocab', written) });
+  const { score } = readCompletions(policyWeights(config, adapter).weights, config, shape);
+  return emit(`score ${JSON.stringify(shape)}`, score((all, own) => ({ logProbs: pick(all, 'vocab', own) })));
 }
 
 /**
@@ -90,11 +92,12 @@ export function scoreProgram(config: QwenConfig, shape: BatchShape, adapter?: Ad
 export function objectiveGraph(objective: Objective): TrainGraph {
   return {
     name: objective.name,
-    build({ written, logProbs: all }, { prompts: prompt, samples: sample, length: token }) {
+    build({ score }, { prompts: prompt, samples: sample, length: token }) {
       const per = (name: string): Tensor => input(name, 'float32', { prompt, sample, token });
       const share = per('share');
       // Padding can be so unlikely that the ratio overflows, and no weight of 0 mends infinity.
-      const logProbs = where(greater(share, 0), pick(all, 'vocab', written), 0);
+      const scores = score((all, own) => ({ logProbs: pick(all, 'vocab', own), entropy: neg(sum(mul(exp(all), all), 'vocab')) }));
+      const logProbs = where(greater(share, 0), scores.logProbs, 0);
       const terms = {
         logProbs,
         oldLogProbs: per('oldLogProbs'),
@@ -104,7 +107,7 @@ export function objectiveGraph(objective: Objective): TrainGraph {
       const mean = (x: Tensor): Tensor => total(mul(x, share));
       return {
         loss: total(mul(objective.loss(terms), per('weight'))),
-        entropy: mean(neg(sum(mul(exp(all), all), 'vocab'))),
+        entropy: mean(scores.entropy),
         drift: mean(sub(logProbs, terms.oldLogProbs)),
         ...(objective.kl > 0 ? { kl: mean(klEstimate(terms)) } : {}),
         logProbs,

@@ -2,11 +2,10 @@ import { scoped, sizeOf, type Tensor } from '../../tensor/graph.js';
 import { add, concat, constant, dot, gather, gelu, lift, merge, mul, order, rename, reshape, rmsNorm, rotate, silu, slice, softmax, split, dims } from '../../tensor/ops.js';
 import type { QwenConfig, VisionConfig } from './config.js';
 import { visionRotary, windowOrder, type Grid } from './positions.js';
+import { HIDDEN, remembered, type Recompute } from './text.js';
 import type { Weights } from './weights.js';
 
 const EPSILON = 1e-6;
-/** Added to scores of what may not be attended to; exp of it is 0 beside any real score. */
-const HIDDEN = -1e30;
 
 /** Windows of one grid, each padded to the largest: which merged unit sits where, and which places are empty. */
 interface Layout {
@@ -57,7 +56,7 @@ function inWindows(table: Float32Array, half: number, { windows, places, units }
  * @returns [image, visual, width]: one feature a merged token, in raster order.
  * @see Qwen2.5-VL, arXiv:2502.13923, section 2.1.1.
  */
-export function visionTower(weights: Weights, config: QwenConfig, pixels: Tensor, grid: Grid): Tensor {
+export function visionTower(weights: Weights, config: QwenConfig, pixels: Tensor, grid: Grid, recompute?: Recompute): Tensor {
   const { vision } = config;
   const corners = vision.merge ** 2;
   const at = layout(grid, vision);
@@ -74,7 +73,7 @@ export function visionTower(weights: Weights, config: QwenConfig, pixels: Tensor
   let x = reshape(placed, dims({ image: images, window: at.windows, slot: at.places * corners, vwidth: vision.hidden }));
   for (let i = 0; i < vision.depth; i++) {
     const whole = vision.fullAttention.includes(i) && at.windows > 1;
-    x = scoped(`visual.blocks.${i}`, () => block(weights, vision, i, x, { cos, sin, mask, whole }));
+    [x] = scoped(`visual.blocks.${i}`, () => remembered(recompute, x, (h) => [block(weights, vision, i, h, { cos, sin, mask, whole })])) as [Tensor];
   }
   return scoped('visual.merger', () => {
     const normed = rmsNorm(x, weights('visual.merger.ln_q.weight'), 'vwidth', EPSILON);

@@ -1,5 +1,8 @@
 /** Computations within computations: blocks that are computed again, and loops. */
 import { node, nodeWith, sameShape, ShapeError, sizeOf, type DType, type Shape, type Tensor } from '../graph.js';
+import { gather } from './indexing.js';
+import { merge, pad, slice, split } from './layout.js';
+import { constant } from './values.js';
 
 const hole = (like: { readonly dtype: DType; readonly shape: Shape }): Tensor => node({ kind: 'state' }, [], like.dtype, like.shape);
 
@@ -28,7 +31,7 @@ export interface Turn<State extends Readonly<Record<string, Tensor>>, Collected 
  * Runs `body` up to `steps` times; what does not depend on the turn is computed once, outside.
  *
  * Collected values come back with `step` first. A loop that ends early has fewer of them, so they may only leave the
- * graph as outputs. Not differentiable.
+ * graph as outputs. Differentiable where it has no state and `going` is constant.
  *
  * @param body given the turn's number (int64 scalar, from 0) and the state.
  */
@@ -57,4 +60,33 @@ export function loop<State extends Readonly<Record<string, Tensor>>, Collected e
   );
   const from = (keys: readonly string[], offset: number): unknown => Object.fromEntries(keys.map((key, i) => [key, outputs[offset + i]]));
   return { state: from(names, 0) as State, collected: from(collect.map(([key]) => key), names.length) as Collected };
+}
+
+/**
+ * `f` of one chunk after another along a dimension, its results joined again: one chunk's inner values exist at a time, in the backward
+ * pass as well, which computes them anew. What fits into one chunk is `f` itself.
+ *
+ * The last chunk is filled up with zeros, whose results are cut off.
+ *
+ * @param size most elements of `over` in a chunk; `f` gives values with that dimension, which depend on the same place of the inputs only.
+ */
+export function inChunks<Inputs extends readonly Tensor[], Key extends string>(
+  over: string,
+  size: number,
+  inputs: Inputs,
+  f: (...chunks: Inputs) => Readonly<Record<Key, Tensor>>,
+): Readonly<Record<Key, Tensor>> {
+  const whole = sizeOf(inputs[0] as Tensor, over);
+  if (whole === undefined || !(size >= 1)) throw new ShapeError('inChunks', `a dimension called ${over}, and chunks of at least 1`, ...inputs);
+  if (whole <= size) return f(...inputs);
+  const steps = Math.ceil(whole / size);
+  const chunk = Math.ceil(whole / steps);
+  const cut = inputs.map((x) => split(pad(x, over, 0, steps * chunk - whole), over, { step: steps, [over]: chunk }));
+  const { collected } = loop(steps, {}, (turn) => ({
+    state: {},
+    collect: f(...(cut.map((x) => gather(x, 'step', turn)) as readonly Tensor[] as Inputs)),
+    going: constant(Uint8Array.of(1), {}),
+  }));
+  const joined = Object.entries<Tensor>(collected).map(([name, value]) => [name, slice(merge(value, ['step', over], over), over, 0, whole)]);
+  return Object.fromEntries(joined) as Record<Key, Tensor>;
 }

@@ -10,11 +10,11 @@ import { fixturesFolder } from '../../golden/golden.js';
 
 const config = await readConfig(join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl'));
 const { pad, image } = config.tokens;
-const text = (length: number): EncodedPrompt => ({ text: '', tokens: Array.from({ length }, (_, i) => i + 1) });
+const text = (length: number): EncodedPrompt => ({ text: '', tokens: Array.from({ length }, (_, i) => i + 1), images: [] });
 const pictured = (length: number, grid: Grid, value = 0): EncodedPrompt => ({
   text: '',
   tokens: [...text(length).tokens, ...Array.from({ length: (grid.h * grid.w) / 4 }, () => image)],
-  image: { pixels: new Float32Array(grid.h * grid.w * 1176).fill(value), grid },
+  images: [{ pixels: new Float32Array(grid.h * grid.w * 1176).fill(value), grid }],
 });
 const [square, wide] = [{ h: 4, w: 4 }, { h: 4, w: 8 }];
 
@@ -29,8 +29,8 @@ describe('chunks', () => {
 
 describe('shapes', () => {
   it('are rounded up, so that few graphs serve many batches', () => {
-    expect(prefixShape([text(3), text(9)], 4)).toEqual({ prompts: 4, tokens: 16 });
-    expect(prefixShape([pictured(4, wide)], 1)).toEqual({ prompts: 1, tokens: 16, grid: wide });
+    expect(prefixShape([text(3), text(9)], 4)).toEqual({ prompts: 4, tokens: 16, grids: [] });
+    expect(prefixShape([pictured(4, wide)], 1)).toEqual({ prompts: 1, tokens: 16, grids: [wide] });
     const row = (...lengths: number[]): TrainRow => ({ prompt: text(1), completions: lengths.map((length) => text(length).tokens), perToken: {} });
     expect([completionLength([row(3, 1)]), completionLength([row(3), row(17, 1)]), completionLength([row()])]).toEqual([16, 32, 16]);
   });
@@ -51,6 +51,31 @@ describe('prefixFeeds', () => {
     expect(feeds['nextSin']).toHaveLength(3 * 2 * half);
   });
 
+  it('numbers the features of several images row by row, and counts on behind the longer side of each', () => {
+    const both = [square, wide].map((grid, i) => ({ grid, pixels: new Float32Array(grid.h * grid.w * 1176).fill(i + 1) }));
+    const tokens = [1, ...Array.from({ length: 4 }, () => image), 2, ...Array.from({ length: 8 }, () => image), 3];
+    const prompts = [{ text: '', tokens, images: both }, { text: '', tokens, images: both }];
+    const shape = prefixShape(prompts, 2);
+    expect([shape, chunks([...prompts, { ...prompts[0], images: both.toReversed() }], 4)]).toEqual([{ prompts: 2, tokens: 16, grids: [square, wide] }, [[0, 1], [2]]]);
+    const feeds = prefixFeeds(config, prompts, shape, 1);
+    const row = (from: number): number[] => [-1, -1, from, from + 1, from + 2, from + 3, -1, ...Array.from({ length: 8 }, (_, i) => from + 4 + i), -1];
+    expect(Array.from(feeds['visual'] as BigInt64Array, Number)).toEqual([...row(0), ...row(12)]);
+    expect([0, 16, 48, 64].map((patch) => feeds['pixels'][patch * 1176])).toEqual([1, 2, 1, 2]);
+    // 1 at 0, an image at 1 and 2, 2 at 3, an image of 2 × 4 at 4 to 7, 3 at 8: the next token is at 9.
+    expect(feeds['nextCos'][0]).toBe(Math.fround(Math.cos(9)));
+  });
+
+  it.each([[3, 'expected 4 + 8 for 2 images; got 11'], [5, 'expected 4 + 8 for 2 images; got 13']])('refuses %i tokens for an image of four', (seen, text) => {
+    const both = [square, wide].map((grid) => ({ grid, pixels: new Float32Array(grid.h * grid.w * 1176) }));
+    const prompt = { text: '', tokens: [...Array.from({ length: seen }, () => image), 2, ...Array.from({ length: 8 }, () => image)], images: both };
+    expect(() => prefixFeeds(config, [prompt], prefixShape([prompt], 1), 1)).toThrow(`image placeholders: ${text}`);
+  });
+
+  it('refuses tokens of an image that is not there', () => {
+    const prompt = { ...text(3), tokens: [1, image, 2] };
+    expect(() => prefixFeeds(config, [prompt], prefixShape([prompt], 1), 1)).toThrow('image placeholders: expected 0 for 0 images; got 1');
+  });
+
   it('has nothing to see in text alone', () => {
     const feeds = prefixFeeds(config, [text(3)], prefixShape([text(3)], 1), 1);
     expect(Object.keys(feeds).toSorted()).toEqual(['cos', 'nextCos', 'nextSin', 'padding', 'sin', 'tokens']);
@@ -63,7 +88,7 @@ describe('completionFeeds', () => {
       { prompt: text(1), completions: [[5, 6], [7]], perToken: { weight: [[0.5, 0.25], [1]] }, perSample: { advantages: [2, 3] }, perPrompt: { patchWeight: Float32Array.of(9) } },
       { prompt: text(1), completions: [[8]], perToken: { weight: [[4]] }, perSample: { advantages: [-1] }, perPrompt: { patchWeight: Float32Array.of(8) } },
     ];
-    const feeds = completionFeeds(rows, { prompts: 3, tokens: 8, samples: 2, length: 3, suppressed: [] }, pad);
+    const feeds = completionFeeds(rows, { prompts: 3, tokens: 8, grids: [], samples: 2, length: 3, suppressed: [] }, pad);
     expect(Array.from(feeds['written'] as BigInt64Array, Number)).toEqual([5, 6, pad, 7, pad, pad, 8, ...Array.from({ length: 11 }, () => pad)]);
     expect([...(feeds['weight'] as Float32Array)]).toEqual([0.5, 0.25, 0, 1, 0, 0, 4, ...Array.from({ length: 11 }, () => 0)]);
     expect([...(feeds['advantages'] as Float32Array)]).toEqual([2, 3, -1, 0, 0, 0]);

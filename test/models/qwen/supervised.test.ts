@@ -6,6 +6,7 @@ import { encodeMask } from '../../../src/io/mask.js';
 import { readConfig, type QwenConfig } from '../../../src/models/qwen/config.js';
 import type { Prefix } from '../../../src/models/qwen/prefix.js';
 import { patchMaskHead, patchShares, supervisedGraph, supervisedInputs, type SupervisedOptions } from '../../../src/models/qwen/supervised.js';
+import type { Score } from '../../../src/models/qwen/scores.js';
 import type { Tokenizer } from '../../../src/models/qwen/tokenizer.js';
 import { weightInputs } from '../../../src/models/qwen/weights.js';
 import type { Fitted, Mask } from '../../../src/records.js';
@@ -55,13 +56,14 @@ describe('supervisedGraph', () => {
     return row.map((x) => x - all);
   });
   const place = { prompt: 1, sample: 1, token: 2 };
+  const scored = (vocab: number): Score => (of) => of(input('logProbs', 'float32', { ...place, vocab }), input('written', 'int64', place));
   const fed = { logProbs: logs.flat(), written: [2, 4], weight: [0.7, 0.3], soft: [1, 0], features: [1, 2], 'patch_mask.weight': [1, 0, 0, 1, 1, 1, 50, 50], 'patch_mask.bias': [0, 0, -3, 0], patchShare: [1, 0, 0.5, 1], patchWeight: [0.5] };
 
   function built(options: SupervisedOptions, pictured = true): Record<string, number> {
     const graph = supervisedGraph(config, tokenizer, options);
     const prefix = (pictured ? { features: input('features', 'float32', { prompt: 1, visual: 1, width: 2 }) } : {}) as Prefix;
-    const reading = { weights: weightInputs(graph.extra ?? []), prefix, written: input('written', 'int64', place), logProbs: input('logProbs', 'float32', { ...place, vocab: 6 }) };
-    const outputs = graph.build(reading, { prompts: 1, tokens: 8, samples: 1, length: 2, suppressed: [], ...(pictured ? { grid: { h: 2, w: 2 } } : {}) });
+    const reading = { weights: weightInputs(graph.extra ?? []), prefix, score: scored(6) };
+    const outputs = graph.build(reading, { prompts: 1, tokens: 8, samples: 1, length: 2, suppressed: [], grids: pictured ? [{ h: 2, w: 2 }] : [] });
     const values = interpret(Object.values(outputs), fed);
     return Object.fromEntries(Object.keys(outputs).map((name, i) => [name, values[i].data[0]]));
   }
@@ -81,9 +83,8 @@ describe('supervisedGraph', () => {
   it('spreads nothing where no word is a number, in a vocabulary as large as the released ones', () => {
     const wordless = { ...tokenizer, size: 151_665, decode: () => 'word' };
     const graph = supervisedGraph({ ...config, text: { ...config.text, vocab: 151_936 } }, wordless, { patchMask: 0, softNumbers: 2 });
-    const logProbs = input('logProbs', 'float32', { ...place, vocab: 151_936 });
-    const reading = { weights: weightInputs([]), prefix: {} as Prefix, written: input('written', 'int64', place), logProbs };
-    expect(graph.build(reading, { prompts: 1, tokens: 8, samples: 1, length: 2, suppressed: [] }).loss.shape).toEqual([]);
+    const reading = { weights: weightInputs([]), prefix: {} as Prefix, score: scored(151_936) };
+    expect(graph.build(reading, { prompts: 1, tokens: 8, grids: [], samples: 1, length: 2, suppressed: [] }).loss.shape).toEqual([]);
   });
 
   it('asks each image token for the share of its patches, stable for large logits', () => {
@@ -108,7 +109,7 @@ describe('supervisedGraph', () => {
 describe('supervisedInputs', () => {
   const frame = { width: 2, height: 2 };
   const row: Fitted = { id: 'a', image: { path: 'a.png' }, task: '', frame, original: frame, truth: drawn('#. ..'), fitted: { prompt: { frame, objects: [] }, ious: [], text: 'a10!<labels>11' } };
-  const prompt = { text: '', tokens: [], image: { pixels: new Float32Array(0), grid: { h: 2, w: 2 } } };
+  const prompt = { text: '', tokens: [], images: [{ pixels: new Float32Array(0), grid: { h: 2, w: 2 } }] };
   const answer = [...tokenizer.encode(row.fitted.text), 5];
 
   it('takes numbers before the labels for coordinates, and the truth for what the image shows', () => {
@@ -125,7 +126,6 @@ describe('supervisedInputs', () => {
 
   it('adds nothing that no weight asks for', () => {
     expect(supervisedInputs(config, tokenizer, { patchMask: 0, softNumbers: 0 }, row, prompt, answer)).toEqual({ perToken: {}, perPrompt: {} });
-    const { image: _, ...words } = prompt;
-    expect(supervisedInputs(config, tokenizer, { patchMask: 1, softNumbers: 0 }, row, words, answer)).toEqual({ perToken: {}, perPrompt: {} });
+    for (const images of [[], [...prompt.images, ...prompt.images]]) expect(supervisedInputs(config, tokenizer, { patchMask: 1, softNumbers: 0 }, row, { ...prompt, images }, answer)).toEqual({ perToken: {}, perPrompt: {} });
   });
 });

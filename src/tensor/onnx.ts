@@ -55,7 +55,7 @@ export interface Place {
  *
  * @throws {Error} if the files lie in more than one folder.
  */
-export function placed({ name, bytes, inputs }: Program, places: ReadonlyMap<string, Place>): { readonly bytes: Uint8Array; readonly folder?: string } {
+export function placed({ bytes, inputs }: Program, places: ReadonlyMap<string, Place>): { readonly bytes: Uint8Array; readonly folder?: string } {
   const initializer: TensorProto[] = [];
   const folders = new Set<string>();
   for (const { name: input, dtype, sizes } of inputs) {
@@ -68,7 +68,7 @@ export function placed({ name, bytes, inputs }: Program, places: ReadonlyMap<str
   }
   const [folder, other] = folders;
   if (folder === undefined) return { bytes };
-  if (other !== undefined) throw new Error(`${name}: expected weights in files of one folder; got ${folder} and ${other}`);
+  if (other !== undefined) throw new Error(`expected weights in files of one folder; got ${folder} and ${other}`);
   return { bytes: Buffer.concat([bytes, encodeModel({ graph: { initializer } })]), folder };
 }
 

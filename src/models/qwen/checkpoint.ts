@@ -1,9 +1,9 @@
-import { cp, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { ModelError } from '../../errors.js';
 import { writeShards, type FLOATS, type StoredTensor } from '../../io/safetensors.js';
-import { isObject, readJson, type Json } from './config-keys.js';
+import { readJson } from './config-keys.js';
 import type { Store, WeightFiles } from './weight-files.js';
 
 /** What weights may be saved in, as `config.json` calls it. */
@@ -41,22 +41,22 @@ function precisionOf(tensors: readonly StoredTensor[]): Precision {
   return (Object.keys(PRECISIONS) as Precision[]).find((precision) => PRECISIONS[precision] === table?.dtype) ?? 'float32';
 }
 
-/** Makes a configuration name the precision of its weights; the file stays as it is where it does. */
+/** Makes a configuration name the precision of its weights; the rest of its text stays as it is. */
 async function describe(file: string, precision: Precision): Promise<void> {
   const config = await readJson(file);
-  const known = ['dtype', 'torch_dtype'];
-  const named = (part: Json): Json => Object.fromEntries(Object.entries(part).map(([key, value]) => [key, known.includes(key) && typeof value === 'string' ? precision : isObject(value) ? named(value) : value]));
-  const described = known.some((key) => typeof config[key] === 'string') ? named(config) : { ...named(config), torch_dtype: precision };
-  if (JSON.stringify(described) !== JSON.stringify(config)) await writeFile(file, `${JSON.stringify(described, null, 2)}\n`);
+  const text = await readFile(file, 'utf8');
+  const named = text.replace(/("(?:torch_)?dtype"\s*:\s*)(?:"\w+"|null)/g, `$1"${precision}"`);
+  const told = 'dtype' in config || 'torch_dtype' in config;
+  await writeFile(file, told ? named : named.replace('{', `{\n  "torch_dtype": "${precision}",`));
 }
 
-/** Makes `dir` of some files of `from` and what `write` puts beside them: under another name first, then renamed. */
+/** Makes `dir` of some files of `from`, links followed, and what `write` puts beside them: under another name first, then renamed. */
 export async function replaceFolder(from: string, dir: string, copied: (file: string) => boolean, write: (fresh: string) => Promise<void>): Promise<void> {
   const fresh = `${dir}.partial`;
   await rm(fresh, { recursive: true, force: true });
   await mkdir(fresh, { recursive: true });
   for (const file of await readdir(from, { withFileTypes: true })) {
-    if (file.isFile() && copied(file.name)) await cp(join(from, file.name), join(fresh, file.name));
+    if (!file.isDirectory() && copied(file.name)) await cp(join(from, file.name), join(fresh, file.name), { dereference: true });
   }
   await write(fresh);
   await rm(dir, { recursive: true, force: true });

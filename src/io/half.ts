@@ -26,12 +26,12 @@ export function toBf16(values: Float32Array): Uint16Array<ArrayBuffer> {
  * @param values takes the result; the bits may be its own second half.
  */
 export function fromF16(bits: Uint16Array, values: Float32Array): void {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   for (let i = 0; i < bits.length; i++) {
-    const half = bits[i];
-    const fraction = half & 0x3ff;
-    const exponent = (half >>> 10) & 0x1f;
-    const size = exponent === 0 ? fraction * 2 ** -24 : exponent === 31 ? (fraction ? NaN : Infinity) : (1 + fraction / 1024) * 2 ** (exponent - 15);
-    values[i] = half & 0x8000 ? -size : size;
+    const sign = bits[i] & 0x8000;
+    const size = bits[i] & 0x7fff;
+    if (size < 0x400) values[i] = (sign ? -size : size) * 2 ** -24;
+    else words[i] = (sign << 16) | (size < 0x7c00 ? (size << 13) + 0x38000000 : 0x7f800000 | (size << 13));
   }
 }
 

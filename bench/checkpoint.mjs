@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { writeSafetensors } from '../dist/io/safetensors.js';
+import { writeShards } from '../dist/io/safetensors.js';
 import { readConfig } from '../dist/models/qwen/config.js';
 import { weightShapes } from '../dist/models/qwen/weights.js';
 import { draws } from '../dist/random.js';
@@ -14,8 +14,14 @@ export const PEERS = {
   vision: { hidden_size: 96, intermediate_size: 192, depth: 4, num_heads: 4, out_hidden_size: 192, fullatt_block_indexes: [3] },
 };
 
-/** Writes a checkpoint folder and gives its path. */
-export async function randomCheckpoint({ text, vision }) {
+/** A few billion weights' widths on fewer layers: as float32 2.5 GiB, with the vocabulary and the layers of the 3B. */
+export const WIDE = {
+  text: { hidden_size: 2048, intermediate_size: 11008, num_hidden_layers: 4, num_attention_heads: 16, num_key_value_heads: 2, vocab_size: 151_936, rope_theta: 1e6, rope_scaling: { type: 'mrope', mrope_section: [16, 24, 24] } },
+  vision: { hidden_size: 1280, intermediate_size: 3420, depth: 2, num_heads: 16, out_hidden_size: 2048, fullatt_block_indexes: [1] },
+};
+
+/** Writes a checkpoint folder and gives its path. @param dtype F32, F16 or BF16. */
+export async function randomCheckpoint({ text, vision }, dtype = 'F32') {
   const from = new URL('../data/models/tiny/', import.meta.url).pathname;
   const folder = await mkdtemp(join(tmpdir(), 'segr1-bench-'));
   await mkdir(folder, { recursive: true });
@@ -31,9 +37,15 @@ export async function randomCheckpoint({ text, vision }) {
     const shape = Object.values(sizes);
     const length = shape.reduce((product, size) => product * size, 1);
     const draw = draws('bench', name);
-    return { name, dtype: 'F32', shape, data: /norm|ln_q/.test(name) ? new Float32Array(length).fill(1) : Float32Array.from({ length }, () => draw.uniform(-0.04, 0.04)) };
+    const norm = /norm|ln_q/.test(name);
+    const data = () => {
+      const values = new Float32Array(length);
+      for (let i = 0; i < length; i++) values[i] = norm ? 1 : draw.uniform(-0.04, 0.04);
+      return values;
+    };
+    return { name, dtype, shape, data };
   });
-  await writeSafetensors(join(folder, 'model.safetensors'), tensors);
+  await writeShards(folder, tensors);
   return folder;
 }
 

@@ -11,6 +11,8 @@ export interface Workers<Job, Answer> {
   call(job: Job, transfer?: readonly Transferable[]): Promise<Answer>;
   /** Runs a job once on every worker, in turn with what is queued there. */
   everywhere(job: Job): Promise<Answer[]>;
+  /** As `everywhere`, a job of its own for each worker, with what is transferred to it. */
+  each(jobs: (worker: number) => { readonly job: Job; readonly transfer: readonly Transferable[] }): Promise<Answer[]>;
   /** Waits for running jobs, ends every thread; queued and later calls reject. Safe to call twice. */
   release(): Promise<void>;
 }
@@ -111,6 +113,13 @@ export function workers<Job, Answer>(module: URL, size: number, data?: unknown):
     size,
     call: (job, transfer = []) => enqueue(queue, job, transfer),
     everywhere: (job) => Promise.all(seats.map((seat) => enqueue(seat.own, job, []))),
+    each: (jobs) =>
+      Promise.all(
+        seats.map((seat, i) => {
+          const { job, transfer } = jobs(i);
+          return enqueue(seat.own, job, transfer);
+        }),
+      ),
     release() {
       close(new Error('these workers are released: expected an open pool; got a later or waiting call'));
       released ??= (async () => {

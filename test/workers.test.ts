@@ -46,6 +46,11 @@ describe('workers', () => {
     const threads = (await pool.everywhere({})).map(({ threadId }) => threadId);
     expect(new Set(threads).size).toBe(3);
   });
+  it('gives every thread a job of its own', async () => {
+    open(3);
+    const said = await pool.each((worker) => ({ job: { say: `to ${worker}` }, transfer: [] }));
+    expect(said.map(({ say }) => say)).toEqual(['to 0', 'to 1', 'to 2']);
+  });
   it('waits for running jobs when released; queued and later ones reject', async () => {
     open(1);
     const [running, queued] = [pool.call({ say: 'running', wait: 40 }), pool.call({ say: 'queued' })];

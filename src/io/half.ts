@@ -1,8 +1,11 @@
-/** float32 of bfloat16 bits, exact. */
-export function fromBf16(bits: Uint16Array): Float32Array<ArrayBuffer> {
-  const words = new Uint32Array(bits.length);
+/**
+ * float32 of bfloat16 bits, exact.
+ *
+ * @param values takes the result; the bits may be its own second half.
+ */
+export function fromBf16(bits: Uint16Array, values: Float32Array): void {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   for (let i = 0; i < bits.length; i++) words[i] = bits[i] << 16;
-  return new Float32Array(words.buffer);
 }
 
 /** bfloat16 bits nearest to each value, halves to even; NaN stays NaN. */
@@ -17,29 +20,39 @@ export function toBf16(values: Float32Array): Uint16Array<ArrayBuffer> {
   return bits;
 }
 
-/** float32 of IEEE half-precision bits, exact. */
-export function fromF16(bits: Uint16Array): Float32Array<ArrayBuffer> {
-  const values = new Float32Array(bits.length);
+/**
+ * float32 of IEEE half-precision bits, exact.
+ *
+ * @param values takes the result; the bits may be its own second half.
+ */
+export function fromF16(bits: Uint16Array, values: Float32Array): void {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   for (let i = 0; i < bits.length; i++) {
-    const fraction = bits[i] & 0x3ff;
-    const exponent = (bits[i] >>> 10) & 0x1f;
-    const size = exponent === 0 ? fraction * 2 ** -24 : exponent === 31 ? (fraction ? NaN : Infinity) : (1 + fraction / 1024) * 2 ** (exponent - 15);
-    values[i] = bits[i] & 0x8000 ? -size : size;
+    const sign = bits[i] & 0x8000;
+    const size = bits[i] & 0x7fff;
+    if (size < 0x400) values[i] = (sign ? -size : size) * 2 ** -24;
+    else words[i] = (sign << 16) | (size < 0x7c00 ? (size << 13) + 0x38000000 : 0x7f800000 | (size << 13));
   }
-  return values;
 }
 
-/** Half-precision bits nearest to each value, halves to even; what is too large becomes infinite, NaN stays NaN. */
+/** IEEE half-precision bits nearest to each value, halves to even; from 65520 on infinity, NaN stays NaN. */
 export function toF16(values: Float32Array): Uint16Array<ArrayBuffer> {
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  return Uint16Array.from(words, (word, i) => ((word >>> 16) & 0x8000) | sizeBits(word & 0x7fffffff, Math.abs(values[i])));
+  const bits = new Uint16Array(values.length);
+  for (let i = 0; i < bits.length; i++) {
+    const size = words[i] & 0x7fffffff;
+    bits[i] = ((words[i] >>> 16) & 0x8000) | halfOf(size, values[i]);
+  }
+  return bits;
 }
 
-function sizeBits(word: number, size: number): number {
-  if (word > 0x7f800000) return 0x7e00;
-  if (size >= 65536) return 0x7c00;
-  if (size >= 2 ** -14) return (word - 0x38000000 + 0xfff + ((word >>> 13) & 1)) >>> 13;
-  const steps = Math.floor(size * 2 ** 24);
-  const rest = size * 2 ** 24 - steps;
-  return steps + (rest > 0.5 || (rest === 0.5 && steps % 2 === 1) ? 1 : 0);
+/** What a double can no longer hold fractions beside. */
+const WHOLE = 2 ** 52;
+
+function halfOf(size: number, value: number): number {
+  if (size > 0x7f800000) return 0x7e00;
+  if (size >= 0x477ff000) return 0x7c00;
+  // Below 2 ** -14 halves are multiples of 2 ** -24.
+  if (size < 0x38800000) return Math.abs(value) * 2 ** 24 + WHOLE - WHOLE;
+  return (size - 0x38000000 + 0xfff + ((size >>> 13) & 1)) >>> 13;
 }

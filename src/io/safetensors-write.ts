@@ -1,37 +1,37 @@
-import { open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 import { ModelError } from '../errors.js';
 import { toBf16, toF16 } from './half.js';
 import { dtypeBytes, type Dtype } from './safetensors-header.js';
 
-/** A tensor to be stored; BF16 and F16 are given as float32 and rounded to the nearest. */
+/** A tensor to be stored; F16 and BF16 are given as float32 and rounded to the nearest. What is made by a call is made when its turn comes. */
 export type StoredTensor = { readonly name: string; readonly shape: readonly number[] } & (
-  | { readonly dtype: 'F32' | 'BF16' | 'F16'; readonly data: Float32Array }
+  | { readonly dtype: 'F32' | 'F16' | 'BF16'; readonly data: Float32Array | (() => Float32Array | Promise<Float32Array>) }
   | { readonly dtype: 'I64'; readonly data: BigInt64Array }
 );
 
-/** A tensor whose bytes are made when their turn comes, so that a file may be larger than memory. */
-export interface LateTensor {
+/** A tensor of any kind, its bytes as they are stored, read when its turn comes. */
+export interface RawTensor {
   readonly name: string;
   readonly dtype: Dtype;
   readonly shape: readonly number[];
   readonly bytes: () => Promise<Uint8Array>;
 }
 
-/** Bytes handed to the file system at once; one call takes less than 2 GiB. */
-const CHUNK = 1 << 28;
+/** Values converted and handed to the file system at once: all that is held beside the tensors themselves. */
+const CHUNK = 1 << 22;
 
 /**
  * Writes a safetensors file that is either whole or absent: under a temporary name, synced, renamed.
  *
  * Wide kinds come first, so that every tensor lies at a multiple of its value's bytes; the same tensors give the same bytes.
  *
- * @throws {ModelError} if a name occurs twice or a shape does not fit its data; nothing is left behind then.
+ * @throws {ModelError} if a name occurs twice or a shape does not fit its data; nothing is written then.
  */
 export async function writeSafetensors(
   path: string,
-  tensors: readonly (StoredTensor | LateTensor)[],
+  tensors: readonly (StoredTensor | RawTensor)[],
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const ordered = tensors.toSorted((a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype]);
@@ -41,10 +41,7 @@ export async function writeSafetensors(
     const file = await open(temporary, 'w');
     try {
       await file.writeFile(header);
-      for (const tensor of ordered) {
-        const bytes = 'bytes' in tensor ? await lateBytes(path, tensor) : bytesOf(tensor);
-        for (let at = 0; at < bytes.length; at += CHUNK) await file.writeFile(bytes.subarray(at, at + CHUNK));
-      }
+      for (const tensor of ordered) await append(file, path, tensor);
       await file.sync();
     } finally {
       await file.close();
@@ -57,17 +54,15 @@ export async function writeSafetensors(
   await syncFolder(dirname(path));
 }
 
-function headerOf(path: string, tensors: readonly (StoredTensor | LateTensor)[], metadata: Readonly<Record<string, string>>): Buffer {
+function headerOf(path: string, tensors: readonly (StoredTensor | RawTensor)[], metadata: Readonly<Record<string, string>>): Buffer {
   const entries = new Map<string, unknown>();
   if (Object.keys(metadata).length > 0) entries.set('__metadata__', metadata);
   let at = 0;
   for (const tensor of tensors) {
     const { name, dtype, shape } = tensor;
-    const where = `${path}  tensor ${JSON.stringify(name)}`;
-    const count = shape.reduce((product, side) => product * side, 1);
-    if (entries.has(name) || name === '__metadata__') throw new ModelError(`${where}: expected a name of its own; got it twice`);
-    if ('data' in tensor && count !== tensor.data.length) throw new ModelError(`${where}: expected ${count} values for [${shape.join(', ')}]; got ${tensor.data.length}`);
-    const end = at + count * dtypeBytes[dtype];
+    if (entries.has(name) || name === '__metadata__') throw new ModelError(`${path}  tensor ${JSON.stringify(name)}: expected a name of its own; got it twice`);
+    if ('data' in tensor && typeof tensor.data !== 'function') checkLength(path, tensor, tensor.data);
+    const end = at + bytesOf(tensor);
     entries.set(name, { dtype, shape, data_offsets: [at, end] });
     at = end;
   }
@@ -80,17 +75,66 @@ function headerOf(path: string, tensors: readonly (StoredTensor | LateTensor)[],
   return header;
 }
 
-async function lateBytes(path: string, { name, dtype, shape, bytes: make }: LateTensor): Promise<Uint8Array> {
-  const bytes = await make();
-  const expected = shape.reduce((product, side) => product * side, dtypeBytes[dtype]);
-  if (bytes.length !== expected) throw new ModelError(`${path}  tensor ${JSON.stringify(name)}: expected ${expected} bytes for ${dtype} [${shape.join(', ')}]; got ${bytes.length}`);
-  return bytes;
+/** Values that a shape holds. */
+const valuesOf = (shape: readonly number[]): number => shape.reduce((product, side) => product * side, 1);
+
+/** Bytes that a tensor takes in a file. */
+const bytesOf = ({ shape, dtype }: Pick<RawTensor, 'shape' | 'dtype'>): number => valuesOf(shape) * dtypeBytes[dtype];
+
+function checkLength(path: string, { name, shape }: StoredTensor, { length }: { readonly length: number }): void {
+  const count = valuesOf(shape);
+  if (count !== length) throw new ModelError(`${path}  tensor ${JSON.stringify(name)}: expected ${count} values for [${shape.join(', ')}]; got ${length}`);
 }
 
-/** A tensor's values as they are stored. */
-export function bytesOf({ dtype, data }: Pick<StoredTensor, 'dtype' | 'data'>): Uint8Array {
-  const stored = dtype === 'BF16' ? toBf16(data as Float32Array) : dtype === 'F16' ? toF16(data as Float32Array) : data;
-  return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
+async function append(file: FileHandle, path: string, tensor: StoredTensor | RawTensor): Promise<void> {
+  if ('bytes' in tensor) return appendRaw(file, path, tensor);
+  const values = typeof tensor.data === 'function' ? await tensor.data() : tensor.data;
+  checkLength(path, tensor, values);
+  for (let at = 0; at < values.length; at += CHUNK) {
+    const part = values.subarray(at, at + CHUNK);
+    const stored = part instanceof BigInt64Array || tensor.dtype === 'F32' ? part : tensor.dtype === 'F16' ? toF16(part) : toBf16(part);
+    await file.writeFile(new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength));
+  }
+}
+
+async function appendRaw(file: FileHandle, path: string, tensor: RawTensor): Promise<void> {
+  const { name, dtype, shape } = tensor;
+  const bytes = await tensor.bytes();
+  if (bytes.length !== bytesOf(tensor)) throw new ModelError(`${path}  tensor ${JSON.stringify(name)}: expected ${bytesOf(tensor)} bytes for ${dtype} [${shape.join(', ')}]; got ${bytes.length}`);
+  for (let at = 0; at < bytes.length; at += 4 * CHUNK) await file.writeFile(bytes.subarray(at, at + 4 * CHUNK));
+}
+
+/** As Hugging Face's tools cut checkpoints. */
+const SHARD_BYTES = 5e9;
+
+/**
+ * Writes a checkpoint's weights: `model.safetensors`, or where they are more than a shard takes several files and the index that names them.
+ *
+ * @param most bytes of tensors in one file; a larger tensor has a file of its own.
+ */
+export async function writeShards(folder: string, tensors: readonly StoredTensor[], metadata: Readonly<Record<string, string>> = {}, most: number = SHARD_BYTES): Promise<void> {
+  const shards: StoredTensor[][] = [];
+  let room = 0;
+  for (const tensor of tensors) {
+    const bytes = bytesOf(tensor);
+    if (bytes > room || shards.length === 0) {
+      shards.push([]);
+      room = most;
+    }
+    (shards.at(-1) as StoredTensor[]).push(tensor);
+    room -= bytes;
+  }
+  if (shards.length <= 1) return writeSafetensors(join(folder, 'model.safetensors'), tensors, metadata);
+
+  const digits = (n: number): string => String(n).padStart(5, '0');
+  const places: Record<string, string> = {};
+  for (const [i, shard] of shards.entries()) {
+    const file = `model-${digits(i + 1)}-of-${digits(shards.length)}.safetensors`;
+    await writeSafetensors(join(folder, file), shard, metadata);
+    for (const { name } of shard) places[name] = file;
+  }
+  const index = { metadata: { total_size: tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0) }, weight_map: places };
+  await writeFile(join(folder, 'model.safetensors.index.json'), `${JSON.stringify(index, null, 2)}\n`);
 }
 
 /** Without it a rename may be lost when the machine stops. */

@@ -3,10 +3,13 @@ import { basename, join } from 'node:path';
 
 import { messageOf, ModelError, shown } from '../errors.js';
 import { fromBf16, fromF16 } from './half.js';
-import { readHeader, type Dtype, type TensorInfo } from './safetensors-header.js';
+import { dtypeBytes, readHeader, type Dtype, type TensorInfo } from './safetensors-header.js';
 
 export type { Dtype, TensorInfo } from './safetensors-header.js';
-export { writeSafetensors, type StoredTensor } from './safetensors-write.js';
+export { writeSafetensors, writeShards, type RawTensor, type StoredTensor } from './safetensors-write.js';
+
+/** Kinds that float32 holds without loss. */
+export const FLOATS = ['F32', 'F16', 'BF16'] as const satisfies readonly Dtype[];
 
 /** Named tensors in one file or several. No file stays open: each read opens, reads its bytes and closes. */
 export interface Tensors {
@@ -16,8 +19,9 @@ export interface Tensors {
   has(name: string): boolean;
   /** @throws {ModelError} if there is no such tensor; so do the reads, and where the kind is another. */
   info(name: string): TensorInfo;
-  /** F32, F16 or BF16, widened. */
+  /** F32, F16 or BF16, widened in place. @param into takes the values instead of an array of their own; as long as they are. */
   read(name: string): Promise<Float32Array<ArrayBuffer>>;
+  read(name: string, into: Float32Array): Promise<Float32Array>;
   readF64(name: string): Promise<Float64Array<ArrayBuffer>>;
   readI64(name: string): Promise<BigInt64Array<ArrayBuffer>>;
   readI32(name: string): Promise<Int32Array<ArrayBuffer>>;
@@ -62,50 +66,59 @@ export async function folderTensors(folder: string): Promise<Tensors> {
 }
 
 function tensorsOf(where: string, tensors: ReadonlyMap<string, TensorInfo>, metadata: Readonly<Record<string, string>>): Tensors {
-  const info = (name: string, kinds?: readonly Dtype[]): TensorInfo => {
+  const info = (name: string, kinds: readonly Dtype[] = []): TensorInfo => {
     const found = tensors.get(name);
     if (!found) throw new ModelError(`${where}  tensor ${JSON.stringify(name)}: expected it among ${tensors.size} tensors; got none of that name`);
-    if (kinds && !kinds.includes(found.dtype)) {
+    if (kinds.length > 0 && !kinds.includes(found.dtype)) {
       throw new ModelError(`${found.file}  tensor ${JSON.stringify(name)}: expected ${kinds.join(' or ')}; got ${found.dtype}`);
     }
     return found;
   };
-  const readAs = async (name: string, ...kinds: readonly Dtype[]): Promise<ArrayBuffer> => readBytes(name, info(name, kinds));
+  const readAs = async (name: string, ...kinds: readonly Dtype[]): Promise<ArrayBuffer> => {
+    const place = info(name, kinds);
+    const buffer = new ArrayBuffer(place.bytes);
+    await fill(name, place, new Uint8Array(buffer));
+    return buffer;
+  };
+  async function read(name: string): Promise<Float32Array<ArrayBuffer>>;
+  async function read(name: string, into?: Float32Array): Promise<Float32Array>;
+  async function read(name: string, into?: Float32Array): Promise<Float32Array> {
+    const place = info(name, FLOATS);
+    const values = into ?? new Float32Array(place.bytes / dtypeBytes[place.dtype]);
+    // Halves are read to the end of the room: each is widened before its own bytes are written over.
+    const bytes = new Uint8Array(values.buffer, values.byteOffset + values.byteLength - place.bytes, place.bytes);
+    await fill(name, place, bytes);
+    if (place.dtype !== 'F32') (place.dtype === 'BF16' ? fromBf16 : fromF16)(new Uint16Array(bytes.buffer, bytes.byteOffset, values.length), values);
+    return values;
+  }
 
   return {
     names: [...tensors.keys()],
     metadata,
     has: (name) => tensors.has(name),
     info: (name) => info(name),
-    async read(name) {
-      const bytes = await readAs(name, 'F32', 'F16', 'BF16');
-      const { dtype } = info(name);
-      if (dtype === 'F32') return new Float32Array(bytes);
-      return dtype === 'BF16' ? fromBf16(new Uint16Array(bytes)) : fromF16(new Uint16Array(bytes));
-    },
+    read,
     readF64: async (name) => new Float64Array(await readAs(name, 'F64')),
     readI64: async (name) => new BigInt64Array(await readAs(name, 'I64')),
     readI32: async (name) => new Int32Array(await readAs(name, 'I32')),
-    readBytes: async (name) => new Uint8Array(await readBytes(name, info(name))),
+    readBytes: async (name) => new Uint8Array(await readAs(name)),
   };
 }
 
 /** Bytes asked of the file system at once; one call gives less than 2 GiB. */
 const CHUNK = 1 << 30;
 
-async function readBytes(name: string, { file, offset, bytes }: TensorInfo): Promise<ArrayBuffer> {
-  const buffer = new ArrayBuffer(bytes);
+async function fill(name: string, { file, offset, bytes }: TensorInfo, into: Uint8Array): Promise<void> {
   const handle = await open(file);
   try {
     for (let at = 0; at < bytes; ) {
-      const { bytesRead } = await handle.read(new Uint8Array(buffer), at, Math.min(CHUNK, bytes - at), offset + at);
+      const { bytesRead } = await handle.read(into, at, Math.min(CHUNK, bytes - at), offset + at);
       if (bytesRead === 0) throw new ModelError(`${file}  tensor ${JSON.stringify(name)}: expected ${bytes} bytes; got ${at}; was the file cut meanwhile?`);
       at += bytesRead;
     }
   } finally {
     await handle.close();
   }
-  return buffer;
 }
 
 /** Tensor name to shard file, from a Hugging Face index. */

@@ -4,8 +4,8 @@ import { openQwen, type QwenPolicy } from '../models/qwen/policy.js';
 import { prompts } from '../models/qwen/prompts.js';
 import { patchMaskHead } from '../models/qwen/supervised.js';
 import type { Segmenter } from '../models/segmenter.js';
-import type { SegmenterOptions, Settings } from './settings.js';
-import type { Open } from './stage.js';
+import type { SegmenterOptions } from './settings.js';
+import type { Open, Surroundings } from './stage.js';
 
 /** The collaborators of one run, and how they are let go. */
 export interface Opened extends Open {
@@ -33,7 +33,7 @@ export function opening(given: Omit<Open, 'segmenter' | 'policy' | 'shared'>): O
   return {
     ...given,
     shared,
-    policy: () => shared('policy', () => openPolicy(given.settings, given.option('sft', 'patchMask')), (policy) => policy.release()),
+    policy: () => shared('policy', () => openPolicy(given, given.option('sft', 'patchMask')), (policy) => policy.release()),
     segmenter: () => shared('segmenter', () => openSegmenter(given.settings.segmenter), (segmenter) => segmenter.release()),
     async release() {
       await Promise.allSettled(made.values());
@@ -44,12 +44,14 @@ export function opening(given: Omit<Open, 'segmenter' | 'policy' | 'shared'>): O
   };
 }
 
-async function openPolicy({ policy: options, seed }: Settings, patchMask: unknown): Promise<QwenPolicy> {
+async function openPolicy({ settings: { policy: options, seed }, teaches }: Surroundings, patchMask: unknown): Promise<QwenPolicy> {
   if (!options) throw new UsageError('policy: expected the key "policy" in the pipeline; got none');
-  const { checkpoint, adapter, train, workers, threads, batch, recompute, prompt } = options;
+  const { checkpoint, adapter, workers, threads, batch, recompute, prompt, save } = options;
+  // Weights that nothing will change are not read into memory that could be changed.
+  const train = teaches ? options.train : adapter === undefined ? 'none' : options.train;
   const extra = typeof patchMask === 'number' && patchMask > 0 ? { extra: patchMaskHead } : {};
   const asked = prompt === undefined ? {} : { prompt: typeof prompt === 'string' ? prompts[prompt] : { user: prompt.user, ...(prompt.system === undefined ? {} : { system: prompt.system }) } };
-  return await openQwen(checkpoint, { workers, threads, batch, recompute, seed, ...(train === undefined ? {} : { train }), ...(adapter === undefined ? {} : { adapter }), ...extra, ...asked });
+  return await openQwen(checkpoint, { workers, threads, batch, recompute, seed, ...(train === undefined ? {} : { train }), ...(adapter === undefined ? {} : { adapter }), ...(save === undefined ? {} : { save }), ...extra, ...asked });
 }
 
 async function openSegmenter(options: SegmenterOptions | undefined): Promise<Segmenter> {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { GrabCutOptions } from '../models/grabcut.js';
+import { PRECISIONS, type Precision } from '../models/qwen/checkpoint.js';
 import { trainingFault } from '../models/qwen/parameters.js';
 import { prompts, type PromptName } from '../models/qwen/prompts.js';
 
@@ -41,9 +42,11 @@ const PolicyShape = z.strictObject({
   adapter: z.string().min(1).optional(),
   /** Which weights an update changes: the checkpoint's, those of the adapter above, or those of a new one; the adapter's where one is named, else all, unless told. */
   train: z.union([z.enum(['full', 'adapter']), z.strictObject({ lora: Lora })]).optional(),
+  /** What a checkpoint that learned is written in, rounded to the nearest; as the files it came from unless told. Adapters are float32. */
+  save: z.enum(Object.keys(PRECISIONS) as [Precision, ...Precision[]]).optional(),
   runtime: z.enum(['onnx']).default('onnx'),
   device: z.enum(['cpu']).default('cpu'),
-  /** Threads that hold the weights, each a copy; runs go on side by side. */
+  /** Threads that hold the weights, each a copy of 4 bytes a weight; float32 files that nothing changes are mapped instead, once for all. Runs go on side by side. */
   workers: z.int().min(1).default(1),
   /** Cores of one run; workers × threads should not exceed the machine's. */
   threads: z.int().min(1).default(2),

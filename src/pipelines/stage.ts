@@ -43,15 +43,18 @@ export interface Surroundings {
   readonly settings: Settings;
   /** Names of all stages, in order. */
   readonly stages: readonly string[];
+  /** Whether a stage may change the policy: any that uses it and is not `rollout`, which only lets it write. */
+  readonly teaches: boolean;
   /** An option of the first stage of that name, defaults filled in; undefined where there is no such stage. */
   readonly option: (stage: string, key: string) => unknown;
 }
 
 /** The pipeline as its stages may see it. */
-export function surroundings(settings: Settings, stages: readonly { readonly name: string; readonly options: unknown }[]): Surroundings {
+export function surroundings(settings: Settings, stages: readonly { readonly name: string; readonly options: unknown; readonly stage?: Stage }[]): Surroundings {
   return {
     settings,
     stages: stages.map(({ name }) => name),
+    teaches: stages.some(({ name, stage: definition }) => name !== 'rollout' && definition?.uses?.includes('policy')),
     option: (stage, key) => valueAt(stages.find(({ name }) => name === stage)?.options, [key]),
   };
 }

@@ -52,8 +52,11 @@ const schema = protobuf.Root.fromJSON({
         dataType: { type: 'int32', id: 2 },
         name: { type: 'string', id: 8 },
         rawData: { type: 'bytes', id: 9 },
+        externalData: { rule: 'repeated', type: 'StringStringEntryProto', id: 13 },
+        dataLocation: { type: 'int32', id: 14 },
       },
     },
+    StringStringEntryProto: { fields: { key: { type: 'string', id: 1 }, value: { type: 'string', id: 2 } } },
     ValueInfoProto: { fields: { name: { type: 'string', id: 1 }, type: { type: 'TypeProto', id: 2 } } },
     TypeProto: { fields: { tensorType: { type: 'TensorTypeProto', id: 1 } } },
     TensorTypeProto: { fields: { elemType: { type: 'int32', id: 1 }, shape: { type: 'TensorShapeProto', id: 2 } } },
@@ -66,7 +69,10 @@ export interface TensorProto {
   readonly name?: string;
   readonly dims: readonly number[];
   readonly dataType: number;
-  readonly rawData: Uint8Array;
+  readonly rawData?: Uint8Array;
+  /** `location`, `offset` and `length` of values that lie in a file, and then `dataLocation` is 1. */
+  readonly externalData?: readonly { readonly key: string; readonly value: string }[];
+  readonly dataLocation?: 1;
 }
 
 export interface AttributeProto {
@@ -109,8 +115,8 @@ export interface ModelProto {
   readonly opsetImport: readonly { readonly domain: string; readonly version: number }[];
 }
 
-/** The bytes of an .onnx file. */
-export function encodeModel(model: ModelProto): Uint8Array {
+/** The bytes of an .onnx file, or of a part: the bytes of two parts, one behind the other, are the bytes of both together. */
+export function encodeModel(model: Partial<Omit<ModelProto, 'graph'>> & { readonly graph: Partial<GraphProto> }): Uint8Array {
   const type = schema.lookupType('ModelProto');
   return type.encode(model).finish();
 }

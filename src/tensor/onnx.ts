@@ -1,4 +1,6 @@
 /** Graph → ONNX: one opset, static shapes, names that lead back to the model's code. */
+import { basename, dirname } from 'node:path';
+
 import { bodyNodes, dependencies, reachable, type Body, type Data, type DType, type Node, type Op, type Tensor } from './graph.js';
 import { operation, type Writer } from './onnx-operation.js';
 import { ELEMENT, encodeAttributes, encodeModel, type Attributes, type GraphProto, type NodeProto, type TensorProto, type ValueInfoProto } from './onnx-schema.js';
@@ -36,6 +38,38 @@ export function emit(name: string, outputs: Readonly<Record<string, Tensor>>): P
   const graph = writer.finish(name, inputs.map((t) => valueInfo(writer.name(t), t, true)), results.map(({ name: label, t }) => valueInfo(label, t, false)));
   const bytes = encodeModel({ irVersion: IR_VERSION, producerName: 'segr1', graph, opsetImport: [{ domain: '', version: OPSET }, { domain: 'com.microsoft', version: 1 }] });
   return { name, bytes, inputs: inputs.map((t) => described(writer.name(t), t)), outputs: results.map(({ name: label, t }) => described(label, t)) };
+}
+
+/** Where a float32 tensor's values lie: little-endian, row by row. */
+export interface Place {
+  /** Absolute, and no symbolic link. */
+  readonly file: string;
+  /** Of the first byte. */
+  readonly offset: number;
+}
+
+/**
+ * The graph's bytes with some of its inputs in files, which the runtime maps: nothing of them is copied.
+ *
+ * They stay inputs by name, and so nothing is computed ahead from them that would be a copy again.
+ *
+ * @throws {Error} if the files lie in more than one folder.
+ */
+export function placed({ bytes, inputs }: Program, places: ReadonlyMap<string, Place>): { readonly bytes: Uint8Array; readonly folder?: string } {
+  const initializer: TensorProto[] = [];
+  const folders = new Set<string>();
+  for (const { name: input, dtype, sizes } of inputs) {
+    const place = places.get(input);
+    if (!place) continue;
+    folders.add(dirname(place.file));
+    const length = 4 * sizes.reduce((product, size) => product * size, 1);
+    const described = { location: basename(place.file), offset: String(place.offset), length: String(length) };
+    initializer.push({ name: input, dims: sizes, dataType: ELEMENT[dtype], dataLocation: 1, externalData: Object.entries(described).map(([key, value]) => ({ key, value })) });
+  }
+  const [folder, other] = folders;
+  if (folder === undefined) return { bytes };
+  if (other !== undefined) throw new Error(`expected weights in files of one folder; got ${folder} and ${other}`);
+  return { bytes: Buffer.concat([bytes, encodeModel({ graph: { initializer } })]), folder };
 }
 
 function valueInfo(name: string, t: Tensor, sized: boolean): ValueInfoProto {

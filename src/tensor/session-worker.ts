@@ -3,18 +3,40 @@ import { workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
 
 import type { Data, DType } from './graph.js';
-import type { Program } from './onnx.js';
+import { placed, type Place, type Program } from './onnx.js';
 import { GRADIENT, type Answer, type Feeds, type Layout, type SessionJob } from './session.js';
 import { messageOf } from '../errors.js';
 import { serve } from '../workers.js';
 
 const { threads } = workerData as { threads: number };
-const sessions = new Map<string, { readonly session: ort.InferenceSession; readonly program: Program }>();
-let ended = false;
-const sets = new Map<string, { readonly layout: Layout; readonly values: ReadonlyMap<string, Float32Array> }>();
+/** A parameter set: where all of it may change, laid out in one array. */
+interface Held {
+  readonly flat?: { readonly layout: Layout; readonly values: Float32Array };
+  readonly values: Map<string, Float32Array>;
+  readonly places: Map<string, Place>;
+}
 
-async function open(program: Program): Promise<void> {
-  const session = await ort.InferenceSession.create(program.bytes, {
+/** An open graph, with its inputs that lie in files. */
+interface Opened {
+  readonly session: ort.InferenceSession;
+  readonly program: Program;
+  readonly places: ReadonlyMap<string, Place>;
+}
+
+const sessions = new Map<string, Opened>();
+let ended = false;
+const sets = new Map<string, Held>();
+
+/** The first of the sets that has a parameter. */
+const holder = (from: readonly string[], input: string): Held | undefined => from.map((set) => sets.get(set)).find((set) => set?.values.has(input) || set?.places.has(input));
+
+async function open(program: Program, from: readonly string[]): Promise<void> {
+  const places = new Map(program.inputs.flatMap(({ name }) => {
+    const place = holder(from, name)?.places.get(name);
+    return place ? [[name, place] as const] : [];
+  }));
+  const { bytes, folder } = placed(program, places);
+  const session = await ort.InferenceSession.create(bytes, {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
@@ -27,13 +49,14 @@ async function open(program: Program): Promise<void> {
         'intra_op': { allow_spinning: threads > 1 ? '1' : '0' },
         // A softmax over masked scores is full of numbers too small to be normal, and arithmetic on those is slow.
         'set_denormal_as_zero': '1',
+        ...(folder === undefined ? {} : { 'model_external_initializers_file_folder_path': folder }),
       },
       // Outputs stand behind copies that say in which order they are computed; without these all weights' gradients would
       // be left to the end, and every value that they need kept until then.
       optimization: { 'disable_specified_optimizers': 'EliminateIdentity' },
     },
   });
-  sessions.set(program.name, { session, program });
+  sessions.set(program.name, { session, program, places });
 }
 
 async function close(name: string): Promise<void> {
@@ -42,10 +65,23 @@ async function close(name: string): Promise<void> {
   await known?.session.release();
 }
 
-/** Views of a private copy: the runtime refuses shared memory. */
+/** Views of a private copy, for the runtime refuses shared memory; a later version of the set takes the place of the earlier. */
 function keep(set: string, layout: Layout, values: Float32Array): void {
-  const own = new Float32Array(values);
-  sets.set(set, { layout, values: new Map(layout.entries.map(({ name, offset, length }) => [name, own.subarray(offset, offset + length)])) });
+  const before = sets.get(set)?.flat?.values;
+  const own = before?.length === values.length ? before : new Float32Array(values.length);
+  own.set(values);
+  const views = new Map(layout.entries.map(({ name, offset, length }) => [name, own.subarray(offset, offset + length)]));
+  sets.set(set, { flat: { layout, values: own }, values: views, places: new Map() });
+}
+
+/** Adds one tensor to a set, in place of an earlier one of that name. */
+function add(set: string, name: string, value: Float32Array | Place): void {
+  const { values, places } = sets.get(set) ?? { values: new Map<string, Float32Array>(), places: new Map<string, Place>() };
+  values.delete(name);
+  places.delete(name);
+  if (value instanceof Float32Array) values.set(name, value);
+  else places.set(name, value);
+  sets.set(set, { values, places });
 }
 
 /** What is fed, checked here because the runtime's own message does not say which input it means. */
@@ -61,12 +97,15 @@ async function run(name: string, from: readonly string[], feeds: Feeds): Promise
   const known = sessions.get(name);
   if (ended) throw new Error(`expected a run before the engine's release; got one after`);
   if (!known) throw new Error(`expected an open graph; got one that was never opened`);
-  const { session, program } = known;
-  const held = from.map((set) => sets.get(set));
-  const trained = held[0]?.layout;
+  const { session, program, places } = known;
+  const trained = sets.get(from[0] ?? '')?.flat?.layout;
   const fed: Record<string, ort.Tensor> = {};
   for (const { name: input, dtype, sizes } of program.inputs) {
-    const data = feeds[input] ?? held.find((set) => set?.values.has(input))?.values.get(input);
+    const held = holder(from, input);
+    const place = feeds[input] ? undefined : held?.places.get(input);
+    if (place !== places.get(input)) throw new Error(`expected the input ${input} from where it was when the graph was opened; got another source`);
+    if (place) continue;
+    const data = feeds[input] ?? held?.values.get(input);
     if (!data) throw new Error(`expected a value for the input ${input}; got neither a feed nor a parameter of the set ${from.join(' or ')}`);
     fits(input, dtype, sizes, data);
     fed[input] = typed(dtype, data, sizes);
@@ -95,13 +134,19 @@ const named = (name: string) => (error: unknown): never => {
 async function handle(job: SessionJob): Promise<{ answer: Answer | undefined; transfer?: readonly ArrayBuffer[] }> {
   switch (job.kind) {
     case 'open':
-      await open(job.program).catch(named(job.program.name));
+      await open(job.program, job.sets).catch(named(job.program.name));
       return { answer: undefined };
     case 'close':
       await close(job.program);
       return { answer: undefined };
     case 'parameters':
       keep(job.set, job.layout, job.values);
+      return { answer: undefined };
+    case 'places':
+      for (const [name, place] of job.places) add(job.set, name, place);
+      return { answer: undefined };
+    case 'tensor':
+      add(job.set, job.name, job.values);
       return { answer: undefined };
     case 'run': {
       const answer = await run(job.program, job.sets, job.feeds).catch(named(job.program));

@@ -1,6 +1,6 @@
 /** Runs emitted graphs on ONNX Runtime, in worker threads: `run` there blocks its own thread and no other. */
 import type { Data } from './graph.js';
-import type { Program } from './onnx.js';
+import type { Place, Program } from './onnx.js';
 import { workers, type Workers } from '../workers.js';
 
 /** Where each tensor of a parameter set lies in one flat float32 array. */
@@ -35,17 +35,24 @@ export interface Answer {
 }
 
 export type SessionJob =
-  | { readonly kind: 'open'; readonly program: Program }
+  | { readonly kind: 'open'; readonly program: Program; readonly sets: readonly string[] }
   | { readonly kind: 'close'; readonly program: string }
   | { readonly kind: 'parameters'; readonly set: string; readonly layout: Layout; readonly values: Float32Array }
+  | { readonly kind: 'places'; readonly set: string; readonly places: ReadonlyMap<string, Place> }
+  | { readonly kind: 'tensor'; readonly set: string; readonly name: string; readonly values: Float32Array }
   | { readonly kind: 'run'; readonly program: string; readonly sets: readonly string[]; readonly feeds: Feeds }
   | { readonly kind: 'end' };
 
 /** Threads that hold the same graphs and parameters; a run goes to whichever is free. */
 export interface Engine {
   readonly workers: number;
-  /** Opens a graph on every thread; twice is once. @throws if the runtime refuses it, or another graph of that name is open. */
-  open(program: Program): Promise<void>;
+  /**
+   * Opens a graph on every thread; twice is once.
+   *
+   * @param sets as for its runs; what of them lies in files is bound here. `policy` alone unless told.
+   * @throws if the runtime refuses it, or another graph of that name is open.
+   */
+  open(program: Program, sets?: readonly string[]): Promise<void>;
   /** Frees a graph's sessions. */
   close(program: Program): Promise<void>;
   /**
@@ -54,6 +61,10 @@ export interface Engine {
    * @param values in the layout's order, on shared memory; must not change before the promise resolves.
    */
   parameters(set: string, layout: Layout, values: Float32Array): Promise<void>;
+  /** Adds tensors to a set that is only read: every thread computes with the file's own pages. For graphs opened later. */
+  places(set: string, places: ReadonlyMap<string, Place>): Promise<void>;
+  /** Adds a tensor to a set that is only read; `values` is given away, and copied for every thread but one. */
+  tensor(set: string, name: string, values: Float32Array<ArrayBuffer>): Promise<void>;
   /**
    * Runs a graph once. Inputs that are not fed come from the first of the parameter sets that has them.
    *
@@ -75,8 +86,8 @@ export function openEngine(options: { readonly workers: number; readonly threads
   };
   return {
     workers: options.workers,
-    async open(program) {
-      const known = open.get(program.name) ?? { program, done: pool.everywhere({ kind: 'open', program }) };
+    async open(program, sets = ['policy']) {
+      const known = open.get(program.name) ?? { program, done: pool.everywhere({ kind: 'open', program, sets }) };
       if (known.program !== program && Buffer.compare(known.program.bytes, program.bytes) !== 0) throw new Error(`${program.name}: expected one graph of this name; got another while it is open`);
       open.set(program.name, known);
       await known.done;
@@ -86,6 +97,15 @@ export function openEngine(options: { readonly workers: number; readonly threads
     },
     async parameters(set, layout, values) {
       await pool.everywhere({ kind: 'parameters', set, layout, values });
+    },
+    async places(set, places) {
+      await pool.everywhere({ kind: 'places', set, places });
+    },
+    async tensor(set, name, values) {
+      await pool.each((worker) => {
+        const own = worker === options.workers - 1 ? values : values.slice();
+        return { job: { kind: 'tensor', set, name, values: own }, transfer: [own.buffer] };
+      });
     },
     async run(program, feeds, sets = ['policy']) {
       const answer = await pool.call({ kind: 'run', program: program.name, sets, feeds });

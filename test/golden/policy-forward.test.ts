@@ -2,11 +2,11 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { loadWeights } from '../../src/models/qwen/checkpoint.js';
 import { readConfig, type QwenConfig } from '../../src/models/qwen/config.js';
 import { mropePositions, textRotary } from '../../src/models/qwen/positions.js';
 import { decoder, embed, head, prefixAttention } from '../../src/models/qwen/text.js';
 import { visionTower } from '../../src/models/qwen/vision.js';
+import { findWeights, lendWeights } from '../../src/models/qwen/weight-files.js';
 import { weightInputs, weightShapes } from '../../src/models/qwen/weights.js';
 import type { Data, Tensor } from '../../src/tensor/graph.js';
 import { emit } from '../../src/tensor/onnx.js';
@@ -57,8 +57,7 @@ it('the second checkpoint, in two bfloat16 files with one table for both ends, a
 /** Hands the engine a checkpoint's weights. */
 async function checkpoint(name: string): Promise<QwenConfig> {
   const config = await readConfig(join(folder, name));
-  const { layout, values } = await loadWeights(join(folder, name), config);
-  await engine.parameters('policy', layout, values);
+  await lendWeights(engine, 'policy', await findWeights(join(folder, name), config));
   return config;
 }
 

@@ -4,10 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { EncodedPrompt, Sampling } from '../../src/models/policy.js';
 import { prefixFeeds, prefixShape } from '../../src/models/qwen/batch.js';
-import { loadWeights } from '../../src/models/qwen/checkpoint.js';
 import { readConfig } from '../../src/models/qwen/config.js';
 import { openQwen } from '../../src/models/qwen/policy.js';
 import { rolloutProgram, seenIds } from '../../src/models/qwen/rollout.js';
+import { findWeights, lendWeights } from '../../src/models/qwen/weight-files.js';
 import { openEngine, type Engine } from '../../src/tensor/session.js';
 import { farthest, folder, goldenRows, json, promptOf, rowsOf, stored } from './policy-cases.js';
 
@@ -34,8 +34,7 @@ let engine: Engine;
 
 beforeAll(async () => {
   engine = openEngine({ workers: 1, threads: 1 });
-  const { layout, values } = await loadWeights(join(folder, 'tiny-qwen2_5_vl'), config);
-  await engine.parameters('policy', layout, values);
+  await lendWeights(engine, 'policy', await findWeights(join(folder, 'tiny-qwen2_5_vl'), config));
 });
 afterAll(() => engine.release());
 

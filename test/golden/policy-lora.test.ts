@@ -8,9 +8,10 @@ import { openSafetensors, type Tensors } from '../../src/io/safetensors.js';
 import { readAdapter } from '../../src/models/qwen/adapter.js';
 import { completionFeeds, completionLength, prefixFeeds, prefixShape } from '../../src/models/qwen/batch.js';
 import { adapterOf, policyWeights, sideName } from '../../src/models/qwen/lora.js';
-import { loadParameters, type Parameters } from '../../src/models/qwen/parameters.js';
+import { BASE, loadParameters, type Parameters } from '../../src/models/qwen/parameters.js';
 import { openQwen, type QwenPolicy } from '../../src/models/qwen/policy.js';
 import { objectiveGraph, scoreProgram } from '../../src/models/qwen/train.js';
+import { lendWeights } from '../../src/models/qwen/weight-files.js';
 import { segR1 } from '../../src/objectives/policy-gradient.js';
 import { learning, LearningOptions } from '../../src/operators/learning.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
@@ -122,10 +123,11 @@ async function named(flat: Float32Array, dir: string): Promise<Record<string, Fl
 async function runOnce(program: Program, feeds: Feeds, { trained, frozen }: Parameters): Promise<Answer> {
   const engine = openEngine({ workers: 1, threads: 1 });
   try {
-    const sets = frozen ? [trained, frozen] : [trained];
-    for (const { name, layout, values } of sets) await engine.parameters(name, layout, values);
-    await engine.open(program);
-    return await engine.run(program, feeds, sets.map(({ name }) => name));
+    const sets = [trained.name, BASE];
+    await engine.parameters(trained.name, trained.layout, trained.values);
+    if (frozen) await lendWeights(engine, BASE, frozen);
+    await engine.open(program, sets);
+    return await engine.run(program, feeds, sets);
   } finally {
     await engine.release();
   }

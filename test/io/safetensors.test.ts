@@ -6,7 +6,10 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { ModelError } from '../../src/errors.js';
-import { folderTensors, openSafetensors, writeSafetensors, type StoredTensor } from '../../src/io/safetensors.js';
+import { folderTensors, openSafetensors, writeSafetensors, writeShards, type StoredTensor } from '../../src/io/safetensors.js';
+
+/** By their bits, those that are not below 0; in place of infinity what would come next. */
+const HALVES = Array.from({ length: 0x7c01 }, (_, bits) => (bits < 0x400 ? bits * 2 ** -24 : (1 + (bits & 0x3ff) / 1024) * 2 ** ((bits >>> 10) - 15)));
 
 let folder: string;
 beforeAll(async () => (folder = await mkdtemp(join(tmpdir(), 'safetensors-'))));
@@ -23,12 +26,12 @@ async function stored(name: string, header: unknown, bytes: number): Promise<str
 
 const shapes = fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 3 });
 const tensors: fc.Arbitrary<StoredTensor[]> = fc.uniqueArray(
-  fc.tuple(fc.string({ minLength: 1, maxLength: 12 }), shapes, fc.constantFrom('F32' as const, 'BF16' as const, 'I64' as const)).chain(([name, shape, dtype]) => {
+  fc.tuple(fc.string({ minLength: 1, maxLength: 12 }), shapes, fc.constantFrom('F32' as const, 'F16' as const, 'BF16' as const, 'I64' as const)).chain(([name, shape, dtype]) => {
     const length = shape.reduce((a, b) => a * b, 1);
     const exactly = { minLength: length, maxLength: length };
     return dtype === 'I64'
       ? fc.bigInt64Array(exactly).map((data): StoredTensor => ({ name, shape, dtype, data }))
-      : fc.float32Array(exactly).map((data): StoredTensor => ({ name, shape, dtype, data }));
+      : fc.tuple(fc.float32Array(exactly), fc.boolean()).map(([data, late]): StoredTensor => ({ name, shape, dtype, data: late ? () => data : data }));
   }),
   { selector: ({ name }) => name, maxLength: 6 },
 );
@@ -45,10 +48,16 @@ describe('what is written', () => {
         for (const { name, shape, dtype, data } of written) {
           const info = file.info(name);
           expect(info).toMatchObject({ dtype, shape, file: path });
-          expect(info.offset % { F32: 4, BF16: 2, F16: 2, I64: 8 }[dtype]).toBe(0);
-          if (dtype === 'F32') expect(await file.read(name)).toEqual(data);
-          else if (dtype === 'I64') expect(await file.readI64(name)).toEqual(data);
-          else expect(await file.read(name)).toEqual(Float32Array.from(data, nearestBf16));
+          expect(info.offset % { F32: 4, F16: 2, BF16: 2, I64: 8 }[dtype]).toBe(0);
+          if (dtype === 'I64') {
+            expect(await file.readI64(name)).toEqual(data);
+            continue;
+          }
+          const values = typeof data === 'function' ? await data() : data;
+          const expected = Float32Array.from(values, { F32: (value: number) => value, F16: nearestF16, BF16: nearestBf16 }[dtype]);
+          expect(await file.read(name)).toEqual(expected);
+          const into = new Float32Array(new SharedArrayBuffer(4 * values.length + 8)).subarray(1, -1);
+          expect([...(await file.read(name, into))]).toEqual([...expected]);
         }
       }),
       { numRuns: 40 },
@@ -80,6 +89,7 @@ describe('what is written', () => {
   it.each([
     ['shape', [{ name: 'a', dtype: 'F32', shape: [3], data: new Float32Array(2) }], 'tensor "a": expected 3 values for [3]; got 2'],
     ['name', [{ name: 'a', dtype: 'F32', shape: [], data: new Float32Array(1) }, { name: 'a', dtype: 'F32', shape: [], data: new Float32Array(1) }], 'tensor "a": expected a name of its own; got it twice'],
+    ['number of values', [{ name: 'a', dtype: 'BF16', shape: [3], data: () => new Float32Array(2) }], 'tensor "a": expected 3 values for [3]; got 2'],
   ] as [string, StoredTensor[], string][])('is refused for a wrong %s, and no file appears', async (name, written, message) => {
     const path = join(folder, `${name}-refused.safetensors`);
     await expect(writeSafetensors(path, written)).rejects.toThrow(`${path}  ${message}`);
@@ -182,6 +192,44 @@ describe('folderTensors', () => {
     await expect(folderTensors(own)).rejects.toThrow(`${index}  index: expected JSON; got `);
   });
 });
+
+describe('writeShards', () => {
+  const tensor = (name: string, length: number): StoredTensor => ({ name, dtype: 'F16', shape: [length], data: Float32Array.from({ length }, (_, i) => i) });
+
+  it('cuts where a file would take more than it may, as transformers does', async () => {
+    const own = await mkdtemp(join(folder, 'cut-'));
+    await writeShards(own, [tensor('a', 4), tensor('b', 4), tensor('c', 1), tensor('d', 100), tensor('e', 8)], { format: 'pt' }, 16);
+    const names = [1, 2, 3, 4].map((n) => `model-0000${n}-of-00004.safetensors`);
+    expect(await readdir(own)).toEqual([...names, 'model.safetensors.index.json']);
+    expect(JSON.parse(await readFile(join(own, 'model.safetensors.index.json'), 'utf8'))).toEqual({
+      metadata: { total_size: 2 * (4 + 4 + 1 + 100 + 8) },
+      weight_map: { a: names[0], b: names[0], c: names[1], d: names[2], e: names[3] },
+    });
+    const all = await folderTensors(own);
+    expect([all.names, all.metadata, [...(await all.read('e'))]]).toEqual([['a', 'b', 'c', 'd', 'e'], { format: 'pt' }, [0, 1, 2, 3, 4, 5, 6, 7]]);
+  });
+
+  it.each([['what fits', 16], ['whatever there is, unless told', undefined]])('keeps in one file %s', async (_, most) => {
+    const own = await mkdtemp(join(folder, 'whole-'));
+    await writeShards(own, [tensor('a', 4), tensor('b', 4)], {}, most);
+    expect(await readdir(own)).toEqual(['model.safetensors']);
+  });
+});
+
+/** Nearest by search among all halves; a tie goes to the even one. */
+function nearestF16(value: number): number {
+  if (Number.isNaN(value)) return value;
+  const size = Math.abs(value);
+  let [low, high] = [0, HALVES.length - 1];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if ((HALVES[middle] as number) <= size) low = middle;
+    else high = middle;
+  }
+  const [below, above] = [HALVES[low] as number, HALVES[high] as number];
+  const nearer = size - below < above - size || (size - below === above - size && low % 2 === 0) ? below : above;
+  return (Object.is(value, -0) || value < 0 ? -1 : 1) * (nearer === 65536 ? Infinity : nearer);
+}
 
 /** Nearest by search among the two neighbours; a tie goes to the even one. */
 function nearestBf16(value: number): number {

@@ -6,7 +6,7 @@ import { z } from 'zod';
 
 import { readPipeline } from '../../src/pipelines/read.js';
 import { withinWindow } from '../../src/pipelines/rules.js';
-import { columnsOf, isStage, stage, surroundings } from '../../src/pipelines/stage.js';
+import { columnsOf, isStage, stage, surroundings, type Stage } from '../../src/pipelines/stage.js';
 import { stages } from '../../src/pipelines/stages.js';
 import { Settings } from '../../src/pipelines/settings.js';
 import { folder, refusal } from './files.js';
@@ -56,6 +56,15 @@ describe('the stage table', () => {
     const update = stages.get('update');
     const notices = update?.notices?.(update.options.parse({}), surroundings(Settings.parse({}), [{ name: 'rollout', options }]));
     expect(notices).toEqual(limits.map((on) => `log-probs are recomputed at the temperature alone, and completions are drawn with ${on}: the ratio of new to old probability is not 1 even before a step`));
+  });
+
+  it.each([
+    [['load', 'rollout', 'parse', 'write'], false],
+    [['load', 'rollout', 'update'], true],
+    [['load', 'sft'], true],
+  ])('%j may teach the policy: %j', (names, expected) => {
+    const used = names.map((name) => ({ name, options: {}, stage: stages.get(name) as Stage }));
+    expect(surroundings(Settings.parse({}), used).teaches).toBe(expected);
   });
 
   it('refuses a step of more rows than the window lets in', () => {

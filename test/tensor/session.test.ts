@@ -1,13 +1,19 @@
 import { execFile } from 'node:child_process';
+import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 
 import { scoped, type Data, type Tensor } from '../../src/tensor/graph.js';
 import { gradient } from '../../src/tensor/gradient.js';
-import { emit } from '../../src/tensor/onnx.js';
+import { emit, type Place } from '../../src/tensor/onnx.js';
 import * as ops from '../../src/tensor/ops.js';
 import { GRADIENT, layoutOf, openEngine, type Engine } from '../../src/tensor/session.js';
+
+const scratch: string[] = [];
+afterAll(() => Promise.all(scratch.map((dir) => rm(dir, { recursive: true }))));
 
 let open: Engine | undefined;
 /** Released after the test. */
@@ -20,10 +26,15 @@ afterEach(async () => {
   open = undefined;
 });
 
-/** w · x summed over both, its gradients, and x looked up by an index. */
-function model() {
+/** w · x + bias, summed. */
+function inputs() {
   const [x, w, bias] = [ops.input('x', 'float32', { n: 2 }), ops.input('w', 'float32', { m: 3, n: 2 }), ops.input('bias', 'float32', { m: 3 })];
-  const loss = ops.total(ops.add(ops.dot(w, x, 'n'), bias));
+  return { w, bias, loss: ops.total(ops.add(ops.dot(w, x, 'n'), bias)) };
+}
+
+/** The sum with its gradients. */
+function model() {
+  const { w, bias, loss } = inputs();
   const [dw, db] = gradient(loss, [w, bias]);
   const program = emit('model', { loss, [`${GRADIENT}w`]: dw as Tensor, [`${GRADIENT}bias`]: db as Tensor });
   return { program, layout: layoutOf([{ name: 'bias', sizes: [3] }, { name: 'frozen', sizes: [2] }, { name: 'w', sizes: [3, 2] }]) };
@@ -124,6 +135,49 @@ describe('engine', () => {
     const early = await run(1n);
     expect(early.sizes).toEqual({ turn: [2], pair: [2, 2] });
     expect(plain(early.outputs)).toEqual({ turn: [0, 1], pair: [0, 0, 1, 1] });
+  });
+});
+
+describe('tensors that are only read', () => {
+  /** A file of `values` behind 5 bytes that mean something else, so that they lie at an odd place. */
+  async function file(...values: number[]): Promise<Place> {
+    const dir = await realpath(await mkdtemp(join(tmpdir(), 'segr1-session-')));
+    scratch.push(dir);
+    await writeFile(join(dir, 'weights.bin'), Buffer.concat([Buffer.alloc(5, 7), new Uint8Array(Float32Array.from(values).buffer)]));
+    return { file: join(dir, 'weights.bin'), offset: 5 };
+  }
+  const [w, bias] = [[1, 2, 3, 4, 5, 6], [10, 20, 30]];
+  const x = Float32Array.of(1, -1);
+
+  it('are computed with where they lie, or handed over one by one, on every thread', async () => {
+    const engine = opened(2);
+    await engine.places('policy', new Map([['w', await file(...w)]]));
+    await engine.tensor('policy', 'bias', Float32Array.from(bias));
+    const forward = emit('forward', { loss: inputs().loss });
+    await engine.open(forward);
+    const answers = await Promise.all(Array.from({ length: 6 }, () => engine.run(forward, { x })));
+    for (const { outputs } of answers) expect(plain(outputs)).toEqual({ loss: [57] });
+  });
+
+  it('stand behind what an earlier set has, and take the place of what the set had', async () => {
+    const engine = opened();
+    await engine.places('policy', new Map([['w', await file(...w)], ['bias', await file(0, 0, 0)]]));
+    await engine.tensor('policy', 'bias', Float32Array.from(bias));
+    await engine.parameters('trained', layoutOf([{ name: 'w', sizes: [3, 2] }]), new Float32Array(6).fill(2));
+    const forward = emit('forward', { loss: inputs().loss });
+    await engine.open(forward, ['trained', 'policy']);
+    expect(plain((await engine.run(forward, { x }, ['trained', 'policy'])).outputs)).toEqual({ loss: [60] });
+  });
+
+  it('are refused where a run would take them from elsewhere than the open graph has them', async () => {
+    const engine = opened();
+    await engine.places('policy', new Map([['w', await file(...w)], ['bias', await file(...bias)]]));
+    await expect(engine.open(emit('forward', { loss: inputs().loss }))).rejects.toThrow(/^forward: expected weights in files of one folder; got .* and /);
+    const place = await file(...w);
+    await engine.places('policy', new Map([['w', place], ['bias', place]]));
+    const forward = emit('again', { loss: inputs().loss });
+    await engine.open(forward);
+    await expect(engine.run(forward, { x, w: Float32Array.from(w) })).rejects.toThrow('again: expected the input w from where it was when the graph was opened; got another source');
   });
 });
 

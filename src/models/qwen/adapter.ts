@@ -118,7 +118,7 @@ const BESIDE = /^(tokenizer|special_tokens|added_tokens|vocab|merges|chat_templa
  */
 export async function saveAdapter(from: string, dir: string, { shapes, described }: Peft, layout: Layout, values: Float32Array): Promise<void> {
   const own = new Set(shapes.map(({ name }) => name));
-  const tensors = layout.entries.filter(({ name }) => own.has(name)).map(({ name, sizes, offset, length }) => ({ name, dtype: 'F32' as const, shape: sizes, data: Float32Array.from(values.subarray(offset, offset + length)) }));
+  const tensors = layout.entries.filter(({ name }) => own.has(name)).map(({ name, sizes, offset, length }) => ({ name, dtype: 'F32' as const, shape: sizes, data: values.subarray(offset, offset + length) }));
   await replaceFolder(from, dir, (file) => BESIDE.test(file), async (fresh) => {
     await writeFile(join(fresh, 'adapter_config.json'), `${JSON.stringify(described, null, 2)}\n`);
     await writeSafetensors(join(fresh, 'adapter_model.safetensors'), tensors, { format: 'pt' });

@@ -1,81 +1,56 @@
-import { copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 
 import { ModelError } from '../../errors.js';
-import { folderTensors, writeSafetensors, type Tensors } from '../../io/safetensors.js';
-import { layoutOf, type Layout } from '../../tensor/session.js';
-import type { QwenConfig } from './config.js';
-import { newerName, weightShapes, type FirstValues, type WeightShape } from './weights.js';
+import { writeShards, type FLOATS, type StoredTensor } from '../../io/safetensors.js';
+import { readJson } from './config-keys.js';
+import type { Store, WeightFiles } from './weight-files.js';
 
-/** All weights in one flat array on shared memory. */
-export interface Store {
-  readonly layout: Layout;
-  readonly values: Float32Array;
-  /** Shapes as the checkpoint's files have them, and the names there; none for weights that are not the checkpoint's. */
-  readonly stored: ReadonlyMap<string, { readonly name: string; readonly shape: readonly number[] }>;
-}
-
-/**
- * Reads a checkpoint's weights, widened to float32.
- *
- * @param extra weights that the files don't have, with their first values.
- * @throws {ModelError} naming file, tensor, expected and got, before any weight is read.
- */
-export async function loadWeights(dir: string, config: QwenConfig, extra: readonly FirstValues[] = []): Promise<Store> {
-  const tensors = await folderTensors(dir);
-  const shapes = weightShapes(config);
-  const stored = new Map(shapes.map((shape) => [shape.name, found(dir, tensors, shape)]));
-  const layout = layoutOf([...shapes, ...extra].map(({ name, sizes }) => ({ name, sizes: Object.values(sizes) })));
-  const values = sharedValues(layout, extra);
-  for (const { name, offset } of layout.entries) {
-    const file = stored.get(name);
-    if (file) values.set(await tensors.read(file.name), offset);
-  }
-  return { layout, values, stored };
-}
-
-/** A layout's values on shared memory: 0, but for those of which the first values are given. */
-export function sharedValues(layout: Layout, known: readonly FirstValues[]): Float32Array {
-  const values = new Float32Array(new SharedArrayBuffer(4 * layout.length));
-  const firsts = new Map(known.map(({ name, first }) => [name, first]));
-  for (const { name, offset, length } of layout.entries) {
-    const first = firsts.get(name);
-    if (first) for (let i = 0; i < length; i++) values[offset + i] = first(i);
-  }
-  return values;
-}
-
-/**
- * A weight's name and shape in a checkpoint's files, which may be of either naming.
- *
- * @throws {ModelError} if it is not there, or of another shape.
- */
-export function found(dir: string, tensors: Tensors, { name, sizes }: WeightShape): { readonly name: string; readonly shape: readonly number[] } {
-  const spelling = [name, newerName(name)].find((candidate) => tensors.has(candidate));
-  if (spelling === undefined) throw new ModelError(`${dir}  ${name}: expected a tensor of that name; got none`);
-  const { shape, file } = tensors.info(spelling);
-  const expected = Object.values(sizes);
-  const rows = expected[0] as number;
-  const count = expected.reduce((product, size) => product * size, 1);
-  if (shape[0] !== rows || shape.reduce((product, size) => product * size, 1) !== count) {
-    throw new ModelError(`${file}  ${spelling}: expected shape [${expected.join(', ')}]; got [${shape.join(', ')}]`);
-  }
-  return { name: spelling, shape };
-}
+/** What weights may be saved in, as `config.json` calls it. */
+export const PRECISIONS = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' } as const;
+export type Precision = keyof typeof PRECISIONS;
 
 const WEIGHTS = /\.safetensors(\.index\.json)?$/;
 
-/** Copies the checkpoint `from` to `dir` with new weights: written beside, then renamed. */
-export async function saveWeights(from: string, dir: string, store: Store): Promise<void> {
-  const tensors = store.layout.entries.flatMap(({ name, offset, length }) => {
-    const known = store.stored.get(name);
-    return known ? [{ name: known.name, dtype: 'F32' as const, shape: known.shape, data: Float32Array.from(store.values.subarray(offset, offset + length)) }] : [];
+/**
+ * Copies a checkpoint to `dir`, with new weights where there are some: written beside, then renamed.
+ *
+ * @param precision of all tensors; each as its file has it unless told. What is narrower is rounded to the nearest, halves to even.
+ * @param most bytes of a shard.
+ */
+export async function saveWeights({ dir: from, shapes, tensors, names }: WeightFiles, dir: string, store?: Store, precision?: Precision, most?: number): Promise<void> {
+  if (resolve(from) === resolve(dir)) throw new ModelError(`${dir}  checkpoint: expected another folder than the one that was opened; got the same`);
+  const own = new Map(store?.layout.entries.map((entry) => [entry.name, entry]));
+  const written = shapes.map(({ name }): StoredTensor => {
+    const spelling = names.get(name) as string;
+    const { dtype, shape } = tensors.info(spelling);
+    const entry = own.get(name);
+    const data = store && entry ? store.values.subarray(entry.offset, entry.offset + entry.length) : () => tensors.read(spelling);
+    return { name: spelling, shape, dtype: precision ? PRECISIONS[precision] : (dtype as (typeof FLOATS)[number]), data };
   });
   const copied = (file: string): boolean => !WEIGHTS.test(file) && file !== 'state.json';
-  await replaceFolder(from, dir, copied, (fresh) => writeSafetensors(join(fresh, 'model.safetensors'), tensors, { format: 'pt' }));
+  await replaceFolder(from, dir, copied, async (fresh) => {
+    await writeShards(fresh, written, { format: 'pt' }, most);
+    await describe(join(fresh, 'config.json'), precisionOf(written));
+  });
 }
 
-/** Makes `dir` of some files of `from` and what `write` puts beside them: under another name first, then renamed. */
+/** What a checkpoint's kind is told by is the embedding table: where kinds are mixed, it is small tensors that are wider. */
+function precisionOf(tensors: readonly StoredTensor[]): Precision {
+  const table = tensors.find(({ name }) => name.endsWith('embed_tokens.weight'));
+  return (Object.keys(PRECISIONS) as Precision[]).find((precision) => PRECISIONS[precision] === table?.dtype) ?? 'float32';
+}
+
+/** Makes a configuration name the precision of its weights; the rest of its text stays as it is. */
+async function describe(file: string, precision: Precision): Promise<void> {
+  const config = await readJson(file);
+  const text = await readFile(file, 'utf8');
+  const named = text.replace(/("(?:torch_)?dtype"\s*:\s*)(?:"\w+"|null)/g, `$1"${precision}"`);
+  const told = 'dtype' in config || 'torch_dtype' in config;
+  await writeFile(file, told ? named : named.replace('{', `{\n  "torch_dtype": "${precision}",`));
+}
+
+/** Makes `dir` of some files of `from`, links followed, and what `write` puts beside them: under another name first, then renamed. */
 export async function replaceFolder(from: string, dir: string, copied: (file: string) => boolean, write: (fresh: string) => Promise<void>): Promise<void> {
   const fresh = `${dir}.partial`;
   await rm(fresh, { recursive: true, force: true });

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { folderTensors, openSafetensors, type Tensors } from '../../io/safetensors.js';
+import { openSafetensors, type Tensors } from '../../io/safetensors.js';
 import { baseOf, readAdapterConfig } from './adapter.js';
-import { found } from './checkpoint.js';
 import { readConfig, type QwenConfig } from './config.js';
 import { adapterOf, type Adapter } from './lora.js';
 import { memoryOf, parameters, type Job, type Memory, type Use } from './memory.js';
+import { findWeights } from './weight-files.js';
 import { weightShapes } from './weights.js';
 
 /** What lies in files, as their headers say. */
@@ -70,9 +70,7 @@ export async function inspectQwen(folder: string, use: Use, base?: string): Prom
 
 async function checkpoint(folder: string, use: Use, adapter?: Adapter): Promise<InspectedCheckpoint> {
   const config = await readConfig(folder);
-  const tensors = await folderTensors(folder);
-  const shapes = weightShapes(config);
-  for (const shape of shapes) found(folder, tensors, shape);
+  const { tensors } = await findWeights(folder, config);
   return { kind: 'checkpoint', folder, architecture: 'qwen2_5_vl', parameters: counted(config), tied: config.text.tied, stored: stored(tensors), use, memory: memories(config, use, adapter) };
 }
 

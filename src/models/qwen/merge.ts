@@ -2,15 +2,14 @@ import { readdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 
-import { bytesOf, type LateTensor } from '../../io/safetensors-write.js';
-import { folderTensors, openSafetensors, writeSafetensors, type Tensors } from '../../io/safetensors.js';
+import { openSafetensors, writeSafetensors, type FLOATS, type RawTensor, type StoredTensor, type Tensors } from '../../io/safetensors.js';
 import { emit } from '../../tensor/onnx.js';
 import { openEngine, type Engine } from '../../tensor/session.js';
 import { readAdapter } from './adapter.js';
-import { found, replaceFolder } from './checkpoint.js';
+import { replaceFolder } from './checkpoint.js';
 import { readConfig, type QwenConfig } from './config.js';
 import { policyWeights, sideName, type Adapter } from './lora.js';
-import { weightShapes } from './weights.js';
+import { findWeights } from './weight-files.js';
 
 /** What a run keeps beside a checkpoint to go on from, and nobody else reads. */
 const RUN = /^(state\.json|optimizer\.safetensors)$/;
@@ -32,9 +31,8 @@ export async function copyCheckpoint(from: string, dir: string): Promise<void> {
  */
 export async function mergeAdapter(base: string, folder: string, dir: string): Promise<number> {
   const config = await readConfig(base);
-  const [tensors, { adapter }] = await Promise.all([folderTensors(base), readAdapter(folder, config)]);
-  const stored = weightShapes(config).map((shape) => [shape.name, found(base, tensors, shape).name] as const);
-  const changed = new Map(stored.filter(([name]) => adapter.matrices.includes(name)).map(([name, spelled]) => [spelled, name]));
+  const [{ tensors, names }, { adapter }] = await Promise.all([findWeights(base, config), readAdapter(folder, config)]);
+  const changed = new Map([...names].filter(([name]) => adapter.matrices.includes(name)).map(([name, spelled]) => [spelled, name]));
   const sides = await openSafetensors(join(folder, 'adapter_model.safetensors'));
   const files = new Set(tensors.names.map((name) => tensors.info(name).file));
   const indexed = files.size > 1 || !(await readdir(base)).includes('model.safetensors');
@@ -43,11 +41,11 @@ export async function mergeAdapter(base: string, folder: string, dir: string): P
   const engine = openEngine({ workers: 1, threads: availableParallelism() });
   try {
     const fold = folding(engine, config, adapter, sides);
-    const late = (name: string): LateTensor => {
+    const late = (name: string): StoredTensor | RawTensor => {
       const { dtype, shape } = tensors.info(name);
       const matrix = changed.get(name);
       if (matrix === undefined) return { name, dtype, shape, bytes: () => tensors.readBytes(name) };
-      return { name, dtype, shape, bytes: async () => bytesOf({ dtype: dtype as 'F32', data: await fold(matrix, await tensors.read(name)) }) };
+      return { name, dtype: dtype as (typeof FLOATS)[number], shape, data: async () => fold(matrix, await tensors.read(name)) };
     };
     await replaceFolder(base, dir, copied, async (fresh) => {
       for (const file of files) await writeSafetensors(join(fresh, basename(file)), tensors.names.filter((name) => tensors.info(name).file === file).map(late), tensors.metadata);

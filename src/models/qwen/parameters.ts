@@ -1,19 +1,22 @@
 import { shown, UsageError } from '../../errors.js';
 import { layoutOf, type Layout } from '../../tensor/session.js';
 import { freshAdapter, readAdapter, saveAdapter } from './adapter.js';
-import { loadWeights, saveWeights, sharedValues } from './checkpoint.js';
+import { saveWeights, type Precision } from './checkpoint.js';
 import type { QwenConfig } from './config.js';
 import type { Adapter, LoraOptions } from './lora.js';
+import { findWeights, readWeights, sharedValues, type WeightFiles } from './weight-files.js';
 import type { FirstValues } from './weights.js';
 
 /** Which weights of a policy learn. */
 export interface Training {
-  /** All of the checkpoint's, those of the adapter that `adapter` names, or those of a new one; unless told the adapter's where one is named, else all. */
-  readonly train?: 'full' | 'adapter' | { readonly lora: LoraOptions };
+  /** None, all of the checkpoint's, those of the adapter that `adapter` names, or those of a new one; unless told the adapter's where one is named, else all. */
+  readonly train?: 'none' | 'full' | 'adapter' | { readonly lora: LoraOptions };
   /** Folder of an adapter in PEFT's layout, on top of the checkpoint. */
   readonly adapter?: string;
   /** Key of a new adapter's first values; 0 unless told. */
   readonly seed?: number;
+  /** What a checkpoint that learned is saved in; as its files are unless told. */
+  readonly save?: Precision;
 }
 
 /** Tensors in one flat array on shared memory, under the name that runs know them by. */
@@ -25,17 +28,19 @@ export interface ParameterSet {
 
 /** A policy's weights: what learns, and what it stands on. */
 export interface Parameters {
+  /** Empty where nothing learns. */
   readonly trained: ParameterSet;
-  /** The checkpoint under an adapter; none where the checkpoint itself learns. */
-  readonly frozen?: ParameterSet;
+  /** The checkpoint, where it is only read; none where it learns itself. */
+  readonly frozen?: WeightFiles;
   readonly adapter?: Adapter;
   /** Writes what was trained, with the files that belong to it. */
   save(dir: string): Promise<void>;
 }
 
-/** Set names: the checkpoint's weights, and those of an adapter. */
+/** Set names: the checkpoint's weights, those of an adapter, and none. */
 export const BASE = 'policy';
 const ADAPTER = 'adapter';
+const NOTHING = 'nothing';
 
 /**
  * Reads a checkpoint's weights and its adapter's.
@@ -44,25 +49,24 @@ const ADAPTER = 'adapter';
  * @throws {UsageError} if `train` and `adapter` don't go together.
  * @throws {ModelError} naming file, tensor, expected and got.
  */
-export async function loadParameters(dir: string, config: QwenConfig, { train, adapter: folder, seed = 0 }: Training, extra: readonly FirstValues[] = []): Promise<Parameters> {
+export async function loadParameters(dir: string, config: QwenConfig, { train, adapter: folder, seed = 0, save }: Training, extra: readonly FirstValues[] = []): Promise<Parameters> {
   const fault = trainingFault(train, folder);
   if (fault !== undefined) throw new UsageError(`${dir}  train: ${fault}`);
+  const files = await findWeights(dir, config);
+  if (train === 'none') return { trained: setOf(NOTHING, []), frozen: files, save: (to) => saveWeights(files, to, undefined, save) };
   const fresh = typeof train === 'object' ? freshAdapter(dir, config, train.lora, seed) : undefined;
   const peft = folder === undefined ? fresh : await readAdapter(folder, config);
   if (!peft) {
-    const store = await loadWeights(dir, config, extra);
-    return { trained: { name: BASE, ...store }, save: (to) => saveWeights(dir, to, store) };
+    const store = await readWeights(files, extra);
+    return { trained: { name: BASE, ...store }, save: (to) => saveWeights(files, to, store, save) };
   }
-  const { layout: below, values: weights } = await loadWeights(dir, config);
-  const all = [...peft.shapes, ...extra];
-  const layout = layoutOf(all.map(({ name, sizes }) => ({ name, sizes: Object.values(sizes) })));
-  const values = sharedValues(layout, all);
-  return {
-    trained: { name: ADAPTER, layout, values },
-    frozen: { name: BASE, layout: below, values: weights },
-    adapter: peft.adapter,
-    save: (to) => saveAdapter(dir, to, peft, layout, values),
-  };
+  const trained = setOf(ADAPTER, [...peft.shapes, ...extra]);
+  return { trained, frozen: files, adapter: peft.adapter, save: (to) => saveAdapter(dir, to, peft, trained.layout, trained.values) };
+}
+
+function setOf(name: string, known: readonly FirstValues[]): ParameterSet {
+  const layout = layoutOf(known.map(({ name: label, sizes }) => ({ name: label, sizes: Object.values(sizes) })));
+  return { name, layout, values: sharedValues(layout, known) };
 }
 
 /** What is wrong with a choice of what learns, or undefined. */

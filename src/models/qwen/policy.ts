@@ -6,7 +6,6 @@ import { openEngine, type Answer, type Engine } from '../../tensor/session.js';
 import type { EncodedPrompt, Gradient, Policy, TrainRow, WriteOptions, Written } from '../policy.js';
 import { chunks, completionFeeds, completionLength, prefixFeeds, prefixShape } from './batch.js';
 import { expandImages, openChat, type Chat } from './chat.js';
-import { loadWeights } from './checkpoint.js';
 import { readConfig, type QwenConfig } from './config.js';
 import { imageTokens, patches } from './processor.js';
 import { BASE, loadParameters, type Parameters, type Training } from './parameters.js';
@@ -15,6 +14,7 @@ import { rolloutProgram, seenIds, type RolloutShape } from './rollout.js';
 import type { Recompute } from './text.js';
 import { openTokenizer, type Tokenizer } from './tokenizer.js';
 import { scoreProgram, trainProgram, type BatchShape, type TrainGraph } from './train.js';
+import { findWeights, lendWeights } from './weight-files.js';
 import type { FirstValues } from './weights.js';
 
 export interface QwenOptions extends Training {
@@ -46,7 +46,8 @@ export async function openQwen(dir: string, options: QwenOptions): Promise<QwenP
   const config = await readConfig(dir);
   const [tokenizer, chat, { frozen, ...own }] = await Promise.all([openTokenizer(dir), openChat(dir), loadParameters(dir, config, options, options.extra?.(config))]);
   const engine = openEngine(options);
-  for (const { name, layout, values } of frozen ? [frozen, own.trained] : [own.trained]) await engine.parameters(name, layout, values);
+  if (frozen) await lendWeights(engine, BASE, frozen);
+  await engine.parameters(own.trained.name, own.trained.layout, own.trained.values);
   return new Qwen(dir, config, tokenizer, chat, own, engine, options);
 }
 
@@ -88,7 +89,7 @@ class Qwen implements QwenPolicy {
 
   /** Where runs look weights up, what learns first. */
   get #sets(): readonly string[] {
-    return this.#own.adapter ? [this.#own.trained.name, BASE] : [BASE];
+    return [...new Set([this.#own.trained.name, BASE])];
   }
 
   get batch(): number {
@@ -151,7 +152,7 @@ class Qwen implements QwenPolicy {
     const scores: number[][][] = Array.from({ length: rows.length });
     await Promise.all(
       this.#chunked(rows).map(async ({ indices, part, shape }) => {
-        const program = await this.#open(`score ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => scoreProgram(this.config, shape));
+        const program = await this.#open(`score ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => scoreProgram(this.config, shape), [set]);
         const { outputs } = await this.#engine.run(program, this.#feeds(part, shape, temperature), [set]);
         const all = outputs['logProbs'] as Float32Array;
         for (const [r, index] of indices.entries()) {
@@ -165,15 +166,16 @@ class Qwen implements QwenPolicy {
     return scores;
   }
 
-  /** What an adapter stands on never changes. Else the checkpoint is read again: without a KL term there is no second copy of the weights. */
+  /** What is only read never changes. Else the checkpoint is read again: without a KL term there is no second copy of the weights. */
   async #referenceSet(): Promise<string> {
-    if (this.#own.adapter) return BASE;
-    this.#reference ??= loadWeights(this.name, this.config).then(({ layout, values }) => this.#engine.parameters('reference', layout, values));
+    if (this.#own.trained.name !== BASE) return BASE;
+    this.#reference ??= findWeights(this.name, this.config).then((files) => lendWeights(this.#engine, 'reference', files));
     await this.#reference;
     return 'reference';
   }
 
   async gradient(graph: TrainGraph, rows: readonly TrainRow[], temperature: number): Promise<Gradient> {
+    if (this.parameters === 0) throw new ModelError(`${this.name}  train: expected weights that learn; got a policy opened with "none"`);
     const answers = await Promise.all(
       this.#chunked(rows).map(async ({ part, shape }) => {
         const program = await this.#open(`train ${graph.name} ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => trainProgram(this.config, shape, graph, this.#own.adapter));
@@ -224,12 +226,12 @@ class Qwen implements QwenPolicy {
     return { ...prefix, ...completionFeeds(part, shape, this.config.tokens.pad), temperature: Float32Array.of(temperature) } as Record<string, Float32Array>;
   }
 
-  #open(key: string, make: () => Program): Promise<Program> {
+  #open(key: string, make: () => Program, sets = this.#sets): Promise<Program> {
     const known = this.#programs.get(key);
     if (known) return known;
     const opening = (async () => {
       const program = make();
-      await this.#engine.open(program);
+      await this.#engine.open(program, sets);
       return program;
     })();
     this.#programs.set(key, opening);

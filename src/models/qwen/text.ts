@@ -1,4 +1,4 @@
-import { scoped, sizeOf, type Tensor } from '../../tensor/graph.js';
+import { count, scoped, sizeOf, type Tensor } from '../../tensor/graph.js';
 import { add, cast, concat, constant, dot, gather, greater, iota, merge, mul, order, recompute, rename, rmsNorm, rotate, silu, slice, softmax, split, where } from '../../tensor/ops.js';
 import type { QwenConfig, TextConfig } from './config.js';
 import type { Weights } from './weights.js';
@@ -94,13 +94,16 @@ function mlp(weight: Weights, h: Tensor): Tensor {
   return dot(mul(silu(gate as Tensor), up as Tensor), weight('mlp.down_proj.weight'), 'inner');
 }
 
+/** Weights up to which matrices are joined: a copy of larger ones takes more memory than it saves time. */
+const JOINED = 2 ** 21;
+
 /**
  * Several projections of one value, as one product where a single token is read: the joined matrix is made once, outside the loop.
  * With many tokens the copies of what is joined and cut apart again would cost more than the products.
  */
 function projections(h: Tensor, out: string, matrices: readonly Tensor[], biases?: readonly Tensor[]): Tensor[] {
   const affine = (matrix: Tensor, bias?: Tensor): Tensor => (bias ? add(dot(h, matrix, 'width'), bias) : dot(h, matrix, 'width'));
-  if (sizeOf(h, 'token') !== undefined) return matrices.map((matrix, i) => affine(matrix, biases?.[i]));
+  if (sizeOf(h, 'token') !== undefined || matrices.reduce((sum, { shape }) => sum + count(shape), 0) > JOINED) return matrices.map((matrix, i) => affine(matrix, biases?.[i]));
   const product = affine(concat(matrices, out), biases && concat(biases, out));
   let start = 0;
   return matrices.map((matrix) => {

@@ -1,4 +1,4 @@
-import { cp, readdir, readFile } from 'node:fs/promises';
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 
@@ -250,8 +250,8 @@ describe('step', () => {
 });
 
 describe('save', () => {
-  it.each([['flat names, one file', tiny], ['nested names, two files of bfloat16, a tied head', tied]])('keeps %s', async (_, from) => {
-    const policy = await open({}, from);
+  it.each([['flat names, one file', tiny], ['nested names, two files of bfloat16 written in float32, a tied head', tied]])('keeps %s', async (_, from) => {
+    const policy = await open({ save: 'float32' }, from);
     const rows = lessons(policy, 2).slice(0, 2);
     await policy.step((await policy.gradient(graph, rows, 1)).gradient, settings);
     const dir = join(await folder(), 'saved');
@@ -262,7 +262,7 @@ describe('save', () => {
     for (const name of own.names) expect([name, own.info(name).shape, own.info(name).dtype]).toEqual([name, original.info(name).shape, 'F32']);
     const others = (await readdir(from)).filter((file) => !file.includes('.safetensors'));
     expect((await readdir(dir)).toSorted()).toEqual([...others, 'model.safetensors'].toSorted());
-    for (const file of others) expect(await readFile(join(dir, file), 'utf8')).toBe(await readFile(join(from, file), 'utf8'));
+    for (const file of others) expect(await readFile(join(dir, file), 'utf8')).toBe((await readFile(join(from, file), 'utf8')).replace(/"bfloat16"/, '"float32"'));
 
     const again = await open({}, dir);
     const [a, b] = [await policy.gradient(graph, rows, 1), await again.gradient(graph, rows, 1)];
@@ -281,6 +281,21 @@ describe('save', () => {
   });
 });
 
+describe('a policy that learns nothing', () => {
+  it.each([['float32 out of its files', tiny, 1], ['two files of bfloat16, a copy a worker', tied, 2]])('writes and scores as one that may: %s', async (_, from, workers) => {
+    const [fixed, free] = [await open({ train: 'none', workers }, from), await open({}, from)];
+    const rows = lessons(free, 2).slice(0, 2);
+    expect(fixed.parameters).toBe(0);
+    expect(await fixed.write(prompts(fixed), writing)).toEqual(await free.write(prompts(free), writing));
+    expect(await fixed.reference(rows, 1)).toEqual(await free.reference(rows, 1));
+  });
+
+  it('refuses a gradient', async () => {
+    const policy = await open({ train: 'none' });
+    await expect(policy.gradient(graph, lessons(policy, 2).slice(0, 1), 1)).rejects.toThrow(new ModelError(`${tiny}  train: expected weights that learn; got a policy opened with "none"`));
+  });
+});
+
 describe('openQwen refuses', () => {
   async function edited(change: (tensors: StoredTensor[]) => StoredTensor[]): Promise<string> {
     const dir = await folder();
@@ -295,6 +310,25 @@ describe('openQwen refuses', () => {
   it('a checkpoint without a tensor', async () => {
     const dir = await edited((tensors) => tensors.filter(({ name }) => name !== norm));
     await expect(open({}, dir)).rejects.toThrow(new ModelError(`${dir}  ${norm}: expected a tensor of that name; got none`));
+  });
+
+  it.each([
+    ['bytes as bitsandbytes packs them', { dtype: 'U8', shape: [64] }],
+    ['8-bit integers', { dtype: 'I8', shape: [64] }],
+    ['8-bit floats', { dtype: 'F8_E4M3', shape: [64] }],
+    ['32-bit words of small integers', { dtype: 'I32', shape: [64] }],
+  ])('%s for a weight', async (_, { dtype, shape }) => {
+    const dir = await edited((tensors) => tensors);
+    const file = join(dir, 'model.safetensors');
+    const bytes = await readFile(file);
+    const length = Number(bytes.readBigUInt64LE());
+    const header = JSON.parse(bytes.subarray(8, 8 + length).toString()) as Record<string, { data_offsets: [number, number] }>;
+    const [begin] = header[norm].data_offsets;
+    const text = Buffer.from(JSON.stringify({ ...header, [norm]: { dtype, shape, data_offsets: [begin, begin + shape[0] * (dtype === 'I32' ? 4 : 1)] } }));
+    const size = Buffer.alloc(8);
+    size.writeBigUInt64LE(BigInt(text.length));
+    await writeFile(file, Buffer.concat([size, text, bytes.subarray(8 + length)]));
+    await expect(open({}, dir)).rejects.toThrow(new ModelError(`${file}  ${norm}: expected no quantization: F32, F16, BF16; got ${dtype}`));
   });
 
   it('a tensor of another shape', async () => {

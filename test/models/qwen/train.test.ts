@@ -2,12 +2,12 @@ import { beforeAll, afterAll, describe, expect, it } from 'vitest';
 
 import type { TrainRow } from '../../../src/models/policy.js';
 import { completionFeeds, completionLength, prefixFeeds, prefixShape } from '../../../src/models/qwen/batch.js';
-import { loadWeights } from '../../../src/models/qwen/checkpoint.js';
 import { readConfig } from '../../../src/models/qwen/config.js';
 import { openTokenizer } from '../../../src/models/qwen/tokenizer.js';
 import { supervisedGraph } from '../../../src/models/qwen/supervised.js';
 import { objectiveGraph, scoreProgram, trainProgram, type BatchShape, type TrainGraph } from '../../../src/models/qwen/train.js';
 import { grpo } from '../../../src/objectives/policy-gradient.js';
+import { findWeights, readWeights } from '../../../src/models/qwen/weight-files.js';
 import { hash, uniform } from '../../../src/random.js';
 import type { Program } from '../../../src/tensor/onnx.js';
 import { openEngine, type Answer, type Engine } from '../../../src/tensor/session.js';
@@ -21,7 +21,7 @@ const graphs: Readonly<Record<string, TrainGraph>> = { objective: objectiveGraph
 let engine: Engine;
 beforeAll(async () => {
   engine = openEngine({ workers: 1, threads: 1 });
-  const { layout, values } = await loadWeights(tiny, config);
+  const { layout, values } = await readWeights(await findWeights(tiny, config));
   await engine.parameters('policy', layout, values);
 });
 afterAll(() => engine.release());

@@ -14,6 +14,12 @@ export function withinWindow(option: string, rows: number, { settings }: Surroun
   return [{ option, text: `expected at most the window of ${settings.window}; got ${rows}; way out: window: ${rows}` }];
 }
 
+/** Tokens are picked by the entropies that completions come with, if they come with them. */
+export function entropiesTold({ topEntropy }: { readonly topEntropy: number }, { option, stages }: Surroundings): readonly Refusal[] {
+  if (topEntropy === 1 || !stages.includes('rollout') || option('rollout', 'entropy') === true) return [];
+  return [{ option: 'topEntropy', text: `expected rollout.entropy: true below 1; got ${topEntropy} without` }];
+}
+
 /** What the caller's files are refused for, as a broken rule. */
 export function refusedBy(look: () => unknown): readonly Refusal[] {
   try {

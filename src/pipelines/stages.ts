@@ -18,10 +18,11 @@ import { reward, RewardOptions } from '../operators/reward.js';
 import { rollout, RolloutOptions } from '../operators/rollout.js';
 import { tally, TallyOptions } from '../operators/tally.js';
 import { sft, SftOptions, type ReportStep, type Supervision } from '../operators/sft.js';
-import { update, UpdateOptions } from '../operators/update.js';
+import { update } from '../operators/update.js';
+import { UpdateOptions } from '../operators/update-options.js';
 import { write, WriteOptions } from '../operators/write.js';
 import type { Advantaged, Fitted } from '../records.js';
-import { comparable, refusedBy, withinWindow } from './rules.js';
+import { comparable, entropiesTold, refusedBy, withinWindow } from './rules.js';
 import { stage, type Open, type Refusal, type Stage } from './stage.js';
 import { writePanels } from './tally-files.js';
 
@@ -123,7 +124,7 @@ const table: readonly Stage[] = [
     needs: ['completions', 'advantages'],
     adds: ['step'],
     uses: ['policy'],
-    rules: (options, around) => [...withinWindow('groupsPerStep', options.groupsPerStep, around), ...scheduled(options)],
+    rules: (options, around) => [...withinWindow('groupsPerStep', options.groupsPerStep, around), ...entropiesTold(options, around), ...scheduled(options)],
     build: async (options, open) => {
       const policy = await open.policy();
       const temperature = open.option('rollout', 'temperature');

@@ -1,10 +1,10 @@
 import { gradient } from '../../tensor/gradient.js';
 import type { Tensor } from '../../tensor/graph.js';
 import { emit, type Program } from '../../tensor/onnx.js';
-import { concat, div, dims, expand, exp, greater, input, lift, logSoftmax, mul, neg, order, pick, slice, sub, sum, total, where } from '../../tensor/ops.js';
+import { concat, div, dims, expand, exp, input, lift, logSoftmax, mul, neg, order, pick, slice, sum } from '../../tensor/ops.js';
 import { GRADIENT } from '../../tensor/session.js';
 import type { Objective } from '../../objectives/objective.js';
-import { klEstimate } from '../../objectives/policy-gradient.js';
+import { policyLoss } from '../../objectives/policy-loss.js';
 import type { QwenConfig } from './config.js';
 import { policyWeights, type Adapter } from './lora.js';
 import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
@@ -77,38 +77,16 @@ export function trainProgram(config: QwenConfig, shape: BatchShape, graph: Train
 /** Log-probs of written tokens and nothing else, [prompt, sample, token]: what a reference policy is asked for. */
 export function scoreProgram(config: QwenConfig, shape: BatchShape, adapter?: Adapter): Program {
   const { written, logProbs } = readCompletions(policyWeights(config, adapter).weights, config, shape);
-  return emit(`score ${JSON.stringify(shape)}`, { logProbs: pick(logProbs, 'vocab', written) });
+  return emit(`score ${adapter ? 'adapted ' : ''}${JSON.stringify(shape)}`, { logProbs: pick(logProbs, 'vocab', written) });
 }
 
-/**
- * The graph of a policy-gradient objective.
- *
- * Inputs besides the batch: `oldLogProbs` (and `refLogProbs` where there is a KL term), `weight` and `share` [prompt, sample, token],
- * `advantages` [prompt, sample]. `weight` carries the objective's mean; `share` the mean over all tokens, which the metrics are:
- * above 0 at every token, 0 behind a completion's end.
- */
+/** The graph of a policy-gradient objective; its inputs besides the batch are those of `policyLoss`. */
 export function objectiveGraph(objective: Objective): TrainGraph {
   return {
     name: objective.name,
     build({ written, logProbs: all }, { prompts: prompt, samples: sample, length: token }) {
-      const per = (name: string): Tensor => input(name, 'float32', { prompt, sample, token });
-      const share = per('share');
-      // Padding can be so unlikely that the ratio overflows, and no weight of 0 mends infinity.
-      const logProbs = where(greater(share, 0), pick(all, 'vocab', written), 0);
-      const terms = {
-        logProbs,
-        oldLogProbs: per('oldLogProbs'),
-        advantages: input('advantages', 'float32', { prompt, sample }),
-        ...(objective.kl > 0 ? { refLogProbs: per('refLogProbs') } : {}),
-      };
-      const mean = (x: Tensor): Tensor => total(mul(x, share));
-      return {
-        loss: total(mul(objective.loss(terms), per('weight'))),
-        entropy: mean(neg(sum(mul(exp(all), all), 'vocab'))),
-        drift: mean(sub(logProbs, terms.oldLogProbs)),
-        ...(objective.kl > 0 ? { kl: mean(klEstimate(terms)) } : {}),
-        logProbs,
-      };
+      const scored = { logProbs: pick(all, 'vocab', written), entropy: neg(sum(mul(exp(all), all), 'vocab')) };
+      return policyLoss(objective, scored, { prompt, sample, token });
     },
   };
 }

@@ -14,6 +14,14 @@ export function withinWindow(option: string, rows: number, { settings }: Surroun
   return [{ option, text: `expected at most the window of ${settings.window}; got ${rows}; way out: window: ${rows}` }];
 }
 
+/** A spread over a step's groups is taken over the very groups that the step takes. */
+export function sameStep({ scale, groupsPerStep }: { readonly scale: string; readonly groupsPerStep: number }, around: Surroundings): readonly Refusal[] {
+  if (scale !== 'batch' && scale !== 'parts') return [];
+  const taken = around.option('update', 'groupsPerStep');
+  if (typeof taken === 'number' && taken !== groupsPerStep) return [{ option: 'groupsPerStep', text: `expected as many as update takes, ${taken}; got ${groupsPerStep}` }];
+  return withinWindow('groupsPerStep', groupsPerStep, around);
+}
+
 /** Tokens are picked by the entropies that completions come with, if they come with them. */
 export function entropiesTold({ topEntropy }: { readonly topEntropy: number }, { option, stages }: Surroundings): readonly Refusal[] {
   if (topEntropy === 1 || !stages.includes('rollout') || option('rollout', 'entropy') === true) return [];

@@ -22,7 +22,7 @@ import { update } from '../operators/update.js';
 import { UpdateOptions } from '../operators/update-options.js';
 import { write, WriteOptions } from '../operators/write.js';
 import type { Advantaged, Fitted } from '../records.js';
-import { comparable, entropiesTold, refusedBy, withinWindow } from './rules.js';
+import { comparable, entropiesTold, refusedBy, sameStep, withinWindow } from './rules.js';
 import { stage, type Open, type Refusal, type Stage } from './stage.js';
 import { writePanels } from './tally-files.js';
 
@@ -107,8 +107,8 @@ const table: readonly Stage[] = [
     options: AdvantageOptions,
     needs: ['rewards'],
     adds: ['advantages'],
-    rules: (_, around) => comparable(around),
-    build: (options) => advantage(options),
+    rules: (options, around) => [...comparable(around), ...sameStep(options, around)],
+    build: (options, open) => advantage({ ...options, weights: { ...RewardOptions.parse({ weights: open.option('reward', 'weights') }).weights, ...options.weights } }),
   }),
   stage({
     name: 'fit',

@@ -165,7 +165,7 @@ const table: readonly Stage[] = [
 const stepReport = (open: Open): ReportStep => (step, metrics) => open.report({ kind: 'step', step, metrics });
 const checkpointFolder = (open: Open) => (steps: number): string => join(open.folders.checkpoints, `step-${steps}`);
 
-function scheduled(options: Pick<z.output<typeof UpdateOptions>, 'schedule' | 'steps'>): readonly Refusal[] {
+function scheduled(options: Parameters<typeof scheduleFault>[0]): readonly Refusal[] {
   const fault = scheduleFault(options);
   return fault === undefined ? [] : [{ option: 'schedule', text: fault }];
 }

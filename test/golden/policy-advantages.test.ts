@@ -44,6 +44,7 @@ function advantagesOf({ group, aggregation, scale, weights, rewards, total }: Ca
       return groups.map((own) => groupAdvantages(own, scale));
     case 'batch':
       return batchAdvantages(groups);
+    case null:
     default:
       throw new Error(`no advantages for ${aggregation} by ${scale}`);
   }

@@ -82,7 +82,7 @@ function feedsOf(batch: Batch, variant: Variant, objective: Objective, items?: n
     entropies: batch.entropy,
     oldLogProbs: variant.on_policy ? batch.logp : batch.old_logp,
     refLogProbs: batch.ref_logp,
-    // What TRL takes for the old weights when nothing but the mismatch knows them: as far from the trainer's as the sampler's from the old.
+    // On-policy the old weights count as the new ones, yet the mismatch stays that of the old ones to the sampler.
     samplerLogProbs: variant.on_policy ? batch.sampler_logp.map((p, i) => p - batch.old_logp[i] + batch.logp[i]) : batch.sampler_logp,
     advantages: batch.advantages,
     picked: Float32Array.from(picked),

@@ -31,7 +31,8 @@ export { parse, readPrompt, type ParseOptions } from './operators/parse.js';
 export { mask, type MaskOptions } from './operators/mask.js';
 export { reward, type RewardFunction, type RewardOptions } from './operators/reward.js';
 export { advantage, type AdvantageOptions } from './operators/advantage.js';
-export { update, type GraphOf, type UpdateOptions } from './operators/update.js';
+export { update, type GraphOf } from './operators/update.js';
+export type { UpdateOptions } from './operators/update-options.js';
 export { fit, type FitOptions } from './operators/fit.js';
 export { sft, type ReportStep, type SftOptions, type Supervision } from './operators/sft.js';
 export { tally, type Tally, type TallyOptions, type TallyReader } from './operators/tally.js';
@@ -46,8 +47,12 @@ export { openQwen, type QwenOptions, type QwenPolicy } from './models/qwen/polic
 export type { Policy, Sampling } from './models/policy.js';
 export { objectiveGraph } from './models/qwen/train.js';
 export { patchMaskHead, supervisedGraph, supervisedInputs } from './models/qwen/supervised.js';
-export { dapo, grpo, segR1 } from './objectives/policy-gradient.js';
-export type { Objective } from './objectives/objective.js';
+export { bnpo, dapo, drGrpo, grpo, gspo, luspo, segR1, type Clip, type Clipping } from './objectives/policy-gradient.js';
+export { cispo } from './objectives/cispo.js';
+export { sapo, type Gate } from './objectives/sapo.js';
+export { vespo, type Gamma } from './objectives/vespo.js';
+export { compose, type Additions, type Recipe } from './objectives/compose.js';
+export type { Average, Objective, Terms, Traced } from './objectives/objective.js';
 
 // Numbers about a mask and its truth.
 export { correctionEffort } from './metrics/correction-effort.js';

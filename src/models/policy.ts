@@ -88,6 +88,8 @@ export interface Policy<Graph = unknown> {
   write(prompts: readonly EncodedPrompt[], options: WriteOptions): Promise<Written[][]>;
   /** Log-probs of completions under the weights that the policy was opened with, an adapter's left out, [row][sample][token]. */
   reference(rows: readonly TrainRow[], temperature: number): Promise<number[][][]>;
+  /** Log-probs of completions under the weights as they are now, [row][sample][token]. */
+  scores(rows: readonly TrainRow[], temperature: number): Promise<number[][][]>;
   gradient(graph: Graph, rows: readonly TrainRow[], temperature: number): Promise<Gradient>;
   /** One AdamW step on a gradient clipped to `maxNorm`; later calls use the new weights. @returns the norm before clipping. */
   step(gradient: Float32Array, options: AdamOptions & { readonly maxNorm: number }): Promise<number>;

@@ -2,18 +2,36 @@ import { map, type OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 
 import type { Advantaged, Scored } from '../records.js';
+import { inSteps } from './in-steps.js';
+import { deviation, mean } from './statistics.js';
 
 export const AdvantageOptions = z.strictObject({
-  /** `group` divides by the group's spread (GRPO); `none` only centres (Dr. GRPO). */
-  scale: z.enum(['group', 'none']).default('group'),
+  /**
+   * `group` divides by the group's spread (GRPO, arXiv:2402.03300); `batch` by that of the step's groups together (arXiv:2508.08221);
+   * `none` only centres (Dr. GRPO, arXiv:2503.20783); `parts` scales each part of the reward within the group, then their sum over the
+   * step (GDPO, arXiv:2601.05242).
+   */
+  scale: z.enum(['group', 'batch', 'none', 'parts']).default('group'),
+  /** Groups of a step, over which `batch` and `parts` take a spread; as many as `update` takes. */
+  groupsPerStep: z.int().min(1).default(8),
+  /** What each of the `parts` is worth, 0 leaves it out; a part that isn't named, 1. */
+  weights: z.record(z.string(), z.number()).default({}),
 });
 export type AdvantageOptions = z.input<typeof AdvantageOptions>;
 
 /** Adds `advantages` to each group: how much better a completion did than its siblings. Marked rows pass by. */
 export function advantage<T extends Scored>(options: AdvantageOptions = {}): OperatorFunction<T, T & Advantaged> {
-  const { scale } = AdvantageOptions.parse(options);
-  return map((group) => (group.skipped ? (group as T & Advantaged) : { ...group, advantages: groupAdvantages(group.rewards.total, scale) }));
+  const { scale, groupsPerStep, weights } = AdvantageOptions.parse(options);
+  if (scale === 'group' || scale === 'none') {
+    return map((group) => (group.skipped ? (group as T & Advantaged) : { ...group, advantages: groupAdvantages(group.rewards.total, scale) }));
+  }
+  return inSteps(groupsPerStep, async (rows: readonly T[]) => {
+    const all = scale === 'batch' ? batchAdvantages(rows.map(({ rewards }) => rewards.total)) : partAdvantages(rows.map(({ rewards }) => rewards.byName), weights);
+    return rows.map((row, i) => ({ ...row, advantages: all[i] as number[] }));
+  });
 }
+
+const TINY = 1e-4;
 
 /**
  * `(r - mean) / (std + 1e-4)` over one group, std with n - 1 as `torch.std` takes it.
@@ -23,12 +41,46 @@ export function advantage<T extends Scored>(options: AdvantageOptions = {}): Ope
  * @see DeepSeekMath, arXiv:2402.03300, section 4.1.2; without the division, arXiv:2503.20783.
  */
 export function groupAdvantages(rewards: readonly number[], scale: 'group' | 'none'): number[] {
-  const scored = rewards.filter((r) => !Number.isNaN(r));
-  const n = scored.length;
-  if (n < 2 || scored.every((r) => r === scored[0])) return rewards.map(() => 0);
-
-  const mean = scored.reduce((sum, r) => sum + r, 0) / n;
-  const variance = scored.reduce((sum, r) => sum + (r - mean) ** 2, 0) / (n - 1);
-  const divisor = scale === 'none' ? 1 : Math.sqrt(variance) + 1e-4;
-  return rewards.map((r) => (Number.isNaN(r) ? 0 : (r - mean) / divisor));
+  const centred = centre(rewards);
+  const divisor = scale === 'none' ? 1 : deviation(rewards) + TINY;
+  return centred.map((r) => known(r / divisor));
 }
+
+/**
+ * Rewards less their group's mean, by the spread of all rewards of the step.
+ *
+ * @param groups [group][G]; NaN is unscorable, as in `groupAdvantages`.
+ * @see Lite PPO, arXiv:2508.08221
+ */
+export function batchAdvantages(groups: readonly (readonly number[])[]): number[][] {
+  const spread = deviation(groups.flat()) + TINY;
+  return groups.map((rewards) => centre(rewards).map((r) => known(r / spread)));
+}
+
+/**
+ * Each part of the reward scaled within its group, so that none drowns another; then the weighted sum, scaled over the step.
+ *
+ * @param groups each with its parts, [G]; NaN is unscorable and adds nothing; a completion that no part scores gets 0.
+ * @see GDPO, arXiv:2601.05242
+ */
+export function partAdvantages(groups: readonly Readonly<Record<string, readonly number[]>>[], weights: Readonly<Record<string, number>>): number[][] {
+  const sums = groups.map((parts) => {
+    const counted = Object.entries(parts).filter(([name]) => weights[name] !== 0);
+    const scaled = counted.map(([name, rewards]) => groupAdvantages(rewards, 'group').map((a) => a * (weights[name] ?? 1)));
+    const scored = (i: number): boolean => counted.some(([, rewards]) => !Number.isNaN(rewards[i]));
+    return Array.from({ length: counted[0]?.[1].length ?? 0 }, (_, i) => (scored(i) ? scaled.reduce((sum, part) => sum + (part[i] as number), 0) : NaN));
+  });
+  // Their mean is 0 already, part by part and group by group.
+  const spread = deviation(sums.flat()) + TINY;
+  return sums.map((group) => group.map((sum) => known(sum / spread)));
+}
+
+/** Less the mean; exact zeros where all are equal or one alone is known. */
+function centre(rewards: readonly number[]): number[] {
+  const scored = rewards.filter((r) => !Number.isNaN(r));
+  if (scored.every((r) => r === scored[0])) return rewards.map(() => 0);
+  const middle = mean(scored);
+  return rewards.map((r) => r - middle);
+}
+
+const known = (value: number): number => (Number.isNaN(value) ? 0 : value);

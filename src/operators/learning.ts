@@ -5,12 +5,12 @@ import type { AdamOptions } from '../tensor/adamw.js';
 /** How an optimizer learns; `update` and `sft` share it. */
 export const LearningOptions = z.strictObject({
   learningRate: z.number().positive().default(1e-6),
-  /** Steps in which the rate rises from 0. */
-  warmup: z.int().min(0).default(0),
-  /** `cosine` falls to `floor` of the rate over `steps`. */
-  schedule: z.enum(['constant', 'cosine']).default('constant'),
+  /** Steps in which the rate rises from 0; below 1, their share of `steps`. */
+  warmup: z.number().min(0).refine((warmup) => warmup < 1 || Number.isInteger(warmup), 'expected whole steps, or a share below 1').default(0),
+  /** `linear` and `cosine` fall to `floor` of the rate, from the end of the warm-up to `steps`. */
+  schedule: z.enum(['constant', 'linear', 'cosine']).default('constant'),
   floor: z.number().min(0).max(1).default(0),
-  /** Steps that a `cosine` schedule spans. */
+  /** Steps that a schedule spans, its warm-up among them. */
   steps: z.int().min(1).optional(),
   weightDecay: z.number().min(0).default(0),
   beta1: z.number().min(0).max(0.9999).default(0.9),
@@ -21,20 +21,34 @@ export const LearningOptions = z.strictObject({
 export type LearningOptions = z.output<typeof LearningOptions>;
 
 /** What a schedule lacks, or undefined. */
-export function scheduleFault({ schedule, steps }: Pick<LearningOptions, 'schedule' | 'steps'>): string | undefined {
-  return schedule === 'cosine' && steps === undefined ? 'expected steps, over which a cosine schedule falls; got none' : undefined;
+export function scheduleFault({ schedule, steps, warmup }: Pick<LearningOptions, 'schedule' | 'steps' | 'warmup'>): string | undefined {
+  if (steps !== undefined) return undefined;
+  if (schedule !== 'constant') return `expected steps, over which a ${schedule} schedule falls; got none`;
+  return warmup > 0 && warmup < 1 ? `expected steps, of which a share of ${warmup} is warm-up; got none` : undefined;
 }
 
-/** AdamW's settings at a step, counted from 1. */
+/**
+ * AdamW's settings at a step, counted from 1: the rate that transformers' schedulers come to after so many steps.
+ *
+ * Trainer is one behind: its first step is taken at a rate of 0 where there is a warm-up.
+ */
 export function learning(options: LearningOptions): (step: number) => AdamOptions & { readonly maxNorm: number } {
   const { learningRate, warmup, schedule, floor, steps = 1, weightDecay, beta1, beta2, maxNorm } = options;
-  return (step) => {
-    const rising = warmup === 0 ? 1 : Math.min(1, step / warmup);
-    const done = Math.min(1, step / steps);
-    const falling = schedule === 'cosine' ? floor + (1 - floor) * 0.5 * (1 + Math.cos(Math.PI * done)) : 1;
-    return { learningRate: learningRate * rising * falling, weightDecay, beta1, beta2, maxNorm, decays };
+  const rising = warmup < 1 ? Math.ceil(warmup * steps) : warmup;
+  const at = (step: number): number => {
+    if (step < rising) return step / rising;
+    const left = 1 - Math.min(1, (step - rising) / Math.max(1, steps - rising));
+    return floor + (1 - floor) * falls[schedule](left);
   };
+  return (step) => ({ learningRate: learningRate * at(step), weightDecay, beta1, beta2, maxNorm, decays });
 }
+
+/** Share of the rate where so much of a schedule is left. */
+const falls: Readonly<Record<LearningOptions['schedule'], (left: number) => number>> = {
+  constant: () => 1,
+  linear: (left) => left,
+  cosine: (left) => 0.5 * (1 - Math.cos(Math.PI * left)),
+};
 
 /** Biases and the language model's norms don't decay; the rule goes by name, as transformers' Trainer has it. */
 export function decays(name: string): boolean {

@@ -6,7 +6,7 @@ import { messageOf, shown, UsageError } from '../errors.js';
 import type { RewardFunction, RewardOptions } from '../operators/reward.js';
 import { measured, rewardShape, RewardWeights } from '../operators/rewards/options.js';
 import type { Masked, Sample } from '../records.js';
-import type { Refusal } from './stage.js';
+import type { Refusal, Surroundings } from './stage.js';
 
 /** What a reward of one's own is called with: one row, and its answers, [G] each. */
 export interface RewardInput extends Pick<Masked, 'completions' | 'prompts' | 'masks' | 'formats'> {
@@ -47,6 +47,12 @@ function named({ weights, functions }: { weights: Record<string, unknown>; funct
 export function scoringOf({ functions, weights, length, legacy }: RewardStageOptions): RewardOptions {
   const own = Object.entries(weights).filter(([name]) => !Object.hasOwn(functions, name));
   return { weights: Object.fromEntries(own), legacy, ...(length && { length }) };
+}
+
+/** What each part of the reward is worth in a pipeline, one's own among them. */
+export function rewardWeights({ option }: Pick<Surroundings, 'option'>): Record<string, number> {
+  const { weights } = RewardStageOptions.parse({ weights: option('reward', 'weights'), functions: option('reward', 'functions'), length: option('reward', 'length') });
+  return Object.fromEntries(Object.entries(weights).filter((entry): entry is [string, number] => entry[1] !== undefined));
 }
 
 /** What keeps the modules from being used, each by its name. */

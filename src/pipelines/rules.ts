@@ -27,6 +27,20 @@ export function truncated({ option }: Surroundings): readonly string[] {
   return [`log-probs are recomputed at the temperature alone, and completions are drawn with ${on.join(', ')}: the ratio of new to old probability is not 1 even before a step`];
 }
 
+/** A spread over a step's groups is taken over the very groups that the step takes. */
+export function sameStep({ scale, groupsPerStep }: { readonly scale: string; readonly groupsPerStep: number }, around: Surroundings): readonly Refusal[] {
+  if (scale !== 'batch' && scale !== 'parts') return [];
+  const taken = around.option('update', 'groupsPerStep');
+  if (typeof taken === 'number' && taken !== groupsPerStep) return [{ option: 'groupsPerStep', text: `expected as many as update takes, ${taken}; got ${groupsPerStep}` }];
+  return withinWindow('groupsPerStep', groupsPerStep, around);
+}
+
+/** Tokens are picked by the entropies that completions come with, if they come with them. */
+export function entropiesTold({ topEntropy }: { readonly topEntropy: number }, { option, stages }: Surroundings): readonly Refusal[] {
+  if (topEntropy === 1 || !stages.includes('rollout') || option('rollout', 'entropy') === true) return [];
+  return [{ option: 'topEntropy', text: `expected rollout.entropy: true below 1; got ${topEntropy} without` }];
+}
+
 /** What the caller's files are refused for, as a broken rule. */
 export function refusedBy(look: () => unknown): readonly Refusal[] {
   try {

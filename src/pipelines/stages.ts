@@ -19,11 +19,12 @@ import { partsOf } from '../operators/rewards/options.js';
 import { rollout, RolloutOptions } from '../operators/rollout.js';
 import { tally, TallyOptions } from '../operators/tally.js';
 import { sft, SftOptions, type ReportStep, type Supervision } from '../operators/sft.js';
-import { update, UpdateOptions } from '../operators/update.js';
+import { update } from '../operators/update.js';
+import { UpdateOptions } from '../operators/update-options.js';
 import { write, WriteOptions } from '../operators/write.js';
 import type { Advantaged, Fitted } from '../records.js';
-import { loadRewards, RewardStageOptions, rewardModules, scoringOf } from './rewards.js';
-import { comparable, refusedBy, truncated, withinWindow } from './rules.js';
+import { loadRewards, RewardStageOptions, rewardModules, rewardWeights, scoringOf } from './rewards.js';
+import { comparable, entropiesTold, refusedBy, sameStep, truncated, withinWindow } from './rules.js';
 import { stage, type Open, type Refusal, type Stage } from './stage.js';
 import { writePanels } from './tally-files.js';
 
@@ -111,8 +112,8 @@ const table: readonly Stage[] = [
     options: AdvantageOptions,
     needs: ['rewards'],
     adds: ['advantages'],
-    rules: (_, around) => comparable(around),
-    build: (options) => advantage(options),
+    rules: (options, around) => [...comparable(around), ...sameStep(options, around)],
+    build: (options, open) => advantage({ ...options, weights: { ...rewardWeights(open), ...options.weights } }),
   }),
   stage({
     name: 'fit',
@@ -128,7 +129,7 @@ const table: readonly Stage[] = [
     needs: ['completions', 'advantages'],
     adds: ['step'],
     uses: ['policy'],
-    rules: (options, around) => [...withinWindow('groupsPerStep', options.groupsPerStep, around), ...scheduled(options)],
+    rules: (options, around) => [...withinWindow('groupsPerStep', options.groupsPerStep, around), ...entropiesTold(options, around), ...scheduled(options)],
     notices: (_, around) => truncated(around),
     build: async (options, open) => {
       const policy = await open.policy();
@@ -170,7 +171,7 @@ const table: readonly Stage[] = [
 const stepReport = (open: Open): ReportStep => (step, metrics) => open.report({ kind: 'step', step, metrics });
 const checkpointFolder = (open: Open) => (steps: number): string => join(open.folders.checkpoints, `step-${steps}`);
 
-function scheduled(options: Pick<z.output<typeof UpdateOptions>, 'schedule' | 'steps'>): readonly Refusal[] {
+function scheduled(options: Parameters<typeof scheduleFault>[0]): readonly Refusal[] {
   const fault = scheduleFault(options);
   return fault === undefined ? [] : [{ option: 'schedule', text: fault }];
 }

@@ -70,7 +70,7 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))('an adap
     for (const row of rows) {
       const shape = { ...prefixShape([row.prompt], 1), samples: row.completions.length, length: completionLength([row]), suppressed: [] };
       const feeds = { ...prefixFeeds(policy.config, [row.prompt], shape, shape.length), ...completionFeeds([{ ...row, perToken: {}, perSample: {} }], shape, policy.config.tokens.pad), temperature: Float32Array.of(1) };
-      const answer = await runOnce(scoreProgram(policy.config, shape, parameters.adapter), feeds, parameters);
+      const answer = await runOnce(scoreProgram(policy.config, shape, 'adapted', parameters.adapter), feeds, parameters);
       for (const [s, tokens] of row.completions.entries()) {
         const own = (answer.outputs['logProbs'] as Float32Array).subarray(s * shape.length, s * shape.length + tokens.length);
         expect(farthest(own, expected[order[at++]].slice(0, tokens.length))).toBeLessThan(2e-5);

@@ -11,7 +11,9 @@ describe('tokenWeights', () => {
     ['token', [0, 0], [0, 0]],
     ['sequence', [0], [0]],
     ['sequence', [], []],
-  ] as const)('of an average over each %s of %j', (average, lengths, expected) => {
+    [{ tokens: 10 }, [2, 6], [1 / 20, 1 / 20]],
+    [{ tokens: 1 }, [3, 0], [1 / 2, 0]],
+  ] as const)('of an average by %j of %j', (average, lengths, expected) => {
     expect(tokenWeights(lengths, average)).toEqual(expected);
   });
 

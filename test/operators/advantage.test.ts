@@ -1,8 +1,8 @@
-import type { OperatorFunction } from 'rxjs';
+import { from, lastValueFrom, toArray, type OperatorFunction } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
-import { advantage, groupAdvantages } from '../../src/operators/advantage.js';
+import { advantage, batchAdvantages, groupAdvantages, partAdvantages } from '../../src/operators/advantage.js';
 import type { Advantaged, Scored } from '../../src/records.js';
 
 describe('advantage', () => {
@@ -22,9 +22,23 @@ describe('advantage', () => {
     });
   });
 
+  it('waits for the groups of a step where the spread is theirs, marked ones passing by', async () => {
+    const marked = { ...scored(0, 1), skipped: { stage: 'load', reason: 'no file' } };
+    const rows = [scored(0, 1), marked, scored(2, 4), scored(1, 1)];
+    const all = await lastValueFrom(from(rows).pipe(advantage({ scale: 'batch', groupsPerStep: 2 }), toArray()));
+    const [first, second] = batchAdvantages([[0, 1], [2, 4]]);
+    expect(all).toEqual([marked, { ...rows[0], advantages: first }, { ...rows[2], advantages: second }, { ...rows[3], advantages: [0, 0] }]);
+  });
+
+  it('scales parts by what they are worth', async () => {
+    const row = { ...scored(0, 1), rewards: { total: [0, 1], byName: { format: [0, 1], iou: [0.4, 0.2] } } };
+    const [{ advantages }] = await lastValueFrom(from([row]).pipe(advantage({ scale: 'parts', weights: { iou: 2 } }), toArray()));
+    expect(advantages).toEqual(partAdvantages([row.rewards.byName], { format: 1, iou: 2 })[0]);
+  });
+
   it('widens the row by one column and refuses an unknown scale', () => {
     expectTypeOf(advantage<Scored>()).toEqualTypeOf<OperatorFunction<Scored, Scored & Advantaged>>();
-    expect(() => advantage({ scale: 'batch' as never })).toThrow('group');
+    expect(() => advantage({ scale: 'set' as never })).toThrow('group');
   });
 });
 
@@ -43,6 +57,31 @@ describe('groupAdvantages', () => {
 
   it.each([[[]], [[1]], [[NaN, NaN]], [[NaN, 2, NaN]], [[0.1, 0.1, 0.1]], [[0.7, NaN, 0.7]]])('gives %j exact zeros', (rewards) => {
     for (const scale of ['group', 'none'] as const) expect(groupAdvantages(rewards, scale)).toEqual(rewards.map(() => 0));
+  });
+});
+
+describe('batchAdvantages', () => {
+  // python 3, statistics.stdev([1, 0, 0.5, 0.9]) = 0.4546061: (x - mean(group)) / (stdev + 1e-4)
+  it('divides by the spread of all', () => {
+    expect(batchAdvantages([[1, 0], [0.5, 0.9]]).flat().map((a) => a.toFixed(5))).toEqual(['1.09961', '-1.09961', '-0.43984', '0.43984']);
+  });
+
+  it('gives exact zeros to groups without a difference, and to what cannot be scored', () => {
+    expect(batchAdvantages([[0.1, 0.1, 0.1], [NaN, 1, NaN], [NaN, NaN, NaN]])).toEqual([[0, 0, 0], [0, 0, 0], [0, 0, 0]]);
+  });
+});
+
+describe('partAdvantages', () => {
+  it('lets no part drown another', () => {
+    const [[first, second]] = partAdvantages([{ large: [1000, 0], small: [0, 0.9] }], {});
+    expect(Math.abs(first + second)).toBeLessThan(1e-12);
+    expect(Math.abs(first)).toBeLessThan(1);
+  });
+
+  it('leaves out parts of no worth and what no part scores', () => {
+    expect(partAdvantages([{ a: [NaN, 1, 0], b: [5, 5, 5] }], { b: 0 })[0].map(Math.sign)).toEqual([0, 1, -1]);
+    expect(partAdvantages([{ a: [0.3, 0.3], b: [0.1, 0.1] }], {})).toEqual([[0, 0]]);
+    expect(partAdvantages([{}], {})).toEqual([[]]);
   });
 });
 

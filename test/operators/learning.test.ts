@@ -16,16 +16,28 @@ describe('learning', () => {
 
   it.each([
     ['constant', {}, [1, 2, 1000], [1, 1, 1]],
+    // transformers 5.23: get_last_lr()[0] after each scheduler.step() of get_scheduler, and of get_cosine_with_min_lr_schedule_with_warmup
     ['constant behind a warm-up', { warmup: 4 }, [1, 2, 3, 4, 5], [0.25, 0.5, 0.75, 1, 1]],
-    // (1 + cos(π · step / steps)) / 2
-    ['a cosine', { schedule: 'cosine', steps: 4 }, [1, 2, 3, 4, 5], [0.853553, 0.5, 0.146447, 0, 0]],
+    ['linear', { schedule: 'linear', steps: 4 }, [1, 2, 3, 4, 5], [0.75, 0.5, 0.25, 0, 0]],
+    ['linear behind a warm-up', { schedule: 'linear', steps: 6, warmup: 2 }, [1, 2, 3, 4, 5, 6, 7], [0.5, 1, 0.75, 0.5, 0.25, 0, 0]],
+    ['a cosine', { schedule: 'cosine', steps: 4 }, [1, 2, 3, 4], [0.853553, 0.5, 0.146447, 0]],
+    ['a cosine behind a warm-up', { schedule: 'cosine', steps: 6, warmup: 2 }, [1, 2, 3, 4, 5, 6], [0.5, 1, 0.853553, 0.5, 0.146447, 0]],
     ['a cosine to a floor', { schedule: 'cosine', steps: 4, floor: 0.2 }, [1, 2, 3, 4, 5], [0.882843, 0.6, 0.317157, 0.2, 0.2]],
-    ['both', { schedule: 'cosine', steps: 4, warmup: 2 }, [1, 2, 3], [0.426777, 0.5, 0.146447]],
+    ['all of it', { schedule: 'cosine', steps: 6, warmup: 2, floor: 0.2 }, [1, 2, 3, 4, 5, 6], [0.5, 1, 0.882843, 0.6, 0.317157, 0.2]],
+    ['the same by a share, rounded up', { schedule: 'cosine', steps: 6, warmup: 0.2, floor: 0.2 }, [1, 2, 3, 4, 5, 6], [0.5, 1, 0.882843, 0.6, 0.317157, 0.2]],
   ] as const)('gives a rate that is %s', (_, options, steps, expected) => expect(rates(options, steps)).toEqual(expected));
 
-  it('asks a cosine over how many steps it falls', () => {
-    expect(scheduleFault({ schedule: 'cosine', steps: undefined })).toBe('expected steps, over which a cosine schedule falls; got none');
-    expect([scheduleFault({ schedule: 'cosine', steps: 5 }), scheduleFault({ schedule: 'constant', steps: undefined })]).toEqual([undefined, undefined]);
+  it.each([
+    [{ schedule: 'cosine' }, 'expected steps, over which a cosine schedule falls; got none'],
+    [{ schedule: 'linear', warmup: 3 }, 'expected steps, over which a linear schedule falls; got none'],
+    [{ warmup: 0.1 }, 'expected steps, of which a share of 0.1 is warm-up; got none'],
+    [{ schedule: 'cosine', steps: 5 }, undefined],
+    [{ warmup: 0.1, steps: 5 }, undefined],
+    [{ warmup: 3 }, undefined],
+  ] as const)('of %j lacks: %s', (options, fault) => expect(scheduleFault(LearningOptions.parse(options))).toBe(fault));
+
+  it('refuses a warm-up of one step and a half', () => {
+    expect(LearningOptions.safeParse({ warmup: 1.5 }).error?.issues[0].message).toBe('expected whole steps, or a share below 1');
   });
 });
 

@@ -34,6 +34,9 @@ export function stubPolicy(over: Partial<Policy<string>> = {}): StubPolicy {
       asked.references.push({ rows, temperature });
       return rows.map(({ completions }) => completions.map((tokens) => tokens.map(() => -2)));
     },
+    async scores(rows) {
+      return rows.map(({ completions }) => completions.map((tokens) => tokens.map(() => -3)));
+    },
     async gradient(graph, rows, temperature): Promise<Gradient> {
       asked.gradients.push({ graph, rows, temperature });
       return { gradient: Float32Array.of(rows.length), metrics: { loss: 0.5 } };

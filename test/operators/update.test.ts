@@ -1,9 +1,8 @@
 import { concat, from, lastValueFrom, of, throwError, toArray, type OperatorFunction } from 'rxjs';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
-import { grpo, segR1, dapo } from '../../src/objectives/policy-gradient.js';
 import { decays } from '../../src/operators/learning.js';
-import { objectiveOf, trainRows, update, UpdateOptions } from '../../src/operators/update.js';
+import { update } from '../../src/operators/update.js';
 import type { Advantaged, Updated } from '../../src/records.js';
 import { advantaged, blank, marked, missing, stubPolicy } from './stub-policy.js';
 
@@ -37,6 +36,39 @@ describe('update', () => {
     expect(policy.asked.gradients[0]).toMatchObject({ graph: 'seg-r1 0.04', rows: [{ perToken: { refLogProbs: [[-2, -2], [-2, -2, -2]] } }] });
   });
 
+  it('takes the sampler’s log-probs for the sampler’s where it corrects them, and the trainer’s own for the old', async () => {
+    const policy = stubPolicy();
+    await lastValueFrom(of(advantaged('a', [2])).pipe(update(policy, nameOf, blank, 1, silent, { correction: {}, groupsPerStep: 1 })));
+    expect(policy.asked.gradients[0].rows[0].perToken).toMatchObject({ oldLogProbs: [[-3, -3]], samplerLogProbs: [[-0, -1]] });
+  });
+
+  it('takes several steps on the same groups, their old log-probs kept, and says the last', async () => {
+    const policy = stubPolicy();
+    const reports: number[] = [];
+    const rows = ['a', 'b', 'c'].map((id) => advantaged(id, [2]));
+    const all = await lastValueFrom(from(rows).pipe(update(policy, nameOf, blank, 1, (step) => reports.push(step), { groupsPerStep: 2, updatesPerBatch: 3 }), toArray()));
+    expect(all.map(({ step }) => step)).toEqual([3, 3, 6]);
+    expect(reports).toEqual([1, 2, 3, 4, 5, 6]);
+    const [first, , third] = policy.asked.gradients;
+    expect(first.rows).toEqual(third.rows);
+  });
+
+  it('leaves out completions that were cut off, where it is told to', async () => {
+    const policy = stubPolicy();
+    const row = advantaged('a', [1, 3]);
+    const cut = { ...row, completions: row.completions.map((completion, i) => (i === 1 ? { ...completion, finish: 'length' as const } : completion)) };
+    await lastValueFrom(of(cut, cut).pipe(update(policy, nameOf, blank, 1, silent, { truncated: 'leave', groupsPerStep: 1 }), toArray()));
+    await lastValueFrom(of(cut).pipe(update(policy, nameOf, blank, 1, silent, { groupsPerStep: 1 })));
+    expect(policy.asked.gradients.map(({ rows: [{ perToken }] }) => perToken['share'])).toEqual([[[1], [0, 0, 0]], [[1], [0, 0, 0]], [[1 / 4], [1 / 4, 1 / 4, 1 / 4]]]);
+  });
+
+  it('counts groups without a difference to learn from', async () => {
+    const reports: Readonly<Record<string, number>>[] = [];
+    const rows = [advantaged('a', [1, 1], [0, 0]), advantaged('b', [1, 1], [-1, 1])];
+    await lastValueFrom(from(rows).pipe(update(stubPolicy(), nameOf, blank, 1, (_, metrics) => reports.push(metrics), { groupsPerStep: 2 }), toArray()));
+    expect(reports.map((metrics) => metrics['group/flat'])).toEqual([0.5]);
+  });
+
   it('lets marked rows by and counts them in no step', async () => {
     const policy = stubPolicy();
     const rows = [advantaged('a', [1]), marked('b') as Advantaged, advantaged('c', [1])];
@@ -65,38 +97,5 @@ describe('update', () => {
     for (const options of [{ groupsPerStep: 0 }, { kl: -1 }, { clip: 0 }, { learningRate: 0 }, { objective: 'ppo' as never }, { lr: 1 }]) {
       expect(() => update(stubPolicy(), nameOf, blank, 1, silent, options)).toThrow();
     }
-  });
-});
-
-describe('objectiveOf', () => {
-  it.each([
-    [{}, grpo(0)],
-    [{ clip: 0.1 }, grpo(0, { low: 0.1, high: 0.1 })],
-    [{ clip: 0.1, clipHigh: 0.3, kl: 0.04 }, grpo(0.04, { low: 0.1, high: 0.3 })],
-    [{ objective: 'dapo' }, dapo(0)],
-    [{ objective: 'dapo', clip: 0.1 }, dapo(0, { low: 0.1, high: 0.28 })],
-    [{ objective: 'dapo', clipHigh: 0.3 }, dapo(0, { low: 0.2, high: 0.3 })],
-    [{ objective: 'seg-r1', kl: 0.04 }, segR1(0.04)],
-  ] as const)('of %j', (options, { name, kl, average }) => expect(objectiveOf(UpdateOptions.parse(options))).toMatchObject({ name, kl, average }));
-});
-
-describe('trainRows', () => {
-  const rows = [advantaged('a', [1, 3], [0.5, -0.5]), advantaged('b', [4], [2])];
-  const prompts = rows.map(({ id }) => ({ text: id, tokens: [], images: [] }));
-
-  it('weighs each token as the objective averages', () => {
-    const [a, b] = trainRows(rows, prompts, grpo(0));
-    expect(a).toEqual({
-      prompt: { text: 'a', tokens: [], images: [] },
-      completions: [[0], [0, 1, 2]],
-      perToken: { oldLogProbs: [[-0], [-0, -1, -2]], weight: [[1 / 3], [1 / 9, 1 / 9, 1 / 9]], share: [[1 / 8], [1 / 8, 1 / 8, 1 / 8]] },
-      perSample: { advantages: [0.5, -0.5] },
-    });
-    expect(b).toMatchObject({ perToken: { weight: [[1 / 12, 1 / 12, 1 / 12, 1 / 12]], share: [[1 / 8, 1 / 8, 1 / 8, 1 / 8]] }, perSample: { advantages: [2] } });
-  });
-
-  it.each([grpo(0), dapo(0), segR1(0)])('spreads a weight of 1 over the step: $name', (objective) => {
-    const all = trainRows(rows, prompts, objective);
-    for (const name of ['weight', 'share']) expect(all.flatMap(({ perToken }) => perToken[name].flat()).reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 12);
   });
 });

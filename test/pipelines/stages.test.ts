@@ -67,6 +67,27 @@ describe('the stage table', () => {
     expect(surroundings(Settings.parse({}), used).teaches).toBe(expected);
   });
 
+  it.each([
+    [{ scale: 'batch', groupsPerStep: 4 }, []],
+    [{ scale: 'batch' }, ['expected as many as update takes, 4; got 8']],
+    [{ scale: 'parts', groupsPerStep: 2 }, ['expected as many as update takes, 4; got 2']],
+    [{ scale: 'none' }, []],
+  ])('advantage of %j beside steps of 4', (options, texts) => {
+    const advantage = stages.get('advantage');
+    const around = surroundings(Settings.parse({}), [{ name: 'update', options: { groupsPerStep: 4 } }]);
+    expect(advantage?.rules?.(advantage.options.parse(options), around).map(({ text }) => text)).toEqual(texts);
+  });
+
+  it.each([
+    [{ topEntropy: 0.2 }, false, ['expected rollout.entropy: true below 1; got 0.2 without']],
+    [{ topEntropy: 0.2 }, true, []],
+    [{}, false, []],
+  ])('update of %j beside entropies %s', (options, entropy, texts) => {
+    const update = stages.get('update');
+    const around = surroundings(Settings.parse({ window: 8 }), [{ name: 'rollout', options: { entropy } }]);
+    expect(update?.rules?.(update.options.parse(options), around).map(({ text }) => text)).toEqual(texts);
+  });
+
   it('refuses a step of more rows than the window lets in', () => {
     const around = surroundings(Settings.parse({ window: 8 }), []);
     expect(withinWindow('groupsPerStep', 8, around)).toEqual([]);

@@ -7,6 +7,7 @@ import type { EncodedPrompt, Gradient, Policy, TrainRow, WriteOptions, Written }
 import { chunks, completionFeeds, completionLength, prefixFeeds, prefixShape } from './batch.js';
 import { expandImages, openChat, type Chat } from './chat.js';
 import { readConfig, type QwenConfig } from './config.js';
+import type { Adapter } from './lora.js';
 import { imageTokens, patches } from './processor.js';
 import { BASE, loadParameters, type Parameters, type Training } from './parameters.js';
 import { messagesOf, prompts, type PromptTemplate } from './prompts.js';
@@ -148,12 +149,20 @@ class Qwen implements QwenPolicy {
   }
 
   async reference(rows: readonly TrainRow[], temperature: number): Promise<number[][][]> {
-    const set = await this.#referenceSet();
+    return this.#score(rows, temperature, [await this.#referenceSet()]);
+  }
+
+  scores(rows: readonly TrainRow[], temperature: number): Promise<number[][][]> {
+    return this.#score(rows, temperature, this.#sets, this.#own.adapter);
+  }
+
+  async #score(rows: readonly TrainRow[], temperature: number, sets: readonly string[], adapter?: Adapter): Promise<number[][][]> {
     const scores: number[][][] = Array.from({ length: rows.length });
     await Promise.all(
       this.#chunked(rows).map(async ({ indices, part, shape }) => {
-        const program = await this.#open(`score ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => scoreProgram(this.config, shape), [set]);
-        const { outputs } = await this.#engine.run(program, this.#feeds(part, shape, temperature), [set]);
+        const of = sets.join(' ');
+        const program = await this.#open(`score ${of} ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => scoreProgram(this.config, shape, of, adapter), sets);
+        const { outputs } = await this.#engine.run(program, this.#feeds(part, shape, temperature), sets);
         const all = outputs['logProbs'] as Float32Array;
         for (const [r, index] of indices.entries()) {
           scores[index] = (part[r] as TrainRow).completions.map((tokens, s) => {

@@ -1,10 +1,10 @@
 import { gradient } from '../../tensor/gradient.js';
 import type { Tensor } from '../../tensor/graph.js';
 import { emit, type Program } from '../../tensor/onnx.js';
-import { concat, dims, expand, exp, greater, input, lift, mul, neg, order, pick, slice, sub, sum, total, where } from '../../tensor/ops.js';
+import { concat, dims, expand, exp, input, lift, mul, neg, order, pick, slice, sum } from '../../tensor/ops.js';
 import { GRADIENT } from '../../tensor/session.js';
 import type { Objective } from '../../objectives/objective.js';
-import { klEstimate } from '../../objectives/policy-gradient.js';
+import { policyLoss } from '../../objectives/policy-loss.js';
 import type { QwenConfig } from './config.js';
 import { policyWeights, type Adapter } from './lora.js';
 import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
@@ -76,42 +76,19 @@ export function trainProgram(config: QwenConfig, shape: BatchShape, graph: Train
   return emit(`train ${graph.name} ${JSON.stringify(shape)}`, { ...outputs, ...named });
 }
 
-/** Log-probs of written tokens and nothing else, [prompt, sample, token]: what a reference policy is asked for. */
-export function scoreProgram(config: QwenConfig, shape: BatchShape, adapter?: Adapter): Program {
+/** Log-probs of written tokens and nothing else, [prompt, sample, token]; `of` tells graphs of one shape apart, by the weights that they are bound to. */
+export function scoreProgram(config: QwenConfig, shape: BatchShape, of: string, adapter?: Adapter): Program {
   const { score } = readCompletions(policyWeights(config, adapter).weights, config, shape);
-  return emit(`score ${JSON.stringify(shape)}`, score((all, own) => ({ logProbs: pick(all, 'vocab', own) })));
+  return emit(`score ${of} ${JSON.stringify(shape)}`, score((all, own) => ({ logProbs: pick(all, 'vocab', own) })));
 }
 
-/**
- * The graph of a policy-gradient objective.
- *
- * Inputs besides the batch: `oldLogProbs` (and `refLogProbs` where there is a KL term), `weight` and `share` [prompt, sample, token],
- * `advantages` [prompt, sample]. `weight` carries the objective's mean; `share` the mean over all tokens, which the metrics are:
- * above 0 at every token, 0 behind a completion's end.
- */
+/** The graph of a policy-gradient objective; its inputs besides the batch are those of `policyLoss`. */
 export function objectiveGraph(objective: Objective): TrainGraph {
   return {
     name: objective.name,
     build({ score }, { prompts: prompt, samples: sample, length: token }) {
-      const per = (name: string): Tensor => input(name, 'float32', { prompt, sample, token });
-      const share = per('share');
-      // Padding can be so unlikely that the ratio overflows, and no weight of 0 mends infinity.
-      const scores = score((all, own) => ({ logProbs: pick(all, 'vocab', own), entropy: neg(sum(mul(exp(all), all), 'vocab')) }));
-      const logProbs = where(greater(share, 0), scores.logProbs, 0);
-      const terms = {
-        logProbs,
-        oldLogProbs: per('oldLogProbs'),
-        advantages: input('advantages', 'float32', { prompt, sample }),
-        ...(objective.kl > 0 ? { refLogProbs: per('refLogProbs') } : {}),
-      };
-      const mean = (x: Tensor): Tensor => total(mul(x, share));
-      return {
-        loss: total(mul(objective.loss(terms), per('weight'))),
-        entropy: mean(scores.entropy),
-        drift: mean(sub(logProbs, terms.oldLogProbs)),
-        ...(objective.kl > 0 ? { kl: mean(klEstimate(terms)) } : {}),
-        logProbs,
-      };
+      const scored = score((all, own) => ({ logProbs: pick(all, 'vocab', own), entropy: neg(sum(mul(exp(all), all), 'vocab')) }));
+      return policyLoss(objective, scored, { prompt, sample, token });
     },
   };
 }

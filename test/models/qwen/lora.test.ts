@@ -120,12 +120,14 @@ describe('a policy with an adapter', () => {
   it('teaches the adapter alone, and refers to the checkpoint without it', async () => {
     const policy = await open({ train: { lora: small } });
     const before = await policy.reference(lesson(policy), 1);
+    expect(await policy.scores(lesson(policy), 1)).toEqual(before);
     const first = await policy.gradient(graph, lesson(policy), 1);
     expect(first.gradient).toHaveLength(policy.parameters);
     expect(policy.parameters).toBe(adapterShapes(config, adapterOf(config, small)).reduce((sum, { sizes }) => sum + Object.values(sizes).reduce((product, n) => product * n), 0));
     await taught(policy);
     expect((await policy.gradient(graph, lesson(policy), 1)).metrics['loss']).toBeLessThan(first.metrics['loss']);
     expect(await policy.reference(lesson(policy), 1)).toEqual(before);
+    expect(await policy.scores(lesson(policy), 1)).not.toEqual(before);
   });
 
   it('writes by its adapter: the log-probs of a rollout are those of the training graph', async () => {

@@ -89,7 +89,7 @@ describe('gradient', () => {
     const rows = lessons(policy, 3);
     const together = await policy.gradient(graph, rows, 0.9);
     same(together, await policy.gradient(graph, apart(rows), 0.9));
-    expect(Object.keys(together.metrics).toSorted()).toEqual(['drift', 'entropy', 'kl', 'loss']);
+    expect(Object.keys(together.metrics).toSorted()).toEqual(['clipHigh', 'clipLow', 'drift', 'entropy', 'kl', 'loss', 'ratio']);
     expect(together.gradient).toHaveLength(policy.parameters);
   });
 
@@ -201,10 +201,12 @@ describe('step', () => {
     const policy = await open();
     const rows = lessons(policy, 2).slice(0, 2);
     const before = await policy.reference(rows, 1);
+    expect(await policy.scores(rows, 1)).toEqual(before);
     const first = await policy.gradient(graph, rows, 1);
     expect([policy.version, await policy.step(first.gradient, settings), policy.version]).toEqual([0, expect.any(Number), 1]);
     await policy.step((await policy.gradient(graph, rows, 1)).gradient, settings);
     expect(await policy.reference(rows, 1)).toEqual(before);
+    expect(await policy.scores(rows, 1)).not.toEqual(before);
     const after = await policy.gradient(graph, rows, 1);
     expect(after.metrics['loss']).toBeLessThan(first.metrics['loss']);
   });

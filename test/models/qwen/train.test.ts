@@ -83,9 +83,9 @@ describe.each(Object.entries(graphs))('the training graph of an %s', (_, graph) 
 });
 
 it('scores come out the same by chunks', async () => {
-  const whole = await run((shape) => scoreProgram(config, shape), {});
+  const whole = await run((shape) => scoreProgram(config, shape, 'policy'), {});
   for (const logits of [7 * vocab, 48 * vocab]) {
-    const cut = await run((shape) => scoreProgram(config, shape), { logits });
+    const cut = await run((shape) => scoreProgram(config, shape, 'policy'), { logits });
     expect(apartBy(cut.outputs['logProbs'] as Float32Array, whole.outputs['logProbs'] as Float32Array)).toBeLessThan(1e-5);
   }
 });

@@ -8,6 +8,7 @@ import { tokenWeights, type Objective } from '../objectives/objective.js';
 import { dapo, grpo, segR1 } from '../objectives/policy-gradient.js';
 import type { Advantaged, Updated } from '../records.js';
 import { pixelsOf } from './faults.js';
+import { finiteLoss, finiteRows, leavingOut } from './finite.js';
 import { inSteps } from './in-steps.js';
 import { learning, LearningOptions } from './learning.js';
 import type { ReportStep } from './sft.js';
@@ -62,18 +63,21 @@ export function update<Graph, T extends Advantaged>(
   const graph = graphOf(objective);
   const rate = learning(checked);
 
-  return inSteps(checked.groupsPerStep, async (rows: readonly T[]) => {
+  const learned = async (rows: readonly T[], leftOut: number): Promise<(T & Updated)[]> => {
+    finiteRows(rows);
     const step = policy.version + 1;
     const prompts = await Promise.all(rows.map(async (row) => policy.encode(row, await pixelsOf(readImage, row))));
     const batch = trainRows(rows, prompts, objective);
     const scored = objective.kl > 0 ? withReference(batch, await policy.reference(batch, temperature)) : batch;
     const { gradient, metrics } = await policy.gradient(graph, scored, temperature);
+    finiteLoss(metrics);
     const settings = rate(step);
     const norm = await policy.step(gradient, settings);
     const named = Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`policy/${name}`, value]));
-    report(step, { ...statistics(rows), ...named, 'policy/gradientNorm': norm, 'policy/learningRate': settings.learningRate });
+    report(step, { ...statistics(rows), ...named, 'policy/gradientNorm': norm, 'policy/learningRate': settings.learningRate, 'policy/leftOut': leftOut }, rows);
     return rows.map((row) => ({ ...row, step }));
-  });
+  };
+  return inSteps(checked.groupsPerStep, leavingOut('update', learned));
 }
 
 /** Rows as the policy trains on them, each token with its weight in the step. */

@@ -25,6 +25,7 @@ export function seen(before: Seen, report: Report): Seen {
     case 'queue':
       return { ...before, depths: report.depths, tokens: report.tokens };
     case 'baseline':
+    case 'checkpoint':
     case 'counted':
     case 'tally':
     case 'evaluation':

@@ -14,7 +14,7 @@ describe('sft', () => {
     const policy = stubPolicy();
     const reports: [number, Readonly<Record<string, number>>][] = [];
     const rows = [fitted('a'), fitted('b', 'abcd'), fitted('c')];
-    const all = await lastValueFrom(from(rows).pipe(sft(policy, plain, blank, (...report) => reports.push(report), { rowsPerStep: 2, learningRate: 0.1 }), toArray()));
+    const all = await lastValueFrom(from(rows).pipe(sft(policy, plain, blank, (step, metrics) => reports.push([step, metrics]), { rowsPerStep: 2, learningRate: 0.1 }), toArray()));
     expect(all).toEqual(rows.map((row, i) => ({ ...row, step: 1 + Math.floor(i / 2) })));
     expect(policy.asked.gradients.map(({ graph, temperature }) => [graph, temperature])).toEqual([['answers', 1], ['answers', 1]]);
     const [first, last] = policy.asked.gradients.map(({ rows: batch }) => batch);

@@ -61,7 +61,7 @@ function started(args, moment) {
   });
 }
 
-const within = (kill, most) => setTimeout(kill, random.uniform(0, most));
+const within = (kill, most) => setTimeout(() => kill(), random.uniform(0, most));
 
 /** Where a kill may fall; each gives what to call with every line, and at the end. */
 const moments = {

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { z } from 'zod';
 
 import { DataError, messageOf } from '../errors.js';
-import { replaceJson, syncFolder } from './manifest.js';
+import { replaceJson, syncFile, syncFolder } from './manifest.js';
 
 const STATE = 'state.json';
 
@@ -65,14 +65,4 @@ async function sha256Of(file: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array);
   return hash.digest('hex');
-}
-
-async function syncFile(file: string): Promise<void> {
-  // Windows syncs only what may be written to; elsewhere a copied file may be read-only.
-  const handle = await open(file, process.platform === 'win32' ? 'r+' : 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

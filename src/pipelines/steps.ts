@@ -2,6 +2,7 @@ import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { messageOf } from '../errors.js';
+import { syncFile } from '../io/manifest.js';
 import { cutMetrics, metricsText, writeMetrics, type MetricsLine } from '../io/metrics-table.js';
 import type { Gauge } from './gauge.js';
 import type { StepReport } from './report.js';
@@ -11,7 +12,7 @@ export interface Steps {
   readonly count: number;
   /** Writes the step down; the same step with the busy seconds of each stage since the one before. */
   take(step: StepReport, gauges: readonly Gauge[]): StepReport;
-  /** Writes the table of all steps; nothing where there was none. */
+  /** Writes the table of all steps, and waits until their lines are on disk; nothing where there was none. */
   flush(): Promise<void>;
 }
 
@@ -46,8 +47,10 @@ export async function steps(folder: string, done = 0, now: () => Date = () => ne
       return full;
     },
     async flush() {
+      if (lines.length === 0) return;
       const table = join(folder, 'metrics.arrow');
-      if (lines.length > 0) await writeMetrics(table, lines).catch(fault(table));
+      await syncFile(file).catch(fault(file));
+      await writeMetrics(table, lines).catch(fault(table));
     },
   };
 }

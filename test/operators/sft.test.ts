@@ -21,7 +21,7 @@ describe('sft', () => {
     expect(first.map(({ completions }) => completions)).toEqual([[[97, 98, 0]], [[97, 98, 99, 100, 0]]]);
     expect(first.map(({ perToken }) => perToken['weight'])).toEqual([[Array.from({ length: 3 }, () => 1 / 8)], [Array.from({ length: 5 }, () => 1 / 8)]]);
     expect(last.map(({ perToken }) => perToken['weight'])).toEqual([[[1 / 3, 1 / 3, 1 / 3]]]);
-    expect(reports).toEqual([1, 2].map((step) => [step, { loss: 0.5, 'policy/gradientNorm': 3, 'policy/learningRate': 0.1 }]));
+    expect(reports).toEqual([1, 2].map((step) => [step, { loss: 0.5, 'policy/gradientNorm': 3, 'policy/learningRate': 0.1, 'policy/leftOut': 0 }]));
     expect(policy.asked.steps.map(({ gradient }) => [...gradient])).toEqual([[2], [1]]);
   });
 

@@ -24,7 +24,7 @@ const random = draws('kill', seed);
 
 writeFileSync(join(place, 'small.yaml'), `seed: 7
 window: ${window}
-checkpoints: { every: 2, keep: 2 }
+checkpoints: { every: 1, keep: 2 }
 policy:    { checkpoint: ${JSON.stringify(join(root, 'data/models/tiny'))}, workers: 2, threads: 1, batch: 4 }
 segmenter: { kind: grabcut, size: 32 }
 stages:

@@ -2,15 +2,17 @@ import { concat, defer, ignoreElements, map, tap, type OperatorFunction } from '
 import { z } from 'zod';
 
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
-import type { Prompt, Sample, Scored, Size } from '../records.js';
-import { constantBook, constantPrompts, type Constant } from './constants.js';
-import { estimator, type Estimate, type Estimator, type Sums } from './estimate.js';
+import type { Prompt, Sample, Scored } from '../records.js';
+import { constantPrompts, type Constant } from './constants.js';
 import { orMarked, pixelsOf } from './faults.js';
-import { gallery, panelOf, type GalleryState, type Panel } from './gallery.js';
+import { gallery, panelOf, type Panel } from './gallery.js';
 import { inOrder } from './in-order.js';
 import { masksOf } from './mask.js';
 import { maskRewards, weightedSum } from './reward.js';
 import { mean, statistics } from './statistics.js';
+import { constantsOf, tallyBook, type Tally, type TallyState, type Tried } from './tally-book.js';
+
+export type { Tally } from './tally-book.js';
 
 export const TallyOptions = z.strictObject({
   /** First rows with a truth on which fixed answers are tried: what is earned without looking. */
@@ -21,17 +23,6 @@ export const TallyOptions = z.strictObject({
   overlays: z.int().min(0).default(0),
 });
 export type TallyOptions = z.input<typeof TallyOptions>;
-
-/** What some rows came to. */
-export interface Tally {
-  /** Rows that were counted. */
-  readonly rows: number;
-  /** Rows that were not, by the stage that marked them. */
-  readonly marked: Readonly<Record<string, number>>;
-  /** By the names of `statistics`, and `baseline/anotherScene`; a row counts once, with the mean over its completions. */
-  readonly metrics: Readonly<Record<string, Estimate>>;
-  readonly constants: readonly Constant[];
-}
 
 /** Who is told what rows come to. */
 export interface TallyReader {
@@ -50,23 +41,6 @@ export interface TallyMemory {
   remember(keep: (again: ReadonlySet<string>) => unknown): unknown;
   /** Rows that may come again at most, but for marked ones: the credit window. */
   readonly window: number;
-}
-
-/** A tally as it stood: all that the rows behind it are told by. */
-interface TallyState {
-  readonly rows: number;
-  readonly marked: Readonly<Record<string, number>>;
-  readonly sums: Readonly<Record<string, Sums>>;
-  readonly tried: readonly Tried[];
-  readonly shown: GalleryState;
-  readonly before?: Sample;
-}
-
-/** What the constant answers earned on a row. */
-interface Tried {
-  readonly id: string;
-  readonly frame: Size;
-  readonly rewards: readonly number[];
 }
 
 const FORGETFUL: TallyMemory = { remember: () => undefined, window: 0 };
@@ -188,32 +162,5 @@ function counting(reader: TallyReader, { constants, anotherScene, overlays }: z.
       if (panels.length > 0) await reader.overlays(panels);
       reader.done(book.tally(constantsOf(tried)));
     },
-  };
-}
-
-function constantsOf(tried: readonly Tried[]): Constant[] {
-  const book = constantBook();
-  for (const { frame, rewards } of tried) book.add(frame, rewards);
-  return book.constants();
-}
-
-/** Sums of rows by name, without the rows. */
-function tallyBook(before?: Pick<TallyState, 'rows' | 'marked' | 'sums'>) {
-  const sums = new Map<string, Estimator>(Object.entries(before?.sums ?? {}).map(([name, sum]) => [name, estimator(sum)]));
-  const marked: Record<string, number> = { ...before?.marked };
-  let rows = before?.rows ?? 0;
-  const sumOf = (name: string): Estimator => {
-    const sum = sums.get(name) ?? estimator();
-    sums.set(name, sum);
-    return sum;
-  };
-  return {
-    add(values: Readonly<Record<string, number>>): void {
-      rows++;
-      for (const [name, value] of Object.entries(values)) sumOf(name).add(value);
-    },
-    mark: (stage: string): void => void (marked[stage] = (marked[stage] ?? 0) + 1),
-    kept: () => ({ rows, marked: { ...marked }, sums: Object.fromEntries([...sums].map(([name, sum]) => [name, sum.kept()])) }),
-    tally: (constants: readonly Constant[]): Tally => ({ rows, marked, metrics: Object.fromEntries([...sums].map(([name, sum]) => [name, sum.estimate()])), constants }),
   };
 }

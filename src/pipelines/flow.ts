@@ -15,6 +15,7 @@ import type { Report, StartReport, StepReport, Summary } from './report.js';
 import type { RunState, Saved } from './run-state.js';
 import { surroundings, type Folders } from './stage.js';
 import { steps, thousandths } from './steps.js';
+import { stopper, type Stopped, type Stopper } from './stopper.js';
 import { writeTally } from './tally-files.js';
 
 export interface FlowOptions {
@@ -27,8 +28,6 @@ export interface FlowOptions {
   /** Told of everything as it happens. */
   readonly watch?: (report: Report) => void;
 }
-
-type Stopped = NonNullable<Summary['stopped']>;
 
 /** Longest silence about queues while rows go by, ms. */
 const QUEUE_EVERY = 1000;
@@ -118,46 +117,6 @@ function spentUntil(milliseconds: number, gauges: readonly Gauge[], before: RunS
 function baselineOf(constants: readonly Constant[]): Record<string, number> {
   const best = bestConstant(constants);
   return best ? { 'baseline/constant': best.reward.mean } : {};
-}
-
-/** One signal for every reason to stop the source; the first reason stays. */
-interface Stopper {
-  readonly signal: AbortSignal;
-  because(reason: Stopped): void;
-  reason(): Stopped | undefined;
-  /** Whether the run is over once the step that it is at has been written down. */
-  ends(): boolean;
-  /** Told of each step: who is to end with one ends now. */
-  stepped(): void;
-  release(): void;
-}
-
-/** @param learns whether the run takes steps, one of which is finished first where it is cancelled. */
-function stopper(learns: () => boolean, outer?: AbortSignal): Stopper {
-  const controller = new AbortController();
-  let first: Stopped | undefined;
-  // A stage that tells of a step must not see its source end in the middle of that call.
-  const abort = (): void => queueMicrotask(() => controller.abort());
-  const because = (reason: Stopped): void => {
-    first ??= reason;
-    abort();
-  };
-  const cancel = (): void => {
-    first ??= 'cancelled';
-    if (!learns()) abort();
-  };
-  if (outer?.aborted) because('cancelled');
-  outer?.addEventListener('abort', cancel);
-  return {
-    signal: controller.signal,
-    because,
-    reason: () => first,
-    ends: () => first === 'cancelled' || first === 'steps',
-    stepped() {
-      if (first) abort();
-    },
-    release: () => outer?.removeEventListener('abort', cancel),
-  };
 }
 
 /** Books rows as they leave, tells of them, and stops the source once too many were marked for a fault of theirs. */

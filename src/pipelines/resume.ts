@@ -11,7 +11,7 @@ import { foldersOf } from './folders.js';
 import { shortPath } from './locate.js';
 import { resolved, type Pipeline } from './read.js';
 import { checkpointFolder, checkpointSteps, configHash, readState, type Saved } from './run-state.js';
-import type { Folders } from './stage.js';
+import { columnsOf, type Folders } from './stage.js';
 
 /** A run that goes on; from its beginning where it had no checkpoint yet. */
 export interface Resumed {
@@ -34,6 +34,8 @@ export async function resumption(pipeline: Pipeline, folder: string | undefined,
   sameConfig(root, pipeline);
   const source = pipeline.stages[0];
   if (!source?.stage.resumes) throw new UsageError(`resume: expected a source that can go on, such as load; got ${source?.name}; way out: begin another run`);
+  const learns = pipeline.stages.some(({ stage, options }) => columnsOf(stage, options).includes('step'));
+  if (!learns) throw new UsageError('resume: expected a pipeline with a stage that learns, such as update; got one that has no checkpoints; way out: begin another run');
   const folders = foldersOf(root);
   const from = await chosen(folders, which);
   const stale = readdirSync(folders.checkpoints).filter((name) => /^step-\d+\..*partial$|^step-\d+\.making/.test(name));

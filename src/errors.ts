@@ -10,7 +10,19 @@ export class DataError extends Error {
 
 /** A model that cannot be opened or run: wrong checkpoint, failed session. */
 export class ModelError extends Error {
-  override readonly name = 'ModelError';
+  override readonly name: string = 'ModelError';
+}
+
+/** A reward, log-prob, loss or gradient that is no finite number: costs a step, not the run. */
+export class NonFiniteError extends ModelError {
+  override readonly name: string = 'NonFiniteError';
+  /** What is wrong with single rows, by id; none where it is the step as a whole. */
+  readonly rows: ReadonlyMap<string, string>;
+
+  constructor(message: string, rows: ReadonlyMap<string, string> = new Map()) {
+    super(message);
+    this.rows = rows;
+  }
 }
 
 /** What `error` says, without a stack; any thrown value is accepted. */

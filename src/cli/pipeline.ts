@@ -17,6 +17,7 @@ interface Arguments {
   readonly json: unknown;
   readonly maxSteps: unknown;
   readonly run: unknown;
+  readonly resume: unknown;
   readonly pipelines: unknown;
 }
 
@@ -32,6 +33,7 @@ export const pipelineCommand: CommandModule<object, Arguments> = {
       .option('json', { type: 'boolean', describe: 'print JSON lines and nothing else' })
       .option('max-steps', { type: 'string', requiresArg: true, describe: 'stop after so many optimizer steps' })
       .option('run', { type: 'string', requiresArg: true, describe: 'folder of the run; runs/NAME-TIME unless told' })
+      .option('resume', { type: 'string', describe: 'go on with the run in --run, else the newest; at its newest checkpoint, or one such as step-20' })
       .option('pipelines', { type: 'string', requiresArg: true, describe: 'file in which names are looked up' }) as unknown as Argv<Arguments>,
   handler: async (given) => {
     process.exitCode = await ran(given);
@@ -41,6 +43,7 @@ export const pipelineCommand: CommandModule<object, Arguments> = {
 /** @returns the exit code. */
 async function ran(given: Arguments): Promise<number> {
   const [pipelines, folder, steps] = [once(given.pipelines, 'pipelines'), once(given.run, 'run'), once(given.maxSteps, 'max-steps')];
+  const resume = once(given.resume, 'resume');
   const maxSteps = steps === undefined ? undefined : wholeNumber(steps, 'max-steps');
   const set = given.set === undefined ? [] : [given.set].flat().map(String);
   const pipeline = await readPipeline(given.pipeline, { set, ...(pipelines !== undefined && { pipelinesFile: pipelines }) });
@@ -57,7 +60,7 @@ async function ran(given: Arguments): Promise<number> {
   const interrupt = new AbortController();
   const release = onInterrupt(() => interrupt.abort());
   try {
-    const options = { signal: interrupt.signal, watch, ...(folder !== undefined && { folder }), ...(maxSteps !== undefined && { maxSteps }) };
+    const options = { signal: interrupt.signal, watch, ...(folder !== undefined && { folder }), ...(maxSteps !== undefined && { maxSteps }), ...(resume !== undefined && { resume: resume === '' ? (true as const) : resume }) } as const;
     const { stopped } = await run(pipeline, options);
     return stopped === 'cancelled' ? 130 : 0;
   } finally {
@@ -95,14 +98,18 @@ export function summaryText({ folder, rowsIn, rowsOut, marked, steps, tokens, se
 }
 
 /**
- * Calls `stop` at the first SIGINT and leaves the next to the system, which ends the process at once with status 130:
+ * Calls `stop` at the first SIGINT or SIGTERM and leaves the next to the system, which ends the process at once, SIGINT with status 130:
  * `process.exit` in the middle of a native run would abort instead.
  */
 function onInterrupt(stop: () => void): () => void {
   const first = (): void => {
     console.error('finishing what is in flight; once more ends at once');
+    release();
     stop();
   };
-  process.once('SIGINT', first);
-  return () => void process.off('SIGINT', first);
+  const release = (): void => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, first);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, first);
+  return release;
 }

@@ -55,6 +55,17 @@ export async function replaceJson(path: string, value: unknown): Promise<void> {
   await syncFolder(dirname(path));
 }
 
+/** Makes a file's bytes outlive a power cut. */
+export async function syncFile(file: string): Promise<void> {
+  // Windows syncs only what may be written to; elsewhere a copied file may be read-only.
+  const handle = await open(file, process.platform === 'win32' ? 'r+' : 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
 /** Makes names in a folder outlive a power cut. Windows has no such call. */
 export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;

@@ -1,6 +1,9 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 
 import { Float64, Int32, Table, tableToIPC, Utf8, vectorFromArray, type Vector } from 'apache-arrow';
+import { z } from 'zod';
+
+import { DataError } from '../errors.js';
 
 /** What is known of one optimizer step; numbers by name. */
 export interface MetricsLine {
@@ -24,9 +27,45 @@ export function metricsTable(lines: readonly MetricsLine[]): Table {
   return new Table(columns);
 }
 
-/** Writes the table as an Arrow IPC stream. */
+/** Writes the table as an Arrow IPC stream; readers see the old or the new, whole. */
 export async function writeMetrics(path: string, lines: readonly MetricsLine[]): Promise<void> {
-  await writeFile(path, tableToIPC(metricsTable(lines), 'stream'));
+  await writeFile(`${path}.partial`, tableToIPC(metricsTable(lines), 'stream'));
+  await rename(`${path}.partial`, path);
+}
+
+/** One step as a line of JSON; numbers that JSON doesn't know become null. */
+export function metricsText(line: MetricsLine): string {
+  return `${JSON.stringify(line)}\n`;
+}
+
+/**
+ * Cuts a file of such lines back to those of the first `steps` steps: none of a step that is to be taken again, nor half a line.
+ *
+ * @returns what is left; nothing where there is no file.
+ * @throws {DataError} if a step is missing.
+ */
+export async function cutMetrics(path: string, steps: number): Promise<MetricsLine[]> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  const whole = text.split('\n').slice(0, -1).flatMap((line) => readLine(line) ?? []);
+  const kept = whole.filter(({ step }) => step <= steps);
+  if (kept.length < steps) throw new DataError(`${path}  metrics: expected a line for each of ${steps} steps; got ${kept.length}`);
+  await writeFile(`${path}.partial`, kept.map(metricsText).join(''));
+  await rename(`${path}.partial`, path);
+  return kept;
+}
+
+const numbers = z.record(z.string(), z.number().nullable().transform((value) => value ?? NaN));
+const Line = z.object({ step: z.int(), time: z.string(), metrics: numbers, seconds: numbers, queue: numbers });
+
+function readLine(line: string): MetricsLine | undefined {
+  try {
+    return Line.parse(JSON.parse(line));
+  } catch {
+    return undefined;
+  }
 }
 
 function prefixed(name: string, values: Readonly<Record<string, number>>): Record<string, number> {

@@ -98,3 +98,13 @@ export interface Policy<Graph = unknown> {
   /** Waits for running jobs, frees sessions and threads. */
   release(): Promise<void>;
 }
+
+/** A policy whose training can be broken off and gone on with. */
+export interface Resumable {
+  /** Takes no further step before `ready` has settled, so that what is saved meanwhile is of one step. */
+  hold(ready: Promise<unknown>): void;
+  /** Puts `optimizer.safetensors` beside what `save` wrote: all that training needs and the saved weights don't tell. */
+  saveTraining(dir: string): Promise<void>;
+  /** Takes weights, moments and version of a folder that both have written. @throws {ModelError} if they are of other weights. */
+  restore(dir: string): Promise<void>;
+}

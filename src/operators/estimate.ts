@@ -11,11 +11,16 @@ export interface Estimate {
 export interface Estimator {
   add(value: number): void;
   estimate(): Estimate;
+  /** What it knows, to begin another with. */
+  kept(): Sums;
 }
 
+/** How many values, their mean, and the sum of their squared distances from it; null for what is no finite number, as JSON has it. */
+export type Sums = readonly [n: number, mean: number | null, squares: number | null];
+
 /** @see Welford, Note on a method for calculating corrected sums of squares and products, 1962. */
-export function estimator(): Estimator {
-  let [n, mean, squares] = [0, 0, 0];
+export function estimator(before: Sums = [0, 0, 0]): Estimator {
+  let [n, mean, squares] = [before[0], before[1] ?? NaN, before[2] ?? NaN];
   return {
     add(value) {
       if (Number.isNaN(value)) return;
@@ -25,6 +30,7 @@ export function estimator(): Estimator {
       squares += away * (value - mean);
     },
     estimate: () => ({ mean: n > 0 ? mean : NaN, error: n > 1 ? Math.sqrt(squares / (n - 1) / n) : NaN, n }),
+    kept: () => [n, mean, squares],
   };
 }
 

@@ -24,13 +24,22 @@ export interface Panel {
 export interface Gallery {
   add(row: Scored): void;
   chosen(): { readonly name: string; readonly exhibit: Exhibit }[];
+  /** What it holds, to begin another with. */
+  kept(): GalleryState;
+}
+
+/** What a gallery holds. */
+export interface GalleryState {
+  readonly best: readonly Exhibit[];
+  readonly worst: readonly Exhibit[];
+  readonly spaced: Evenly<Exhibit>;
 }
 
 /** Up to `each` rows of the highest reward, of the lowest, and at even distances in the order of arrival. */
-export function gallery(each: number): Gallery {
-  const best: Exhibit[] = [];
-  const worst: Exhibit[] = [];
-  const spaced = evenly<Exhibit>(each);
+export function gallery(each: number, before?: GalleryState): Gallery {
+  const best: Exhibit[] = [...(before?.best ?? [])];
+  const worst: Exhibit[] = [...(before?.worst ?? [])];
+  const spaced = evenly<Exhibit>(each, before?.spaced);
   return {
     add(row) {
       const reward = mean(row.rewards.total);
@@ -44,6 +53,7 @@ export function gallery(each: number): Gallery {
       const named = (kind: string, exhibits: readonly Exhibit[]) => exhibits.map((exhibit, i) => ({ name: `${kind}-${i + 1}`, exhibit }));
       return [...named('best', best), ...named('worst', worst), ...named('spaced', spaced.chosen())];
     },
+    kept: () => ({ best: [...best], worst: [...worst], spaced: spaced.kept() }),
   };
 }
 
@@ -81,11 +91,18 @@ function insert<T>(list: T[], item: T, beats: (a: T, b: T) => boolean, most: num
   list.length = Math.min(list.length, most);
 }
 
+/** Every so-manieth of the items seen. */
+interface Evenly<T> {
+  readonly held: readonly T[];
+  readonly every: number;
+  readonly seen: number;
+}
+
 /** Every k-th item of a stream of unknown length; k doubles whenever more than twice `count` are held. */
-function evenly<T>(count: number): { add(item: T): void; chosen(): T[] } {
-  let held: T[] = [];
-  let every = 1;
-  let seen = 0;
+function evenly<T>(count: number, before?: Evenly<T>): { add(item: T): void; chosen(): T[]; kept(): Evenly<T> } {
+  let held: T[] = [...(before?.held ?? [])];
+  let every = before?.every ?? 1;
+  let seen = before?.seen ?? 0;
   return {
     add(item) {
       if (seen++ % every !== 0) return;
@@ -94,6 +111,7 @@ function evenly<T>(count: number): { add(item: T): void; chosen(): T[] } {
       held = held.filter((_, i) => i % 2 === 0);
       every *= 2;
     },
+    kept: () => ({ held: [...held], every, seen }),
     chosen: () => (held.length <= count ? [...held] : Array.from({ length: count }, (_, i) => held[Math.floor((i * held.length) / count)] as T)),
   };
 }

@@ -7,7 +7,7 @@ import type { Sample } from '../records.js';
  *
  * Holds up to `size` rows, so the credit window must not be smaller.
  */
-export function inSteps<T extends Sample, R extends Sample>(size: number, work: (rows: readonly T[]) => Promise<readonly R[]>): OperatorFunction<T, R> {
+export function inSteps<T extends Sample, R extends Sample>(size: number, work: (rows: readonly T[]) => Promise<Iterable<R>>): OperatorFunction<T, R> {
   return connect((rows) =>
     merge(
       // Marked rows lack the columns of the stages that let them by, which the types leave unsaid.

@@ -12,7 +12,7 @@ import type { ReadImage } from '../models/segmenter.js';
 import { shuffled } from '../random.js';
 import type { Sample, SceneKey, Size } from '../records.js';
 import { frameOf, LoadOptions } from './load-options.js';
-import { pulled, type Window } from './pulled.js';
+import { pulled, type Start, type Window } from './pulled.js';
 
 export { LoadOptions } from './load-options.js';
 
@@ -33,14 +33,17 @@ interface Mark {
  * the stages that follow find it decoded.
  *
  * @param window gets every credit back through whoever lets rows leave; with none given back the stream stands still.
+ * @param start where an earlier run was broken off; rows before it are not made again.
  * @throws {UsageError} at once if a folder is missing or empty, or an image has no mask and `maskless` is `refuse`.
  * @throws {DataError} through the stream: more rows than `tolerate` can't be used.
  */
-export function load(read: ReadImage, options: LoadOptions, window: Window): Observable<Sample> {
+export function load(read: ReadImage, options: LoadOptions, window: Window, start: Start = BEGINNING): Observable<Sample> {
   const checked = LoadOptions.parse(options);
   const items = itemsOf(checked);
-  return pulled(() => samples(read, items, checked), window);
+  return pulled(() => samples(read, items, checked, start), window);
 }
+
+const BEGINNING: Start = { given: 0, again: new Set() };
 
 /**
  * How many rows `load` will give, epochs included.
@@ -79,13 +82,15 @@ function withMasks(taken: readonly Pair[], { maskless }: Checked): readonly Pair
   return taken;
 }
 
-async function* samples(read: ReadImage, items: readonly Item[], options: Checked): AsyncGenerator<Sample, void, void> {
+async function* samples(read: ReadImage, items: readonly Item[], options: Checked, { given, again }: Start): AsyncGenerator<Sample, void, void> {
   const frame = frameOf(options.frame);
   let faults = 0;
+  let at = 0;
   for (let epoch = 0; epoch < options.epochs; epoch++) {
     for (const index of epochOrder(items.length, epoch, options)) {
       const item = items[index];
       const id = `e${epoch}/${index}/${item.name}`;
+      if (at++ < given && !again.has(id)) continue;
       const asked = options.instruction === undefined ? { id, frame } : { id, frame, instruction: options.instruction };
       if ('scene' in item) {
         yield drawnSample(asked, item.scene);

@@ -6,6 +6,13 @@ export interface Window {
   give(rowId: string): void;
 }
 
+/** Where a source goes on that was broken off: behind so many rows, but for some of those, which it gives again. */
+export interface Start {
+  readonly given: number;
+  /** Ids. */
+  readonly again: ReadonlySet<string>;
+}
+
 /**
  * A stream that asks its iterator for the next row only once the window has let it in.
  *

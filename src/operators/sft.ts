@@ -4,8 +4,9 @@ import { z } from 'zod';
 import { DataError } from '../errors.js';
 import type { Policy, TrainRow } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
-import type { Fitted } from '../records.js';
+import type { Fitted, Sample } from '../records.js';
 import { pixelsOf } from './faults.js';
+import { finiteLoss, leavingOut } from './finite.js';
 import { inSteps } from './in-steps.js';
 import { learning, LearningOptions } from './learning.js';
 
@@ -28,8 +29,8 @@ export interface Supervision<Graph> {
   inputs(row: Fitted, prompt: TrainRow['prompt'], answer: readonly number[]): Pick<TrainRow, 'perToken' | 'perPrompt'>;
 }
 
-/** Told after each step. */
-export type ReportStep = (step: number, metrics: Readonly<Record<string, number>>) => void;
+/** Told after each step, and of the rows that it took in. */
+export type ReportStep = (step: number, metrics: Readonly<Record<string, number>>, rows: readonly Pick<Sample, 'id'>[]) => void;
 
 /**
  * Teaches a policy the answers in `fitted`; rows go on, with their `step`, once it is taken.
@@ -58,15 +59,16 @@ export function sft<Graph, T extends Fitted>(
     }
   };
 
-  const taught = async (rows: readonly T[]): Promise<(T & { step: number })[]> => {
+  const taught = async (rows: readonly T[], leftOut: number): Promise<(T & { step: number })[]> => {
     const lessons = await Promise.all(rows.map(lesson));
     const usable = lessons.filter((it): it is TrainRow => !(it instanceof DataError));
     const step = policy.version + 1;
     if (usable.length > 0) {
       const { gradient, metrics } = await policy.gradient(supervision.graph, weighed(usable), 1);
+      finiteLoss(metrics);
       const settings = rate(step);
       const norm = await policy.step(gradient, settings);
-      report(step, { ...metrics, 'policy/gradientNorm': norm, 'policy/learningRate': settings.learningRate });
+      report(step, { ...metrics, 'policy/gradientNorm': norm, 'policy/learningRate': settings.learningRate, 'policy/leftOut': leftOut }, rows);
     }
     return rows.map((row, i) => {
       const fault = lessons[i];
@@ -74,7 +76,7 @@ export function sft<Graph, T extends Fitted>(
       return fault instanceof DataError ? ({ ...row, skipped: { stage: 'sft', reason: fault.message } } as unknown as T & { step: number }) : { ...row, step };
     });
   };
-  return inSteps(checked.rowsPerStep, taught);
+  return inSteps(checked.rowsPerStep, leavingOut('sft', taught));
 }
 
 /** Weights that make the sums over rows means: over tokens for the answers, over rows for what is asked of a whole prompt. */

@@ -3,8 +3,7 @@ import { z } from 'zod';
 
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Sample, Scored } from '../records.js';
-import { constantBook, constantPrompts, type Constant } from './constants.js';
-import { estimator, type Estimate, type Estimator } from './estimate.js';
+import { constantPrompts, type Constant } from './constants.js';
 import { orMarked, pixelsOf } from './faults.js';
 import { gallery, panelOf, type Panel } from './gallery.js';
 import { inOrder } from './in-order.js';
@@ -12,6 +11,9 @@ import { masksOf } from './mask.js';
 import { RewardOptions, weightedSum } from './reward.js';
 import { builtInRewards, type Judged } from './rewards/parts.js';
 import { mean, statistics } from './statistics.js';
+import { constantsOf, tallyBook, type Tally, type TallyState, type Tried } from './tally-book.js';
+
+export type { Tally } from './tally-book.js';
 
 export const TallyOptions = z.strictObject({
   /** First rows with a truth on which fixed answers are tried: what is earned without looking. */
@@ -23,17 +25,6 @@ export const TallyOptions = z.strictObject({
 });
 export type TallyOptions = z.input<typeof TallyOptions>;
 
-/** What some rows came to. */
-export interface Tally {
-  /** Rows that were counted. */
-  readonly rows: number;
-  /** Rows that were not, by the stage that marked them. */
-  readonly marked: Readonly<Record<string, number>>;
-  /** By the names of `statistics`, and `baseline/anotherScene`; a row counts once, with the mean over its completions. */
-  readonly metrics: Readonly<Record<string, Estimate>>;
-  readonly constants: readonly Constant[];
-}
-
 /** Who is told what rows come to. */
 export interface TallyReader {
   /** A row's own values, under the names that the tally's metrics have. */
@@ -44,6 +35,16 @@ export interface TallyReader {
   done(tally: Tally): void;
   overlays(panels: readonly Panel[]): Promise<void>;
 }
+
+/** How a tally outlives the run that it counts. */
+export interface TallyMemory {
+  /** Takes what gives the state of rows that will not come `again`; gives the state to begin with, if there is one. */
+  remember(keep: (again: ReadonlySet<string>) => unknown): unknown;
+  /** Rows that may come again at most, but for marked ones: the credit window. */
+  readonly window: number;
+}
+
+const FORGETFUL: TallyMemory = { remember: () => undefined, window: 0 };
 
 /**
  * Counts what rows come to, and passes them on as they are, in their order; tells when they have all come.
@@ -59,6 +60,7 @@ export function tally<T extends Scored>(
   rewards: RewardOptions,
   reader: TallyReader,
   options: TallyOptions = {},
+  memory: TallyMemory = FORGETFUL,
 ): OperatorFunction<T, T> {
   const checked = TallyOptions.parse(options);
   const scoring = RewardOptions.parse(rewards);
@@ -69,16 +71,18 @@ export function tally<T extends Scored>(
 
   return (rows) =>
     defer(() => {
-      const judge = judging(earn, checked);
+      // Whatever is remembered was given by the line below, in an earlier run.
+      const state = memory.remember((again) => ({ ...book.kept(again), before: judge.before() })) as TallyState | undefined;
+      const judge = judging(earn, checked, state);
+      const book = counting(reader, checked, memory.window, state);
       const judged = async (row: T): Promise<{ row: T; verdict: Verdict }> => {
         let verdict: Verdict = {};
         const passed = await orMarked('tally', row, async () => {
-          verdict = await judge(row);
+          verdict = await judge.judge(row);
           return row;
         });
         return { row: passed, verdict };
       };
-      const book = counting(reader, checked);
       const counted = rows.pipe(inOrder(judged, INFLIGHT), tap(({ row, verdict }) => book.count(row, verdict)), map(({ row }) => row));
       return concat(counted, defer(() => book.tell(readImage)).pipe(ignoreElements()));
     });
@@ -99,61 +103,66 @@ interface Verdict {
 }
 
 /** Decides at once, in the order of the calls, which rows are tried and which row comes before. */
-function judging(earn: Earn, { constants, anotherScene }: z.output<typeof TallyOptions>): (row: Scored) => Promise<Verdict> {
-  let before: Sample | undefined;
-  let untried = constants;
-  return async (row) => {
-    const other = anotherScene ? before : undefined;
-    const isTried = row.truth !== undefined && untried > 0;
-    if (isTried) untried--;
-    if (row.truth) before = { id: row.id, image: row.image, truth: row.truth, task: row.task, frame: row.frame, original: row.original };
-    const prompts = constantPrompts(row.frame);
-    const fixed = isTried ? await earn(row, { prompts, formats: prompts.map(() => 1) }) : undefined;
-    const elsewhere = other && mean(await earn(other, { prompts: row.prompts, formats: row.formats, completions: row.completions }));
-    return { ...(fixed && { fixed }), ...(elsewhere !== undefined && { elsewhere }) };
+function judging(earn: Earn, { constants, anotherScene }: z.output<typeof TallyOptions>, state?: TallyState) {
+  let before = state?.before;
+  let untried = constants - (state?.tried.length ?? 0);
+  return {
+    before: () => before,
+    async judge(row: Scored): Promise<Verdict> {
+      const other = anotherScene ? before : undefined;
+      const isTried = row.truth !== undefined && untried > 0;
+      if (isTried) untried--;
+      if (row.truth) before = { id: row.id, image: row.image, truth: row.truth, task: row.task, frame: row.frame, original: row.original };
+      const prompts = constantPrompts(row.frame);
+      const fixed = isTried ? await earn(row, { prompts, formats: prompts.map(() => 1) }) : undefined;
+      const elsewhere = other && mean(await earn(other, { prompts: row.prompts, formats: row.formats, completions: row.completions }));
+      return { ...(fixed && { fixed }), ...(elsewhere !== undefined && { elsewhere }) };
+    },
   };
 }
 
-/** Counts rows as they pass, and tells the reader. */
-function counting(reader: TallyReader, { constants, anotherScene, overlays }: z.output<typeof TallyOptions>) {
-  const book = tallyBook();
-  const fixed = constantBook();
-  const shown = gallery(overlays);
+/** Counts rows as they pass, and tells the reader. The last `window` of them are not summed up yet: they may come again. */
+function counting(reader: TallyReader, { constants, anotherScene, overlays }: z.output<typeof TallyOptions>, window: number, state?: TallyState) {
+  const book = tallyBook(state);
+  const shown = gallery(overlays, state?.shown);
+  const tried: Tried[] = [...(state?.tried ?? [])];
+  let waiting: { readonly row: Scored; readonly values: Readonly<Record<string, number>> }[] = [];
+  const sumUp = (rows: typeof waiting): void => {
+    for (const { row, values } of rows) {
+      if (row.skipped) book.mark(row.skipped.stage);
+      else book.add(values);
+      if (!row.skipped) shown.add(row);
+    }
+  };
+  const tellConstants = (): void => {
+    if (constants > 0 && tried.length === constants) reader.constants?.(constantsOf(tried));
+  };
+  tellConstants();
   return {
-    count(row: Scored, { fixed: tried, elsewhere = NaN }: Verdict): void {
-      if (row.skipped) return book.mark(row.skipped.stage);
-      if (tried) fixed.add(row.frame, tried);
-      if (tried && fixed.rows === constants) reader.constants?.(fixed.constants());
-      const values = { ...statistics([row]), ...(anotherScene && { 'baseline/anotherScene': elsewhere }) };
-      book.add(values);
-      shown.add(row);
+    count(row: Scored, { fixed, elsewhere = NaN }: Verdict): void {
+      const values = row.skipped ? {} : { ...statistics([row]), ...(anotherScene && { 'baseline/anotherScene': elsewhere }) };
+      waiting.push({ row, values });
+      // Marked rows overtake others, so each kind is in order for itself.
+      const alike = waiting.filter((one) => (one.row.skipped === undefined) === (row.skipped === undefined));
+      if (alike.length > window) sumUp(waiting.splice(waiting.indexOf(alike[0]!), 1));
+      if (row.skipped) return;
+      if (fixed) {
+        tried.push({ id: row.id, frame: row.frame, rewards: fixed });
+        tellConstants();
+      }
       reader.row?.(row.id, values);
     },
+    kept(again: ReadonlySet<string>): Omit<TallyState, 'before'> {
+      sumUp(waiting.filter(({ row }) => !again.has(row.id)));
+      waiting = waiting.filter(({ row }) => again.has(row.id));
+      return { ...book.kept(), tried: tried.filter(({ id }) => !again.has(id)), shown: shown.kept() };
+    },
     async tell(readImage: ReadImage): Promise<void> {
+      sumUp(waiting.splice(0));
       const panels: Panel[] = [];
       for (const { name, exhibit } of shown.chosen()) panels.push(await panelOf(readImage, name, exhibit));
       if (panels.length > 0) await reader.overlays(panels);
-      reader.done(book.tally(fixed.constants()));
+      reader.done(book.tally(constantsOf(tried)));
     },
-  };
-}
-
-/** Sums of rows by name, without the rows. */
-function tallyBook(): { add(values: Readonly<Record<string, number>>): void; mark(stage: string): void; tally(constants: readonly Constant[]): Tally } {
-  const sums = new Map<string, Estimator>();
-  const marked: Record<string, number> = {};
-  let rows = 0;
-  const sumOf = (name: string): Estimator => {
-    const sum = sums.get(name) ?? estimator();
-    sums.set(name, sum);
-    return sum;
-  };
-  return {
-    add(values) {
-      rows++;
-      for (const [name, value] of Object.entries(values)) sumOf(name).add(value);
-    },
-    mark: (stage) => void (marked[stage] = (marked[stage] ?? 0) + 1),
-    tally: (constants) => ({ rows, marked, metrics: Object.fromEntries([...sums].map(([name, sum]) => [name, sum.estimate()])), constants }),
   };
 }

@@ -6,6 +6,7 @@ import type { ReadImage } from '../models/segmenter.js';
 import type { Objective } from '../objectives/objective.js';
 import type { Advantaged, Updated } from '../records.js';
 import { pixelsOf } from './faults.js';
+import { finiteLoss, finiteRows, leavingOut } from './finite.js';
 import { inSteps } from './in-steps.js';
 import { learning } from './learning.js';
 import type { ReportStep } from './sft.js';
@@ -36,24 +37,28 @@ export function update<Graph, T extends Advantaged>(
   const graph = graphOf(objective);
   const rate = learning(checked);
 
-  const stepOn = async (batch: readonly TrainRow[], rows: readonly T[]): Promise<number> => {
+  const stepOn = async (batch: readonly TrainRow[], rows: readonly T[], leftOut: number, leaving: readonly T[]): Promise<number> => {
     const step = policy.version + 1;
     const { gradient, metrics } = await policy.gradient(graph, batch, temperature);
+    finiteLoss(metrics);
     const settings = rate(step);
     const norm = await policy.step(gradient, settings);
     const named = Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`policy/${name}`, value]));
-    report(step, { ...statistics(rows), 'group/flat': flat(rows), ...named, 'policy/gradientNorm': norm, 'policy/learningRate': settings.learningRate });
+    const taken = { 'policy/gradientNorm': norm, 'policy/learningRate': settings.learningRate, 'policy/leftOut': leftOut };
+    report(step, { ...statistics(rows), 'group/flat': flat(rows), ...named, ...taken }, leaving);
     return step;
   };
 
-  return inSteps(checked.groupsPerStep, async (rows: readonly T[]) => {
+  const learned = async (rows: readonly T[], leftOut: number): Promise<(T & Updated)[]> => {
+    finiteRows(rows);
     const prompts = await Promise.all(rows.map(async (row) => policy.encode(row, await pixelsOf(readImage, row))));
     const batch = trainRows(rows, prompts, objective, ({ finish }) => checked.truncated === 'learn' || finish === 'stop');
     const scored = await withScores(policy, batch, objective, temperature);
     let step = 0;
-    for (let k = 0; k < checked.updatesPerBatch; k++) step = await stepOn(scored, rows);
+    for (let k = 1; k <= checked.updatesPerBatch; k++) step = await stepOn(scored, rows, k === 1 ? leftOut : 0, k === checked.updatesPerBatch ? rows : []);
     return rows.map((row) => ({ ...row, step }));
-  });
+  };
+  return inSteps(checked.groupsPerStep, leavingOut('update', learned));
 }
 
 /** Adds what the objective compares with: the reference's log-probs, and, to correct the sampler's, the trainer's own before the step. */

@@ -1,30 +1,33 @@
-import { tap, type Observable } from 'rxjs';
+import { takeUntil, tap, type Observable } from 'rxjs';
 
 import { DataError, messageOf } from '../errors.js';
 import { imageReader } from '../io/reader.js';
 import { bestConstant, type Constant } from '../operators/constants.js';
 import type { Row, Skipped } from '../records.js';
+import { checkpoints, type Checkpoints } from './checkpoints.js';
 import { compile } from './compile.js';
 import { credits } from './credits.js';
 import type { Gauge } from './gauge.js';
 import { ledger, type Ledger } from './ledger.js';
 import { opening } from './opening.js';
 import { resolved, type Pipeline } from './read.js';
-import type { Report, StartReport, Summary } from './report.js';
+import type { Report, StartReport, StepReport, Summary } from './report.js';
+import type { RunState, Saved } from './run-state.js';
 import { surroundings, type Folders } from './stage.js';
 import { steps, thousandths } from './steps.js';
+import { stopper, type Stopped, type Stopper } from './stopper.js';
 import { writeTally } from './tally-files.js';
 
 export interface FlowOptions {
-  /** Optimizer steps after which the source is stopped. */
+  /** Optimizer steps after which the run ends, those of an earlier one that it goes on with included. */
   readonly maxSteps?: number;
-  /** Aborting it stops the source; what is in flight still goes to the end. */
+  /** Aborting it ends a run that learns with the step it is at; of others the source, and what is in flight still goes to the end. */
   readonly signal?: AbortSignal;
+  /** The checkpoint from which the run goes on. */
+  readonly from?: Saved;
   /** Told of everything as it happens. */
   readonly watch?: (report: Report) => void;
 }
-
-type Stopped = NonNullable<Summary['stopped']>;
 
 /** Longest silence about queues while rows go by, ms. */
 const QUEUE_EVERY = 1000;
@@ -35,49 +38,81 @@ const QUEUE_EVERY = 1000;
  * @returns what it came to; `watch` is told of it too, before a failure is thrown.
  * @throws what a stage threw; DataError over the tolerance; Error where a row got lost.
  */
-export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, signal, watch = () => {} }: FlowOptions = {}): Promise<Summary> {
-  const stop = stopper(signal);
-  const book = ledger();
-  const log = steps(folders.metrics);
-  const window = credits(pipeline.settings.window);
+export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, signal, from, watch = () => {} }: FlowOptions = {}): Promise<Summary> {
+  const { settings } = pipeline;
+  const before = from?.state;
+  const stop = stopper(() => saving.learns, signal);
+  const book = ledger(before?.rows);
+  const log = await steps(folders.metrics, before?.step);
+  const window = credits(settings.window);
   let gauges: readonly Gauge[] = [];
-  let baseline: Readonly<Record<string, number>> = {};
-  const report = (event: Report): void => {
-    if (event.kind === 'baseline') baseline = baselineOf(event.constants);
-    if (event.kind === 'tally') {
-      writeTally(folders.root, pipeline.name, event.tally);
-      return watch({ ...event, name: pipeline.name });
-    }
-    if (event.kind !== 'step') return watch(event);
-    watch(log.take({ ...event, metrics: { ...event.metrics, ...baseline } }, gauges));
-    if (maxSteps !== undefined && log.count >= maxSteps) stop.because('steps');
+  let began = performance.now();
+  const spent = (): Spent => spentUntil(performance.now() - began, gauges, before);
+  const saving = checkpoints({ folders, options: settings.checkpoints, book, from, ending: () => stop.ends(), spent, told: (step, folder) => watch({ kind: 'checkpoint', step, folder }) });
+  saving.forStages.beforeCheckpoint(() => log.flush());
+  const left = arrivals(pipeline, book, stop, saving, watch, () => gauges);
+  const stepped = (event: StepReport): void => {
+    const { rows: _, ...step } = event;
+    watch(log.take(step, gauges));
+    if (maxSteps !== undefined && event.step >= maxSteps) stop.because('steps');
+    stop.stepped();
+    saving.stepped(event);
   };
-  const around = surroundings(pipeline.settings, pipeline.stages);
-  const config = JSON.stringify({ name: pipeline.name, ...resolved(pipeline) });
-  const open = opening({ ...around, config, folders, signal: stop.signal, credits: window, read: imageReader(), report });
+  if (maxSteps !== undefined && (before?.step ?? 0) >= maxSteps) stop.because('steps');
+  const { signal: ended } = stop;
+  const open = opening({ ...opened(pipeline, before), ...saving.forStages, folders, signal: ended, credits: window, read: imageReader(), report: reporting(pipeline, folders, stepped, watch) });
 
   let fault: unknown;
-  let began = performance.now();
+  let cutOff = false;
   try {
-    const compiled = await compile(pipeline, open, (row) => book.enter(row));
+    const compiled = await compile(pipeline, open, (row) => (book.enter(row), saving.entered(row.id)));
     gauges = compiled.gauges;
     began = performance.now();
+    const around = surroundings(settings, pipeline.stages);
     for (const { name, stage, options } of pipeline.stages) for (const text of stage.notices?.(options, around) ?? []) watch({ kind: 'notice', text: `${name}  ${text}` });
-    watch(startOf(pipeline, folders.root, gauges, maxSteps));
-    const left = arrivals(pipeline, book, stop, watch, () => gauges);
-    await drained(compiled.rows.pipe(tap(left.take), tap(({ id }) => window.give(id))), () => stalled(gauges, pipeline.settings.window));
-    fault = left.fault() ?? lost(book, gauges);
+    watch(startOf(pipeline, folders.root, gauges, maxSteps, before));
+    const rows = compiled.rows.pipe(tap(left.take), tap(({ id }) => window.give(id)), takeUntil(saving.over.pipe(tap(() => (cutOff = true)))));
+    await drained(rows, () => stalled(gauges, settings.window));
+    if (!cutOff) fault = left.fault() ?? lost(book, gauges);
+    if (!cutOff && fault === undefined) await saving.last();
   } catch (error) {
     fault = error ?? new Error('the run failed without saying why');
   }
   await open.release().catch((error: unknown) => (fault ??= error));
-  await log.close().catch((error: unknown) => (fault ??= error));
+  await log.flush().catch((error: unknown) => (fault ??= error));
   stop.release();
 
-  const summary = summed(pipeline, folders.root, book, gauges, { steps: log.count, elapsed: (performance.now() - began) / 1000, stopped: stop.reason(), fault });
+  const summary = summed(pipeline, folders.root, book, { steps: log.count, ...spent(), stopped: stop.reason(), fault });
   watch({ kind: 'end', summary });
   if (fault !== undefined) throw fault;
   return summary;
+}
+
+/** Puts what stages report where it belongs. */
+function reporting({ name }: Pipeline, folders: Folders, stepped: (step: StepReport) => void, watch: (report: Report) => void): (event: Report) => void {
+  let baseline: Readonly<Record<string, number>> = {};
+  return (event) => {
+    if (event.kind === 'baseline') baseline = baselineOf(event.constants);
+    if (event.kind === 'step') return stepped({ ...event, metrics: { ...event.metrics, ...baseline } });
+    if (event.kind !== 'tally') return watch(event);
+    writeTally(folders.root, name, event.tally);
+    watch({ ...event, name });
+  };
+}
+
+/** What stages may know before anything is opened. */
+function opened(pipeline: Pipeline, before: RunState | undefined) {
+  const { given, again } = before?.source ?? { given: 0, again: [] };
+  const resumed = before && { given, again: new Set(again), rowsOut: before.rows.rowsOut };
+  return { ...surroundings(pipeline.settings, pipeline.stages), config: JSON.stringify({ name: pipeline.name, ...resolved(pipeline) }), ...(resumed && { resumed }) };
+}
+
+type Spent = Pick<Summary, 'elapsed' | 'seconds'>;
+
+/** Time of this run and of the one that it goes on with. */
+function spentUntil(milliseconds: number, gauges: readonly Gauge[], before: RunState | undefined): Spent {
+  const seconds = gauges.map((gauge) => [gauge.stage, thousandths((before?.seconds[gauge.stage] ?? 0) + gauge.busy())] as const);
+  return { elapsed: thousandths((before?.elapsed ?? 0) + milliseconds / 1000), seconds: Object.fromEntries(seconds) };
 }
 
 /** What looking at nothing earns, for every step's metrics. */
@@ -86,36 +121,21 @@ function baselineOf(constants: readonly Constant[]): Record<string, number> {
   return best ? { 'baseline/constant': best.reward.mean } : {};
 }
 
-/** One signal for every reason to stop the source; the first reason stays. */
-function stopper(outer?: AbortSignal): { signal: AbortSignal; because(reason: Stopped): void; reason(): Stopped | undefined; release(): void } {
-  const controller = new AbortController();
-  let first: Stopped | undefined;
-  const because = (reason: Stopped): void => {
-    first ??= reason;
-    // A stage that tells of a step must not see its source end in the middle of that call.
-    queueMicrotask(() => controller.abort());
-  };
-  const cancel = (): void => because('cancelled');
-  if (outer?.aborted) cancel();
-  outer?.addEventListener('abort', cancel);
-  return { signal: controller.signal, because, reason: () => first, release: () => outer?.removeEventListener('abort', cancel) };
-}
-
 /** Books rows as they leave, tells of them, and stops the source once too many were marked for a fault of theirs. */
-function arrivals(pipeline: Pipeline, book: Ledger, stop: { because(reason: Stopped): void }, watch: (report: Report) => void, gauges: () => readonly Gauge[]) {
+function arrivals(pipeline: Pipeline, book: Ledger, stop: Stopper, saving: Checkpoints, watch: (report: Report) => void, gauges: () => readonly Gauge[]) {
   const chosen = ({ stage: name, reason }: Skipped): boolean => pipeline.stages.find((one) => one.name === name)?.stage.chooses?.(reason) ?? false;
   const { tolerate } = pipeline.settings;
-  let faults = 0;
   let fault: DataError | undefined;
   let told = performance.now();
   const take = (row: Row): void => {
     book.leave(row);
     watch({ kind: 'row', id: row.id, rowsIn: book.rowsIn, rowsOut: book.rowsOut, marked: book.marks, ...(row.skipped && { skipped: row.skipped }) });
-    if (row.skipped && !chosen(row.skipped) && ++faults > tolerate && !fault) {
+    if (row.skipped && !chosen(row.skipped) && ++book.faults > tolerate && !fault) {
       const more = `expected at most ${tolerate} rows that cannot be used; got one more (${row.skipped.reason}); way out: tolerate: ${tolerate + 1}`;
       fault = new DataError(`${row.id}  ${whereFrom(row)}  ${row.skipped.stage}: ${more}`);
       stop.because('faults');
     }
+    saving.left(row.id);
     if (performance.now() - told < QUEUE_EVERY) return;
     told = performance.now();
     watch({ kind: 'queue', tokens: book.tokens, depths: Object.fromEntries(gauges().map((gauge) => [gauge.stage, gauge.rowsIn - gauge.rowsOut])) });
@@ -154,20 +174,18 @@ function whereFrom({ image }: Row): string {
   return 'path' in image ? image.path : `scene ${image.scene.kind}/${image.scene.seed}/${image.scene.index}`;
 }
 
-function startOf({ name, stages }: Pipeline, folder: string, gauges: readonly Gauge[], maxSteps: number | undefined): StartReport {
+function startOf({ name, stages }: Pipeline, folder: string, gauges: readonly Gauge[], maxSteps: number | undefined, before: RunState | undefined): StartReport {
   const [source] = stages;
   const rows = source?.stage.rows?.(source.options);
-  return { kind: 'start', name, folder, stages: gauges.map(({ stage }) => stage), ...(rows !== undefined && { rows }), ...(maxSteps !== undefined && { maxSteps }) };
+  return { kind: 'start', name, folder, stages: gauges.map(({ stage }) => stage), ...(rows !== undefined && { rows }), ...(maxSteps !== undefined && { maxSteps }), ...(before && { resumed: before.step }) };
 }
 
 function summed(
   { name }: Pipeline,
   folder: string,
   { rowsIn, rowsOut, marked, tokens }: Ledger,
-  gauges: readonly Gauge[],
-  { steps: count, elapsed, stopped, fault }: { steps: number; elapsed: number; stopped: Stopped | undefined; fault: unknown },
+  { steps: count, elapsed, seconds, stopped, fault }: Spent & { steps: number; stopped: Stopped | undefined; fault: unknown },
 ): Summary {
-  const seconds = Object.fromEntries(gauges.map((gauge) => [gauge.stage, thousandths(gauge.busy())]));
   const end = { ...(stopped && { stopped }), ...(fault !== undefined && { fault: messageOf(fault) }) };
   return { name, folder, rowsIn, rowsOut, marked, steps: count, tokens, seconds, elapsed: thousandths(elapsed), ...end };
 }

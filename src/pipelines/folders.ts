@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { UsageError } from '../errors.js';
@@ -19,11 +19,19 @@ export function defaultFolder({ name, settings }: Pipeline, now: Date = new Date
  */
 export function makeFolders(root: string, pipeline: Pipeline): Folders {
   if (existsSync(root) && readdirSync(root).length > 0) {
-    throw new UsageError(`${shortPath(root)}  run: expected a new or empty folder; got one with files in it; way out: another --run`);
+    throw new UsageError(`${shortPath(root)}  run: expected a new or empty folder; got one with files in it; way out: another --run, or --resume`);
   }
+  const folders = foldersOf(root);
+  // Nobody takes this for a run before it is one.
+  writeFileSync(join(root, 'config.yaml.partial'), resolvedYaml(pipeline));
+  renameSync(join(root, 'config.yaml.partial'), join(root, 'config.yaml'));
+  return folders;
+}
+
+/** A run's folders, made where they are not there. */
+export function foldersOf(root: string): Folders {
   const folders = { root, rows: join(root, 'rows'), metrics: join(root, 'metrics'), checkpoints: join(root, 'checkpoints') };
   for (const folder of Object.values(folders)) mkdirSync(folder, { recursive: true });
-  writeFileSync(join(root, 'config.yaml'), resolvedYaml(pipeline));
   return folders;
 }
 

@@ -11,6 +11,10 @@ export interface Ledger {
   /** Marked rows by stage and reason. */
   readonly marked: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly marks: number;
+  /** Rows marked for a fault of theirs; counted by whoever knows which those are. */
+  faults: number;
+  /** Rows in flight, in the order in which they entered. */
+  readonly inFlight: ReadonlySet<string>;
   /** Tokens of all completions that left. */
   readonly tokens: number;
   /** @throws {Error} if a row of this id is in flight already. */
@@ -21,10 +25,13 @@ export interface Ledger {
   missing(gauges: readonly Gauge[]): string | undefined;
 }
 
-/** An empty ledger. */
-export function ledger(): Ledger {
+/** What a ledger says once nothing is in flight. */
+export type Balance = Pick<Ledger, 'rowsOut' | 'marks' | 'faults' | 'marked' | 'tokens'>;
+
+/** A ledger; of what left before, if anything did. */
+export function ledger(before?: Balance): Ledger {
   const inFlight = new Set<string>();
-  const marked: Record<string, Record<string, number>> = {};
+  const marked: Record<string, Record<string, number>> = structuredClone(before?.marked ?? {});
   const mark = (stage: string, reason: string): void => {
     const reasons = (marked[stage] ??= {});
     const key = Object.hasOwn(reasons, reason) || Object.keys(reasons).length < MOST_REASONS ? reason : 'other reasons';
@@ -33,11 +40,13 @@ export function ledger(): Ledger {
   };
 
   const book = {
-    rowsIn: 0,
-    rowsOut: 0,
-    marks: 0,
-    tokens: 0,
+    rowsIn: before?.rowsOut ?? 0,
+    rowsOut: before?.rowsOut ?? 0,
+    marks: before?.marks ?? 0,
+    faults: before?.faults ?? 0,
+    tokens: before?.tokens ?? 0,
     marked,
+    inFlight,
     enter({ id }: Row): void {
       if (inFlight.has(id)) throw new Error(`${id}  row: expected an id of its own; got one that is in flight already`);
       inFlight.add(id);

@@ -4,6 +4,7 @@ import { openQwen, type QwenPolicy } from '../models/qwen/policy.js';
 import { prompts } from '../models/qwen/prompts.js';
 import { patchMaskHead } from '../models/qwen/supervised.js';
 import type { Segmenter } from '../models/segmenter.js';
+import type { Checkpoints } from './checkpoints.js';
 import type { SegmenterOptions } from './settings.js';
 import type { Open, Surroundings } from './stage.js';
 
@@ -14,7 +15,7 @@ export interface Opened extends Open {
 }
 
 /** Collaborators that are opened when a stage first asks, and shared by all that do. */
-export function opening(given: Omit<Open, 'segmenter' | 'policy' | 'shared'>): Opened {
+export function opening({ learner, ...given }: Omit<Open, 'segmenter' | 'policy' | 'learner' | 'shared'> & Pick<Checkpoints['forStages'], 'learner'>): Opened {
   const made = new Map<string, Promise<unknown>>();
   const releases: (() => Promise<void>)[] = [];
 
@@ -30,10 +31,17 @@ export function opening(given: Omit<Open, 'segmenter' | 'policy' | 'shared'>): O
     return making;
   }
 
+  const policy = (): Promise<QwenPolicy> => shared('policy', () => openPolicy(given, given.option('sft', 'patchMask')), (opened) => opened.release());
+
   return {
     ...given,
     shared,
-    policy: () => shared('policy', () => openPolicy(given, given.option('sft', 'patchMask')), (policy) => policy.release()),
+    policy,
+    async learner() {
+      const opened = await policy();
+      await learner(opened);
+      return opened;
+    },
     segmenter: () => shared('segmenter', () => openSegmenter(given.settings.segmenter), (segmenter) => segmenter.release()),
     async release() {
       await Promise.allSettled(made.values());

@@ -26,6 +26,7 @@ export function seen(before: Seen, report: Report): Seen {
       return { ...before, depths: report.depths, tokens: report.tokens };
     case 'notice':
     case 'baseline':
+    case 'checkpoint':
     case 'counted':
     case 'tally':
     case 'evaluation':

@@ -18,6 +18,8 @@ export type Report =
   /** A row's own values, as `tally` counts them. */
   | { readonly kind: 'counted'; readonly id: string; readonly values: Readonly<Record<string, number>> }
   | TallyReport
+  /** The policy and the run's state are on disk, in the checkpoint's folder; a run goes on from here. */
+  | { readonly kind: 'checkpoint'; readonly step: number; readonly folder: string }
   /** Something that the evaluation of the policy reports, before the first step or after the last. */
   | { readonly kind: 'evaluation'; readonly when: 'before' | 'after'; readonly report: Report }
   | GainReport
@@ -52,6 +54,8 @@ export interface StartReport {
   readonly rows?: number;
   /** Steps after which the run stops. */
   readonly maxSteps?: number;
+  /** Step behind which an earlier run goes on. */
+  readonly resumed?: number;
 }
 
 /** A row that left the pipeline, and how many have by now. */
@@ -67,6 +71,8 @@ export interface RowReport {
 export interface StepReport {
   readonly kind: 'step';
   readonly step: number;
+  /** Ids of the rows that it took in; a checkpoint waits until they have left. */
+  readonly rows?: readonly string[];
   /** By name, as in `reward/mean`, `reward/iou`, `policy/kl`. */
   readonly metrics: Readonly<Record<string, number>>;
   /** Busy seconds by stage since the step before; the runner fills this in. */

@@ -1,16 +1,21 @@
+import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { estimateOf, type Estimate } from '../operators/estimate.js';
 import type { Tally } from '../operators/tally.js';
 import { flow, type FlowOptions } from './flow.js';
-import { defaultFolder, lastCheckpoint, makeFolders } from './folders.js';
+import { defaultFolder, makeFolders } from './folders.js';
 import type { Pipeline } from './read.js';
 import type { GainReport, Report, Summary } from './report.js';
-import { writeGain } from './tally-files.js';
+import { resumption, type Resumed } from './resume.js';
+import { checkpointFolder, checkpointSteps } from './run-state.js';
+import { readJudged, writeGain, writeJudged, type Judged, type Values } from './tally-files.js';
 
-export interface RunOptions extends FlowOptions {
+export interface RunOptions extends Omit<FlowOptions, 'from'> {
   /** The run's folder, new or empty; `runs/NAME` unless told. */
   readonly folder?: string;
+  /** Goes on with the run in `folder`, the newest of the pipeline's unless told: at its newest checkpoint, or the one named, as in `step-20`. */
+  readonly resume?: true | string;
 }
 
 /**
@@ -20,32 +25,47 @@ export interface RunOptions extends FlowOptions {
  * a step, there is nothing to come after.
  *
  * @returns what it came to; `watch` is told of it too, before a failure is thrown.
- * @throws {UsageError} if the folder is in use; what a stage threw; DataError over the tolerance; Error where a row got lost.
+ * @throws {UsageError} if the folder is in use, or a run that is to go on is another's; what a stage threw; DataError over the tolerance; Error where a row got lost.
  */
-export async function run(pipeline: Pipeline, { folder, ...options }: RunOptions = {}): Promise<Summary> {
-  const folders = makeFolders(resolve(folder ?? defaultFolder(pipeline)), pipeline);
+export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOptions = {}): Promise<Summary> {
+  const { folders, from } = await begun(pipeline, folder, resume);
+  const options = { ...rest, ...(from && { from }) };
   const { evaluation } = pipeline;
   if (!evaluation) return flow(pipeline, folders, options);
   const { policy } = evaluation.settings;
 
-  const before = await evaluated(evaluation, join(folders.root, 'before'), 'before', options);
+  const before = await evaluatedOnce(evaluation, folders.root, rest);
   const summary = await flow(pipeline, folders, options);
-  const checkpoint = lastCheckpoint(folders.checkpoints);
-  if (!policy || !before || checkpoint === undefined || summary.stopped === 'cancelled') return summary;
+  const [last] = checkpointSteps(folders.checkpoints);
+  if (!policy || !before || last === undefined || summary.stopped === 'cancelled') return summary;
+  const checkpoint = checkpointFolder(folders.checkpoints, last);
   const learned = policy.train === 'full' ? { checkpoint } : { adapter: checkpoint, train: 'adapter' as const };
   const trained = { ...evaluation, settings: { ...evaluation.settings, policy: { ...policy, ...learned } } };
-  const after = await evaluated(trained, join(folders.root, 'after'), 'after', options);
+  const after = await evaluated(trained, join(folders.root, 'after'), 'after', rest);
   if (!after) return { ...summary, stopped: 'cancelled' };
   const gain: Omit<GainReport, 'kind'> = { name: evaluation.name, before: before.tally, after: after.tally, gains: gains(before.rows, after.rows) };
   writeGain(folders.root, gain);
-  options.watch?.({ kind: 'gain', ...gain });
+  rest.watch?.({ kind: 'gain', ...gain });
   return summary;
 }
 
-type Values = ReadonlyMap<string, Readonly<Record<string, number>>>;
+async function begun(pipeline: Pipeline, folder: string | undefined, resume: RunOptions['resume']): Promise<Resumed> {
+  if (resume === undefined) return { folders: makeFolders(resolve(folder ?? defaultFolder(pipeline)), pipeline) };
+  return resumption(pipeline, folder, resume === true ? undefined : resume);
+}
 
-/** Runs an evaluation of its own; undefined where it was interrupted. */
-async function evaluated(pipeline: Pipeline, folder: string, when: 'before' | 'after', { signal, watch = () => {} }: FlowOptions): Promise<{ tally: Tally; rows: Values } | undefined> {
+/** What the policy was worth before its first step; a run that goes on knows it already. */
+async function evaluatedOnce(pipeline: Pipeline, root: string, options: FlowOptions): Promise<Judged | undefined> {
+  const folder = join(root, 'before');
+  const known = readJudged(folder);
+  if (known) return known;
+  const judged = await evaluated(pipeline, folder, 'before', options);
+  if (judged) await writeJudged(folder, judged);
+  return judged;
+}
+
+/** Runs an evaluation of its own, anew where one was broken off; undefined where it was interrupted. */
+async function evaluated(pipeline: Pipeline, folder: string, when: 'before' | 'after', { signal, watch = () => {} }: FlowOptions): Promise<Judged | undefined> {
   const rows = new Map<string, Readonly<Record<string, number>>>();
   let tally: Tally | undefined;
   const told = (report: Report): void => {
@@ -53,6 +73,7 @@ async function evaluated(pipeline: Pipeline, folder: string, when: 'before' | 'a
     if (report.kind === 'tally') tally = report.tally;
     watch({ kind: 'evaluation', when, report });
   };
+  rmSync(folder, { recursive: true, force: true });
   const { stopped } = await flow(pipeline, makeFolders(folder, pipeline), { watch: told, ...(signal && { signal }) });
   return tally && stopped === undefined ? { tally, rows } : undefined;
 }

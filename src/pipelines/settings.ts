@@ -69,6 +69,17 @@ export type PolicyOptions = z.output<typeof PolicyOptions>;
 export const SegmenterOptions = z.discriminatedUnion('kind', [GrabCut]);
 export type SegmenterOptions = z.output<typeof SegmenterOptions>;
 
+/** When a policy that learns is written down, so that the run can be gone on with; and always at its end. */
+const CheckpointOptions = z.strictObject({
+  /** Steps from one to the next. */
+  every: z.int().min(1).default(50),
+  /** The newest so many stay. */
+  keep: z.int().min(1).default(3),
+  /** Metric of which the best one stays as well, its mean since the one before; `-NAME` where less is better. */
+  best: z.string().min(1).optional(),
+});
+export type CheckpointOptions = z.output<typeof CheckpointOptions>;
+
 /** A pipeline's own keys, without its stages. */
 export const Settings = z.strictObject({
   /** Key of every random draw. */
@@ -79,6 +90,7 @@ export const Settings = z.strictObject({
   segmenter: SegmenterOptions.optional(),
   /** Name of a pipeline in the same file, with `tally`, that is run on the policy before the first step and after the last; null for none. */
   evaluate: z.string().min(1).nullable().optional(),
+  checkpoints: CheckpointOptions.prefault({}),
   /** Name of the run's folder under `runs/`; the pipeline's name and the time unless told. */
   run: z
     .string()

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 
 import type { QwenPolicy } from '../models/qwen/policy.js';
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
+import type { Start } from '../operators/pulled.js';
 import type { Row } from '../records.js';
 import type { Credits } from './credits.js';
 import { valueAt } from './known.js';
@@ -21,10 +22,29 @@ export interface Open extends Surroundings {
   readonly read: ReadImage;
   segmenter(): Promise<Segmenter>;
   policy(): Promise<QwenPolicy>;
+  /** The policy for a stage that takes its steps: they become checkpoints, and a run goes on from one. */
+  learner(): Promise<QwenPolicy>;
+  /** Where the run goes on that was broken off; none in one from the beginning. */
+  readonly resumed?: Position;
+  /**
+   * For stages that keep something from row to row.
+   *
+   * @param keep called at each checkpoint; gives what is known of rows before, as JSON, without those of `again`: they will come once more.
+   * @returns what it gave at the checkpoint from which the run goes on; undefined in a run from the beginning.
+   */
+  remember(stage: string, keep: (again: ReadonlySet<string>) => unknown): unknown;
+  /** What a checkpoint has to wait for, such as rows that must be on disk. */
+  beforeCheckpoint(job: () => Promise<unknown>): void;
   /** Tells the runner and whoever watches; a step's metrics go to the run's folder. */
   report(event: Report): void;
   /** One thing by name for all stages that ask: made at the first call, released once at the end. */
   shared<T>(name: string, make: () => T | Promise<T>, release: (made: T) => void | Promise<void>): Promise<T>;
+}
+
+/** Where a run goes on. */
+export interface Position extends Start {
+  /** Rows that had left. */
+  readonly rowsOut: number;
 }
 
 /** Folders of a run, absolute. */
@@ -81,6 +101,8 @@ export interface StageDefinition<Options> {
   readonly paths?: readonly string[];
   /** Rows that a source will give, where it can say. */
   rows?(options: Options): number | undefined;
+  /** Whether a source begins at `open.resumed`; a run with another cannot be gone on with. */
+  readonly resumes?: boolean;
   /** Whether rows that this stage marks for `reason` were left out on purpose; `tolerate` does not count those. */
   chooses?(reason: string): boolean;
   /** Rules that span options or stages. */

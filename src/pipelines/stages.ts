@@ -1,6 +1,5 @@
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 
-import type { Observable } from 'rxjs';
 import { z } from 'zod';
 
 import { rowSchema } from '../io/columns.js';
@@ -8,7 +7,7 @@ import { openShards } from '../io/shard.js';
 import { supervisedGraph, supervisedInputs } from '../models/qwen/supervised.js';
 import { objectiveGraph, type TrainGraph } from '../models/qwen/train.js';
 import { advantage, AdvantageOptions } from '../operators/advantage.js';
-import { checkpoint } from '../operators/checkpoint.js';
+import { isLeftOut } from '../operators/finite.js';
 import { fit, FitOptions } from '../operators/fit.js';
 import { scheduleFault } from '../operators/learning.js';
 import { countRows, load, LoadOptions } from '../operators/load.js';
@@ -22,7 +21,6 @@ import { sft, SftOptions, type ReportStep, type Supervision } from '../operators
 import { update } from '../operators/update.js';
 import { UpdateOptions } from '../operators/update-options.js';
 import { write, WriteOptions } from '../operators/write.js';
-import type { Advantaged, Fitted } from '../records.js';
 import { loadRewards, RewardStageOptions, rewardModules, rewardWeights, scoringOf } from './rewards.js';
 import { comparable, entropiesTold, refusedBy, sameStep, truncated, withinWindow } from './rules.js';
 import { stage, type Open, type Refusal, type Stage } from './stage.js';
@@ -54,7 +52,8 @@ const table: readonly Stage[] = [
     rows: (options) => countRows(options),
     chooses: (reason) => reason === 'no mask',
     rules: (options) => refusedBy(() => countRows(options)),
-    build: (options, open) => load(open.read, { ...options, seed: open.settings.seed, tolerate: Number.MAX_SAFE_INTEGER }, open.credits),
+    resumes: true,
+    build: (options, open) => load(open.read, { ...options, seed: open.settings.seed, tolerate: Number.MAX_SAFE_INTEGER }, open.credits, open.resumed),
   }),
   stage({
     name: 'rollout',
@@ -105,6 +104,7 @@ const table: readonly Stage[] = [
           overlays: (panels) => writePanels(open.folders.root, panels),
         },
         options,
+        { remember: (keep) => open.remember('tally', keep), window: open.settings.window },
       ),
   }),
   stage({
@@ -129,13 +129,13 @@ const table: readonly Stage[] = [
     needs: ['completions', 'advantages'],
     adds: ['step'],
     uses: ['policy'],
+    chooses: isLeftOut,
     rules: (options, around) => [...withinWindow('groupsPerStep', options.groupsPerStep, around), ...entropiesTold(options, around), ...scheduled(options)],
     notices: (_, around) => truncated(around),
     build: async (options, open) => {
-      const policy = await open.policy();
+      const policy = await open.learner();
       const temperature = open.option('rollout', 'temperature');
-      const learn = update(policy, objectiveGraph, open.read, typeof temperature === 'number' ? temperature : 1, stepReport(open), options);
-      return (rows: Observable<Advantaged>) => rows.pipe(learn, checkpoint(policy, checkpointFolder(open)));
+      return update(policy, objectiveGraph, open.read, typeof temperature === 'number' ? temperature : 1, stepReport(open), options);
     },
   }),
   stage({
@@ -144,16 +144,16 @@ const table: readonly Stage[] = [
     needs: ['image', 'fitted'],
     adds: ['step'],
     uses: ['policy'],
+    chooses: isLeftOut,
     rules: (options, around) => [...withinWindow('rowsPerStep', options.rowsPerStep, around), ...scheduled(options)],
     build: async (options, open) => {
-      const policy = await open.policy();
+      const policy = await open.learner();
       const { config, tokenizer } = policy;
       const supervision: Supervision<TrainGraph> = {
         graph: supervisedGraph(config, tokenizer, options),
         inputs: (row, prompt, answer) => supervisedInputs(config, tokenizer, options, row, prompt, answer),
       };
-      const learn = sft(policy, supervision, open.read, stepReport(open), options);
-      return (rows: Observable<Fitted>) => rows.pipe(learn, checkpoint(policy, checkpointFolder(open)));
+      return sft(policy, supervision, open.read, stepReport(open), options);
     },
   }),
   stage({
@@ -162,14 +162,15 @@ const table: readonly Stage[] = [
     options: WriteOptions,
     needs: ['id'],
     build: async (options, open) => {
-      const opened = () => openShards(open.folders.rows, rowSchema(rewardParts(open), metadata(open)), options);
-      return write(await open.shared('rows', opened, (sink) => sink.close()));
+      const opened = () => openShards(open.folders.rows, rowSchema(rewardParts(open), metadata(open)), options, open.resumed?.rowsOut);
+      const shards = await open.shared('rows', opened, (sink) => sink.close());
+      open.beforeCheckpoint(() => shards.flush());
+      return write(shards);
     },
   }),
 ];
 
-const stepReport = (open: Open): ReportStep => (step, metrics) => open.report({ kind: 'step', step, metrics });
-const checkpointFolder = (open: Open) => (steps: number): string => join(open.folders.checkpoints, `step-${steps}`);
+const stepReport = (open: Open): ReportStep => (step, metrics, rows) => open.report({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id) });
 
 function scheduled(options: Parameters<typeof scheduleFault>[0]): readonly Refusal[] {
   const fault = scheduleFault(options);

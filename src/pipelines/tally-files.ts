@@ -1,8 +1,9 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { encodePng } from '../io/image.js';
+import { replaceJson } from '../io/manifest.js';
 import type { Panel } from '../operators/gallery.js';
 import type { Tally } from '../operators/tally.js';
 import type { GainReport } from './report.js';
@@ -18,6 +19,31 @@ export function writeTally(root: string, name: string, tally: Tally): void {
 export function writeGain(root: string, gain: Omit<GainReport, 'kind'>): void {
   writeJson(join(root, 'gain.json'), gain);
   writeFileSync(join(root, 'gain.md'), markdown(`${gain.name}: before and after`, gainTable(gain)));
+}
+
+/** By row, what it came to. */
+export type Values = ReadonlyMap<string, Readonly<Record<string, number>>>;
+
+/** What a policy was worth: in all, and row by row. */
+export interface Judged {
+  readonly tally: Tally;
+  readonly rows: Values;
+}
+
+const JUDGED = 'values.json';
+
+/** Keeps a judgement in the folder of its run, so that it need not be made again. */
+export async function writeJudged(folder: string, { tally, rows }: Judged): Promise<void> {
+  await replaceJson(join(folder, JUDGED), { tally, rows: [...rows] });
+}
+
+/** What `writeJudged` kept; undefined where it kept nothing. */
+export function readJudged(folder: string): Judged | undefined {
+  const file = join(folder, JUDGED);
+  if (!existsSync(file)) return undefined;
+  // JSON has null for NaN, and nothing else of it is null.
+  const { tally, rows } = JSON.parse(readFileSync(file, 'utf8'), (_, value: unknown) => value ?? NaN) as { tally: Tally; rows: [string, Record<string, number>][] };
+  return { tally, rows: new Map(rows) };
 }
 
 /** Puts panels into `overlays` as PNG, and what each is into its `index.json`. */

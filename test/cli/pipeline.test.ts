@@ -74,7 +74,7 @@ describe('segr1 pipeline', () => {
     ['an unknown flag', ['STUB', '--chekc'], 'Unknown argument: chekc'],
     ['no steps', ['STUB', '--max-steps', '0'], '--max-steps: expected a whole number of at least 1; got "0"'],
     ['two folders', ['STUB', '--run', 'a', '--run', 'b'], '--run: expected it once; got ["a","b"]'],
-    ['a used folder', ['STUB', '--run', '/'], 'run: expected a new or empty folder; got one with files in it; way out: another --run'],
+    ['a used folder', ['STUB', '--run', '/'], 'run: expected a new or empty folder; got one with files in it; way out: another --run, or --resume'],
   ])('ends with 2 for %s', async (_, args, message) => {
     const { code, err, out } = await segr1(['pipeline', ...args.map((arg) => (arg === 'STUB' ? stubPipeline('[rows, think]') : arg))]);
     expect(err).toContain(message);
@@ -107,11 +107,11 @@ describe('segr1 pipeline', () => {
   });
 });
 
-describe('SIGINT', () => {
+describe.each(['SIGINT', 'SIGTERM'] as const)('%s', (name) => {
   it('lets rows in flight out and ends with 130', async () => {
     let sent = false;
     const { code, out, err } = await segr1(['pipeline', stubPipeline(ENDLESS)], (text, child) => {
-      if (!sent && text.includes('step 1')) sent = child.kill('SIGINT');
+      if (!sent && text.includes('step 1')) sent = child.kill(name);
     });
     expect([code, err]).toEqual([130, 'finishing what is in flight; once more ends at once\n']);
     const [, rowsIn, rowsOut] = /^rows {5}(\d+) in, (\d+) out$/m.exec(out) ?? [];
@@ -123,11 +123,11 @@ describe('SIGINT', () => {
     const slow = ENDLESS.replace('delay: 20', 'delay: 600000');
     const { code, signal, out } = await segr1(['pipeline', stubPipeline(slow)], (text, child) => {
       if (!text.includes('stub:')) return;
-      child.kill('SIGINT');
-      setTimeout(() => child.kill('SIGINT'), 300);
+      child.kill(name);
+      setTimeout(() => child.kill(name), 300);
     });
-    // Ended by the signal itself, which a shell shows as 130.
-    expect([code, signal]).toEqual([null, 'SIGINT']);
+    // Ended by the signal itself, which a shell shows as 128 and its number.
+    expect([code, signal]).toEqual([null, name]);
     expect(out).not.toMatch(/^rows /m);
   });
 });

@@ -1,11 +1,11 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { tableFromIPC } from 'apache-arrow';
 import { describe, expect, it } from 'vitest';
 
-import { writeMetrics } from '../../src/io/metrics-table.js';
+import { cutMetrics, metricsText, writeMetrics } from '../../src/io/metrics-table.js';
 
 describe('writeMetrics', () => {
   it('gives each number a column, null where a step lacks it', async () => {
@@ -19,5 +19,25 @@ describe('writeMetrics', () => {
       { step: 1, time: '2026-01-01T00:00:00.000Z', 'reward/mean': 0.5, 'baseline/constant': null, 'seconds/mask': 0.25, 'queue/mask': 1 },
       { step: 2, time: '2026-01-01T00:00:01.000Z', 'reward/mean': NaN, 'baseline/constant': 1.25, 'seconds/mask': 0.5, 'queue/mask': 0 },
     ]);
+  });
+});
+
+describe('cutMetrics', () => {
+  const line = (step: number, mean = 0.5) => ({ step, time: '2026-01-01T00:00:00.000Z', metrics: { 'reward/mean': mean }, seconds: {}, queue: { mask: 1 } });
+  const file = (text: string): string => {
+    const path = join(mkdtempSync(join(tmpdir(), 'segr1-')), 'metrics.jsonl');
+    writeFileSync(path, text);
+    return path;
+  };
+
+  it('leaves the first steps, without a line that was cut off', async () => {
+    const text = [line(1), line(2, NaN), line(3)].map(metricsText).join('');
+    const path = file(`${text}${metricsText(line(4)).slice(0, 20)}`);
+    expect(await cutMetrics(path, 2)).toEqual([line(1), line(2, NaN)]);
+    expect(readFileSync(path, 'utf8')).toBe([line(1), line(2, NaN)].map(metricsText).join(''));
+  });
+
+  it.each([['there are fewer', metricsText(line(1))], ['one was cut off', metricsText(line(1)) + metricsText(line(2)).slice(0, -1)]])('refuses where %s', async (_, text) => {
+    await expect(cutMetrics(file(text), 2)).rejects.toThrow('metrics: expected a line for each of 2 steps; got 1');
   });
 });

@@ -73,6 +73,15 @@ describe('load, from scenes', () => {
     expect(got.map(({ id, candidates }) => [id, candidates?.boxes.length])).toEqual([['e0/0/main-4-0', 1], ['e0/1/main-4-1', 1]]);
   });
 
+  it('goes on behind rows that were given, with those that come again', async () => {
+    const options: LoadOptions = { scenes: { count: 4 }, frame: 32, epochs: 2, seed: 3 };
+    const all = await rows(options);
+    const window = credits(2);
+    const again = new Set([all[1]!.id, all[3]!.id]);
+    const rest = await lastValueFrom(load(imageReader(), options, window, { given: 5, again }).pipe(released(window), toArray()));
+    expect(rest).toEqual([all[1], all[3], ...all.slice(5)]);
+  });
+
   it('never has more rows out than the window, and stops making them when unsubscribed', async () => {
     const window = credits(3);
     const got: Sample[] = [];

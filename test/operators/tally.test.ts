@@ -6,7 +6,7 @@ import { encodeMask } from '../../src/io/mask.js';
 import type { ReadImage, Segmenter } from '../../src/models/segmenter.js';
 import type { Constant } from '../../src/operators/constants.js';
 import type { Panel } from '../../src/operators/gallery.js';
-import { tally, type Tally, type TallyOptions } from '../../src/operators/tally.js';
+import { tally, type Tally, type TallyMemory, type TallyOptions } from '../../src/operators/tally.js';
 import type { Box, Mask, Prompt, Scored } from '../../src/records.js';
 
 const frame = { width: 16, height: 16 };
@@ -28,7 +28,7 @@ function row(id: string, truth: Box, answer: Box | null, total: number): Scored 
 
 const marked = { id: 'm', image: { path: 'm.png' }, task: '', frame, original: frame, skipped: { stage: 'load', reason: 'cut off' } } as unknown as Scored;
 
-function watched(options: TallyOptions, wait: (asked: number) => number = () => 0) {
+function watched(options: TallyOptions, wait: (asked: number) => number = () => 0, memory?: TallyMemory) {
   const told = { rows: [] as [string, Readonly<Record<string, number>>][], constants: [] as (readonly Constant[])[], tallies: [] as Tally[], panels: [] as (readonly Panel[])[] };
   const looked: string[] = [];
   const segmenter: Segmenter = {
@@ -51,7 +51,7 @@ function watched(options: TallyOptions, wait: (asked: number) => number = () => 
     done: (counted: Tally) => void told.tallies.push(counted),
     overlays: async (panels: readonly Panel[]) => void told.panels.push(panels),
   };
-  return { told, looked, stage: tally<Scored>(segmenter, read, { weights }, reader, options) };
+  return { told, looked, stage: tally<Scored>(segmenter, read, { weights }, reader, options, memory) };
 }
 
 const left: Box = [0, 0, 3, 15];
@@ -133,5 +133,40 @@ describe('tally', () => {
     await lastValueFrom(rows);
     await lastValueFrom(rows);
     expect(told.tallies[1]).toEqual(told.tallies[0]);
+  });
+});
+
+describe('a tally that is broken off', () => {
+  const options: TallyOptions = { constants: 3, anotherScene: true, overlays: 1 };
+  const rows = Array.from({ length: 9 }, (_, i) => (i % 4 === 3 ? { ...marked, id: `${i}` } : row(`${i}`, i % 2 ? left : right, i % 3 ? left : null, [0.3, 1.7, 0.9][i % 3] ?? 0)));
+
+  /** What it kept, as a file has it, when the rows of `again` were on their way. */
+  async function kept(before: readonly Scored[], again: readonly string[]): Promise<unknown> {
+    let keep: (again: ReadonlySet<string>) => unknown = () => undefined;
+    const { stage } = watched(options, undefined, { remember: (how) => void (keep = how), window: 4 });
+    const held = concat(from(before), NEVER).pipe(stage).subscribe();
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const state: unknown = JSON.parse(JSON.stringify(keep(new Set(again))));
+    held.unsubscribe();
+    return state;
+  }
+
+  it.each([
+    ['before its constants are known', 2, []],
+    ['behind them', 6, []],
+    ['with rows on their way, which come again', 6, ['4', '5']],
+    ['with marked ones among them', 5, ['3', '4']],
+  ])('comes to the same %s', async (_, at, again) => {
+    const whole = watched(options);
+    await lastValueFrom(from(rows).pipe(whole.stage, toArray()));
+    const state = await kept(rows.slice(0, at), again);
+    const rest = watched(options, undefined, { remember: () => state, window: 4 });
+    await lastValueFrom(from(rows.filter(({ id }, i) => i >= at || again.includes(id))).pipe(rest.stage, toArray()));
+    const [was, is] = [whole.told.tallies[0], rest.told.tallies[0]];
+    expect([is?.rows, is?.marked, is?.constants]).toEqual([was?.rows, was?.marked, was?.constants]);
+    expect(is?.metrics['reward/mean']).toEqual(was?.metrics['reward/mean']);
+    if (again.length === 0) expect(is).toEqual(was);
+    if (again.length === 0) expect(rest.told.panels).toEqual(whole.told.panels);
+    expect(rest.told.constants).toEqual(whole.told.constants);
   });
 });

@@ -14,7 +14,7 @@ describe('update', () => {
     const policy = stubPolicy();
     const reports: [number, Readonly<Record<string, number>>][] = [];
     const rows = ['a', 'b', 'c', 'd', 'e'].map((id) => advantaged(id, [2, 1], [0.5, -0.5]));
-    const learn = update(policy, nameOf, blank, 0.9, (...report) => reports.push(report), { groupsPerStep: 2, learningRate: 0.5, warmup: 2, weightDecay: 0.1, maxNorm: 2 });
+    const learn = update(policy, nameOf, blank, 0.9, (step, metrics) => reports.push([step, metrics]), { groupsPerStep: 2, learningRate: 0.5, warmup: 2, weightDecay: 0.1, maxNorm: 2 });
     const all = await lastValueFrom(from(rows).pipe(learn, toArray()));
     expect(all).toEqual(rows.map((row, i) => ({ ...row, step: 1 + Math.floor(i / 2) })));
     expect(policy.asked.gradients.map(({ graph, rows: batch, temperature }) => [graph, batch.map(({ prompt }) => prompt.text), temperature])).toEqual([

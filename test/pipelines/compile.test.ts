@@ -9,13 +9,13 @@ import { gauge, gaugedCredits, gaugedSource } from '../../src/pipelines/gauge.js
 import { opening } from '../../src/pipelines/opening.js';
 import { readPipeline } from '../../src/pipelines/read.js';
 import { Settings } from '../../src/pipelines/settings.js';
-import { stage, surroundings, type Open } from '../../src/pipelines/stage.js';
+import { stage, surroundings } from '../../src/pipelines/stage.js';
 import { stubPipeline } from './files.js';
 
 function openWith(signal: AbortSignal, window = 4): ReturnType<typeof opening> {
   const settings = Settings.parse({ window });
   const folders = { root: '', rows: '', metrics: '', checkpoints: '' };
-  const given: Omit<Open, 'segmenter' | 'policy' | 'shared'> = {
+  const given: Parameters<typeof opening>[0] = {
     ...surroundings(settings, []),
     config: '{}',
     folders,
@@ -23,6 +23,9 @@ function openWith(signal: AbortSignal, window = 4): ReturnType<typeof opening> {
     credits: credits(window),
     read: () => Promise.reject(new Error('no images here')),
     report: () => {},
+    learner: async () => {},
+    remember: () => undefined,
+    beforeCheckpoint: () => {},
   };
   return opening(given);
 }

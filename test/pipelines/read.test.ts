@@ -60,7 +60,7 @@ describe('readPipeline', () => {
   it('lists known keys and stages beside unknown ones, the nearest pointed out', async () => {
     const [key, grabcut, option, stage] = await lines(`sede: 1\nsegmenter: { kind: grabcut, syze: 3 }\nstages:\n  - load: { scenes: { cuont: 4, count: 4 }, frame: 64 }\n  - wriite: {}\n`);
     expect(grabcut).toBe('p.yaml:2:29  segmenter has no option "syze"; known: kind, size, iterations, radius, threads; nearest: size');
-    expect(key).toBe('p.yaml:1:1  pipeline has no option "sede"; known: seed, window, policy, segmenter, evaluate, run, tolerate, operators, stages; nearest: seed');
+    expect(key).toBe('p.yaml:1:1  pipeline has no option "sede"; known: seed, window, policy, segmenter, evaluate, checkpoints, run, tolerate, operators, stages; nearest: seed');
     expect(option).toBe('p.yaml:4:23  load.scenes has no option "cuont"; known: kind, rule, count, seed, offset; nearest: count');
     expect(stage).toMatch(/^p\.yaml:5:5 {2}no stage is called "wriite"; known: load, .*; nearest: write$/);
   });
@@ -136,7 +136,7 @@ describe('--set', () => {
     ['seed', '--set seed  expected key=value; got "seed"; way out: --set rollout.group=16'],
     ['seed=[', '--set seed=[  value: expected YAML; got "["'],
     ['seed=soon', '--set seed=soon  seed: expected a number; got "soon"'],
-    ['sede=3', '--set sede=3  this pipeline has no stage and no key "sede"; known: load, fit, write, seed, window, policy, segmenter, evaluate, run, tolerate, operators; nearest: seed'],
+    ['sede=3', '--set sede=3  this pipeline has no stage and no key "sede"; known: load, fit, write, seed, window, policy, segmenter, evaluate, checkpoints, run, tolerate, operators; nearest: seed'],
     ['rollout.group=16', '--set rollout.group=16  this pipeline has no stage and no key "rollout"; known: load, fit'],
     ['fit.maxClick=2', '--set fit.maxClick=2  fit has no option "maxClick"; known: maxClicks, '],
     ['segmenter.kind=sam9', '--set segmenter.kind=sam9  segmenter.kind: expected "grabcut"; got "sam9"'],

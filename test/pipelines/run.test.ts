@@ -122,7 +122,7 @@ describe('run', () => {
     mkdirSync(join(path, 'used'));
     writeFileSync(join(path, 'used', 'x'), '');
     const pipeline = await readPipeline(stubPipeline('[rows]'));
-    expect(await refusal(run(pipeline, { folder: join(path, 'used') }))).toBe('used  run: expected a new or empty folder; got one with files in it; way out: another --run');
+    expect(await refusal(run(pipeline, { folder: join(path, 'used') }))).toBe('used  run: expected a new or empty folder; got one with files in it; way out: another --run, or --resume');
   });
 
   it('fits drawn scenes from one end to the other', async () => {

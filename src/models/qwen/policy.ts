@@ -1,9 +1,9 @@
-import { ModelError } from '../../errors.js';
+import { ModelError, NonFiniteError } from '../../errors.js';
 import type { Image, Sample } from '../../records.js';
 import { adamState, adamw, clipScale, gradientNorm, type AdamOptions, type AdamState } from '../../tensor/adamw.js';
 import type { Program } from '../../tensor/onnx.js';
 import { openEngine, type Answer, type Engine } from '../../tensor/session.js';
-import type { EncodedPrompt, Gradient, Policy, TrainRow, WriteOptions, Written } from '../policy.js';
+import type { EncodedPrompt, Gradient, Policy, Resumable, TrainRow, WriteOptions, Written } from '../policy.js';
 import { chunks, completionFeeds, completionLength, prefixFeeds, prefixShape } from './batch.js';
 import { expandImages, openChat, type Chat } from './chat.js';
 import { readConfig, type QwenConfig } from './config.js';
@@ -15,6 +15,7 @@ import { rolloutProgram, seenIds, type RolloutShape } from './rollout.js';
 import type { Recompute } from './text.js';
 import { openTokenizer, type Tokenizer } from './tokenizer.js';
 import { scoreProgram, trainProgram, type BatchShape, type TrainGraph } from './train.js';
+import { restoreTraining, saveTraining } from './training-state.js';
 import { findWeights, lendWeights } from './weight-files.js';
 import type { FirstValues } from './weights.js';
 
@@ -36,7 +37,7 @@ export interface QwenOptions extends Training {
 }
 
 /** The policy with its own kind of training graph. */
-export type QwenPolicy = Policy<TrainGraph> & { readonly config: QwenConfig; readonly tokenizer: Tokenizer };
+export type QwenPolicy = Policy<TrainGraph> & Resumable & { readonly config: QwenConfig; readonly tokenizer: Tokenizer };
 
 /**
  * Opens a Hugging Face checkpoint folder of the Qwen2.5-VL architecture.
@@ -68,6 +69,7 @@ class Qwen implements QwenPolicy {
   #reference: Promise<void> | undefined;
   #adam: AdamState | undefined;
   #version = 0;
+  #held: Promise<unknown> = Promise.resolve();
 
   constructor(name: string, config: QwenConfig, tokenizer: Tokenizer, chat: Chat, own: Own, engine: Engine, options: QwenOptions) {
     this.name = name;
@@ -204,7 +206,8 @@ class Qwen implements QwenPolicy {
 
   async step(gradient: Float32Array, options: AdamOptions & { readonly maxNorm: number }): Promise<number> {
     const norm = gradientNorm(gradient);
-    if (!Number.isFinite(norm)) throw new ModelError(`${this.name}  step ${this.#version + 1}: expected a finite gradient; got a norm of ${norm}`);
+    if (!Number.isFinite(norm)) throw new NonFiniteError(`${this.name}  step ${this.#version + 1}: expected a finite gradient; got a norm of ${norm}`);
+    await this.#held;
     const { name, layout, values } = this.#own.trained;
     this.#adam ??= adamState(layout);
     adamw(layout, values, gradient, this.#adam, { ...options, gradientScale: clipScale(norm, options.maxNorm) });
@@ -215,6 +218,22 @@ class Qwen implements QwenPolicy {
 
   save(dir: string): Promise<void> {
     return this.#own.save(dir);
+  }
+
+  hold(ready: Promise<unknown>): void {
+    this.#held = ready;
+  }
+
+  saveTraining(dir: string): Promise<void> {
+    return saveTraining(dir, this.#own.trained, this.#version, this.#adam);
+  }
+
+  async restore(dir: string): Promise<void> {
+    const { name, layout, values } = this.#own.trained;
+    const { version, adam } = await restoreTraining(dir, this.#own.trained);
+    await this.#engine.parameters(name, layout, values);
+    this.#adam = adam;
+    this.#version = version;
   }
 
   release(): Promise<void> {

@@ -1,0 +1,68 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { z } from 'zod';
+
+import { DataError, messageOf } from '../errors.js';
+import { replaceJson, syncFile, syncFolder } from './manifest.js';
+
+const STATE = 'state.json';
+
+/** A file as it was when its folder was sealed. */
+const Sealed = z.object({ files: z.record(z.string(), z.object({ bytes: z.int().min(0), sha256: z.string() })) });
+
+/**
+ * Makes `folder` of the files in `fresh`, with `state.json` that holds `state` and every file's bytes and SHA-256.
+ *
+ * All of it is on disk before the folder has its name; a folder that is there must not be.
+ */
+export async function sealFolder(fresh: string, folder: string, state: object): Promise<void> {
+  const files: Record<string, { bytes: number; sha256: string }> = {};
+  for (const name of (await readdir(fresh)).toSorted()) {
+    const file = join(fresh, name);
+    await syncFile(file);
+    files[name] = { bytes: (await stat(file)).size, sha256: await sha256Of(file) };
+  }
+  await replaceJson(join(fresh, STATE), { ...state, files });
+  await rename(fresh, folder);
+  await syncFolder(dirname(folder));
+}
+
+/** The state of a sealed folder, as it stands in the file. @throws {DataError} if there is none. */
+export async function readSeal(folder: string): Promise<unknown> {
+  const file = join(folder, STATE);
+  try {
+    return JSON.parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    throw new DataError(`${file}  expected the state of a checkpoint; got ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** @throws {DataError} naming the first file of a sealed folder that is not what it was. */
+export async function checkSeal(folder: string): Promise<void> {
+  const seal = Sealed.safeParse(await readSeal(folder));
+  if (!seal.success) throw new DataError(`${join(folder, STATE)}  files: expected bytes and SHA-256 of each; got none`);
+  for (const [name, { bytes, sha256 }] of Object.entries(seal.data.files)) {
+    const file = join(folder, name);
+    const size = await stat(file).then((found) => found.size, () => undefined);
+    if (size !== bytes) throw new DataError(`${file}  expected ${bytes} bytes, as ${STATE} has it; got ${size ?? 'no such file'}`);
+    const found = await sha256Of(file);
+    if (found !== sha256) throw new DataError(`${file}  SHA-256: expected ${sha256}, as ${STATE} has it; got ${found}`);
+  }
+}
+
+/** Removes a folder so that it is either whole or not there by its name. */
+export async function dropFolder(folder: string): Promise<void> {
+  const gone = `${folder}.partial`;
+  await rm(gone, { recursive: true, force: true });
+  await rename(folder, gone);
+  await rm(gone, { recursive: true, force: true });
+}
+
+async function sha256Of(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array);
+  return hash.digest('hex');
+}

@@ -1,0 +1,169 @@
+import { rm, stat } from 'node:fs/promises';
+
+import { Subject, type Observable } from 'rxjs';
+
+import { messageOf } from '../errors.js';
+import { dropFolder, sealFolder } from '../io/sealed-folder.js';
+import type { Policy, Resumable } from '../models/policy.js';
+import { mean } from '../operators/statistics.js';
+import type { Ledger } from './ledger.js';
+import type { StepReport } from './report.js';
+import { checkpointFolder, checkpointSteps, codeVersion, configHash, readState, superseded, type RunState, type Saved } from './run-state.js';
+import type { CheckpointOptions } from './settings.js';
+import type { Folders, Open } from './stage.js';
+
+type Learner = Pick<Policy, 'version' | 'save'> & Resumable;
+
+/** What a checkpoint asks of the run around it. */
+export interface Around {
+  readonly folders: Folders;
+  readonly options: CheckpointOptions;
+  readonly book: Ledger;
+  /** Where the run goes on; none for one from the beginning. */
+  readonly from: Saved | undefined;
+  /** Whether the run is to end with the step that it is at. */
+  readonly ending: () => boolean;
+  /** Time until now. */
+  readonly spent: () => Pick<RunState, 'elapsed' | 'seconds'>;
+  readonly told: (step: number, folder: string) => void;
+}
+
+/** Writes down a run that learns, at moments at which everything fits together. */
+export interface Checkpoints {
+  /** Fires when the run may be cut off, as was asked; errors with what went wrong in writing. */
+  readonly over: Observable<void>;
+  readonly learns: boolean;
+  readonly forStages: Pick<Open, 'remember' | 'beforeCheckpoint'> & {
+    /** Takes the policy whose steps become checkpoints, and gives it the training that the run goes on from. */
+    learner(policy: Learner): Promise<void>;
+  };
+  entered(id: string): void;
+  /** Told of a step once its weights stand. */
+  stepped(step: StepReport): void;
+  /** Told of a row once the ledger has it. */
+  left(id: string): void;
+  /** Writes down the end of a run; nothing where that was done before, or no step was taken. */
+  last(): Promise<void>;
+}
+
+/**
+ * Checkpoints of a run: every so many steps, and when it ends.
+ *
+ * One waits until the rows of its step have left, so that they are on disk; the policy takes no other step until then.
+ */
+export function checkpoints({ folders, options, book, from, ending, spent, told }: Around): Checkpoints {
+  const memories = new Map<string, (again: ReadonlySet<string>) => unknown>();
+  const jobs: (() => Promise<unknown>)[] = [];
+  const over = new Subject<void>();
+  const again = new Set(from?.state.source.again);
+  let given = from?.state.source.given ?? 0;
+  let learner: Learner | undefined;
+  let saved = from?.state.step ?? 0;
+  let scores: number[] = [];
+  let waiting: { readonly rows: Set<string>; readonly release: () => void } | undefined;
+  let writing: Promise<void> = Promise.resolve();
+
+  const due = (step: number): boolean => Math.floor(step / options.every) > Math.floor(saved / options.every);
+
+  /** Everything at this moment; nothing of it may wait. */
+  function snapshot(step: number): RunState {
+    const unfinished = [...again, ...book.inFlight];
+    const { rowsOut, marks, faults, tokens, marked } = book;
+    const score = mean(scores);
+    scores = [];
+    const left = new Set(unfinished);
+    return {
+      code: codeVersion(),
+      config: configHash(folders.root),
+      step,
+      score: Number.isFinite(score) ? score : null,
+      source: { given, again: unfinished },
+      rows: { rowsOut, marks, faults, tokens, marked: structuredClone(marked) },
+      ...spent(),
+      memory: Object.fromEntries([...memories].map(([name, keep]) => [name, keep(left)])),
+    };
+  }
+
+  async function write(policy: Learner, state: RunState): Promise<void> {
+    const folder = checkpointFolder(folders.checkpoints, state.step);
+    const fresh = `${folder}.making`;
+    try {
+      // A folder that was deleted is not to be made again: nobody would look for the rest.
+      await stat(folders.checkpoints);
+      for (const job of jobs) await job();
+      await rm(fresh, { recursive: true, force: true });
+      await policy.save(fresh);
+      await policy.saveTraining(fresh);
+      await sealFolder(fresh, folder, state);
+    } catch (error) {
+      for (const left of [fresh, `${fresh}.partial`]) await rm(left, { recursive: true, force: true }).catch(() => undefined);
+      throw new Error(`${folder}  writing a checkpoint: expected a folder with room for it; got ${messageOf(error)}`, { cause: error });
+    }
+    saved = state.step;
+    await drop();
+    told(state.step, folder);
+  }
+
+  async function drop(): Promise<void> {
+    const all = await Promise.all(checkpointSteps(folders.checkpoints).map(async (step) => ({ step, ...(await scoreOf(checkpointFolder(folders.checkpoints, step))) })));
+    for (const step of superseded(all, options.keep)) await dropFolder(checkpointFolder(folders.checkpoints, step));
+  }
+
+  /** The rows of the step have left: writes it down, and lets the next one be taken. */
+  function cut(policy: Learner, release: () => void): void {
+    waiting = undefined;
+    writing = write(policy, snapshot(policy.version)).then(
+      () => (ending() ? over.next() : release()),
+      (error: unknown) => over.error(error),
+    );
+  }
+
+  return {
+    over,
+    get learns() {
+      return learner !== undefined;
+    },
+    forStages: {
+      async learner(policy) {
+        if (learner === policy) return;
+        learner = policy;
+        if (from) await policy.restore(from.folder);
+      },
+      remember(stage, keep) {
+        const before = [...memories.keys()].filter((name) => name === stage || name.startsWith(`${stage} `)).length;
+        const name = before === 0 ? stage : `${stage} ${before + 1}`;
+        memories.set(name, keep);
+        return from?.state.memory[name];
+      },
+      beforeCheckpoint: (job) => void jobs.push(job),
+    },
+    entered: (id) => void (again.delete(id) || given++),
+    stepped({ step, metrics, rows }) {
+      if (options.best !== undefined) scores.push(scoreBy(options.best, metrics));
+      // A step that lets no row go is one of several on the same rows, and nothing could go on from there.
+      if (!learner || waiting || rows?.length === 0 || !(due(step) || ending())) return;
+      const policy = learner;
+      let release = (): void => {};
+      policy.hold(new Promise<void>((resolve) => (release = resolve)));
+      waiting = { rows: new Set(rows?.filter((id) => book.inFlight.has(id))), release };
+      if (waiting.rows.size === 0) cut(policy, release);
+    },
+    left(id) {
+      if (!waiting?.rows.delete(id) || waiting.rows.size > 0 || !learner) return;
+      cut(learner, waiting.release);
+    },
+    async last() {
+      await writing;
+      if (learner && learner.version > saved) await write(learner, snapshot(learner.version));
+    },
+  };
+}
+
+/** A metric that more is better of, whatever the name says. */
+function scoreBy(name: string, metrics: Readonly<Record<string, number>>): number {
+  return name.startsWith('-') ? -(metrics[name.slice(1)] ?? NaN) : (metrics[name] ?? NaN);
+}
+
+async function scoreOf(folder: string): Promise<{ score: number | null }> {
+  return readState(folder).catch(() => ({ score: null }));
+}

@@ -1,0 +1,69 @@
+import { execFile, spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import { describe, expect, it } from 'vitest';
+
+import { readRows } from '../../src/io/shard.js';
+import { folder } from '../pipelines/files.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const rehearse = async (...args: string[]): Promise<unknown> => JSON.parse((await promisify(execFile)(process.execPath, [join(root, 'scripts/kill-and-resume.mjs'), ...args])).stdout);
+
+describe('a run that is killed', () => {
+  it('comes to the same, bit by bit, where it is strictly on-policy', async () => {
+    expect(await rehearse('--kills', '3', '--seed', '5', '--count', '12')).toMatchObject({ same: { weights: true, optimizer: true, rows: true, metrics: true, tally: true } });
+  }, 300_000);
+});
+
+const PIPELINE = `seed: 7
+window: 8
+policy:    { checkpoint: ${JSON.stringify(join(root, 'data/models/tiny'))}, workers: 2, threads: 1, batch: 4 }
+segmenter: { kind: grabcut, size: 32 }
+stages:
+  - load:      { scenes: { count: 16 }, frame: 112 }
+  - rollout:   { group: 2, maxTokens: 12 }
+  - parse
+  - mask
+  - reward
+  - advantage
+  - update:    { groupsPerStep: 4 }
+  - write
+`;
+
+function segr1(args: readonly string[], said: (line: string, child: ReturnType<typeof spawn>) => void = () => {}): Promise<{ code: number | null; out: string; err: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [join(root, 'dist/cli.js'), 'pipeline', ...args], { cwd: folder().path });
+    let [out, err, open] = ['', '', ''];
+    child.stdout.on('data', (text: Buffer) => {
+      out += text.toString();
+      const lines = (open + text.toString()).split('\n');
+      open = lines.pop() ?? '';
+      for (const line of lines) said(line, child);
+    });
+    child.stderr.on('data', (text: Buffer) => (err += text.toString()));
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, out, err }));
+  });
+}
+
+describe('SIGTERM', () => {
+  it('finishes the step and writes it down, and the run goes on, with no row lost and none there twice', async () => {
+    const place = folder();
+    const args = [place.file('small.yaml', PIPELINE), '--run', join(place.path, 'run')];
+    const first = await segr1(args, (line, child) => void (line.startsWith('step 1 ') && child.kill('SIGTERM')));
+    expect([first.code, first.err]).toEqual([130, 'finishing what is in flight; once more ends at once\n']);
+    expect(first.out).toMatch(/^stopped {2}interrupted$/m);
+    expect(readdirSync(join(place.path, 'run/checkpoints'))).toEqual([expect.stringMatching(/^step-[123]$/)]);
+
+    const last = await segr1([...args, '--resume']);
+    expect([last.code, last.err]).toEqual([0, '']);
+    expect(last.out).toMatch(/^rows {5}16 in, 16 out$/m);
+    const ids: string[] = [];
+    for await (const { id } of readRows(join(place.path, 'run/rows'))) ids.push(id);
+    expect([ids.length, new Set(ids).size]).toEqual([16, 16]);
+    expect(readdirSync(join(place.path, 'run/checkpoints'))).toContain('step-4');
+  }, 300_000);
+});

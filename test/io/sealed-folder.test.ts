@@ -1,0 +1,51 @@
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import { checkSeal, dropFolder, readSeal, sealFolder } from '../../src/io/sealed-folder.js';
+
+let place: string;
+let folder: string;
+beforeEach(async () => {
+  place = mkdtempSync(join(tmpdir(), 'segr1-'));
+  folder = join(place, 'step-1');
+  mkdirSync(`${folder}.making`);
+  writeFileSync(join(`${folder}.making`, 'weights'), 'abc');
+  await sealFolder(`${folder}.making`, folder, { step: 1 });
+});
+
+describe('sealFolder', () => {
+  it('gives the folder its name, with what it holds beside the state', async () => {
+    expect(readdirSync(place)).toEqual(['step-1']);
+    // printf abc | sha256sum
+    const sha256 = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
+    expect(await readSeal(folder)).toEqual({ step: 1, files: { weights: { bytes: 3, sha256 } } });
+    await checkSeal(folder);
+  });
+});
+
+describe('checkSeal', () => {
+  it.each([
+    ['cut short', (file: string) => truncateSync(file, 2), 'weights  expected 3 bytes, as state.json has it; got 2'],
+    ['longer', (file: string) => appendFileSync(file, 'd'), 'weights  expected 3 bytes, as state.json has it; got 4'],
+    ['other than it was', (file: string) => writeFileSync(file, 'abd'), 'weights  SHA-256: expected ba7816bf'],
+    ['gone', (file: string) => rmSync(file), 'weights  expected 3 bytes, as state.json has it; got no such file'],
+  ])('refuses a file that is %s', async (_, harm, message) => {
+    harm(join(folder, 'weights'));
+    await expect(checkSeal(folder)).rejects.toThrow(message);
+  });
+
+  it('refuses a folder whose state is cut short', async () => {
+    truncateSync(join(folder, 'state.json'), 20);
+    await expect(checkSeal(folder)).rejects.toThrow('state.json  expected the state of a checkpoint; got ');
+  });
+});
+
+describe('dropFolder', () => {
+  it('leaves nothing', async () => {
+    await dropFolder(folder);
+    expect([existsSync(folder), readdirSync(place)]).toEqual([false, []]);
+  });
+});

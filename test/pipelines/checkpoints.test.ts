@@ -1,0 +1,179 @@
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { checkpoints, type Around, type Checkpoints } from '../../src/pipelines/checkpoints.js';
+import { ledger, type Ledger } from '../../src/pipelines/ledger.js';
+import { checkpointFolder, readState, type Saved } from '../../src/pipelines/run-state.js';
+import { later, sample } from '../operators/stub-policy.js';
+import { folder } from './files.js';
+
+/** A policy that is a number in a file. */
+function learner(save: (dir: string) => void = () => {}) {
+  const policy = {
+    version: 0,
+    held: Promise.resolve() as Promise<unknown>,
+    restored: [] as string[],
+    hold: (ready: Promise<unknown>) => void (policy.held = ready),
+    async save(dir: string) {
+      mkdirSync(dir);
+      save(dir);
+      writeFileSync(join(dir, 'weights'), String(policy.version));
+    },
+    saveTraining: async (dir: string) => writeFileSync(join(dir, 'moments'), ''),
+    restore: async (dir: string) => void policy.restored.push(dir),
+  };
+  return policy;
+}
+
+interface Run {
+  readonly saving: Checkpoints;
+  readonly book: Ledger;
+  readonly policy: ReturnType<typeof learner>;
+  readonly at: string;
+  readonly told: number[];
+  enter(...ids: string[]): void;
+  leave(...ids: string[]): void;
+  step(...rows: string[]): void;
+}
+
+/** A run with nothing in it, that learns. */
+async function begun(over: Partial<Around> = {}, policy = learner(), root = folder().path): Promise<Run> {
+  const folders = { root, rows: join(root, 'rows'), metrics: join(root, 'metrics'), checkpoints: join(root, 'checkpoints') };
+  mkdirSync(folders.checkpoints, { recursive: true });
+  writeFileSync(join(root, 'config.yaml'), 'run: {}\n');
+  const book = ledger(over.from?.state.rows);
+  const told: number[] = [];
+  const saving = checkpoints({ folders, options: { every: 2, keep: 3 }, book, from: undefined, ending: () => false, spent: () => ({ elapsed: 1, seconds: {} }), told: (step) => told.push(step), ...over });
+  saving.over.subscribe({ error: () => undefined });
+  await saving.forStages.learner(policy);
+  return {
+    saving,
+    book,
+    policy,
+    at: folders.checkpoints,
+    told,
+    enter: (...ids) => ids.forEach((id) => (book.enter(sample(id)), saving.entered(id))),
+    leave: (...ids) => ids.forEach((id) => (book.leave(sample(id)), saving.left(id))),
+    step: (...rows) => saving.stepped({ kind: 'step', step: ++policy.version, metrics: { 'reward/mean': policy.version % 3, loss: policy.version }, rows }),
+  };
+}
+
+const settled = async (promise: Promise<unknown>): Promise<boolean> => Promise.race([promise.then(() => true), later(50).then(() => false)]);
+
+describe('checkpoints', () => {
+  it('waits until the rows of the step have left, and holds the next step until it stands', async () => {
+    const run = await begun();
+    run.enter('a', 'b', 'c', 'd', 'e');
+    run.step('a', 'b');
+    run.leave('a', 'b');
+    expect(await settled(run.policy.held)).toBe(true);
+    run.step('c', 'd');
+    run.leave('c');
+    expect(await settled(run.policy.held)).toBe(false);
+    expect(readdirSync(run.at)).toEqual([]);
+    run.leave('d');
+    await run.policy.held;
+    expect(readdirSync(run.at)).toEqual(['step-2']);
+    expect(await readState(join(run.at, 'step-2'))).toMatchObject({ step: 2, source: { given: 5, again: ['e'] }, rows: { rowsOut: 4 } });
+    expect(run.told).toEqual([2]);
+  });
+
+  it('knows everything as it was at one moment', async () => {
+    const run = await begun();
+    let seen = 0;
+    run.saving.forStages.remember('tally', () => ({ seen }));
+    run.saving.forStages.remember('tally', (again) => [...again]);
+    run.saving.forStages.beforeCheckpoint(async () => {
+      run.enter('late');
+      await later(5);
+      seen = 9;
+    });
+    run.enter('a', 'b');
+    run.policy.version = 1;
+    run.step('a');
+    seen = 1;
+    run.leave('a');
+    await run.policy.held;
+    expect(await readState(join(run.at, 'step-2'))).toMatchObject({ source: { given: 2, again: ['b'] }, memory: { tally: { seen: 1 }, 'tally 2': ['b'] } });
+  });
+
+  it('goes on from where it stood: rows that come again are not new', async () => {
+    const first = await begun();
+    first.saving.forStages.remember('tally', () => 'known');
+    first.enter('a', 'b', 'c');
+    first.policy.version = 1;
+    first.step('a');
+    first.leave('a');
+    await first.policy.held;
+    const from: Saved = { folder: join(first.at, 'step-2'), state: await readState(join(first.at, 'step-2')) };
+    const second = await begun({ from }, learner(), join(first.at, '..'));
+    expect(second.policy.restored).toEqual([from.folder]);
+    expect(second.saving.forStages.remember('tally', () => 'more')).toBe('known');
+    second.enter('b', 'd');
+    second.policy.version = 3;
+    second.step('b');
+    second.leave('b');
+    await second.policy.held;
+    expect(await readState(join(second.at, 'step-4'))).toMatchObject({ source: { given: 4, again: ['c', 'd'] }, rows: { rowsOut: 2 }, memory: { tally: 'more' } });
+  });
+
+  it('keeps the newest and the best', async () => {
+    const run = await begun({ options: { every: 1, keep: 1, best: 'reward/mean' } });
+    for (const id of ['a', 'b', 'c', 'd']) {
+      run.enter(id);
+      run.step(id);
+      run.leave(id);
+      await run.policy.held;
+    }
+    // The metric is 1, 2, 0, 1.
+    expect(readdirSync(run.at).toSorted()).toEqual(['step-2', 'step-4']);
+    const less = await begun({ options: { every: 1, keep: 1, best: '-loss' } });
+    for (const id of ['a', 'b', 'c']) {
+      less.enter(id);
+      less.step(id);
+      less.leave(id);
+      await less.policy.held;
+    }
+    expect(readdirSync(less.at).toSorted()).toEqual(['step-1', 'step-3']);
+  });
+
+  it('ends with the step that it is at where it is to, and lets no other be taken', async () => {
+    const run = await begun({ ending: () => true, options: { every: 100, keep: 3 } });
+    run.enter('a', 'b');
+    const over = new Promise<void>((resolve) => run.saving.over.subscribe(resolve));
+    run.step('a');
+    run.leave('a');
+    await over;
+    expect(readdirSync(run.at)).toEqual(['step-1']);
+    expect(await settled(run.policy.held)).toBe(false);
+  });
+
+  it('writes the end down once, and nothing of a run without a step', async () => {
+    const run = await begun();
+    await run.saving.last();
+    expect(readdirSync(run.at)).toEqual([]);
+    run.enter('a');
+    run.step('a');
+    run.leave('a');
+    await run.saving.last();
+    await run.saving.last();
+    expect([readdirSync(run.at), run.told]).toEqual([['step-1'], [1]]);
+  });
+
+  it.each([
+    ['has no room', learner(() => { throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }); }), () => {}, 'ENOSPC: no space left on device, write'],
+    ['was deleted', learner(), (at: string) => rmSync(at, { recursive: true }), 'ENOENT: no such file or directory'],
+  ])('says that the folder %s, and leaves nothing half done', async (_, policy, harm, message) => {
+    const run = await begun({}, policy);
+    harm(run.at);
+    const over = new Promise<Error>((resolve) => run.saving.over.subscribe({ error: resolve }));
+    run.policy.version = 1;
+    run.enter('a');
+    run.step('a');
+    run.leave('a');
+    expect((await over).message).toContain(`${checkpointFolder(run.at, 2)}  writing a checkpoint: expected a folder with room for it; got ${message}`);
+    expect(existsSync(run.at) ? readdirSync(run.at) : []).toEqual([]);
+  });
+});

@@ -1,5 +1,7 @@
 /** Graph → ONNX: one opset, static shapes, names that lead back to the model's code. */
-import { bodyNodes, dependencies, reachable, type Body, type Data, type DType, type Node, type Op, type Tensor } from './graph.js';
+import { basename, dirname } from 'node:path';
+
+import { bodyNodes, dependencies, reachable, type Body, type Data, type DType, type Node, type Op, type Place, type Tensor } from './graph.js';
 import { operation, type Writer } from './onnx-operation.js';
 import { ELEMENT, encodeAttributes, encodeModel, type Attributes, type GraphProto, type NodeProto, type TensorProto, type ValueInfoProto } from './onnx-schema.js';
 
@@ -10,6 +12,8 @@ const IR_VERSION = 10;
 export interface Program {
   readonly name: string;
   readonly bytes: Uint8Array;
+  /** Where the files lie that hold values of the graph. */
+  readonly folder?: string;
   readonly inputs: readonly { readonly name: string; readonly dtype: DType; readonly sizes: readonly number[] }[];
   readonly outputs: readonly { readonly name: string; readonly dtype: DType; readonly sizes: readonly number[] }[];
 }
@@ -18,7 +22,7 @@ export interface Program {
  * Emits everything that `outputs` need.
  *
  * @param name names the graph in messages.
- * @throws if two inputs or outputs share a name.
+ * @throws if two inputs or outputs share a name, or stored values lie in several folders.
  */
 export function emit(name: string, outputs: Readonly<Record<string, Tensor>>): Program {
   const all = reachable(Object.values(outputs), dependencies);
@@ -35,7 +39,10 @@ export function emit(name: string, outputs: Readonly<Record<string, Tensor>>): P
   const described = (label: string, t: Tensor) => ({ name: label, dtype: t.dtype, sizes: t.shape.map(({ size }) => size) });
   const graph = writer.finish(name, inputs.map((t) => valueInfo(writer.name(t), t, true)), results.map(({ name: label, t }) => valueInfo(label, t, false)));
   const bytes = encodeModel({ irVersion: IR_VERSION, producerName: 'segr1', graph, opsetImport: [{ domain: '', version: OPSET }, { domain: 'com.microsoft', version: 1 }] });
-  return { name, bytes, inputs: inputs.map((t) => described(writer.name(t), t)), outputs: results.map(({ name: label, t }) => described(label, t)) };
+  const folders = new Set(all.flatMap(({ op }) => (op.kind === 'stored' ? [dirname(op.place.file)] : [])));
+  if (folders.size > 1) throw new Error(`${name}: expected stored values in one folder; got ${[...folders].join(', ')}`);
+  const [folder] = folders;
+  return { name, bytes, ...(folder === undefined ? {} : { folder }), inputs: inputs.map((t) => described(writer.name(t), t)), outputs: results.map(({ name: label, t }) => described(label, t)) };
 }
 
 function valueInfo(name: string, t: Tensor, sized: boolean): ValueInfoProto {
@@ -102,6 +109,15 @@ class GraphWriter implements Writer {
     const name = `#c${root.#fresh++}`;
     root.#initializers.push({ name, dims, dataType, rawData: bytes });
     if (small !== undefined) root.#constants.set(small, name);
+    return name;
+  }
+
+  stored({ file, offset }: Place, dims: readonly number[]): string {
+    const root = this.#root();
+    const name = `#c${root.#fresh++}`;
+    const length = 4 * dims.reduce((product, size) => product * size, 1);
+    const externalData = Object.entries({ location: basename(file), offset, length }).map(([key, value]) => ({ key, value: String(value) }));
+    root.#initializers.push({ name, dims, dataType: ELEMENT.float32, externalData, dataLocation: 1 });
     return name;
   }
 

@@ -9,7 +9,7 @@ import { messageOf } from '../errors.js';
 import { serve } from '../workers.js';
 
 const { threads } = workerData as { threads: number };
-const sessions = new Map<string, { readonly session: ort.InferenceSession; readonly program: Program }>();
+const sessions = new Map<string, { readonly session: ort.InferenceSession; readonly program: Omit<Program, 'bytes'> }>();
 let ended = false;
 const sets = new Map<string, { readonly layout: Layout; readonly values: ReadonlyMap<string, Float32Array> }>();
 
@@ -27,13 +27,15 @@ async function open(program: Program): Promise<void> {
         'intra_op': { allow_spinning: threads > 1 ? '1' : '0' },
         // A softmax over masked scores is full of numbers too small to be normal, and arithmetic on those is slow.
         'set_denormal_as_zero': '1',
+        ...(program.folder === undefined ? {} : { 'model_external_initializers_file_folder_path': program.folder }),
       },
       // Outputs stand behind copies that say in which order they are computed; without these all weights' gradients would
       // be left to the end, and every value that they need kept until then.
       optimization: { 'disable_specified_optimizers': 'EliminateIdentity' },
     },
   });
-  sessions.set(program.name, { session, program });
+  const { bytes: _, ...known } = program;
+  sessions.set(program.name, { session, program: known });
 }
 
 async function close(name: string): Promise<void> {

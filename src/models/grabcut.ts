@@ -42,7 +42,6 @@ export async function openGrabCut(options: GrabCutOptions = {}): Promise<Segment
 
   return {
     name,
-    looksAt: 'frame',
     segment: (image, prompts, frame) =>
       pool.call({ image, prompts, frame }).catch((error: unknown) => {
         throw new ModelError(`${name}  segment: expected masks; got ${messageOf(error)}`);

@@ -61,7 +61,7 @@ export function tally<T extends Scored>(
 ): OperatorFunction<T, T> {
   const checked = TallyOptions.parse(options);
   const earn: Earn = async (on, prompts, formats) => {
-    const masks = await masksOf(prompts, '', async (asked) => segmenter.segment(await pixelsOf(readImage, on), asked, on.frame));
+    const masks = await masksOf(prompts, '', async (asked) => segmenter.segment(await pixelsOf(readImage, on, segmenter), asked, on.frame));
     return weightedSum(maskRewards({ masks, formats, ...(on.truth && { truth: on.truth }) }), weights);
   };
 

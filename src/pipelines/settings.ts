@@ -3,8 +3,10 @@ import { z } from 'zod';
 import { GrabCutOptions } from '../models/grabcut.js';
 import { trainingFault } from '../models/qwen/parameters.js';
 import { prompts, type PromptName } from '../models/qwen/prompts.js';
+import { Sam2Options } from '../models/sam2/segmenter.js';
 
 const GrabCut = z.strictObject({ kind: z.literal('grabcut'), ...GrabCutOptions.shape });
+const Sam2 = z.strictObject({ kind: z.literal('sam2'), ...Sam2Options.shape });
 
 /** An adapter of low rank that learns in place of the weights. */
 const Lora = z
@@ -61,7 +63,7 @@ export const PolicyOptions = PolicyShape.superRefine(({ train, adapter }, contex
 export type PolicyOptions = z.output<typeof PolicyOptions>;
 
 /** Which segmenter to open, by `kind`. */
-export const SegmenterOptions = z.discriminatedUnion('kind', [GrabCut]);
+export const SegmenterOptions = z.discriminatedUnion('kind', [GrabCut, Sam2]);
 export type SegmenterOptions = z.output<typeof SegmenterOptions>;
 
 /** A pipeline's own keys, without its stages. */

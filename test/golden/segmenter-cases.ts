@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { openSafetensors, type Tensors } from '../../src/io/safetensors.js';
@@ -58,10 +58,11 @@ export interface Checkpoint {
   readonly network: Network;
 }
 
-export function checkpointFolders({ path, images }: Golden): Map<number, { readonly config: string; readonly weights: string }> {
-  const sizes = [...new Set(images.map(({ size }) => size))];
-  const weights = sizes.map((size) => path(`tiny-${size}`)).find((folder) => existsSync(join(folder, 'model.safetensors')));
-  return new Map(sizes.map((size) => [size, { config: path(`tiny-${size}`), weights: weights as string }]));
+export function checkpointFolders({ folder }: Golden): Map<number, { readonly config: string; readonly weights: string }> {
+  const folders = readdirSync(folder).map((name) => join(folder, name)).filter((path) => existsSync(join(path, 'config.json')));
+  const whole = folders.find((path) => existsSync(join(path, 'model.safetensors')));
+  const sizeOf = (path: string): number => (JSON.parse(readFileSync(join(path, 'config.json'), 'utf8')) as { prompt_encoder_config: { image_size: number } }).prompt_encoder_config.image_size;
+  return new Map(folders.map((config) => [sizeOf(config), { config, weights: existsSync(join(config, 'model.safetensors')) ? config : (whole as string) }]));
 }
 
 export async function openCheckpoint({ config: folder, weights: from }: { readonly config: string; readonly weights: string }): Promise<Checkpoint> {

@@ -41,7 +41,7 @@ export function decoder(weights: Weights, config: Sam2Config, features: Features
   let tokens = prompt;
   let image = add(features.image, dense ?? weights.tensor('prompt_encoder.no_mask_embed.weight', { width }));
   for (const i of [0, 1]) [tokens, image] = scoped(`transformer.layers.${i}`, () => twoWay(weights, config, i, { tokens, image, prompt, position, seen }));
-  const last = attention(weights, config, 'transformer.final_attn_token_to_image', add(tokens, prompt), add(image, position), image);
+  const last = toImage(weights, config, 'transformer.final_attn_token_to_image', add(tokens, prompt), add(image, position), image);
   tokens = norm(weights, 'transformer.layer_norm_final_attn', add(tokens, last), EPSILON);
 
   const token = (i: number): Tensor => drop(slice(tokens, 'token', i, 1), 'token');
@@ -72,28 +72,67 @@ interface TwoWay {
 function twoWay(weights: Weights, config: Sam2Config, i: number, { tokens, image, prompt, position, seen }: TwoWay): [Tensor, Tensor] {
   const at = `transformer.layers.${i}`;
   const normed = (n: number, x: Tensor): Tensor => norm(weights, `${at}.layer_norm${n}`, x, EPSILON);
-  const attended = (name: string, q: Tensor, k: Tensor, v: Tensor, mask?: Tensor): Tensor => attention(weights, config, `${at}.${name}`, q, k, v, mask);
   const placed = add(tokens, prompt);
-  let t = normed(1, i === 0 ? attended('self_attn', tokens, tokens, tokens, seen) : add(tokens, attended('self_attn', placed, placed, tokens, seen)));
+  const self = (x: Tensor): Tensor => selfAttention(weights, config, `${at}.self_attn`, x, tokens, seen);
+  let t = normed(1, i === 0 ? self(tokens) : add(tokens, self(placed)));
   const there = add(image, position);
-  t = normed(2, add(t, attended('cross_attn_token_to_image', add(t, prompt), there, image)));
+  t = normed(2, add(t, toImage(weights, config, `${at}.cross_attn_token_to_image`, add(t, prompt), there, image)));
   t = normed(3, add(t, project(weights, `${at}.mlp.proj_out`, relu(project(weights, `${at}.mlp.proj_in`, t, { inner: config.decoder.mlp })), { width: config.width })));
-  const looked = attended('cross_attn_image_to_token', there, add(t, prompt), t, seen);
+  const looked = toTokens(weights, config, `${at}.cross_attn_image_to_token`, there, add(t, prompt), t, seen);
   return [t, normed(4, add(looked, image))];
 }
 
-/** Attention of several heads between projected values. @param mask [object, key], added to the scores. */
-function attention(weights: Weights, { width, decoder: { heads, downsample } }: Sam2Config, at: string, q: Tensor, k: Tensor, v: Tensor, mask?: Tensor): Tensor {
-  const inner = at.endsWith('self_attn') ? width : width / downsample;
-  const projected = (part: string, x: Tensor, place: string): Tensor => {
-    const own = x.shape.at(-2)?.name as string;
-    return rename(split(project(weights, `${at}.${part}_proj`, x, { inner }), 'inner', { head: heads, hd: inner / heads }), { [own]: place });
-  };
-  const scores = dot(projected('q', q, 'query'), projected('k', k, 'key'), 'hd', (inner / heads) ** -0.5);
-  const o = dot(softmax(mask ? add(scores, mask) : scores, 'key'), projected('v', v, 'key'), 'key');
-  const lead = o.shape.some(({ name }) => name === 'object') ? ['object', 'query'] : ['query'];
-  const out = project(weights, `${at}.o_proj`, merge(order(o, ...lead, 'head', 'hd'), ['head', 'hd'], 'inner'), { width });
-  return rename(out, { query: q.shape.at(-2)?.name as string });
+/** A projection's matrix by heads, for products that go around the projected image. */
+function byHead(weights: Weights, { width, decoder: { heads, downsample } }: Sam2Config, name: string): { readonly matrix: Tensor; readonly bias: Tensor } {
+  const hd = width / downsample / heads;
+  return { matrix: weights.tensor(`mask_decoder.${name}.weight`, { head: heads, hd, width }), bias: weights.tensor(`mask_decoder.${name}.bias`, { head: heads, hd }) };
+}
+
+/** A few tokens projected for each head, [object, place, head, hd]. */
+function tokenHeads(weights: Weights, { decoder: { heads } }: Sam2Config, name: string, x: Tensor, inner: number, place: string): Tensor {
+  return rename(split(project(weights, name, x, { inner }), 'inner', { head: heads, hd: inner / heads }), { token: place });
+}
+
+/** Tokens attend to each other. @param mask [object, key], added to the scores. */
+function selfAttention(weights: Weights, config: Sam2Config, at: string, x: Tensor, v: Tensor, mask: Tensor): Tensor {
+  const { width } = config;
+  const part = (name: string, of: Tensor, place: string): Tensor => tokenHeads(weights, config, `${at}.${name}_proj`, of, width, place);
+  const scores = dot(part('q', x, 'token'), part('k', x, 'key'), 'hd', (width / config.decoder.heads) ** -0.5);
+  const o = dot(softmax(add(scores, mask), 'key'), part('v', v, 'key'), 'key');
+  return project(weights, `${at}.o_proj`, merge(order(o, 'object', 'token', 'head', 'hd'), ['head', 'hd'], 'inner'), { width });
+}
+
+/**
+ * Tokens attend to the image, which is never projected: tokens are few, and are taken to the image's width instead.
+ *
+ * The bias of the keys is left out, for it moves all of a softmax's scores alike.
+ *
+ * @param there the image with its positions; `image` without.
+ */
+function toImage(weights: Weights, config: Sam2Config, at: string, q: Tensor, there: Tensor, image: Tensor): Tensor {
+  const inner = config.width / config.decoder.downsample;
+  const query = tokenHeads(weights, config, `${at}.q_proj`, q, inner, 'token');
+  const asked = dot(query, byHead(weights, config, `${at}.k_proj`).matrix, 'hd');
+  const scores = dot(asked, there, 'width', (inner / config.decoder.heads) ** -0.5);
+  const seen = dot(softmax(scores, 'pixel'), image, 'pixel');
+  const { matrix, bias } = byHead(weights, config, `${at}.v_proj`);
+  const o = add(dot(seen, matrix, 'width'), bias);
+  return project(weights, `${at}.o_proj`, merge(order(o, 'object', 'token', 'head', 'hd'), ['head', 'hd'], 'inner'), { width: config.width });
+}
+
+/** The image attends to tokens, as in `toImage` without being projected. @param mask [object, key], added to the scores. */
+function toTokens(weights: Weights, config: Sam2Config, at: string, there: Tensor, k: Tensor, v: Tensor, mask: Tensor): Tensor {
+  const { width, decoder: { heads, downsample } } = config;
+  const inner = width / downsample;
+  const scale = (inner / heads) ** -0.5;
+  const key = tokenHeads(weights, config, `${at}.k_proj`, k, inner, 'key');
+  const { matrix, bias } = byHead(weights, config, `${at}.q_proj`);
+  const always = add(dot(key, bias, 'hd', scale), mask);
+  const scores = add(dot(there, dot(key, matrix, 'hd'), 'width', scale), always);
+  const out = weights.tensor(`mask_decoder.${at}.o_proj.weight`, { width, head: heads, hd: inner / heads });
+  const told = dot(tokenHeads(weights, config, `${at}.v_proj`, v, inner, 'key'), out, 'hd');
+  const shares = order(softmax(scores, 'key'), 'object', 'pixel', 'head', 'key');
+  return add(dot(shares, told, ['head', 'key']), weights.tensor(`mask_decoder.${at}.o_proj.bias`, { width }));
 }
 
 /** The image at four times its sides. @returns [object, pixel, half, quarter, finest] */

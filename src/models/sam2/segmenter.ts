@@ -91,7 +91,7 @@ interface Parts {
   readonly multimask: boolean;
 }
 
-/** One mask a prompt; without anything to ask about the image it is not looked at. */
+/** One mask a prompt, the union over its objects; without anything to ask about the image it is not looked at. */
 async function masks({ weights, config, network, multimask }: Parts, embed: () => Promise<Embedding>, prompts: readonly Prompt[], frame: Size): Promise<Mask[]> {
   const asked = prompts.map((prompt) => prompt.objects.map((object) => clicksOf(object, prompt.frame, config.size)).filter((clicks) => clicks.length > 0));
   const tokens = asked.flat().map((clicks) => ({ tokens: promptTokens(weights, config, clicks) }));

@@ -25,12 +25,41 @@ export function weightShapes(config: Sam2Config): Map<string, readonly number[]>
   const linear = (name: string, out: number, into: number, ...kernel: readonly number[]): void => void shapes.set(`${name}.weight`, [out, into, ...kernel]).set(`${name}.bias`, [out]);
   const norm = (name: string, width: number): void => void shapes.set(`${name}.weight`, [width]).set(`${name}.bias`, [width]);
   hiera(config, shapes, linear, norm);
-  const { width, maskPrompt, decoder } = config;
+  const { width } = config;
   for (const [i, stage] of config.stages.toReversed().entries()) linear(`vision_encoder.neck.convs.${i}`, width, stage.width, 1, 1);
   shapes.set('no_memory_embedding', [1, 1, width]).set('shared_image_embedding.positional_embedding', [2, width / 2]);
+  promptEncoder(config, shapes, linear, norm);
+  maskDecoder(config, shapes, linear, norm);
+  return shapes;
+}
 
+type Declare = (name: string, out: number, into: number, ...kernel: readonly number[]) => void;
+type Norm = (name: string, width: number) => void;
+
+function hiera({ stages, background, mlpRatio }: Sam2Config, shapes: Map<string, readonly number[]>, linear: Declare, norm: Norm): void {
+  const at = 'vision_encoder.backbone';
+  const [first] = stages as [Sam2Config['stages'][number]];
+  shapes.set(`${at}.pos_embed`, [1, first.width, ...background]).set(`${at}.pos_embed_window`, [1, first.width, first.window, first.window]);
+  linear(`${at}.patch_embed.projection`, first.width, 3, 7, 7);
+  let into = first.width;
+  let block = 0;
+  for (const { width, blocks } of stages) {
+    for (let i = 0; i < blocks; i++, block++) {
+      const name = `${at}.blocks.${block}`;
+      norm(`${name}.layer_norm1`, into);
+      linear(`${name}.attn.qkv`, 3 * width, into);
+      linear(`${name}.attn.proj`, width, width);
+      norm(`${name}.layer_norm2`, width);
+      linear(`${name}.mlp.proj_in`, Math.trunc(width * mlpRatio), width);
+      linear(`${name}.mlp.proj_out`, width, Math.trunc(width * mlpRatio));
+      if (into !== width) linear(`${name}.proj`, width, into);
+      into = width;
+    }
+  }
+}
+
+function promptEncoder({ width, maskPrompt: { channels } }: Sam2Config, shapes: Map<string, readonly number[]>, linear: Declare, norm: Norm): void {
   const prompt = 'prompt_encoder';
-  const channels = maskPrompt.channels;
   shapes.set(`${prompt}.shared_embedding.positional_embedding`, [2, width / 2]).set(`${prompt}.point_embed.weight`, [4, width]);
   for (const name of ['not_a_point_embed', 'no_mask_embed']) shapes.set(`${prompt}.${name}.weight`, [1, width]);
   linear(`${prompt}.mask_embed.conv1`, channels / 4, 1, 2, 2);
@@ -38,7 +67,9 @@ export function weightShapes(config: Sam2Config): Map<string, readonly number[]>
   linear(`${prompt}.mask_embed.conv2`, channels, channels / 4, 2, 2);
   norm(`${prompt}.mask_embed.layer_norm2`, channels);
   linear(`${prompt}.mask_embed.conv3`, width, channels, 1, 1);
+}
 
+function maskDecoder({ width, decoder }: Sam2Config, shapes: Map<string, readonly number[]>, linear: Declare, norm: Norm): void {
   shapes.set('mask_decoder.iou_token.weight', [1, width]).set('mask_decoder.obj_score_token.weight', [1, width]).set('mask_decoder.mask_tokens.weight', [4, width]);
   const attention = (name: string, inner: number): void => {
     for (const part of ['q', 'k', 'v']) linear(`${name}.${part}_proj`, inner, width);
@@ -69,31 +100,6 @@ export function weightShapes(config: Sam2Config): Map<string, readonly number[]>
   for (const i of [0, 1, 2, 3]) head(`output_hypernetworks_mlps.${i}`, width, width / 8, 3);
   head('iou_prediction_head', decoder.iouHidden, 4, decoder.iouDepth);
   head('pred_obj_score_head', width, 1, 3);
-  return shapes;
-}
-
-type Declare = (name: string, out: number, into: number, ...kernel: readonly number[]) => void;
-
-function hiera({ stages, background, mlpRatio }: Sam2Config, shapes: Map<string, readonly number[]>, linear: Declare, norm: (name: string, width: number) => void): void {
-  const at = 'vision_encoder.backbone';
-  const [first] = stages as [Sam2Config['stages'][number]];
-  shapes.set(`${at}.pos_embed`, [1, first.width, ...background]).set(`${at}.pos_embed_window`, [1, first.width, first.window, first.window]);
-  linear(`${at}.patch_embed.projection`, first.width, 3, 7, 7);
-  let into = first.width;
-  let block = 0;
-  for (const { width, blocks } of stages) {
-    for (let i = 0; i < blocks; i++, block++) {
-      const name = `${at}.blocks.${block}`;
-      norm(`${name}.layer_norm1`, into);
-      linear(`${name}.attn.qkv`, 3 * width, into);
-      linear(`${name}.attn.proj`, width, width);
-      norm(`${name}.layer_norm2`, width);
-      linear(`${name}.mlp.proj_in`, Math.trunc(width * mlpRatio), width);
-      linear(`${name}.mlp.proj_out`, width, Math.trunc(width * mlpRatio));
-      if (into !== width) linear(`${name}.proj`, width, into);
-      into = width;
-    }
-  }
 }
 
 /** Weights of which new ones are computed, or that are looked up outside of the graphs. */

@@ -2,8 +2,11 @@ import type { Image, Size } from '../records.js';
 
 export type Filter = 'bilinear' | 'bicubic';
 
-/** `pillow`: vertical first where the width grows and the height shrinks; `horizontal-first`: always so, as torchvision does. */
-export type PassOrder = 'pillow' | 'horizontal-first';
+/**
+ * `pillow`: vertical first where the width grows and the height shrinks; `horizontal-first`: always so, as torchvision does;
+ * `torchvision`: also with weights of 16 bits, as it does with bytes, which moves a pixel by a level now and then.
+ */
+export type PassOrder = 'pillow' | 'horizontal-first' | 'torchvision';
 
 /** Which inputs make one output along an axis, and with what weight. */
 interface Windows {
@@ -11,13 +14,13 @@ interface Windows {
   readonly starts: Int32Array;
   /** Inputs of each output, [out]. */
   readonly counts: Int32Array;
-  /** [out × taps], 22 fractional bits. */
+  /** [out × taps], in parts of 2 to the power of `fraction`. */
   readonly weights: Int32Array;
+  readonly fraction: number;
   readonly taps: number;
 }
 
-const FRACTION = 22;
-const HALF = 1 << (FRACTION - 1);
+const MOST_FRACTION = 22;
 
 const supports = { bilinear: 1, bicubic: 2 } as const;
 
@@ -44,25 +47,27 @@ function resample(data: Uint8Array, channels: 1 | 3, from: Size, to: Size, filte
     throw new RangeError(`resize: expected ${from.width * from.height * channels} bytes for ${from.width}x${from.height}; got ${data.length}`);
   }
 
+  const short = order === 'torchvision';
   const alongRow = channels === 3 ? acrossRgb : acrossGray;
   const across = (pixels: Uint8Array, height: number): Uint8Array =>
-    from.width === to.width ? pixels : alongRow(pixels, from.width, height, windows(from.width, to.width, filter));
+    from.width === to.width ? pixels : alongRow(pixels, from.width, height, windows(from.width, to.width, filter, short));
   const down = (pixels: Uint8Array, width: number): Uint8Array =>
-    from.height === to.height ? pixels : downRows(pixels, width * channels, windows(from.height, to.height, filter));
+    from.height === to.height ? pixels : downRows(pixels, width * channels, windows(from.height, to.height, filter, short));
 
   const verticalFirst = order === 'pillow' && to.width > from.width && to.height < from.height;
   return verticalFirst ? across(down(data, from.width), to.height) : down(across(data, from.height), to.width);
 }
 
-function acrossRgb(data: Uint8Array, width: number, height: number, { starts, counts, weights, taps }: Windows): Uint8Array {
+function acrossRgb(data: Uint8Array, width: number, height: number, { starts, counts, weights, fraction, taps }: Windows): Uint8Array {
   const wide = starts.length;
+  const half = 1 << (fraction - 1);
   const out = new Uint8ClampedArray(wide * height * 3);
   for (let y = 0, o = 0; y < height; y++) {
     const row = y * width * 3;
     for (let x = 0; x < wide; x++, o += 3) {
-      let r = HALF;
-      let g = HALF;
-      let b = HALF;
+      let r = half;
+      let g = half;
+      let b = half;
       const first = x * taps;
       const last = first + counts[x];
       for (let k = first, p = row + starts[x] * 3; k < last; k++, p += 3) {
@@ -71,42 +76,44 @@ function acrossRgb(data: Uint8Array, width: number, height: number, { starts, co
         g = (g + Math.imul(weight, data[p + 1])) | 0;
         b = (b + Math.imul(weight, data[p + 2])) | 0;
       }
-      out[o] = r >> FRACTION;
-      out[o + 1] = g >> FRACTION;
-      out[o + 2] = b >> FRACTION;
+      out[o] = r >> fraction;
+      out[o + 1] = g >> fraction;
+      out[o + 2] = b >> fraction;
     }
   }
   return new Uint8Array(out.buffer);
 }
 
-function acrossGray(data: Uint8Array, width: number, height: number, { starts, counts, weights, taps }: Windows): Uint8Array {
+function acrossGray(data: Uint8Array, width: number, height: number, { starts, counts, weights, fraction, taps }: Windows): Uint8Array {
   const wide = starts.length;
+  const half = 1 << (fraction - 1);
   const out = new Uint8ClampedArray(wide * height);
   for (let y = 0, o = 0; y < height; y++) {
     for (let x = 0; x < wide; x++, o++) {
-      let sum = HALF;
+      let sum = half;
       const first = x * taps;
       const last = first + counts[x];
       for (let k = first, p = y * width + starts[x]; k < last; k++, p++) sum = (sum + Math.imul(weights[k], data[p])) | 0;
-      out[o] = sum >> FRACTION;
+      out[o] = sum >> fraction;
     }
   }
   return new Uint8Array(out.buffer);
 }
 
 /** Whole rows at a time: a row's bytes share their weights, whatever their channel. */
-function downRows(data: Uint8Array, row: number, { starts, counts, weights, taps }: Windows): Uint8Array {
+function downRows(data: Uint8Array, row: number, { starts, counts, weights, fraction, taps }: Windows): Uint8Array {
   const tall = starts.length;
+  const half = 1 << (fraction - 1);
   const out = new Uint8ClampedArray(row * tall);
   const sums = new Int32Array(row);
   for (let y = 0; y < tall; y++) {
-    sums.fill(HALF);
+    sums.fill(half);
     for (let k = 0; k < counts[y]; k++) {
       const weight = weights[y * taps + k];
       const base = (starts[y] + k) * row;
       for (let i = 0; i < row; i++) sums[i] = (sums[i] + Math.imul(weight, data[base + i])) | 0;
     }
-    for (let i = 0, o = y * row; i < row; i++, o++) out[o] = sums[i] >> FRACTION;
+    for (let i = 0, o = y * row; i < row; i++, o++) out[o] = sums[i] >> fraction;
   }
   return new Uint8Array(out.buffer);
 }
@@ -115,25 +122,25 @@ const tables = new Map<string, Windows>();
 const TABLES_KEPT = 256;
 
 /** Windows from `size` inputs to `wanted` outputs; the latest tables are kept, for a data set repeats its sizes. */
-function windows(size: number, wanted: number, filter: Filter): Windows {
-  const key = `${filter} ${size} ${wanted}`;
+function windows(size: number, wanted: number, filter: Filter, short: boolean): Windows {
+  const key = `${filter} ${size} ${wanted} ${short}`;
   const known = tables.get(key);
   if (known) return known;
 
-  const made = computeWindows(size, wanted, filter);
+  const made = computeWindows(size, wanted, filter, short);
   if (tables.size >= TABLES_KEPT) tables.delete(tables.keys().next().value as string);
   tables.set(key, made);
   return made;
 }
 
-function computeWindows(size: number, wanted: number, filter: Filter): Windows {
+function computeWindows(size: number, wanted: number, filter: Filter, short: boolean): Windows {
   const scale = size / wanted;
   const spread = Math.max(scale, 1);
   const support = supports[filter] * spread;
   const taps = Math.ceil(support) * 2 + 1;
   const starts = new Int32Array(wanted);
   const counts = new Int32Array(wanted);
-  const weights = new Int32Array(wanted * taps);
+  const shares = new Float64Array(wanted * taps);
 
   for (let x = 0; x < wanted; x++) {
     const centre = (x + 0.5) * scale;
@@ -145,12 +152,18 @@ function computeWindows(size: number, wanted: number, filter: Filter): Windows {
     const total = parts.reduce((sum, part) => sum + part, 0);
     starts[x] = low;
     counts[x] = high - low;
-    parts.forEach((part, i) => {
-      const fixed = (total === 0 ? part : part / total) * (1 << FRACTION);
-      weights[x * taps + i] = Math.trunc(fixed < 0 ? fixed - 0.5 : fixed + 0.5);
-    });
+    parts.forEach((part, i) => (shares[x * taps + i] = total === 0 ? part : part / total));
   }
-  return { starts, counts, weights, taps };
+  const fraction = short ? shortFraction(shares.reduce((a, b) => Math.max(a, b), 0)) : MOST_FRACTION;
+  const weights = Int32Array.from(shares, (share) => share * (1 << fraction) + (share < 0 ? -0.5 : 0.5));
+  return { starts, counts, weights, fraction, taps };
+}
+
+/** As many fractional bits as leave the largest weight within 16. */
+function shortFraction(largest: number): number {
+  let fraction = 0;
+  while (fraction < MOST_FRACTION && Math.trunc(0.5 + largest * 2 ** (fraction + 1)) < 1 << 15) fraction++;
+  return fraction;
 }
 
 function kernel(x: number, filter: Filter): number {

@@ -4,6 +4,8 @@ import type { Image, ImageSource, Mask, Prompt, Size } from '../records.js';
 export interface Segmenter {
   /** Names the model and every option that changes a mask; part of cache keys and run metadata. */
   readonly name: string;
+  /** Which pixels it is best given: the image as it is stored, or stretched to the frame, which it is unless told. */
+  readonly looksAt?: 'original' | 'frame';
   /**
    * One mask a prompt, in order, at `frame` size: the union over the prompt's objects.
    * An object with a box uses the points inside it (inclusive), others are left out; a failing object is skipped.

@@ -1,5 +1,5 @@
 import { DataError, messageOf } from '../errors.js';
-import type { ReadImage } from '../models/segmenter.js';
+import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Image, Sample } from '../records.js';
 
 /** Works on a row that is not marked; a DataError marks it with the stage's name, anything else is thrown on. */
@@ -15,13 +15,13 @@ export async function orMarked<T extends Sample, R extends T>(stage: string, row
 }
 
 /**
- * A row's pixels at its frame's size.
+ * A row's pixels at its frame's size, or as they are stored where a segmenter is to look at those.
  *
  * @throws {DataError} whatever the reason that they cannot be read.
  */
-export async function pixelsOf(readImage: ReadImage, { image, frame }: Sample): Promise<Image> {
+export async function pixelsOf(readImage: ReadImage, { image, frame }: Sample, looker?: Pick<Segmenter, 'looksAt'>): Promise<Image> {
   try {
-    return await readImage(image, frame);
+    return await (looker?.looksAt === 'original' ? readImage(image) : readImage(image, frame));
   } catch (error) {
     throw error instanceof DataError ? error : new DataError(messageOf(error), { cause: error });
   }

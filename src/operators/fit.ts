@@ -41,7 +41,7 @@ export function fit<T extends Sample>(segmenter: Segmenter, readImage: ReadImage
   const { think, inflight, tried, ...clicking } = FitOptions.parse(options);
 
   const search = async (row: T, truth: Uint8Array): Promise<Fit> => {
-    const image = await pixelsOf(readImage, row);
+    const image = await pixelsOf(readImage, row, segmenter);
     const segmentOnce = async (prompt: Prompt): Promise<Mask> => (await segmenter.segment(image, [prompt], row.frame))[0];
     return fitPrompt(segmentOnce, truth, row.frame, clicking);
   };

@@ -65,7 +65,7 @@ export function tally<T extends Scored>(
   const checked = TallyOptions.parse(options);
   const scoring = RewardOptions.parse(rewards);
   const earn: Earn = async (on, answers) => {
-    const masks = await masksOf(answers.prompts, '', async (asked) => segmenter.segment(await pixelsOf(readImage, on), asked, on.frame));
+    const masks = await masksOf(answers.prompts, '', async (asked) => segmenter.segment(await pixelsOf(readImage, on, segmenter), asked, on.frame));
     return weightedSum(builtInRewards({ ...answers, masks, ...(on.truth && { truth: on.truth }) }, scoring), scoring.weights);
   };
 

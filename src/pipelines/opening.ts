@@ -3,6 +3,7 @@ import { openGrabCut } from '../models/grabcut.js';
 import { openQwen, type QwenPolicy } from '../models/qwen/policy.js';
 import { prompts } from '../models/qwen/prompts.js';
 import { patchMaskHead } from '../models/qwen/supervised.js';
+import { openSam2 } from '../models/sam2/segmenter.js';
 import type { Segmenter } from '../models/segmenter.js';
 import type { Checkpoints } from './checkpoints.js';
 import type { SegmenterOptions } from './settings.js';
@@ -64,9 +65,14 @@ async function openPolicy({ settings: { policy: options, seed }, teaches }: Surr
 
 async function openSegmenter(options: SegmenterOptions | undefined): Promise<Segmenter> {
   if (!options) throw new UsageError('segmenter: expected the key "segmenter" in the pipeline; got none');
-  const { kind, ...own } = options;
-  switch (kind) {
-    case 'grabcut':
+  switch (options.kind) {
+    case 'grabcut': {
+      const { kind: _, ...own } = options;
       return await openGrabCut(own);
+    }
+    case 'sam2': {
+      const { kind: _, ...own } = options;
+      return await openSam2(own);
+    }
   }
 }

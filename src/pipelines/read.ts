@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import { messageOf, ModelError, UsageError } from '../errors.js';
 import { readAdapterConfig } from '../models/qwen/adapter.js';
 import { readConfig } from '../models/qwen/config.js';
+import { readSam2Config } from '../models/sam2/config.js';
 import { adapterOf } from '../models/qwen/lora.js';
 import { check, preflights, type Checked, type CheckedStage } from './check.js';
 import type { Complaint } from './complaints.js';
@@ -50,7 +51,7 @@ export async function readPipeline(what: string, { set = [], pipelinesFile, tabl
   const picked = pick(what, pipelinesFile);
   const written = valueAt(picked.document.value, picked.path);
   const { overrides, lines } = readOverrides(set, written);
-  const { pipeline, lines: own } = await readMap(picked, overrides.reduce(applied, written), overrides, table);
+  const { pipeline, lines: own } = await readMap(picked, applied(written, overrides), overrides, table);
   lines.push(...own);
   const evaluation = await readEvaluation(picked, pipeline, overrides, table);
   lines.push(...evaluation.lines);
@@ -80,10 +81,24 @@ async function readMap(picked: Picked, map: unknown, overrides: readonly Overrid
   return { pipeline: { name: picked.name, file: picked.document.file, settings, stages: checked.stages }, lines };
 }
 
-/** What keeps a policy that a stage uses from being opened, as far as its configuration says; no weight is read. */
+/** What keeps models that stages use from being opened, as far as their configurations say; no weight is read. */
 async function unreadable({ settings, stages: used }: Checked): Promise<Complaint[]> {
-  if (!settings.policy || !used.some(({ stage }) => stage.uses?.includes('policy'))) return [];
-  const { checkpoint, adapter, train } = settings.policy;
+  const uses = (model: 'policy' | 'segmenter'): boolean => used.some(({ stage }) => stage.uses?.includes(model));
+  const found = settings.policy && uses('policy') ? await unreadablePolicy(settings.policy) : [];
+  return settings.segmenter?.kind === 'sam2' && uses('segmenter') ? [...found, ...(await unreadableSegmenter(settings.segmenter.checkpoint))] : found;
+}
+
+async function unreadableSegmenter(checkpoint: string): Promise<Complaint[]> {
+  try {
+    await readSam2Config(checkpoint);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error;
+    return [{ path: ['segmenter', 'checkpoint'], text: `segmenter.checkpoint: ${messageOf(error)}` }];
+  }
+}
+
+async function unreadablePolicy({ checkpoint, adapter, train }: NonNullable<Settings['policy']>): Promise<Complaint[]> {
   let option = 'checkpoint';
   try {
     const config = await readConfig(checkpoint);

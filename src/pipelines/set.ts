@@ -1,6 +1,7 @@
 import { parseDocument } from 'yaml';
 
 import { UsageError } from '../errors.js';
+import { valueAt } from './known.js';
 import type { Path } from './locate.js';
 import { knownNames } from './nearest.js';
 
@@ -38,9 +39,22 @@ export function readOverride(text: string, keys: readonly string[], stages: read
   return { path: ['stages', at, first, ...rest.map(step)], value, typed };
 }
 
-/** The pipeline's map with the override in it; the given map stays as it is. Bare stage names become maps where an option is set. */
-export function applied(pipeline: unknown, { path, value }: Override): unknown {
-  return put(pipeline, path, value);
+/**
+ * The pipeline's map with the overrides in it, the last one winning; the given map stays as it is.
+ *
+ * Bare stage names become maps where an option is set. A segmenter of another kind begins without the options of the former, wherever its kind is set.
+ */
+export function applied(pipeline: unknown, overrides: readonly Override[]): unknown {
+  const [kinds, others] = [overrides.filter(setsKind), overrides.filter((one) => !setsKind(one))];
+  const chosen = kinds.reduce((map, { path: [model, key], value }) => {
+    const same = valueAt(map, [model, key]) === value;
+    return same ? map : put(map, [model], { [key]: value });
+  }, pipeline);
+  return others.reduce((map, { path, value }) => put(map, path, value), chosen);
+}
+
+function setsKind({ path }: Override): boolean {
+  return path.join('.') === 'segmenter.kind';
 }
 
 /** Names and raw options of the stages of a pipeline's map; an entry that is neither a name nor a map of one key has the name ''. */

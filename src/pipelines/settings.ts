@@ -4,8 +4,10 @@ import { GrabCutOptions } from '../models/grabcut.js';
 import { PRECISIONS, type Precision } from '../models/qwen/checkpoint.js';
 import { trainingFault } from '../models/qwen/parameters.js';
 import { prompts, type PromptName } from '../models/qwen/prompts.js';
+import { Sam2Options } from '../models/sam2/segmenter.js';
 
 const GrabCut = z.strictObject({ kind: z.literal('grabcut'), ...GrabCutOptions.shape });
+const Sam2 = z.strictObject({ kind: z.literal('sam2'), ...Sam2Options.shape });
 
 /** An adapter of low rank that learns in place of the weights. */
 const Lora = z
@@ -66,7 +68,7 @@ export const PolicyOptions = PolicyShape.superRefine(({ train, adapter }, contex
 export type PolicyOptions = z.output<typeof PolicyOptions>;
 
 /** Which segmenter to open, by `kind`. */
-export const SegmenterOptions = z.discriminatedUnion('kind', [GrabCut]);
+export const SegmenterOptions = z.discriminatedUnion('kind', [GrabCut, Sam2]);
 export type SegmenterOptions = z.output<typeof SegmenterOptions>;
 
 /** When a policy that learns is written down, so that the run can be gone on with; and always at its end. */

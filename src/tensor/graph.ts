@@ -15,6 +15,14 @@ export type Shape = readonly Dim[];
 /** Flat data of a tensor, row by row: bool as bytes 0 and 1. */
 export type Data = Float32Array | BigInt64Array | Uint8Array;
 
+/** Where float32 values lie in a file, little-endian, row by row. */
+export interface Place {
+  /** Absolute, and no symbolic link. */
+  readonly file: string;
+  /** Of the first byte. */
+  readonly offset: number;
+}
+
 export type Unary = 'neg' | 'exp' | 'log' | 'sqrt' | 'reciprocal' | 'sigmoid' | 'tanh' | 'erf' | 'abs' | 'not';
 export type Binary = 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max' | 'and' | 'or';
 export type Compare = 'less' | 'lessEqual' | 'greater' | 'greaterEqual' | 'equal';
@@ -23,6 +31,7 @@ export type Compare = 'less' | 'lessEqual' | 'greater' | 'greaterEqual' | 'equal
 export type Op =
   | { readonly kind: 'input'; readonly name: string }
   | { readonly kind: 'constant'; readonly data: Data }
+  | { readonly kind: 'stored'; readonly place: Place }
   | { readonly kind: 'state' }
   | { readonly kind: 'unary'; readonly fn: Unary }
   | { readonly kind: 'binary'; readonly fn: Binary }
@@ -47,6 +56,10 @@ export type Op =
   | { readonly kind: 'pick'; readonly over: string }
   | { readonly kind: 'rmsNorm'; readonly over: string; readonly epsilon: number }
   | { readonly kind: 'rotate'; readonly over: string }
+  | { readonly kind: 'linear' }
+  | { readonly kind: 'layerNorm'; readonly epsilon: number }
+  | { readonly kind: 'attend'; readonly heads: number }
+  | { readonly kind: 'convolve'; readonly stride: number; readonly padding: number }
   | { readonly kind: 'stopGradient' }
   | { readonly kind: 'block'; readonly body: Body }
   | { readonly kind: 'loop'; readonly body: Body; readonly steps: number; readonly collected: number };

@@ -1,5 +1,5 @@
 /** One operation → ONNX nodes: what is by name here is by position there. */
-import { count, type Data, type Dim, type Op, type Shape, type Tensor } from './graph.js';
+import { count, type Data, type Dim, type Op, type Place, type Shape, type Tensor } from './graph.js';
 import { ELEMENT, type Attributes } from './onnx-schema.js';
 
 /** The graph that an operation's nodes go into. */
@@ -10,6 +10,8 @@ export interface Writer {
   node(opType: string, input: readonly string[], attributes: Attributes, more: { readonly label: string; readonly domain?: string; readonly spare?: number }): string;
   constant(data: Data, dims: readonly number[]): string;
   ints(values: readonly number[]): string;
+  /** Adds an initializer that stays in its file. */
+  stored(place: Place, dims: readonly number[]): string;
 }
 
 /** Writes what computes `t` from `inputs` and gives its name. @param label where in the model it was traced. */
@@ -45,6 +47,8 @@ class Emission {
     switch (op.kind) {
       case 'constant':
         return this.writer.constant(op.data, t.shape.map(({ size, ragged }) => (ragged ? 0 : size)));
+      case 'stored':
+        return this.writer.stored(op.place, sizes(t.shape));
       case 'unary':
         return this.add(UNARY[op.fn], [first]);
       case 'binary':
@@ -102,6 +106,17 @@ class Emission {
         return this.add('RMSNormalization', [first, second], { axis: -1, epsilon: { float: op.epsilon } });
       case 'rotate':
         return this.#rotate(x, y, first, second, third, t);
+      case 'linear':
+        return this.reshaped(this.add('Gemm', [this.#rows(x, first, 2), second, third], { transB: 1 }), t.shape);
+      case 'layerNorm':
+        return this.add('LayerNormalization', [first, second, third], { axis: -1, epsilon: { float: op.epsilon } });
+      case 'attend':
+        return this.reshaped(this.add('MultiHeadAttention', inputs.map((part, i) => this.#rows(part, names[i] as string, 3)), { num_heads: op.heads }, 'com.microsoft'), t.shape);
+      case 'convolve': {
+        const image = this.add('Reshape', [first, this.writer.ints([1, ...sizes(x.shape)])]);
+        const around = [op.padding, op.padding, op.padding, op.padding];
+        return this.reshaped(this.add('Conv', [image, second, third], { strides: [op.stride, op.stride], pads: around }), t.shape);
+      }
       case 'stopGradient':
         return first;
       case 'input':
@@ -124,6 +139,13 @@ class Emission {
 
   reshaped(name: string, shape: Shape): string {
     return this.add('Reshape', [name, this.writer.ints(shape.map(({ size, ragged }) => (ragged ? -1 : size)))]);
+  }
+
+  /** A value with its dimensions in front joined into one, so that `rank` are left. */
+  #rows(x: Tensor, name: string, rank: number): string {
+    if (x.shape.length === rank) return name;
+    const kept = x.shape.slice(1 - rank);
+    return this.add('Reshape', [name, this.writer.ints([count(x.shape.slice(0, 1 - rank)), ...sizes(kept)])]);
   }
 
   #dot(op: Extract<Op, { kind: 'dot' }>, a: Tensor, b: Tensor, t: Tensor): string {

@@ -70,9 +70,9 @@ export interface TensorProto {
   readonly dims: readonly number[];
   readonly dataType: number;
   readonly rawData?: Uint8Array;
-  /** `location`, `offset` and `length` of values that lie in a file, and then `dataLocation` is 1. */
+  /** Where the bytes lie instead, with `dataLocation` 1: `location`, `offset`, `length`. */
   readonly externalData?: readonly { readonly key: string; readonly value: string }[];
-  readonly dataLocation?: 1;
+  readonly dataLocation?: number;
 }
 
 export interface AttributeProto {

@@ -1,7 +1,7 @@
 /** Graph → ONNX: one opset, static shapes, names that lead back to the model's code. */
 import { basename, dirname } from 'node:path';
 
-import { bodyNodes, dependencies, reachable, type Body, type Data, type DType, type Node, type Op, type Tensor } from './graph.js';
+import { bodyNodes, dependencies, reachable, type Body, type Data, type DType, type Node, type Op, type Place, type Tensor } from './graph.js';
 import { operation, type Writer } from './onnx-operation.js';
 import { ELEMENT, encodeAttributes, encodeModel, type Attributes, type GraphProto, type NodeProto, type TensorProto, type ValueInfoProto } from './onnx-schema.js';
 
@@ -12,6 +12,8 @@ const IR_VERSION = 10;
 export interface Program {
   readonly name: string;
   readonly bytes: Uint8Array;
+  /** Where the files lie that hold values of the graph. */
+  readonly folder?: string;
   readonly inputs: readonly { readonly name: string; readonly dtype: DType; readonly sizes: readonly number[] }[];
   readonly outputs: readonly { readonly name: string; readonly dtype: DType; readonly sizes: readonly number[] }[];
 }
@@ -20,7 +22,7 @@ export interface Program {
  * Emits everything that `outputs` need.
  *
  * @param name names the graph in messages.
- * @throws if two inputs or outputs share a name.
+ * @throws if two inputs or outputs share a name, or stored values lie in several folders.
  */
 export function emit(name: string, outputs: Readonly<Record<string, Tensor>>): Program {
   const all = reachable(Object.values(outputs), dependencies);
@@ -37,15 +39,10 @@ export function emit(name: string, outputs: Readonly<Record<string, Tensor>>): P
   const described = (label: string, t: Tensor) => ({ name: label, dtype: t.dtype, sizes: t.shape.map(({ size }) => size) });
   const graph = writer.finish(name, inputs.map((t) => valueInfo(writer.name(t), t, true)), results.map(({ name: label, t }) => valueInfo(label, t, false)));
   const bytes = encodeModel({ irVersion: IR_VERSION, producerName: 'segr1', graph, opsetImport: [{ domain: '', version: OPSET }, { domain: 'com.microsoft', version: 1 }] });
-  return { name, bytes, inputs: inputs.map((t) => described(writer.name(t), t)), outputs: results.map(({ name: label, t }) => described(label, t)) };
-}
-
-/** Where a float32 tensor's values lie: little-endian, row by row. */
-export interface Place {
-  /** Absolute, and no symbolic link. */
-  readonly file: string;
-  /** Of the first byte. */
-  readonly offset: number;
+  const folders = new Set(all.flatMap(({ op }) => (op.kind === 'stored' ? [dirname(op.place.file)] : [])));
+  if (folders.size > 1) throw new Error(`${name}: expected stored values in one folder; got ${[...folders].join(', ')}`);
+  const [folder] = folders;
+  return { name, bytes, ...(folder === undefined ? {} : { folder }), inputs: inputs.map((t) => described(writer.name(t), t)), outputs: results.map(({ name: label, t }) => described(label, t)) };
 }
 
 /**
@@ -55,21 +52,26 @@ export interface Place {
  *
  * @throws {Error} if the files lie in more than one folder.
  */
-export function placed({ bytes, inputs }: Program, places: ReadonlyMap<string, Place>): { readonly bytes: Uint8Array; readonly folder?: string } {
+export function placed({ bytes, folder: own, inputs }: Program, places: ReadonlyMap<string, Place>): { readonly bytes: Uint8Array; readonly folder?: string } {
   const initializer: TensorProto[] = [];
-  const folders = new Set<string>();
-  for (const { name: input, dtype, sizes } of inputs) {
+  const folders = new Set(own === undefined ? [] : [own]);
+  for (const { name: input, sizes } of inputs) {
     const place = places.get(input);
     if (!place) continue;
     folders.add(dirname(place.file));
-    const length = 4 * sizes.reduce((product, size) => product * size, 1);
-    const described = { location: basename(place.file), offset: String(place.offset), length: String(length) };
-    initializer.push({ name: input, dims: sizes, dataType: ELEMENT[dtype], dataLocation: 1, externalData: Object.entries(described).map(([key, value]) => ({ key, value })) });
+    initializer.push(external(input, place, sizes));
   }
   const [folder, other] = folders;
   if (folder === undefined) return { bytes };
   if (other !== undefined) throw new Error(`expected weights in files of one folder; got ${folder} and ${other}`);
   return { bytes: Buffer.concat([bytes, encodeModel({ graph: { initializer } })]), folder };
+}
+
+/** Float32 values that stay in their file. */
+function external(name: string, { file, offset }: Place, dims: readonly number[]): TensorProto {
+  const length = 4 * dims.reduce((product, size) => product * size, 1);
+  const externalData = Object.entries({ location: basename(file), offset, length }).map(([key, value]) => ({ key, value: String(value) }));
+  return { name, dims, dataType: ELEMENT.float32, externalData, dataLocation: 1 };
 }
 
 function valueInfo(name: string, t: Tensor, sized: boolean): ValueInfoProto {
@@ -136,6 +138,13 @@ class GraphWriter implements Writer {
     const name = `#c${root.#fresh++}`;
     root.#initializers.push({ name, dims, dataType, rawData: bytes });
     if (small !== undefined) root.#constants.set(small, name);
+    return name;
+  }
+
+  stored(place: Place, dims: readonly number[]): string {
+    const root = this.#root();
+    const name = `#c${root.#fresh++}`;
+    root.#initializers.push(external(name, place, dims));
     return name;
   }
 

@@ -2,8 +2,8 @@ import { workerData } from 'node:worker_threads';
 
 import * as ort from 'onnxruntime-node';
 
-import type { Data, DType } from './graph.js';
-import { placed, type Place, type Program } from './onnx.js';
+import type { Data, DType, Place } from './graph.js';
+import { placed, type Program } from './onnx.js';
 import { GRADIENT, type Answer, type Feeds, type Layout, type SessionJob } from './session.js';
 import { messageOf } from '../errors.js';
 import { serve } from '../workers.js';
@@ -19,7 +19,7 @@ interface Held {
 /** An open graph, with its inputs that lie in files. */
 interface Opened {
   readonly session: ort.InferenceSession;
-  readonly program: Program;
+  readonly program: Omit<Program, 'bytes'>;
   readonly places: ReadonlyMap<string, Place>;
 }
 
@@ -56,7 +56,8 @@ async function open(program: Program, from: readonly string[]): Promise<void> {
       optimization: { 'disable_specified_optimizers': 'EliminateIdentity' },
     },
   });
-  sessions.set(program.name, { session, program, places });
+  const { bytes: _, ...known } = program;
+  sessions.set(program.name, { session, program: known, places });
 }
 
 async function close(name: string): Promise<void> {

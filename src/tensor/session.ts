@@ -1,6 +1,6 @@
 /** Runs emitted graphs on ONNX Runtime, in worker threads: `run` there blocks its own thread and no other. */
-import type { Data } from './graph.js';
-import type { Place, Program } from './onnx.js';
+import type { Data, Place } from './graph.js';
+import type { Program } from './onnx.js';
 import { workers, type Workers } from '../workers.js';
 
 /** Where each tensor of a parameter set lies in one flat float32 array. */

@@ -59,11 +59,23 @@ describe('resize', () => {
     expect(resize(noise(to), from, 'bicubic')).toEqual(resize(noise(to), from, 'bicubic', 'horizontal-first'));
   });
 
+  it('rounds as torchvision does with bytes where asked', () => {
+    // torchvision 0.24.1, tvF.resize(x, [3, 10], antialias=True) of x = arange(84) * 37 % 251 as [3, 4, 7].
+    const image = { width: 7, height: 4, data: Uint8Array.from({ length: 84 }, (_, i) => ((((i % 3) * 28 + Math.floor(i / 3)) * 37) % 251)) };
+    expect([...resize(image, { width: 10, height: 3 }, 'bilinear', 'torchvision').data]).toEqual(TORCHVISION);
+  });
+
   it('refuses a side of 0 and pixels that do not fill their size', () => {
     expect(() => resize(noise({ width: 2, height: 2 }), { width: 0, height: 3 })).toThrow('resize: expected sides of at least 1; got 0x3');
     expect(() => resizeGray(new Uint8Array(3), { width: 2, height: 2 }, { width: 1, height: 1 })).toThrow('resize: expected 4 bytes for 2x2; got 3');
   });
 });
+
+const TORCHVISION = [
+  2, 34, 66, 22, 54, 86, 48, 80, 112, 74, 106, 138, 100, 132, 164, 126, 158, 190, 152, 184, 213, 178, 210, 186, 204, 123, 114, 224, 5, 37,
+  12, 44, 76, 32, 64, 96, 58, 90, 122, 84, 116, 148, 110, 142, 174, 136, 168, 200, 162, 194, 213, 188, 220, 64, 214, 133, 27, 234, 15, 47,
+  22, 54, 86, 42, 74, 106, 68, 100, 132, 94, 126, 158, 120, 152, 184, 146, 178, 210, 172, 204, 223, 198, 230, 74, 224, 143, 37, 244, 25, 57,
+];
 
 function noise({ width, height }: Size): Image {
   return { width, height, data: Uint8Array.from({ length: width * height * 3 }, (_, i) => (Math.imul(i + 1, 2654435761) >>> 13) & 255) };

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../src/errors.js';
 import { nearest } from '../../src/pipelines/nearest.js';
 import { readPipeline, resolvedYaml } from '../../src/pipelines/read.js';
+import { fixturesFolder } from '../golden/golden.js';
 import { folder, refusal, STUBS, stubPipeline } from './files.js';
 
 const scenes = '{ load: { scenes: { count: 4 }, frame: 64 } }';
@@ -51,7 +52,7 @@ describe('readPipeline', () => {
     expect(await lines(`seed: now\nwindow: 0\nsegmenter: { kind: sam9 }\nstages:\n  - load: { scenes: { count: four, rule: cold }, frame: 64 }\n  - write: {}\n`)).toEqual([
       'p.yaml:1:7  seed: expected a number; got "now"',
       'p.yaml:2:9  window: expected at least 1; got 0',
-      'p.yaml:3:20  segmenter.kind: expected "grabcut"; got "sam9"',
+      'p.yaml:3:20  segmenter.kind: expected one of "grabcut"|"sam2"; got "sam9"',
       'p.yaml:5:30  load.scenes.count: expected a number; got "four"',
       'p.yaml:5:42  load.scenes.rule: expected one of "warm"|"striped"|"largest"|"any"; got "cold"',
     ]);
@@ -139,12 +140,25 @@ describe('--set', () => {
     ['sede=3', '--set sede=3  this pipeline has no stage and no key "sede"; known: load, fit, write, seed, window, policy, segmenter, evaluate, checkpoints, run, tolerate, operators; nearest: seed'],
     ['rollout.group=16', '--set rollout.group=16  this pipeline has no stage and no key "rollout"; known: load, fit'],
     ['fit.maxClick=2', '--set fit.maxClick=2  fit has no option "maxClick"; known: maxClicks, '],
-    ['segmenter.kind=sam9', '--set segmenter.kind=sam9  segmenter.kind: expected "grabcut"; got "sam9"'],
+    ['segmenter.kind=sam9', '--set segmenter.kind=sam9  segmenter.kind: expected one of "grabcut"|"sam2"; got "sam9"'],
     ['load.scenes=none', '--set load.scenes=none  load.scenes: expected a map; got "none"'],
     ['__proto__.seed=1', '--set __proto__.seed=1  this pipeline has no stage and no key "__proto__"'],
     ['stages=[]', '--set stages=[]  this pipeline has no stage and no key "stages"'],
   ])('refuses %s', async (value, message) => expect(await refusal(set(value))).toContain(message));
 
+  it('gives a segmenter of another kind none of the former options, wherever the kind stands', async () => {
+    const checkpoint = join(fixturesFolder(), 'segmenter', 'tiny-128');
+    const kinds = ['segmenter.kind=sam2', `segmenter.checkpoint=${checkpoint}`];
+    for (const order of [kinds, kinds.toReversed()]) {
+      const { settings } = await readPipeline('fit', { set: order });
+      expect(settings.segmenter).toMatchObject({ kind: 'sam2', checkpoint, multimask: false, legacy: { frame: false, channelSwap: false } });
+    }
+    expect((await readPipeline('fit', { set: ['segmenter.kind=grabcut'] })).settings.segmenter).toMatchObject({ kind: 'grabcut', size: 64 });
+    const policy = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl');
+    const refused = await refusal(readPipeline('fit', { set: ['segmenter.kind=sam2', `segmenter.checkpoint=${policy}`] }));
+    expect(refused).toContain('segmenter.checkpoint: ');
+    expect(refused).toContain('model_type: expected "sam2" or "sam2_video"; got "qwen2_5_vl"');
+  });
   it('tells of every mistake at once', async () => {
     expect((await refusal(set('sede=3', 'seed=x', 'fit.stop=7'))).split('\n')).toHaveLength(3);
   });

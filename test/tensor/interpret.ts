@@ -252,6 +252,12 @@ class Values {
           return at(x, place) * at(y, angle) + (i < half ? -other : other) * at(z, angle);
         });
       }
+      case 'stored':
+      case 'linear':
+      case 'layerNorm':
+      case 'attend':
+      case 'convolve':
+        throw new Error(`${op.kind}: expected to be compared with numbers from elsewhere`);
       case 'state':
       case 'block':
       case 'loop':

@@ -8,7 +8,8 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 
 import { scoped, type Data, type Tensor } from '../../src/tensor/graph.js';
 import { gradient } from '../../src/tensor/gradient.js';
-import { emit, type Place } from '../../src/tensor/onnx.js';
+import { emit } from '../../src/tensor/onnx.js';
+import type { Place } from '../../src/tensor/graph.js';
 import * as ops from '../../src/tensor/ops.js';
 import { GRADIENT, layoutOf, openEngine, type Engine } from '../../src/tensor/session.js';
 

@@ -7,7 +7,7 @@ import { messageOf, ModelError } from '../../errors.js';
 import { openSafetensors, writeSafetensors } from '../../io/safetensors.js';
 import type { Layout } from '../../tensor/session.js';
 import { replaceFolder } from './checkpoint.js';
-import { check, readJson, type Json } from './config-keys.js';
+import { check, readJson, type Json } from '../checkpoint-json.js';
 import type { QwenConfig } from './config.js';
 import { adapterOf, adapterShapes, sideName, VISION, type Adapter, type LoraOptions } from './lora.js';
 import type { FirstValues } from './weights.js';

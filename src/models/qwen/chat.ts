@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 
 import { ModelError, messageOf, shown } from '../../errors.js';
-import { isObject, readJson } from './config-keys.js';
+import { isObject, readJson } from '../checkpoint-json.js';
 
 /** A piece of a turn; an image's pixels travel apart. */
 export type Part = { readonly type: 'text'; readonly text: string } | { readonly type: 'image' };

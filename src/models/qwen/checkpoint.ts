@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 
 import { ModelError } from '../../errors.js';
 import { writeShards, type FLOATS, type StoredTensor } from '../../io/safetensors.js';
-import { readJson } from './config-keys.js';
+import { readJson } from '../checkpoint-json.js';
 import type { Store, WeightFiles } from './weight-files.js';
 
 /** What weights may be saved in, as `config.json` calls it. */

@@ -1,10 +1,6 @@
 /** The keys of a checkpoint's JSON files as Hugging Face spells them, and how they are read. */
 
-import { readFile } from 'node:fs/promises';
-
 import { z } from 'zod';
-
-import { ModelError, messageOf, shown } from '../../errors.js';
 
 const count = z.int('a positive integer').min(1, 'a positive integer');
 const id = z.int('a token id').min(0, 'a token id');
@@ -69,50 +65,3 @@ export const Ends = z.object({
 
 /** The image processor's keys. */
 export const Pixels = z.object({ min_pixels: count, max_pixels: count, image_mean: triple, image_std: triple });
-
-/** A parsed JSON object. */
-export type Json = Readonly<Record<string, unknown>>;
-
-/** True of a JSON object, false of a list or null. */
-export function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/**
- * Reads a JSON object of a checkpoint folder.
- *
- * @param absent taken where there is no such file; without it a missing file is refused.
- * @throws {ModelError} if the file can't be read or holds something else.
- */
-export async function readJson(file: string, absent?: Json): Promise<Json> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    if (absent && isObject(error) && error['code'] === 'ENOENT') return absent;
-    throw new ModelError(`${file}  checkpoint: expected a readable file; got ${messageOf(error)}`);
-  }
-  try {
-    const value: unknown = JSON.parse(text);
-    if (isObject(value)) return value;
-  } catch (error) {
-    throw new ModelError(`${file}  checkpoint: expected JSON; got ${messageOf(error)}`);
-  }
-  throw new ModelError(`${file}  checkpoint: expected a JSON object; got ${shown(text)}`);
-}
-
-/**
- * `value` as the schema reads it; each schema's message says what it expected.
- *
- * @param prefix stands before the key in a message, for a part of a file.
- * @throws {ModelError} naming file, key, expected and got.
- */
-export function check<S extends z.ZodType>(schema: S, value: unknown, file: string, prefix = ''): z.output<S> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0] as z.core.$ZodIssue;
-  let got: unknown = value;
-  for (const key of issue.path) got = isObject(got) || Array.isArray(got) ? (got as Record<PropertyKey, unknown>)[key] : undefined;
-  const where = `${prefix}${issue.path.map(String).join('.')}`.replace(/\.$/, '');
-  throw new ModelError(`${file}  ${where}: expected ${issue.message}; got ${shown(got)}`);
-}

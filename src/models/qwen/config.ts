@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { z } from 'zod';
 
 import { ModelError, shown } from '../../errors.js';
-import { check, Ends, isObject, Kind, Pixels, readJson, Text, Vision, type Json } from './config-keys.js';
+import { check, isObject, readJson, type Json } from '../checkpoint-json.js';
+import { Ends, Kind, Pixels, Text, Vision } from './config-keys.js';
 import type { PromptTemplate } from './prompts.js';
 
 /** The numbers of a Qwen2.5-VL checkpoint that its graphs, tokens and pixels are made from. */

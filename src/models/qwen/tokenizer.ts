@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 
 import { ModelError, messageOf } from '../../errors.js';
-import { readJson } from './config-keys.js';
+import { readJson } from '../checkpoint-json.js';
 
 /** Text to ids and back, as the checkpoint's own tokenizer does it. */
 export interface Tokenizer {

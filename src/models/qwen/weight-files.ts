@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 
 import { ModelError } from '../../errors.js';
 import { FLOATS, folderTensors, type Tensors } from '../../io/safetensors.js';
-import type { Place } from '../../tensor/onnx.js';
+import type { Place } from '../../tensor/graph.js';
 import { layoutOf, type Engine, type Layout } from '../../tensor/session.js';
 import type { QwenConfig } from './config.js';
 import { newerName, weightShapes, type FirstValues, type WeightShape } from './weights.js';

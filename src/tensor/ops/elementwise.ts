@@ -71,8 +71,9 @@ export const not = (x: Tensor): Tensor => unary('not', x);
 
 /** x · sigmoid(x). */
 export const silu = (x: Tensor): Tensor => mul(x, sigmoid(x));
-/** Exact GELU, by the error function. */
-export const gelu = (x: Tensor): Tensor => mul(mul(x, 0.5), add(erf(mul(x, Math.SQRT1_2)), 1));
+/** Exact GELU, by the error function; written so that the runtime knows it, and computes it in one pass. */
+export const gelu = (x: Tensor): Tensor => mul(mul(x, add(erf(div(x, Math.SQRT2)), 1)), 0.5);
+export const relu = (x: Tensor): Tensor => maximum(x, 0);
 export const square = (x: Tensor): Tensor => mul(x, x);
 /** `x` held within [low, high]. */
 export const clip = (x: Tensor, low: number, high: number): Tensor => minimum(maximum(x, low), high);

@@ -1,5 +1,5 @@
 /** What a graph begins with: inputs and constants. */
-import { count, node, ShapeError, type Data, type DType, type Shape, type Tensor } from '../graph.js';
+import { count, node, ShapeError, type Data, type DType, type Place, type Shape, type Tensor } from '../graph.js';
 
 /** A tensor, or a number that stands for a scalar. */
 export type Operand = Tensor | number;
@@ -25,6 +25,15 @@ export function constant(data: Data | readonly number[], sizes: Sizes): Tensor {
   const dtype: DType = flat instanceof Float32Array ? 'float32' : flat instanceof BigInt64Array ? 'int64' : 'bool';
   if (flat.length !== count(dims(sizes))) throw new ShapeError('constant', `${flat.length} elements`, { shape: dims(sizes) });
   return node({ kind: 'constant', data: flat }, [], dtype, dims(sizes));
+}
+
+/**
+ * A float32 value that stays in its file: the runtime maps it where the graph is opened, and nothing is copied before.
+ *
+ * All such values of a graph must lie in one folder.
+ */
+export function stored(place: Place, sizes: Sizes): Tensor {
+  return node({ kind: 'stored', place }, [], 'float32', dims(sizes));
 }
 
 /** 0, 1, 2 … along one dimension, int64. */

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { ModelError } from '../../../src/errors.js';
 import { readConfig } from '../../../src/models/qwen/config.js';
 import { findWeights, lendWeights, readWeights } from '../../../src/models/qwen/weight-files.js';
-import type { Place } from '../../../src/tensor/onnx.js';
+import type { Place } from '../../../src/tensor/graph.js';
 import type { Engine } from '../../../src/tensor/session.js';
 import { folder, tied, tiny } from './opened.js';
 

@@ -52,9 +52,12 @@ export type { Objective } from './objectives/objective.js';
 // Numbers about a mask and its truth.
 export { correctionEffort } from './metrics/correction-effort.js';
 export { iou } from './metrics/iou.js';
+export { referringScores, type Convention, type ReferringSample, type ReferringScores } from './metrics/referring.js';
 export { saliency, type Saliency } from './metrics/saliency.js';
 export { overSet } from './metrics/saliency-set.js';
 export { structureMeasure } from './metrics/structure-measure.js';
+export { foregroundOverSet, scoreForeground, type Foreground, type GrayMap } from './operators/score-foreground.js';
+export { scoreReferring, type Answer, type ReferringReport } from './operators/score-referring.js';
 
 // Rows on disk.
 export { openShards, readRows, recoverRows, type Shards } from './io/shard.js';

@@ -20,6 +20,7 @@ export type {
   Scored,
   Size,
   Skipped,
+  Thought,
   Updated,
 } from './records.js';
 export { DataError, ModelError, UsageError } from './errors.js';
@@ -33,6 +34,8 @@ export { reward, type RewardFunction, type RewardOptions } from './operators/rew
 export { advantage, type AdvantageOptions } from './operators/advantage.js';
 export { update, type GraphOf, type UpdateOptions } from './operators/update.js';
 export { fit, type FitOptions } from './operators/fit.js';
+export { think, type ThinkOptions, type Thinker } from './operators/think.js';
+export { replay, type ReplayOptions } from './operators/replay.js';
 export { sft, type ReportStep, type SftOptions, type Supervision } from './operators/sft.js';
 export { tally, type Tally, type TallyOptions, type TallyReader } from './operators/tally.js';
 export { write, type RowSink, type WriteOptions } from './operators/write.js';

@@ -34,6 +34,7 @@ describe('segr1', () => {
       'recoverRows',
       'referringScores',
       'released',
+      'replay',
       'reward',
       'rollout',
       'rowSchema',
@@ -48,6 +49,7 @@ describe('segr1', () => {
       'supervisedGraph',
       'supervisedInputs',
       'tally',
+      'think',
       'update',
       'write',
     ]);

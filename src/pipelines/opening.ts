@@ -46,10 +46,10 @@ export function opening(given: Omit<Open, 'segmenter' | 'policy' | 'shared'>): O
 
 async function openPolicy({ policy: options, seed }: Settings, patchMask: unknown): Promise<QwenPolicy> {
   if (!options) throw new UsageError('policy: expected the key "policy" in the pipeline; got none');
-  const { checkpoint, adapter, train, workers, threads, batch, prompt } = options;
+  const { checkpoint, adapter, train, workers, threads, batch, tokens, prompt } = options;
   const extra = typeof patchMask === 'number' && patchMask > 0 ? { extra: patchMaskHead } : {};
   const asked = prompt === undefined ? {} : { prompt: typeof prompt === 'string' ? prompts[prompt] : { user: prompt.user, ...(prompt.system === undefined ? {} : { system: prompt.system }) } };
-  return await openQwen(checkpoint, { workers, threads, batch, seed, ...(train === undefined ? {} : { train }), ...(adapter === undefined ? {} : { adapter }), ...extra, ...asked });
+  return await openQwen(checkpoint, { workers, threads, batch, seed, ...(train === undefined ? {} : { train }), ...(adapter === undefined ? {} : { adapter }), ...(tokens === undefined ? {} : { tokens }), ...extra, ...asked });
 }
 
 async function openSegmenter(options: SegmenterOptions | undefined): Promise<Segmenter> {

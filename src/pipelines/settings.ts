@@ -49,6 +49,8 @@ const PolicyShape = z.strictObject({
   threads: z.int().min(1).default(2),
   /** Prompts in one run, and groups in a micro-batch. */
   batch: z.int().min(1).default(4),
+  /** Tokens in one run that trains, padding included: fewer prompts share it where they are long; no bound unless told. */
+  tokens: z.int().min(1).optional(),
   /** What the policy is asked: a prompt of Seg-R1's by name, or one's own; the checkpoint's own, or else `rl`, unless told. */
   prompt: z.union([z.enum(Object.keys(prompts) as [PromptName, ...PromptName[]]), z.strictObject({ system: z.string().optional(), user: z.string().min(1) })]).optional(),
 });

@@ -5,6 +5,7 @@ import { hideBin } from 'yargs/helpers';
 import { exportCommand } from './cli/export.js';
 import { modelsCommand } from './cli/models.js';
 import { pipelineCommand } from './cli/pipeline.js';
+import { prepareCommand } from './cli/prepare.js';
 import { stagesCommand } from './cli/stages.js';
 import { DataError, messageOf, ModelError, UsageError } from './errors.js';
 
@@ -16,6 +17,7 @@ try {
     .scriptName('segr1')
     .usage('$0 COMMAND: teaches a vision-language policy to segment')
     .command(pipelineCommand)
+    .command(prepareCommand)
     .command(stagesCommand)
     .command(exportCommand)
     .command(modelsCommand)

@@ -20,6 +20,7 @@ export type {
   Scored,
   Size,
   Skipped,
+  Thought,
   Updated,
 } from './records.js';
 export { DataError, ModelError, UsageError } from './errors.js';
@@ -34,6 +35,8 @@ export { advantage, type AdvantageOptions } from './operators/advantage.js';
 export { update, type GraphOf } from './operators/update.js';
 export type { UpdateOptions } from './operators/update-options.js';
 export { fit, type FitOptions } from './operators/fit.js';
+export { think, type ThinkOptions, type Thinker } from './operators/think.js';
+export { replay, type ReplayOptions } from './operators/replay.js';
 export { sft, type ReportStep, type SftOptions, type Supervision } from './operators/sft.js';
 export { tally, type Tally, type TallyOptions, type TallyReader } from './operators/tally.js';
 export { write, type RowSink, type WriteOptions } from './operators/write.js';
@@ -58,9 +61,12 @@ export type { Average, Objective, Terms, Traced } from './objectives/objective.j
 // Numbers about a mask and its truth.
 export { correctionEffort } from './metrics/correction-effort.js';
 export { iou } from './metrics/iou.js';
+export { referringScores, type Convention, type ReferringSample, type ReferringScores } from './metrics/referring.js';
 export { saliency, type Saliency } from './metrics/saliency.js';
 export { overSet } from './metrics/saliency-set.js';
 export { structureMeasure } from './metrics/structure-measure.js';
+export { foregroundOverSet, scoreForeground, type Foreground, type GrayMap } from './operators/score-foreground.js';
+export { scoreReferring, type Answer, type ReferringReport } from './operators/score-referring.js';
 
 // Rows on disk.
 export { openShards, readRows, recoverRows, type Shards } from './io/shard.js';

@@ -145,5 +145,15 @@ export interface Fitted extends Sample {
   };
 }
 
+/** Added by `think`: a fitted row as a data set of thoughts has it. */
+export interface Thought extends Fitted {
+  /** What is asked. */
+  readonly problem: string;
+  /** Why the prompt is as it is, its tags included. */
+  readonly thinking: string;
+  /** The prompt as a policy would write it behind its thought. */
+  readonly solution: string;
+}
+
 /** A row as far as it came: marked rows lack the columns of the stages that let them by. */
-export type Row = Sample & Partial<Omit<Updated & Fitted, keyof Sample>>;
+export type Row = Sample & Partial<Omit<Updated & Thought, keyof Sample>>;

@@ -49,6 +49,9 @@ export function rowSchema(parts: readonly string[], metadata: Readonly<Record<st
     advantages: list(float),
     step: int,
     fitted: struct({ prompt: text, ious: list(float), text }),
+    problem: text,
+    thinking: text,
+    solution: text,
     skipped: struct({ stage: text, reason: text }),
   };
   const fields = struct(columns).children;

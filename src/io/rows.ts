@@ -41,6 +41,9 @@ const Cells = z.object({
   advantages: numbers.nullable(),
   step: number.nullable(),
   fitted: z.object({ prompt: z.string(), ious: numbers, text: z.string() }).nullable(),
+  problem: z.string().nullish(),
+  thinking: z.string().nullish(),
+  solution: z.string().nullish(),
   skipped: z.object({ stage: z.string(), reason: z.string() }).nullable(),
 });
 export type Cells = z.output<typeof Cells>;
@@ -99,6 +102,9 @@ function answerCells(row: Row, schema: Schema) {
     advantages: row.advantages ? [...row.advantages] : null,
     step: row.step === undefined ? null : int32(row.step),
     fitted: row.fitted ? { prompt: JSON.stringify(row.fitted.prompt), ious: [...row.fitted.ious], text: row.fitted.text } : null,
+    problem: row.problem ?? null,
+    thinking: row.thinking ?? null,
+    solution: row.solution ?? null,
   };
 }
 
@@ -157,7 +163,7 @@ function plain(value: unknown): unknown {
 }
 
 function fromCells(cells: Cells): Row {
-  const { candidates, fitted, skipped } = cells;
+  const { candidates, fitted, problem, thinking, solution, skipped } = cells;
   return {
     id: cells.id,
     image: cells.scene === null ? { path: cells.image ?? '' } : { scene: fromJson(cells.scene, SceneText, cells.id) },
@@ -180,6 +186,9 @@ function fromCells(cells: Cells): Row {
     ...(cells.advantages && { advantages: cells.advantages }),
     ...(cells.step !== null && { step: cells.step }),
     ...(fitted && { fitted: { ...fitted, prompt: fromJson(fitted.prompt, PromptText, cells.id) } }),
+    ...(typeof problem === 'string' && { problem }),
+    ...(typeof thinking === 'string' && { thinking }),
+    ...(typeof solution === 'string' && { solution }),
     ...(skipped && { skipped }),
   };
 }

@@ -11,10 +11,10 @@ import { inOrder } from './in-order.js';
 
 export const FitOptions = z.strictObject({
   /** Clicks tried; the best prefix of them is kept. */
-  maxClicks: z.int().min(1).default(4),
+  maxClicks: z.int().min(1).default(8),
   /** IoU at which clicking ends. */
-  stop: z.number().min(0).max(1).default(0.95),
-  /** What the answer thinks; `{place}` stands for where the object is, such as `top left`, `{name}` for what a scene calls it. */
+  stop: z.number().min(0).max(1).default(0.9),
+  /** What the answer thinks: see `thoughtOf`. */
   think: z.string().default('{place}'),
   /** Whether the segmenter tries the prompts; without it the answer is the box and one click on the object's centre. */
   tried: z.boolean().default(true),
@@ -50,9 +50,7 @@ export function fit<T extends Sample>(segmenter: Segmenter, readImage: ReadImage
       if (!row.truth) throw new DataError(`${row.id}  truth: expected a mask to fit; got nothing`);
       const truth = decodeMask(row.truth);
       const { prompt, iou } = tried ? await search(row, truth) : { prompt: simplePrompt(truth, row.frame), iou: [] };
-      const name = row.candidates?.names[row.candidates.target] ?? 'object';
-      const text = answerText(prompt, think.replaceAll('{place}', placeOf(prompt)).replaceAll('{name}', name));
-      return { ...row, fitted: { prompt, ious: iou, text } };
+      return { ...row, fitted: { prompt, ious: iou, text: answerText(prompt, thoughtOf(row, prompt, think)) } };
     });
   return inOrder(fitted, inflight);
 }
@@ -118,13 +116,29 @@ function nextClick(truth: Uint8Array, found: Uint8Array, [x1, y1, x2, y2]: Box, 
   return spilled && { x: spilled.x, y: spilled.y, label: 0 };
 }
 
-/** A prompt as Seg-R1 writes it: one tag a box, then all points and all labels; thinks of the place unless told. */
-export function answerText({ frame, objects }: Prompt, think: string = placeOf({ frame, objects })): string {
+/** A template's words about a prompt: `{place}` stands for where the object is, such as `top left`, `{name}` for what a scene calls it. */
+export function thoughtOf({ candidates }: Pick<Sample, 'candidates'>, prompt: Prompt, template: string): string {
+  const name = candidates?.names[candidates.target] ?? 'object';
+  return template.replaceAll('{place}', () => placeOf(prompt)).replaceAll('{name}', () => name);
+}
+
+/** A prompt as Seg-R1 writes it, behind a thought; thinks of the place unless told. */
+export function answerText(prompt: Prompt, think: string = placeOf(prompt)): string {
+  return `${thinkingText(think)} ${solutionText(prompt)}`;
+}
+
+/** A thought between its tags. */
+export function thinkingText(thought: string): string {
+  return `<think> ${thought} </think>`;
+}
+
+/** One tag a box, then all points and all labels. */
+export function solutionText({ objects }: Prompt): string {
   const boxes = objects.flatMap(({ box }) => (box ? [`<bbox>[${box.join(',')}]</bbox>`] : []));
   const points = objects.flatMap((object) => object.points);
   const places = `<points>[${points.map(({ x, y }) => `[${x},${y}]`).join(',')}]</points>`;
   const labels = `<labels>[${points.map(({ label }) => label).join(',')}]</labels>`;
-  return `<think> ${think} </think> ${[...boxes, places, labels].join(', ')}`;
+  return [...boxes, places, labels].join(', ');
 }
 
 /** Where in the frame's three by three a prompt's boxes lie, or its points where it has none: `top left`, `middle center`. */

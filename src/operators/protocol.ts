@@ -29,22 +29,17 @@ export function pairAnswers<T>(asked: readonly string[], answers: ReadonlyMap<st
 }
 
 /**
- * What the released evaluation of Seg-R1 does otherwise; its published numbers carry these, so they can be had on purpose.
- * Ignored regions count as background there: that is the convention `seg_r1`.
+ * Seg-R1's released protocol for referring sets: one random expression of each image, in order of first mention, not all.
+ *
+ * This and the two below are defects that its published numbers carry, to be had on purpose. A fourth, ignored regions that
+ * count as background, is the convention `seg_r1`.
  */
-export const legacyDefects = {
-  referring: 'one expression an image, drawn at random, instead of all',
-  reasoning: 'as many images as there are, drawn with replacement, and a text of each at random',
-  foreground: 'an image without an answer is given the answer to the image before it',
-} as const;
-
-/** One random expression of each image, images in order of their first; drawn by the seed. */
 export function legacyReferring<T extends { readonly image: string }>(items: readonly T[], seed: number): T[] {
   const random = draws('legacy referring', seed);
   return byImage(items).map((of) => of[random.integer(0, of.length)]!);
 }
 
-/** As many draws as there are images, with replacement; of each image one random text. */
+/** Its protocol for ReasonSeg: as many draws as there are images, with replacement, and one random text of each. */
 export function legacyReasoning<T extends { readonly image: string }>(items: readonly T[], seed: number): T[] {
   const random = draws('legacy reasoning', seed);
   const images = byImage(items);
@@ -55,7 +50,7 @@ export function legacyReasoning<T extends { readonly image: string }>(items: rea
 }
 
 /**
- * Answers where each that is missing repeats the one before.
+ * Its protocol for sets of one object an image: an answer that is missing repeats the one before.
  *
  * @throws {DataError} if the first is missing: there the released evaluation stops.
  */

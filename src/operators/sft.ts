@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { DataError } from '../errors.js';
 import type { Policy, TrainRow } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
-import type { Fitted, Sample } from '../records.js';
+import type { Fitted, Sample, Thought } from '../records.js';
 import { pixelsOf } from './faults.js';
 import { finiteLoss, leavingOut } from './finite.js';
 import { inSteps } from './in-steps.js';
@@ -15,6 +15,8 @@ export const SftOptions = z.strictObject({
   learningRate: z.number().positive().default(2e-5),
   /** Rows in one optimizer step. */
   rowsPerStep: z.int().min(1).default(32),
+  /** Whether the loss is on the answer alone, or on the prompt's words as well. */
+  prompt: z.enum(['masked', 'learned']).default('masked'),
   /** Weight of a loss that asks each image token for the objects' share of its patches; for models without a pretrained eye. */
   patchMask: z.number().min(0).default(0),
   /** Spread of the targets around a coordinate, in pixels; for tokenizers that have a token for each number. */
@@ -33,9 +35,9 @@ export interface Supervision<Graph> {
 export type ReportStep = (step: number, metrics: Readonly<Record<string, number>>, rows: readonly Pick<Sample, 'id'>[]) => void;
 
 /**
- * Teaches a policy the answers in `fitted`; rows go on, with their `step`, once it is taken.
+ * Teaches a policy the answers in `fitted`, or in `thinking` and `solution` where there are such; rows go on, with their `step`, once it is taken.
  *
- * The loss is cross-entropy on the answer and its end token, a mean over the tokens of the step. Rows whose image can't be read
+ * The loss is cross-entropy on the answer and its end token, a mean over the tokens that count in the step. Rows whose image can't be read
  * are marked and left out.
  */
 export function sft<Graph, T extends Fitted>(
@@ -50,9 +52,10 @@ export function sft<Graph, T extends Fitted>(
 
   const lesson = async (row: T): Promise<TrainRow | DataError> => {
     try {
-      const prompt = policy.encode(row, await pixelsOf(readImage, row));
-      const answer = policy.answer(row.fitted.text);
-      return { prompt, completions: [answer], ...supervision.inputs(row, prompt, answer) };
+      const asked = lessonOf(row);
+      const prompt = policy.encode(asked, await pixelsOf(readImage, row));
+      const answer = policy.answer(asked.fitted.text);
+      return { prompt, completions: [answer], ...supervision.inputs(asked, prompt, answer) };
     } catch (error) {
       if (error instanceof DataError) return error;
       throw error;
@@ -79,12 +82,24 @@ export function sft<Graph, T extends Fitted>(
   return inSteps(checked.rowsPerStep, leavingOut('sft', taught));
 }
 
-/** Weights that make the sums over rows means: over tokens for the answers, over rows for what is asked of a whole prompt. */
+/** What a row teaches: its own answer, or the one that was thought about. */
+function lessonOf(row: Fitted & Partial<Thought>): Fitted {
+  const { problem: instruction, thinking, solution, ...own } = row;
+  if (thinking === undefined || solution === undefined) return row;
+  return { ...own, ...(instruction !== undefined && { instruction }), fitted: { ...own.fitted, text: `${thinking} ${solution}` } };
+}
+
+/** Weights that make the sums over rows means: over tokens for answers and prompts, over rows for what is asked of a whole prompt. */
 function weighed(rows: readonly TrainRow[]): TrainRow[] {
-  const tokens = rows.reduce((sum, { completions: [answer] }) => sum + (answer?.length ?? 0), 0);
+  const told = ({ perPrompt }: TrainRow): number => perPrompt?.['promptWeight']?.reduce((sum, weight) => sum + weight, 0) ?? 0;
+  const tokens = rows.reduce((sum, row) => sum + (row.completions[0]?.length ?? 0) + told(row), 0);
   return rows.map((row) => ({
     ...row,
     perToken: { ...row.perToken, weight: row.completions.map((answer) => answer.map(() => 1 / tokens)) },
-    perPrompt: { ...row.perPrompt, ...(row.perPrompt && 'patchShare' in row.perPrompt ? { patchWeight: Float32Array.of(1 / rows.length) } : {}) },
+    perPrompt: {
+      ...row.perPrompt,
+      ...(row.perPrompt?.['patchShare'] && { patchWeight: Float32Array.of(1 / rows.length) }),
+      ...(row.perPrompt?.['promptWeight'] && { promptWeight: row.perPrompt['promptWeight'].map((weight) => weight / tokens) }),
+    },
   }));
 }

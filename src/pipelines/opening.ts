@@ -55,12 +55,12 @@ export function opening({ learner, ...given }: Omit<Open, 'segmenter' | 'policy'
 
 async function openPolicy({ settings: { policy: options, seed }, teaches }: Surroundings, patchMask: unknown): Promise<QwenPolicy> {
   if (!options) throw new UsageError('policy: expected the key "policy" in the pipeline; got none');
-  const { checkpoint, adapter, workers, threads, batch, recompute, prompt, save } = options;
+  const { checkpoint, adapter, workers, threads, batch, tokens, recompute, prompt, save } = options;
   // Weights that nothing will change are not read into memory that could be changed.
   const train = teaches ? options.train : adapter === undefined ? 'none' : options.train;
   const extra = typeof patchMask === 'number' && patchMask > 0 ? { extra: patchMaskHead } : {};
   const asked = prompt === undefined ? {} : { prompt: typeof prompt === 'string' ? prompts[prompt] : { user: prompt.user, ...(prompt.system === undefined ? {} : { system: prompt.system }) } };
-  return await openQwen(checkpoint, { workers, threads, batch, recompute, seed, ...(train === undefined ? {} : { train }), ...(adapter === undefined ? {} : { adapter }), ...(save === undefined ? {} : { save }), ...extra, ...asked });
+  return await openQwen(checkpoint, { workers, threads, batch, recompute, seed, ...(train === undefined ? {} : { train }), ...(adapter === undefined ? {} : { adapter }), ...(tokens === undefined ? {} : { tokens }), ...(save === undefined ? {} : { save }), ...extra, ...asked });
 }
 
 async function openSegmenter(options: SegmenterOptions | undefined): Promise<Segmenter> {

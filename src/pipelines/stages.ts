@@ -1,9 +1,13 @@
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { z } from 'zod';
 
+import { messageOf } from '../errors.js';
+import { openAnswers } from '../io/answer-cache.js';
 import { rowSchema } from '../io/columns.js';
 import { openShards } from '../io/shard.js';
+import { keyFault, openChatServer } from '../models/chat-server.js';
+import { learningPrompts, promptInputs } from '../models/qwen/prompt-loss.js';
 import { supervisedGraph, supervisedInputs } from '../models/qwen/supervised.js';
 import { objectiveGraph, type TrainGraph } from '../models/qwen/train.js';
 import { advantage, AdvantageOptions } from '../operators/advantage.js';
@@ -13,11 +17,13 @@ import { scheduleFault } from '../operators/learning.js';
 import { countRows, load, LoadOptions } from '../operators/load.js';
 import { mask, MaskOptions } from '../operators/mask.js';
 import { parse, ParseOptions } from '../operators/parse.js';
+import { MARKED, replay, replayable, ReplayOptions } from '../operators/replay.js';
 import { reward, type RewardOptions } from '../operators/reward.js';
 import { partsOf } from '../operators/rewards/options.js';
 import { rollout, RolloutOptions } from '../operators/rollout.js';
 import { tally, TallyOptions } from '../operators/tally.js';
 import { sft, SftOptions, type ReportStep, type Supervision } from '../operators/sft.js';
+import { CANCELLED, think, ThinkOptions, type Thinker } from '../operators/think.js';
 import { update } from '../operators/update.js';
 import { UpdateOptions } from '../operators/update-options.js';
 import { write, WriteOptions } from '../operators/write.js';
@@ -54,6 +60,16 @@ const table: readonly Stage[] = [
     rules: (options) => refusedBy(() => countRows(options)),
     resumes: true,
     build: (options, open) => load(open.read, { ...options, seed: open.settings.seed, tolerate: Number.MAX_SAFE_INTEGER }, open.credits, open.resumed),
+  }),
+  stage({
+    name: 'replay',
+    kind: 'source',
+    options: ReplayOptions,
+    adds: ({ columns }) => ['id', 'image', 'task', 'frame', 'original', ...columns],
+    paths: ['rows'],
+    chooses: (reason) => reason === MARKED,
+    preflight: (options) => refusedRows(options),
+    build: (options, open) => replay(options, open.settings.seed, open.credits),
   }),
   stage({
     name: 'rollout',
@@ -124,6 +140,18 @@ const table: readonly Stage[] = [
     build: async (options, open) => fit(await open.segmenter(), open.read, options),
   }),
   stage({
+    name: 'think',
+    options: ThinkOptions,
+    needs: ['image', 'fitted'],
+    adds: ['problem', 'thinking', 'solution'],
+    chooses: (reason) => reason === CANCELLED,
+    rules: ({ endpoint }) => {
+      const fault = endpoint && keyFault(endpoint);
+      return fault === undefined ? [] : [{ option: 'endpoint.key', text: fault }];
+    },
+    build: async (options, open) => think(open.read, options, await thinker(options, open)),
+  }),
+  stage({
     name: 'update',
     options: UpdateOptions,
     needs: ['completions', 'advantages'],
@@ -149,9 +177,14 @@ const table: readonly Stage[] = [
     build: async (options, open) => {
       const policy = await open.learner();
       const { config, tokenizer } = policy;
+      const learned = options.prompt === 'learned';
+      const graph = supervisedGraph(config, tokenizer, options);
       const supervision: Supervision<TrainGraph> = {
-        graph: supervisedGraph(config, tokenizer, options),
-        inputs: (row, prompt, answer) => supervisedInputs(config, tokenizer, options, row, prompt, answer),
+        graph: learned ? learningPrompts(config, graph) : graph,
+        inputs: (row, prompt, answer) => {
+          const { perToken, perPrompt } = supervisedInputs(config, tokenizer, options, row, prompt, answer);
+          return { perToken, perPrompt: { ...perPrompt, ...(learned && promptInputs(config, prompt)) } };
+        },
       };
       return sft(policy, supervision, open.read, stepReport(open), options);
     },
@@ -175,6 +208,19 @@ const stepReport = (open: Open): ReportStep => (step, metrics, rows) => open.rep
 function scheduled(options: Parameters<typeof scheduleFault>[0]): readonly Refusal[] {
   const fault = scheduleFault(options);
   return fault === undefined ? [] : [{ option: 'schedule', text: fault }];
+}
+
+async function refusedRows(options: ReplayOptions): Promise<readonly Refusal[]> {
+  try {
+    await replayable(options);
+    return [];
+  } catch (error) {
+    return [{ option: 'rows', text: messageOf(error) }];
+  }
+}
+
+async function thinker({ endpoint }: z.output<typeof ThinkOptions>, { folders, signal }: Open): Promise<Thinker | undefined> {
+  return endpoint && { server: openChatServer(endpoint), answers: await openAnswers(join(folders.root, 'answers.jsonl')), signal };
 }
 
 /** The stages that a pipeline may name, in stream order. */

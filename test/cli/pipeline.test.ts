@@ -31,12 +31,12 @@ function segr1(args: readonly string[], said: (out: string, child: ChildProcess)
   });
 }
 
-const ENDLESS = '[{ rows: { count: 1000000 } }, { think: { delay: 20 } }, { teach: { groupsPerStep: 4 } }]';
+const ENDLESS = '[{ rows: { count: 1000000 } }, { guess: { delay: 20 } }, { teach: { groupsPerStep: 4 } }]';
 
 describe('segr1 pipeline', () => {
   it('runs a pipeline, sums it up and ends with 0', async () => {
     const root = join(folder().path, 'run');
-    const { code, out, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: 9 } }, think, { doubt: { every: 4, onPurpose: true } }, { teach: { groupsPerStep: 4 } }]'), '--run', root]);
+    const { code, out, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: 9 } }, guess, { doubt: { every: 4, onPurpose: true } }, { teach: { groupsPerStep: 4 } }]'), '--run', root]);
     expect([code, err]).toEqual([0, '']);
     expect(out).toMatch(/^rows {5}9 in, 9 out$/m);
     expect(out).toMatch(/^marked {3}3 {2}doubt: on purpose$/m);
@@ -45,7 +45,7 @@ describe('segr1 pipeline', () => {
   });
 
   it('prints JSON lines and nothing else', async () => {
-    const { code, out } = await segr1(['pipeline', stubPipeline('[rows, think, teach]'), '--json']);
+    const { code, out } = await segr1(['pipeline', stubPipeline('[rows, guess, teach]'), '--json']);
     const lines = out.trim().split('\n').map((text) => JSON.parse(text) as { kind: string });
     expect(code).toBe(0);
     expect(lines.map(({ kind }) => kind)).toEqual(['start', 'step', 'step', 'step', 'step', 'end']);
@@ -60,7 +60,7 @@ describe('segr1 pipeline', () => {
   });
 
   it('prints the checked pipeline and opens nothing with --check', async () => {
-    const { code, out } = await segr1(['pipeline', stubPipeline('[rows, think, teach]'), '--check', '--set', 'rows.count=3', '--set', 'seed=9']);
+    const { code, out } = await segr1(['pipeline', stubPipeline('[rows, guess, teach]'), '--check', '--set', 'rows.count=3', '--set', 'seed=9']);
     expect(code).toBe(0);
     expect(out).toContain('seed: 9');
     expect(out).toContain('count: 3');
@@ -76,7 +76,7 @@ describe('segr1 pipeline', () => {
     ['two folders', ['STUB', '--run', 'a', '--run', 'b'], '--run: expected it once; got ["a","b"]'],
     ['a used folder', ['STUB', '--run', '/'], 'run: expected a new or empty folder; got one with files in it; way out: another --run, or --resume'],
   ])('ends with 2 for %s', async (_, args, message) => {
-    const { code, err, out } = await segr1(['pipeline', ...args.map((arg) => (arg === 'STUB' ? stubPipeline('[rows, think]') : arg))]);
+    const { code, err, out } = await segr1(['pipeline', ...args.map((arg) => (arg === 'STUB' ? stubPipeline('[rows, guess]') : arg))]);
     expect(err).toContain(message);
     expect([code, out]).toEqual([2, '']);
   });
@@ -95,7 +95,7 @@ describe('segr1 pipeline', () => {
   });
 
   it('notices that nothing goes on any more', async () => {
-    const { code, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: 100 } }, think, drop]', 'window: 4')]);
+    const { code, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: 100 } }, guess, drop]', 'window: 4')]);
     expect(code).toBe(1);
     expect(err).toContain('rows: expected them to go on; got nothing running, with a window of 4: drop took 10 and gave 6; way out');
   });

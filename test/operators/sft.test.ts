@@ -2,7 +2,7 @@ import { concat, from, lastValueFrom, of, throwError, toArray, type OperatorFunc
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
 import { sft, type Supervision } from '../../src/operators/sft.js';
-import type { Fitted } from '../../src/records.js';
+import type { Fitted, Thought } from '../../src/records.js';
 import { blank, marked, missing, sample, stubPolicy } from './stub-policy.js';
 
 const plain: Supervision<string> = { graph: 'answers', inputs: () => ({ perToken: {} }) };
@@ -23,6 +23,22 @@ describe('sft', () => {
     expect(last.map(({ perToken }) => perToken['weight'])).toEqual([[[1 / 3, 1 / 3, 1 / 3]]]);
     expect(reports).toEqual([1, 2].map((step) => [step, { loss: 0.5, 'policy/gradientNorm': 3, 'policy/learningRate': 0.1, 'policy/leftOut': 0 }]));
     expect(policy.asked.steps.map(({ gradient }) => [...gradient])).toEqual([[2], [1]]);
+  });
+
+  it('teaches the thought and the solution of a row that has them, and asks its problem', async () => {
+    const policy = stubPolicy();
+    const row: Thought = { ...fitted('a'), problem: 'qq', thinking: 'x', solution: 'y' };
+    const all = await lastValueFrom(of(row).pipe(sft(policy, plain, blank, silent), toArray()));
+    expect(all).toEqual([{ ...row, step: 1 }]);
+    expect(policy.asked.gradients[0].rows.map(({ prompt, completions }) => [prompt.text, completions])).toEqual([['qq', [[120, 32, 121, 0]]]]);
+  });
+
+  it('counts the words of a prompt that is learned, in the mean over tokens', async () => {
+    const policy = stubPolicy();
+    const inputs: Supervision<string>['inputs'] = () => ({ perToken: {}, perPrompt: { promptWeight: Float32Array.of(0, 1), promptTargets: Float32Array.of(0, 5) } });
+    await lastValueFrom(of(fitted('a')).pipe(sft(policy, { ...plain, inputs }, blank, silent, { prompt: 'learned' })));
+    const [{ perToken, perPrompt }] = policy.asked.gradients[0].rows;
+    expect([perToken['weight'], perPrompt]).toEqual([[[0.25, 0.25, 0.25]], { promptWeight: Float32Array.of(0, 0.25), promptTargets: Float32Array.of(0, 5) }]);
   });
 
   it("hands on the graph's further inputs, and shares of a step where they are asked of whole prompts", async () => {

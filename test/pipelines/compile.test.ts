@@ -32,7 +32,7 @@ function openWith(signal: AbortSignal, window = 4): ReturnType<typeof opening> {
 
 describe('compile', () => {
   it('pipes the stages in order and measures each', async () => {
-    const pipeline = await readPipeline(stubPipeline('[{ rows: { count: 4 } }, think, doubt, doubt]'));
+    const pipeline = await readPipeline(stubPipeline('[{ rows: { count: 4 } }, guess, doubt, doubt]'));
     const entered: string[] = [];
     const { rows, gauges } = await compile(pipeline, openWith(new AbortController().signal, 5), ({ id }) => entered.push(id));
     const out = await lastValueFrom(rows.pipe(toArray()));
@@ -40,7 +40,7 @@ describe('compile', () => {
     expect(out.every(({ completions }) => completions?.length === 2)).toBe(true);
     expect(gauges.map(({ stage: name, rowsIn, rowsOut }) => [name, rowsIn, rowsOut])).toEqual([
       ['rows', 4, 4],
-      ['think', 4, 4],
+      ['guess', 4, 4],
       ['doubt', 4, 4],
       ['doubt 2', 4, 4],
     ]);
@@ -48,14 +48,14 @@ describe('compile', () => {
 
   it('ends the source at the signal, though it waits for a credit', async () => {
     const stop = new AbortController();
-    const pipeline = await readPipeline(stubPipeline('[{ rows: { count: 9 } }, think]'));
+    const pipeline = await readPipeline(stubPipeline('[{ rows: { count: 9 } }, guess]'));
     const { rows } = await compile(pipeline, openWith(stop.signal, 3));
     setTimeout(() => stop.abort(), 20);
     expect(await lastValueFrom(rows.pipe(toArray()))).toHaveLength(3);
   });
 
   it('gives nothing where the signal came first', async () => {
-    const pipeline = await readPipeline(stubPipeline('[rows, think]'));
+    const pipeline = await readPipeline(stubPipeline('[rows, guess]'));
     const { rows } = await compile(pipeline, openWith(AbortSignal.abort()));
     expect(await lastValueFrom(rows.pipe(toArray()))).toEqual([]);
   });

@@ -93,7 +93,7 @@ describe('readPipeline', () => {
   });
 
   it('checks rules that span stages', async () => {
-    const file = stubPipeline('[rows, think, { teach: { groupsPerStep: 9 } }]', 'window: 8');
+    const file = stubPipeline('[rows, guess, { teach: { groupsPerStep: 9 } }]', 'window: 8');
     expect(await refusal(readPipeline(file))).toBe('stub.yaml:3:49  teach.groupsPerStep: expected at most the window of 8; got 9');
   });
 });
@@ -171,7 +171,7 @@ describe('--set', () => {
 
 describe('operators', () => {
   it("adds a module's stages to the table", async () => {
-    expect((await readPipeline(stubPipeline('[rows, think]'))).stages.map(({ name }) => name)).toEqual(['rows', 'think']);
+    expect((await readPipeline(stubPipeline('[rows, guess]'))).stages.map(({ name }) => name)).toEqual(['rows', 'guess']);
   });
 
   it.each([

@@ -25,12 +25,12 @@ async function ran(stages: string, settings = '', options: RunOptions = {}): Pro
 
 describe('run', () => {
   it('lets every row that entered out, and writes down what it was', async () => {
-    const { root, summary, told } = await ran('[{ rows: { count: 10 } }, think, { teach: { groupsPerStep: 4 } }, write]', 'window: 4');
+    const { root, summary, told } = await ran('[{ rows: { count: 10 } }, guess, { teach: { groupsPerStep: 4 } }, write]', 'window: 4');
     expect(summary).toMatchObject({ name: 'stub', rowsIn: 10, rowsOut: 10, steps: 3, tokens: 60, marked: {} });
-    expect(Object.keys(summary.seconds)).toEqual(['rows', 'think', 'teach', 'write']);
+    expect(Object.keys(summary.seconds)).toEqual(['rows', 'guess', 'teach', 'write']);
     expect(readdirSync(root).toSorted()).toEqual(['checkpoints', 'config.yaml', 'metrics', 'rows']);
     expect(readdirSync(join(root, 'rows'))).toContain('manifest.json');
-    expect(told[0]).toMatchObject({ kind: 'start', rows: 10, stages: ['rows', 'think', 'teach', 'write'] });
+    expect(told[0]).toMatchObject({ kind: 'start', rows: 10, stages: ['rows', 'guess', 'teach', 'write'] });
     expect((await readPipeline(join(root, 'config.yaml'))).name).toBe('stub');
   });
 
@@ -41,10 +41,10 @@ describe('run', () => {
   });
 
   it('writes one line of metrics a step', async () => {
-    const { root } = await ran('[{ rows: { count: 8 } }, think, { teach: { groupsPerStep: 4 } }]', 'window: 4');
+    const { root } = await ran('[{ rows: { count: 8 } }, guess, { teach: { groupsPerStep: 4 } }]', 'window: 4');
     const lines = readFileSync(join(root, 'metrics', 'metrics.jsonl'), 'utf8').trim().split('\n');
     expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
-      { step: 1, metrics: { 'reward/mean': 0.1, 'reward/iou': 0.5 }, queue: { rows: 0, think: 0, teach: 4 } },
+      { step: 1, metrics: { 'reward/mean': 0.1, 'reward/iou': 0.5 }, queue: { rows: 0, guess: 0, teach: 4 } },
       { step: 2, metrics: { 'reward/mean': 0.2 } },
     ]);
     expect((JSON.parse(lines[0]) as { seconds: object }).seconds).toHaveProperty('teach');
@@ -55,19 +55,19 @@ describe('run', () => {
     const watch = (report: Report): void => {
       if (report.kind === 'row') most = Math.max(most, report.rowsIn - report.rowsOut + 1);
     };
-    const { summary } = await ran('[{ rows: { count: 2000 } }, { think: { delay: 0.5, inflight: 3 } }, { teach: { groupsPerStep: 5 } }]', 'window: 7', { watch });
+    const { summary } = await ran('[{ rows: { count: 2000 } }, { guess: { delay: 0.5, inflight: 3 } }, { teach: { groupsPerStep: 5 } }]', 'window: 7', { watch });
     expect(summary).toMatchObject({ rowsIn: 2000, rowsOut: 2000, steps: 400 });
     expect(most).toBeLessThanOrEqual(7);
   });
 
   it('takes 100,000 rows without growing slow', async () => {
-    const { summary } = await ran('[{ rows: { count: 100000 } }, think, { doubt: { every: 1000, onPurpose: true } }]', 'window: 64');
+    const { summary } = await ran('[{ rows: { count: 100000 } }, guess, { doubt: { every: 1000, onPurpose: true } }]', 'window: 64');
     expect(summary).toMatchObject({ rowsOut: 100_000, marked: { doubt: { 'on purpose': 100 } } });
     expect(summary.elapsed).toBeLessThan(20);
   });
 
   it('stops the source after so many steps, and lets the rest out', async () => {
-    const { summary, error } = await ran('[{ rows: { count: 100 } }, think, { teach: { groupsPerStep: 4 } }]', 'window: 4', { maxSteps: 3 });
+    const { summary, error } = await ran('[{ rows: { count: 100 } }, guess, { teach: { groupsPerStep: 4 } }]', 'window: 4', { maxSteps: 3 });
     expect(summary).toMatchObject({ rowsIn: 12, rowsOut: 12, steps: 3, stopped: 'steps' });
     expect(error).toBeUndefined();
   });
@@ -75,7 +75,7 @@ describe('run', () => {
   it('stops the source when cancelled, and lets the rest out', async () => {
     const cancel = new AbortController();
     const watch = (report: Report): void => void (report.kind === 'row' && report.rowsOut === 6 && cancel.abort());
-    const { summary, error } = await ran('[{ rows: { count: 5000 } }, { think: { delay: 1 } }, { teach: { groupsPerStep: 3 } }]', 'window: 8', { signal: cancel.signal, watch });
+    const { summary, error } = await ran('[{ rows: { count: 5000 } }, { guess: { delay: 1 } }, { teach: { groupsPerStep: 3 } }]', 'window: 8', { signal: cancel.signal, watch });
     expect(summary.stopped).toBe('cancelled');
     expect(summary.rowsIn).toBe(summary.rowsOut);
     expect(summary.rowsIn).toBeLessThan(30);
@@ -83,12 +83,12 @@ describe('run', () => {
   });
 
   it('does nothing when cancelled before it began', async () => {
-    const { summary } = await ran('[rows, think]', '', { signal: AbortSignal.abort() });
+    const { summary } = await ran('[rows, guess]', '', { signal: AbortSignal.abort() });
     expect(summary).toMatchObject({ rowsIn: 0, rowsOut: 0, stopped: 'cancelled' });
   });
 
   it('fails where a stage loses rows, and names it', async () => {
-    const { error, summary } = await ran('[{ rows: { count: 8 } }, think, { drop: { every: 4 } }]', 'window: 8');
+    const { error, summary } = await ran('[{ rows: { count: 8 } }, guess, { drop: { every: 4 } }]', 'window: 8');
     expect((error as Error).message).toBe('rows: expected 8 out as went in; got 6; drop took 8 and gave 6 (e0/0/stub, e0/4/stub)');
     expect(summary.fault).toBe((error as Error).message);
   });

@@ -11,6 +11,9 @@ const COMPLETION_STEP = 16;
 
 const rounded = (n: number, step: number): number => Math.ceil(n / step) * step;
 
+/** Tokens that a prompt of `tokens` takes in a run, the padding before it included. */
+export const promptLength = (tokens: number): number => rounded(tokens, PROMPT_STEP);
+
 /** Indices of rows that can share a graph, each at most `size` long, in order. */
 export function chunks(prompts: readonly EncodedPrompt[], size: number): number[][] {
   const open = new Map<string, number[]>();
@@ -26,6 +29,33 @@ export function chunks(prompts: readonly EncodedPrompt[], size: number): number[
     }
   }
   return all;
+}
+
+/**
+ * Indices of rows that can share a training run of at most `size` rows and `tokens` tokens, and how many such a run has room for.
+ *
+ * Rows that are alike in length go together, for what is shorter is padded; a row that is longer than `tokens` goes alone.
+ *
+ * @param tokens padding included; no bound unless told.
+ */
+export function packed(rows: readonly TrainRow[], size: number, tokens = Infinity): { readonly indices: readonly number[]; readonly room: number }[] {
+  const prompts = rows.map(({ prompt }) => prompt);
+  if (tokens === Infinity) return chunks(prompts, size).map((indices) => ({ indices, room: size }));
+  return chunks(prompts, Infinity).flatMap((alike) => {
+    const cost = (indices: readonly number[]): number => {
+      const part = indices.map((i) => rows[i] as TrainRow);
+      const samples = Math.max(...part.map(({ completions }) => completions.length));
+      return promptLength(Math.max(...part.map(({ prompt }) => prompt.tokens.length))) + samples * completionLength(part);
+    };
+    const runs: number[][] = [];
+    for (const index of alike.toSorted((a, b) => cost([a]) - cost([b]) || a - b)) {
+      const last = runs.at(-1);
+      const more = [...(last ?? []), index];
+      if (last && more.length <= Math.min(size, tokens / cost(more))) last.push(index);
+      else runs.push([index]);
+    }
+    return runs.map((indices) => ({ indices, room: Math.max(indices.length, Math.min(size, Math.floor(tokens / cost(indices)))) }));
+  });
 }
 
 /** @param prompts of one chunk; the graph has room for `size`. */

@@ -4,7 +4,7 @@ import { adamState, adamw, clipScale, gradientNorm, type AdamOptions, type AdamS
 import type { Program } from '../../tensor/onnx.js';
 import { openEngine, type Answer, type Engine } from '../../tensor/session.js';
 import type { EncodedPrompt, Gradient, Policy, Resumable, TrainRow, WriteOptions, Written } from '../policy.js';
-import { chunks, completionFeeds, completionLength, prefixFeeds, prefixShape } from './batch.js';
+import { chunks, completionFeeds, completionLength, packed, prefixFeeds, prefixShape } from './batch.js';
 import { expandImages, openChat, type Chat } from './chat.js';
 import { readConfig, type QwenConfig } from './config.js';
 import type { Adapter } from './lora.js';
@@ -28,6 +28,8 @@ export interface QwenOptions extends Training {
   readonly threads: number;
   /** Prompts in one run. */
   readonly batch: number;
+  /** Tokens in one training run, padding included, where that means fewer prompts; no bound unless told. */
+  readonly tokens?: number;
   /** Ids that are never written, and count as impossible when completions are scored; those that mean vision or padding, or nothing, unless told. */
   readonly suppressed?: readonly number[];
   /** What an update computes twice to keep less; nothing unless told. */
@@ -241,9 +243,9 @@ class Qwen implements QwenPolicy {
   }
 
   #chunked(rows: readonly TrainRow[]): { readonly indices: readonly number[]; readonly part: readonly TrainRow[]; readonly shape: BatchShape }[] {
-    return chunks(rows.map(({ prompt }) => prompt), this.#options.batch).map((indices) => {
+    return packed(rows, this.#options.batch, this.#options.tokens).map(({ indices, room }) => {
       const part = indices.map((i) => rows[i] as TrainRow);
-      const prefix = prefixShape(part.map(({ prompt }) => prompt), this.#options.batch);
+      const prefix = prefixShape(part.map(({ prompt }) => prompt), room);
       const samples = Math.max(...part.map(({ completions: all }) => all.length));
       return { indices, part, shape: { ...prefix, samples, length: completionLength(part), suppressed: this.#suppressed, recompute: this.#options.recompute ?? 'none' } };
     });

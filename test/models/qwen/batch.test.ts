@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import type { EncodedPrompt, TrainRow } from '../../../src/models/policy.js';
-import { chunks, completionFeeds, completionLength, prefixFeeds, prefixShape } from '../../../src/models/qwen/batch.js';
+import { chunks, completionFeeds, completionLength, packed, prefixFeeds, prefixShape } from '../../../src/models/qwen/batch.js';
 import { readConfig } from '../../../src/models/qwen/config.js';
 import type { Grid } from '../../../src/models/qwen/positions.js';
 import { fixturesFolder } from '../../golden/golden.js';
@@ -24,6 +25,36 @@ describe('chunks', () => {
     expect(chunks(prompts, 2)).toEqual([[0, 2], [1, 4], [3], [5], [6], [7]]);
     expect(chunks(prompts, 1)).toHaveLength(8);
     expect(chunks([], 4)).toEqual([]);
+  });
+});
+
+describe('packed', () => {
+  const row = (prompt: number, answer: number): TrainRow => ({ prompt: text(prompt), completions: [text(answer).tokens], perToken: {} });
+  const rows = [row(8, 40), row(8, 10), row(20, 4), row(7, 16), row(8, 33), row(8, 2)];
+
+  it('is as many as one run takes where tokens are not counted', () => {
+    expect(packed(rows, 4)).toEqual([{ indices: [0, 1, 3, 4], room: 4 }, { indices: [2], room: 4 }, { indices: [5], room: 4 }]);
+  });
+
+  it('puts rows of one length together, and as many as the tokens allow', () => {
+    // Rows take 8 + 48, 8 + 16, 24 + 16, 8 + 16, 8 + 48 and 8 + 16 tokens.
+    expect(packed(rows, 4, 56)).toEqual([{ indices: [1, 3], room: 2 }, { indices: [5], room: 2 }, { indices: [0], room: 1 }, { indices: [4], room: 1 }, { indices: [2], room: 1 }]);
+    expect(packed(rows, 2, 1000).map(({ indices }) => indices)).toEqual([[1, 3], [5, 0], [4], [2]]);
+  });
+
+  it('lets a row that is too long go alone, and loses none', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 60 })), { maxLength: 12 }), fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 300 }), (lengths, size, tokens) => {
+        const drawn = lengths.map(([prompt, answer]) => row(prompt, answer));
+        const runs = packed(drawn, size, tokens);
+        expect(runs.flatMap(({ indices }) => indices).toSorted((a, b) => a - b)).toEqual([...drawn.keys()]);
+        for (const { indices, room } of runs) {
+          const part = indices.map((i) => drawn[i]);
+          const each = prefixShape(part.map(({ prompt }) => prompt), room).tokens + completionLength(part);
+          expect(indices.length <= room && room <= size && (room === 1 || room * each <= tokens)).toBe(true);
+        }
+      }),
+    );
   });
 });
 

@@ -1,0 +1,59 @@
+import { lastValueFrom, tap, toArray } from 'rxjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { rowSchema } from '../../src/io/columns.js';
+import { encodeMask } from '../../src/io/mask.js';
+import { openShards } from '../../src/io/shard.js';
+import { replay, replayable } from '../../src/operators/replay.js';
+import { credits } from '../../src/pipelines/credits.js';
+import type { Row } from '../../src/records.js';
+import { folder } from '../pipelines/files.js';
+import { marked, sample } from './stub-policy.js';
+
+const frame = { width: 4, height: 4 };
+const fitted = { prompt: { frame, objects: [{ points: [{ x: 1, y: 2, label: 1 as const }] }] }, ious: [0.5], text: 'there' };
+const row = (name: string): Row => ({ ...sample(`e0/5/${name}`), truth: encodeMask(new Uint8Array(16).fill(1), frame), fitted, step: 3, problem: 'q', thinking: 't', solution: 's' });
+const { fitted: _, ...unfitted } = row('c');
+
+let run: string;
+beforeAll(async () => {
+  run = folder().path;
+  const shards = await openShards(`${run}/rows`, rowSchema([]));
+  for (const each of [row('a'), marked('e0/6/b'), unfitted, row('d')]) await shards.append(each);
+  await shards.close();
+});
+
+/** All that it gives, with a window of one row. */
+async function replayed(options: object, seed = 1): Promise<Row[]> {
+  const window = credits(1);
+  return lastValueFrom(replay({ rows: run, ...options }, seed, window).pipe(tap(({ id }) => window.give(id)), toArray()));
+}
+
+describe('replay', () => {
+  it('gives the rows of a run as they were before an answer, and marks those that lack what is asked for', async () => {
+    const rows = await replayed({ shuffle: false });
+    const { step: __, ...before } = row('a');
+    expect(rows[0]).toEqual({ ...before, id: 'e0/0/a' });
+    expect(rows.map(({ id, skipped }) => [id, skipped?.stage, skipped?.reason])).toEqual([
+      ['e0/0/a', undefined, undefined],
+      ['e0/1/b', 'replay', 'marked in its own run'],
+      ['e0/2/c', 'replay', 'row: expected fitted; got none'],
+      ['e0/3/d', undefined, undefined],
+    ]);
+    expect((await replayed({ shuffle: false, columns: ['truth'] }))[2]?.skipped).toBeUndefined();
+  });
+
+  it('goes through them again, each epoch in an order of its own that the seed decides', async () => {
+    const ids = async (seed: number) => (await replayed({ epochs: 4 }, seed)).map(({ id }) => id);
+    const once = await ids(1);
+    expect(new Set(once).size).toBe(16);
+    expect(await ids(1)).toEqual(once);
+    const orders = [0, 1, 2, 3].map((epoch) => once.slice(4 * epoch, 4 * epoch + 4).map((id) => id.slice(3)).join(' '));
+    expect(new Set(orders).size).toBeGreaterThan(1);
+  });
+
+  it('takes the folder of the rows as well, and says where there are none', async () => {
+    expect(await replayed({ rows: `${run}/rows` })).toHaveLength(4);
+    await expect(replayable({ rows: folder().path })).rejects.toThrow('rows: expected a manifest of sealed shards; got');
+  });
+});

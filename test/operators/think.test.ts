@@ -1,0 +1,104 @@
+import { join } from 'node:path';
+
+import { firstValueFrom, from, lastValueFrom, of, toArray, type OperatorFunction } from 'rxjs';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+
+import { DataError } from '../../src/errors.js';
+import { openAnswers } from '../../src/io/answer-cache.js';
+import type { ChatServer } from '../../src/models/chat-server.js';
+import { prompts } from '../../src/models/qwen/prompts.js';
+import { readPrompt } from '../../src/operators/parse.js';
+import { rationaleRequest } from '../../src/operators/rationale.js';
+import { CANCELLED, think, type Thinker } from '../../src/operators/think.js';
+import type { Fitted, Prompt, Thought } from '../../src/records.js';
+import { folder } from '../pipelines/files.js';
+import { blank, later, marked, missing, sample } from './stub-policy.js';
+
+const prompt: Prompt = { frame: { width: 4, height: 4 }, objects: [{ box: [0, 0, 1, 1], points: [{ x: 1, y: 0, label: 1 }, { x: 0, y: 1, label: 0 }] }] };
+const solution = '<bbox>[0,0,1,1]</bbox>, <points>[[1,0],[0,1]]</points>, <labels>[1,0]</labels>';
+const fitted = (id: string, box = prompt): Fitted => ({ ...sample(id), fitted: { prompt: box, ious: [], text: 'short' } });
+/** Fitted rows whose questions differ. */
+const several = (count: number): Fitted[] => Array.from({ length: count }, (_, i) => fitted(`${i}`, { ...prompt, objects: [{ box: [0, 0, 1, i], points: [] }] }));
+const endpoint = { url: 'http://127.0.0.1:9/v1', model: 'm' };
+
+async function thinker(ask: ChatServer['ask'], signal = new AbortController().signal, path = join(folder().path, 'answers.jsonl')): Promise<Thinker> {
+  return { server: { ask }, answers: await openAnswers(path), signal };
+}
+
+describe('think', () => {
+  it('writes rows down as FCoT does, with a thought from a template', async () => {
+    const [row] = await lastValueFrom(of(fitted('a')).pipe(think(blank, { template: 'It is {place}, the {name}.' }), toArray()));
+    expect(row).toEqual({ ...fitted('a'), problem: 'a', thinking: '<think> It is top left, the object. </think>', solution });
+    expect(readPrompt(`${row.thinking} ${row.solution}`, prompt.frame)).toEqual(prompt);
+    const { instruction: _, ...bare } = fitted('b');
+    expect((await lastValueFrom(of(bare).pipe(think(blank)))).problem).toBe(prompts.rl.user.trim());
+  });
+
+  it('asks a server about the image and the prompt, and takes tags off its answer', async () => {
+    const bodies: string[] = [];
+    const server = await thinker(async (body) => (bodies.push(body), '<think>Okay, let me look.</think> '));
+    const row = await lastValueFrom(of(fitted('a')).pipe(think(blank, { endpoint }, server)));
+    expect(row.thinking).toBe('<think> Okay, let me look. </think>');
+    const [{ content }] = (JSON.parse(bodies[0]) as { messages: [{ content: [{ image_url: { url: string } }, { text: string }] }] }).messages;
+    expect(content[0].image_url.url).toMatch(/^data:image\/png;base64,iVBOR/);
+    expect(content[1].text).toBe(rationaleRequest(prompt));
+    expect(content[1].text).toContain('The target object is in [0, 0, 1, 1]. Here are some points [[1, 0],[0, 1]] with labels [1,0] to help');
+  });
+
+  it('asks about as many rows at once as it may, and keeps their order', async () => {
+    let [now, most] = [0, 0];
+    const server = await thinker(async (body) => {
+      most = Math.max(most, ++now);
+      await later(body.length % 3);
+      now--;
+      return 'so';
+    });
+    const rows = await lastValueFrom(from(several(12)).pipe(think(blank, { endpoint: { ...endpoint, inflight: 3 } }, server), toArray()));
+    expect(rows.map(({ id }) => id)).toEqual(several(12).map(({ id }) => id));
+    expect(most).toBe(3);
+  });
+
+  it('does not ask again what it knows, in another run either', async () => {
+    const path = join(folder().path, 'answers.jsonl');
+    let asked = 0;
+    const run = async (rows: Fitted[]) => lastValueFrom(from(rows).pipe(think(blank, { endpoint }, await thinker(async () => `${++asked}`, undefined, path)), toArray()));
+    const first = await run([...several(2), ...several(2)]);
+    expect(first.map(({ thinking }) => thinking)).toEqual(['1', '2', '1', '2'].map((text) => `<think> ${text} </think>`));
+    const second = await run(several(3));
+    expect(second.map(({ thinking }) => thinking)).toEqual(['1', '2', '3'].map((text) => `<think> ${text} </think>`));
+    const own: Thought = { ...fitted('a'), problem: 'q', thinking: '<think> mine </think>', solution };
+    expect(await run([own])).toEqual([own]);
+    expect(asked).toBe(3);
+  });
+
+  it('marks rows without an answer or an image, and lets marked ones by', async () => {
+    const server = await thinker(() => Promise.reject(new DataError('chat: expected an answer; got 500')));
+    const early = marked('c') as Fitted;
+    const rows = await lastValueFrom(from([fitted('a'), fitted('b'), early]).pipe(think(missing('b.jpg'), { endpoint }, server), toArray()));
+    expect(rows.map(({ skipped }) => skipped)).toEqual([{ stage: 'think', reason: 'chat: expected an answer; got 500' }, { stage: 'think', reason: 'b.jpg: no such file' }, early.skipped]);
+    expect(rows[2]).toBe(early);
+    const empty = await thinker(async () => ' <think></think>');
+    expect((await lastValueFrom(of(fitted('a')).pipe(think(blank, { endpoint }, empty)))).skipped?.reason).toBe('thought: expected a text; got " <think></think>"');
+  });
+
+  it('marks rows whose question is given up', async () => {
+    const stop = new AbortController();
+    const asking: ChatServer['ask'] = (_, signal) => new Promise((__, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+    const rows = lastValueFrom(from(several(2)).pipe(think(blank, { endpoint }, await thinker(asking, stop.signal)), toArray()));
+    await later(20);
+    stop.abort();
+    expect((await rows).map(({ skipped }) => skipped?.reason)).toEqual([CANCELLED, CANCELLED]);
+  });
+
+  it('ends requests when nobody listens any more', async () => {
+    const signals: AbortSignal[] = [];
+    const server = await thinker((_, signal) => (signals.push(signal), signals.length === 1 ? Promise.resolve('one') : new Promise(() => {})));
+    await firstValueFrom(from(several(3)).pipe(think(blank, { endpoint }, server)));
+    expect(signals.slice(1).map(({ aborted }) => aborted)).not.toContain(false);
+  });
+
+  it('widens the row, and refuses a template beside an endpoint', () => {
+    expectTypeOf(think<Fitted>(blank)).toEqualTypeOf<OperatorFunction<Fitted, Fitted & Thought>>();
+    expect(() => think(blank, { template: 'x', endpoint })).toThrow('expected either a template or an endpoint; got both');
+  });
+});

@@ -10,7 +10,7 @@ import { resumption } from '../../src/pipelines/resume.js';
 import { configHash } from '../../src/pipelines/run-state.js';
 import { folder, refusal, STUBS } from './files.js';
 
-const TEXT = `seed: 7\nwindow: 4\noperators: [${JSON.stringify(STUBS)}]\nstages:\n  - load: { scenes: { count: 8 }, frame: 32 }\n  - think\n  - teach\n  - write\n`;
+const TEXT = `seed: 7\nwindow: 4\noperators: [${JSON.stringify(STUBS)}]\nstages:\n  - load: { scenes: { count: 8 }, frame: 32 }\n  - guess\n  - teach\n  - write\n`;
 
 let place: ReturnType<typeof folder>;
 beforeEach(() => {
@@ -111,12 +111,12 @@ describe('resumption', () => {
   });
 
   it('refuses a source that cannot go on', async () => {
-    const stub = await pipeline([], `operators: [${JSON.stringify(STUBS)}]\nstages: [rows, think]\n`);
+    const stub = await pipeline([], `operators: [${JSON.stringify(STUBS)}]\nstages: [rows, guess]\n`);
     expect(await refused(await run('a', [2], stub), undefined, stub)).toBe('resume: expected a source that can go on, such as load; got rows; way out: begin another run');
   });
 
   it('refuses a pipeline that does not learn, whose rows it would have to give up', async () => {
-    const fit = await pipeline([], TEXT.replace('  - think\n  - teach\n', ''));
+    const fit = await pipeline([], TEXT.replace('  - guess\n  - teach\n', ''));
     expect(await refused(await run('a', [], fit), undefined, fit)).toContain('resume: expected a pipeline with a stage that learns, such as update; got one that has no checkpoints');
   });
 });

@@ -45,7 +45,7 @@ function place(): string {
     symlinkSync(from, join(path, to));
   };
   for (const same of ['examples', 'scripts', 'data/sample']) link(join(ROOT, same), same);
-  for (const checkpoint of ['data/models/tiny', 'runs/tiny/start', 'runs/tiny/look/checkpoints/step-500']) link(existsSync(join(tiny, 'config.json')) ? tiny : SMALL, checkpoint);
+  for (const checkpoint of ['data/models/tiny', 'runs/tiny/start', 'runs/tiny/look/checkpoints/step-500', 'runs/first/sft/checkpoints/step-30', 'runs/first/pretrain/checkpoints/step-10']) link(existsSync(join(tiny, 'config.json')) ? tiny : SMALL, checkpoint);
   link(SMALL, 'models/Qwen2.5-VL-3B-Instruct');
   link(join(ROOT, 'test/golden/fixtures/policy/train/lora'), 'models/adapter');
   link(join(ROOT, 'data/sample/images'), 'photos/images');

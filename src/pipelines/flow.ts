@@ -4,6 +4,7 @@ import { DataError, messageOf } from '../errors.js';
 import { imageReader } from '../io/reader.js';
 import { bestConstant, type Constant } from '../operators/constants.js';
 import type { Row, Skipped } from '../records.js';
+import { writeBenchmark } from './benchmark-files.js';
 import { compile } from './compile.js';
 import { credits } from './credits.js';
 import type { Gauge } from './gauge.js';
@@ -46,6 +47,10 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
     if (event.kind === 'baseline') baseline = baselineOf(event.constants);
     if (event.kind === 'tally') {
       writeTally(folders.root, pipeline.name, event.tally);
+      return watch({ ...event, name: pipeline.name });
+    }
+    if (event.kind === 'benchmark') {
+      writeBenchmark(folders.root, pipeline.name, event.result);
       return watch({ ...event, name: pipeline.name });
     }
     if (event.kind !== 'step') return watch(event);

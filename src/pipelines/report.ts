@@ -1,3 +1,4 @@
+import type { BenchmarkReport } from '../operators/answer.js';
 import type { Constant } from '../operators/constants.js';
 import type { Estimate } from '../operators/estimate.js';
 import type { Tally } from '../operators/tally.js';
@@ -16,6 +17,8 @@ export type Report =
   /** A row's own values, as `tally` counts them. */
   | { readonly kind: 'counted'; readonly id: string; readonly values: Readonly<Record<string, number>> }
   | TallyReport
+  /** What a benchmark came to; told once its questions are answered. */
+  | { readonly kind: 'benchmark'; readonly name?: string; readonly result: BenchmarkReport }
   /** Something that the evaluation of the policy reports, before the first step or after the last. */
   | { readonly kind: 'evaluation'; readonly when: 'before' | 'after'; readonly report: Report }
   | GainReport

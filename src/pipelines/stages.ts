@@ -12,6 +12,7 @@ import { learningPrompts, promptInputs } from '../models/qwen/prompt-loss.js';
 import { supervisedGraph, supervisedInputs } from '../models/qwen/supervised.js';
 import { objectiveGraph, type TrainGraph } from '../models/qwen/train.js';
 import { advantage, AdvantageOptions } from '../operators/advantage.js';
+import { answer, AnswerOptions } from '../operators/answer.js';
 import { checkpoint } from '../operators/checkpoint.js';
 import { fit, FitOptions } from '../operators/fit.js';
 import { scheduleFault } from '../operators/learning.js';
@@ -29,7 +30,7 @@ import { update, UpdateOptions } from '../operators/update.js';
 import { write, WriteOptions } from '../operators/write.js';
 import type { Advantaged, Fitted } from '../records.js';
 import { loadRewards, RewardStageOptions, rewardModules, scoringOf } from './rewards.js';
-import { comparable, refusedBy, withinWindow } from './rules.js';
+import { alone, comparable, refusedBy, withinWindow } from './rules.js';
 import { stage, type Open, type Refusal, type Stage } from './stage.js';
 import { writePanels } from './tally-files.js';
 
@@ -44,7 +45,7 @@ const table: readonly Stage[] = [
     name: 'load',
     kind: 'source',
     options: LoadStageOptions,
-    adds: ({ scenes, set, masks, instruction }) => [
+    adds: ({ scenes, set, benchmark, masks, instruction }) => [
       'id',
       'image',
       'task',
@@ -53,7 +54,8 @@ const table: readonly Stage[] = [
       ...(scenes || set || masks ? ['truth'] : []),
       ...(set === 'reasonseg' ? ['ignore'] : []),
       ...(scenes ? ['candidates'] : []),
-      ...(instruction === undefined && !set ? [] : ['instruction']),
+      ...(instruction === undefined && !set && !benchmark ? [] : ['instruction']),
+      ...(benchmark ? ['question'] : []),
     ],
     paths: ['images', 'masks', 'root'],
     rows: (options) => countRows(options),
@@ -85,6 +87,14 @@ const table: readonly Stage[] = [
     needs: ['completions'],
     adds: ['prompts', 'formats'],
     build: (options) => parse(options),
+  }),
+  stage({
+    name: 'answer',
+    options: AnswerOptions,
+    needs: ['question', 'completions'],
+    adds: ['answer', 'correct'],
+    rules: (_, around) => alone(around),
+    build: (_, open) => answer((result) => open.report({ kind: 'benchmark', result })),
   }),
   stage({
     name: 'mask',

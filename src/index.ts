@@ -1,6 +1,7 @@
 // The nouns that flow.
 export type {
   Advantaged,
+  Answered,
   Box,
   Candidates,
   Completion,
@@ -13,6 +14,7 @@ export type {
   Prompt,
   Prompted,
   PromptObject,
+  Question,
   RolledOut,
   Row,
   Sample,
@@ -29,6 +31,7 @@ export { DataError, ModelError, UsageError } from './errors.js';
 export { load, type LoadOptions } from './operators/load.js';
 export { rollout, type RolloutOptions } from './operators/rollout.js';
 export { parse, readPrompt, type ParseOptions } from './operators/parse.js';
+export { answer, readAnswer, type BenchmarkReport } from './operators/answer.js';
 export { mask, type MaskOptions } from './operators/mask.js';
 export { reward, type RewardFunction, type RewardOptions } from './operators/reward.js';
 export { advantage, type AdvantageOptions } from './operators/advantage.js';
@@ -67,6 +70,11 @@ export { overSet } from './metrics/saliency-set.js';
 export { structureMeasure } from './metrics/structure-measure.js';
 export { foregroundOverSet, scoreForeground, type Foreground, type GrayMap } from './operators/score-foreground.js';
 export { scoreReferring, type Answer, type ReferringReport } from './operators/score-referring.js';
+
+// What a benchmark came to, and two of them side by side.
+export { benchmarkResult, type BenchmarkResult } from './metrics/benchmarks/result.js';
+export { compareResults, type Comparison } from './metrics/benchmarks/comparison.js';
+export { readBenchmark } from './pipelines/benchmark-files.js';
 
 // Rows on disk.
 export { openShards, readRows, recoverRows, type Shards } from './io/shard.js';

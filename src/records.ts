@@ -65,6 +65,21 @@ export interface Candidates {
   readonly mask: Mask;
 }
 
+/** A question with one right answer, of a benchmark. */
+export interface Question {
+  readonly benchmark: 'pope' | 'mme' | 'mmbench' | 'ai2d';
+  /** What is counted by itself: a split, a subtask, or a category, `/` between a wider and a narrower one. */
+  readonly part: string;
+  /** Questions of one item count together: those about one image, or one question in several orders of its options. */
+  readonly item: string;
+  /** How far the options are turned; 0 as published. */
+  readonly turn: number;
+  /** What stands behind A, B, …; none where the answer is yes or no. */
+  readonly options: readonly string[];
+  /** The right one: `yes`, `no` or a letter. */
+  readonly answer: string;
+}
+
 /** One image with its truth, and what is asked of it. Paths, not pixels: a row may wait in a queue. */
 export interface Sample {
   /** Unique in the run, and the same in every run: `epoch/index/name`. */
@@ -77,6 +92,8 @@ export interface Sample {
   /** Where the truth came from: a picture, or a place in a file of annotations. */
   readonly truthPath?: string;
   readonly instruction?: string;
+  /** What the instruction asks, where that has a right answer in words. */
+  readonly question?: Question;
   readonly task: string;
   /** The stretched frame that the policy is shown and writes in. */
   readonly frame: Size;
@@ -106,6 +123,12 @@ export interface RolledOut extends Sample {
   readonly completions: readonly Completion[];
   /** Optimizer steps that the sampling weights had seen. */
   readonly policyVersion: number;
+}
+
+/** Added by `answer`: what was answered, null where that could not be read, and whether it is right. */
+export interface Answered extends RolledOut {
+  readonly answer: string | null;
+  readonly correct: 0 | 1;
 }
 
 /** Added by `parse`; null where the text could not be read. `formats` is 1 where every part parsed. */
@@ -156,4 +179,4 @@ export interface Thought extends Fitted {
 }
 
 /** A row as far as it came: marked rows lack the columns of the stages that let them by. */
-export type Row = Sample & Partial<Omit<Updated & Thought, keyof Sample>>;
+export type Row = Sample & Partial<Omit<Updated & Thought & Answered, keyof Sample>>;

@@ -13,6 +13,7 @@ import { statistics } from '../src/operators/statistics.js';
 import { PolicyOptions, SegmenterOptions, Settings } from '../src/pipelines/settings.js';
 import { stages } from '../src/pipelines/stages.js';
 import type { Scored } from '../src/records.js';
+import { benchmarkRoots } from './io/benchmarks/published.js';
 import { folder } from './pipelines/files.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -44,8 +45,9 @@ function place(): string {
     mkdirSync(dirname(join(path, to)), { recursive: true });
     symlinkSync(from, join(path, to));
   };
-  for (const same of ['examples', 'scripts', 'data/sample']) link(join(ROOT, same), same);
-  for (const checkpoint of ['data/models/tiny', 'runs/tiny/start', 'runs/tiny/look/checkpoints/step-500']) link(existsSync(join(tiny, 'config.json')) ? tiny : SMALL, checkpoint);
+  for (const root of Object.values(benchmarkRoots())) link(root.path, `data/benchmarks/${root.name}`);
+  for (const same of ['examples', 'recipes', 'scripts', 'data/sample']) link(join(ROOT, same), same);
+  for (const checkpoint of ['data/models/tiny', 'runs/tiny/start', 'runs/tiny/look/checkpoints/step-500', 'runs/first/sft/checkpoints/step-30', 'runs/first/pretrain/checkpoints/step-10']) link(existsSync(join(tiny, 'config.json')) ? tiny : SMALL, checkpoint);
   link(SMALL, 'models/Qwen2.5-VL-3B-Instruct');
   link(join(ROOT, 'test/golden/fixtures/policy/train/lora'), 'models/adapter');
   link(join(ROOT, 'data/sample/images'), 'photos/images');

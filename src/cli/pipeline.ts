@@ -1,6 +1,7 @@
 import type { Argv, CommandModule } from 'yargs';
 
 import type { Tally } from '../operators/tally.js';
+import { benchmarkTable } from '../pipelines/benchmark-table.js';
 import { shortPath } from '../pipelines/locate.js';
 import { progress } from '../pipelines/progress.js';
 import { duration } from '../pipelines/progress-line.js';
@@ -73,6 +74,7 @@ function tables(): (report: Report) => void {
   let counted: Tally | undefined;
   return (report) => {
     if (report.kind === 'tally') counted = report.tally;
+    if (report.kind === 'benchmark') console.log(`\n${plain(benchmarkTable(report.result))}\n`);
     if (report.kind === 'gain') console.log(`\n${plain(gainTable(report))}`);
     if (report.kind !== 'end') return;
     if (counted && report.summary.steps === 0) console.log(`\n${plain(tallyTable(counted))}\n`);

@@ -2,6 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join, parse, resolve } from 'node:path';
 
 import { messageOf, UsageError } from '../errors.js';
+import type { Question } from '../records.js';
 
 const EXTENSIONS = ['.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff', '.gif', '.avif', '.bmp'];
 
@@ -23,6 +24,8 @@ export interface Pair {
   readonly mask?: string;
   /** What is asked of this image. */
   readonly instruction?: string;
+  /** Its right answer, where there is one in words. */
+  readonly question?: Question;
   readonly task?: string;
 }
 

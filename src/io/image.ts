@@ -4,6 +4,7 @@ import sharp, { type Sharp } from 'sharp';
 
 import { DataError, messageOf } from '../errors.js';
 import type { Image, Size } from '../records.js';
+import { readEmbedded } from './embedded.js';
 
 /** Most pixels a picture may have to be decoded: Pillow's limit against decompression bombs. */
 export const PIXEL_LIMIT = 89_478_485;
@@ -14,14 +15,14 @@ export interface DecodeOptions {
 }
 
 /**
- * Pixels of a picture file: upright (its EXIF turn undone), 8-bit RGB; embedded colour profiles are not applied.
+ * Pixels of a picture file, or of one inside a table (see `embeddedReference`): upright (its EXIF turn undone), 8-bit RGB; embedded colour profiles are not applied.
  *
  * @throws {DataError} if the file is missing, empty, cut off, not a picture, or over `PIXEL_LIMIT`.
  */
 export async function readImageFile(path: string, options: DecodeOptions = {}): Promise<Image> {
   let bytes;
   try {
-    bytes = await readFile(path);
+    bytes = (await readEmbedded(path)) ?? (await readFile(path));
   } catch (error) {
     throw new DataError(`${path}  image: expected a file that can be read; got ${reasonOf(error)}`, { cause: error });
   }
@@ -54,7 +55,7 @@ export async function decodeImage(bytes: Uint8Array, name: string, options: Deco
  */
 export async function imageSize(path: string): Promise<Size> {
   try {
-    const { width, height } = (await open(path, false).metadata()).autoOrient;
+    const { width, height } = (await open((await readEmbedded(path)) ?? path, false).metadata()).autoOrient;
     return { width, height };
   } catch (error) {
     throw new DataError(`${path}  image: expected a picture with a readable header; got ${reasonOf(error)}`, { cause: error });

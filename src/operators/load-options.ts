@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { benchmarkNames } from '../io/benchmarks/named.js';
 import { SMALLEST_SIDE } from '../io/scenes.js';
 import { setNames } from '../io/sets/named.js';
 import type { Size } from '../records.js';
@@ -25,9 +26,11 @@ export const LoadOptions = z
     scenes: Scenes.optional(),
     /** A set by its name, as it is published; or `coco` and `jsonl` for a file of one's own. */
     set: z.enum(setNames).optional(),
-    /** Folder of the set, or the file. */
+    /** A benchmark of general understanding by its name, as it is published. */
+    benchmark: z.enum(benchmarkNames).optional(),
+    /** Folder of the set or benchmark, or the file. */
     root: z.string().min(1).optional(),
-    /** Part of the set, `test` unless told. */
+    /** Part of the set, `test` unless told; of a benchmark, all unless told. */
     split: z.string().min(1).optional(),
     /** Folders of images, one or several; beside a set the one folder of its images, where that lies elsewhere. */
     images: Paths.optional(),
@@ -52,17 +55,21 @@ export const LoadOptions = z
     instruction: z.string().min(1).optional(),
   })
   .superRefine((options, context) => {
-    const { scenes, set, images, masks, pattern, root, split, frame } = options;
+    const { scenes, benchmark, images, masks, pattern, root, split, frame, instruction } = options;
+    const set = options.set ?? benchmark;
     const refuse = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
     if (scenes && images) refuse('scenes', 'expected either scenes or images; got both');
-    if (scenes && set) refuse('scenes', 'expected either scenes or a set; got both');
-    if (!scenes && !set && !images) refuse('scenes', 'expected scenes, a set, or images and masks; got none of them');
+    if (scenes && set) refuse('scenes', `expected either scenes or a ${benchmark ? 'benchmark' : 'set'}; got both`);
+    if (options.set && benchmark) refuse('benchmark', 'expected either a set or a benchmark; got both');
+    if (!scenes && !set && !images) refuse('scenes', 'expected scenes, a set, a benchmark, or images and masks; got none of them');
     if (!images && !set && masks) refuse('masks', 'expected images beside masks; got masks alone');
     if (!images && !set && pattern) refuse('pattern', 'expected images beside a pattern; got a pattern alone');
     if (set && root === undefined) refuse('root', `expected where ${set} lies; got nothing`);
     if (set && masks) refuse('masks', 'expected the masks of the set; got others');
     if (set && pattern) refuse('pattern', 'expected all of the set; got a pattern');
     if (set && Array.isArray(images)) refuse('images', 'expected one folder beside a set; got a list');
+    if (benchmark && instruction !== undefined) refuse('instruction', 'expected the questions of the benchmark; got another instruction');
+    if (benchmark && benchmark !== 'pope' && images) refuse('images', `expected the pictures of ${benchmark}; got others`);
     if (!set && root !== undefined) refuse('root', 'expected a set beside root; got root alone');
     if (!set && split !== undefined) refuse('split', 'expected a set beside split; got split alone');
     const { width, height } = frameOf(frame);

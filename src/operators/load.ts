@@ -2,6 +2,7 @@ import type { Observable } from 'rxjs';
 import type { z } from 'zod';
 
 import { DataError, messageOf, UsageError } from '../errors.js';
+import { benchmarkItems } from '../io/benchmarks/named.js';
 import { findImages, findPairs, type Pair } from '../io/dataset.js';
 import { imageSize } from '../io/image.js';
 import { encodeMask, maskArea } from '../io/mask.js';
@@ -61,13 +62,14 @@ export function epochOrder(count: number, epoch: number, { shuffle, seed }: { re
 }
 
 function itemsOf(options: Checked): readonly Item[] {
-  const { scenes, set, images, masks, pattern, limit, seed } = options;
+  const { scenes, set, benchmark, images, masks, pattern, limit, seed } = options;
   if (scenes) {
     const { kind, rule, count, offset } = scenes;
     const keys = Array.from({ length: Math.min(count, limit ?? count) }, (_, i): SceneKey => ({ kind, seed: scenes.seed ?? seed, index: offset + i, rule }));
     return keys.map((scene) => ({ name: `${kind}-${scene.seed}-${scene.index}`, scene }));
   }
   if (set) return withMasks(setItems({ ...options, set, root: options.root ?? '', images: [images].flat()[0] }).slice(0, limit), options);
+  if (benchmark) return benchmarkItems({ ...options, benchmark, root: options.root ?? '', images: [images].flat()[0] }).slice(0, limit);
   const fitting = { images: images ?? [], ...(pattern === undefined ? {} : { pattern }) };
   if (masks === undefined) return findImages(fitting).all.slice(0, limit);
   return withMasks(findPairs({ ...fitting, masks }).all.slice(0, limit), options);
@@ -138,8 +140,8 @@ async function storedSample(read: ReadImage, asked: Asked, item: Pair, needsMask
   }
 }
 
-function unread(asked: Asked, { image, mask, instruction, task = 'foreground' }: Pair): Sample {
-  return { ...asked, ...(instruction !== undefined && { instruction }), image: { path: image }, task, original: { width: 0, height: 0 }, ...(mask !== undefined && { truthPath: mask }) };
+function unread(asked: Asked, { image, mask, instruction, question, task = 'foreground' }: Pair): Sample {
+  return { ...asked, ...(instruction !== undefined && { instruction }), ...(question && { question }), image: { path: image }, task, original: { width: 0, height: 0 }, ...(mask !== undefined && { truthPath: mask }) };
 }
 
 function differ(a: Size, b: Size): boolean {

@@ -13,8 +13,8 @@ import { pulled, type Window } from './pulled.js';
 const carried = ['truth', 'ignore', 'candidates', 'instruction', 'fitted', 'problem', 'thinking', 'solution'] as const;
 
 export const ReplayOptions = z.strictObject({
-  /** Folder of a run, or of its rows. */
-  rows: z.string().min(1),
+  /** Folder of a run or of its rows, or several, taken one behind the other. */
+  rows: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]),
   /** Columns that every row must have: a row without one of them is marked. */
   columns: z.array(z.enum(carried)).default(['truth', 'fitted']),
   epochs: z.int().min(1).default(1),
@@ -41,12 +41,12 @@ export function replay(options: ReplayOptions, seed: number, window: Window): Ob
 
 /** @throws {DataError} if there is no manifest of rows. */
 export async function replayable({ rows }: ReplayOptions): Promise<void> {
-  await readManifest(rowsIn(rows));
+  for (const folder of [rows].flat()) await readManifest(rowsIn(folder));
 }
 
-async function* replayed({ rows: folder, columns, epochs, shuffle }: z.output<typeof ReplayOptions>, seed: number): AsyncGenerator<Row, void, void> {
+async function* replayed({ rows: folders, columns, epochs, shuffle }: z.output<typeof ReplayOptions>, seed: number): AsyncGenerator<Row, void, void> {
   const rows: Row[] = [];
-  for await (const row of readRows(rowsIn(folder))) rows.push(again(row, columns));
+  for (const folder of [folders].flat()) for await (const row of readRows(rowsIn(folder))) rows.push(again(row, columns));
   for (let epoch = 0; epoch < epochs; epoch++) {
     const order = shuffle ? shuffled(rows.length, 'load', seed, epoch) : rows.keys();
     for (const index of order) {

@@ -4,6 +4,7 @@ import { DataError, messageOf } from '../errors.js';
 import { imageReader } from '../io/reader.js';
 import { bestConstant, type Constant } from '../operators/constants.js';
 import type { Row, Skipped } from '../records.js';
+import { writeBenchmark } from './benchmark-files.js';
 import { checkpoints, type Checkpoints } from './checkpoints.js';
 import { compile } from './compile.js';
 import { credits } from './credits.js';
@@ -94,9 +95,9 @@ function reporting({ name }: Pipeline, folders: Folders, stepped: (step: StepRep
   return (event) => {
     if (event.kind === 'baseline') baseline = baselineOf(event.constants);
     if (event.kind === 'step') return stepped({ ...event, metrics: { ...event.metrics, ...baseline } });
-    if (event.kind !== 'tally') return watch(event);
-    writeTally(folders.root, name, event.tally);
-    watch({ ...event, name });
+    if (event.kind === 'tally') writeTally(folders.root, name, event.tally);
+    if (event.kind === 'benchmark') writeBenchmark(folders.root, name, event.result);
+    watch(event.kind === 'tally' || event.kind === 'benchmark' ? { ...event, name } : event);
   };
 }
 

@@ -29,6 +29,7 @@ export function seen(before: Seen, report: Report): Seen {
     case 'checkpoint':
     case 'counted':
     case 'tally':
+    case 'benchmark':
     case 'evaluation':
     case 'gain':
       return before;

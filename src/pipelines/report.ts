@@ -1,3 +1,4 @@
+import type { BenchmarkReport } from '../operators/answer.js';
 import type { Constant } from '../operators/constants.js';
 import type { Estimate } from '../operators/estimate.js';
 import type { Tally } from '../operators/tally.js';
@@ -20,6 +21,8 @@ export type Report =
   | TallyReport
   /** The policy and the run's state are on disk, in the checkpoint's folder; a run goes on from here. */
   | { readonly kind: 'checkpoint'; readonly step: number; readonly folder: string }
+  /** What a benchmark came to; told once its questions are answered. */
+  | { readonly kind: 'benchmark'; readonly name?: string; readonly result: BenchmarkReport }
   /** Something that the evaluation of the policy reports, before the first step or after the last. */
   | { readonly kind: 'evaluation'; readonly when: 'before' | 'after'; readonly report: Report }
   | GainReport

@@ -11,6 +11,7 @@ import { learningPrompts, promptInputs } from '../models/qwen/prompt-loss.js';
 import { supervisedGraph, supervisedInputs } from '../models/qwen/supervised.js';
 import { objectiveGraph, type TrainGraph } from '../models/qwen/train.js';
 import { advantage, AdvantageOptions } from '../operators/advantage.js';
+import { answer, AnswerOptions } from '../operators/answer.js';
 import { isLeftOut } from '../operators/finite.js';
 import { fit, FitOptions } from '../operators/fit.js';
 import { scheduleFault } from '../operators/learning.js';
@@ -28,7 +29,7 @@ import { update } from '../operators/update.js';
 import { UpdateOptions } from '../operators/update-options.js';
 import { write, WriteOptions } from '../operators/write.js';
 import { loadRewards, RewardStageOptions, rewardModules, rewardWeights, scoringOf } from './rewards.js';
-import { comparable, entropiesTold, refusedBy, sameStep, truncated, withinWindow } from './rules.js';
+import { alone, comparable, entropiesTold, refusedBy, sameStep, truncated, withinWindow } from './rules.js';
 import { stage, type Open, type Refusal, type Stage } from './stage.js';
 import { writePanels } from './tally-files.js';
 
@@ -43,7 +44,7 @@ const table: readonly Stage[] = [
     name: 'load',
     kind: 'source',
     options: LoadStageOptions,
-    adds: ({ scenes, set, masks, instruction }) => [
+    adds: ({ scenes, set, benchmark, masks, instruction }) => [
       'id',
       'image',
       'task',
@@ -52,7 +53,8 @@ const table: readonly Stage[] = [
       ...(scenes || set || masks ? ['truth'] : []),
       ...(set === 'reasonseg' ? ['ignore'] : []),
       ...(scenes ? ['candidates'] : []),
-      ...(instruction === undefined && !set ? [] : ['instruction']),
+      ...(instruction === undefined && !set && !benchmark ? [] : ['instruction']),
+      ...(benchmark ? ['question'] : []),
     ],
     paths: ['images', 'masks', 'root'],
     rows: (options) => countRows(options),
@@ -85,6 +87,14 @@ const table: readonly Stage[] = [
     needs: ['completions'],
     adds: ['prompts', 'formats'],
     build: (options) => parse(options),
+  }),
+  stage({
+    name: 'answer',
+    options: AnswerOptions,
+    needs: ['question', 'completions'],
+    adds: ['answer', 'correct'],
+    rules: (_, around) => alone(around),
+    build: (_, open) => answer((result) => open.report({ kind: 'benchmark', result })),
   }),
   stage({
     name: 'mask',

@@ -39,7 +39,18 @@ const scene = record({
 const completion = record({ text: words, tokens: list(int), logProbs: list(float), finish: fc.constantFrom('stop' as const, 'length' as const), entropies: list(float) }, ['text', 'tokens', 'logProbs', 'finish']);
 const byName = record({ format: list(float), iou: list(float) }, []);
 
-const row: fc.Arbitrary<Row> = record(
+const question = record({
+  benchmark: fc.constantFrom('pope' as const, 'mme' as const, 'mmbench' as const, 'ai2d' as const),
+  part: words,
+  item: words,
+  turn: int,
+  options: list(words),
+  answer: words,
+});
+/** Both columns of `answer`, or neither. */
+const answered = fc.oneof(fc.constant({}), record({ answer: fc.option(words), correct: fc.constantFrom(0 as const, 1 as const) }));
+
+const stored: fc.Arbitrary<Row> = record(
   {
     id: words,
     image: fc.oneof(record({ path: words }), record({ scene })),
@@ -50,6 +61,7 @@ const row: fc.Arbitrary<Row> = record(
     ignore: mask,
     truthPath: words,
     instruction: words,
+    question,
     candidates: record({ boxes: list(box), names: list(words), target: int, mask }),
     skipped: record({ stage: words, reason: words }),
     prompt: words,
@@ -66,6 +78,7 @@ const row: fc.Arbitrary<Row> = record(
   },
   ['id', 'image', 'task', 'frame', 'original'],
 );
+const row: fc.Arbitrary<Row> = fc.tuple(stored, answered).map(([own, columns]) => ({ ...own, ...columns }));
 const sample: Row = { id: '0/0/a', image: { path: 'a.png' }, task: 'segment', frame: { width: 4, height: 3 }, original: { width: 8, height: 6 } };
 
 describe('toBatch and fromBatch', () => {

@@ -99,7 +99,7 @@ describe('load, from scenes', () => {
   });
 
   it.each([
-    ['no source', {}, 'expected scenes, a set, or images and masks; got none of them'],
+    ['no source', {}, 'expected scenes, a set, a benchmark, or images and masks; got none of them'],
     ['two sources', { scenes: { count: 1 }, images: 'im', masks: 'gt' }, 'expected either scenes or images; got both'],
     ['masks alone', { masks: 'gt' }, 'expected images beside masks; got masks alone'],
     ['a frame that is not square', { scenes: { count: 1 }, frame: [64, 48] }, 'expected a square of at least 32 px for scenes; got 64x48'],

@@ -52,8 +52,9 @@ describe('replay', () => {
     expect(new Set(orders).size).toBeGreaterThan(1);
   });
 
-  it('takes the folder of the rows as well, and says where there are none', async () => {
+  it('takes the folder of the rows as well, or several, and says where there are none', async () => {
     expect(await replayed({ rows: `${run}/rows` })).toHaveLength(4);
+    expect((await replayed({ rows: [run, `${run}/rows`], shuffle: false })).map(({ id }) => id.slice(3))).toEqual(['0/a', '1/b', '2/c', '3/d', '4/a', '5/b', '6/c', '7/d']);
     await expect(replayable({ rows: folder().path })).rejects.toThrow('rows: expected a manifest of sealed shards; got');
   });
 });

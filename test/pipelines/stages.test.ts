@@ -88,6 +88,13 @@ describe('the stage table', () => {
     expect(update?.rules?.(update.options.parse(options), around).map(({ text }) => text)).toEqual(texts);
   });
 
+  it('think wants the key of its endpoint in the environment, before anything is opened', () => {
+    const think = stages.get('think');
+    const options = think?.options.parse({ endpoint: { url: 'http://127.0.0.1/v1', model: 'm', key: 'SEGR1_NO_KEY' } });
+    expect(think?.rules?.(options, surroundings(Settings.parse({}), []))).toEqual([{ option: 'endpoint.key', text: 'expected the environment variable SEGR1_NO_KEY to hold the key; got none' }]);
+    expect(think?.rules?.(think.options.parse({}), surroundings(Settings.parse({}), []))).toEqual([]);
+  });
+
   it('refuses a step of more rows than the window lets in', () => {
     const around = surroundings(Settings.parse({ window: 8 }), []);
     expect(withinWindow('groupsPerStep', 8, around)).toEqual([]);

@@ -1,0 +1,39 @@
+import { compareResults } from '../metrics/benchmarks/comparison.js';
+import type { BenchmarkResult } from '../metrics/benchmarks/result.js';
+import type { Scores } from '../metrics/benchmarks/verdict.js';
+import type { BenchmarkReport } from '../operators/answer.js';
+import type { Table } from './tally-table.js';
+
+/** What a benchmark came to: a line for all, one a part, and how many questions that was. */
+export function benchmarkTable({ benchmark, questions, unread, marked, scores, parts }: BenchmarkReport): Table {
+  const names = [...new Set([scores, ...Object.values(parts)].flatMap((own) => Object.keys(own)))];
+  const line = (label: string, own: Scores): string[] => [label, ...names.map((name) => (name in own ? shownScore(name, own[name]) : ''))];
+  const count = (label: string, value: number): string[] => [label, String(value), ...names.slice(1).map(() => '')];
+  return [
+    ['', ...names],
+    line(benchmark, scores),
+    ...Object.entries(parts).map(([part, own]) => line(`  ${part}`, own)),
+    count('questions', questions),
+    count('unread answers', unread),
+    count('marked', marked),
+  ];
+}
+
+/**
+ * Two checkpoints on one benchmark, before and after, a line a number.
+ *
+ * @throws {UsageError} as `compareResults` does.
+ */
+export function benchmarkComparisonTable(before: BenchmarkResult, after: BenchmarkResult): Table {
+  const lines = compareResults(before, after).map(({ part, score, before: was, after: is, gain }) => {
+    const sign = gain >= 0 ? '+' : '';
+    return [`${part === '' ? after.benchmark : `  ${part}`} ${score}`, shownScore(score, was), shownScore(score, is), `${sign}${shownScore(score, gain)}`];
+  });
+  return [['', 'before', 'after', 'gain'], ...lines, ['unread answers', String(before.unread), String(after.unread), '']];
+}
+
+/** Shares with three decimals, MME's sums and scores with one. */
+function shownScore(name: string, value: number | undefined): string {
+  if (value === undefined || Number.isNaN(value)) return '-';
+  return value.toFixed(['score', 'perception', 'cognition'].includes(name) ? 1 : 3);
+}

@@ -79,7 +79,7 @@ export interface Policy<Graph = unknown> {
   readonly batch: number;
 
   /** What the policy is told about a sample. @param image at the sample's frame size; none for text alone. */
-  encode(sample: Pick<Sample, 'instruction'>, image?: Image): EncodedPrompt;
+  encode(sample: Pick<Sample, 'instruction'> & Partial<Pick<Sample, 'task'>>, image?: Image): EncodedPrompt;
   /** Ids of an answer with its end token, as supervised training wants it. */
   answer(text: string): number[];
   /** Text of a completion, without its end token. */

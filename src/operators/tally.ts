@@ -18,7 +18,7 @@ export const TallyOptions = z.strictObject({
   constants: z.int().min(0).default(64),
   /** Whether each answer is judged on the row before as well: what the same answers earn without looking. */
   anotherScene: z.boolean().default(false),
-  /** Rows drawn of the best, of the worst, and at even distances; 0 draws none. */
+  /** Rows drawn of the best, of the worst, and at random; 0 draws none. */
   overlays: z.int().min(0).default(0),
 });
 export type TallyOptions = z.input<typeof TallyOptions>;
@@ -126,7 +126,7 @@ function counting(reader: TallyReader, { constants, anotherScene, overlays }: z.
       if (tried && fixed.rows === constants) reader.constants?.(fixed.constants());
       const values = { ...statistics([row]), ...(anotherScene && { 'baseline/anotherScene': elsewhere }) };
       book.add(values);
-      shown.add(row);
+      shown.add(row, mean(row.rewards.total));
       reader.row?.(row.id, values);
     },
     async tell(readImage: ReadImage): Promise<void> {

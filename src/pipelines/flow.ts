@@ -4,6 +4,7 @@ import { DataError, messageOf } from '../errors.js';
 import { imageReader } from '../io/reader.js';
 import { bestConstant, type Constant } from '../operators/constants.js';
 import type { Row, Skipped } from '../records.js';
+import { writeSummary, type RunSummary } from '../report/summary-files.js';
 import { writeBenchmark } from './benchmark-files.js';
 import { compile } from './compile.js';
 import { credits } from './credits.js';
@@ -14,7 +15,6 @@ import { resolved, type Pipeline } from './read.js';
 import type { Report, StartReport, Summary } from './report.js';
 import { surroundings, type Folders } from './stage.js';
 import { steps, thousandths } from './steps.js';
-import { writeTally } from './tally-files.js';
 
 export interface FlowOptions {
   /** Optimizer steps after which the source is stopped. */
@@ -43,10 +43,12 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
   const window = credits(pipeline.settings.window);
   let gauges: readonly Gauge[] = [];
   let baseline: Readonly<Record<string, number>> = {};
+  let came: RunSummary = {};
   const report = (event: Report): void => {
     if (event.kind === 'baseline') baseline = baselineOf(event.constants);
-    if (event.kind === 'tally') {
-      writeTally(folders.root, pipeline.name, event.tally);
+    if (event.kind === 'tally' || event.kind === 'scores') {
+      came = { ...came, ...event };
+      writeSummary(folders.root, pipeline.name, came);
       return watch({ ...event, name: pipeline.name });
     }
     if (event.kind === 'benchmark') {

@@ -1,10 +1,10 @@
 import { UsageError } from '../errors.js';
 import { openGrabCut } from '../models/grabcut.js';
-import { openQwen, type QwenPolicy } from '../models/qwen/policy.js';
-import { prompts } from '../models/qwen/prompts.js';
+import { openQwen, type QwenOptions, type QwenPolicy } from '../models/qwen/policy.js';
+import { promptOfTask, prompts } from '../models/qwen/prompts.js';
 import { patchMaskHead } from '../models/qwen/supervised.js';
 import type { Segmenter } from '../models/segmenter.js';
-import type { SegmenterOptions, Settings } from './settings.js';
+import type { PolicyOptions, SegmenterOptions, Settings } from './settings.js';
 import type { Open } from './stage.js';
 
 /** The collaborators of one run, and how they are let go. */
@@ -48,8 +48,13 @@ async function openPolicy({ policy: options, seed }: Settings, patchMask: unknow
   if (!options) throw new UsageError('policy: expected the key "policy" in the pipeline; got none');
   const { checkpoint, adapter, train, workers, threads, batch, tokens, prompt } = options;
   const extra = typeof patchMask === 'number' && patchMask > 0 ? { extra: patchMaskHead } : {};
-  const asked = prompt === undefined ? {} : { prompt: typeof prompt === 'string' ? prompts[prompt] : { user: prompt.user, ...(prompt.system === undefined ? {} : { system: prompt.system }) } };
+  const asked = prompt === undefined ? {} : { prompt: askedOf(prompt) };
   return await openQwen(checkpoint, { workers, threads, batch, seed, ...(train === undefined ? {} : { train }), ...(adapter === undefined ? {} : { adapter }), ...(tokens === undefined ? {} : { tokens }), ...extra, ...asked });
+}
+
+function askedOf(prompt: NonNullable<PolicyOptions['prompt']>): NonNullable<QwenOptions['prompt']> {
+  if (prompt === 'byTask') return promptOfTask;
+  return typeof prompt === 'string' ? prompts[prompt] : { user: prompt.user, ...(prompt.system === undefined ? {} : { system: prompt.system }) };
 }
 
 async function openSegmenter(options: SegmenterOptions | undefined): Promise<Segmenter> {

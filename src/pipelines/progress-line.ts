@@ -27,6 +27,7 @@ export function seen(before: Seen, report: Report): Seen {
     case 'baseline':
     case 'counted':
     case 'tally':
+    case 'scores':
     case 'benchmark':
     case 'evaluation':
     case 'gain':

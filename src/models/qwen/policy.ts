@@ -18,7 +18,7 @@ import type { FirstValues } from './weights.js';
 
 export interface QwenOptions extends Training {
   /** What the policy is asked; the checkpoint's own prompt, or else Seg-R1's, unless told. */
-  readonly prompt?: PromptTemplate;
+  readonly prompt?: PromptTemplate | ((task: string) => PromptTemplate);
   /** Threads that hold the weights; jobs run side by side on them. */
   readonly workers: number;
   /** Cores that one job may use. */
@@ -94,8 +94,9 @@ class Qwen implements QwenPolicy {
     return this.#options.batch;
   }
 
-  encode(sample: Pick<Sample, 'instruction'>, image?: Image): EncodedPrompt {
-    const messages = messagesOf(this.#options.prompt ?? this.config.prompt ?? prompts.rl, sample.instruction);
+  encode(sample: Pick<Sample, 'instruction'> & Partial<Pick<Sample, 'task'>>, image?: Image): EncodedPrompt {
+    const { prompt = this.config.prompt ?? prompts.rl } = this.#options;
+    const messages = messagesOf(typeof prompt === 'function' ? prompt(sample.task ?? 'foreground') : prompt, sample.instruction);
     const text = this.#chat.render(image ? messages : messages.map(inWords));
     const ids = this.tokenizer.encode(text);
     if (!image) return { text, tokens: ids };

@@ -147,6 +147,11 @@ export interface Scored extends Masked {
   readonly rewards: { readonly total: readonly number[]; readonly byName: Readonly<Record<string, readonly number[]>> };
 }
 
+/** Added by `score`: metrics of the first answer at the size of the stored truth, by name. */
+export interface Measured extends Masked {
+  readonly scores: Readonly<Record<string, number>>;
+}
+
 /** Added by `advantage`: [G]. */
 export interface Advantaged extends Scored {
   readonly advantages: readonly number[];
@@ -179,4 +184,4 @@ export interface Thought extends Fitted {
 }
 
 /** A row as far as it came: marked rows lack the columns of the stages that let them by. */
-export type Row = Sample & Partial<Omit<Updated & Thought & Answered, keyof Sample>>;
+export type Row = Sample & Partial<Omit<Updated & Measured & Thought & Answered, keyof Sample>>;

@@ -19,8 +19,9 @@ const coco = struct({ size: fixed(2, int), counts: new Binary() });
  *
  * @param parts names of the reward's parts; without any there is no column `reward_parts`.
  * @param metadata what the run was: run id, seed, config as JSON, hashes of model, tokenizer and prompt, frame.
+ * @param scores names of the metrics that `score` adds; without any there is no column `scores`.
  */
-export function rowSchema(parts: readonly string[], metadata: Readonly<Record<string, string>> = {}): Schema {
+export function rowSchema(parts: readonly string[], metadata: Readonly<Record<string, string>> = {}, scores: readonly string[] = []): Schema {
   const columns: Record<string, DataType> = {
     id: text,
     image: text,
@@ -51,6 +52,7 @@ export function rowSchema(parts: readonly string[], metadata: Readonly<Record<st
     ...(parts.length > 0 && { reward_parts: struct(Object.fromEntries(parts.map((name) => [name, list(float)]))) }),
     advantages: list(float),
     step: int,
+    ...(scores.length > 0 && { scores: struct(Object.fromEntries(scores.map((name) => [name, float]))) }),
     fitted: struct({ prompt: text, ious: list(float), text }),
     problem: text,
     thinking: text,

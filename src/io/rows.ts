@@ -45,6 +45,7 @@ const Cells = z.object({
   reward_parts: z.record(z.string(), numbers.nullable()).nullish(),
   advantages: numbers.nullable(),
   step: number.nullable(),
+  scores: z.record(z.string(), number.nullable()).nullish(),
   fitted: z.object({ prompt: z.string(), ious: numbers, text: z.string() }).nullable(),
   problem: z.string().nullish(),
   thinking: z.string().nullish(),
@@ -109,6 +110,7 @@ function answerCells(row: Row, schema: Schema) {
     reward_parts: row.rewards ? toParts(row.rewards.byName, schema) : null,
     advantages: row.advantages ? [...row.advantages] : null,
     step: row.step === undefined ? null : int32(row.step),
+    scores: row.scores ? toScores(row.scores, schema) : null,
     fitted: row.fitted ? { prompt: JSON.stringify(row.fitted.prompt), ious: [...row.fitted.ious], text: row.fitted.text } : null,
     problem: row.problem ?? null,
     thinking: row.thinking ?? null,
@@ -138,6 +140,15 @@ function toParts(byName: Readonly<Record<string, readonly number[]>>, schema: Sc
   const unknown = Object.keys(byName).find((name) => !known.includes(name));
   if (unknown !== undefined) throw new DataError(`parts of the reward: expected ${known.join(', ') || 'none'}; got ${shown(unknown)}`);
   return Object.fromEntries(known.map((name) => [name, Object.hasOwn(byName, name) ? [...(byName[name] as readonly number[])] : null]));
+}
+
+/** A number that is none, such as the boundary accuracy of a truth without boundary, stays NaN; what another kind of row has is null. */
+function toScores(scores: Readonly<Record<string, number>>, schema: Schema): Record<string, number | null> {
+  const type: DataType | undefined = schema.fields.find(({ name }) => name === 'scores')?.type;
+  const known = type instanceof Struct ? type.children.map(({ name }) => name) : [];
+  const unknown = Object.keys(scores).find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new DataError(`scores: expected ${known.join(', ') || 'none'}; got ${shown(unknown)}`);
+  return Object.fromEntries(known.map((name) => [name, scores[name] ?? null]));
 }
 
 /** Rows as one record batch of `schema`. */
@@ -195,6 +206,7 @@ function fromCells(cells: Cells): Row {
     ...(cells.rewards && { rewards: { total: cells.rewards, byName: fromParts(cells.reward_parts ?? {}) } }),
     ...(cells.advantages && { advantages: cells.advantages }),
     ...(cells.step !== null && { step: cells.step }),
+    ...(cells.scores && { scores: Object.fromEntries(Object.entries(cells.scores).filter((entry): entry is [string, number] => entry[1] !== null)) }),
     ...(fitted && { fitted: { ...fitted, prompt: fromJson(fitted.prompt, PromptText, cells.id) } }),
     ...(typeof problem === 'string' && { problem }),
     ...(typeof thinking === 'string' && { thinking }),

@@ -29,7 +29,8 @@ export interface ReferringSample {
   readonly heeded: Outcome;
 }
 
-const marks = ['0.5', '0.6', '0.7', '0.8', '0.9'] as const;
+/** Overlaps that `Pr@` asks for. */
+export const marks = ['0.5', '0.6', '0.7', '0.8', '0.9'] as const;
 
 /** All in [0, 1]; NaN where there is no sample of the kind. */
 export interface ReferringScores extends Readonly<Record<`Pr@${(typeof marks)[number]}`, number>> {
@@ -46,7 +47,7 @@ export interface ReferringScores extends Readonly<Record<`Pr@${(typeof marks)[nu
 /** Intersection over union of one sample, in [0, 1]. */
 export function referringIou(sample: ReferringSample, convention: Convention): number {
   const { bothEmpty, added } = conventions[convention];
-  const { hits, union } = counted(sample, convention);
+  const { hits, union } = referringCounts(sample, convention);
   return union === 0 ? bothEmpty : hits / (union + added);
 }
 
@@ -60,7 +61,7 @@ export function referringScores(samples: readonly ReferringSample[], convention:
   if (samples.length === 0) throw new RangeError('referring scores: expected at least 1 sample; got 0');
 
   const { addedToSet } = conventions[convention];
-  const all = samples.map((sample) => ({ ...counted(sample, convention), iou: referringIou(sample, convention) }));
+  const all = samples.map((sample) => ({ ...referringCounts(sample, convention), iou: referringIou(sample, convention) }));
   const absent = all.filter(({ target }) => target === 0);
   const present = all.filter(({ target }) => target > 0);
   const hits = sum(all.map((one) => one.hits));
@@ -75,8 +76,8 @@ export function referringScores(samples: readonly ReferringSample[], convention:
   };
 }
 
-/** What a sample adds to the sums. */
-function counted({ whole, heeded }: ReferringSample, convention: Convention): { hits: number; union: number; target: number; refused: boolean } {
+/** What a sample adds to the sums: pixels of the intersection, the union and the target, and whether the answer is a refusal. */
+export function referringCounts({ whole, heeded }: ReferringSample, convention: Convention): { hits: number; union: number; target: number; refused: boolean } {
   const { leavesOut, refusedUnder } = conventions[convention];
   const { hits, falseAlarms, objectPixels } = leavesOut ? heeded : whole;
   const refused = hits + falseAlarms < Math.max(1, refusedUnder);

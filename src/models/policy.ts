@@ -79,7 +79,7 @@ export interface Policy<Graph = unknown> {
   readonly batch: number;
 
   /** What the policy is told about a sample. @param images at the sample's frame size, or sizes of their own; none for text alone. */
-  encode(sample: Pick<Sample, 'instruction'>, ...images: readonly Image[]): EncodedPrompt;
+  encode(sample: Pick<Sample, 'instruction'> & Partial<Pick<Sample, 'task'>>, ...images: readonly Image[]): EncodedPrompt;
   /** Ids of an answer with its end token, as supervised training wants it. */
   answer(text: string): number[];
   /** Text of a completion, without its end token. */

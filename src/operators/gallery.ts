@@ -1,28 +1,29 @@
 import { drawMarks, panels } from '../io/overlay.js';
 import type { ReadImage } from '../models/segmenter.js';
-import type { Image, Mask, Prompt, Sample, Scored } from '../records.js';
+import { uniform } from '../random.js';
+import type { Image, Mask, Masked, Prompt, Sample } from '../records.js';
 import { pixelsOf } from './faults.js';
-import { mean } from './statistics.js';
 
-/** A row worth looking at: its first answer, and what the whole group earned. */
+/** A row worth looking at: its first answer, and what it is worth. */
 export interface Exhibit extends Pick<Sample, 'id' | 'image' | 'frame' | 'truth' | 'task' | 'original'> {
   readonly prompt: Prompt | null;
   readonly mask: Mask | null;
-  readonly reward: number;
+  readonly worth: number;
 }
 
 /** Side by side: the image, the answer drawn over it, the truth. */
 export interface Panel {
-  /** `best-1`, `worst-1`, `spaced-1` … */
+  /** `best-1`, `worst-1`, `random-1` … */
   readonly name: string;
   readonly id: string;
-  readonly reward: number;
+  readonly worth: number;
   readonly image: Image;
 }
 
-/** Keeps the rows that are to be looked at, and forgets the others: at most four times `each`. */
+/** Keeps the rows that are to be looked at, and forgets the others: at most three times `each`. */
 export interface Gallery {
-  add(row: Scored): void;
+  /** @param worth by which rows are compared; NaN is not shown. */
+  add(row: Masked, worth: number): void;
   chosen(): { readonly name: string; readonly exhibit: Exhibit }[];
   /** What it holds, to begin another with. */
   kept(): GalleryState;
@@ -32,37 +33,36 @@ export interface Gallery {
 export interface GalleryState {
   readonly best: readonly Exhibit[];
   readonly worst: readonly Exhibit[];
-  readonly spaced: Evenly<Exhibit>;
+  readonly random: readonly Exhibit[];
 }
 
-/** Up to `each` rows of the highest reward, of the lowest, and at even distances in the order of arrival. */
+/** Up to `each` rows of the highest worth, of the lowest, and at random: which those are, their ids decide. */
 export function gallery(each: number, before?: GalleryState): Gallery {
   const best: Exhibit[] = [...(before?.best ?? [])];
   const worst: Exhibit[] = [...(before?.worst ?? [])];
-  const spaced = evenly<Exhibit>(each, before?.spaced);
+  const random: Exhibit[] = [...(before?.random ?? [])];
   return {
-    add(row) {
-      const reward = mean(row.rewards.total);
-      if (each === 0 || Number.isNaN(reward)) return;
-      const exhibit = exhibited(row, reward);
-      insert(best, exhibit, (a, b) => a.reward > b.reward, each);
-      insert(worst, exhibit, (a, b) => a.reward < b.reward, each);
-      spaced.add(exhibit);
+    add(row, worth) {
+      if (each === 0 || Number.isNaN(worth)) return;
+      const exhibit = exhibited(row, worth);
+      insert(best, exhibit, (a, b) => a.worth > b.worth, each);
+      insert(worst, exhibit, (a, b) => a.worth < b.worth, each);
+      insert(random, exhibit, (a, b) => uniform('gallery', a.id) < uniform('gallery', b.id), each);
     },
     chosen() {
       const named = (kind: string, exhibits: readonly Exhibit[]) => exhibits.map((exhibit, i) => ({ name: `${kind}-${i + 1}`, exhibit }));
-      return [...named('best', best), ...named('worst', worst), ...named('spaced', spaced.chosen())];
+      return [...named('best', best), ...named('worst', worst), ...named('random', random)];
     },
-    kept: () => ({ best: [...best], worst: [...worst], spaced: spaced.kept() }),
+    kept: () => ({ best: [...best], worst: [...worst], random: [...random] }),
   };
 }
 
 /** Draws an exhibit, magnified where its frame is small. */
 export async function panelOf(readImage: ReadImage, name: string, exhibit: Exhibit): Promise<Panel> {
-  const { id, prompt, mask, truth, reward } = exhibit;
+  const { id, prompt, mask, truth, worth } = exhibit;
   const image = magnified(await pixelsOf(readImage, exhibit));
   const answer = drawMarks(image, { ...(prompt && { prompt }), ...(mask && { mask }) });
-  return { name, id, reward, image: panels([image, answer, drawMarks(image, truth ? { truth } : {})]) };
+  return { name, id, worth, image: panels([image, answer, drawMarks(image, truth ? { truth } : {})]) };
 }
 
 const SMALL = 336;
@@ -80,8 +80,8 @@ function magnified({ width, height, data }: Image): Image {
   return out;
 }
 
-function exhibited({ id, image, frame, truth, task, original, prompts, masks }: Scored, reward: number): Exhibit {
-  return { id, image, frame, ...(truth && { truth }), task, original, prompt: prompts[0] ?? null, mask: masks[0] ?? null, reward };
+function exhibited({ id, image, frame, truth, task, original, prompts, masks }: Masked, worth: number): Exhibit {
+  return { id, image, frame, ...(truth && { truth }), task, original, prompt: prompts[0] ?? null, mask: masks[0] ?? null, worth };
 }
 
 /** Puts `item` before the first that it beats, and drops what is too many; among equals the first to come stays ahead. */
@@ -89,29 +89,4 @@ function insert<T>(list: T[], item: T, beats: (a: T, b: T) => boolean, most: num
   const at = list.findIndex((other) => beats(item, other));
   list.splice(at < 0 ? list.length : at, 0, item);
   list.length = Math.min(list.length, most);
-}
-
-/** Every so-manieth of the items seen. */
-interface Evenly<T> {
-  readonly held: readonly T[];
-  readonly every: number;
-  readonly seen: number;
-}
-
-/** Every k-th item of a stream of unknown length; k doubles whenever more than twice `count` are held. */
-function evenly<T>(count: number, before?: Evenly<T>): { add(item: T): void; chosen(): T[]; kept(): Evenly<T> } {
-  let held: T[] = [...(before?.held ?? [])];
-  let every = before?.every ?? 1;
-  let seen = before?.seen ?? 0;
-  return {
-    add(item) {
-      if (seen++ % every !== 0) return;
-      held.push(item);
-      if (held.length <= 2 * count) return;
-      held = held.filter((_, i) => i % 2 === 0);
-      every *= 2;
-    },
-    kept: () => ({ held: [...held], every, seen }),
-    chosen: () => (held.length <= count ? [...held] : Array.from({ length: count }, (_, i) => held[Math.floor((i * held.length) / count)] as T)),
-  };
 }

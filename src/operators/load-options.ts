@@ -53,9 +53,11 @@ export const LoadOptions = z
     tolerate: z.int().min(0).default(0),
     /** What is asked of every image. */
     instruction: z.string().min(1).optional(),
+    /** `legacy` takes the items that Seg-R1's released evaluation takes, drawn by the seed. */
+    protocol: z.enum(['standard', 'legacy']).default('standard'),
   })
   .superRefine((options, context) => {
-    const { scenes, benchmark, images, masks, pattern, root, split, frame, instruction } = options;
+    const { scenes, benchmark, images, masks, pattern, root, split, frame, instruction, protocol, shuffle } = options;
     const set = options.set ?? benchmark;
     const refuse = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
     if (scenes && images) refuse('scenes', 'expected either scenes or images; got both');
@@ -72,6 +74,8 @@ export const LoadOptions = z
     if (benchmark && benchmark !== 'pope' && images) refuse('images', `expected the pictures of ${benchmark}; got others`);
     if (!set && root !== undefined) refuse('root', 'expected a set beside root; got root alone');
     if (!set && split !== undefined) refuse('split', 'expected a set beside split; got split alone');
+    if (protocol === 'legacy' && !options.set) refuse('protocol', 'expected a set beside protocol: legacy; got none');
+    if (protocol === 'legacy' && shuffle) refuse('shuffle', 'expected false beside protocol: legacy, which goes by the order of items; got true');
     const { width, height } = frameOf(frame);
     if (scenes && (width !== height || width < SMALLEST_SIDE)) {
       refuse('frame', `expected a square of at least ${SMALLEST_SIDE} px for scenes; got ${width}x${height}`);

@@ -13,6 +13,7 @@ import type { ReadImage } from '../models/segmenter.js';
 import { shuffled } from '../random.js';
 import type { Sample, SceneKey, Size } from '../records.js';
 import { frameOf, LoadOptions } from './load-options.js';
+import { legacyReasoning, legacyReferring } from './protocol.js';
 import { pulled, type Start, type Window } from './pulled.js';
 
 export { LoadOptions } from './load-options.js';
@@ -68,11 +69,18 @@ function itemsOf(options: Checked): readonly Item[] {
     const keys = Array.from({ length: Math.min(count, limit ?? count) }, (_, i): SceneKey => ({ kind, seed: scenes.seed ?? seed, index: offset + i, rule }));
     return keys.map((scene) => ({ name: `${kind}-${scene.seed}-${scene.index}`, scene }));
   }
-  if (set) return withMasks(setItems({ ...options, set, root: options.root ?? '', images: [images].flat()[0] }).slice(0, limit), options);
+  if (set) return withMasks(asDrawn(setItems({ ...options, set, root: options.root ?? '', images: [images].flat()[0] }), options).slice(0, limit), options);
   if (benchmark) return benchmarkItems({ ...options, benchmark, root: options.root ?? '', images: [images].flat()[0] }).slice(0, limit);
   const fitting = { images: images ?? [], ...(pattern === undefined ? {} : { pattern }) };
   if (masks === undefined) return findImages(fitting).all.slice(0, limit);
   return withMasks(findPairs({ ...fitting, masks }).all.slice(0, limit), options);
+}
+
+/** The items that the protocol takes of a set. */
+function asDrawn(items: readonly Pair[], { protocol, set, seed }: Checked): readonly Pair[] {
+  if (protocol === 'standard') return items;
+  if (set === 'reasonseg') return legacyReasoning(items, seed);
+  return items.some(({ task }) => task === 'referring') ? legacyReferring(items, seed) : items;
 }
 
 /** The items as they are, if the options let them be. */

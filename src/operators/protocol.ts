@@ -1,6 +1,17 @@
 import { DataError, shown } from '../errors.js';
 import { draws } from '../random.js';
 
+/** `standard` scores every item once, by its own answer; `legacy` as Seg-R1's released evaluation does. */
+export type Protocol = 'standard' | 'legacy';
+
+/** What `legacy` does otherwise, and its published numbers carry. */
+export const defects: readonly string[] = [
+  'foreground: an answer that is missing repeats the one before',
+  'referring: one random expression of each image, not all',
+  'reasoning: images are drawn with replacement, and one random text of each',
+  'reasoning: ignored regions count as background in what is published (the convention seg_r1)',
+];
+
 /** Answers beside what was asked: every question once, in order. */
 export interface Paired<T> {
   /** Null where there is no answer. */

@@ -20,7 +20,7 @@ export const TallyOptions = z.strictObject({
   constants: z.int().min(0).default(64),
   /** Whether each answer is judged on the row before as well: what the same answers earn without looking. */
   anotherScene: z.boolean().default(false),
-  /** Rows drawn of the best, of the worst, and at even distances; 0 draws none. */
+  /** Rows drawn of the best, of the worst, and at random; 0 draws none. */
   overlays: z.int().min(0).default(0),
 });
 export type TallyOptions = z.input<typeof TallyOptions>;
@@ -131,7 +131,7 @@ function counting(reader: TallyReader, { constants, anotherScene, overlays }: z.
     for (const { row, values } of rows) {
       if (row.skipped) book.mark(row.skipped.stage);
       else book.add(values);
-      if (!row.skipped) shown.add(row);
+      if (!row.skipped) shown.add(row, mean(row.rewards.total));
     }
   };
   const tellConstants = (): void => {

@@ -4,6 +4,7 @@ import { DataError, messageOf } from '../errors.js';
 import { imageReader } from '../io/reader.js';
 import { bestConstant, type Constant } from '../operators/constants.js';
 import type { Row, Skipped } from '../records.js';
+import { writeSummary, type RunSummary } from '../report/summary-files.js';
 import { writeBenchmark } from './benchmark-files.js';
 import { checkpoints, type Checkpoints } from './checkpoints.js';
 import { compile } from './compile.js';
@@ -17,7 +18,6 @@ import type { RunState, Saved } from './run-state.js';
 import { surroundings, type Folders } from './stage.js';
 import { steps, thousandths } from './steps.js';
 import { stopper, type Stopped, type Stopper } from './stopper.js';
-import { writeTally } from './tally-files.js';
 
 export interface FlowOptions {
   /** Optimizer steps after which the run ends, those of an earlier one that it goes on with included. */
@@ -92,12 +92,18 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
 /** Puts what stages report where it belongs. */
 function reporting({ name }: Pipeline, folders: Folders, stepped: (step: StepReport) => void, watch: (report: Report) => void): (event: Report) => void {
   let baseline: Readonly<Record<string, number>> = {};
+  let came: RunSummary = {};
   return (event) => {
     if (event.kind === 'baseline') baseline = baselineOf(event.constants);
     if (event.kind === 'step') return stepped({ ...event, metrics: { ...event.metrics, ...baseline } });
-    if (event.kind === 'tally') writeTally(folders.root, name, event.tally);
-    if (event.kind === 'benchmark') writeBenchmark(folders.root, name, event.result);
-    watch(event.kind === 'tally' || event.kind === 'benchmark' ? { ...event, name } : event);
+    if (event.kind === 'tally' || event.kind === 'scores') {
+      came = { ...came, ...event };
+      writeSummary(folders.root, name, came);
+      return watch({ ...event, name });
+    }
+    if (event.kind !== 'benchmark') return watch(event);
+    writeBenchmark(folders.root, name, event.result);
+    watch({ ...event, name });
   };
 }
 

@@ -1,12 +1,12 @@
 import { UsageError } from '../errors.js';
 import { openGrabCut } from '../models/grabcut.js';
-import { openQwen, type QwenPolicy } from '../models/qwen/policy.js';
-import { prompts } from '../models/qwen/prompts.js';
+import { openQwen, type QwenOptions, type QwenPolicy } from '../models/qwen/policy.js';
+import { promptOfTask, prompts } from '../models/qwen/prompts.js';
 import { patchMaskHead } from '../models/qwen/supervised.js';
 import { openSam2 } from '../models/sam2/segmenter.js';
 import type { Segmenter } from '../models/segmenter.js';
 import type { Checkpoints } from './checkpoints.js';
-import type { SegmenterOptions } from './settings.js';
+import type { PolicyOptions, SegmenterOptions } from './settings.js';
 import type { Open, Surroundings } from './stage.js';
 
 /** The collaborators of one run, and how they are let go. */
@@ -59,8 +59,13 @@ async function openPolicy({ settings: { policy: options, seed }, teaches }: Surr
   // Weights that nothing will change are not read into memory that could be changed.
   const train = teaches ? options.train : adapter === undefined ? 'none' : options.train;
   const extra = typeof patchMask === 'number' && patchMask > 0 ? { extra: patchMaskHead } : {};
-  const asked = prompt === undefined ? {} : { prompt: typeof prompt === 'string' ? prompts[prompt] : { user: prompt.user, ...(prompt.system === undefined ? {} : { system: prompt.system }) } };
+  const asked = prompt === undefined ? {} : { prompt: askedOf(prompt) };
   return await openQwen(checkpoint, { workers, threads, batch, recompute, seed, ...(train === undefined ? {} : { train }), ...(adapter === undefined ? {} : { adapter }), ...(tokens === undefined ? {} : { tokens }), ...(save === undefined ? {} : { save }), ...extra, ...asked });
+}
+
+function askedOf(prompt: NonNullable<PolicyOptions['prompt']>): NonNullable<QwenOptions['prompt']> {
+  if (prompt === 'byTask') return promptOfTask;
+  return typeof prompt === 'string' ? prompts[prompt] : { user: prompt.user, ...(prompt.system === undefined ? {} : { system: prompt.system }) };
 }
 
 async function openSegmenter(options: SegmenterOptions | undefined): Promise<Segmenter> {

@@ -29,6 +29,7 @@ export function seen(before: Seen, report: Report): Seen {
     case 'checkpoint':
     case 'counted':
     case 'tally':
+    case 'scores':
     case 'benchmark':
     case 'evaluation':
     case 'gain':

@@ -1,8 +1,10 @@
 import type { BenchmarkReport } from '../operators/answer.js';
 import type { Constant } from '../operators/constants.js';
 import type { Estimate } from '../operators/estimate.js';
+import type { Scores } from '../operators/score.js';
 import type { Tally } from '../operators/tally.js';
 import type { Skipped } from '../records.js';
+import type { Picture } from '../report/page.js';
 
 /** What stages and the runner tell whoever watches a run. */
 export type Report =
@@ -21,6 +23,8 @@ export type Report =
   | TallyReport
   /** The policy and the run's state are on disk, in the checkpoint's folder; a run goes on from here. */
   | { readonly kind: 'checkpoint'; readonly step: number; readonly folder: string }
+  /** Scores of all rows, and the pictures that were drawn of some; told once they have passed. */
+  | { readonly kind: 'scores'; readonly name?: string; readonly scores: Scores; readonly gallery: readonly Picture[] }
   /** What a benchmark came to; told once its questions are answered. */
   | { readonly kind: 'benchmark'; readonly name?: string; readonly result: BenchmarkReport }
   /** Something that the evaluation of the policy reports, before the first step or after the last. */

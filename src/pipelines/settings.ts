@@ -58,8 +58,8 @@ const PolicyShape = z.strictObject({
   recompute: z.enum(['none', 'layers']).default('none'),
   /** Tokens in one run that trains, padding included: fewer prompts share it where they are long; no bound unless told. */
   tokens: z.int().min(1).optional(),
-  /** What the policy is asked: a prompt of Seg-R1's by name, or one's own; the checkpoint's own, or else `rl`, unless told. */
-  prompt: z.union([z.enum(Object.keys(prompts) as [PromptName, ...PromptName[]]), z.strictObject({ system: z.string().optional(), user: z.string().min(1) })]).optional(),
+  /** What the policy is asked: a prompt of Seg-R1's by name, `byTask` the one for each row's task, or one's own; the checkpoint's own, or else `rl`, unless told. */
+  prompt: z.union([z.enum(['byTask', ...(Object.keys(prompts) as PromptName[])]), z.strictObject({ system: z.string().optional(), user: z.string().min(1) })]).optional(),
 });
 
 /** Which policy to open, and what runs it. */

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 
 import { z } from 'zod';
@@ -22,12 +23,16 @@ import { MARKED, replay, replayable, ReplayOptions } from '../operators/replay.j
 import { reward, type RewardOptions } from '../operators/reward.js';
 import { partsOf } from '../operators/rewards/options.js';
 import { rollout, RolloutOptions } from '../operators/rollout.js';
+import { score, ScoreOptions } from '../operators/score.js';
+import { scoreNames } from '../operators/score-summary.js';
+import { openScorer } from '../operators/scorer.js';
 import { tally, TallyOptions } from '../operators/tally.js';
 import { sft, SftOptions, type ReportStep, type Supervision } from '../operators/sft.js';
 import { CANCELLED, think, ThinkOptions, type Thinker } from '../operators/think.js';
 import { update } from '../operators/update.js';
 import { UpdateOptions } from '../operators/update-options.js';
 import { write, WriteOptions } from '../operators/write.js';
+import { writeGallery, writeItems } from '../report/summary-files.js';
 import { loadRewards, RewardStageOptions, rewardModules, rewardWeights, scoringOf } from './rewards.js';
 import { alone, comparable, entropiesTold, refusedBy, sameStep, truncated, withinWindow } from './rules.js';
 import { stage, type Open, type Refusal, type Stage } from './stage.js';
@@ -134,6 +139,27 @@ const table: readonly Stage[] = [
       ),
   }),
   stage({
+    name: 'score',
+    options: ScoreOptions,
+    needs: ['image', 'truth', 'prompts', 'masks'],
+    adds: ['scores'],
+    rules: (_, around) => alone(around),
+    build: async (options, open) => {
+      const scorer = await open.shared('scorer', () => openScorer(availableParallelism()), (one) => one.release());
+      const scoring = { set: setName(open), protocol: open.option('load', 'protocol') === 'legacy' ? 'legacy' : 'standard', seed: open.settings.seed } as const;
+      return score(
+        scorer,
+        open.read,
+        scoring,
+        async ({ scores, items, panels }) => {
+          await writeItems(open.folders.root, items);
+          open.report({ kind: 'scores', scores, gallery: await writeGallery(open.folders.root, panels) });
+        },
+        options,
+      );
+    },
+  }),
+  stage({
     name: 'advantage',
     options: AdvantageOptions,
     needs: ['rewards'],
@@ -205,7 +231,7 @@ const table: readonly Stage[] = [
     options: WriteOptions,
     needs: ['id'],
     build: async (options, open) => {
-      const opened = () => openShards(open.folders.rows, rowSchema(rewardParts(open), metadata(open)), options, open.resumed?.rowsOut);
+      const opened = () => openShards(open.folders.rows, rowSchema(rewardParts(open), metadata(open), open.stages.includes('score') ? scoreNames : []), options, open.resumed?.rowsOut);
       const shards = await open.shared('rows', opened, (sink) => sink.close());
       open.beforeCheckpoint(() => shards.flush());
       return write(shards);
@@ -235,6 +261,14 @@ async function thinker({ endpoint }: z.output<typeof ThinkOptions>, { folders, s
 
 /** The stages that a pipeline may name, in stream order. */
 export const stages: ReadonlyMap<string, Stage> = new Map(table.map((entry) => [entry.name, entry]));
+
+/** What people call the rows of `load`: set and split, kind of scenes, or the folder of the images. */
+function setName({ option }: Open): string {
+  const [set, split, scenes, images] = ['set', 'split', 'scenes', 'images'].map((key) => option('load', key));
+  if (typeof set === 'string') return set === 'jsonl' || set === 'coco' ? basename(String(option('load', 'root'))) : `${set}/${typeof split === 'string' ? split : 'test'}`;
+  if (scenes !== null && typeof scenes === 'object' && 'kind' in scenes) return `scenes/${String(scenes.kind)}`;
+  return basename(String([images].flat()[0]));
+}
 
 /** Parts of the reward that have a column: those of a stage that names its weights. */
 function rewardParts({ option }: Open): readonly string[] {

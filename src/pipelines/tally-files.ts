@@ -7,13 +7,7 @@ import { replaceJson } from '../io/manifest.js';
 import type { Panel } from '../operators/gallery.js';
 import type { Tally } from '../operators/tally.js';
 import type { GainReport } from './report.js';
-import { gainTable, markdown, tallyTable } from './tally-table.js';
-
-/** Puts a tally into the run's folder: `summary.json` for programs, `summary.md` for people. */
-export function writeTally(root: string, name: string, tally: Tally): void {
-  writeJson(join(root, 'summary.json'), { name, ...tally });
-  writeFileSync(join(root, 'summary.md'), markdown(name, tallyTable(tally)));
-}
+import { gainTable, markdown } from './tally-table.js';
 
 /** Puts what training changed into the run's folder: `gain.json` and `gain.md`. */
 export function writeGain(root: string, gain: Omit<GainReport, 'kind'>): void {
@@ -51,7 +45,7 @@ export async function writePanels(root: string, panels: readonly Panel[]): Promi
   const folder = join(root, 'overlays');
   mkdirSync(folder, { recursive: true });
   for (const { name, image } of panels) await writeFile(join(folder, `${name}.png`), await encodePng(image));
-  writeJson(join(folder, 'index.json'), panels.map(({ name, id, reward }) => ({ file: `${name}.png`, id, reward })));
+  writeJson(join(folder, 'index.json'), panels.map(({ name, id, worth }) => ({ file: `${name}.png`, id, reward: worth })));
 }
 
 function writeJson(file: string, value: unknown): void {

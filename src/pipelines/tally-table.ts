@@ -51,9 +51,14 @@ export function plain(table: Table): string {
 }
 
 /** A page with a heading and the table. */
-export function markdown(title: string, [head = [], ...rows]: Table): string {
-  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.trim()).join(' | ')} |`;
-  return [`# ${title}`, '', line(head), `|${head.map(() => ' --- |').join('')}`, ...rows.map(line), ''].join('\n');
+export function markdown(title: string, table: Table): string {
+  return `# ${title}\n\n${markdownTable(table)}`;
+}
+
+/** The table alone. */
+export function markdownTable([head = [], ...rows]: Table): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.trim().replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), `|${head.map(() => ' --- |').join('')}`, ...rows.map(line), ''].join('\n');
 }
 
 function named(metrics: Readonly<Record<string, Estimate>>): (readonly [label: string, name: string])[] {

@@ -60,7 +60,7 @@ describe('segr1 pipeline train', () => {
     const { code, out } = await segr1(['pipeline', 'train', '--max-steps', '1', '--json', '--set', 'load.scenes.count=8', '--run', run, '--pipelines', quickPipelines()]);
     expect(code).toBe(0);
     expect(JSON.parse(out.trim().split('\n').at(-1) ?? '')).toMatchObject({ kind: 'gain', name: 'evaluate', before: { rows: 6 }, after: { rows: 6 }, gains: { 'answer/hit': { n: 6 } } });
-    expect(existsSync(join(run, 'after', 'overlays', 'best-1.png'))).toBe(true);
+    expect(existsSync(join(run, 'after', 'gallery', 'best-1.png'))).toBe(true);
   }, 120_000);
 });
 
@@ -87,8 +87,8 @@ describe('segr1 pipeline evaluate', () => {
     expect(out).toMatch(/^reward on another scene +1\.\d{3} ± 0\.\d{3} +11$/m);
     expect(out).toMatch(/^best constant answer, \[\d+,\d+,\d+,\d+\] +1\.\d{3} ± 0\.\d{3} +4$/m);
     expect(out).toMatch(/^rows {5}12 in, 12 out$/m);
-    expect(readdirSync(run).toSorted()).toEqual(['checkpoints', 'config.yaml', 'metrics', 'overlays', 'rows', 'summary.json', 'summary.md']);
-    expect(readdirSync(join(run, 'overlays')).toSorted()).toEqual(['best-1.png', 'index.json', 'spaced-1.png', 'worst-1.png']);
+    expect(readdirSync(run).toSorted()).toEqual(['checkpoints', 'config.yaml', 'gallery', 'metrics', 'overlays', 'report.html', 'rows', 'scores.jsonl', 'summary.json', 'summary.md', 'summary.tex']);
+    expect(readdirSync(join(run, 'overlays')).toSorted()).toEqual(['best-1.png', 'index.json', 'random-1.png', 'worst-1.png']);
   }, 120_000);
 
   it('prints one JSON line of what was counted with --json', async () => {

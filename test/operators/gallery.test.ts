@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { gallery, panelOf, type Exhibit } from '../../src/operators/gallery.js';
+import { uniform } from '../../src/random.js';
 import type { Scored } from '../../src/records.js';
 
 const frame = { width: 4, height: 2 };
@@ -14,27 +15,32 @@ function scored(id: number, reward: number): Scored {
 /** Names and ids of what is kept of rows with those rewards. */
 function kept(each: number, rewards: readonly number[]): Record<string, string> {
   const some = gallery(each);
-  for (const [i, reward] of rewards.entries()) some.add(scored(i, reward));
+  for (const [i, reward] of rewards.entries()) some.add(scored(i, reward), reward);
   return Object.fromEntries(some.chosen().map(({ name, exhibit }) => [name, exhibit.id]));
 }
 
 describe('gallery', () => {
-  it('keeps the best, the worst, and rows at even distances', () => {
-    expect(kept(2, [5, 1, 9, 3, 7, 0, 8, 2])).toEqual({ 'best-1': 'r2', 'best-2': 'r6', 'worst-1': 'r5', 'worst-2': 'r1', 'spaced-1': 'r0', 'spaced-2': 'r4' });
+  it('keeps the best, the worst, and rows at random', () => {
+    const rewards = [5, 1, 9, 3, 7, 0, 8, 2];
+    expect(kept(2, rewards)).toMatchObject({ 'best-1': 'r2', 'best-2': 'r6', 'worst-1': 'r5', 'worst-2': 'r1' });
+    const drawn = rewards.map((_, i) => `r${i}`).toSorted((a, b) => uniform('gallery', a) - uniform('gallery', b));
+    expect(kept(2, rewards)).toMatchObject({ 'random-1': drawn[0], 'random-2': drawn[1] });
   });
   it('prefers the first among equals', () => {
     expect(kept(1, [1, 1, 1])).toMatchObject({ 'best-1': 'r0', 'worst-1': 'r0' });
   });
   it('keeps all where there are few, and none where none is asked for or can be scored', () => {
-    expect(Object.keys(kept(3, [1]))).toEqual(['best-1', 'worst-1', 'spaced-1']);
+    expect(Object.keys(kept(3, [1]))).toEqual(['best-1', 'worst-1', 'random-1']);
     expect(kept(0, [1, 2])).toEqual({});
     expect(kept(2, [NaN])).toEqual({});
   });
-  it('is spread over a stream however long', () => {
-    const at = Object.entries(kept(4, Array.from({ length: 10_000 }, (_, i) => i))).flatMap(([name, id]) => (name.startsWith('spaced') ? [Number(id.slice(1))] : []));
-    expect(at).toHaveLength(4);
-    for (const [i, place] of at.entries()) expect(place / 10_000).toBeGreaterThanOrEqual(i * 0.2);
-    expect(at[3]).toBeGreaterThan(5000);
+  it('draws the same rows at random in whatever order they come', () => {
+    const rows = Array.from({ length: 50 }, (_, i) => scored(i, 0));
+    const [forth, back] = [gallery(4), gallery(4)];
+    for (const row of rows) forth.add(row, 0);
+    for (const row of rows.toReversed()) back.add(row, 0);
+    const random = (some: typeof forth): string[] => some.chosen().flatMap(({ name, exhibit }) => (name.startsWith('random') ? [exhibit.id] : []));
+    expect(random(forth)).toEqual(random(back));
   });
 });
 
@@ -48,11 +54,11 @@ describe('panelOf', () => {
     truth: { ...frame, counts: [0, 2, 6] },
     prompt: { frame, objects: [{ points: [{ x: 3, y: 1, label: 1 }] }] },
     mask: { ...frame, counts: [0, 8] },
-    reward: 0.5,
+    worth: 0.5,
   };
   it('shows image, answer and truth side by side, small frames magnified', async () => {
-    const { name, id, reward, image } = await panelOf(async (_, size = frame) => ({ ...size, data: new Uint8Array(size.width * size.height * 3).fill(50) }), 'best-1', exhibit);
-    expect([name, id, reward]).toEqual(['best-1', 'r', 0.5]);
+    const { name, id, worth, image } = await panelOf(async (_, size = frame) => ({ ...size, data: new Uint8Array(size.width * size.height * 3).fill(50) }), 'best-1', exhibit);
+    expect([name, id, worth]).toEqual(['best-1', 'r', 0.5]);
     expect([image.width, image.height]).toEqual([3 * 336 + 2 * 4, 168]);
     const at = (x: number, y: number): number[] => [...image.data.subarray((y * image.width + x) * 3, (y * image.width + x) * 3 + 3)];
     expect(at(100, 100)).toEqual([50, 50, 50]);

@@ -12,10 +12,11 @@ import type { Report } from '../../src/pipelines/report.js';
 import { run } from '../../src/pipelines/run.js';
 import { plain } from '../../src/pipelines/tally-table.js';
 import type { Row } from '../../src/records.js';
-import { mmbenchTable, placed, popeFolder } from '../io/benchmarks/published.js';
+import { mmbenchTable, picture, placed, popeFolder } from '../io/benchmarks/published.js';
 import { folder, refusal } from './files.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const READER = fileURLToPath(new URL('../fixtures/stub-reader.mjs', import.meta.url));
 const tiny = join(ROOT, 'data/models/tiny');
 const CHECKPOINT = existsSync(join(tiny, 'config.json')) ? tiny : join(ROOT, 'test/golden/fixtures/policy/tiny-qwen2_5_vl-tied-bf16');
 
@@ -31,6 +32,11 @@ stages:
   - write
 `,
   );
+}
+
+/** Someone who always says the same in place of a policy. */
+function said(load: string, text: string): string {
+  return folder().file('benchmark.yaml', `operators: [${JSON.stringify(READER)}]\nstages: [load: { ${load}, frame: 56, shuffle: false }, say: { text: ${JSON.stringify(text)} }, answer, write]\n`);
 }
 
 async function ran(file: string): Promise<{ root: string; told: Report[]; rows: Row[] }> {
@@ -67,10 +73,26 @@ describe('a benchmark as a pipeline', () => {
     expect(Object.keys(parts)).toEqual(['perception', 'perception/colour', 'perception/count', 'perception/object', 'reasoning', 'reasoning/weather']);
   });
 
+  it.each([
+    ['Yes.', { questions: 4, unread: 0, scores: { accuracy: 0.5, precision: 0.5, recall: 1, f1: 2 / 3, yesRate: 1 } }],
+    ['<think>yes</think>no', { questions: 4, unread: 0, scores: { accuracy: 0.5, precision: NaN, recall: 0, f1: 0, yesRate: 0 } }],
+    ['a kite?', { questions: 4, unread: 4, scores: { accuracy: 0, precision: NaN, recall: 0, f1: 0, yesRate: 0 } }],
+  ])('scores POPE for whoever always says %j', async (text, expected) => {
+    const { root, rows } = await ran(said(`benchmark: pope, root: ${await popeFolder()}`, text));
+    expect(readBenchmark(root)).toMatchObject({ ...expected, parts: { random: expected.scores } });
+    expect(rows.map(({ correct }) => correct)).toEqual(rows.map(({ question, answer }) => (answer === question?.answer ? 1 : 0)));
+  });
+
+  // Of the four questions, 11 has A as published; in one order each, every other has A as well.
+  it('gives nothing in circles to whoever always says A', async () => {
+    const { root, rows } = await ran(said(`benchmark: mmbench, root: ${join(await mmbenchTable(), 'mmbench.tsv')}`, 'A'));
+    expect(readBenchmark(root)).toMatchObject({ questions: 11, unread: 0, scores: { circular: 0, vanilla: 0.25 }, parts: { perception: { circular: 0, vanilla: 1 / 3 } } });
+    expect(rows.filter(({ correct }) => correct === 1)).toHaveLength(4);
+  });
+
   it('marks a question whose picture cannot be read, and leaves it out of the numbers', async () => {
     const line = (id: number, image: string): string => `${JSON.stringify({ question_id: id, image, text: 'Is it?', label: 'yes' })}\n`;
-    const { 'val2014/one.png': picture } = { 'val2014/one.png': readFileSync(join(await popeFolder(), 'val2014/one.png')) };
-    const root = placed({ 'coco_pope_popular.json': line(1, 'one.png') + line(2, 'none.png'), 'val2014/one.png': picture });
+    const root = placed({ 'coco_pope_popular.json': line(1, 'one.png') + line(2, 'none.png'), 'val2014/one.png': await picture(40) });
     const { root: out } = await ran(pipeline(`benchmark: pope, root: ${root}`, undefined, 'tolerate: 1'));
     expect(readBenchmark(out)).toMatchObject({ questions: 1, marked: 1 });
   });

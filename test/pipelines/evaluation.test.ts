@@ -61,7 +61,7 @@ describe('a run that evaluates', () => {
   it('keeps each evaluation in a folder of its own', () => {
     const { root } = whole;
     expect(readdirSync(join(root, 'after')).toSorted()).toEqual(['checkpoints', 'config.yaml', 'metrics', 'overlays', 'rows', 'summary.json', 'summary.md']);
-    expect(readdirSync(join(root, 'after', 'overlays')).toSorted()).toEqual(['best-1.png', 'index.json', 'spaced-1.png', 'worst-1.png']);
+    expect(readdirSync(join(root, 'after', 'overlays')).toSorted()).toEqual(['best-1.png', 'index.json', 'random-1.png', 'worst-1.png']);
     const [best] = json(root, 'after', 'overlays', 'index.json') as { file: string; id: string; reward: number }[];
     expect(best).toEqual({ file: 'best-1.png', id: expect.stringMatching(/^e0\/\d\/pick-2-\d$/) as string, reward: expect.closeTo(2, 0) as number });
     expect(json(root, 'before', 'summary.json')).toMatchObject({ name: 'judge', rows: 6, marked: {} });

@@ -21,7 +21,7 @@ import type { FirstValues } from './weights.js';
 
 export interface QwenOptions extends Training {
   /** What the policy is asked; the checkpoint's own prompt, or else Seg-R1's, unless told. */
-  readonly prompt?: PromptTemplate;
+  readonly prompt?: PromptTemplate | ((task: string) => PromptTemplate);
   /** Threads that hold the weights; jobs run side by side on them. */
   readonly workers: number;
   /** Cores that one job may use. */
@@ -101,8 +101,9 @@ class Qwen implements QwenPolicy {
     return this.#options.batch;
   }
 
-  encode(sample: Pick<Sample, 'instruction'>, ...pictures: readonly Image[]): EncodedPrompt {
-    const messages = messagesOf(this.#options.prompt ?? this.config.prompt ?? prompts.rl, sample.instruction, pictures.length);
+  encode(sample: Pick<Sample, 'instruction'> & Partial<Pick<Sample, 'task'>>, ...pictures: readonly Image[]): EncodedPrompt {
+    const { prompt = this.config.prompt ?? prompts.rl } = this.#options;
+    const messages = messagesOf(typeof prompt === 'function' ? prompt(sample.task ?? 'foreground') : prompt, sample.instruction, pictures.length);
     const text = this.#chat.render(messages);
     const images = pictures.map((image) => patches(image, this.config));
     const counts = images.map(({ grid }) => imageTokens(grid, this.config));

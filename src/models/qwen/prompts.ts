@@ -48,6 +48,11 @@ export const prompts = {
 /** A prompt of Seg-R1's by name. */
 export type PromptName = keyof typeof prompts;
 
+/** The prompt that Seg-R1's evaluations put a row of that task: expressions and ReasonSeg's two kinds each have one, all else is `foreground`. */
+export function promptOfTask(task: string): PromptTemplate {
+  return task === 'referring' || task === 'reason-sentence' || task === 'reason-phrase' ? prompts[task] : prompts.foreground;
+}
+
 /**
  * The turns before the answer: a system message where the prompt has one, then the images and the text.
  *

@@ -1,0 +1,137 @@
+import { concat, defer, ignoreElements, map, tap, type OperatorFunction } from 'rxjs';
+import { z } from 'zod';
+
+import { DataError } from '../errors.js';
+import { maskArea } from '../io/mask.js';
+import { readTruth } from '../io/truth.js';
+import type { ReadImage } from '../models/segmenter.js';
+import type { Mask, Masked, Measured, Size } from '../records.js';
+import { orMarked } from './faults.js';
+import { gallery, panelOf, type Panel } from './gallery.js';
+import { inOrder } from './in-order.js';
+import { defects, type Protocol } from './protocol.js';
+import type { Judged, ScoreJob } from './score-item.js';
+import { itemValues, summarised, type ScoredItem, type SetSummary } from './score-summary.js';
+import type { Scorer } from './scorer.js';
+
+export const ScoreOptions = z.strictObject({
+  /** Rows drawn of the best, of the worst, and at random; 0 draws none. */
+  overlays: z.int().min(0).default(4),
+});
+export type ScoreOptions = z.input<typeof ScoreOptions>;
+
+/** What is scored, and how. */
+export interface Scoring {
+  /** Name of the set that rows come from. */
+  readonly set: string;
+  readonly protocol: Protocol;
+  /** Of the intervals. */
+  readonly seed: number;
+}
+
+/** What all rows came to, set by set. */
+export interface Scores {
+  readonly protocol: Protocol;
+  /** Where the protocol departs from scoring every item once by its own answer. */
+  readonly defects: readonly string[];
+  /** Rows that were marked, and are in no number. */
+  readonly unscored: number;
+  readonly sets: readonly SetSummary[];
+}
+
+/** What is told once the last row has passed. */
+export interface ScoreResult {
+  readonly scores: Scores;
+  /** In the order of rows. */
+  readonly items: readonly ScoredItem[];
+  readonly panels: readonly Panel[];
+}
+
+/**
+ * Adds `scores`: the metrics of each row's first answer against its truth, at the size at which the truth is stored.
+ *
+ * A row without an answer, or with one that can't be read, counts as an empty mask. What an expression asks for (`referring`,
+ * `reason-…`) is scored by the conventions of `referring.ts`, everything else by the saliency set. A row whose truth can't be
+ * read again is marked.
+ */
+export function score<T extends Masked>(scorer: Scorer, readImage: ReadImage, scoring: Scoring, done: (result: ScoreResult) => Promise<void>, options: ScoreOptions = {}): OperatorFunction<T, T & Measured> {
+  const { overlays } = ScoreOptions.parse(options);
+  return (rows) =>
+    defer(() => {
+      const answerOf = answering(scoring.protocol);
+      const book = counting(scoring, overlays);
+      const scored = async (row: T): Promise<{ row: T & Measured; judged?: Judged }> => {
+        let judged: Judged | undefined;
+        const passed = await orMarked('score', row, async () => {
+          judged = await scorer.score({ ...answerOf(row), ...(await truthOf(row)) });
+          return { ...row, scores: itemValues(judged) };
+        });
+        return { row: passed, ...(judged && { judged }) };
+      };
+      const counted = rows.pipe(inOrder(scored, scorer.threads * 2), tap(({ row, judged }) => book.count(row, judged)), map(({ row }) => row));
+      return concat(counted, defer(async () => done(await book.result(readImage))).pipe(ignoreElements()));
+    });
+}
+
+/** What is judged of a row; under `legacy` a foreground answer that is missing repeats the one before. */
+function answering(protocol: Protocol): (row: Masked) => Pick<ScoreJob, 'kind' | 'predicted'> {
+  let before: { mask: Mask; stored: Size } | null = null;
+  return ({ id, task, masks, original, frame, truthPath }) => {
+    const [mask = null] = masks;
+    const predicted = mask && { mask, stored: truthPath === undefined ? frame : original };
+    if (isReferring(task)) return { kind: 'referring', predicted };
+    if (protocol !== 'legacy') return { kind: 'foreground', predicted };
+    before = predicted ?? before;
+    if (before === null) throw new DataError(`${id}  answer: expected one for the first image; got none; way out: protocol: standard`);
+    return { kind: 'foreground', predicted: before };
+  };
+}
+
+/** Pictures are decoded by whoever scores them; annotations are drawn here, where their file is held. */
+async function truthOf({ id, task, truth, truthPath, original }: Masked): Promise<Pick<ScoreJob, 'truth' | 'ignore'>> {
+  if (truthPath === undefined) {
+    if (!truth) throw new DataError(`${id}  truth: expected a mask to score by; got nothing`);
+    return { truth: { mask: truth } };
+  }
+  if (!/\.json(#|$)/i.test(truthPath)) return { truth: { path: truthPath } };
+  const { mask, ignore } = await readTruth(truthPath, original, original);
+  return { truth: { mask }, ...(ignore && isReferring(task) && { ignore }) };
+}
+
+/** Keeps numbers, and of rows only those that it is to draw. */
+function counting({ set, protocol, seed }: Scoring, overlays: number) {
+  const items: ScoredItem[] = [];
+  const shown = gallery(overlays);
+  let unscored = 0;
+  return {
+    count(row: Masked & Partial<Measured>, judged: Judged | undefined): void {
+      if (!judged) return void unscored++;
+      items.push({ id: row.id, set, unit: unitOf(row), judged, answer: aboutAnswer(row) });
+      shown.add(row, worthOf(judged));
+    },
+    async result(readImage: ReadImage): Promise<ScoreResult> {
+      const panels: Panel[] = [];
+      for (const { name, exhibit } of shown.chosen()) panels.push(await panelOf(readImage, name, exhibit));
+      return { scores: { protocol, defects: protocol === 'legacy' ? defects : [], unscored, sets: summarised(items, seed) }, items, panels };
+    },
+  };
+}
+
+function aboutAnswer({ prompts, masks, completions }: Masked): Record<string, number> {
+  const [mask = null] = masks;
+  return { 'answer/unparsed': prompts[0] ? 0 : 1, 'answer/empty': mask === null || maskArea(mask) === 0 ? 1 : 0, 'answer/tokens': completions[0]?.tokens.length ?? NaN };
+}
+
+/** Items of one image are drawn together. */
+function unitOf({ id, image }: Masked): string {
+  return 'path' in image ? image.path : id;
+}
+
+/** By what rows are compared: the S-measure, or the IoU without what is ignored. */
+function worthOf(judged: Judged): number {
+  return judged.kind === 'foreground' ? judged.foreground.values.structure : (itemValues(judged)['lisa/iou'] as number);
+}
+
+function isReferring(task: string): boolean {
+  return task === 'referring' || task.startsWith('reason-');
+}

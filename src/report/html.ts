@@ -1,0 +1,21 @@
+/** Text that is HTML already. */
+export interface Html {
+  readonly html: string;
+}
+
+type Value = string | number | Html | readonly Html[];
+
+/** A piece of a page; what is put in is escaped, unless it is HTML itself. */
+export function html(strings: TemplateStringsArray, ...values: readonly Value[]): Html {
+  return { html: strings.map((text, i) => text + (i < values.length ? written(values[i] as Value) : '')).join('') };
+}
+
+function written(value: Value): string {
+  if (typeof value === 'string' || typeof value === 'number') return escaped(String(value));
+  return 'html' in value ? value.html : value.map((piece) => piece.html).join('');
+}
+
+/** Text as it stands in an element or in quotes of an attribute. */
+export function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;').replaceAll("'", '&#39;');
+}

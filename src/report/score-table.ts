@@ -1,0 +1,30 @@
+import type { Scores } from '../operators/score.js';
+import type { SetSummary } from '../operators/score-summary.js';
+import type { Table } from '../pipelines/tally-table.js';
+import { metricName, shownValue } from './metric-names.js';
+
+/** The few numbers by which a set is told of, the protocol's own convention first. */
+export function headline({ kind, metrics }: Pick<SetSummary, 'kind' | 'metrics'>, protocol: Scores['protocol']): readonly string[] {
+  const convention = protocol === 'legacy' ? 'seg_r1' : 'lisa';
+  const names =
+    kind === 'foreground'
+      ? ['structure', 'weightedF', 'fMeasure/mean', 'fMeasure/max', 'eMeasure/mean', 'mae', 'iou/binary']
+      : [`${convention}/iou`, `${convention}/cIoU`, `${convention}/Pr@0.5`, `${convention}/N-acc`];
+  const about = ['answer/unparsed', 'answer/missing', 'answer/empty', 'answer/tokens'];
+  return [...names, ...about].filter((name) => (metrics[name]?.n ?? 0) > 0);
+}
+
+/** A line a metric: its name, its variant, the value, the 95 % interval, and what it is of. */
+export function scoreTable({ metrics }: SetSummary, names: readonly string[]): Table {
+  const lines = names.map((name) => {
+    const { label, variant, better } = metricName(name);
+    const { value, low, high, n } = metrics[name]!;
+    return [`${label}${better ? (better === 'more' ? ' ↑' : ' ↓') : ''}`, variant, shownValue(name, value), `${shownValue(name, low)} to ${shownValue(name, high)}`, String(n)];
+  });
+  return [['metric', 'variant', 'value', '95 %', 'n'], ...lines];
+}
+
+/** What stands above a set's numbers. */
+export function setLine({ n, units }: SetSummary): string {
+  return `${n} ${n === 1 ? 'item' : 'items'}, each counted once${units === n ? '' : `, of ${units} images`}; intervals: percentile bootstrap, 2,000 draws of ${units === n ? 'items' : 'images'}`;
+}

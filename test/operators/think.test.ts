@@ -48,16 +48,23 @@ describe('think', () => {
   });
 
   it('asks about as many rows at once as it may, and keeps their order', async () => {
-    let [now, most] = [0, 0];
-    const server = await thinker(async (body) => {
-      most = Math.max(most, ++now);
-      await later(body.length % 3);
-      now--;
+    let waiting: (() => void)[] = [];
+    const waves: number[] = [];
+    const server = await thinker(async () => {
+      const turn = new Promise<void>((resolve) => waiting.push(resolve));
+      if (waiting.length === 3) {
+        // Time for a fourth, if there were one.
+        await later(10);
+        waves.push(waiting.length);
+        for (const go of waiting.toReversed()) go();
+        waiting = [];
+      }
+      await turn;
       return 'so';
     });
     const rows = await lastValueFrom(from(several(12)).pipe(think(blank, { endpoint: { ...endpoint, inflight: 3 } }, server), toArray()));
     expect(rows.map(({ id }) => id)).toEqual(several(12).map(({ id }) => id));
-    expect(most).toBe(3);
+    expect(waves).toEqual([3, 3, 3, 3]);
   });
 
   it('does not ask again what it knows, in another run either', async () => {

@@ -2,10 +2,12 @@
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 
+import { compareCommand } from './cli/compare.js';
 import { exportCommand } from './cli/export.js';
 import { modelsCommand } from './cli/models.js';
 import { pipelineCommand } from './cli/pipeline.js';
 import { prepareCommand } from './cli/prepare.js';
+import { scoreCommand } from './cli/score.js';
 import { stagesCommand } from './cli/stages.js';
 import { DataError, messageOf, ModelError, UsageError } from './errors.js';
 
@@ -18,6 +20,8 @@ try {
     .usage('$0 COMMAND: teaches a vision-language policy to segment')
     .command(pipelineCommand)
     .command(prepareCommand)
+    .command(scoreCommand)
+    .command(compareCommand)
     .command(stagesCommand)
     .command(exportCommand)
     .command(modelsCommand)

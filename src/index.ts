@@ -42,6 +42,8 @@ export { think, type ThinkOptions, type Thinker } from './operators/think.js';
 export { replay, type ReplayOptions } from './operators/replay.js';
 export { sft, type ReportStep, type SftOptions, type Supervision } from './operators/sft.js';
 export { tally, type Tally, type TallyOptions, type TallyReader } from './operators/tally.js';
+export { score, type ScoreOptions, type ScoreResult, type Scores, type Scoring } from './operators/score.js';
+export { openScorer, type Scorer } from './operators/scorer.js';
 export { write, type RowSink, type WriteOptions } from './operators/write.js';
 export { credits, released, type Credits } from './pipelines/credits.js';
 
@@ -62,6 +64,7 @@ export { compose, type Additions, type Recipe } from './objectives/compose.js';
 export type { Average, Objective, Terms, Traced } from './objectives/objective.js';
 
 // Numbers about a mask and its truth.
+export { bootstrap, type Interval } from './metrics/bootstrap.js';
 export { correctionEffort } from './metrics/correction-effort.js';
 export { iou } from './metrics/iou.js';
 export { referringScores, type Convention, type ReferringSample, type ReferringScores } from './metrics/referring.js';

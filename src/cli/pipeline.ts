@@ -1,5 +1,8 @@
+import { join } from 'node:path';
+
 import type { Argv, CommandModule } from 'yargs';
 
+import type { Scores } from '../operators/score.js';
 import type { Tally } from '../operators/tally.js';
 import { benchmarkTable } from '../pipelines/benchmark-table.js';
 import { shortPath } from '../pipelines/locate.js';
@@ -9,6 +12,7 @@ import { readPipeline, resolved, resolvedYaml } from '../pipelines/read.js';
 import type { Report, Summary } from '../pipelines/report.js';
 import { run } from '../pipelines/run.js';
 import { gainTable, plain, tallyTable } from '../pipelines/tally-table.js';
+import { headline, scoreTable } from '../report/score-table.js';
 import { once, wholeNumber } from './arguments.js';
 
 interface Arguments {
@@ -72,13 +76,17 @@ async function ran(given: Arguments): Promise<number> {
 /** Prints what a run came to once it has ended: of an evaluation all that was counted, of training what it changed. */
 function tables(): (report: Report) => void {
   let counted: Tally | undefined;
+  let scores: Scores | undefined;
   return (report) => {
     if (report.kind === 'tally') counted = report.tally;
+    if (report.kind === 'scores') scores = report.scores;
     if (report.kind === 'benchmark') console.log(`\n${plain(benchmarkTable(report.result))}\n`);
     if (report.kind === 'gain') console.log(`\n${plain(gainTable(report))}`);
     if (report.kind !== 'end') return;
     if (counted && report.summary.steps === 0) console.log(`\n${plain(tallyTable(counted))}\n`);
+    for (const set of scores?.sets ?? []) console.log(`${set.set}\n${plain(scoreTable(set, headline(set, scores?.protocol ?? 'standard')))}\n`);
     console.log(summaryText(report.summary));
+    if (scores) console.log(`report   ${shortPath(join(report.summary.folder, 'report.html'))}`);
   };
 }
 

@@ -88,8 +88,13 @@ export function holdsPictures(path: string): boolean {
   return (statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false) && readdirSync(path, { withFileTypes: true }).some((entry) => !entry.isDirectory() && EXTENSIONS.includes(parse(entry.name).ext.toLowerCase()));
 }
 
-/** Picture files of a folder, by name; hidden ones are left out. */
-function pictures(option: 'images' | 'masks', root: string): string[] {
+/**
+ * Picture files of a folder, by name; hidden ones are left out.
+ *
+ * @param option whose folder it is, for messages.
+ * @throws {UsageError} if there is no such folder, or no picture in it.
+ */
+export function pictures(option: 'images' | 'masks' | 'predictions' | 'truth', root: string): string[] {
   const kind = statSync(root, { throwIfNoEntry: false });
   if (!kind?.isDirectory()) throw new UsageError(`${option}  ${root}: expected a folder of ${option}; got ${kind ? 'a file' : 'nothing there'}`);
   const names = listed(option, root)

@@ -18,8 +18,8 @@ const THRESHOLDS = {
   max: 'highest point of the set’s curve over 256 thresholds',
 } as const;
 
-const CURVES: Readonly<Record<string, Pick<MetricName, 'label' | 'better'>>> = {
-  fMeasure: { label: 'F-measure, β² = 0.3', better: 'more' },
+const CURVES: Readonly<Record<string, Pick<MetricName, 'label' | 'better'> & { readonly of?: string }>> = {
+  fMeasure: { label: 'F-measure', better: 'more', of: 'β² = 0.3, ' },
   eMeasure: { label: 'E-measure', better: 'more' },
   iou: { label: 'IoU', better: 'more' },
   dice: { label: 'Dice', better: 'more' },
@@ -41,7 +41,7 @@ const share = (label: string, variant: string, better: 'more' | 'less' = 'more')
 
 const SINGLE: Readonly<Record<string, MetricName>> = {
   structure: share('S-measure', 'α = 0.5, mean over images'),
-  weightedF: share('weighted F-measure', 'β = 1, mean over images'),
+  weightedF: share('weighted F', 'β = 1, mean over images'),
   mae: share('MAE', 'of grey levels, mean over images', 'less'),
   mse: share('MSE', 'of grey levels, mean over images', 'less'),
   boundaryAccuracy: share('mBA', 'five radii, levels over 128; images with a boundary'),
@@ -62,7 +62,8 @@ export function metricName(name: string): MetricName {
   if (first in conventions) return share(rest === 'iou' ? 'gIoU' : rest, CONVENTIONS[first as Convention]);
   const curve = CURVES[first];
   if (!curve || !(rest in THRESHOLDS)) return { label: name, variant: '', share: false };
-  return { ...curve, variant: THRESHOLDS[rest as keyof typeof THRESHOLDS], share: true };
+  const { of = '', ...called } = curve;
+  return { ...called, variant: `${of}${THRESHOLDS[rest as keyof typeof THRESHOLDS]}`, share: true };
 }
 
 /** A value as tables print it: `.873`, `1.000`, `12.4`; `-` for what is no number. */

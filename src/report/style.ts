@@ -11,7 +11,7 @@ p { margin: .5rem 0 1rem; max-width: 48rem; color: var(--soft); }
 .kind { margin: 0; font-size: .8rem; letter-spacing: .08em; text-transform: uppercase; }
 .warning { background: var(--warn); border-radius: .5rem; padding: .2rem 1rem; margin-top: 1rem; }
 .warning p, .warning li { color: var(--text); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(12.5rem, 1fr)); gap: .75rem; list-style: none; margin: 1rem 0; padding: 0; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); gap: .75rem; list-style: none; margin: 1rem 0; padding: 0; }
 .tiles li { display: flex; flex-direction: column; background: var(--card); border-radius: .5rem; padding: .8rem 1rem; }
 .tiles strong { font-size: 1.9rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .label { font-weight: 600; font-size: .92rem; }

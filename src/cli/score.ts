@@ -1,0 +1,82 @@
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { basename, resolve } from 'node:path';
+
+import cliProgress from 'cli-progress';
+import type { Argv, CommandModule } from 'yargs';
+
+import { UsageError } from '../errors.js';
+import { pairFolders, scoreFolders, type PicturePairs } from '../operators/score-folders.js';
+import type { Scores } from '../operators/score.js';
+import { openScorer } from '../operators/scorer.js';
+import { shortPath } from '../pipelines/locate.js';
+import { plain } from '../pipelines/tally-table.js';
+import { headline, scoreTable } from '../report/score-table.js';
+import { writeItems, writeSummary } from '../report/summary-files.js';
+import { once } from './arguments.js';
+
+interface Arguments {
+  readonly predictions: unknown;
+  readonly truth: unknown;
+  readonly metrics: 'saliency' | 'referring';
+  readonly json: unknown;
+  readonly out: unknown;
+}
+
+/** `segr1 score`: metrics of a folder of mask pictures, without any model. */
+export const scoreCommand: CommandModule<object, Arguments> = {
+  command: 'score',
+  describe: 'score a folder of mask pictures against a folder of truths',
+  builder: (parser: Argv) =>
+    parser
+      .option('predictions', { type: 'string', requiresArg: true, demandOption: true, describe: 'folder of predicted masks, named as their truths; grey levels are confidences' })
+      .option('truth', { type: 'string', requiresArg: true, demandOption: true, describe: 'folder of true masks; pixels over 128 are the object' })
+      .option('metrics', { choices: ['saliency', 'referring'] as const, default: 'saliency', describe: 'the saliency set, or the conventions of referring expressions' })
+      .option('json', { type: 'boolean', describe: 'print JSON and nothing else' })
+      .option('out', { type: 'string', requiresArg: true, describe: 'folder for summary.json, summary.md, summary.tex, report.html and scores.jsonl' }) as unknown as Argv<Arguments>,
+  handler: async (given) => {
+    const predictions = resolve(once(given.predictions, 'predictions') ?? '');
+    const truth = resolve(once(given.truth, 'truth') ?? '');
+    const out = outFolder(once(given.out, 'out'));
+    const pairs = pairFolders(predictions, truth);
+    const name = basename(predictions);
+    const { scores, items } = await scored(pairs, given.metrics === 'saliency' ? 'foreground' : 'referring', basename(truth));
+    if (out !== undefined) {
+      mkdirSync(out, { recursive: true });
+      await writeItems(out, items);
+      writeSummary(out, name, { scores });
+    }
+    console.log(given.json ? JSON.stringify({ name, missing: pairs.missing, extra: pairs.extra, ...scores }) : [scoreText(pairs, scores), ...(out === undefined ? [] : [`written  ${shortPath(out)}`])].join('\n'));
+  },
+};
+
+/** Asked before any work. */
+function outFolder(out: string | undefined): string | undefined {
+  if (out === undefined) return undefined;
+  const folder = resolve(out);
+  if (existsSync(folder) && readdirSync(folder).length > 0) throw new UsageError(`${shortPath(folder)}  --out: expected a new or empty folder; got one with files in it`);
+  return folder;
+}
+
+async function scored(pairs: PicturePairs, kind: 'foreground' | 'referring', set: string) {
+  // A bar on a terminal, and elsewhere a line every few seconds.
+  const bar = new cliProgress.SingleBar({ stream: process.stderr, noTTYOutput: true, notTTYSchedule: 3000, format: '{bar} {percentage}%  {value}/{total} images  left {eta_formatted}' }, cliProgress.Presets.shades_classic);
+  const scorer = openScorer(Math.min(availableParallelism(), pairs.items.length));
+  bar.start(pairs.items.length, 0);
+  try {
+    return await scoreFolders(scorer, pairs, kind, set, () => bar.increment());
+  } finally {
+    bar.stop();
+    await scorer.release();
+  }
+}
+
+function scoreText({ items, missing, extra }: PicturePairs, { sets: [set], protocol }: Scores): string {
+  const listed = (what: string, names: readonly string[]): string[] => (names.length === 0 ? [] : [`${what}  ${names.length}: ${names.slice(0, 10).join(', ')}${names.length > 10 ? ', …' : ''}`]);
+  return [
+    ...(set ? [plain(scoreTable(set, headline(set, protocol))), ''] : []),
+    `images   ${items.length}, each counted once`,
+    ...listed('missing', missing),
+    ...listed('extra  ', extra),
+  ].join('\n');
+}

@@ -1,7 +1,9 @@
 import { shown } from '../errors.js';
-import type { Plain } from './pickle.js';
 import { latin1, type ByteReader } from './pickle-bytes.js';
 import { unescaped, unescapedUnicode } from './pickle-text.js';
+
+/** What a pickle of plain data holds. */
+export type Plain = null | boolean | number | string | Plain[] | { [key: string]: Plain };
 
 /** Where a pickle is being unpacked. */
 export interface Machine {

@@ -1,9 +1,6 @@
 import { DataError } from '../errors.js';
 import { byteReader } from './pickle-bytes.js';
-import { opcodes, REFUSED, type Machine } from './pickle-opcodes.js';
-
-/** What a pickle of plain data holds. */
-export type Plain = null | boolean | number | string | Plain[] | { [key: string]: Plain };
+import { opcodes, REFUSED, type Machine, type Plain } from './pickle-opcodes.js';
 
 export interface PickleLimits {
   /** Bytes of the pickle. */

@@ -72,6 +72,7 @@ const stored: fc.Arbitrary<Row> = record(
     formats: list(float),
     masks: list(fc.option(mask)),
     rewards: record({ total: list(float), byName }),
+    scores: record({ structure: float, 'lisa/iou': float }, []),
     advantages: list(float),
     step: int,
     fitted: record({ prompt, ious: list(float), text: words }),
@@ -83,7 +84,7 @@ const sample: Row = { id: '0/0/a', image: { path: 'a.png' }, task: 'segment', fr
 
 describe('toBatch and fromBatch', () => {
   it('give every row back, NaN and what it lacks included', () => {
-    const schema = rowSchema(['format', 'iou'], { run: 'test' });
+    const schema = rowSchema(['format', 'iou'], { run: 'test' }, ['structure', 'lisa/iou']);
     fc.assert(
       fc.property(fc.array(row, { maxLength: 5 }), (rows) => {
         const batch = toBatch(rows.map((one) => toCells(one, schema)), schema);
@@ -98,6 +99,10 @@ describe('toBatch and fromBatch', () => {
     const schema = rowSchema([]);
     const rows: Row[] = [{ ...sample, rewards: { total: [0.5, NaN], byName: {} } }];
     expect(fromBatch(toBatch(rows.map((one) => toCells(one, schema)), schema))).toStrictEqual(rows);
+  });
+
+  it('refuses a score that the schema lacks', () => {
+    expect(() => toCells({ ...sample, scores: { mae: 0 } }, rowSchema([], {}, ['structure']))).toThrow('row 0/0/a  scores: expected structure; got "mae"');
   });
 
   it('refuses columns of another version', () => {

@@ -55,6 +55,21 @@ describe('load, from a set', () => {
     expect(countRows({ set: 'grefcoco', root, split: 'val', epochs: 2 })).toBe(6);
   });
 
+  it('draws under legacy what the released evaluation draws, the same for the same seed', async () => {
+    const ref = (id: number, image: number) => ({ ref_id: id, ann_id: 5, image_id: image, split: 'val', sentences: ['a', 'b', 'c'].map((sent, i) => ({ sent_id: id * 10 + i, sent })) });
+    const instances = { images: [1, 2].map((id) => ({ id, file_name: `${id}.jpg`, width: 40, height: 20 })), annotations: [{ id: 5, image_id: 1, segmentation: [[0, 0, 20, 0, 20, 20, 0, 20]] }] };
+    lay(root, { 'coco_2014/train2014/1.jpg': await picture(40, 20), 'coco_2014/train2014/2.jpg': await picture(40, 20), 'refcoco/refs(unc).json': [ref(1, 1), ref(2, 2), ref(3, 1)], 'refcoco/instances.json': instances });
+    const set = { set: 'refcoco', root, split: 'val' } as const;
+    const drawn = async (seed: number) => (await rows({ ...set, protocol: 'legacy', seed })).map(({ image, instruction }) => ['path' in image && image.path.at(-5), instruction]);
+    const seeds = await Promise.all([1, 1, 2, 3, 4].map(drawn));
+    for (const one of seeds) expect(one.map(([image]) => image)).toEqual(['1', '2']);
+    expect(seeds[0]).toEqual(seeds[1]);
+    expect(new Set(seeds.map((one) => JSON.stringify(one))).size).toBeGreaterThan(1);
+    expect(countRows(set)).toBe(9);
+    expect(() => countRows({ ...set, protocol: 'legacy' })).toThrow('expected false beside protocol: legacy, which goes by the order of items; got true');
+    expect(() => countRows({ scenes: { count: 1 }, frame: 112, protocol: 'legacy', shuffle: false })).toThrow('expected a set beside protocol: legacy; got none');
+  });
+
   it('reads masks of every kind of picture', async () => {
     const palette = gray(255).png({ palette: true, colours: 2 });
     const deep = gray(255).toColourspace('grey16').png();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { expandImages, openChat } from '../../../src/models/qwen/chat.js';
-import { messagesOf, prompts } from '../../../src/models/qwen/prompts.js';
+import { messagesOf, promptOfTask, prompts } from '../../../src/models/qwen/prompts.js';
 import { openTokenizer } from '../../../src/models/qwen/tokenizer.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
@@ -47,6 +47,10 @@ describe('expandImages', () => {
 describe('messagesOf', () => {
   it("puts the sample's words in, as they are", () => {
     expect(messagesOf(prompts.referring, 'the $& bird').at(-1)?.content).toEqual([{ type: 'image' }, { type: 'text', text: 'Identify and segment the $& bird' }]);
+  });
+
+  it.each([['referring', 'referring'], ['reason-sentence', 'reason-sentence'], ['reason-phrase', 'reason-phrase'], ['foreground', 'foreground'], ['pick', 'foreground']] as const)('by task: %s is asked as %s', (task, name) => {
+    expect(promptOfTask(task)).toBe(prompts[name]);
   });
 
   it('refuses a sample without words where they are asked for', () => {

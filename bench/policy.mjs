@@ -1,7 +1,7 @@
 /**
  * Rollout and update of the policy at the peers' shape: `node bench/policy.mjs [--peer PYTHON HF_POLICY.py]`.
  *
- * 2.7 M parameters, 112 × 112 pixels, 49-token prompts, 96 new tokens; with `--peer` transformers is measured in the same run.
+ * 2.7 M parameters, 112 × 112 pixels, 49-token prompts, 96 new tokens; with `--peer` transformers and TRL are measured in the same run.
  * Prints one JSON line.
  */
 import { execFileSync } from 'node:child_process';
@@ -13,7 +13,9 @@ import { openQwen } from '../dist/models/qwen/policy.js';
 import { PEERS, randomCheckpoint, spread, timed } from './checkpoint.mjs';
 import { decays } from '../dist/operators/learning.js';
 import { objectiveGraph } from '../dist/models/qwen/train.js';
-import { segR1 } from '../dist/objectives/policy-gradient.js';
+import { grpo, segR1 } from '../dist/objectives/policy-gradient.js';
+import { groupAdvantages } from '../dist/operators/advantage.js';
+import { trainRows } from '../dist/operators/train-rows.js';
 import { uniform } from '../dist/random.js';
 
 const REPEATS = 5;
@@ -55,7 +57,7 @@ async function update() {
     const rows = Array.from({ length: 16 }, (_, i) => {
       const completion = Array.from({ length: 127 }, (__, t) => 20 + Math.floor(uniform('text', i, t) * 120));
       const one = completion.map(() => 1 / (16 * 127));
-      return { prompt: { text: '', tokens: [20] }, completions: [completion], perToken: { oldLogProbs: [one.map(() => 0)], weight: [one], share: [one] }, perSample: { advantages: [1] } };
+      return { prompt: { text: '', tokens: [20], images: [] }, completions: [completion], perToken: { oldLogProbs: [one.map(() => 0)], weight: [one], share: [one] }, perSample: { advantages: [1], sampleShare: [1 / 16] } };
     });
     const seconds = await timed(REPEATS, async () => {
       const { gradient } = await policy.gradient(graph, rows, 1);
@@ -69,24 +71,52 @@ async function update() {
 }
 
 /** A group's gradient behind one shared prefix, and the same with a prefix for each completion. */
-async function sharing() {
-  const policy = await openQwen(folder, { workers: 1, threads: 2, batch: 8, prompt: { user: 'segment the main object' } });
+async function sharing({ asked, count, group, tokens }) {
+  const open = (batch) => openQwen(folder, { workers: 1, threads: 2, batch, prompt: { user: 'segment the main object' } });
+  const [policy, apart] = [await open(count), await open(8)];
   try {
     const graph = objectiveGraph(segR1(0));
-    const group = 8;
-    const asked = prompts(policy, 8);
     const row = (prompt, completions) => ({
       prompt,
       completions,
       perToken: { oldLogProbs: completions.map((c) => c.map(() => 0)), weight: completions.map((c) => c.map(() => 1e-3)), share: completions.map((c) => c.map(() => 1e-3)) },
-      perSample: { advantages: completions.map(() => 1) },
+      perSample: { advantages: completions.map(() => 1), sampleShare: completions.map(() => 1 / group) },
     });
-    const completion = Array.from({ length: 32 }, (_, t) => 20 + t);
-    const shared = asked.map((prompt) => row(prompt, Array.from({ length: group }, () => completion)));
-    const plain = asked.flatMap((prompt) => Array.from({ length: group }, () => row(prompt, [completion])));
+    const completion = Array.from({ length: tokens }, (_, t) => 20 + t);
+    const encoded = asked(policy);
+    const shared = encoded.map((prompt) => row(prompt, Array.from({ length: group }, () => completion)));
+    const plain = encoded.flatMap((prompt) => Array.from({ length: group }, () => row(prompt, [completion])));
     const a = spread(await timed(REPEATS, () => policy.gradient(graph, shared, 1)));
-    const b = spread(await timed(REPEATS, () => policy.gradient(graph, plain, 1)));
-    return { shared: a, plain: b, ratio: Math.round((b.median / a.median) * 100) / 100 };
+    const b = spread(await timed(REPEATS, () => apart.gradient(graph, plain, 1)));
+    const read = plain.length * (encoded[0].tokens.length + tokens);
+    return { shared: a, plain: b, ratio: Math.round((b.median / a.median) * 100) / 100, tokensPerSecond: Math.round(read / a.min), tokensPerSecondPlain: Math.round(read / b.min) };
+  } finally {
+    await policy.release();
+    await apart.release();
+  }
+}
+
+/** One prompt of text, as many tokens long as asked. */
+const long = (length) => () => [{ text: '', tokens: Array.from({ length }, (_, t) => 20 + (t % 120)), images: [] }];
+
+/** A whole step of GRPO as the peers' trainer takes it: 8 prompts with 8 completions of 64 tokens, the reference's log-probs, gradient and AdamW. */
+async function step(kl) {
+  const policy = await openQwen(folder, { workers: 2, threads: 1, batch: 4, prompt: { user: 'segment the main object' } });
+  try {
+    const objective = grpo(kl);
+    const graph = objectiveGraph(objective);
+    const asked = prompts(policy, 8);
+    const times = spread(
+      await timed(REPEATS, async () => {
+        const written = await policy.write(asked, { group: 8, temperature: 1, maxTokens: 64, uniform: (p, s, t) => uniform(p, s, t) });
+        const rows = written.map((completions, i) => ({ id: String(i), completions, advantages: groupAdvantages(completions.map((_, s) => s % 7), 'group') }));
+        const batch = trainRows(rows, asked, objective);
+        const reference = kl > 0 ? await policy.reference(batch, 1) : [];
+        const { gradient } = await policy.gradient(graph, batch.map((row, i) => ({ ...row, perToken: { ...row.perToken, ...(kl > 0 && { refLogProbs: reference[i] }) } })), 1);
+        await policy.step(gradient, { learningRate: 1e-6, maxNorm: 1, decays });
+      }),
+    );
+    return { seconds: times };
   } finally {
     await policy.release();
   }
@@ -97,19 +127,26 @@ result.rollout8 = await rollout(8, 1, 4);
 result.rollout64 = await rollout(64, 1, 32);
 result.rolloutGroups = await rollout(8, 8, 4);
 result.update = await update();
-result.sharedPrefix = await sharing();
+result.sharedPrefix = await sharing({ asked: (policy) => prompts(policy, 8), count: 8, group: 8, tokens: 32 });
+result.sharedPrefixLong = await sharing({ asked: long(256), count: 1, group: 8, tokens: 64 });
+result.step = await step(0.04);
+result.stepWithoutKl = await step(0);
 
 const peer = process.argv.indexOf('--peer');
 if (peer > 0) {
   const [python, script] = process.argv.slice(peer + 1);
-  const lines = execFileSync(python, [script, '--only', 'generate', 'train', '--repeats', String(REPEATS)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  const lines = execFileSync(python, [script, '--only', 'generate', 'train', 'grpo', '--repeats', String(REPEATS)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
   const theirs = JSON.parse(lines.trim().split('\n').at(-1));
   const ratio = (ours, other) => Math.round((ours / other) * 100) / 100;
-  result.peer = { torch: theirs.torch, transformers: theirs.transformers, generate: theirs.generate, train: theirs.train };
+  result.peer = { torch: theirs.torch, transformers: theirs.transformers, trl: theirs.trl, generate: theirs.generate, train: theirs.train, grpo: theirs.grpo };
+  const fastest = (beta) => Math.min(...theirs.grpo.filter((one) => one.beta === beta).map(({ seconds }) => seconds));
   result.ratios = {
     rollout8: ratio(result.rollout8.tokensPerSecond, theirs.generate['8'].tokens_per_s),
     rollout64: ratio(result.rollout64.tokensPerSecond, theirs.generate['64'].tokens_per_s),
     update: ratio(result.update.tokensPerSecond, theirs.train.tokens_per_s),
+    sharedPrefixLong: ratio(result.sharedPrefixLong.tokensPerSecond, theirs.train.tokens_per_s),
+    step: ratio(fastest(0.04), result.step.seconds.min),
+    stepWithoutKl: ratio(fastest(0), result.stepWithoutKl.seconds.min),
   };
 }
 await rm(folder, { recursive: true });

@@ -4,13 +4,17 @@ import { draws } from '../random.js';
 /** `standard` scores every item once, by its own answer; `legacy` as Seg-R1's released evaluation does. */
 export type Protocol = 'standard' | 'legacy';
 
-/** What `legacy` does otherwise, and its published numbers carry. */
-export const defects: readonly string[] = [
-  'foreground: an answer that is missing repeats the one before',
-  'referring: one random expression of each image, not all',
-  'reasoning: images are drawn with replacement, and one random text of each',
-  'reasoning: ignored regions count as background in what is published (the convention seg_r1)',
-];
+const defects = {
+  foreground: ['foreground: an answer that is missing repeats the one before'],
+  referring: ['referring: one random expression of each image, not all'],
+  reasoning: ['reasoning: images are drawn with replacement, and one random text of each', 'reasoning: ignored regions count as background, which is the convention seg_r1'],
+} as const;
+
+/** What `legacy` does otherwise with rows of these tasks, and its published numbers carry. */
+export function defectsOf(tasks: Iterable<string>): readonly string[] {
+  const families = [...tasks].map((task) => (task.startsWith('reason-') ? 'reasoning' : task === 'referring' ? 'referring' : 'foreground'));
+  return [...new Set(families)].flatMap((family) => defects[family]);
+}
 
 /** Answers beside what was asked: every question once, in order. */
 export interface Paired<T> {

@@ -78,19 +78,25 @@ export function setMeasure(values: readonly Readonly<Record<string, number>>[]):
 /** The highest point of each curve of the set, which is averaged threshold by threshold. */
 function curveMaxima(images: readonly Foreground[]): Measure {
   const names = Object.keys(images[0]?.curves ?? {}) as SaliencyCurve[];
-  const curves = names.map((name) => [`${name}/max`, images.map((image) => image.curves[name])] as const);
-  return (weights) => Object.fromEntries(curves.map(([name, all]) => [name, highest(all, weights)]));
+  const curves = names.map((name) => [`${name}/max`, distinctPoints(images.map((image) => image.curves[name]))] as const);
+  return (weights) => Object.fromEntries(curves.map(([name, points]) => [name, highest(points, weights)]));
 }
 
-function highest(curves: readonly Float64Array[], weights: Float64Array): number {
-  const sums = new Float64Array(256);
+/** [curve × point] without the points at which no curve differs from the point before: of hard masks two are left of 256. */
+function distinctPoints(curves: readonly Float64Array[]): Float64Array {
+  const kept = Array.from({ length: 256 }, (_, t) => t).filter((t) => t === 0 || curves.some((curve) => curve[t] !== curve[t - 1]));
+  return Float64Array.from(curves.flatMap((curve) => kept.map((t) => curve[t] as number)));
+}
+
+function highest(points: Float64Array, weights: Float64Array): number {
+  const each = points.length / weights.length;
+  const sums = new Float64Array(each);
   let total = 0;
-  for (let i = 0; i < curves.length; i++) {
+  for (let i = 0, from = 0; i < weights.length; i++, from += each) {
     const weight = weights[i];
     if (weight === 0) continue;
-    const curve = curves[i] as Float64Array;
     total += weight;
-    for (let t = 0; t < 256; t++) sums[t] += weight * curve[t];
+    for (let t = 0; t < each; t++) sums[t] += weight * points[from + t];
   }
   return Math.max(...sums) / total;
 }

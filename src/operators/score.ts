@@ -9,7 +9,7 @@ import type { Mask, Masked, Measured, Size } from '../records.js';
 import { orMarked } from './faults.js';
 import { gallery, panelOf, type Panel } from './gallery.js';
 import { inOrder } from './in-order.js';
-import { defects, type Protocol } from './protocol.js';
+import { defectsOf, type Protocol } from './protocol.js';
 import type { Judged, ScoreJob } from './score-item.js';
 import { itemValues, summarised, type ScoredItem, type SetSummary } from './score-summary.js';
 import type { Scorer } from './scorer.js';
@@ -102,17 +102,19 @@ async function truthOf({ id, task, truth, truthPath, original }: Masked): Promis
 function counting({ set, protocol, seed }: Scoring, overlays: number) {
   const items: ScoredItem[] = [];
   const shown = gallery(overlays);
+  const tasks = new Set<string>();
   let unscored = 0;
   return {
     count(row: Masked & Partial<Measured>, judged: Judged | undefined): void {
       if (!judged) return void unscored++;
       items.push({ id: row.id, set, unit: unitOf(row), judged, answer: aboutAnswer(row) });
+      tasks.add(row.task);
       shown.add(row, worthOf(judged));
     },
     async result(readImage: ReadImage): Promise<ScoreResult> {
       const panels: Panel[] = [];
       for (const { name, exhibit } of shown.chosen()) panels.push(await panelOf(readImage, name, exhibit));
-      return { scores: { protocol, defects: protocol === 'legacy' ? defects : [], unscored, sets: summarised(items, seed) }, items, panels };
+      return { scores: { protocol, defects: protocol === 'legacy' ? defectsOf(tasks) : [], unscored, sets: summarised(items, seed) }, items, panels };
     },
   };
 }

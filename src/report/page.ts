@@ -60,7 +60,7 @@ function setSection(name: string, set: SetSummary, protocol: Scores['protocol'])
   const paper = paperTable(set.set, [{ name, protocol, metrics: set.metrics }]);
   return html`<section>
 <h2>${set.set}</h2>
-<p>${setLine(set)}.</p>
+<p>${setLine(set, protocol)}.</p>
 <ul class="tiles">${names.map((metric) => tile(metric, set.metrics[metric]!))}</ul>
 <details><summary>All ${Object.keys(set.metrics).length} metrics</summary>${tableOf(scoreTable(set, Object.keys(set.metrics)))}</details>
 ${paper ? html`<details open><summary>Beside the paper</summary><p>${BESIDE}</p>${tableOf(paper)}</details>` : ''}

@@ -25,6 +25,6 @@ export function scoreTable({ metrics }: SetSummary, names: readonly string[]): T
 }
 
 /** What stands above a set's numbers. */
-export function setLine({ n, units }: SetSummary): string {
-  return `${n} ${n === 1 ? 'item' : 'items'}, each counted once${units === n ? '' : `, of ${units} images`}; intervals: percentile bootstrap, 2,000 draws of ${units === n ? 'items' : 'images'}`;
+export function setLine({ n, units }: SetSummary, protocol: Scores['protocol']): string {
+  return `${n} ${n === 1 ? 'item' : 'items'}, ${protocol === 'legacy' ? 'as they were drawn' : 'each counted once'}${units === n ? '' : `, of ${units} images`}; intervals: percentile bootstrap, 2,000 draws of ${units === n ? 'items' : 'images'}`;
 }

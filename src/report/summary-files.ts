@@ -42,7 +42,7 @@ function scoreParts(name: string, { sets, protocol, defects, unscored }: Scores)
   const left = unscored > 0 ? `${unscored} marked rows are in no number.\n` : '';
   const each = sets.flatMap((set) => {
     const paper = paperTable(set.set, [{ name, protocol, metrics: set.metrics }]);
-    return [`## ${set.set}\n`, `${setLine(set)}.\n`, markdownTable(scoreTable(set, Object.keys(set.metrics))), ...(paper ? [`${BESIDE}\n`, markdownTable(paper)] : [])];
+    return [`## ${set.set}\n`, `${setLine(set, protocol)}.\n`, markdownTable(scoreTable(set, Object.keys(set.metrics))), ...(paper ? [`${BESIDE}\n`, markdownTable(paper)] : [])];
   });
   return [legacy, left, ...each].filter((part) => part !== '');
 }

@@ -44,7 +44,7 @@ describe('score', () => {
   it('repeats the answer before only under legacy, and says so', async () => {
     const { result } = await scored([row('a', left), row('b', null)], { protocol: 'legacy' });
     expect(result.scores.sets[0]!.metrics['iou/binary']!.value).toBe(1);
-    expect(result.scores.defects).toHaveLength(4);
+    expect(result.scores.defects).toEqual(['foreground: an answer that is missing repeats the one before']);
     const first = await scored([row('a', null), row('b', left)], { protocol: 'legacy' });
     expect(first.out[0]!.skipped?.reason).toContain('answer: expected one for the first image; got none');
   });

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 
 import { scoreForeground, type GrayMap } from '../../src/operators/score-foreground.js';
 import { summarised, type ScoredItem } from '../../src/operators/score-summary.js';
-import { defects } from '../../src/operators/protocol.js';
+import { defectsOf } from '../../src/operators/protocol.js';
 import type { Scores } from '../../src/operators/score.js';
 import { writeGallery, writeItems, writeSummary } from '../../src/report/summary-files.js';
 import { folder } from '../pipelines/files.js';
@@ -18,6 +18,7 @@ const asked = (id: string, hits: number): ScoredItem => {
   return { id, set: 'refcoco/testA', unit: 'one.jpg', judged: { kind: 'referring', sample: { whole, heeded: whole } }, answer: { 'answer/unparsed': 0 } };
 };
 const items = [seen('<a>', 4), seen('b', 3), asked('c', 4), asked('d', 0)];
+const defects = defectsOf(['foreground', 'reason-phrase']);
 const scores: Scores = { protocol: 'legacy', defects, unscored: 1, sets: summarised(items, 1) };
 
 describe('the files of a summary', () => {

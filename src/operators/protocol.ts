@@ -46,8 +46,7 @@ export function pairAnswers<T>(asked: readonly string[], answers: ReadonlyMap<st
 /**
  * Seg-R1's released protocol for referring sets: one random expression of each image, in order of first mention, not all.
  *
- * This and the two below are defects that its published numbers carry, to be had on purpose. A fourth, ignored regions that
- * count as background, is the convention `seg_r1`.
+ * This and the one below are defects that its published numbers carry, to be had on purpose; `defectsOf` names the others.
  */
 export function legacyReferring<T extends { readonly image: string }>(items: readonly T[], seed: number): T[] {
   const random = draws('legacy referring', seed);
@@ -61,20 +60,6 @@ export function legacyReasoning<T extends { readonly image: string }>(items: rea
   return images.map(() => {
     const of = images[random.integer(0, images.length)]!;
     return of[random.integer(0, of.length)]!;
-  });
-}
-
-/**
- * Its protocol for sets of one object an image: an answer that is missing repeats the one before.
- *
- * @throws {DataError} if the first is missing: there the released evaluation stops.
- */
-export function legacyForeground<T>({ answers }: Paired<T>): { readonly id: string; readonly answer: T }[] {
-  let before: T | null = null;
-  return answers.map(({ id, answer }) => {
-    before = answer ?? before;
-    if (before === null) throw new DataError(`${id}  answer: expected one for the first image; got none`);
-    return { id, answer: before };
   });
 }
 

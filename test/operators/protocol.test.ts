@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { DataError } from '../../src/errors.js';
-import { legacyForeground, legacyReasoning, legacyReferring, pairAnswers } from '../../src/operators/protocol.js';
+import { defectsOf, legacyReasoning, legacyReferring, pairAnswers } from '../../src/operators/protocol.js';
 
 const items = ['a', 'b', 'c'].flatMap((image) => [0, 1, 2, 3].map((n) => ({ image, name: `${image}-${n}` })));
 
@@ -32,9 +32,8 @@ describe('the released protocols', () => {
     expect(legacyReasoning(items, 7)).toEqual(draws[7]);
   });
 
-  it('foreground: the answer before, where there is none', () => {
-    const answers = new Map([['a', 1], ['c', 3]]);
-    expect(legacyForeground(pairAnswers(['a', 'b', 'c'], answers)).map(({ answer }) => answer)).toEqual([1, 1, 3]);
-    expect(() => legacyForeground(pairAnswers(['b', 'c'], answers))).toThrow('b  answer: expected one for the first image; got none');
+  it('names the defects of what was scored, each once', () => {
+    expect(defectsOf(['foreground', 'pick', 'referring']).map((defect) => defect.split(':')[0])).toEqual(['foreground', 'referring']);
+    expect(defectsOf(['reason-sentence', 'reason-phrase'])).toHaveLength(2);
   });
 });

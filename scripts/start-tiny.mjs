@@ -1,5 +1,5 @@
 /**
- * Writes the untrained small policy: `node scripts/start-tiny.mjs FOLDER`.
+ * Writes the untrained small policy: `node scripts/start-tiny.mjs FOLDER [SEED]`.
  *
  * A Qwen2.5-VL of 1.4 M parameters with a closed vocabulary in which each number from 0 to 111 is one token. Its second temporal
  * slot holds a picture of positions (`segr1.wallpaper` in config.json), and neighbouring numbers start with neighbouring embeddings.
@@ -13,7 +13,7 @@ import { weightShapes } from '../dist/models/qwen/weights.js';
 import { draws } from '../dist/random.js';
 
 const FRAME = 112;
-const SEED = 1;
+const SEED = Number(process.argv[3] ?? 1);
 const special = ['<|endoftext|>', '<|im_start|>', '<|im_end|>', '<|vision_start|>', '<|vision_end|>', '<|image_pad|>', '<|video_pad|>'];
 const tags = ['think', 'bbox', 'points', 'labels'].flatMap((name) => [`<${name}>`, `</${name}>`]);
 const marks = ['[', ']', ',', '[[', ']]', '],[', ', ', ' ', '\n', '.'];

@@ -1,0 +1,60 @@
+/**
+ * Seg-R1's recipe on the small policy: `node scripts/recipe.mjs [--seeds 7,8,9] [--max-steps N] [--out runs/recipe]`.
+ *
+ * Three ways a seed, each judged before and after its reinforcement on scenes that are held out: reinforcement alone and behind a cold start,
+ * both from `data/models/tiny`, and everything from random weights. One JSON line a way and seed, kept in `results.jsonl` of `--out`: what is there
+ * is not run again. Then a Markdown table.
+ */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+import { checkpointOf, learned, markdown, pipeline, program, record } from './cli-runs.mjs';
+
+const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+const { values } = parseArgs({ options: { seeds: { type: 'string', default: '7,8,9' }, 'max-steps': { type: 'string' }, out: { type: 'string', default: 'runs/recipe' } } });
+const options = { maxSteps: values['max-steps'] };
+const TINY = 'data/models/tiny';
+
+/** Each gives its stages in the order in which they ran, the last being `train`. */
+const WAYS = {
+  'RL alone': (seed, at) => [pipeline('train', at('train'), { seed }, options)],
+  'SFT, then RL': (seed, at) => {
+    const sft = pipeline('sft', at('sft'), { seed, 'policy.checkpoint': TINY }, options);
+    return [sft, pipeline('train', at('train'), { seed, 'policy.checkpoint': checkpointOf(at('sft')) }, options)];
+  },
+  'from nothing': (seed, at) => {
+    const start = { command: `node scripts/start-tiny.mjs ${at('start')} ${seed}`, seconds: program(here('start-tiny.mjs'), [at('start'), String(seed)]) };
+    const fit = pipeline('fit', at('fit'), { seed, 'load.scenes.kind': 'main', 'load.scenes.count': 800, 'fit.think': "'{place} {name}'" });
+    const sft = pipeline('cold-start', at('sft'), { seed, 'policy.checkpoint': at('start'), 'replay.rows': at('fit') }, { ...options, file: here('recipe.yaml') });
+    const pretrain = pipeline('pretrain', at('pretrain'), { seed, 'policy.checkpoint': checkpointOf(at('sft')), 'load.scenes.count': 240 }, options);
+    return [start, fit, sft, pretrain, pipeline('train', at('train'), { seed, 'policy.checkpoint': checkpointOf(at('pretrain')) }, options)];
+  },
+};
+
+const seeds = values.seeds.split(',').map(Number);
+const results = record(join(values.out, 'results.jsonl'));
+for (const seed of seeds) {
+  for (const [way, stages] of Object.entries(WAYS)) {
+    if (results.read().some((known) => known.way === way && known.seed === seed)) continue;
+    const folder = join(values.out, `${way.replaceAll(/\W+/g, '-')}-${seed}`);
+    const ran = stages(seed, (stage) => join(folder, stage));
+    results.add({ way, seed, ...learned(join(folder, 'train')), seconds: Math.round(ran.reduce((sum, stage) => sum + stage.seconds, 0)), stages: ran });
+  }
+}
+
+/** Mean and standard deviation over seeds. */
+function over(numbers, digits = 3) {
+  const mean = numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
+  const spread = Math.sqrt(numbers.reduce((sum, x) => sum + (x - mean) ** 2, 0) / Math.max(1, numbers.length - 1));
+  return `${mean.toFixed(digits)}${numbers.length > 1 ? ` ± ${spread.toFixed(digits)}` : ''}`;
+}
+
+const rows = Object.keys(WAYS).flatMap((way) => {
+  const runs = results.read().filter((line) => line.way === way && seeds.includes(line.seed));
+  if (runs.length === 0) return [];
+  const cell = (of, digits) => over(runs.map(of), digits);
+  const { constant } = runs[0];
+  return [[way, cell(({ start }) => start.reward), cell(({ end }) => end.reward), cell(({ end }) => end.parsed), cell(({ end }) => end.iou), cell(({ end }) => end.structure), cell(({ end }) => end.hit), constant.toFixed(3), cell(({ seconds }) => seconds, 0), String(runs.length)]];
+});
+console.log(`\n${markdown(['', 'reward before RL', 'after', 'parsed', 'mask IoU', 'S', 'right object', 'best constant answer', 'seconds', 'seeds'], rows)}`);

@@ -1,7 +1,7 @@
 import type { Argv, CommandModule } from 'yargs';
 
 import { UsageError } from '../errors.js';
-import { markdownTable, plain } from '../pipelines/tally-table.js';
+import { markdownTable, plain } from '../report/table.js';
 import { compared, comparisonTables } from '../report/compare.js';
 import { BESIDE } from '../report/paper-table.js';
 import { readRun } from '../report/runs.js';

@@ -4,14 +4,15 @@ import type { Argv, CommandModule } from 'yargs';
 
 import type { Scores } from '../operators/score.js';
 import type { Tally } from '../operators/tally.js';
-import { benchmarkTable } from '../pipelines/benchmark-table.js';
 import { shortPath } from '../pipelines/locate.js';
 import { progress } from '../pipelines/progress.js';
 import { duration } from '../pipelines/progress-line.js';
 import { readPipeline, resolved, resolvedYaml } from '../pipelines/read.js';
 import type { Report, Summary } from '../pipelines/report.js';
 import { run } from '../pipelines/run.js';
-import { gainTable, plain, tallyTable } from '../pipelines/tally-table.js';
+import { benchmarkTable } from '../report/benchmark-table.js';
+import { plain } from '../report/table.js';
+import { gainTable, tallyTable } from '../report/tally-table.js';
 import { headline, scoreTable } from '../report/score-table.js';
 import { once, wholeNumber } from './arguments.js';
 

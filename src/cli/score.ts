@@ -10,7 +10,7 @@ import { pairFolders, scoreFolders, type PicturePairs } from '../operators/score
 import type { Scores } from '../operators/score.js';
 import { openScorer } from '../operators/scorer.js';
 import { shortPath } from '../pipelines/locate.js';
-import { plain } from '../pipelines/tally-table.js';
+import { plain } from '../report/table.js';
 import { headline, scoreTable } from '../report/score-table.js';
 import { writeItems, writeSummary } from '../report/summary-files.js';
 import { once } from './arguments.js';

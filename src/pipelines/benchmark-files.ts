@@ -6,8 +6,8 @@ import { z } from 'zod';
 import { messageOf, UsageError } from '../errors.js';
 import { benchmarkNames } from '../io/benchmarks/named.js';
 import type { BenchmarkReport } from '../operators/answer.js';
-import { benchmarkTable } from './benchmark-table.js';
-import { markdown } from './tally-table.js';
+import { benchmarkTable } from '../report/benchmark-table.js';
+import { markdown } from '../report/table.js';
 
 // JSON has no NaN and writes null.
 const Scores = z.record(z.string(), z.number().nullable().transform((value) => value ?? NaN));

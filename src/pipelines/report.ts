@@ -1,10 +1,10 @@
 import type { BenchmarkReport } from '../operators/answer.js';
 import type { Constant } from '../operators/constants.js';
-import type { Estimate } from '../operators/estimate.js';
 import type { Scores } from '../operators/score.js';
 import type { Tally } from '../operators/tally.js';
 import type { Skipped } from '../records.js';
 import type { Picture } from '../report/page.js';
+import type { Gain } from '../report/tally-table.js';
 
 /** What stages and the runner tell whoever watches a run. */
 export type Report =
@@ -41,14 +41,10 @@ export interface TallyReport {
 }
 
 /** What training changed on the rows of the evaluation. */
-export interface GainReport {
+export interface GainReport extends Gain {
   readonly kind: 'gain';
   /** Name of the pipeline that evaluated. */
   readonly name: string;
-  readonly before: Tally;
-  readonly after: Tally;
-  /** After minus before, row by row. */
-  readonly gains: Readonly<Record<string, Estimate>>;
 }
 
 export interface StartReport {

@@ -6,8 +6,9 @@ import { encodePng } from '../io/image.js';
 import { replaceJson } from '../io/manifest.js';
 import type { Panel } from '../operators/gallery.js';
 import type { Tally } from '../operators/tally.js';
+import { markdown } from '../report/table.js';
+import { gainTable } from '../report/tally-table.js';
 import type { GainReport } from './report.js';
-import { gainTable, markdown } from './tally-table.js';
 
 /** Puts what training changed into the run's folder: `gain.json` and `gain.md`. */
 export function writeGain(root: string, gain: Omit<GainReport, 'kind'>): void {

@@ -1,10 +1,10 @@
 import { bootstrap, unitsOf } from '../metrics/bootstrap.js';
 import { setMeasure, type SetMetric, type SetSummary } from '../operators/score-summary.js';
-import type { Table } from '../pipelines/tally-table.js';
 import { metricName, shownValue } from './metric-names.js';
 import { paperTable } from './paper-table.js';
 import type { StoredItem, StoredRun } from './runs.js';
 import { headline } from './score-table.js';
+import type { Table } from './table.js';
 
 /** A set that at least one run has, side by side. */
 export interface ComparedSet {

@@ -1,11 +1,11 @@
 import type { Scores } from '../operators/score.js';
 import type { SetSummary } from '../operators/score-summary.js';
-import type { Table } from '../pipelines/tally-table.js';
 import { html, type Html } from './html.js';
 import { metricName, shownValue } from './metric-names.js';
 import { BESIDE, paperTable } from './paper-table.js';
 import { headline, scoreTable, setLine } from './score-table.js';
 import { STYLE } from './style.js';
+import type { Table } from './table.js';
 
 /** A picture of the gallery, beside the page. */
 export interface Picture {

@@ -1,8 +1,8 @@
 import type { Scores } from '../operators/score.js';
 import type { SetSummary } from '../operators/score-summary.js';
-import type { Table } from '../pipelines/tally-table.js';
 import { threeDecimals } from './metric-names.js';
 import { paperOf } from './paper.js';
+import type { Table } from './table.js';
 
 /** A set's numbers, by whose they are. */
 export interface Run {

@@ -1,7 +1,7 @@
 import type { Scores } from '../operators/score.js';
 import type { SetSummary } from '../operators/score-summary.js';
-import type { Table } from '../pipelines/tally-table.js';
 import { metricName, shownValue } from './metric-names.js';
+import type { Table } from './table.js';
 
 /** The few numbers by which a set is told of, the protocol's own convention first. */
 export function headline({ kind, metrics }: Pick<SetSummary, 'kind' | 'metrics'>, protocol: Scores['protocol']): readonly string[] {

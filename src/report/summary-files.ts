@@ -9,11 +9,12 @@ import type { Panel } from '../operators/gallery.js';
 import type { Scores } from '../operators/score.js';
 import { itemValues, type ScoredItem } from '../operators/score-summary.js';
 import type { Tally } from '../operators/tally.js';
-import { markdown, markdownTable, tallyTable } from '../pipelines/tally-table.js';
 import { latex } from './latex.js';
 import { page, type Picture } from './page.js';
 import { BESIDE, paperTable } from './paper-table.js';
 import { scoreTable, setLine } from './score-table.js';
+import { markdown, markdownTable } from './table.js';
+import { tallyTable } from './tally-table.js';
 
 /** What is known of a run once its rows have passed. */
 export interface RunSummary {

@@ -6,11 +6,11 @@ import { describe, expect, it } from 'vitest';
 
 import { readRows } from '../../src/io/shard.js';
 import { readBenchmark } from '../../src/pipelines/benchmark-files.js';
-import { benchmarkComparisonTable, benchmarkTable } from '../../src/pipelines/benchmark-table.js';
+import { benchmarkComparisonTable, benchmarkTable } from '../../src/report/benchmark-table.js';
 import { readPipeline } from '../../src/pipelines/read.js';
 import type { Report } from '../../src/pipelines/report.js';
 import { run } from '../../src/pipelines/run.js';
-import { plain } from '../../src/pipelines/tally-table.js';
+import { plain } from '../../src/report/table.js';
 import type { Row } from '../../src/records.js';
 import { mmbenchTable, picture, placed, popeFolder } from '../io/benchmarks/published.js';
 import { folder, refusal } from './files.js';

@@ -1,10 +1,15 @@
 import { bestConstant } from '../operators/constants.js';
 import type { Estimate } from '../operators/estimate.js';
 import type { Tally } from '../operators/tally.js';
-import type { GainReport } from './report.js';
+import type { Table } from './table.js';
 
-/** Cells of text, the header first; every row has as many. */
-export type Table = readonly (readonly string[])[];
+/** What training changed on the rows of an evaluation. */
+export interface Gain {
+  readonly before: Tally;
+  readonly after: Tally;
+  /** After minus before, row by row. */
+  readonly gains: Readonly<Record<string, Estimate>>;
+}
 
 /** How people call metrics, in the order in which they are shown; those without a name here follow as they are called. */
 const LABELS: Readonly<Record<string, string>> = {
@@ -31,7 +36,7 @@ export function tallyTable(tally: Tally): Table {
 }
 
 /** Before, after, and the gain by row, each ± its standard error. */
-export function gainTable({ before, after, gains }: Omit<GainReport, 'kind'>): Table {
+export function gainTable({ before, after, gains }: Gain): Table {
   const lines = named(after.metrics).map(([label, name]) => [label, plusMinus(before.metrics[name]), plusMinus(after.metrics[name]), signed(gains[name])]);
   const constants = [before, after].map(({ constants: tried }) => plusMinus(bestConstant(tried)?.reward));
   const marks = [before, after].map(({ marked }) => String(total(marked)));
@@ -42,23 +47,6 @@ export function gainTable({ before, after, gains }: Omit<GainReport, 'kind'>): T
     ['rows', String(before.rows), String(after.rows), ''],
     ['marked', ...marks, ''],
   ];
-}
-
-/** Columns lined up, for a terminal. */
-export function plain(table: Table): string {
-  const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? [];
-  return table.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n');
-}
-
-/** A page with a heading and the table. */
-export function markdown(title: string, table: Table): string {
-  return `# ${title}\n\n${markdownTable(table)}`;
-}
-
-/** The table alone. */
-export function markdownTable([head = [], ...rows]: Table): string {
-  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.trim().replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(head), `|${head.map(() => ' --- |').join('')}`, ...rows.map(line), ''].join('\n');
 }
 
 function named(metrics: Readonly<Record<string, Estimate>>): (readonly [label: string, name: string])[] {

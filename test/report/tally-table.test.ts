@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Tally } from '../../src/operators/tally.js';
-import { gainTable, markdown, plain, tallyTable } from '../../src/pipelines/tally-table.js';
+import { markdown, plain } from '../../src/report/table.js';
+import { gainTable, tallyTable } from '../../src/report/tally-table.js';
 
 const tally: Tally = {
   rows: 200,

@@ -2,7 +2,7 @@ import { compareResults } from '../metrics/benchmarks/comparison.js';
 import type { BenchmarkResult } from '../metrics/benchmarks/result.js';
 import type { Scores } from '../metrics/benchmarks/verdict.js';
 import type { BenchmarkReport } from '../operators/answer.js';
-import type { Table } from './tally-table.js';
+import type { Table } from './table.js';
 
 /** What a benchmark came to: a line for all, one a part, and how many questions that was. */
 export function benchmarkTable({ benchmark, questions, unread, marked, scores, parts }: BenchmarkReport): Table {

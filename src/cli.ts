@@ -8,6 +8,7 @@ import { modelsCommand } from './cli/models.js';
 import { pipelineCommand } from './cli/pipeline.js';
 import { prepareCommand } from './cli/prepare.js';
 import { scoreCommand } from './cli/score.js';
+import { segmentCommand } from './cli/segment.js';
 import { stagesCommand } from './cli/stages.js';
 import { DataError, messageOf, ModelError, UsageError } from './errors.js';
 
@@ -19,6 +20,7 @@ try {
     .scriptName('segr1')
     .usage('$0 COMMAND: teaches a vision-language policy to segment')
     .command(pipelineCommand)
+    .command(segmentCommand)
     .command(prepareCommand)
     .command(scoreCommand)
     .command(compareCommand)

@@ -15,6 +15,7 @@ import { plain } from '../report/table.js';
 import { gainTable, tallyTable } from '../report/tally-table.js';
 import { headline, scoreTable } from '../report/score-table.js';
 import { once, wholeNumber } from './arguments.js';
+import { onInterrupt } from './interrupt.js';
 
 interface Arguments {
   readonly pipeline: string;
@@ -106,21 +107,4 @@ export function summaryText({ folder, rowsIn, rowsOut, marked, steps, tokens, se
     ['run', shortPath(folder)],
   ];
   return lines.map(([name, text]) => `${name.padEnd(9)}${text}`).join('\n');
-}
-
-/**
- * Calls `stop` at the first SIGINT or SIGTERM and leaves the next to the system, which ends the process at once, SIGINT with status 130:
- * `process.exit` in the middle of a native run would abort instead.
- */
-function onInterrupt(stop: () => void): () => void {
-  const first = (): void => {
-    console.error('finishing what is in flight; once more ends at once');
-    release();
-    stop();
-  };
-  const release = (): void => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, first);
-  };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, first);
-  return release;
 }

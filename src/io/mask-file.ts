@@ -20,9 +20,14 @@ export async function readMaskFile(path: string, frame: Size): Promise<{ mask: M
   return { mask: encodeMask(gray.map((level) => (level > 127 ? 1 : 0)), frame), original: { width: image.width, height: image.height } };
 }
 
-/** Writes a mask as an 8-bit gray PNG: 0 and 255. */
-export async function writeMaskPng(path: string, mask: Mask): Promise<void> {
+/** A mask as an 8-bit gray PNG: 0 and 255. */
+export function encodeMaskPng(mask: Mask): Promise<Buffer> {
   const { width, height } = mask;
   const levels = decodeMask(mask).map((bit) => bit * 255);
-  await writeFile(path, await sharp(levels, { raw: { width, height, channels: 1 } }).toColourspace('b-w').png().toBuffer());
+  return sharp(levels, { raw: { width, height, channels: 1 } }).toColourspace('b-w').png().toBuffer();
+}
+
+/** Writes what `encodeMaskPng` gives. */
+export async function writeMaskPng(path: string, mask: Mask): Promise<void> {
+  await writeFile(path, await encodeMaskPng(mask));
 }

@@ -2,7 +2,7 @@ import { DataError } from '../errors.js';
 import type { Box, Mask, Size } from '../records.js';
 
 export { fromCocoString, toCocoString } from './coco-string.js';
-export { readMaskFile, writeMaskPng } from './mask-file.js';
+export { encodeMaskPng, readMaskFile, writeMaskPng } from './mask-file.js';
 export { decodeMask, encodeMask } from './mask-bits.js';
 
 /** A mask of `size` with nothing in it. */

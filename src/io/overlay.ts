@@ -6,13 +6,22 @@ import { decodeMask } from './mask-bits.js';
 /** What is drawn over an image; each in its own frame, which is stretched to the image. */
 export interface Marks {
   readonly prompt?: Prompt;
-  /** Tinted and outlined, blue. */
+  /** Tinted and outlined. */
   readonly mask?: Mask;
   /** Outlined only, yellow. */
   readonly truth?: Mask;
 }
 
 type Colour = readonly [number, number, number];
+
+/** How a mask is drawn; all in blue unless told. */
+export interface Ink {
+  readonly fill: Colour;
+  readonly contour: Colour;
+}
+
+/** Violet with a cyan contour, as in the figures of Seg-R1, arXiv:2506.22624. */
+export const FIGURE_INK: Ink = { fill: [148, 60, 230], contour: [0, 230, 255] };
 
 const BLUE: Colour = [30, 120, 255];
 const YELLOW: Colour = [255, 215, 0];
@@ -23,18 +32,18 @@ const WHITE: Colour = [255, 255, 255];
 const TINT = 0.35;
 
 /** PNG of an image with its marks drawn over it: see `drawMarks`. */
-export function overlay(image: Image, marks: Marks): Promise<Buffer> {
-  return encodePng(drawMarks(image, marks));
+export function overlay(image: Image, marks: Marks, ink?: Ink): Promise<Buffer> {
+  return encodePng(drawMarks(image, marks, ink));
 }
 
 /** A copy of an image with the mask tinted and outlined, the truth outlined, boxes orange, points green (foreground) and red. */
-export function drawMarks(image: Image, { prompt, mask, truth }: Marks): Image {
+export function drawMarks(image: Image, { prompt, mask, truth }: Marks, { fill: inside, contour }: Ink = { fill: BLUE, contour: BLUE }): Image {
   const canvas: Image = { ...image, data: image.data.slice() };
   const line = Math.max(1, Math.round(Math.min(image.width, image.height) / 250));
   if (mask) {
     const bits = stretched(mask, image);
-    tint(canvas, bits, BLUE);
-    outline(canvas, bits, line, BLUE);
+    tint(canvas, bits, inside);
+    outline(canvas, bits, line, contour);
   }
   if (truth) outline(canvas, stretched(truth, image), line, YELLOW);
   for (const { box } of prompt?.objects ?? []) if (box && prompt) frameBox(canvas, placedBox(box, prompt.frame, image), line, ORANGE);

@@ -13,8 +13,26 @@ export interface Segmenter {
    * @param image pixels at any size; prompts are in pixels of their own frame, which the segmenter turns into its own.
    */
   segment(image: Image, prompts: readonly Prompt[], frame: Size): Promise<Mask[]>;
+  /** As `segment`, with what it thinks of each object's mask; only from those that think something. */
+  inspect?(image: Image, prompts: readonly Prompt[], frame: Size): Promise<Inspected[]>;
   /** Waits for running jobs and frees threads and sessions; later calls reject. */
   release(): Promise<void>;
+}
+
+/** A prompt's mask, and one judgement an object in order: null where it was skipped. */
+export interface Inspected {
+  readonly mask: Mask;
+  readonly objects: readonly (Judged | null)[];
+}
+
+/** What a segmenter thinks of its own answer. */
+export interface Judged {
+  /** Which of its masks it is: 0 the single one, 1 to 3 those that stand for different meanings. */
+  readonly output: number;
+  /** The IoU with the truth that it expects, in [0, 1]. */
+  readonly iou: number;
+  /** IoU of what is a little above its threshold with what is a little below or above, in [0, 1]. */
+  readonly stability: number;
 }
 
 /** How a stage gets pixels: decoded, upright, RGB; at `frame` size (stretched) where one is given. */

@@ -18,6 +18,11 @@ export interface Program {
   readonly outputs: readonly { readonly name: string; readonly dtype: DType; readonly sizes: readonly number[] }[];
 }
 
+/** A graph that others wrote: the runtime opens its file and those beside it that hold its values. One size of an input may be -1: as many as are fed. */
+export interface ProgramFile extends Omit<Program, 'bytes' | 'folder'> {
+  readonly file: string;
+}
+
 /**
  * Emits everything that `outputs` need.
  *

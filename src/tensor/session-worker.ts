@@ -3,7 +3,7 @@ import { workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
 
 import type { Data, DType, Place } from './graph.js';
-import { placed, type Program } from './onnx.js';
+import { placed, type Program, type ProgramFile } from './onnx.js';
 import { GRADIENT, type Answer, type Feeds, type Layout, type SessionJob } from './session.js';
 import { messageOf } from '../errors.js';
 import { serve } from '../workers.js';
@@ -19,7 +19,7 @@ interface Held {
 /** An open graph, with its inputs that lie in files. */
 interface Opened {
   readonly session: ort.InferenceSession;
-  readonly program: Omit<Program, 'bytes'>;
+  readonly program: Pick<Program, 'name' | 'inputs' | 'outputs'>;
   readonly places: ReadonlyMap<string, Place>;
 }
 
@@ -30,13 +30,13 @@ const sets = new Map<string, Held>();
 /** The first of the sets that has a parameter. */
 const holder = (from: readonly string[], input: string): Held | undefined => from.map((set) => sets.get(set)).find((set) => set?.values.has(input) || set?.places.has(input));
 
-async function open(program: Program, from: readonly string[]): Promise<void> {
+async function open(program: Program | ProgramFile, from: readonly string[]): Promise<void> {
   const places = new Map(program.inputs.flatMap(({ name }) => {
     const place = holder(from, name)?.places.get(name);
     return place ? [[name, place] as const] : [];
   }));
-  const { bytes, folder } = placed(program, places);
-  const session = await ort.InferenceSession.create(bytes, {
+  const { bytes, folder } = 'file' in program ? { bytes: undefined } : placed(program, places);
+  const options: ort.InferenceSession.SessionOptions = {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
@@ -55,9 +55,24 @@ async function open(program: Program, from: readonly string[]): Promise<void> {
       // be left to the end, and every value that they need kept until then.
       optimization: { 'disable_specified_optimizers': 'EliminateIdentity' },
     },
-  });
-  const { bytes: _, ...known } = program;
-  sessions.set(program.name, { session, program: known, places });
+  };
+  const session = 'file' in program ? await opened(program, options) : await ort.InferenceSession.create(bytes as Uint8Array, options);
+  const { name, inputs, outputs } = program;
+  sessions.set(name, { session, program: { name, inputs, outputs }, places });
+}
+
+/** A session of a file. What it lacks or asks for besides is named, for the runtime would only fail once it runs. */
+async function opened({ file, inputs, outputs }: ProgramFile, options: ort.InferenceSession.SessionOptions): Promise<ort.InferenceSession> {
+  const session = await ort.InferenceSession.create(file, options);
+  const got = (all: readonly ort.InferenceSession.ValueMetadata[]): string[] => all.map((one) => `${one.name} (${one.isTensor ? one.type : 'no tensor'})`);
+  const [asks, gives] = [got(session.inputMetadata), got(session.outputMetadata)];
+  const expected = (all: Program['inputs']): string[] => all.map(({ name, dtype }) => `${name} (${dtype})`);
+  for (const [what, own, found, exact] of [['inputs', expected(inputs), asks, true], ['outputs', expected(outputs), gives, false]] as const) {
+    if (own.every((one) => found.includes(one)) && (!exact || own.length === found.length)) continue;
+    await session.release();
+    throw new Error(`${file}: expected the ${what} ${own.join(', ')}; got ${found.join(', ')}`);
+  }
+  return session;
 }
 
 async function close(name: string): Promise<void> {
@@ -85,11 +100,14 @@ function add(set: string, name: string, value: Float32Array | Place): void {
   sets.set(set, { values, places });
 }
 
-/** What is fed, checked here because the runtime's own message does not say which input it means. */
-function fits(input: string, dtype: DType, sizes: readonly number[], data: Data): void {
+/** What is fed, checked here because the runtime's own message does not say which input it means. @returns sizes without -1. */
+function fitted(input: string, dtype: DType, declared: readonly number[], data: Data): readonly number[] {
+  const told = declared.reduce((product, size) => (size < 0 ? product : product * size), 1);
+  const sizes = declared.map((size) => (size < 0 ? Math.floor(data.length / told) : size));
   const length = sizes.reduce((product, size) => product * size, 1);
   const kind = data instanceof Float32Array ? 'float32' : data instanceof BigInt64Array ? 'int64' : 'bool';
   if (data.length !== length || kind !== dtype) throw new Error(`expected ${length} elements of ${dtype} for the input ${input}; got ${data.length} of ${kind}`);
+  return sizes;
 }
 
 const typed = (dtype: string, data: Data, sizes: readonly number[]): ort.Tensor => new ort.Tensor(dtype as 'float32', data as Float32Array, sizes);
@@ -108,8 +126,7 @@ async function run(name: string, from: readonly string[], feeds: Feeds): Promise
     if (place) continue;
     const data = feeds[input] ?? held?.values.get(input);
     if (!data) throw new Error(`expected a value for the input ${input}; got neither a feed nor a parameter of the set ${from.join(' or ')}`);
-    fits(input, dtype, sizes, data);
-    fed[input] = typed(dtype, data, sizes);
+    fed[input] = typed(dtype, data, fitted(input, dtype, sizes, data));
   }
   const gradient = trained && program.outputs.some((output) => output.name.startsWith(GRADIENT)) ? new Float32Array(trained.length) : undefined;
   const fetches: Record<string, ort.Tensor | null> = {};

@@ -1,6 +1,6 @@
 /** Runs emitted graphs on ONNX Runtime, in worker threads: `run` there blocks its own thread and no other. */
 import type { Data, Place } from './graph.js';
-import type { Program } from './onnx.js';
+import type { Program, ProgramFile } from './onnx.js';
 import { workers, type Workers } from '../workers.js';
 
 /** Where each tensor of a parameter set lies in one flat float32 array. */
@@ -35,7 +35,7 @@ export interface Answer {
 }
 
 export type SessionJob =
-  | { readonly kind: 'open'; readonly program: Program; readonly sets: readonly string[] }
+  | { readonly kind: 'open'; readonly program: Program | ProgramFile; readonly sets: readonly string[] }
   | { readonly kind: 'close'; readonly program: string }
   | { readonly kind: 'parameters'; readonly set: string; readonly layout: Layout; readonly values: Float32Array }
   | { readonly kind: 'places'; readonly set: string; readonly places: ReadonlyMap<string, Place> }
@@ -50,11 +50,11 @@ export interface Engine {
    * Opens a graph on every thread; twice is once.
    *
    * @param sets as for its runs; what of them lies in files is bound here. `policy` alone unless told.
-   * @throws if the runtime refuses it, or another graph of that name is open.
+   * @throws if the runtime refuses it, a file's inputs and outputs are others than it is said to have, or another graph of that name is open.
    */
-  open(program: Program, sets?: readonly string[]): Promise<void>;
+  open(program: Program | ProgramFile, sets?: readonly string[]): Promise<void>;
   /** Frees a graph's sessions. */
-  close(program: Program): Promise<void>;
+  close(program: Pick<Program, 'name'>): Promise<void>;
   /**
    * Hands every thread its own copy of a parameter set.
    *
@@ -70,7 +70,7 @@ export interface Engine {
    *
    * @param sets `policy` alone unless told.
    */
-  run(program: Program, feeds: Feeds, sets?: readonly string[]): Promise<Answer>;
+  run(program: Pick<Program, 'name'>, feeds: Feeds, sets?: readonly string[]): Promise<Answer>;
   /** Waits for runs under way, frees sessions and threads. */
   release(): Promise<void>;
 }
@@ -78,7 +78,7 @@ export interface Engine {
 /** @param threads intra-op threads of each worker; workers × threads should not exceed the cores. */
 export function openEngine(options: { readonly workers: number; readonly threads: number }): Engine {
   const pool: Workers<SessionJob, Answer | undefined> = workers(new URL('./session-worker.js', import.meta.url), options.workers, { threads: options.threads });
-  const open = new Map<string, { readonly program: Program; readonly done: Promise<unknown> }>();
+  const open = new Map<string, { readonly program: Program | ProgramFile; readonly done: Promise<unknown> }>();
   let released: Promise<void> | undefined;
   const end = async (): Promise<void> => {
     await pool.everywhere({ kind: 'end' }).catch(() => undefined);
@@ -88,7 +88,7 @@ export function openEngine(options: { readonly workers: number; readonly threads
     workers: options.workers,
     async open(program, sets = ['policy']) {
       const known = open.get(program.name) ?? { program, done: pool.everywhere({ kind: 'open', program, sets }) };
-      if (known.program !== program && Buffer.compare(known.program.bytes, program.bytes) !== 0) throw new Error(`${program.name}: expected one graph of this name; got another while it is open`);
+      if (!same(known.program, program)) throw new Error(`${program.name}: expected one graph of this name; got another while it is open`);
       open.set(program.name, known);
       await known.done;
     },
@@ -114,4 +114,9 @@ export function openEngine(options: { readonly workers: number; readonly threads
     },
     release: () => (released ??= end()),
   };
+}
+
+function same(a: Program | ProgramFile, b: Program | ProgramFile): boolean {
+  if (a === b) return true;
+  return 'file' in a || 'file' in b ? 'file' in a && 'file' in b && a.file === b.file : Buffer.compare(a.bytes, b.bytes) === 0;
 }

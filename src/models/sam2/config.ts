@@ -4,15 +4,19 @@ import type { z } from 'zod';
 
 import { ModelError, shown } from '../../errors.js';
 import { check, isObject, readJson, type Json } from '../checkpoint-json.js';
-import { Backbone, Decoder, Kind, Pixels, Prompts, Vision } from './config-keys.js';
+import { Backbone, Decoder, Kind, Pixels as PixelKeys, Prompts, Vision } from './config-keys.js';
 
-/** The numbers of a SAM 2.1 checkpoint that its graphs and pixels are made from. */
-export interface Sam2Config {
-  /** Side of the square that the model looks at, px; a multiple of 32. */
+/** What an image is turned into. */
+export interface Pixels {
+  /** Side of the square that the model looks at, px. */
   readonly size: number;
   /** By channel, R G B, of values in [0, 1]. */
   readonly mean: readonly [number, number, number];
   readonly std: readonly [number, number, number];
+}
+
+/** The numbers of a SAM 2.1 checkpoint that its graphs and pixels are made from; `size` is a multiple of 32. */
+export interface Sam2Config extends Pixels {
   readonly stages: readonly Stage[];
   /** Blocks that attend to the whole image, counted over all stages. */
   readonly global: readonly number[];
@@ -72,7 +76,7 @@ export async function readSam2Config(dir: string): Promise<Sam2Config> {
   agree('prompt_encoder_config.hidden_size', prompts.hidden_size, width);
   agree('mask_decoder_config.hidden_size', decoder.hidden_size, width);
   const stages = stagesOf(backbone, file);
-  const { mean, std } = await pixels(dir, size);
+  const { mean, std } = await readPixels(dir, size);
   return {
     size,
     mean,
@@ -120,8 +124,13 @@ function decoderOf(decoder: z.output<typeof Decoder>, file: string): DecoderConf
   };
 }
 
-/** Newer checkpoints keep the image processor inside `processor_config.json`. */
-async function pixels(dir: string, size: number): Promise<Pick<Sam2Config, 'mean' | 'std'>> {
+/**
+ * Reads what an image is turned into: `preprocessor_config.json`, or what newer checkpoints keep inside `processor_config.json`.
+ *
+ * @param expected side of the square; whatever the file says unless told.
+ * @throws {ModelError} for a missing file, a missing or unusable value, another size.
+ */
+export async function readPixels(dir: string, expected?: number): Promise<Pixels> {
   let file = join(dir, 'preprocessor_config.json');
   let source: Json = await readJson(file, {});
   if (Object.keys(source).length === 0) {
@@ -130,7 +139,8 @@ async function pixels(dir: string, size: number): Promise<Pick<Sam2Config, 'mean
     if (isObject(inner)) [file, source] = [newer, inner];
     else source = await readJson(file);
   }
-  const { image_mean: mean, image_std: std, size: seen } = check(Pixels, source, file);
-  if (seen.height !== size || seen.width !== size) throw new ModelError(`${file}  size: expected the model's ${size}×${size}; got ${seen.width}×${seen.height}`);
-  return { mean, std };
+  const { image_mean: mean, image_std: std, size: { height, width } } = check(PixelKeys, source, file);
+  const size = expected ?? height;
+  if (height !== size || width !== size) throw new ModelError(`${file}  size: expected ${expected === undefined ? 'a square' : `the model's ${size}×${size}`}; got ${width}×${height}`);
+  return { mean, std, size };
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 
 import { z } from 'zod';
@@ -6,20 +7,23 @@ import { z } from 'zod';
 import { messageOf, ModelError } from '../../errors.js';
 import { emptyMask, encodeMask } from '../../io/mask.js';
 import { resize } from '../../io/resize.js';
-import type { Image, Mask, Prompt, Size } from '../../records.js';
-import type { Segmenter } from '../segmenter.js';
-import { readSam2Config, type Sam2Config } from './config.js';
+import type { Image, Prompt, Size } from '../../records.js';
+import type { Inspected, Judged, Segmenter } from '../segmenter.js';
+import { openCheckpoint } from './checkpoint.js';
 import { recent } from './embeddings.js';
-import { openNetwork, type Embedding, type Network } from './network.js';
-import { paint, picked } from './outline.js';
+import { findExport, openExport } from './export.js';
+import type { Chosen, Cores, Sam2Model } from './model.js';
+import { paint, stabilityOf } from './outline.js';
 import { normalised, square } from './processor.js';
-import { clicksOf, promptTokens } from './prompts.js';
-import { openWeights, type Weights } from './weights.js';
+import { clicksOf } from './prompts.js';
+
+/** How far from 0 logits are cut to say how stable a mask is, as SAM 2.1's own checkpoints have it. */
+const MARGIN = 0.05;
 
 export const Sam2Options = z.strictObject({
-  /** Folder of a checkpoint as transformers stores it. */
+  /** Folder of a checkpoint as transformers stores it, or of its export to ONNX. */
   checkpoint: z.string().min(1),
-  /** Whether the answer is the best of three masks, by the IoU that each is thought to have; else the single one, unless it is unstable. */
+  /** Whether the answer is the best of three masks, by the IoU that each is thought to have; else the single one, unless it is unstable. An export has the three alone. */
   multimask: z.boolean().default(false),
   /** What the released Seg-R1 does differently, each on its own. */
   legacy: z
@@ -40,7 +44,7 @@ export const Sam2Options = z.strictObject({
 export type Sam2Options = z.input<typeof Sam2Options>;
 
 /**
- * Opens SAM 2.1 as a segmenter of still images.
+ * Opens SAM 2.1 as a segmenter of still images: a checkpoint as transformers stores it, or else its export to ONNX.
  *
  * An image is embedded once, whatever is asked about it, and its embedding kept for later calls; all objects of a call are
  * decoded together.
@@ -50,63 +54,66 @@ export type Sam2Options = z.input<typeof Sam2Options>;
  */
 export async function openSam2(options: Sam2Options): Promise<Segmenter> {
   const { checkpoint, multimask, legacy, cacheMegabytes, workers, threads } = Sam2Options.parse(options);
-  const config = await readSam2Config(checkpoint);
-  const weights = await openWeights(checkpoint, config);
-  const switches = [multimask && 'multimask', legacy.frame && 'frame', legacy.channelSwap && 'channelSwap'].filter((on) => on !== false);
-  const name = ['sam2', basename(resolve(checkpoint)), ...switches].join('/');
-  const failed = (doing: string) => (error: unknown): never => {
-    throw new ModelError(`${name}  ${doing}: expected it to work; got ${messageOf(error)}`);
-  };
-  const network = await openNetwork(weights, config, { workers, threads }).catch(failed('open'));
-  const known = recent<Embedding>(cacheMegabytes * 2 ** 20, network.embeddingBytes);
+  const model = await openModel(checkpoint, multimask, { workers, threads });
+  const switches = [legacy.frame && 'frame', legacy.channelSwap && 'channelSwap'].filter((on) => on !== false);
+  const name = [nameOf(checkpoint), ...model.traits, ...switches].join('/');
+  const known = recent<unknown>(cacheMegabytes * 2 ** 20, model.embeddingBytes);
   const running = new Set<Promise<unknown>>();
   let released: Promise<void> | undefined;
 
-  const embed = (image: Image, frame: Size): Promise<Embedding> => {
+  const embed = (image: Image, frame: Size): Promise<unknown> => {
     const seen = legacy.frame ? resize(image, frame) : image;
-    return known.get(keyOf(seen), () => network.embed(normalised(square(seen, config), config, legacy.channelSwap)));
+    return known.get(keyOf(seen), () => model.embed(normalised(square(seen, model.pixels), model.pixels, legacy.channelSwap)));
   };
-  const segment = (image: Image, prompts: readonly Prompt[], frame: Size): Promise<Mask[]> => masks({ weights, config, network, multimask }, () => embed(image, frame), prompts, frame);
+  const inspect = (image: Image, prompts: readonly Prompt[], frame: Size): Promise<Inspected[]> => {
+    if (released) return Promise.reject(new ModelError(`${name}  segment: expected an open segmenter; got one that is released`));
+    const work = inspected(model, () => embed(image, frame), prompts, frame).catch(failed(name, 'segment'));
+    running.add(work);
+    return work.finally(() => running.delete(work));
+  };
   return {
     name,
     looksAt: legacy.frame ? 'frame' : 'original',
-    segment(image, prompts, frame) {
-      if (released) return Promise.reject(new ModelError(`${name}  segment: expected an open segmenter; got one that is released`));
-      const work = segment(image, prompts, frame).catch(failed('segment'));
-      running.add(work);
-      return work.finally(() => running.delete(work));
-    },
+    inspect,
+    segment: async (image, prompts, frame) => (await inspect(image, prompts, frame)).map(({ mask }) => mask),
     release: () =>
       (released ??= (async () => {
         await Promise.allSettled(running);
-        await network.release();
+        await model.release();
       })()),
   };
 }
 
-interface Parts {
-  readonly weights: Weights;
-  readonly config: Sam2Config;
-  readonly network: Network;
-  readonly multimask: boolean;
+/** By what lies in the folder: weights come before graphs, for they answer with a single mask, too. */
+async function openModel(dir: string, multimask: boolean, cores: Cores): Promise<Sam2Model> {
+  const weights = existsSync(dir) && readdirSync(dir).some((file) => file.endsWith('.safetensors'));
+  const exported = weights ? undefined : findExport(dir);
+  return await (exported ? openExport(exported, cores) : openCheckpoint(dir, multimask, cores)).catch(failed(nameOf(dir), 'open'));
 }
 
+const nameOf = (checkpoint: string): string => `sam2/${basename(resolve(checkpoint))}`;
+
+const failed = (name: string, doing: string) => (error: unknown): never => {
+  if (error instanceof ModelError) throw error;
+  throw new ModelError(`${name}  ${doing}: expected it to work; got ${messageOf(error)}`);
+};
+
 /** One mask a prompt, the union over its objects; without anything to ask about the image it is not looked at. */
-async function masks({ weights, config, network, multimask }: Parts, embed: () => Promise<Embedding>, prompts: readonly Prompt[], frame: Size): Promise<Mask[]> {
-  const asked = prompts.map((prompt) => prompt.objects.map((object) => clicksOf(object, prompt.frame, config.size)).filter((clicks) => clicks.length > 0));
-  const tokens = asked.flat().map((clicks) => ({ tokens: promptTokens(weights, config, clicks) }));
-  const answers = tokens.length > 0 ? await network.decode(await embed(), tokens) : [];
+async function inspected(model: Sam2Model, embed: () => Promise<unknown>, prompts: readonly Prompt[], frame: Size): Promise<Inspected[]> {
+  const asked = prompts.map((prompt) => prompt.objects.map((object) => clicksOf(object, prompt.frame, model.pixels.size)));
+  const clicks = asked.flat().filter(({ length }) => length > 0);
+  const answers = clicks.length > 0 ? await model.answer(await embed(), clicks) : [];
   return asked.map((objects) => {
-    const own = answers.splice(0, objects.length);
-    if (own.length === 0) return emptyMask(frame);
+    const own = objects.map(({ length }) => (length > 0 ? (answers.shift() as Chosen) : null));
+    if (own.every((answer) => answer === null)) return { mask: emptyMask(frame), objects: own };
     const bits = new Uint8Array(frame.width * frame.height);
-    for (const answer of own) {
-      const cells = answer.logits.length / 4;
-      const mask = picked(answer, config.decoder.stability, multimask);
-      paint(answer.logits.subarray(mask * cells, (mask + 1) * cells), frame, bits);
-    }
-    return encodeMask(bits, frame);
+    for (const answer of own) if (answer) paint(answer.logits, frame, bits);
+    return { mask: encodeMask(bits, frame), objects: own.map((answer) => answer && judged(answer)) };
   });
+}
+
+function judged({ logits, output, iou }: Chosen): Judged {
+  return { output, iou, stability: stabilityOf(logits, MARGIN) };
 }
 
 function keyOf({ width, height, data }: Image): string {

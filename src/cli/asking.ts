@@ -1,0 +1,81 @@
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+
+import { UsageError } from '../errors.js';
+import { resize } from '../io/resize.js';
+import { openGrabCut } from '../models/grabcut.js';
+import type { Written } from '../models/policy.js';
+import { openQwen } from '../models/qwen/policy.js';
+import { prompts } from '../models/qwen/prompts.js';
+import { openSam2 } from '../models/sam2/segmenter.js';
+import type { Segmenter } from '../models/segmenter.js';
+import { readPrompt } from '../operators/parse.js';
+import type { Image, Prompt, PromptObject, Size } from '../records.js';
+
+/** What is asked about an image; null where the policy wrote nothing that could be read as a prompt. */
+export interface Question {
+  readonly prompt: Prompt | null;
+  /** All that the policy wrote, its thought included. */
+  readonly completion?: string;
+}
+
+/** Who asks the segmenter: the caller, or a policy. */
+export interface Asker {
+  readonly name?: string;
+  ask(image: Image): Promise<Question>;
+  release(): Promise<void>;
+}
+
+/** Asks the same about every image. @param frame the square that places are in; each image's own pixels unless told. */
+export function given(objects: readonly PromptObject[], frame: number | undefined): Asker {
+  return {
+    ask: async ({ width, height }) => ({ prompt: { frame: squareOf(frame) ?? { width, height }, objects } }),
+    release: async () => {},
+  };
+}
+
+/** What the released evaluation lets a policy write at most. */
+const MOST_TOKENS = 1024;
+
+export interface PolicyWords {
+  readonly dir: string;
+  readonly adapter?: string;
+  /** What to look for; the primary objects unless told. */
+  readonly text?: string;
+  /** Side of the square that the policy is shown, px. */
+  readonly frame: number;
+}
+
+/** Lets a policy write what is asked about each image, greedily, in the words of Seg-R1's evaluation. */
+export async function openAsker({ dir, adapter, text, frame: side }: PolicyWords): Promise<Asker> {
+  const base = { workers: 1, threads: availableParallelism(), batch: 1, prompt: text === undefined ? prompts.foreground : prompts.referring };
+  const policy = await openQwen(dir, adapter === undefined ? { ...base, train: 'none' } : { ...base, adapter });
+  const frame = { width: side, height: side };
+  return {
+    name: adapter === undefined ? dir : `${dir} with ${adapter}`,
+    async ask(image) {
+      const told = policy.encode(text === undefined ? {} : { instruction: text }, resize(image, frame, 'bilinear', 'pillow'));
+      const [written] = (await policy.write([told], { group: 1, temperature: 0, maxTokens: MOST_TOKENS, uniform: () => 0 })).flat() as [Written];
+      const completion = policy.decode(written.tokens);
+      return { prompt: readPrompt(completion, frame, { lenient: true }), completion };
+    },
+    release: () => policy.release(),
+  };
+}
+
+/** GrabCut by its name, or the SAM 2.1 of a folder. */
+export function openNamed(segmenter: string): Promise<Segmenter> {
+  return segmenter === 'grabcut' ? openGrabCut({ size: GRABCUT_SIDE }) : openSam2({ checkpoint: segmenter, threads: availableParallelism() });
+}
+
+/** Finer than training needs it: one image may take a second. */
+const GRABCUT_SIDE = 256;
+
+/** @throws {UsageError} unless the folder is there, with `file` in it where one is named. */
+export function folderOf(dir: string, option: string, expected: string, file?: string): string {
+  if (existsSync(dir) && (file === undefined || existsSync(join(dir, file)))) return dir;
+  throw new UsageError(`--${option}: expected ${expected}; got ${JSON.stringify(dir)}, ${existsSync(dir) ? `which has no ${file ?? ''}` : 'where nothing is'}`);
+}
+
+const squareOf = (side: number | undefined): Size | undefined => (side === undefined ? undefined : { width: side, height: side });

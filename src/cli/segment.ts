@@ -1,0 +1,172 @@
+import { statSync } from 'node:fs';
+import { join, parse, resolve } from 'node:path';
+
+import cliProgress from 'cli-progress';
+import type { Argv, CommandModule } from 'yargs';
+
+import { DataError, messageOf, UsageError } from '../errors.js';
+import { pictures } from '../io/dataset.js';
+import { encodeMaskPng } from '../io/mask.js';
+import type { Segmenter } from '../models/segmenter.js';
+import { shortPath } from '../pipelines/locate.js';
+import { once, wholeNumber } from './arguments.js';
+import { objectsOf } from './asked.js';
+import { folderOf, given, openAsker, openNamed, type Asker } from './asking.js';
+import { onInterrupt } from './interrupt.js';
+import { filesOf, jsonOf, segmented, writeFiles, type Files, type Segmented } from './segmented.js';
+
+interface Arguments {
+  readonly images: readonly string[];
+  readonly segmenter: unknown;
+  readonly box: unknown;
+  readonly point: unknown;
+  readonly label: unknown;
+  readonly policy: unknown;
+  readonly adapter: unknown;
+  readonly prompt: unknown;
+  readonly frame: unknown;
+  readonly out: unknown;
+  readonly json: unknown;
+}
+
+/** `segr1 segment IMAGE…`: masks of single images or folders, from boxes and points or from what a policy writes. */
+export const segmentCommand: CommandModule<object, Arguments> = {
+  command: 'segment <images..>',
+  describe: 'cut objects out of images: by boxes and points, or by what a policy writes',
+  builder: (parser: Argv) =>
+    parser
+      .positional('images', { type: 'string', array: true, demandOption: true, describe: 'images, and folders of images' })
+      .option('segmenter', { type: 'string', requiresArg: true, default: 'grabcut', describe: 'grabcut, or folder of a SAM 2.1 checkpoint or its export' })
+      .option('box', { type: 'string', requiresArg: true, describe: 'x1,y1,x2,y2 around an object; may be repeated' })
+      .option('point', { type: 'string', requiresArg: true, describe: 'x,y; may be repeated' })
+      .option('label', { type: 'string', requiresArg: true, describe: 'of the point in the same place: 1 object, 0 background; all 1 unless told' })
+      .option('policy', { type: 'string', requiresArg: true, describe: 'folder of a policy that writes boxes and points' })
+      .option('adapter', { type: 'string', requiresArg: true, describe: 'folder of an adapter on top of the policy' })
+      .option('prompt', { type: 'string', requiresArg: true, describe: 'what the policy looks for; the primary objects unless told' })
+      .option('frame', { type: 'string', requiresArg: true, describe: 'side of the square that boxes and points are pixels of, px; the image as it is unless told, 768 for a policy' })
+      .option('out', { type: 'string', requiresArg: true, describe: 'folder for masks, overlays and JSON; - writes the mask of one image to standard output' })
+      .option('json', { type: 'boolean', describe: 'print JSON lines and nothing else; no files without --out' }) as unknown as Argv<Arguments>,
+  handler: async (words) => {
+    process.exitCode = await ran(planned(words));
+  },
+};
+
+/** What a command line comes to once it is checked. */
+interface Plan {
+  readonly images: readonly { readonly path: string; readonly files?: Files }[];
+  readonly show: 'json' | 'png' | 'lines';
+  readonly openAsker: () => Promise<Asker>;
+  readonly openSegmenter: () => Promise<Segmenter>;
+}
+
+function planned(words: Arguments): Plan {
+  const [segmenter = 'grabcut', out] = [once(words.segmenter, 'segmenter'), once(words.out, 'out')];
+  const images = words.images.flatMap(imagesOf);
+  if (images.length > 1 && out === undefined && words.json !== true) throw new UsageError(`--out: expected a folder for ${images.length} images; got nothing`);
+  if (out === '-' && (images.length > 1 || words.json === true)) throw new UsageError(`--out: expected a folder for ${words.json === true ? 'files beside --json' : `${images.length} images`}; got -, which is for the mask of one`);
+  const openAsker = askerOf(words);
+  if (segmenter !== 'grabcut') folderOf(segmenter, 'segmenter', 'grabcut or the folder of a SAM 2.1 checkpoint');
+  const folder = out === '-' || (out === undefined && words.json === true) ? undefined : resolve(out ?? '.');
+  return {
+    images: folder === undefined ? images.map((path) => ({ path })) : placed(images, folder),
+    show: words.json === true ? 'json' : out === '-' ? 'png' : 'lines',
+    openAsker,
+    openSegmenter: () => openNamed(segmenter),
+  };
+}
+
+function imagesOf(path: string): string[] {
+  const kind = statSync(path, { throwIfNoEntry: false });
+  if (!kind) throw new UsageError(`${path}  segment: expected an image or a folder of images; got nothing there`);
+  return kind.isDirectory() ? pictures('images', path).map((name) => join(path, name)) : [path];
+}
+
+/** Files by the images' names, counted where several share one. */
+function placed(images: readonly string[], folder: string): Plan['images'] {
+  const times = new Map<string, number>();
+  const all = images.map((path) => {
+    const { name } = parse(path);
+    const time = (times.get(name) ?? 0) + 1;
+    times.set(name, time);
+    return { path, files: filesOf(folder, time === 1 ? name : `${name}-${time}`) };
+  });
+  const inputs = new Set(images.map((path) => resolve(path)));
+  const lost = all.flatMap(({ files }) => Object.values(files)).find((file) => inputs.has(file));
+  if (lost !== undefined) throw new UsageError(`${shortPath(folder)}  --out: expected a folder without the images; got ${shortPath(lost)} there, which would be written over; way out: another folder`);
+  return all;
+}
+
+/** @returns what opens the one who asks, once all that was said about it makes sense together. */
+function askerOf(words: Arguments): () => Promise<Asker> {
+  const [dir, adapter, text, side] = [once(words.policy, 'policy'), once(words.adapter, 'adapter'), once(words.prompt, 'prompt'), once(words.frame, 'frame')];
+  const frame = side === undefined ? undefined : wholeNumber(side, 'frame');
+  const [boxes, points, labels] = [words.box, words.point, words.label].map((some) => (some === undefined ? [] : [some].flat().map(String))) as [string[], string[], string[]];
+  const objects = objectsOf({ boxes, points, labels });
+  if (dir === undefined) {
+    const alone = [['adapter', adapter], ['prompt', text]].find(([, value]) => value !== undefined);
+    if (alone) throw new UsageError(`--${alone[0]}: expected it with --policy, which it is for; got it alone`);
+    if (objects.length === 0) throw new UsageError('segment: expected --box or --point, or a --policy that writes them; got none');
+    return async () => given(objects, frame);
+  }
+  if (objects.length > 0) throw new UsageError('segment: expected --policy, or --box and --point; got both');
+  folderOf(dir, 'policy', 'the folder of a checkpoint', 'config.json');
+  if (adapter !== undefined) folderOf(adapter, 'adapter', 'the folder of an adapter', 'adapter_config.json');
+  return () => openAsker({ dir, frame: frame ?? 768, ...(adapter === undefined ? {} : { adapter }), ...(text === undefined ? {} : { text }) });
+}
+
+/** @returns the exit code: 1 where an image could not be used, 130 once interrupted. */
+async function ran({ images, show, openAsker: openAsking, openSegmenter }: Plan): Promise<number> {
+  const interrupt = new AbortController();
+  const listening = onInterrupt(() => interrupt.abort());
+  const opened: { release(): Promise<void> }[] = [];
+  const bar = show === 'lines' && images.length > 1 && process.stderr.isTTY ? progressBar(images.length) : undefined;
+  let failed = 0;
+  try {
+    const segmenter = await openSegmenter();
+    opened.push(segmenter);
+    const asker = await openAsking();
+    opened.push(asker);
+    for (const { path, files } of images) {
+      if (interrupt.signal.aborted) break;
+      failed += await told(path, async () => {
+        const result = await segmented(path, asker, segmenter);
+        const json = jsonOf(result, { segmenter: segmenter.name, ...(asker.name === undefined ? {} : { policy: asker.name }) });
+        if (files) await writeFiles(files, result, json);
+        if (show === 'json') console.log(JSON.stringify(json));
+        if (show === 'png') process.stdout.write(await encodeMaskPng(result.mask));
+        if (show === 'lines' && !bar) console.log(lineOf(result, files));
+      });
+      bar?.increment();
+    }
+  } finally {
+    bar?.stop();
+    for (const one of opened.toReversed()) await one.release();
+    listening();
+  }
+  if (failed > 0) console.error(`${failed} of ${images.length} ${images.length === 1 ? 'image' : 'images'} could not be used`);
+  return interrupt.signal.aborted ? 130 : failed > 0 ? 1 : 0;
+}
+
+/** Goes on after an image that can't be used, and says which. @returns how many such there were. */
+async function told(image: string, work: () => Promise<void>): Promise<0 | 1> {
+  try {
+    await work();
+    return 0;
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    console.error(messageOf(error).startsWith(image) ? messageOf(error) : `${shortPath(image)}  ${messageOf(error)}`);
+    return 1;
+  }
+}
+
+function progressBar(total: number): cliProgress.SingleBar {
+  const bar = new cliProgress.SingleBar({ stream: process.stderr, format: '{bar} {percentage}%  {value}/{total} images  left {eta_formatted}' }, cliProgress.Presets.shades_classic);
+  bar.start(total, 0);
+  return bar;
+}
+
+function lineOf({ image, pixels: { width, height }, prompt, mask, objects, area }: Segmented, files: Files | undefined): string {
+  const share = `${((100 * area) / (mask.width * mask.height)).toFixed(1)}% of ${width}×${height}`;
+  const ious = (objects ?? []).flatMap((one) => (one ? [one.iou.toFixed(3)] : []));
+  return [shortPath(image), prompt ? share : 'no prompt in what the policy wrote', ...(ious.length > 0 ? [`IoU ${ious.join(', ')} expected`] : []), ...(files ? [shortPath(files.mask)] : [])].join('  ');
+}

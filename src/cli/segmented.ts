@@ -1,0 +1,66 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { readImageFile } from '../io/image.js';
+import { emptyMask, encodeMaskPng, maskArea, toCocoString } from '../io/mask.js';
+import { FIGURE_INK, overlay } from '../io/overlay.js';
+import type { Inspected, Segmenter } from '../models/segmenter.js';
+import { shortPath } from '../pipelines/locate.js';
+import type { Image, Mask, Prompt } from '../records.js';
+import type { Asker } from './asking.js';
+
+/** One image, what was asked about it, and what came of that. */
+export interface Segmented {
+  readonly image: string;
+  readonly pixels: Image;
+  readonly prompt: Prompt | null;
+  readonly completion?: string;
+  readonly mask: Mask;
+  /** What the segmenter thinks of each object's mask, where it thinks something. */
+  readonly objects?: Inspected['objects'];
+  /** Pixels of the mask. */
+  readonly area: number;
+}
+
+/** Reads an image, asks about it and cuts it at its own size; without a prompt that could be read the mask is empty. */
+export async function segmented(image: string, asker: Asker, segmenter: Segmenter): Promise<Segmented> {
+  const pixels = await readImageFile(image);
+  const { prompt, completion } = await asker.ask(pixels);
+  const size = { width: pixels.width, height: pixels.height };
+  const { mask, objects } = prompt ? await cut(segmenter, pixels, prompt) : { mask: emptyMask(size) };
+  return { image, pixels, prompt, ...(completion === undefined ? {} : { completion }), mask, ...(objects ? { objects } : {}), area: maskArea(mask) };
+}
+
+async function cut(segmenter: Segmenter, image: Image, prompt: Prompt): Promise<Pick<Inspected, 'mask'> & Partial<Inspected>> {
+  const size = { width: image.width, height: image.height };
+  const [found] = segmenter.inspect ? await segmenter.inspect(image, [prompt], size) : (await segmenter.segment(image, [prompt], size)).map((mask) => ({ mask }));
+  return found as Inspected;
+}
+
+/** A result as JSON has it: the mask in COCO's compressed run lengths. */
+export function jsonOf({ pixels, mask, area, image, ...asked }: Segmented, names: { readonly segmenter: string; readonly policy?: string }): object {
+  const { width, height } = pixels;
+  return { image: shortPath(image), width, height, ...names, ...asked, area, segmentation: { size: [height, width], counts: toCocoString(mask) } };
+}
+
+/** Where a result's files go. */
+export interface Files {
+  readonly mask: string;
+  readonly overlay: string;
+  readonly json: string;
+}
+
+export function filesOf(out: string, name: string): Files {
+  const at = (end: string): string => join(out, `${name}.${end}`);
+  return { mask: at('mask.png'), overlay: at('overlay.png'), json: at('json') };
+}
+
+/** Writes the mask, the image with prompt and mask drawn over it, and the JSON. */
+export async function writeFiles(files: Files, result: Segmented, json: object): Promise<void> {
+  const { pixels, prompt, mask } = result;
+  const [png, drawn] = await Promise.all([encodeMaskPng(mask), overlay(pixels, { mask, ...(prompt ? { prompt } : {}) }, FIGURE_INK)]);
+  mkdirSync(join(files.json, '..'), { recursive: true });
+  writeFileSync(files.mask, png);
+  writeFileSync(files.overlay, drawn);
+  writeFileSync(files.json, `${JSON.stringify(json, null, 2)}\n`);
+}

@@ -1,0 +1,33 @@
+import { readSam2Config } from './config.js';
+import type { Cores, Sam2Model } from './model.js';
+import { openNetwork, type Embedding } from './network.js';
+import { picked } from './outline.js';
+import { promptTokens } from './prompts.js';
+import { openWeights } from './weights.js';
+
+/**
+ * Opens the folder of a checkpoint as transformers stores it, in graphs of our own.
+ *
+ * @param multimask whether the best of three masks is the answer, or the single one unless it is unstable.
+ * @throws {ModelError} for another architecture, or weights that are missing or of another shape, before any session is made.
+ */
+export async function openCheckpoint(dir: string, multimask: boolean, cores: Cores): Promise<Sam2Model<Embedding>> {
+  const config = await readSam2Config(dir);
+  const weights = await openWeights(dir, config);
+  const network = await openNetwork(weights, config, cores);
+  return {
+    traits: multimask ? ['multimask'] : [],
+    pixels: config,
+    embeddingBytes: network.embeddingBytes,
+    embed: (pixels) => network.embed(pixels),
+    async answer(embedding, asked) {
+      const answers = await network.decode(embedding, asked.map((clicks) => ({ tokens: promptTokens(weights, config, clicks) })));
+      return answers.map((answer) => {
+        const output = picked(answer, config.decoder.stability, multimask);
+        const cells = answer.logits.length / 4;
+        return { logits: answer.logits.subarray(output * cells, (output + 1) * cells), output, iou: answer.iou[output] as number };
+      });
+    },
+    release: () => network.release(),
+  };
+}

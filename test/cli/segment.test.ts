@@ -1,0 +1,147 @@
+import { execFile, spawn } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { encodePng, readImageFile } from '../../src/io/image.js';
+import { encodeMask, fromCocoString, maskArea, maskIou, readMaskFile } from '../../src/io/mask.js';
+import { drawMarks, FIGURE_INK } from '../../src/io/overlay.js';
+import { prompts } from '../../src/models/qwen/prompts.js';
+import { fixturesFolder } from '../golden/golden.js';
+import { drawn, shows } from '../models/drawn.js';
+import { folder } from '../pipelines/files.js';
+
+const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+const SAM2 = join(fixturesFolder(), 'segmenter', 'tiny-128');
+const QWEN = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl-tied-bf16');
+
+function segr1(cwd: string, args: readonly string[]): Promise<{ code: unknown; out: Buffer; err: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [CLI, 'segment', ...args], { cwd, encoding: 'buffer' }, (error, out, err) => resolve({ code: error?.code ?? 0, out, err: err.toString() }));
+  });
+}
+
+interface Printed {
+  readonly image: string;
+  readonly segmenter: string;
+  readonly policy?: string;
+  readonly prompt: { readonly frame: object; readonly objects: readonly { box?: number[]; points: object[] }[] } | null;
+  readonly completion?: string;
+  readonly objects?: readonly ({ output: number; iou: number; stability: number } | null)[];
+  readonly area: number;
+  readonly segmentation: { readonly size: readonly [number, number]; readonly counts: string };
+}
+
+const size = { width: 150, height: 90 };
+const disc = drawn('disc', 150, 90);
+const truth = encodeMask(Uint8Array.from({ length: 150 * 90 }, (_, i) => (shows('disc', Math.floor(((i % 150) * 120) / 150), Math.floor((Math.floor(i / 150) * 120) / 90)) ? 1 : 0)), size);
+/** Around the disc: columns and rows 22 to 82 of 120, 36 to 96. */
+const box = ['--box', '24,24,106,76'];
+
+let path: string;
+beforeAll(async () => {
+  path = folder().path;
+  mkdirSync(join(path, 'photos'));
+  const png = await encodePng(disc);
+  for (const file of ['disc.png', 'photos/a.png', 'photos/b.png', 'photos/b.bmp.png']) writeFileSync(join(path, file), png);
+});
+const printed = async (...args: readonly string[]): Promise<Printed[]> => {
+  const { out, err } = await segr1(path, [...args, '--json']);
+  expect(err).toBe('');
+  return out.toString().trim().split('\n').map((line) => JSON.parse(line) as Printed);
+};
+
+describe('segr1 segment', () => {
+  it('finds what a box is drawn around, and writes mask, overlay and JSON at the image’s size', async () => {
+    const { code, out } = await segr1(path, ['disc.png', ...box, '--out', 'one']);
+    expect([code, out.toString()]).toEqual([0, expect.stringMatching(/^disc\.png {2}\d+\.\d% of 150×90 {2}one\/disc\.mask\.png\n$/)]);
+    expect(readdirSync(join(path, 'one')).toSorted()).toEqual(['disc.json', 'disc.mask.png', 'disc.overlay.png']);
+    const { mask, original } = await readMaskFile(join(path, 'one/disc.mask.png'), size);
+    expect([original, maskIou(mask, truth) > 0.9]).toEqual([size, true]);
+    const json = JSON.parse(readFileSync(join(path, 'one/disc.json'), 'utf8')) as Printed;
+    expect(json).toMatchObject({ image: 'disc.png', segmenter: expect.stringMatching(/^grabcut\//), area: maskArea(mask), prompt: { frame: size, objects: [{ box: [24, 24, 106, 76], points: [] }] } });
+    expect(fromCocoString(json.segmentation.counts, size)).toEqual(mask);
+    const overlay = await readImageFile(join(path, 'one/disc.overlay.png'));
+    expect(overlay).toEqual(drawMarks(disc, { mask, prompt: { frame: size, objects: [{ box: [24, 24, 106, 76], points: [] }] } }, FIGURE_INK));
+  });
+
+  it('sorts corners, takes places of a stretched square, and what lies outside as the edge', async () => {
+    const [asked] = await printed('disc.png', ...box);
+    const [turned] = await printed('disc.png', '--box', '106,76,24,24');
+    const [stretched] = await printed('disc.png', '--frame', '300', '--box', '48,80,212,253.3');
+    expect(turned).toEqual(asked);
+    expect(maskIou(fromCocoString(stretched!.segmentation.counts, size), truth)).toBeGreaterThan(0.9);
+    const [far] = await printed('disc.png', '--box=-40,-9,400,300', '--segmenter', SAM2);
+    const [edge] = await printed('disc.png', '--box', '0,0,150,90', '--segmenter', SAM2);
+    expect(far!.segmentation).toEqual(edge!.segmentation);
+  });
+
+  it('tells what SAM 2.1 thinks of each object', async () => {
+    const [{ objects, segmenter, area }] = (await printed('disc.png', '--segmenter', SAM2, ...box, '--box', '2,2,30,30', '--point', '60,50', '--point', '10,10', '--label', '1', '--label', '0')) as [Printed];
+    expect([segmenter, objects?.length, area > 0]).toEqual(['sam2/tiny-128', 2, true]);
+    for (const one of objects ?? []) expect([one!.output in [0, 1, 2, 3], one!.iou > 0 && one!.iou < 1, one!.stability > 0 && one!.stability <= 1]).toEqual([true, true, true]);
+  });
+
+  it('lets a policy write the prompt, in the words of the paper', async () => {
+    const [asked] = await printed('disc.png', '--policy', QWEN, '--prompt', 'the dog', '--frame', '56');
+    expect([asked!.policy, typeof asked!.completion, asked!.segmentation.size]).toEqual([QWEN, 'string', [90, 150]]);
+    const [again] = await printed('disc.png', '--policy', QWEN, '--prompt', 'the dog', '--frame', '56');
+    expect(again).toEqual(asked);
+    expect(prompts.referring.user.replace('{instruction}', 'the dog')).toBe('Identify and segment the dog');
+  }, 60_000);
+
+  it('goes through folders, tells two files of a name apart, and goes on after a bad one', async () => {
+    cpSync(join(path, 'photos'), join(path, 'some'), { recursive: true });
+    writeFileSync(join(path, 'some/broken.jpg'), 'nothing');
+    const { code, out, err } = await segr1(path, ['some', 'photos/a.png', ...box, '--out', 'many']);
+    expect([code, out.toString().trim().split('\n').length]).toEqual([1, 4]);
+    expect(err).toContain('some/broken.jpg  image: expected a picture');
+    expect(err).toMatch(/\n1 of 5 images could not be used\n$/);
+    expect(readdirSync(join(path, 'many')).filter((name) => name.endsWith('.json')).toSorted()).toEqual(['a-2.json', 'a.json', 'b.bmp.json', 'b.json']);
+  });
+
+  it('writes the mask of one image to standard output, or JSON lines of many, and no file', async () => {
+    const before = readdirSync(path).length;
+    const { out } = await segr1(path, ['disc.png', ...box, '--out', '-']);
+    writeFileSync(join(folder().path, 'mask.png'), out);
+    expect(out.subarray(1, 4).toString()).toBe('PNG');
+    expect((await printed('photos', ...box)).map(({ image }) => image)).toEqual(['photos/a.png', 'photos/b.bmp.png', 'photos/b.png']);
+    expect(readdirSync(path).length).toBe(before);
+  });
+
+  it.each<[string, string[], string]>([
+    ['no prompt', ['disc.png'], 'segment: expected --box or --point, or a --policy that writes them; got none'],
+    ['another label', ['disc.png', '--point', '1,2', '--label', '2'], '--label: expected 1, the object, or 0, what is not; got "2"'],
+    ['several images and no folder', ['disc.png', 'photos', ...box], '--out: expected a folder for 4 images; got nothing'],
+    ['several images on standard output', ['photos', ...box, '--out', '-'], '--out: expected a folder for 3 images; got -, which is for the mask of one'],
+    ['an image that is not there', ['none.png', ...box], 'none.png  segment: expected an image or a folder of images; got nothing there'],
+    ['a box and a policy', ['disc.png', ...box, '--policy', QWEN], 'segment: expected --policy, or --box and --point; got both'],
+    ['words for nobody', ['disc.png', ...box, '--prompt', 'dog'], '--prompt: expected it with --policy, which it is for; got it alone'],
+    ['a policy that is not there', ['disc.png', '--policy', 'photos'], '--policy: expected the folder of a checkpoint; got "photos", which has no config.json'],
+    ['a segmenter that is not there', ['disc.png', ...box, '--segmenter', 'sam'], '--segmenter: expected grabcut or the folder of a SAM 2.1 checkpoint; got "sam", where nothing is'],
+    ['a frame of half a pixel', ['disc.png', ...box, '--frame', '0.5'], '--frame: expected a whole number of at least 1; got "0.5"'],
+  ])('refuses %s', async (_, args, words) => {
+    const { code, out, err } = await segr1(path, args);
+    expect([code, out.length, err.trim()]).toEqual([2, 0, words]);
+  });
+
+  it('refuses to write over an image', async () => {
+    const { path: at } = folder();
+    for (const file of ['a.png', 'a.mask.png']) cpSync(join(path, 'disc.png'), join(at, file));
+    const { code, err } = await segr1(at, ['.', ...box, '--out', '.']);
+    expect([code, err]).toEqual([2, expect.stringContaining('--out: expected a folder without the images; got a.mask.png there, which would be written over')]);
+  });
+
+  it('finishes the image at SIGINT', async () => {
+    const { path: at } = folder();
+    mkdirSync(join(at, 'many'));
+    for (let i = 0; i < 40; i++) cpSync(join(path, 'disc.png'), join(at, `many/${i}.png`));
+    const child = spawn(process.execPath, [CLI, 'segment', 'many', ...box, '--out', 'out'], { cwd: at });
+    child.stdout.once('data', () => child.kill('SIGINT'));
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    const masks = existsSync(join(at, 'out')) ? readdirSync(join(at, 'out')).length : 0;
+    expect([code, masks % 3, masks > 0 && masks < 120]).toEqual([130, 0, true]);
+  });
+});

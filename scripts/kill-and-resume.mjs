@@ -35,7 +35,7 @@ stages:
   - reward
   - tally:     { constants: 6, anotherScene: true, overlays: 1 }
   - advantage: { scale: none }
-  - update:    { objective: dapo, learningRate: 1.0e-3, groupsPerStep: 4 }
+  - update:    { objective: dapo, learningRate: 1.0e-3, groupsPerStep: 4, refill: 1, kl: 0.04, reference: { every: 2, mix: 0.5 } }
   - write:     { rowsPerBatch: 3 }
 `);
 

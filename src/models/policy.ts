@@ -20,6 +20,8 @@ export interface Written {
   /** Of each token's distribution, nats; where it was asked for. */
   readonly entropies?: readonly number[];
   readonly finish: 'stop' | 'length';
+  /** Optimizer steps that the weights had seen which wrote it. */
+  readonly version: number;
 }
 
 /** What a token may be, in the order in which it is applied, the temperature behind the penalty; what isn't told is off. */
@@ -86,13 +88,15 @@ export interface Policy<Graph = unknown> {
   decode(tokens: readonly number[]): string;
   /** Writes `group` completions a prompt, in order. */
   write(prompts: readonly EncodedPrompt[], options: WriteOptions): Promise<Written[][]>;
-  /** Log-probs of completions under the weights that the policy was opened with, an adapter's left out, [row][sample][token]. */
+  /** Log-probs of completions under the weights that the policy was opened with, an adapter's left out, and what was mixed into them, [row][sample][token]. */
   reference(rows: readonly TrainRow[], temperature: number): Promise<number[][][]>;
   /** Log-probs of completions under the weights as they are now, [row][sample][token]. */
   scores(rows: readonly TrainRow[], temperature: number): Promise<number[][][]>;
   gradient(graph: Graph, rows: readonly TrainRow[], temperature: number): Promise<Gradient>;
   /** One AdamW step on a gradient clipped to `maxNorm`; later calls use the new weights. @returns the norm before clipping. */
   step(gradient: Float32Array, options: AdamOptions & { readonly maxNorm: number }): Promise<number>;
+  /** Moves the reference towards the weights as they are now, by the share `mix`; 1 takes their place. @throws {ModelError} if it has no weights of its own, as beside an adapter. */
+  mixReference(mix: number): Promise<void>;
   /** Writes a folder that Hugging Face tools open, a checkpoint or where an adapter learns that alone; appears whole or not at all. */
   save(dir: string): Promise<void>;
   /** Waits for running jobs, frees sessions and threads. */

@@ -39,19 +39,19 @@ export type RolloutOptions = z.input<typeof RolloutOptions>;
 export function rollout<T extends Sample>(policy: Policy, readImage: ReadImage, seed: number, options: RolloutOptions = {}): OperatorFunction<T, T & RolledOut> {
   const { inflight, ...writing } = RolloutOptions.parse(options);
 
-  const write = together<Asked, Answered>(policy.batch, async (asked) => {
+  const write = together<Asked, readonly Written[]>(policy.batch, async (asked) => {
     const keys = asked.map(({ id }) => hash('rollout', seed, id));
-    const policyVersion = policy.version;
-    const written = await policy.write(asked.map(({ prompt }) => prompt), { ...writing, uniform: (p, s, t) => uniform(keys[p] as number, s, t) });
-    return written.map((completions) => ({ completions, policyVersion }));
+    return policy.write(asked.map(({ prompt }) => prompt), { ...writing, uniform: (p, s, t) => uniform(keys[p] as number, s, t) });
   });
 
   const rolledOut = (row: T): Promise<T & RolledOut> =>
     orMarked('rollout', row, async () => {
       const prompt = policy.encode(row, await pixelsOf(readImage, row));
-      const { completions, policyVersion } = await write({ id: row.id, prompt });
-      const texts = completions.map((completion) => ({ ...completion, text: policy.decode(completion.tokens) }));
-      return { ...row, prompt: prompt.text, promptTokens: prompt.tokens, completions: texts, policyVersion };
+      const written = await write({ id: row.id, prompt });
+      const completions = written.map(({ tokens, logProbs, finish, entropies }) => ({ text: policy.decode(tokens), tokens, logProbs, finish, ...(entropies && { entropies }) }));
+      // Completions of one prompt are written in one run.
+      const [{ version: policyVersion } = { version: policy.version }] = written;
+      return { ...row, prompt: prompt.text, promptTokens: prompt.tokens, completions, policyVersion };
     });
   return inOrder(rolledOut, policy.batch * inflight);
 }
@@ -59,9 +59,4 @@ export function rollout<T extends Sample>(policy: Policy, readImage: ReadImage, 
 interface Asked {
   readonly id: string;
   readonly prompt: EncodedPrompt;
-}
-
-interface Answered {
-  readonly completions: readonly Written[];
-  readonly policyVersion: number;
 }

@@ -30,6 +30,8 @@ const Shape = z.strictObject({
   gamma: z.strictObject({ positive: Gamma.default({ k: 2, lambda: 3 }), negative: Gamma.default({ k: 3, lambda: 2 }) }).optional(),
   /** Coefficient of the divergence from the policy as it was opened; 0 costs nothing. */
   kl: z.number().min(0).default(0),
+  /** Mixes a share of the policy into what it is measured from, every so many steps; 1 takes its place. @see TR-DPO, arXiv:2404.09656 */
+  reference: z.strictObject({ every: z.int().min(1).default(512), mix: z.number().gt(0).max(1).default(0.6) }).optional(),
   /** Whether the divergence is multiplied with the ratio, which makes its gradient unbiased. @see DeepSeek-V3.2, arXiv:2512.02556 */
   klCorrected: z.boolean().default(false),
   /** Weighs tokens by how far the sampler's probabilities lie from the trainer's, which are then worked out once a batch. */
@@ -46,6 +48,10 @@ const Shape = z.strictObject({
   truncated: z.enum(['learn', 'leave']).default('learn'),
   /** Groups in one optimizer step. */
   groupsPerStep: z.int().min(1).default(8),
+  /** Leaves out groups whose completions all earned the same, and takes up to so many times `groupsPerStep` others in their place. @see DAPO, arXiv:2503.14476, section 3.2 */
+  refill: z.int().min(0).optional(),
+  /** Leaves out groups that were written more than so many optimizer steps before. */
+  maxStaleness: z.int().min(0).optional(),
   /** Optimizer steps on the same groups, the old probabilities kept. */
   updatesPerBatch: z.int().min(1).default(1),
 });
@@ -71,12 +77,13 @@ const own: Readonly<Record<Named, readonly Own[]>> = {
 
 export const UpdateOptions = Shape.superRefine((options, context) => {
   const refuse = (path: keyof Options, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
-  const { objective, kl, klCorrected, correction, maxTokens, updatesPerBatch } = options;
+  const { objective, kl, klCorrected, correction, maxTokens, updatesPerBatch, reference } = options;
   for (const key of new Set(Object.values(own).flat())) {
     const takers = Object.keys(own).filter((name) => own[name as Named].includes(key));
     if (options[key] !== undefined && !takers.includes(objective)) refuse(key, `expected an objective that has it, of ${takers.join('|')}; got ${objective}`);
   }
   if (objective === 'dr-grpo' && maxTokens === undefined) refuse('maxTokens', 'expected the tokens that dr-grpo divides every completion by, such as maxTokens of rollout; got none');
+  if (reference && kl === 0) refuse('reference', 'expected kl above 0 beside it; got 0');
   if (klCorrected && kl === 0) refuse('klCorrected', 'expected kl above 0 beside it; got 0');
   if (objective === 'seg-r1' && klCorrected) refuse('klCorrected', 'expected an objective with a ratio; got seg-r1, whose ratio is 1');
   if (objective === 'seg-r1' && updatesPerBatch > 1) refuse('updatesPerBatch', `expected 1 with seg-r1, which has no ratio to hold later steps by; got ${updatesPerBatch}`);

@@ -48,6 +48,20 @@ export function entropiesTold({ topEntropy }: { readonly topEntropy: number }, {
   return [{ option: 'topEntropy', text: `expected rollout.entropy: true below 1; got ${topEntropy} without` }];
 }
 
+/** A group may be left out of a step only where the others' advantages don't hang on it. */
+export function ownSpread({ refill }: { readonly refill?: number | undefined }, { option }: Surroundings): readonly Refusal[] {
+  const scale = option('advantage', 'scale');
+  if (refill === undefined || (scale !== 'batch' && scale !== 'parts')) return [];
+  return [{ option: 'refill', text: `expected advantage.scale group or none, which look at each group by itself; got ${scale}` }];
+}
+
+/** Below an adapter lies the checkpoint, which is only read. */
+export function ownReference({ reference }: { readonly reference?: unknown }, { settings }: Surroundings): readonly Refusal[] {
+  const train = settings.policy?.train;
+  if (reference === undefined || train === undefined || train === 'full') return [];
+  return [{ option: 'reference', text: 'expected policy.train: full, where the reference has weights of its own; got an adapter, whose reference is the checkpoint without it' }];
+}
+
 /** What the caller's files are refused for, as a broken rule. */
 export function refusedBy(look: () => unknown): readonly Refusal[] {
   try {

@@ -19,6 +19,7 @@ import { scheduleFault } from '../operators/learning.js';
 import { countRows, load, LoadOptions } from '../operators/load.js';
 import { mask, MaskOptions } from '../operators/mask.js';
 import { parse, ParseOptions } from '../operators/parse.js';
+import { isPassedOver } from '../operators/passed-over.js';
 import { MARKED, replay, replayable, ReplayOptions } from '../operators/replay.js';
 import { reward, type RewardOptions } from '../operators/reward.js';
 import { partsOf } from '../operators/rewards/options.js';
@@ -34,7 +35,7 @@ import { UpdateOptions } from '../operators/update-options.js';
 import { write, WriteOptions } from '../operators/write.js';
 import { writeGallery, writeItems } from '../report/summary-files.js';
 import { loadRewards, RewardStageOptions, rewardModules, rewardWeights, scoringOf } from './rewards.js';
-import { alone, comparable, entropiesTold, refusedBy, sameStep, truncated, withinWindow } from './rules.js';
+import { alone, comparable, entropiesTold, ownReference, ownSpread, refusedBy, sameStep, truncated, withinWindow } from './rules.js';
 import { stage, type Open, type Refusal, type Stage } from './stage.js';
 import { writePanels } from './tally-files.js';
 
@@ -193,8 +194,14 @@ const table: readonly Stage[] = [
     needs: ['completions', 'advantages'],
     adds: ['step'],
     uses: ['policy'],
-    chooses: isLeftOut,
-    rules: (options, around) => [...withinWindow('groupsPerStep', options.groupsPerStep, around), ...entropiesTold(options, around), ...scheduled(options)],
+    chooses: (reason) => isLeftOut(reason) || isPassedOver(reason),
+    rules: (options, around) => [
+      ...withinWindow('groupsPerStep', options.groupsPerStep, around),
+      ...entropiesTold(options, around),
+      ...ownSpread(options, around),
+      ...ownReference(options, around),
+      ...scheduled(options),
+    ],
     notices: (_, around) => truncated(around),
     build: async (options, open) => {
       const policy = await open.learner();

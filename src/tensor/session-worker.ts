@@ -11,7 +11,7 @@ import { serve } from '../workers.js';
 const { threads } = workerData as { threads: number };
 /** A parameter set: where all of it may change, laid out in one array. */
 interface Held {
-  readonly flat?: { readonly layout: Layout; readonly values: Float32Array };
+  readonly flat?: { readonly layout: Layout; readonly values: Float32Array; readonly version: number };
   readonly values: Map<string, Float32Array>;
   readonly places: Map<string, Place>;
 }
@@ -82,12 +82,12 @@ async function close(name: string): Promise<void> {
 }
 
 /** Views of a private copy, for the runtime refuses shared memory; a later version of the set takes the place of the earlier. */
-function keep(set: string, layout: Layout, values: Float32Array): void {
+function keep(set: string, layout: Layout, values: Float32Array, version: number): void {
   const before = sets.get(set)?.flat?.values;
   const own = before?.length === values.length ? before : new Float32Array(values.length);
   own.set(values);
   const views = new Map(layout.entries.map(({ name, offset, length }) => [name, own.subarray(offset, offset + length)]));
-  sets.set(set, { flat: { layout, values: own }, values: views, places: new Map() });
+  sets.set(set, { flat: { layout, values: own, version }, values: views, places: new Map() });
 }
 
 /** Adds one tensor to a set, in place of an earlier one of that name. */
@@ -117,7 +117,7 @@ async function run(name: string, from: readonly string[], feeds: Feeds): Promise
   if (ended) throw new Error(`expected a run before the engine's release; got one after`);
   if (!known) throw new Error(`expected an open graph; got one that was never opened`);
   const { session, program, places } = known;
-  const trained = sets.get(from[0] ?? '')?.flat?.layout;
+  const { layout: trained, version = 0 } = sets.get(from[0] ?? '')?.flat ?? {};
   const fed: Record<string, ort.Tensor> = {};
   for (const { name: input, dtype, sizes } of program.inputs) {
     const held = holder(from, input);
@@ -141,6 +141,7 @@ async function run(name: string, from: readonly string[], feeds: Feeds): Promise
     outputs: Object.fromEntries(plain.map(([label, t]) => [label, t.data as Data])),
     sizes: Object.fromEntries(plain.map(([label, t]) => [label, [...t.dims]])),
     ...(gradient ? { gradient } : {}),
+    version,
   };
 }
 
@@ -158,7 +159,7 @@ async function handle(job: SessionJob): Promise<{ answer: Answer | undefined; tr
       await close(job.program);
       return { answer: undefined };
     case 'parameters':
-      keep(job.set, job.layout, job.values);
+      keep(job.set, job.layout, job.values, job.version);
       return { answer: undefined };
     case 'places':
       for (const [name, place] of job.places) add(job.set, name, place);

@@ -32,12 +32,14 @@ export interface Answer {
   readonly sizes: Readonly<Record<string, readonly number[]>>;
   /** Gradients in the layout of the run's first parameter set; only from graphs that have such outputs. */
   readonly gradient?: Float32Array;
+  /** Version of the first parameter set, as it was handed over. */
+  readonly version: number;
 }
 
 export type SessionJob =
   | { readonly kind: 'open'; readonly program: Program | ProgramFile; readonly sets: readonly string[] }
   | { readonly kind: 'close'; readonly program: string }
-  | { readonly kind: 'parameters'; readonly set: string; readonly layout: Layout; readonly values: Float32Array }
+  | { readonly kind: 'parameters'; readonly set: string; readonly layout: Layout; readonly values: Float32Array; readonly version: number }
   | { readonly kind: 'places'; readonly set: string; readonly places: ReadonlyMap<string, Place> }
   | { readonly kind: 'tensor'; readonly set: string; readonly name: string; readonly values: Float32Array }
   | { readonly kind: 'run'; readonly program: string; readonly sets: readonly string[]; readonly feeds: Feeds }
@@ -59,8 +61,9 @@ export interface Engine {
    * Hands every thread its own copy of a parameter set.
    *
    * @param values in the layout's order, on shared memory; must not change before the promise resolves.
+   * @param version that answers of later runs name; 0 unless told.
    */
-  parameters(set: string, layout: Layout, values: Float32Array): Promise<void>;
+  parameters(set: string, layout: Layout, values: Float32Array, version?: number): Promise<void>;
   /** Adds tensors to a set that is only read: every thread computes with the file's own pages. For graphs opened later. */
   places(set: string, places: ReadonlyMap<string, Place>): Promise<void>;
   /** Adds a tensor to a set that is only read; `values` is given away, and copied for every thread but one. */
@@ -95,8 +98,8 @@ export function openEngine(options: { readonly workers: number; readonly threads
     async close(program) {
       if (open.delete(program.name)) await pool.everywhere({ kind: 'close', program: program.name });
     },
-    async parameters(set, layout, values) {
-      await pool.everywhere({ kind: 'parameters', set, layout, values });
+    async parameters(set, layout, values, version = 0) {
+      await pool.everywhere({ kind: 'parameters', set, layout, values, version });
     },
     async places(set, places) {
       await pool.everywhere({ kind: 'places', set, places });

@@ -7,7 +7,7 @@ import type { RolledOut, Sample } from '../../src/records.js';
 import { blank, later, marked, missing, sample, stubPolicy } from './stub-policy.js';
 
 const rows = (n: number): Sample[] => Array.from({ length: n }, (_, i) => sample(`row ${i}`));
-const one: Written = { tokens: [1], logProbs: [-1], finish: 'length' };
+const one: Written = { tokens: [1], logProbs: [-1], finish: 'length', version: 3 };
 
 describe('rollout', () => {
   it('adds what the policy was told and what it wrote', async () => {
@@ -20,11 +20,26 @@ describe('rollout', () => {
     expect(policy.asked.written[0].options).toEqual({ group: 2, temperature: 0.8, maxTokens: 9, ...off, uniform: expect.any(Function) });
   });
 
+  it('says which weights wrote, even where a step came between asking and writing', async () => {
+    const policy = stubPolicy({
+      batch: 1,
+      write: async (prompts) => {
+        await later(prompts[0]?.text === 'row 1' ? 20 : 1);
+        return prompts.map(() => [{ ...one, version: policy.version }]);
+      },
+    });
+    const running = lastValueFrom(from(rows(2)).pipe(rollout(policy, blank, 7), toArray()));
+    await later(10);
+    policy.version = 5;
+    expect((await running).map(({ policyVersion }) => policyVersion)).toEqual([0, 5]);
+  });
+
   it('hands on how to sample, and the entropies that come of it', async () => {
     const policy = stubPolicy({ write: async (prompts, options) => prompts.map(() => [{ ...one, entropies: [options.topP ?? 0] }]) });
     const sampling = { repetitionPenalty: 1.1, topK: 20, topP: 0.9, minP: 0.05, entropy: true };
-    const { completions } = await lastValueFrom(from(rows(1)).pipe(rollout(policy, blank, 7, sampling)));
-    expect(completions).toEqual([{ ...one, text: '1', entropies: [0.9] }]);
+    const { completions, policyVersion } = await lastValueFrom(from(rows(1)).pipe(rollout(policy, blank, 7, sampling)));
+    const { version, ...written } = one;
+    expect([completions, policyVersion]).toEqual([[{ ...written, text: '1', entropies: [0.9] }], version]);
   });
 
   it('keeps rows in order while later runs end first, with no more than `inflight` of them', async () => {

@@ -9,6 +9,7 @@ export interface Asked {
   readonly references: { readonly rows: readonly TrainRow[]; readonly temperature: number }[];
   readonly gradients: { readonly graph: string; readonly rows: readonly TrainRow[]; readonly temperature: number }[];
   readonly steps: { readonly gradient: Float32Array; readonly options: AdamOptions & { readonly maxNorm: number } }[];
+  readonly mixes: number[];
   readonly saved: string[];
 }
 
@@ -16,7 +17,7 @@ export type StubPolicy = Policy<string> & { version: number; readonly asked: Ask
 
 /** A policy without weights: a prompt is its instruction, a completion two tokens, a gradient the number of its rows. */
 export function stubPolicy(over: Partial<Policy<string>> = {}): StubPolicy {
-  const asked: Asked = { written: [], references: [], gradients: [], steps: [], saved: [] };
+  const asked: Asked = { written: [], references: [], gradients: [], steps: [], mixes: [], saved: [] };
   const policy: StubPolicy = {
     name: 'stub',
     version: 0,
@@ -28,7 +29,7 @@ export function stubPolicy(over: Partial<Policy<string>> = {}): StubPolicy {
     decode: (tokens) => tokens.join('+'),
     async write(prompts, options): Promise<Written[][]> {
       asked.written.push({ prompts, options });
-      return prompts.map((_, p) => Array.from({ length: options.group }, (__, s) => ({ tokens: [s, 7], logProbs: [options.uniform(p, s, 0), options.uniform(p, s, 1)], finish: 'stop' })));
+      return prompts.map((_, p) => Array.from({ length: options.group }, (__, s) => ({ tokens: [s, 7], logProbs: [options.uniform(p, s, 0), options.uniform(p, s, 1)], finish: 'stop', version: policy.version })));
     },
     async reference(rows, temperature) {
       asked.references.push({ rows, temperature });
@@ -45,6 +46,9 @@ export function stubPolicy(over: Partial<Policy<string>> = {}): StubPolicy {
       asked.steps.push({ gradient, options });
       policy.version++;
       return 3;
+    },
+    async mixReference(mix) {
+      asked.mixes.push(mix);
     },
     async save(dir) {
       asked.saved.push(dir);

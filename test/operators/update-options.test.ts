@@ -41,6 +41,7 @@ describe('UpdateOptions', () => {
     [{ objective: 'dr-grpo' }, 'maxTokens', 'expected the tokens that dr-grpo divides every completion by, such as maxTokens of rollout; got none'],
     [{ klCorrected: true }, 'klCorrected', 'expected kl above 0 beside it; got 0'],
     [{ objective: 'seg-r1', kl: 1, klCorrected: true }, 'klCorrected', 'expected an objective with a ratio; got seg-r1, whose ratio is 1'],
+    [{ reference: {} }, 'reference', 'expected kl above 0 beside it; got 0'],
     [{ objective: 'seg-r1', updatesPerBatch: 2 }, 'updatesPerBatch', 'expected 1 with seg-r1, which has no ratio to hold later steps by; got 2'],
     [{ correction: { max: 1, min: 2 } }, 'correction', 'expected min below max; got 2 and 1'],
   ])('refuses %j', (options, path, message) => {

@@ -2,6 +2,7 @@ import { concat, from, lastValueFrom, of, throwError, toArray, type OperatorFunc
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
 import { decays } from '../../src/operators/learning.js';
+import { isPassedOver } from '../../src/operators/passed-over.js';
 import { update } from '../../src/operators/update.js';
 import type { Advantaged, Updated } from '../../src/records.js';
 import { advantaged, blank, marked, missing, stubPolicy } from './stub-policy.js';
@@ -40,6 +41,45 @@ describe('update', () => {
     const policy = stubPolicy();
     await lastValueFrom(of(advantaged('a', [2])).pipe(update(policy, nameOf, blank, 1, silent, { correction: {}, groupsPerStep: 1 })));
     expect(policy.asked.gradients[0].rows[0].perToken).toMatchObject({ oldLogProbs: [[-3, -3]], samplerLogProbs: [[-0, -1]] });
+  });
+
+  it('says how old the answers are, and leaves out those that are older than they may be', async () => {
+    const policy = stubPolicy();
+    policy.version = 6;
+    const reports: Readonly<Record<string, number>>[] = [];
+    const rows = [6, 5, 3, 4].map((policyVersion, i) => ({ ...advantaged(`${i}`, [1, 1], [1, -1]), policyVersion }));
+    const all = await lastValueFrom(from(rows).pipe(update(policy, nameOf, blank, 1, (_, metrics) => reports.push(metrics), { groupsPerStep: 4, maxStaleness: 2 }), toArray()));
+    expect(all.map(({ skipped, step }) => skipped ?? step)).toEqual([7, 7, { stage: 'update', reason: 'stale: written too many steps ago' }, 7]);
+    expect(reports[0]).toMatchObject({ 'policy/staleness': 1, 'policy/stalenessMax': 2, 'group/leftOut': 1 });
+    expect(policy.asked.gradients.map(({ rows: batch }) => batch.length)).toEqual([3]);
+  });
+
+  it('takes no step where every group is too old', async () => {
+    const policy = stubPolicy();
+    policy.version = 1;
+    const all = await lastValueFrom(of(advantaged('a', [1]), advantaged('b', [1])).pipe(update(policy, nameOf, blank, 1, silent, { groupsPerStep: 2, maxStaleness: 0 }), toArray()));
+    expect([all.length, all.every(({ skipped }) => skipped && isPassedOver(skipped.reason)), policy.version, policy.asked.gradients]).toEqual([2, true, 1, []]);
+  });
+
+  it('takes others in place of groups without spread, up to a limit, and then does with what it has', async () => {
+    const policy = stubPolicy();
+    const reports: [step: number, leftOut: number | undefined, rows: string[]][] = [];
+    const rows = ['f', 'a', 'f', 'b', 'f', 'f', 'f', 'c', 'f', 'f', 'f', 'f', 'd'].map((kind, i) => advantaged(`${kind}${i}`, [1, 1], kind === 'f' ? [0, 0] : [1, -1]));
+    const learn = update(policy, nameOf, blank, 1, (step, metrics, of) => reports.push([step, metrics['group/leftOut'], of.map(({ id }) => id)]), { groupsPerStep: 2, refill: 1 });
+    const all = await lastValueFrom(from(rows).pipe(learn, toArray()));
+    expect(policy.asked.gradients.map(({ rows: batch }) => batch.map(({ prompt }) => prompt.text))).toEqual([['a1', 'b3'], ['c7'], ['d12']]);
+    expect(Object.fromEntries(all.flatMap(({ id, skipped, step }) => (skipped ? [] : [[id, step]])))).toEqual({ a1: 1, b3: 1, c7: 2, d12: 3 });
+    expect(all.flatMap(({ skipped }) => skipped ?? [])).toEqual(Array(9).fill({ stage: 'update', reason: 'no spread: all its answers earned the same' }));
+    // A step's rows leave together, those that it did without among them: a checkpoint waits for all.
+    expect(reports.map(([step, , ids]) => [step, ids])).toEqual([[1, ['a1', 'b3']], [2, ['f6', 'c7']], [3, ['d12']]]);
+    expect(reports.reduce((sum, [, leftOut = 0]) => sum + leftOut, 0)).toBe(9);
+  });
+
+  it('mixes the policy into the reference every so many steps', async () => {
+    const policy = stubPolicy();
+    const rows = Array.from({ length: 5 }, (_, i) => advantaged(`${i}`, [1]));
+    await lastValueFrom(from(rows).pipe(update(policy, nameOf, blank, 1, silent, { groupsPerStep: 1, kl: 0.1, reference: { every: 2 } }), toArray()));
+    expect(policy.asked.mixes).toEqual([0.6, 0.6]);
   });
 
   it('takes several steps on the same groups, their old log-probs kept, and says the last', async () => {

@@ -1,12 +1,16 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { Subject } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 
+import type { ReportStep } from '../../src/operators/sft.js';
+import { update } from '../../src/operators/update.js';
 import { checkpoints, type Around, type Checkpoints } from '../../src/pipelines/checkpoints.js';
 import { ledger, type Ledger } from '../../src/pipelines/ledger.js';
 import { checkpointFolder, readState, type Saved } from '../../src/pipelines/run-state.js';
-import { later, sample } from '../operators/stub-policy.js';
+import type { Advantaged, Updated } from '../../src/records.js';
+import { advantaged, blank, later, sample, stubPolicy } from '../operators/stub-policy.js';
 import { folder } from './files.js';
 
 /** A policy that is a number in a file. */
@@ -78,6 +82,43 @@ describe('checkpoints', () => {
     expect(readdirSync(run.at)).toEqual(['step-2']);
     expect(await readState(join(run.at, 'step-2'))).toMatchObject({ step: 2, source: { given: 5, again: ['e'] }, rows: { rowsOut: 4 } });
     expect(run.told).toEqual([2]);
+  });
+
+  it('takes several steps on the same rows for one: there is no checkpoint before those leave, and then of the last', async () => {
+    const run = await begun();
+    const written: Updated[] = [];
+    // Steps wait for the checkpoint, as the policy's own do.
+    const policy = stubPolicy({
+      step: async () => {
+        await run.policy.held;
+        return (policy.version = ++run.policy.version);
+      },
+    });
+    const told: ReportStep = (step, metrics, rows) => run.saving.stepped({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id) });
+    const rows = new Subject<Advantaged>();
+    rows.pipe(update(policy, ({ name }) => name, blank, 1, told, { groupsPerStep: 2, updatesPerBatch: 3 })).subscribe((row) => (written.push(row), run.leave(row.id)));
+    for (const id of ['a', 'b', 'c', 'd', 'e']) {
+      run.enter(id);
+      rows.next(advantaged(id, [1]));
+    }
+    while (written.length < 4) await later(1);
+    await run.policy.held;
+    expect(written.map(({ id, step }) => [id, step])).toEqual([['a', 3], ['b', 3], ['c', 6], ['d', 6]]);
+    expect(run.told).toEqual([3, 6]);
+    const from: Saved = { folder: join(run.at, 'step-3'), state: await readState(join(run.at, 'step-3')) };
+    expect(from.state).toMatchObject({ step: 3, source: { given: 5, again: ['c', 'd', 'e'] }, rows: { rowsOut: 2 } });
+
+    rmSync(join(run.at, 'step-6'), { recursive: true });
+    const second = await begun({ from }, learner(), join(run.at, '..'));
+    second.policy.version = 3;
+    second.enter('c', 'd', 'e');
+    second.step();
+    second.step();
+    expect(await settled(second.policy.held)).toBe(true);
+    second.step('c', 'd');
+    second.leave('c', 'd');
+    await second.policy.held;
+    expect([second.told, (await readState(join(second.at, 'step-6'))).source]).toEqual([[6], { given: 5, again: ['e'] }]);
   });
 
   it('knows everything as it was at one moment', async () => {

@@ -47,6 +47,18 @@ describe('the stage table', () => {
   });
 
   it.each([
+    [{ refill: 1 }, { scale: 'batch' }, 'full', [['refill', 'expected advantage.scale group or none, which look at each group by itself; got batch']]],
+    [{ refill: 1 }, { scale: 'none' }, 'full', []],
+    [{ kl: 0.1, reference: {} }, {}, 'full', []],
+    [{ kl: 0.1, reference: {} }, {}, { lora: { targets: ['q_proj'] } }, [['reference', 'expected policy.train: full, where the reference has weights of its own; got an adapter, whose reference is the checkpoint without it']]],
+  ])('update with %j beside %j and a policy that trains %j', (given, scale, train, refusals) => {
+    const update = stages.get('update');
+    const advantage = stages.get('advantage')?.options.parse(scale);
+    const around = surroundings(Settings.parse({ policy: { checkpoint: 'x', train } }), [{ name: 'advantage', options: advantage }]);
+    expect(update?.rules?.(update.options.parse(given), around).map(({ option, text }) => [option, text])).toEqual(refusals);
+  });
+
+  it.each([
     [{}, []],
     [{ temperature: 0.7, entropy: true }, []],
     [{ topK: 20, topP: 0.9, minP: 0.1, repetitionPenalty: 1.1 }, ['rollout.repetitionPenalty 1.1, rollout.topK 20, rollout.topP 0.9, rollout.minP 0.1']],

@@ -70,6 +70,18 @@ describe('engine', () => {
     expect(answer.sizes).toEqual({ loss: [] });
     expect([...(answer.gradient as Float32Array)]).toEqual([1, 1, 1, 0, 0, 1, -1, 1, -1, 1, -1]);
   });
+  it('says which version of the first set it ran on', async () => {
+    const { program, layout } = model();
+    const engine = opened(2);
+    await engine.open(program);
+    const versions = async (): Promise<number[]> => (await Promise.all([1, 2, 3].map(() => engine.run(program, { x: Float32Array.of(1, -1) })))).map(({ version }) => version);
+    const values = new Float32Array(layout.length);
+    await engine.parameters('policy', layout, values);
+    expect(await versions()).toEqual([0, 0, 0]);
+    await engine.parameters('policy', layout, values, 4);
+    await engine.parameters('other', layout, values, 9);
+    expect(await versions()).toEqual([4, 4, 4]);
+  });
   it('keeps its own copy of a set, and several sets apart', async () => {
     const { program, layout } = model();
     const engine = opened();

@@ -7,6 +7,7 @@ import type { EncodedPrompt, Gradient, Policy, Resumable, TrainRow, WriteOptions
 import { chunks, completionFeeds, completionLength, packed, prefixFeeds, prefixShape } from './batch.js';
 import { expandImages, openChat, type Chat } from './chat.js';
 import { readConfig, type QwenConfig } from './config.js';
+import { inTurn } from './in-turn.js';
 import type { Adapter } from './lora.js';
 import { imageTokens, patches } from './processor.js';
 import { BASE, loadParameters, type Parameters, type Training } from './parameters.js';
@@ -16,7 +17,7 @@ import type { Recompute } from './text.js';
 import { openTokenizer, type Tokenizer } from './tokenizer.js';
 import { scoreProgram, trainProgram, type BatchShape, type TrainGraph } from './train.js';
 import { restoreTraining, saveTraining } from './training-state.js';
-import { findWeights, lendWeights } from './weight-files.js';
+import { findWeights, lendWeights, readWeights } from './weight-files.js';
 import type { FirstValues } from './weights.js';
 
 export interface QwenOptions extends Training {
@@ -58,6 +59,16 @@ export async function openQwen(dir: string, options: QwenOptions): Promise<QwenP
 /** What learns; what it stands on is the engine's alone. */
 type Own = Omit<Parameters, 'frozen'>;
 
+/** Set name of what a divergence is measured from, where that is not the base. */
+const REFERENCE = 'reference';
+
+/** Rows of one training run. */
+interface Chunk {
+  readonly indices: readonly number[];
+  readonly part: readonly TrainRow[];
+  readonly shape: BatchShape;
+}
+
 class Qwen implements QwenPolicy {
   readonly name: string;
   readonly config: QwenConfig;
@@ -69,6 +80,8 @@ class Qwen implements QwenPolicy {
   readonly #programs = new Map<string, Promise<Program>>();
   readonly #suppressed: readonly number[];
   #reference: Promise<void> | undefined;
+  /** The reference in the layout of what learns, once something was mixed into it. */
+  #mixed: Float32Array | undefined;
   #adam: AdamState | undefined;
   #version = 0;
   #held: Promise<unknown> = Promise.resolve();
@@ -183,28 +196,26 @@ class Qwen implements QwenPolicy {
   /** What is only read never changes. Else the checkpoint is read again: without a KL term there is no second copy of the weights. */
   async #referenceSet(): Promise<string> {
     if (this.#own.trained.name !== BASE) return BASE;
-    this.#reference ??= findWeights(this.name, this.config).then((files) => lendWeights(this.#engine, 'reference', files));
+    this.#reference ??= findWeights(this.name, this.config).then((files) => lendWeights(this.#engine, REFERENCE, files));
     await this.#reference;
-    return 'reference';
+    return REFERENCE;
   }
 
   async gradient(graph: TrainGraph, rows: readonly TrainRow[], temperature: number): Promise<Gradient> {
     if (this.parameters === 0) throw new ModelError(`${this.name}  train: expected weights that learn; got a policy opened with "none"`);
-    const answers = await Promise.all(
-      this.#chunked(rows).map(async ({ part, shape }) => {
-        const program = await this.#open(`train ${graph.name} ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => trainProgram(this.config, shape, graph, this.#own.adapter));
-        return this.#engine.run(program, this.#feeds(part, shape, temperature), this.#sets);
-      }),
-    );
-    const [gradient = new Float32Array(this.parameters), ...parts] = answers.map((answer) => answer.gradient as Float32Array);
-    for (const part of parts) for (let i = 0; i < part.length; i++) gradient[i] = (gradient[i] as number) + (part[i] as number);
+    let gradient: Float32Array | undefined;
     const metrics: Record<string, number> = {};
-    for (const answer of answers) {
-      for (const [name, value] of Object.entries(answer.outputs)) {
-        if (answer.sizes[name]?.length === 0) metrics[name] = (metrics[name] ?? 0) + Number(value[0]);
+    const run = async ({ part, shape }: Chunk): Promise<Answer> => {
+      const program = await this.#open(`train ${graph.name} ${JSON.stringify({ ...shape, suppressed: 0 })}`, () => trainProgram(this.config, shape, graph, this.#own.adapter));
+      return this.#engine.run(program, this.#feeds(part, shape, temperature), this.#sets);
+    };
+    await inTurn(this.#chunked(rows), this.#engine.workers, run, ({ gradient: part = new Float32Array(), outputs, sizes }) => {
+      gradient = gradient ? added(gradient, part) : part;
+      for (const [name, value] of Object.entries(outputs)) {
+        if (sizes[name]?.length === 0) metrics[name] = (metrics[name] ?? 0) + Number(value[0]);
       }
-    }
-    return { gradient, metrics };
+    });
+    return { gradient: gradient ?? new Float32Array(this.parameters), metrics };
   }
 
   async step(gradient: Float32Array, options: AdamOptions & { readonly maxNorm: number }): Promise<number> {
@@ -214,9 +225,30 @@ class Qwen implements QwenPolicy {
     const { name, layout, values } = this.#own.trained;
     this.#adam ??= adamState(layout);
     adamw(layout, values, gradient, this.#adam, { ...options, gradientScale: clipScale(norm, options.maxNorm) });
-    await this.#engine.parameters(name, layout, values);
+    await this.#engine.parameters(name, layout, values, this.#version + 1);
     this.#version++;
     return norm;
+  }
+
+  async mixReference(mix: number): Promise<void> {
+    const { name, values } = this.#own.trained;
+    if (name !== BASE) throw new ModelError(`${this.name}  reference: expected weights of its own, as where all of the policy's learn; got the checkpoint below ${name}, which is only read`);
+    const mixed = this.#mixed ?? (await readWeights(await findWeights(this.name, this.config), this.#options.extra?.(this.config))).values;
+    for (let i = 0; i < mixed.length; i++) mixed[i] = mix * (values[i] as number) + (1 - mix) * (mixed[i] as number);
+    await this.#refer(mixed);
+  }
+
+  /** Takes values for the reference in place of the checkpoint's. */
+  async #refer(mixed: Float32Array): Promise<void> {
+    const own = [...this.#programs].filter(([key]) => !this.#mixed && key.startsWith(`score ${REFERENCE} `));
+    for (const [key, program] of own) {
+      // Opened on the checkpoint's files, where a graph goes on looking.
+      this.#programs.delete(key);
+      await this.#engine.close(await program);
+    }
+    this.#mixed = mixed;
+    this.#reference = this.#engine.parameters(REFERENCE, this.#own.trained.layout, mixed);
+    await this.#reference;
   }
 
   save(dir: string): Promise<void> {
@@ -228,13 +260,14 @@ class Qwen implements QwenPolicy {
   }
 
   saveTraining(dir: string): Promise<void> {
-    return saveTraining(dir, this.#own.trained, this.#version, this.#adam);
+    return saveTraining(dir, this.#own.trained, this.#version, this.#adam, this.#mixed);
   }
 
   async restore(dir: string): Promise<void> {
     const { name, layout, values } = this.#own.trained;
-    const { version, adam } = await restoreTraining(dir, this.#own.trained);
-    await this.#engine.parameters(name, layout, values);
+    const { version, adam, reference } = await restoreTraining(dir, this.#own.trained);
+    await this.#engine.parameters(name, layout, values, version);
+    if (reference) await this.#refer(reference);
     this.#adam = adam;
     this.#version = version;
   }
@@ -243,7 +276,7 @@ class Qwen implements QwenPolicy {
     return this.#engine.release();
   }
 
-  #chunked(rows: readonly TrainRow[]): { readonly indices: readonly number[]; readonly part: readonly TrainRow[]; readonly shape: BatchShape }[] {
+  #chunked(rows: readonly TrainRow[]): Chunk[] {
     return packed(rows, this.#options.batch, this.#options.tokens).map(({ indices, room }) => {
       const part = indices.map((i) => rows[i] as TrainRow);
       const prefix = prefixShape(part.map(({ prompt }) => prompt), room);
@@ -277,8 +310,14 @@ function suppressedIds({ text, tokens }: QwenConfig, tokenizer: Tokenizer): numb
   return [...new Set([...meant.filter((id) => id < text.vocab), ...unnamed])];
 }
 
+/** The sum, in place of `sum`. */
+function added(sum: Float32Array, part: Float32Array): Float32Array {
+  for (let i = 0; i < part.length; i++) sum[i] = (sum[i] as number) + (part[i] as number);
+  return sum;
+}
+
 /** [step, prompt, sample] → completions, each up to its end. */
-function completions({ outputs }: Answer, shape: RolloutShape, prompts: number): Written[][] {
+function completions({ outputs, version }: Answer, shape: RolloutShape, prompts: number): Written[][] {
   const ids = outputs['written'] as BigInt64Array;
   const logs = outputs['logProbs'] as Float32Array;
   const entropies = outputs['entropies'] as Float32Array | undefined;
@@ -290,7 +329,7 @@ function completions({ outputs }: Answer, shape: RolloutShape, prompts: number):
     const end = all.findIndex((token) => shape.ends.includes(token));
     const tokens = end < 0 ? all : all.slice(0, end + 1);
     const n = tokens.length;
-    return { tokens, logProbs: own(logs, n), ...(entropies ? { entropies: own(entropies, n) } : {}), finish: end < 0 ? 'length' : 'stop' };
+    return { tokens, logProbs: own(logs, n), ...(entropies ? { entropies: own(entropies, n) } : {}), finish: end < 0 ? 'length' : 'stop', version };
   };
   return Array.from({ length: prompts }, (_, p) => Array.from({ length: shape.samples }, (__, s) => one(p * shape.samples + s)));
 }

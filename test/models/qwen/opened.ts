@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { afterAll, afterEach } from 'vitest';
 
+import type { Written } from '../../../src/models/policy.js';
 import { openQwen, type QwenOptions, type QwenPolicy } from '../../../src/models/qwen/policy.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
@@ -23,6 +24,11 @@ export async function open(options: Partial<QwenOptions> = {}, dir = tiny): Prom
   const policy = await openQwen(dir, { workers: 1, threads: 1, batch: 1, prompt: { user: 'Where is {instruction}?' }, ...options });
   opened.push(policy);
   return policy;
+}
+
+/** What was written, by whichever version of the weights. */
+export function unversioned(groups: readonly (readonly Written[])[]): Omit<Written, 'version'>[][] {
+  return groups.map((group) => group.map(({ tokens, logProbs, finish, entropies }) => ({ tokens, logProbs, finish, ...(entropies && { entropies }) })));
 }
 
 /** An empty folder, removed after the file's tests. */

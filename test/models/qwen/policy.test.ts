@@ -7,13 +7,14 @@ import { describe, expect, it } from 'vitest';
 import { ModelError } from '../../../src/errors.js';
 import { folderTensors, openSafetensors, writeSafetensors, type StoredTensor } from '../../../src/io/safetensors.js';
 import type { EncodedPrompt, Gradient, TrainRow, WriteOptions } from '../../../src/models/policy.js';
+import { chunks } from '../../../src/models/qwen/batch.js';
 import type { QwenPolicy } from '../../../src/models/qwen/policy.js';
 import { patchMaskHead, supervisedGraph } from '../../../src/models/qwen/supervised.js';
 import { objectiveGraph } from '../../../src/models/qwen/train.js';
 import { grpo } from '../../../src/objectives/policy-gradient.js';
 import { hash, uniform } from '../../../src/random.js';
 import type { Image } from '../../../src/records.js';
-import { folder, open, tied, tiny } from './opened.js';
+import { folder, open, tied, tiny, unversioned } from './opened.js';
 
 const graph = objectiveGraph(grpo(0.04));
 const settings = { learningRate: 1e-3, maxNorm: 1 };
@@ -110,6 +111,19 @@ describe('gradient', () => {
     expect(a.metrics).toEqual(b.metrics);
   });
 
+  it('is the sum of its runs in their order, bit by bit, whichever is done first', async () => {
+    const policy = await open({ workers: 2 });
+    const rows = lessons(policy, 2);
+    const indices = chunks(rows.map(({ prompt }) => prompt), 1).flat();
+    const parts: Gradient[] = [];
+    for (const i of indices) parts.push(await policy.gradient(graph, [rows[i]], 1));
+    const sum = parts[0].gradient.slice();
+    for (const part of parts.slice(1)) part.gradient.forEach((g, i) => (sum[i] += g));
+    const { gradient, metrics } = await policy.gradient(graph, rows, 1);
+    expect(Buffer.compare(Buffer.from(gradient.buffer), Buffer.from(sum.buffer))).toBe(0);
+    expect(metrics['loss']).toBe(parts.reduce((total, part) => total + part.metrics['loss'], 0));
+  });
+
   it('is finite where padding is all but impossible', async () => {
     const policy = await open({ suppressed: [656] });
     const { gradient, metrics } = await policy.gradient(graph, lessons(policy, 2), 1);
@@ -186,6 +200,24 @@ describe('write', () => {
     expect((await none.write(prompts(none).slice(0, 1), all)).flat().flatMap(({ tokens }) => tokens).every((token) => token === 7)).toBe(true);
   });
 
+  it('tells which version of the weights wrote, also of what waited while a step was taken', async () => {
+    const policy = await open();
+    const asked = prompts(policy).slice(0, 1);
+    const before = unversioned(await policy.write(asked, writing));
+    const { gradient } = await policy.gradient(graph, lessons(policy, 2).slice(0, 1), 1);
+    const running = Array.from({ length: 4 }, () => policy.write(asked, writing));
+    await setImmediate();
+    await policy.step(gradient, { ...settings, learningRate: 0.1 });
+    const after = unversioned(await policy.write(asked, writing));
+    expect(after).not.toEqual(before);
+    const versions = (await Promise.all(running)).map((groups) => {
+      const [{ version }] = groups[0];
+      expect(unversioned(groups)).toEqual(version === 0 ? before : after);
+      return version;
+    });
+    expect(versions.at(-1)).toBe(1);
+  });
+
   it('tells the log-probs that scoring the same completions gives', async () => {
     const policy = await open({ batch: 2 });
     const asked = prompts(policy);
@@ -209,6 +241,28 @@ describe('step', () => {
     expect(await policy.scores(rows, 1)).not.toEqual(before);
     const after = await policy.gradient(graph, rows, 1);
     expect(after.metrics['loss']).toBeLessThan(first.metrics['loss']);
+  });
+
+  it.each([['float32 files', tiny], ['files of bfloat16', tied]])('mixes a share of the weights into the reference, of %s, and goes on from there', async (_, from) => {
+    const policy = await open({ extra: patchMaskHead }, from);
+    const rows = lessons(policy, 1).slice(0, 1);
+    const start = await policy.reference(rows, 1);
+    await policy.step((await policy.gradient(graph, rows, 1)).gradient, settings);
+    await policy.mixReference(0.5);
+    const half = await policy.reference(rows, 1);
+    const now = await policy.scores(rows, 1);
+    const between = half[0][0].filter((p, t) => (p - start[0][0][t]) * (now[0][0][t] - p) > 0);
+    expect(between.length).toBeGreaterThan(0);
+    expect([half, now]).not.toContainEqual(start);
+    await policy.step((await policy.gradient(graph, rows, 1)).gradient, settings);
+    expect(await policy.reference(rows, 1)).toEqual(half);
+    await policy.mixReference(1);
+    expect(await policy.reference(rows, 1)).toEqual(await policy.scores(rows, 1));
+  });
+
+  it('has nothing to mix below an adapter', async () => {
+    const policy = await open({ train: { lora: { rank: 2, alpha: 4, targets: ['q_proj'] } } });
+    await expect(policy.mixReference(1)).rejects.toThrow(new ModelError(`${tiny}  reference: expected weights of its own, as where all of the policy's learn; got the checkpoint below adapter, which is only read`));
   });
 
   it('refers to the opening weights even when it is first asked after a step', async () => {
@@ -269,7 +323,7 @@ describe('save', () => {
     const again = await open({}, dir);
     const [a, b] = [await policy.gradient(graph, rows, 1), await again.gradient(graph, rows, 1)];
     expect(Buffer.compare(Buffer.from(a.gradient.buffer), Buffer.from(b.gradient.buffer))).toBe(0);
-    expect(await again.write(prompts(again).slice(0, 1), writing)).toEqual(await policy.write(prompts(policy).slice(0, 1), writing));
+    expect(unversioned(await again.write(prompts(again).slice(0, 1), writing))).toEqual(unversioned(await policy.write(prompts(policy).slice(0, 1), writing)));
   });
 
   it('takes the place of an older checkpoint and leaves nothing beside it', async () => {

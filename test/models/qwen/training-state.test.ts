@@ -33,6 +33,14 @@ describe('training state', () => {
     expect(back).toEqual(values);
   });
 
+  it('keeps a reference that is no longer the checkpoint’s', async () => {
+    const dir = await folder();
+    await writeSafetensors(join(dir, 'model.safetensors'), []);
+    const reference = drawn(layout.length, 'reference');
+    await saveTraining(dir, { layout, values }, 9, adam, reference);
+    expect(await restoreTraining(dir, { layout, values: new Float32Array(layout.length) })).toEqual({ version: 9, adam, reference });
+  });
+
   it('begins with no moments where no step was taken', async () => {
     const dir = await folder();
     await writeSafetensors(join(dir, 'model.safetensors'), []);

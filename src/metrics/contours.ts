@@ -1,13 +1,18 @@
 import type { Size } from '../records.js';
+import { framed, runs } from './runs.js';
 
-/** Pixels of a border in the order they are followed: [points], each y × width + x. */
-export type Contour = readonly number[];
+/** One border of a part, outside or around a hole. */
+export interface Contour {
+  /** Number of the part, from 0. */
+  readonly part: number;
+  /** In the order they are followed: [points], each y × width + x. */
+  readonly points: readonly number[];
+}
 
-interface Border {
+interface Border extends Contour {
   readonly hole: boolean;
   readonly parent: Border | null;
   readonly inner: Border[];
-  readonly contour: Contour;
 }
 
 /**
@@ -17,37 +22,37 @@ interface Border {
  * @returns each border before those within it, and of neighbours the one found last first, as OpenCV's tree is read.
  * @see Suzuki and Abe, Topological structural analysis of digitized binary images, 1985.
  */
-export function contours(bits: Uint8Array, { width, height }: Size): Contour[] {
-  const stride = width + 2;
-  const labels = new Int32Array(stride * (height + 2));
-  for (let y = 0; y < height; y++) labels.set(bits.subarray(y * width, (y + 1) * width), (y + 1) * stride + 1);
+export function contours(bits: Uint8Array, size: Size): Contour[] {
+  const map = framed(bits, size);
+  const { stride } = map;
+  const labels = new Int32Array(map.bits.length);
+  const found = runs(map);
+  for (let k = 0; k < found.length; k += 2) labels.fill(1, found[k], found[k + 1]);
 
   // Numbers 0 and 1 are unmarked pixels; the frame counts as a hole.
-  const frame: Border = { hole: true, parent: null, inner: [], contour: [] };
+  const frame: Border = { hole: true, parent: null, inner: [], part: -1, points: [] };
   const borders: Border[] = [frame, frame];
-  for (let y = 1; y <= height; y++) {
-    let last = 1;
-    for (let x = 1, i = y * stride + 1; x <= width + 1; x++, i++) {
-      const [before, here] = [labels[i - 1], labels[i]];
-      const hole = here === 0 && before >= 1;
-      if (hole && before > 1) last = before;
-      if (hole || (before === 0 && here === 1)) {
-        const beside = borders[last];
-        const parent = beside.hole === hole ? beside.parent ?? frame : beside;
-        const contour = follow(labels, hole ? i - 1 : i, hole, borders.length, stride).map((at) => (Math.floor(at / stride) - 1) * width + (at % stride) - 1);
-        const border: Border = { hole, parent, inner: [], contour };
-        parent.inner.push(border);
-        borders.push(border);
-      }
-      const marked = Math.abs(labels[i]);
-      if (marked > 1) last = marked;
-    }
+  let parts = 0;
+  const open = (start: number, hole: boolean, last: number): void => {
+    const beside = borders[last];
+    const parent = beside.hole === hole ? beside.parent ?? frame : beside;
+    const points = follow(labels, start, hole, borders.length, stride).map((at) => (Math.floor(at / stride) - 1) * size.width + (at % stride) - 1);
+    const border: Border = { hole, parent, inner: [], part: hole ? parent.part : parts++, points };
+    parent.inner.push(border);
+    borders.push(border);
+  };
+  for (let k = 0, row = 0, last = 1; k < found.length; k += 2) {
+    const [from, end] = [found[k], found[k + 1]];
+    if (from >= row + stride) [row, last] = [from - (from % stride), 1];
+    if (labels[from] === 1) open(from, false, last);
+    for (let i = from; i < end; i++) if (labels[i] !== 1) last = Math.abs(labels[i]);
+    if (labels[end - 1] >= 1) open(end - 1, true, last);
   }
   return inOrder(frame);
 }
 
 function inOrder({ inner }: Border): Contour[] {
-  return inner.toReversed().flatMap((border) => [border.contour, ...inOrder(border)]);
+  return inner.toReversed().flatMap((border) => [border, ...inOrder(border)]);
 }
 
 /** Follows one border from `start`, marking its pixels with `label`, negative where the right neighbour lies outside. */

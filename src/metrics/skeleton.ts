@@ -1,4 +1,5 @@
 import type { Size } from '../records.js';
+import { framed, runs, type Framed } from './runs.js';
 
 /**
  * Thins a bitmap to lines of one pixel, peeling it from two sides in turn; beyond the border lies 0.
@@ -6,37 +7,72 @@ import type { Size } from '../records.js';
  * @param bits [height × width], 0 or 1. @returns the same.
  * @see Zhang and Suen, A fast parallel algorithm for thinning digital patterns, 1984.
  */
-export function skeleton(bits: Uint8Array, { width, height }: Size): Uint8Array {
-  const stride = width + 2;
-  const padded = new Uint8Array(stride * (height + 2));
-  for (let y = 0; y < height; y++) padded.set(bits.subarray(y * width, (y + 1) * width), (y + 1) * stride + 1);
-
-  const ring = [-stride, 1 - stride, 1, stride + 1, stride, stride - 1, -1, -stride - 1];
-  const all = Int32Array.from(padded.keys()).filter((i) => padded[i] === 1);
-  // A pixel is looked at again in a pass only if its neighbours changed since: in the last two passes.
-  const seen = new Int32Array(padded.length).fill(-1);
-  let [older, newer]: [readonly number[], readonly number[]] = [[], []];
-  for (let turn = 0; turn < 2 || older.length + newer.length > 0; turn++) {
-    const peeled = PEELED[turn % 2];
-    const gone: number[] = [];
-    const look = (i: number): void => {
-      if (padded[i] === 0 || seen[i] === turn) return;
-      seen[i] = turn;
-      if (peeled[around(padded, i, ring)] === 1) gone.push(i);
-    };
-    if (turn < 2) all.forEach(look);
-    for (const removed of [older, newer]) for (const i of removed) for (const step of ring) look(i + step);
-    for (const i of gone) padded[i] = 0;
-    [older, newer] = [newer, gone];
+export function skeleton(bits: Uint8Array, size: Size): Uint8Array {
+  const map = framed(bits, size);
+  peel(map);
+  const thin = new Uint8Array(bits.length);
+  for (let y = 0; y < size.height; y++) {
+    const from = (y + 1) * map.stride + 1;
+    thin.set(map.bits.subarray(from, from + size.width), y * size.width);
   }
-  return Uint8Array.from(bits, (_, i) => padded[(Math.floor(i / width) + 1) * stride + (i % width) + 1]);
+  return thin;
 }
 
-/** The eight neighbours as bits, from the one above clockwise. */
-function around(padded: Uint8Array, i: number, ring: readonly number[]): number {
-  let code = 0;
-  for (let k = 0; k < 8; k++) code |= padded[i + ring[k]] << k;
-  return code;
+/** Peels in place. */
+function peel(map: Framed): void {
+  const { bits, stride } = map;
+  const ring = Int32Array.of(-stride, 1 - stride, 1, stride + 1, stride, stride - 1, -1, -stride - 1);
+  const codes = neighbourhoods(map, ring);
+  // A pixel is looked at again in a pass only if its neighbours changed since: in the last two passes.
+  const changed = new Int32Array(bits.length);
+  let older: readonly number[] = [];
+  let newer: readonly number[] = edges(codes);
+  for (let turn = 1; older.length + newer.length > 0; turn++) {
+    const peeled = PEELED[(turn + 1) % 2];
+    const gone: number[] = [];
+    for (const i of newer) if (peeled[codes[i]] === 1) gone.push(i);
+    for (const i of older) if (peeled[codes[i]] === 1 && changed[i] < turn - 1) gone.push(i);
+    [older, newer] = [newer, erase(gone, bits, codes, ring, changed, turn)];
+  }
+}
+
+/** @returns the pixels that lost a neighbour, each once. */
+function erase(gone: readonly number[], bits: Uint8Array, codes: Uint8Array, ring: Int32Array, changed: Int32Array, turn: number): number[] {
+  for (const i of gone) bits[i] = codes[i] = 0;
+  const touched: number[] = [];
+  for (const i of gone) {
+    for (let k = 0; k < 8; k++) {
+      const beside = i + ring[k];
+      const code = codes[beside];
+      if (code === 0) continue;
+      codes[beside] = code & ~(1 << (k ^ 4));
+      if (changed[beside] === turn) continue;
+      changed[beside] = turn;
+      touched.push(beside);
+    }
+  }
+  return touched;
+}
+
+/** The eight neighbours of each pixel as bits, in the order of the ring; 0 for what is no pixel of the bitmap. */
+function neighbourhoods(map: Framed, [n, ne, e, se, s, sw, w, nw]: Int32Array): Uint8Array {
+  const { bits } = map;
+  const codes = new Uint8Array(bits.length);
+  const found = runs(map);
+  for (let k = 0; k < found.length; k += 2) {
+    for (let i = found[k]; i < found[k + 1]; i++) {
+      codes[i] = bits[i + n] | (bits[i + ne] << 1) | (bits[i + e] << 2) | (bits[i + se] << 3)
+        | (bits[i + s] << 4) | (bits[i + sw] << 5) | (bits[i + w] << 6) | (bits[i + nw] << 7);
+    }
+  }
+  return codes;
+}
+
+/** Pixels with some but not all of their neighbours: no others can go. */
+function edges(codes: Uint8Array): number[] {
+  const found: number[] = [];
+  for (let i = 0; i < codes.length; i++) if (codes[i] !== 0 && codes[i] !== 255) found.push(i);
+  return found;
 }
 
 /** Neighbours in the order of their bits. */

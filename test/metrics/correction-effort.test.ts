@@ -55,12 +55,22 @@ describe('contours', () => {
     ['of two, the one found last first', '#.#', [[2], [0]]],
   ])('%s', (_, drawing, expected) => {
     const { bits, ...size } = ascii(drawing);
-    expect(contours(bits, size)).toEqual(expected);
+    expect(contours(bits, size).map(({ points }) => points)).toEqual(expected);
+  });
+
+  it('numbers them by the part they bound', () => {
+    fc.assert(fc.property(maps, ({ bits, ...size }) => {
+      const labels = parts(bits, size);
+      const found = contours(bits, size);
+      expect(new Set(found.map(({ part }) => part)).size).toBe(Math.max(0, ...labels));
+      const labelOf = new Map(found.map(({ part, points }) => [part, labels[points[0]]]));
+      for (const { part, points } of found) for (const i of points) expect(labels[i]).toBe(labelOf.get(part));
+    }));
   });
 
   it('visits every pixel beside a zero, and none outside', () => {
     fc.assert(fc.property(maps, ({ bits, ...size }) => {
-      const visited = new Set(contours(bits, size).flat());
+      const visited = new Set(contours(bits, size).flatMap(({ points }) => points));
       const at = (x: number, y: number): number => (x < 0 || y < 0 || x >= size.width || y >= size.height ? 0 : bits[y * size.width + x]);
       bits.forEach((bit, i) => {
         const [x, y] = [i % size.width, Math.floor(i / size.width)];

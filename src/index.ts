@@ -51,7 +51,7 @@ export { credits, released, type Credits } from './pipelines/credits.js';
 export { imageReader, type ReaderOptions } from './io/reader.js';
 export { openGrabCut, type GrabCutOptions } from './models/grabcut.js';
 export { openSam2, type Sam2Options } from './models/sam2/segmenter.js';
-export type { ReadImage, Segmenter } from './models/segmenter.js';
+export type { Inspected, Judged, ReadImage, Segmenter } from './models/segmenter.js';
 export { openQwen, type QwenOptions, type QwenPolicy } from './models/qwen/policy.js';
 export type { Policy, Sampling } from './models/policy.js';
 export { objectiveGraph } from './models/qwen/train.js';

@@ -34,6 +34,7 @@ describe('segr1', () => {
       'objectiveGraph',
       'openGrabCut',
       'openQwen',
+      'openSam2',
       'openScorer',
       'openShards',
       'overSet',

@@ -6,6 +6,7 @@ import { UsageError } from '../errors.js';
 import { resize } from '../io/resize.js';
 import { openGrabCut } from '../models/grabcut.js';
 import type { Written } from '../models/policy.js';
+import { readConfig } from '../models/qwen/config.js';
 import { openQwen } from '../models/qwen/policy.js';
 import { prompts } from '../models/qwen/prompts.js';
 import { openSam2 } from '../models/sam2/segmenter.js';
@@ -47,9 +48,12 @@ export interface PolicyWords {
   readonly frame: number;
 }
 
-/** Lets a policy write what is asked about each image, greedily, in the words of Seg-R1's evaluation. */
+/** Lets a policy write what is asked about each image, greedily: asked in its own prompt if that takes a text as one is given, else as in Seg-R1's evaluation. */
 export async function openAsker({ dir, adapter, text, frame: side }: PolicyWords): Promise<Asker> {
-  const base = { workers: 1, threads: availableParallelism(), batch: 1, prompt: text === undefined ? prompts.foreground : prompts.referring };
+  const { prompt: own } = await readConfig(dir);
+  const fits = own?.user.includes('{instruction}') === (text !== undefined);
+  const prompt = own && fits ? own : text === undefined ? prompts.foreground : prompts.referring;
+  const base = { workers: 1, threads: availableParallelism(), batch: 1, prompt };
   const policy = await openQwen(dir, adapter === undefined ? { ...base, train: 'none' } : { ...base, adapter });
   const frame = { width: side, height: side };
   return {

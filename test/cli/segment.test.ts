@@ -8,14 +8,17 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { encodePng, readImageFile } from '../../src/io/image.js';
 import { encodeMask, fromCocoString, maskArea, maskIou, readMaskFile } from '../../src/io/mask.js';
 import { drawMarks, FIGURE_INK } from '../../src/io/overlay.js';
-import { prompts } from '../../src/models/qwen/prompts.js';
+import { readPrompt } from '../../src/operators/parse.js';
 import { fixturesFolder } from '../golden/golden.js';
 import { drawn, shows } from '../models/drawn.js';
 import { folder } from '../pipelines/files.js';
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const CLI = join(ROOT, 'dist/cli.js');
 const SAM2 = join(fixturesFolder(), 'segmenter', 'tiny-128');
 const QWEN = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl-tied-bf16');
+/** It learned to find the warm object of a scene, and has a prompt of its own. */
+const LEARNED = join(ROOT, 'data/models/tiny');
 
 function segr1(cwd: string, args: readonly string[]): Promise<{ code: unknown; out: Buffer; err: string }> {
   return new Promise((resolve) => {
@@ -84,12 +87,19 @@ describe('segr1 segment', () => {
     for (const one of objects ?? []) expect([one!.output in [0, 1, 2, 3], one!.iou > 0 && one!.iou < 1, one!.stability > 0 && one!.stability <= 1]).toEqual([true, true, true]);
   });
 
-  it('lets a policy write the prompt, in the words of the paper', async () => {
-    const [asked] = await printed('disc.png', '--policy', QWEN, '--prompt', 'the dog', '--frame', '56');
-    expect([asked!.policy, typeof asked!.completion, asked!.segmentation.size]).toEqual([QWEN, 'string', [90, 150]]);
-    const [again] = await printed('disc.png', '--policy', QWEN, '--prompt', 'the dog', '--frame', '56');
-    expect(again).toEqual(asked);
-    expect(prompts.referring.user.replace('{instruction}', 'the dog')).toBe('Identify and segment the dog');
+  it('lets a policy write the prompt, and keeps all that it wrote', async () => {
+    const scene = join(ROOT, 'data/sample/images/pick-00.png');
+    const [asked] = (await printed(scene, '--policy', LEARNED, '--frame', '112')) as [Printed];
+    expect(asked.completion).toMatch(/^<think> .* <\/think> <bbox>\[\d+,\d+,\d+,\d+\]<\/bbox>, <points>/);
+    expect(asked).toMatchObject({ policy: LEARNED, prompt: readPrompt(asked.completion ?? '', { width: 112, height: 112 }) });
+    expect(asked.area).toBeGreaterThan(0);
+  }, 60_000);
+
+  it('takes a policy’s malformed text for an empty mask', async () => {
+    const { code, out } = await segr1(path, ['disc.png', '--policy', QWEN, '--prompt', 'the-dog', '--frame', '56', '--out', 'nothing']);
+    expect([code, out.toString()]).toEqual([0, 'disc.png  no prompt in what the policy wrote  nothing/disc.mask.png\n']);
+    const { prompt, completion, area } = JSON.parse(readFileSync(join(path, 'nothing/disc.json'), 'utf8')) as Printed;
+    expect([prompt, typeof completion, area]).toEqual([null, 'string', 0]);
   }, 60_000);
 
   it('goes through folders, tells two files of a name apart, and goes on after a bad one', async () => {

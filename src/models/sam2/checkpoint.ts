@@ -1,7 +1,6 @@
 import { readSam2Config } from './config.js';
 import type { Cores, Sam2Model } from './model.js';
 import { openNetwork, type Embedding } from './network.js';
-import { picked } from './outline.js';
 import { promptTokens } from './prompts.js';
 import { openWeights } from './weights.js';
 
@@ -20,14 +19,7 @@ export async function openCheckpoint(dir: string, multimask: boolean, cores: Cor
     pixels: config,
     embeddingBytes: network.embeddingBytes,
     embed: (pixels) => network.embed(pixels),
-    async answer(embedding, asked) {
-      const answers = await network.decode(embedding, asked.map((clicks) => ({ tokens: promptTokens(weights, config, clicks) })));
-      return answers.map((answer) => {
-        const output = picked(answer, config.decoder.stability, multimask);
-        const cells = answer.logits.length / 4;
-        return { logits: answer.logits.subarray(output * cells, (output + 1) * cells), output, iou: answer.iou[output] as number };
-      });
-    },
+    answer: (embedding, asked) => network.answer(embedding, asked.map((clicks) => ({ tokens: promptTokens(weights, config, clicks) })), multimask),
     release: () => network.release(),
   };
 }

@@ -1,11 +1,12 @@
-import type { Tensor } from '../../tensor/graph.js';
+import type { Data, Tensor } from '../../tensor/graph.js';
 import { emit, type Program } from '../../tensor/onnx.js';
 import { input } from '../../tensor/ops.js';
 import { openEngine } from '../../tensor/session.js';
 import type { Sam2Config } from './config.js';
 import { decoder } from './decoder.js';
 import { encoder, type Features } from './encoder.js';
-import type { Answer } from './outline.js';
+import type { Chosen } from './model.js';
+import { picked } from './pick.js';
 import { maskPrompt } from './prompts.js';
 import type { Weights } from './weights.js';
 
@@ -18,10 +19,18 @@ export interface Asked {
   readonly mask?: Float32Array;
 }
 
-/** An object's answers, and the logit of there being an object at all, which no mask depends on. */
-export interface Decoded extends Answer {
+/** An object's four answers: the single mask's, then the three that stand for different meanings. */
+export interface Decoded {
+  /** [4, side × side] */
+  readonly logits: Float32Array;
+  /** [4], in [0, 1]: the IoU that each is thought to have. */
+  readonly iou: Float32Array;
+  /** Logit of there being an object at all, which no mask depends on. */
   readonly score: number;
 }
+
+/** What comes out of a decoder: all four masks, the best of three, or the single one unless it is unstable. */
+type Wanted = 'all' | 'multimask' | 'single';
 
 /** The two graphs of a checkpoint, ready to be run. */
 export interface Network {
@@ -29,8 +38,10 @@ export interface Network {
   readonly embeddingBytes: number;
   /** @param pixels [3, S, S], normalised. */
   embed(pixels: Float32Array): Promise<Embedding>;
-  /** Answers in order; objects are decoded in as few runs as there can be, and don't see each other. */
+  /** All answers, in order; objects are decoded in as few runs as there can be, and don't see each other. */
   decode(embedding: Embedding, asked: readonly Asked[]): Promise<Decoded[]>;
+  /** As `decode`, the mask alone that is the answer: the best of three, or else the single one unless it is unstable. */
+  answer(embedding: Embedding, asked: readonly Asked[], multimask: boolean): Promise<Chosen[]>;
   /** Waits for runs under way, frees sessions and threads. */
   release(): Promise<void>;
 }
@@ -46,9 +57,9 @@ export async function openNetwork(weights: Weights, config: Sam2Config, options:
   const engine = openEngine(options);
   const encode = emit('sam2 encoder', { ...encoder(weights, config, input('pixels', 'float32', { channel: 3, row: config.size, column: config.size })) });
   const decoders = new Map<string, Program>();
-  const opened = async (objects: number, tokens: number, masks: boolean): Promise<Program> => {
-    const name = `sam2 decoder ${objects}×${tokens}${masks ? ' of masks' : ''}`;
-    const program = decoders.get(name) ?? decoderProgram(name, weights, config, objects, tokens, masks);
+  const opened = async (objects: number, tokens: number, masks: boolean, wanted: Wanted): Promise<Program> => {
+    const name = `sam2 decoder ${objects}×${tokens}${masks ? ' of masks' : ''} ${wanted}`;
+    const program = decoders.get(name) ?? decoderProgram(name, weights, config, { object: objects, prompt: tokens, masks, wanted });
     decoders.set(name, program);
     await engine.open(program);
     return program;
@@ -58,28 +69,47 @@ export async function openNetwork(weights: Weights, config: Sam2Config, options:
     throw error;
   });
 
-  async function run(embedding: Embedding, asked: readonly Asked[]): Promise<Decoded[]> {
-    const masks = asked.some(({ mask }) => mask);
-    const most = Math.max(...asked.map(({ tokens }) => tokens.length / config.width));
-    const program = await opened(asked.length, bucket(most, LEAST_TOKENS), masks);
-    const { outputs } = await engine.run(program, { ...embedding, ...prompted(asked, bucket(most, LEAST_TOKENS), config, masks) });
-    const [logits, iou, score] = [outputs['logits'], outputs['iou'], outputs['score']] as [Float32Array, Float32Array, Float32Array];
-    const each = logits.length / asked.length;
-    return asked.map((_, i) => ({ logits: logits.subarray(i * each, (i + 1) * each), iou: iou.subarray(4 * i, 4 * i + 4), score: score[i] }));
+  /** Outputs by object, each flat, of as few runs as there can be. */
+  async function each(embedding: Embedding, asked: readonly Asked[], wanted: Wanted): Promise<Outputs[]> {
+    const all = await Promise.all(
+      runs(asked).map(async (some) => {
+        const masks = some.some(({ mask }) => mask);
+        const places = bucket(Math.max(...some.map(({ tokens }) => tokens.length / config.width)), LEAST_TOKENS);
+        const program = await opened(some.length, places, masks, wanted);
+        const { outputs } = await engine.run(program, { ...embedding, ...prompted(some, places, config, masks) });
+        const part = (data: Data, i: number): Data => data.subarray((i * data.length) / some.length, ((i + 1) * data.length) / some.length);
+        return some.map((_, i) => Object.fromEntries(Object.entries(outputs).map(([name, data]) => [name, part(data, i)])) as unknown as Outputs);
+      }),
+    );
+    return all.flat();
   }
 
   return {
     embeddingBytes: 4 * encode.outputs.reduce((sum, { sizes }) => sum + sizes.reduce((product, size) => product * size, 1), 0),
     embed: async (pixels) => (await engine.run(encode, { pixels })).outputs as unknown as Embedding,
-    async decode(embedding, asked) {
-      const answers = await Promise.all(runs(asked).map((some) => run(embedding, some)));
-      return answers.flat();
-    },
+    decode: async (embedding, asked) => (await each(embedding, asked, 'all')).map(({ logits, iou, score }) => ({ logits, iou, score: score[0] as number })),
+    answer: async (embedding, asked, multimask) =>
+      (await each(embedding, asked, multimask ? 'multimask' : 'single')).map(({ logits, iou, output }) => ({ logits, output: Number(output[0]), iou: iou[0] as number })),
     release: () => engine.release(),
   };
 }
 
-function decoderProgram(name: string, weights: Weights, config: Sam2Config, object: number, prompt: number, masks: boolean): Program {
+/** What of a run's outputs is an object's; `score` of all, `output` of one that was picked. */
+interface Outputs {
+  readonly logits: Float32Array;
+  readonly iou: Float32Array;
+  readonly score: Float32Array;
+  readonly output: BigInt64Array;
+}
+
+interface DecoderShape {
+  readonly object: number;
+  readonly prompt: number;
+  readonly masks: boolean;
+  readonly wanted: Wanted;
+}
+
+function decoderProgram(name: string, weights: Weights, config: Sam2Config, { object, prompt, masks, wanted }: DecoderShape): Program {
   const { width, size } = config;
   const pixel = (size / 16) ** 2;
   const features: Features = {
@@ -89,7 +119,7 @@ function decoderProgram(name: string, weights: Weights, config: Sam2Config, obje
   };
   const dense: Tensor | undefined = masks ? maskPrompt(weights, config, input('masks', 'float32', { object, cell: 16 * pixel })) : undefined;
   const answers = decoder(weights, config, features, input('sparse', 'float32', { object, prompt, width }), input('hidden', 'float32', { object, prompt }), dense);
-  return emit(name, { ...answers });
+  return emit(name, wanted === 'all' ? { ...answers } : { ...picked(answers, config.decoder.stability, wanted === 'multimask') });
 }
 
 /** Runs of 8, 4, 2 and 1 objects: a number of them that has a graph. */

@@ -1,26 +1,5 @@
 /** From the decoder's logits to pixels. */
 import type { Size } from '../../records.js';
-import type { Sam2Config } from './config.js';
-
-/** One object's four answers: the single mask's, then the three that stand for different meanings. */
-export interface Answer {
-  /** [4, side × side] */
-  readonly logits: Float32Array;
-  /** [4], in [0, 1]: the IoU that each is thought to have. */
-  readonly iou: Float32Array;
-}
-
-/**
- * Which of four masks is the answer.
- *
- * @param multimask the best of three, by what it thinks of itself; else the single one, unless it is unstable: then the best of three.
- */
-export function picked(answer: Answer, stability: Sam2Config['decoder']['stability'], multimask: boolean): number {
-  const best = answer.iou.subarray(1).reduce((most, iou, i, all) => (iou > all[most] ? i : most), 0) + 1;
-  if (multimask) return best;
-  const single = answer.logits.subarray(0, answer.logits.length / 4);
-  return !stability || stabilityOf(single, stability.delta) >= stability.threshold ? 0 : best;
-}
 
 /** IoU of what is above `delta` with what is above `-delta`; 1 where nothing is. */
 export function stabilityOf(logits: Float32Array, delta: number): number {

@@ -3,9 +3,11 @@ import { cp, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { writeShards } from '../dist/io/safetensors.js';
+import { writeSafetensors, writeShards } from '../dist/io/safetensors.js';
 import { readConfig } from '../dist/models/qwen/config.js';
 import { weightShapes } from '../dist/models/qwen/weights.js';
+import { readSam2Config } from '../dist/models/sam2/config.js';
+import { weightShapes as sam2Shapes } from '../dist/models/sam2/weights.js';
 import { draws } from '../dist/random.js';
 
 /** The shape that the peers are measured at. */
@@ -46,6 +48,20 @@ export async function randomCheckpoint({ text, vision }, dtype = 'F32') {
     return { name, dtype, shape, data };
   });
   await writeShards(folder, tensors);
+  return folder;
+}
+
+/** Writes a SAM 2.1 with random weights and gives its path; the released tiny model's shape is what an empty configuration stands for. */
+export async function randomSam2() {
+  const folder = await mkdtemp(join(tmpdir(), 'segr1-bench-'));
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ model_type: 'sam2' }));
+  await writeFile(join(folder, 'preprocessor_config.json'), JSON.stringify({ image_mean: [0.485, 0.456, 0.406], image_std: [0.229, 0.224, 0.225], size: { height: 1024, width: 1024 } }));
+  const tensors = [...sam2Shapes(await readSam2Config(folder))].map(([name, shape]) => {
+    const draw = draws('bench', name.replace('prompt_encoder.shared_embedding', 'shared_image_embedding'));
+    const length = shape.reduce((product, size) => product * size, 1);
+    return { name, dtype: 'F32', shape, data: Float32Array.from({ length }, () => (/norm\w*\.weight/.test(name) ? 1 : draw.uniform(-0.04, 0.04))) };
+  });
+  await writeSafetensors(join(folder, 'model.safetensors'), tensors);
   return folder;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Peak memory of rollouts and of training, against what `segr1 models inspect` computes: `node bench/memory.mjs [tiny|middle]`.
+ * Peak memory of rollouts and of training, against what `segr1 models inspect` computes: `node bench/memory.mjs [tiny|middle|sam2] [FRAME]`.
  *
- * Each job runs twice in a process of its own; measured is its largest resident size. One JSON line a job.
+ * Each job runs twice in a process of its own; measured is its largest resident size, with what is mapped of files. One JSON line a job.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -15,8 +15,13 @@ import { adapterOf } from '../dist/models/qwen/lora.js';
 import { memoryOf } from '../dist/models/qwen/memory.js';
 import { openQwen } from '../dist/models/qwen/policy.js';
 import { objectiveGraph } from '../dist/models/qwen/train.js';
+import { readSam2Config } from '../dist/models/sam2/config.js';
+import { decodeMemory, embedMemory } from '../dist/models/sam2/memory.js';
+import { openNetwork } from '../dist/models/sam2/network.js';
+import { promptTokens } from '../dist/models/sam2/prompts.js';
+import { openWeights } from '../dist/models/sam2/weights.js';
 import { segR1 } from '../dist/objectives/policy-gradient.js';
-import { randomCheckpoint } from './checkpoint.mjs';
+import { randomCheckpoint, randomSam2 } from './checkpoint.mjs';
 
 /** 178 million weights in the proportions of the published ones. */
 const MIDDLE = {
@@ -28,12 +33,13 @@ const USES = {
   tiny: [{ frame: 112, group: 8, maxTokens: 44, prompts: 4 }],
   middle: [{ frame: 448, group: 4, maxTokens: 48, prompts: 1 }, { frame: 672, group: 8, maxTokens: 96, prompts: 1 }],
 };
-const JOBS = ['rollout', 'full', 'lora'];
+const JOBS = [['rollout', 'none'], ['full', 'none'], ['lora', 'none'], ['full', 'layers'], ['lora', 'layers']];
+const TRAIN = { rollout: 'none', full: 'full', lora: { lora: LORA } };
 
 const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
 
-async function measured(folder, job, { frame, group, maxTokens, prompts }) {
-  const policy = await openQwen(folder, { workers: 1, threads: 2, batch: prompts, prompt: { user: 'segment the main object' }, ...(job === 'lora' ? { train: { lora: LORA } } : {}) });
+async function measured(folder, job, recompute, { frame, group, maxTokens, prompts }) {
+  const policy = await openQwen(folder, { workers: 1, threads: 2, batch: prompts, recompute, prompt: { user: 'segment the main object' }, train: TRAIN[job] });
   const encoded = Array.from({ length: prompts }, (_, i) => policy.encode({}, drawScene({ kind: 'pick', seed: 3, index: i, rule: 'any' }, frame).image));
   if (job === 'rollout') {
     for (let run = 0; run < 2; run++) await policy.write(encoded, { group, temperature: 1, maxTokens, uniform: () => 0.5 });
@@ -54,9 +60,34 @@ async function measured(folder, job, { frame, group, maxTokens, prompts }) {
   return { peak: peak(), text: tokens.length - (images[0].grid.h * images[0].grid.w) / merge ** 2 };
 }
 
-const [what = '', folder, job, use] = process.argv.slice(2);
+/** Peak of embedding an image twice, and of decoding objects about it where there are some. */
+async function measuredSam2(folder, objects) {
+  const config = await readSam2Config(folder);
+  const weights = await openWeights(folder, config);
+  const network = await openNetwork(weights, config, { workers: 1, threads: 2 });
+  const pixels = Float32Array.from({ length: 3 * config.size ** 2 }, (_, i) => Math.sin(i));
+  const clicks = [[40, 50, 2], [900, 800, 3], [60, 70, 1]].map(([x, y, label]) => ({ x, y, label }));
+  let embedding;
+  for (let run = 0; run < 2; run++) embedding = await network.embed(pixels);
+  for (let run = 0; run < 2 && objects > 0; run++) await network.decode(embedding, Array.from({ length: objects }, () => ({ tokens: promptTokens(weights, config, clicks) })));
+  await network.release();
+  return { peak: peak() };
+}
+
+const [what = '', folder, job, recompute, use] = process.argv.slice(2);
 if (what === 'child') {
-  console.log(JSON.stringify(await measured(folder, job, JSON.parse(use))));
+  console.log(JSON.stringify(await measured(folder, job, recompute, JSON.parse(use))));
+} else if (what === 'sam2 child') {
+  console.log(JSON.stringify(await measuredSam2(folder, Number(job))));
+} else if (what === 'sam2') {
+  const dir = await randomSam2();
+  const config = await readSam2Config(dir);
+  for (const objects of [0, 1, 8]) {
+    const { peak: bytes } = JSON.parse(execFileSync(process.execPath, [fileURLToPath(import.meta.url), 'sam2 child', dir, String(objects)], { encoding: 'utf8' }));
+    const { total, parts } = objects === 0 ? embedMemory(config) : decodeMemory(config, objects);
+    console.log(JSON.stringify({ bench: 'memory', checkpoint: 'sam2', objects, measuredMB: Math.round(bytes / 1e6), computedMB: Math.round(total / 1e6), ratio: Math.round((100 * total) / bytes) / 100, parts: Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, Math.round(part / 1e6)])) }));
+  }
+  await rm(dir, { recursive: true });
 } else {
   const child = (...args) => JSON.parse(execFileSync(process.execPath, [fileURLToPath(import.meta.url), 'child', ...args], { encoding: 'utf8' }));
   const small = fileURLToPath(new URL('../data/models/tiny', import.meta.url));
@@ -68,12 +99,12 @@ if (what === 'child') {
       await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, 'utf8')), max_pixels: 1024 * 1024 }));
     }
     const config = await readConfig(dir);
-    for (const each of USES[kind]) {
-      for (const job of JOBS) {
-        const { peak: bytes, text } = child(dir, job, JSON.stringify(each));
-        const { total, parts } = memoryOf(config, job === 'lora' ? { kind: 'lora', adapter: adapterOf(config, LORA) } : { kind: job }, { ...each, text });
+    for (const each of USES[kind].filter(({ frame }) => folder === undefined || frame === Number(folder))) {
+      for (const [job, again] of JOBS) {
+        const { peak: bytes, text } = child(dir, job, again, JSON.stringify(each));
+        const { total, parts } = memoryOf(config, job === 'lora' ? { kind: 'lora', adapter: adapterOf(config, LORA) } : { kind: job }, { ...each, text, mapped: true, recompute: again === 'layers' });
         const all = Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, MB(part)]));
-        console.log(JSON.stringify({ bench: 'memory', checkpoint: kind, job, ...each, measuredMB: MB(bytes), computedMB: MB(total), ratio: Math.round((100 * total) / bytes) / 100, parts: all }));
+        console.log(JSON.stringify({ bench: 'memory', checkpoint: kind, job, recompute: again, ...each, measuredMB: MB(bytes), computedMB: MB(total), ratio: Math.round((100 * total) / bytes) / 100, parts: all }));
       }
     }
     if (kind !== 'tiny') await rm(dir, { recursive: true });

@@ -5,35 +5,20 @@
  * kept against one embedding a prompt. The peer's script writes a JSON file at `--out`, with transformers' milliseconds. Prints one JSON line.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
+import { readFile, rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
-import { writeSafetensors } from '../dist/io/safetensors.js';
 import { readSam2Config } from '../dist/models/sam2/config.js';
 import { openNetwork } from '../dist/models/sam2/network.js';
 import { promptTokens } from '../dist/models/sam2/prompts.js';
 import { openSam2 } from '../dist/models/sam2/segmenter.js';
-import { openWeights, weightShapes } from '../dist/models/sam2/weights.js';
+import { openWeights } from '../dist/models/sam2/weights.js';
 import { draws } from '../dist/random.js';
-import { spread, timed } from './checkpoint.mjs';
+import { randomSam2, spread, timed } from './checkpoint.mjs';
 
 const REPEATS = 3;
 const THREADS = Math.min(2, availableParallelism());
-
-/** The released tiny model's shape is what an empty configuration stands for. */
-async function randomSam2() {
-  const folder = await mkdtemp(join(tmpdir(), 'segr1-bench-'));
-  await writeFile(join(folder, 'config.json'), JSON.stringify({ model_type: 'sam2' }));
-  await writeFile(join(folder, 'preprocessor_config.json'), JSON.stringify({ image_mean: [0.485, 0.456, 0.406], image_std: [0.229, 0.224, 0.225], size: { height: 1024, width: 1024 } }));
-  const tensors = [...weightShapes(await readSam2Config(folder))].map(([name, shape]) => {
-    const draw = draws('bench', name.replace('prompt_encoder.shared_embedding', 'shared_image_embedding'));
-    const length = shape.reduce((product, size) => product * size, 1);
-    return { name, dtype: 'F32', shape, data: Float32Array.from({ length }, () => (/norm\w*\.weight/.test(name) ? 1 : draw.uniform(-0.04, 0.04))) };
-  });
-  await writeSafetensors(join(folder, 'model.safetensors'), tensors);
-  return folder;
-}
 
 async function graphs(folder) {
   const config = await readSam2Config(folder);

@@ -1,8 +1,13 @@
+import { join } from 'node:path';
+
 import type { Argv, CommandModule } from 'yargs';
 
 import { UsageError } from '../errors.js';
-import { inspectQwen, type InspectedAdapter, type InspectedCheckpoint, type Stored } from '../models/qwen/inspect.js';
+import { readJson } from '../models/checkpoint-json.js';
+import type { Memory, Stored } from '../models/inspected.js';
+import { inspectQwen, type InspectedAdapter, type InspectedCheckpoint } from '../models/qwen/inspect.js';
 import type { Use } from '../models/qwen/memory.js';
+import { inspectSam2, type InspectedSam2 } from '../models/sam2/inspect.js';
 import { once, wholeNumber } from './arguments.js';
 
 interface Arguments {
@@ -12,6 +17,7 @@ interface Arguments {
   readonly maxTokens: unknown;
   readonly prompts: unknown;
   readonly precision: unknown;
+  readonly recompute: unknown;
   readonly base: unknown;
   readonly json: unknown;
 }
@@ -31,29 +37,42 @@ function inspectCommand(): CommandModule<object, Arguments> {
     describe: 'architecture, weights, and the memory of rollouts and training; reads headers only',
     builder: (parser: Argv) =>
       parser
-        .positional('folder', { type: 'string', demandOption: true, describe: 'folder of a checkpoint or an adapter' })
+        .positional('folder', { type: 'string', demandOption: true, describe: 'folder of a Qwen2.5-VL, an adapter of one, or a SAM 2.1' })
         .option('frame', text('side of the square that is shown, px; 768 unless told'))
         .option('group', text('completions a prompt; 8 unless told'))
         .option('max-tokens', text('tokens of a completion; 400 unless told'))
-        .option('prompts', text('prompts in one run; 1 unless told'))
+        .option('prompts', text('prompts in one run, of a segmenter objects; 1 unless told'))
         .option('precision', { ...text('of arithmetic; float32 unless told'), choices: ['float32', 'bfloat16'] })
+        .option('recompute', { type: 'boolean', describe: 'training with policy.recompute: layers' })
         .option('base', text('checkpoint that an adapter belongs to; the one that it names unless told'))
         .option('json', { type: 'boolean', describe: 'print JSON, in bytes' }) as unknown as Argv<Arguments>,
     handler: async (given) => {
-      const seen = await inspectQwen(given.folder, useOf(given), once(given.base, 'base'));
-      process.stdout.write(given.json ? `${JSON.stringify(seen, null, 2)}\n` : `${seen.kind === 'adapter' ? adapterText(seen) : checkpointText(seen)}\n`);
+      const use = useOf(given);
+      const seen = (await isSegmenter(given.folder)) ? await inspectSam2(given.folder, use.prompts) : await inspectQwen(given.folder, use, once(given.base, 'base'));
+      process.stdout.write(given.json ? `${JSON.stringify(seen, null, 2)}\n` : `${textOf(seen)}\n`);
     },
   };
 }
 
-function useOf({ frame, group, maxTokens, prompts, precision }: Arguments): Use {
+/** What is neither is refused by the policy's reader, an adapter's folder without a configuration being one of its own. */
+async function isSegmenter(folder: string): Promise<boolean> {
+  const { model_type: kind } = await readJson(join(folder, 'config.json'), {});
+  return typeof kind === 'string' && kind.startsWith('sam2');
+}
+
+function textOf(seen: InspectedAdapter | InspectedCheckpoint | InspectedSam2): string {
+  if (seen.kind === 'adapter') return adapterText(seen);
+  return seen.kind === 'segmenter' ? segmenterText(seen) : checkpointText(seen);
+}
+
+function useOf({ frame, group, maxTokens, prompts, precision, recompute }: Arguments): Use {
   const whole = (value: unknown, option: string, otherwise: number): number => {
     const text = once(value, option);
     return text === undefined ? otherwise : wholeNumber(text, option);
   };
   const kind = once(precision, 'precision') ?? 'float32';
   if (kind !== 'float32' && kind !== 'bfloat16') throw new UsageError(`--precision: expected float32 or bfloat16; got ${kind}`);
-  return { frame: whole(frame, 'frame', 768), group: whole(group, 'group', 8), maxTokens: whole(maxTokens, 'max-tokens', 400), prompts: whole(prompts, 'prompts', 1), precision: kind };
+  return { frame: whole(frame, 'frame', 768), group: whole(group, 'group', 8), maxTokens: whole(maxTokens, 'max-tokens', 400), prompts: whole(prompts, 'prompts', 1), precision: kind, recompute: recompute === true };
 }
 
 function adapterText({ folder, rank, parameters, stored, base, checkpoint }: InspectedAdapter): string {
@@ -68,13 +87,22 @@ function checkpointText({ folder, architecture, parameters, tied, stored, use, m
     ['weights', `${millions(all)}: language ${millions(language)}, vision ${millions(vision)}, embeddings ${millions(embeddings)}`],
     ['head', tied ? 'the embedding table' : 'of its own'],
     ['stored', storedText(stored)],
-    ['run', `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.precision === 'bfloat16' ? ', which does not run yet' : ''}`],
+    ['run', `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.precision === 'bfloat16' ? ', which does not run yet' : ''}${use.recompute === true ? ', layers computed again' : ''}`],
   ];
+  return `${table(head)}\n\n${memoryTable(memory)}`;
+}
+
+function segmenterText({ folder, architecture, size, parameters, stored, embedding, memory }: InspectedSam2): string {
+  const head = [['model', `${folder}  ${architecture}`], ['weights', millions(parameters)], ['stored', storedText(stored)], ['looks at', `${size} × ${size} px`], ['keeps', `${(embedding / 2 ** 20).toFixed(1)} MiB an image`]];
+  return `${table(head)}\n\n${memoryTable(memory)}`;
+}
+
+function memoryTable(memory: Readonly<Record<string, Memory>>): string {
   const jobs = Object.entries(memory);
   const parts = [...new Set(jobs.toReversed().flatMap(([, { parts: own }]) => Object.keys(own)))];
   const gigabytes = (bytes: number | undefined): string => (bytes === undefined ? '' : (bytes / 1e9).toFixed(1));
   const rows = [['GB', ...jobs.map(([job]) => job)], ...parts.map((part) => [part, ...jobs.map(([, { parts: own }]) => gigabytes(own[part]))]), ['in all', ...jobs.map(([, { total }]) => gigabytes(total))]];
-  return `${table(head)}\n\n${rows.map(([part = '', ...values]) => part.padEnd(22) + values.map((value) => value.padStart(10)).join('')).join('\n')}`;
+  return rows.map(([part = '', ...values]) => part.padEnd(22) + values.map((value) => value.padStart(10)).join('')).join('\n');
 }
 
 const millions = (count: number): string => `${(count / 1e6).toLocaleString('en', { maximumFractionDigits: 1 })} M`;

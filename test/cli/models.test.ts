@@ -34,6 +34,22 @@ describe('segr1 models inspect', () => {
     expect((await segr1('inspect', join(policy, 'train/lora'))).out).toMatch(/^base {5}tiny-qwen2_5_vl, which is no folder here; --base DIR names one$/m);
   });
 
+  it('prints what layers need that are computed again', async () => {
+    const of = async (...more: readonly string[]) => JSON.parse((await segr1('inspect', tiny, '--json', ...more)).out) as { use: object; memory: Record<string, { total: number }> };
+    const [kept, again] = [await of(), await of('--recompute')];
+    expect([kept.use, again.use]).toMatchObject([{ recompute: false }, { recompute: true }]);
+    expect(again.memory['full'].total).toBeLessThan(kept.memory['full'].total);
+    expect(again.memory['rollout']).toEqual(kept.memory['rollout']);
+  });
+
+  it('prints what a segmenter is, and what its runs need', async () => {
+    const { code, out } = await segr1('inspect', join(fixturesFolder(), 'segmenter', 'tiny-128'), '--prompts', '9');
+    expect(code).toBe(0);
+    expect(out).toMatch(/^model {4}\S+ {2}sam2$/m);
+    expect(out).toMatch(/^looks at 128 × 128 px$/m);
+    expect(out).toMatch(/^GB +embed +decode 8$/m);
+  });
+
   it.each([
     ['no folder', ['inspect', 'gone'], 1, 'gone/config.json  checkpoint: expected a readable file; got ENOENT'],
     ['half a frame', ['inspect', tiny, '--frame', '7.5'], 2, '--frame: expected a whole number of at least 1; got "7.5"'],

@@ -1,20 +1,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { openSafetensors, type Tensors } from '../../io/safetensors.js';
+import { openSafetensors } from '../../io/safetensors.js';
+import { storedIn, type Memory, type Stored } from '../inspected.js';
 import { baseOf, readAdapterConfig } from './adapter.js';
 import { readConfig, type QwenConfig } from './config.js';
 import { adapterOf, type Adapter } from './lora.js';
-import { memoryOf, parameters, type Job, type Memory, type Use } from './memory.js';
+import { memoryOf, parameters, type Job, type Use } from './memory.js';
 import { findWeights } from './weight-files.js';
 import { weightShapes } from './weights.js';
-
-/** What lies in files, as their headers say. */
-export interface Stored {
-  readonly files: number;
-  readonly bytes: number;
-  readonly dtypes: readonly string[];
-}
 
 /** A checkpoint, and what jobs on it need. */
 export interface InspectedCheckpoint {
@@ -62,7 +56,7 @@ export async function inspectQwen(folder: string, use: Use, base?: string): Prom
     folder,
     rank: Math.min(...tensors.names.flatMap((name) => tensors.info(name).shape)),
     parameters: tensors.names.reduce((sum, name) => sum + tensors.info(name).shape.reduce((product, size) => product * size, 1), 0),
-    stored: stored(tensors),
+    stored: storedIn(tensors),
     base: below,
     ...(adapter ? { checkpoint: await checkpoint(below, use, adapter) } : {}),
   };
@@ -70,8 +64,9 @@ export async function inspectQwen(folder: string, use: Use, base?: string): Prom
 
 async function checkpoint(folder: string, use: Use, adapter?: Adapter): Promise<InspectedCheckpoint> {
   const config = await readConfig(folder);
-  const { tensors } = await findWeights(folder, config);
-  return { kind: 'checkpoint', folder, architecture: 'qwen2_5_vl', parameters: counted(config), tied: config.text.tied, stored: stored(tensors), use, memory: memories(config, use, adapter) };
+  const stored = storedIn((await findWeights(folder, config)).tensors);
+  const mapped = stored.dtypes.every((dtype) => dtype === 'F32');
+  return { kind: 'checkpoint', folder, architecture: 'qwen2_5_vl', parameters: counted(config), tied: config.text.tied, stored, use, memory: memories(config, { ...use, mapped }, adapter) };
 }
 
 /** Weights of a shape, by what they are for. */
@@ -86,9 +81,4 @@ export function counted(config: QwenConfig): InspectedCheckpoint['parameters'] {
 export function memories(config: QwenConfig, use: Use, adapter: Adapter = adapterOf(config, LANGUAGE)): Record<string, Memory> {
   const jobs: Record<string, Job> = { rollout: { kind: 'rollout' }, full: { kind: 'full' }, [`lora ${adapter.rank}`]: { kind: 'lora', adapter } };
   return Object.fromEntries(Object.entries(jobs).map(([name, job]) => [name, memoryOf(config, job, use)]));
-}
-
-function stored(tensors: Tensors): Stored {
-  const infos = tensors.names.map((name) => tensors.info(name));
-  return { files: new Set(infos.map(({ file }) => file)).size, bytes: infos.reduce((sum, { bytes }) => sum + bytes, 0), dtypes: [...new Set(infos.map(({ dtype }) => dtype))] };
 }

@@ -3,9 +3,12 @@
  *
  * What a part counts is what its graph holds; `bench/memory.mjs` sets the sums against measured peaks.
  */
+import { summed, type Memory } from '../inspected.js';
 import type { QwenConfig } from './config.js';
 import { adapterShapes, type Adapter } from './lora.js';
 import { smartResize } from './processor.js';
+import { LOGITS } from './scores.js';
+import { JOINED } from './text.js';
 import { weightShapes, type WeightShape } from './weights.js';
 
 /** What one run works on. */
@@ -23,17 +26,13 @@ export interface Use {
   readonly workers?: number;
   /** Of arithmetic; float32 unless told, and so far all that runs. What the optimizer changes is float32 in either. */
   readonly precision?: 'float32' | 'bfloat16';
-  /** Whether the backward pass computes each layer again instead of keeping its values; it keeps them unless told, and so far always. */
+  /** Whether the backward pass computes each layer again instead of keeping its values; it keeps them unless told. */
   readonly recompute?: boolean;
+  /** Whether all weights are float32 in their files: those that nothing teaches are then mapped, once for all workers. */
+  readonly mapped?: boolean;
 }
 
 export type Job = { readonly kind: 'rollout' | 'full' } | { readonly kind: 'lora'; readonly adapter: Adapter };
-
-/** Bytes by part, and their sum. */
-export interface Memory {
-  readonly total: number;
-  readonly parts: Readonly<Record<string, number>>;
-}
 
 const FLOAT = 4;
 
@@ -59,40 +58,35 @@ export function memoryOf(config: QwenConfig, job: Job, use: Use): Memory {
   const runs = (use.workers ?? 1) * ARENA * width(use);
   if (job.kind === 'rollout') {
     const [vision, decoder] = [visionBlock(config, use), joined(config) + cache(config, use) + decoderLayer(config, use) + drawnLogits(config, use)];
-    return summed({ runtime: RUNTIME.rollout, weights: weights(all, use), [vision > decoder ? 'vision tower' : 'decoder and its cache']: runs * Math.max(vision, decoder) });
+    return summed({ runtime: RUNTIME.rollout, weights: frozen(all, use), [vision > decoder ? 'vision tower' : 'decoder and its cache']: runs * Math.max(vision, decoder) });
   }
   const adapter = job.kind === 'lora' ? job.adapter : undefined;
   const trained = adapter ? parameters(adapterShapes(config, adapter)) : all;
   const adapted = adapter ? parameters(weightShapes(config).filter(({ name }) => adapter.matrices.includes(name))) : 0;
   return summed({
     runtime: RUNTIME.training,
-    weights: weights(all, use) + (adapter ? weights(trained, use) : 0),
-    'weights on their way': renewed(trained, use),
+    weights: (adapter ? frozen(all, use) : 0) + learning(trained, use),
     gradients: gradients(trained, use),
     moments: moments(trained),
     'adapted matrices': runs * adapted,
     'vision tower': runs * visionKept(config, use),
     decoder: runs * decoderKept(config, use),
     logits: runs * scoredLogits(config, use),
+    'vocabulary by chunks': adapter ? 0 : runs * chunkedVocabulary(config, use),
   });
 }
 
-function summed(parts: Readonly<Record<string, number>>): Memory {
-  const some = Object.fromEntries(Object.entries(parts).filter(([, bytes]) => bytes > 0));
-  return { total: Object.values(some).reduce((sum, bytes) => sum + bytes, 0), parts: some };
+/** Weights that are only read: the pages of their files, whatever the workers; or widened, once for each. */
+function frozen(count: number, { workers = 1, mapped = false, ...use }: Use): number {
+  return count * width(use) * (mapped ? 1 : workers);
 }
 
-/** One set on the main thread, which reads and changes it, and a copy for each worker. */
-function weights(count: number, { workers = 1, ...use }: Use): number {
+/** Weights that learn: one set on the main thread, which changes it, and a copy for each worker. */
+function learning(count: number, { workers = 1, ...use }: Use): number {
   return count * (FLOAT + workers * width(use));
 }
 
-/** What workers are sent after a step, beside what it replaces. */
-function renewed(count: number, { workers = 1, ...use }: Use): number {
-  return count * workers * width(use);
-}
-
-/** In the runtime's outputs, in the flat array made of them, and the last step's, which waits to be collected; of one micro-batch a worker. */
+/** In the runtime, in the flat array that it copies to, and the last step's, which waits to be collected; of one micro-batch a worker. */
 function gradients(count: number, { workers = 1, ...use }: Use): number {
   return 3 * count * workers * width(use);
 }
@@ -109,10 +103,10 @@ function lengths(config: QwenConfig, { frame, text = 256 }: Use): { readonly pat
   return { patches, prompt: patches / config.vision.merge ** 2 + text };
 }
 
-/** Floats of the matrices that a token-by-token loop multiplies by, joined to one for queries, keys and values and one for gate and up. */
+/** Floats of the matrices that a token-by-token loop multiplies by, joined to one for queries, keys and values and one for gate and up, where they are small. */
 function joined({ text }: QwenConfig): number {
-  const out = (text.heads + 2 * text.kvHeads) * text.headDim + 2 * text.intermediate;
-  return text.layers * text.hidden * out;
+  const matrices = [(text.heads + 2 * text.kvHeads) * text.headDim, 2 * text.intermediate].map((out) => text.hidden * out);
+  return text.layers * matrices.filter((floats) => floats <= JOINED).reduce((sum, floats) => sum + floats, 0);
 }
 
 /** Keys and values of the prompt once a group, those of a completion's tokens twice: a turn writes the longer ones beside. */
@@ -138,10 +132,11 @@ function decoderKept(config: QwenConfig, { group, maxTokens, prompts, ...use }: 
   const { prompt } = lengths(config, { group, maxTokens, prompts, ...use });
   const shares = prompt * prompt + 2 * group * maxTokens * (prompt + maxTokens);
   const tokens = prompt + group * maxTokens;
-  return prompts * kept(layers, tokens * config.text.hidden, tokens * tokenFloats(config) + heads * shares, use);
+  const handedOn = config.text.hidden + 2 * config.text.kvHeads * config.text.headDim;
+  return prompts * kept(layers, tokens * handedOn, tokens * tokenFloats(config) + heads * shares, use);
 }
 
-/** Layers as the backward pass needs them: each whole, or what goes into each and one of them whole. */
+/** Layers as the backward pass needs them: each whole, or what each hands on and one of them whole. */
 function kept(layers: number, stream: number, layer: number, { recompute = false }: Pick<Use, 'recompute'>): number {
   return recompute ? layers * stream + layer : layers * layer;
 }
@@ -176,7 +171,12 @@ function drawnLogits({ text }: QwenConfig, { prompts, group }: Use): number {
   return 6 * prompts * group * text.vocab;
 }
 
-/** Floats of all completions' logits in training: as they come, at their temperature, log-softmax, softmax, and two adjoints. */
+/** Floats of the logits that exist at once in training: as they come, at their temperature, log-softmax, softmax, and two adjoints. */
 function scoredLogits({ text }: QwenConfig, { prompts, group, maxTokens }: Use): number {
-  return 6 * prompts * group * maxTokens * text.vocab;
+  return 6 * Math.min(prompts * group * maxTokens * text.vocab, LOGITS);
+}
+
+/** Floats of the output head's gradient, where it is a sum over chunks of logits: the sum, a chunk's own, and the next sum. */
+function chunkedVocabulary({ text }: QwenConfig, { prompts, group, maxTokens }: Use): number {
+  return prompts * group * maxTokens * text.vocab > LOGITS ? 3 * text.vocab * text.hidden : 0;
 }

@@ -6,7 +6,7 @@ import { head } from './text.js';
 import type { Weights } from './weights.js';
 
 /** Logits that exist at once, 64 MiB of them: where a vocabulary is large they would be the most of what training keeps. */
-const LOGITS = 2 ** 24;
+export const LOGITS = 2 ** 24;
 
 /** Values of each written token, made from the log-probs of all its rivals, [… , vocab], and its own id, [… ]. */
 export type Score = <Key extends string>(of: (logProbs: Tensor, written: Tensor) => Readonly<Record<Key, Tensor>>) => Readonly<Record<Key, Tensor>>;

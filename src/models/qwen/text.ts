@@ -95,7 +95,7 @@ function mlp(weight: Weights, h: Tensor): Tensor {
 }
 
 /** Weights up to which matrices are joined: a copy of larger ones takes more memory than it saves time. */
-const JOINED = 2 ** 21;
+export const JOINED = 2 ** 21;
 
 /**
  * Several projections of one value, as one product where a single token is read: the joined matrix is made once, outside the loop.

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 
 import { readConfig } from '../../../src/models/qwen/config.js';
 import { counted, inspectQwen, memories } from '../../../src/models/qwen/inspect.js';
-import { adapterOf } from '../../../src/models/qwen/lora.js';
+import { adapterOf, adapterShapes } from '../../../src/models/qwen/lora.js';
 import { memoryOf, parameters, type Job, type Use } from '../../../src/models/qwen/memory.js';
 import { weightShapes } from '../../../src/models/qwen/weights.js';
 import { fixturesFolder } from '../../golden/golden.js';
@@ -14,7 +14,8 @@ import { tied, tiny } from './opened.js';
 
 const published = (size: string) => readConfig(fileURLToPath(new URL(`../../fixtures/qwen2.5-vl-${size}`, import.meta.url)));
 const config = await published('3b');
-const lora = (rank: number): Job => ({ kind: 'lora', adapter: adapterOf(config, { rank, alpha: 1, pattern: String.raw`model\.language_model\..*_proj` }) });
+const adapter = (rank: number) => adapterOf(config, { rank, alpha: 1, pattern: String.raw`model\.language_model\..*_proj` });
+const lora = (rank: number): Job => ({ kind: 'lora', adapter: adapter(rank) });
 const use: Use = { frame: 768, group: 8, maxTokens: 400, prompts: 1 };
 
 describe('counted', () => {
@@ -30,13 +31,34 @@ describe('memoryOf', () => {
   it('holds weights once here and once a worker, and what learns with its gradients and moments', () => {
     const bytes = 4 * parameters(weightShapes(config));
     const { parts, total } = memoryOf(config, { kind: 'full' }, { ...use, workers: 2 });
-    expect(parts).toMatchObject({ weights: 3 * bytes, 'weights on their way': 2 * bytes, gradients: 6 * bytes, moments: 2 * bytes });
+    expect(parts).toMatchObject({ weights: 3 * bytes, gradients: 6 * bytes, moments: 2 * bytes });
     expect(total).toBe(Object.values(parts).reduce((sum, part) => sum + part, 0));
+  });
+
+  it('holds weights that are only read once a worker, or once for all where they are mapped', () => {
+    const bytes = 4 * parameters(weightShapes(config));
+    const weights = (mapped: boolean) => memoryOf(config, { kind: 'rollout' }, { ...use, workers: 3, mapped }).parts['weights'];
+    expect([weights(false), weights(true)]).toEqual([3 * bytes, bytes]);
+    const beside = (mapped: boolean) => (memoryOf(config, lora(16), { ...use, mapped, workers: 3 }).parts['weights'] as number) - (weights(mapped) as number);
+    // The adapter here, and once a worker.
+    expect([beside(false), beside(true)]).toEqual([4, 4].map((sets) => 4 * sets * parameters(adapterShapes(config, adapter(16)))));
+  });
+
+  it('holds no more logits at once than a chunk has', () => {
+    const { vocab, hidden } = config.text;
+    const logits = (job: Job, maxTokens: number) => memoryOf(config, job, { ...use, group: 1, maxTokens }).parts;
+    // Four bytes, twice, six of each; 110 tokens of 151,936 logits are below 2^24, 111 above.
+    expect(logits(lora(16), 110)['logits']).toBe(48 * 110 * vocab);
+    expect(logits(lora(16), 111)['logits']).toBe(48 * 2 ** 24);
+    expect(logits(lora(16), 1100)['logits']).toBe(48 * 2 ** 24);
+    expect(logits(lora(16), 1100)).not.toHaveProperty('vocabulary by chunks');
+    expect(logits({ kind: 'full' }, 110)).not.toHaveProperty('vocabulary by chunks');
+    expect(logits({ kind: 'full' }, 1100)['vocabulary by chunks']).toBe(24 * vocab * hidden);
   });
 
   it('keeps of an adapter only what has its rank', () => {
     const [four, eight] = [memoryOf(config, lora(4), use).parts, memoryOf(config, lora(8), use).parts];
-    for (const part of ['gradients', 'moments', 'weights on their way']) expect(eight[part]).toBe(2 * four[part]);
+    for (const part of ['gradients', 'moments']) expect(eight[part]).toBe(2 * four[part]);
     for (const part of ['adapted matrices', 'decoder', 'vision tower']) expect(eight[part]).toBe(four[part]);
   });
 
@@ -54,11 +76,11 @@ describe('memoryOf', () => {
     );
   });
 
-  it('keeps what goes into a layer and one layer whole, where layers are computed again', () => {
+  it('keeps what a layer hands on and one layer whole, where layers are computed again', () => {
     const [all, again] = [memoryOf(config, lora(16), use).parts, memoryOf(config, lora(16), { ...use, recompute: true }).parts];
-    const { hidden, layers } = config.text;
+    const { hidden, layers, kvHeads, headDim } = config.text;
     // 27 × 27 image tokens of 768 px, the question, and the completions; twice four bytes.
-    const stream = 8 * layers * hidden * (27 * 27 + 256 + 8 * 400);
+    const stream = 8 * layers * (hidden + 2 * kvHeads * headDim) * (27 * 27 + 256 + 8 * 400);
     expect(again['decoder']).toBeCloseTo(stream + all['decoder'] / layers, -3);
     expect(again['vision tower']).toBeLessThan(all['vision tower'] / 4);
     expect(again['adapted matrices']).toBe(all['adapted matrices']);

@@ -1,0 +1,27 @@
+/** What inspecting a model tells, whatever its kind: what lies in its files, and bytes of memory by part. */
+import type { Tensors } from '../io/safetensors.js';
+
+/** What lies in files, as their headers say. */
+export interface Stored {
+  readonly files: number;
+  readonly bytes: number;
+  readonly dtypes: readonly string[];
+}
+
+/** Bytes by part, and their sum. */
+export interface Memory {
+  readonly total: number;
+  readonly parts: Readonly<Record<string, number>>;
+}
+
+/** @param names of the tensors that are meant; all unless told. */
+export function storedIn(tensors: Tensors, names: readonly string[] = tensors.names): Stored {
+  const infos = names.map((name) => tensors.info(name));
+  return { files: new Set(infos.map(({ file }) => file)).size, bytes: infos.reduce((sum, { bytes }) => sum + bytes, 0), dtypes: [...new Set(infos.map(({ dtype }) => dtype))] };
+}
+
+/** Parts that are something, and their sum. */
+export function summed(parts: Readonly<Record<string, number>>): Memory {
+  const some = Object.fromEntries(Object.entries(parts).filter(([, bytes]) => bytes > 0));
+  return { total: Object.values(some).reduce((sum, bytes) => sum + bytes, 0), parts: some };
+}

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { decodeImage } from '../../src/io/image.js';
 import { encodeMask } from '../../src/io/mask.js';
-import { drawMarks, overlay, panels } from '../../src/io/overlay.js';
+import { drawMarks, FIGURE_INK, overlay, panels } from '../../src/io/overlay.js';
 import type { Image, Mask } from '../../src/records.js';
 import { ascii } from '../ascii.js';
 
@@ -20,6 +20,11 @@ function letters({ width, height, data }: Image): string[] {
 describe('drawMarks', () => {
   it('tints a mask and draws its edge', () => {
     expect(letters(drawMarks(black(5, 5), { mask: masked('..... .###. .###. .###. .....') }))).toEqual(['.....', '.bbb.', '.btb.', '.bbb.', '.....']);
+  });
+
+  it('draws a mask as the figures of Seg-R1 do where asked', () => {
+    const { data } = drawMarks(black(5, 5), { mask: masked('..... .###. .###. .###. .....') }, FIGURE_INK);
+    expect([[...data.subarray(18, 21)], [...data.subarray(36, 39)]]).toEqual([[0, 230, 255], [52, 21, 81]]);   // the contour, and 0.35 of the fill
   });
 
   it('draws the truth over it, without tint', () => {

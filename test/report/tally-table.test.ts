@@ -40,7 +40,7 @@ describe('gainTable', () => {
   it('shows before, after and what changed', () => {
     const after = { ...tally, marked: {}, metrics: { ...tally.metrics, 'answer/hit': { mean: 0.2, error: 0.01, n: 200 } } };
     const gains = { 'reward/mean': { mean: 0, error: 0, n: 200 }, 'answer/hit': { mean: -0.05, error: 0.02, n: 200 } };
-    const lines = gainTable({ name: 'judge', before: tally, after, gains });
+    const lines = gainTable({ before: tally, after, gains });
     expect(lines).toContainEqual(['reward', '1.317 ± 0.017', '1.317 ± 0.017', '+0.000 ± 0.000']);
     expect(lines).toContainEqual(['right object', '0.250 ± 0.031', '0.200 ± 0.010', '-0.050 ± 0.020']);
     expect(lines).toContainEqual(['best constant answer', '1.330 ± 0.030', '1.330 ± 0.030', '']);

@@ -1,0 +1,99 @@
+import { join } from 'node:path';
+
+import type { z } from 'zod';
+
+import { openAnswers } from '../../io/answer-cache.js';
+import { keyFault, openChatServer } from '../../models/chat-server.js';
+import { learningPrompts, promptInputs } from '../../models/qwen/prompt-loss.js';
+import { supervisedGraph, supervisedInputs } from '../../models/qwen/supervised.js';
+import { objectiveGraph, type TrainGraph } from '../../models/qwen/train.js';
+import { isLeftOut } from '../../operators/finite.js';
+import { fit, FitOptions } from '../../operators/fit.js';
+import { scheduleFault } from '../../operators/learning.js';
+import { isPassedOver } from '../../operators/passed-over.js';
+import { sft, SftOptions, type ReportStep, type Supervision } from '../../operators/sft.js';
+import { CANCELLED, think, ThinkOptions, type Thinker } from '../../operators/think.js';
+import { update } from '../../operators/update.js';
+import { UpdateOptions } from '../../operators/update-options.js';
+import { entropiesTold, ownReference, ownSpread, truncated, withinWindow } from '../rules.js';
+import { stage, type Open, type Refusal, type Stage } from '../stage.js';
+
+/** What is taught, and how the policy learns it. */
+export const lessons: readonly Stage[] = [
+  stage({
+    name: 'fit',
+    options: FitOptions,
+    needs: ['image', 'truth'],
+    adds: ['fitted'],
+    uses: ['segmenter'],
+    build: async (options, open) => fit(await open.segmenter(), open.read, options),
+  }),
+  stage({
+    name: 'think',
+    options: ThinkOptions,
+    needs: ['image', 'fitted'],
+    adds: ['problem', 'thinking', 'solution'],
+    chooses: (reason) => reason === CANCELLED,
+    rules: ({ endpoint }) => {
+      const fault = endpoint && keyFault(endpoint);
+      return fault === undefined ? [] : [{ option: 'endpoint.key', text: fault }];
+    },
+    build: async (options, open) => think(open.read, options, await thinker(options, open)),
+  }),
+  stage({
+    name: 'update',
+    options: UpdateOptions,
+    needs: ['completions', 'advantages'],
+    adds: ['step'],
+    uses: ['policy'],
+    chooses: (reason) => isLeftOut(reason) || isPassedOver(reason),
+    rules: (options, around) => [
+      ...withinWindow('groupsPerStep', options.groupsPerStep, around),
+      ...entropiesTold(options, around),
+      ...ownSpread(options, around),
+      ...ownReference(options, around),
+      ...scheduled(options),
+    ],
+    notices: (_, around) => truncated(around),
+    build: async (options, open) => {
+      const policy = await open.learner();
+      const temperature = open.option('rollout', 'temperature');
+      return update(policy, objectiveGraph, open.read, typeof temperature === 'number' ? temperature : 1, stepReport(open), options);
+    },
+  }),
+  stage({
+    name: 'sft',
+    options: SftOptions,
+    needs: ['image', 'fitted'],
+    adds: ['step'],
+    uses: ['policy'],
+    chooses: isLeftOut,
+    rules: (options, around) => [...withinWindow('rowsPerStep', options.rowsPerStep, around), ...scheduled(options)],
+    build: async (options, open) => {
+      const policy = await open.learner();
+      const { config, tokenizer } = policy;
+      const learned = options.prompt === 'learned';
+      const graph = supervisedGraph(config, tokenizer, options);
+      const supervision: Supervision<TrainGraph> = {
+        graph: learned ? learningPrompts(config, graph) : graph,
+        inputs: (row, prompt, answer) => {
+          const { perToken, perPrompt } = supervisedInputs(config, tokenizer, options, row, prompt, answer);
+          return { perToken, perPrompt: { ...perPrompt, ...(learned && promptInputs(config, prompt)) } };
+        },
+      };
+      return sft(policy, supervision, open.read, stepReport(open), options);
+    },
+  }),
+];
+
+
+const stepReport = (open: Open): ReportStep => (step, metrics, rows) => open.report({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id) });
+
+function scheduled(options: Parameters<typeof scheduleFault>[0]): readonly Refusal[] {
+  const fault = scheduleFault(options);
+  return fault === undefined ? [] : [{ option: 'schedule', text: fault }];
+}
+
+async function thinker({ endpoint }: z.output<typeof ThinkOptions>, { folders, signal }: Open): Promise<Thinker | undefined> {
+  return endpoint && { server: openChatServer(endpoint), answers: await openAnswers(join(folders.root, 'answers.jsonl')), signal };
+}

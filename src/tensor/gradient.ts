@@ -2,7 +2,7 @@
 import { count, dependencies, reachable, scoped, ShapeError, sizeOf, type Dim, type Node, type Op, type Tensor } from './graph.js';
 import { Adjoints, type Contribution } from './adjoints.js';
 import { blockBackward, loopBackward } from './bodies.js';
-import { add, cast, constant, cumsum, div, dot, equal, exp, expand, gather, iota, less, lessEqual, mean, mul, neg, order, pad, reciprocal, rename, reshape, rotate, scatterAdd, sign, slice, sqrt, square, sub, sum, where } from './ops.js';
+import { add, cast, constant, cumsum, div, dot, equal, exp, expand, gather, iota, less, lessEqual, mean, mul, neg, order, pad, reciprocal, rename, reshape, rotate, scatterAdd, sigmoid, sign, slice, sqrt, square, sub, sum, where } from './ops.js';
 
 /**
  * Gradients of a scalar with respect to some of the values it was computed from.
@@ -71,6 +71,7 @@ const unaryRules: Readonly<Record<string, (x: Tensor, y: Tensor, dy: Tensor) => 
   sqrt: (_, y, dy) => div(mul(dy, 0.5), y),
   reciprocal: (_, y, dy) => neg(mul(dy, square(y))),
   sigmoid: (_, y, dy) => mul(dy, mul(y, sub(1, y))),
+  silu: (x, y, dy) => mul(dy, add(y, mul(sigmoid(x), sub(1, y)))),
   tanh: (_, y, dy) => mul(dy, sub(1, square(y))),
   erf: (x, _, dy) => mul(dy, mul(exp(neg(square(x))), 2 / Math.sqrt(Math.PI))),
   abs: (x, _, dy) => mul(dy, sign(x)),

@@ -23,7 +23,7 @@ export interface Place {
   readonly offset: number;
 }
 
-export type Unary = 'neg' | 'exp' | 'log' | 'sqrt' | 'reciprocal' | 'sigmoid' | 'tanh' | 'erf' | 'abs' | 'not';
+export type Unary = 'neg' | 'exp' | 'log' | 'sqrt' | 'reciprocal' | 'sigmoid' | 'silu' | 'tanh' | 'erf' | 'abs' | 'not';
 export type Binary = 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max' | 'and' | 'or';
 export type Compare = 'less' | 'lessEqual' | 'greater' | 'greaterEqual' | 'equal';
 

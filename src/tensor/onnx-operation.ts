@@ -50,7 +50,7 @@ class Emission {
       case 'stored':
         return this.writer.stored(op.place, sizes(t.shape));
       case 'unary':
-        return this.add(UNARY[op.fn], [first]);
+        return op.fn === 'silu' ? this.add('QuickGelu', [first], { alpha: { float: 1 } }, 'com.microsoft') : this.add(UNARY[op.fn], [first]);
       case 'binary':
         return this.add(BINARY[op.fn], [this.aligned(x, t.shape), this.aligned(y, t.shape)]);
       case 'compare':

@@ -68,6 +68,7 @@ const unary: Readonly<Record<Unary, (x: number) => number>> = {
   sqrt: Math.sqrt,
   reciprocal: (x) => 1 / x,
   sigmoid: (x) => 1 / (1 + Math.exp(-x)),
+  silu: (x) => x / (1 + Math.exp(-x)),
   tanh: Math.tanh,
   erf,
   abs: Math.abs,

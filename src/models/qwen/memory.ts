@@ -115,9 +115,9 @@ function cache({ text, ...config }: QwenConfig, use: Use): number {
   return use.prompts * 2 * text.layers * text.kvHeads * text.headDim * (prompt + 2 * use.group * use.maxTokens);
 }
 
-/** Floats that a token leaves in one decoder layer: the stream twice with its norms; queries, what they gather, and that again in order; keys and values, and those in order; gate, its sigmoid, their product, up, the product of all. */
+/** Floats that a token leaves in one decoder layer: the stream twice with its norms; queries, what they gather, and that again in order; keys and values, and those in order; gate as it comes and bent, up, their product. */
 function tokenFloats({ text }: QwenConfig): number {
-  return 4 * text.hidden + 3 * text.heads * text.headDim + 4 * text.kvHeads * text.headDim + 5 * text.intermediate;
+  return 4 * text.hidden + 3 * text.heads * text.headDim + 4 * text.kvHeads * text.headDim + 4 * text.intermediate;
 }
 
 /** One layer over a prompt, with scores beside their softmax. */
@@ -126,14 +126,15 @@ function decoderLayer(config: QwenConfig, use: Use): number {
   return use.prompts * prompt * (tokenFloats(config) + 2 * config.text.heads * prompt);
 }
 
-/** All layers over prompts and completions, as the backward pass needs them: softmax once over a prompt, whole and in two parts over a completion. */
+/** All layers over prompts and completions, as the backward pass needs them: softmax over prompts and completions, and for each completion the keys and values of its prompt and its own in one. */
 function decoderKept(config: QwenConfig, { group, maxTokens, prompts, ...use }: Use): number {
-  const { heads, layers } = config.text;
+  const { heads, layers, kvHeads, headDim } = config.text;
   const { prompt } = lengths(config, { group, maxTokens, prompts, ...use });
-  const shares = prompt * prompt + 2 * group * maxTokens * (prompt + maxTokens);
+  const shares = prompt * prompt + group * maxTokens * (prompt + maxTokens);
+  const remembered = 2 * kvHeads * headDim * group * (prompt + maxTokens);
   const tokens = prompt + group * maxTokens;
   const handedOn = config.text.hidden + 2 * config.text.kvHeads * config.text.headDim;
-  return prompts * kept(layers, tokens * handedOn, tokens * tokenFloats(config) + heads * shares, use);
+  return prompts * kept(layers, tokens * handedOn, tokens * tokenFloats(config) + heads * shares + remembered, use);
 }
 
 /** Layers as the backward pass needs them: each whole, or what each hands on and one of them whole. */
@@ -141,9 +142,9 @@ function kept(layers: number, stream: number, layer: number, { recompute = false
   return recompute ? layers * stream + layer : layers * layer;
 }
 
-/** Floats that a patch leaves in one block: the stream twice with its norms; queries, keys and values joined, turned, and apart; what is gathered, and that again in order; the five of the gated layer. */
+/** Floats that a patch leaves in one block: the stream twice with its norms; queries, keys and values joined, turned, and apart; what is gathered, and that again in order; the four of the gated layer. */
 function patchFloats({ vision }: QwenConfig): number {
-  return 14 * vision.hidden + 5 * vision.intermediate;
+  return 14 * vision.hidden + 4 * vision.intermediate;
 }
 
 /** Patches that one patch attends to, in a block that sees the whole image and in one that sees a window. */

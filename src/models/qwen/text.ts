@@ -1,5 +1,5 @@
-import { count, scoped, sizeOf, type Tensor } from '../../tensor/graph.js';
-import { add, cast, concat, constant, dot, gather, greater, iota, merge, mul, order, recompute, rename, rmsNorm, rotate, silu, slice, softmax, split, where } from '../../tensor/ops.js';
+import { count, scoped, sizeOf, type Dim, type Tensor } from '../../tensor/graph.js';
+import { add, cast, concat, constant, dot, expand, gather, greater, iota, merge, mul, order, recompute, rename, rmsNorm, rotate, silu, slice, softmax, split, where } from '../../tensor/ops.js';
 import type { QwenConfig, TextConfig } from './config.js';
 import type { Weights } from './weights.js';
 
@@ -113,7 +113,7 @@ function projections(h: Tensor, out: string, matrices: readonly Tensor[], biases
   });
 }
 
-/** Queries [prompt, kv, (sample,) (token,) rep, hd], and the tokens' own keys and values. */
+/** Queries [prompt, kv, (sample,) rep, (token,) hd], and the tokens' own keys and values. */
 function project(weight: Weights, text: TextConfig, h: Tensor, rotary: Rotary): { readonly queries: Tensor; readonly own: Memory } {
   const { heads, kvHeads: kv, headDim: hd } = text;
   const names = ['q_proj', 'k_proj', 'v_proj'];
@@ -121,7 +121,8 @@ function project(weight: Weights, text: TextConfig, h: Tensor, rotary: Rotary): 
   const [q, k, v] = projections(h, 'out', of('weight'), of('bias')).map((x) => split(x, 'out', { head: -1, hd })) as [Tensor, Tensor, Tensor];
   const turn = (x: Tensor): Tensor => rotate(x, rotary.cos, rotary.sin, 'hd');
   const inner = h.shape.map(({ name }) => name).filter((name) => name !== 'prompt' && name !== 'width');
-  const queries = order(split(turn(q), 'head', { kv, rep: heads / kv }), 'prompt', 'kv', ...inner, 'rep', 'hd');
+  // Tokens beside keys, as a mask has them.
+  const queries = order(split(turn(q), 'head', { kv, rep: heads / kv }), 'prompt', 'kv', ...inner.filter((name) => name !== 'token'), 'rep', ...inner.filter((name) => name === 'token'), 'hd');
   const side = (t: Tensor): Tensor => {
     const ordered = order(rename(t, { head: 'kv' }), 'prompt', 'kv', ...inner, 'hd');
     return inner.includes('token') ? rename(ordered, { token: 'key' }) : ordered;
@@ -159,6 +160,22 @@ export function paddingMask(padding: Tensor, keys: number): Tensor {
 
 /** The prompts' tokens among themselves: each sees itself and what is before it, without the padding. */
 export function prefixAttention(padding: Tensor, tokens: number): Attend {
-  const mask = add(causal(tokens), paddingMask(padding, tokens));
+  const mask = order(add(causal(tokens), paddingMask(padding, tokens)), 'prompt', 'token', 'key');
   return (_, own) => [{ ...own, mask }];
+}
+
+/**
+ * Completions behind the prefixes that their groups share: each token sees the prefix, itself and what is before it in its own completion.
+ *
+ * Keys and values of the prefix are repeated for each sample: that is little beside the scores, which are then of one piece.
+ */
+export function completionAttention(prefix: readonly Memory[], tokens: number): Attend {
+  const own = causal(tokens);
+  const joined = (before: Tensor, behind: Tensor): Tensor => concat([expand(before, behind.shape.map(({ name, size }) => ({ name, size: name === 'key' ? (sizeOf(before, name) as number) : size }))), behind], 'key');
+  const mask = prefix[0]?.mask;
+  const seen = mask && joined(mask, expand(own, [mask.shape[0] as Dim, ...own.shape]));
+  return (layer, { keys, values }) => {
+    const before = prefix[layer] as Memory;
+    return [{ keys: joined(before.keys, keys), values: joined(before.values, values), ...(seen ? { mask: seen } : {}) }];
+  };
 }

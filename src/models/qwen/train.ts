@@ -9,7 +9,7 @@ import type { QwenConfig } from './config.js';
 import { policyWeights, type Adapter } from './lora.js';
 import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
 import { scoring, type Score } from './scores.js';
-import { causal, decoder, embed, type Memory, type Recompute } from './text.js';
+import { completionAttention, decoder, embed, type Recompute } from './text.js';
 import type { Weights, WeightShape } from './weights.js';
 
 /** What fixes the graph of a micro-batch. */
@@ -49,10 +49,8 @@ function readCompletions(weights: Weights, config: QwenConfig, shape: BatchShape
   const hidden = [first];
   if (token > 1) {
     const turned = (name: string): Tensor => expand(slice(input(name, 'float32', { prompt, token, half }), 'token', 0, token - 1), dims({ prompt, sample, token: token - 1, half }));
-    const mask = causal(token - 1);
-    const attend = (layer: number, own: Memory): readonly Memory[] => [prefix.memory[layer] as Memory, { ...own, mask }];
     const rotary = { cos: turned('nextCos'), sin: turned('nextSin') };
-    hidden.push(order(decoder(weights, config, embed(weights, slice(written, 'token', 0, token - 1)), rotary, attend, { recompute: shape.recompute }), 'prompt', 'sample', 'token', 'width'));
+    hidden.push(order(decoder(weights, config, embed(weights, slice(written, 'token', 0, token - 1)), rotary, completionAttention(prefix.memory, token - 1), { recompute: shape.recompute }), 'prompt', 'sample', 'token', 'width'));
   }
   const score = scoring(weights, config, { hidden: concat(hidden, 'token'), written, temperature: input('temperature', 'float32', {}), suppressed: shape.suppressed, logits: shape.logits });
   return { weights, prefix, score };

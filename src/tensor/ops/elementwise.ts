@@ -70,7 +70,7 @@ export const abs = (x: Tensor): Tensor => unary('abs', x);
 export const not = (x: Tensor): Tensor => unary('not', x);
 
 /** x · sigmoid(x). */
-export const silu = (x: Tensor): Tensor => mul(x, sigmoid(x));
+export const silu = (x: Tensor): Tensor => unary('silu', x);
 /** Exact GELU, by the error function; written so that the runtime knows it, and computes it in one pass. */
 export const gelu = (x: Tensor): Tensor => mul(mul(x, add(erf(div(x, Math.SQRT2)), 1)), 0.5);
 export const relu = (x: Tensor): Tensor => maximum(x, 0);

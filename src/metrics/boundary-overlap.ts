@@ -33,5 +33,6 @@ export function boundaryOverlaps(predicted: Uint8Array, truth: Uint8Array, size:
 function boundary(map: Uint8Array, size: Size): Uint8Array {
   const reach = Math.max(1, Math.round(WIDTH * Math.sqrt(size.width ** 2 + size.height ** 2)));
   const inner = erode(map, size, reach);
-  return map.map((value, i) => value - inner[i]);
+  for (let i = 0; i < inner.length; i++) inner[i] = map[i] - inner[i];
+  return inner;
 }

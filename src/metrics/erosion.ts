@@ -5,49 +5,59 @@ import type { Size } from '../records.js';
  *
  * @param map [height × width], row by row. @param reach at least 1.
  * @returns [height × width].
+ * @see van Herk, A fast algorithm for local minimum and maximum filters, 1992: each window is the end of one block of
+ * 2 · reach + 1 and the start of the next.
  */
-export function erode(map: Uint8Array, { width, height }: Size, reach: number): Uint8Array {
-  const down = slidingMinimum(map, { length: height, step: width }, { length: width, step: 1 }, reach);
-  return slidingMinimum(down, { length: width, step: 1 }, { length: height, step: width }, reach);
+export function erode(map: Uint8Array, size: Size, reach: number): Uint8Array {
+  return erodeColumns(erodeRows(map, size, reach), size, reach);
 }
 
-interface Axis {
-  readonly length: number;
-  /** Values from one to the next. */
-  readonly step: number;
-}
-
-/**
- * Minimum of 2 · reach + 1 values along one axis: each window is the end of one block and the start of the next.
- *
- * @see van Herk, A fast algorithm for local minimum and maximum filters, 1992.
- */
-function slidingMinimum(map: Uint8Array, along: Axis, across: Axis, reach: number): Uint8Array {
+function erodeRows(map: Uint8Array, { width, height }: Size, reach: number): Uint8Array {
   const eroded = new Uint8Array(map.length);
   const block = 2 * reach + 1;
-  if (along.length < block) return eroded;
-
-  const fromStart = Uint8Array.from(map);
-  const fromEnd = Uint8Array.from(map);
-  for (let p = 1; p < along.length; p++) {
-    if (p % block !== 0) lower(fromStart, p * along.step, (p - 1) * along.step, across);
-  }
-  for (let p = along.length - 2; p >= 0; p--) {
-    if ((p + 1) % block !== 0) lower(fromEnd, p * along.step, (p + 1) * along.step, across);
-  }
-  for (let p = reach; p < along.length - reach; p++) {
-    for (let k = 0, i = p * along.step; k < across.length; k++, i += across.step) {
-      const before = fromEnd[i - reach * along.step];
-      const after = fromStart[i + reach * along.step];
-      eroded[i] = before < after ? before : after;
+  const fromStart = new Uint8Array(width);
+  const fromEnd = new Uint8Array(width);
+  for (let y = 0; y < height; y++) {
+    const base = y * width;
+    for (let start = 0; start < width; start += block) {
+      const end = Math.min(width, start + block);
+      let least = 255;
+      for (let x = start; x < end; x++) {
+        if (map[base + x] < least) least = map[base + x];
+        fromStart[x] = least;
+      }
+      least = 255;
+      for (let x = end - 1; x >= start; x--) {
+        if (map[base + x] < least) least = map[base + x];
+        fromEnd[x] = least;
+      }
+    }
+    for (let x = reach; x < width - reach; x++) {
+      const before = fromEnd[x - reach];
+      const after = fromStart[x + reach];
+      eroded[base + x] = before < after ? before : after;
     }
   }
   return eroded;
 }
 
-/** Lowers the line at `to` to that at `from` wherever that is lower. */
-function lower(map: Uint8Array, to: number, from: number, { length, step }: Axis): void {
-  for (let k = 0; k < length; k++, to += step, from += step) {
-    if (map[from] < map[to]) map[to] = map[from];
+/** As rows are, but whole rows at a time. */
+function erodeColumns(map: Uint8Array, { width, height }: Size, reach: number): Uint8Array {
+  const eroded = new Uint8Array(map.length);
+  const block = 2 * reach + 1;
+  const fromStart = Uint8Array.from(map);
+  const fromEnd = Uint8Array.from(map);
+  for (let y = 1; y < height; y++) if (y % block !== 0) lower(fromStart, y * width, (y - 1) * width, width);
+  for (let y = height - 2; y >= 0; y--) if ((y + 1) % block !== 0) lower(fromEnd, y * width, (y + 1) * width, width);
+  for (let y = reach; y < height - reach; y++) {
+    const above = (y - reach) * width;
+    const below = (y + reach) * width;
+    for (let x = 0, i = y * width; x < width; x++, i++) eroded[i] = Math.min(fromEnd[above + x], fromStart[below + x]);
   }
+  return eroded;
+}
+
+/** Lowers the row at `to` to that at `from` wherever that is lower. */
+function lower(map: Uint8Array, to: number, from: number, width: number): void {
+  for (let x = 0; x < width; x++) map[to + x] = Math.min(map[to + x], map[from + x]);
 }

@@ -1,40 +1,42 @@
 import type { Size } from '../records.js';
 
-/** For every pixel, the pixel of the object that is nearest to it. */
+/** For every pixel of a row, the pixel of the object that is nearest to it. */
 export interface Nearest {
-  /** [height × width]: where it lies; among equals the leftmost, then the upper one, as in SciPy. */
+  /** [width]: where it lies in the map; among equals the leftmost, then the upper one, as in SciPy. */
   readonly index: Int32Array;
-  /** [height × width]: squared distance to it in pixels, exact. */
+  /** [width]: squared distance to it in pixels, exact. */
   readonly squared: Int32Array;
 }
 
 /**
- * Exact Euclidean feature transform: along columns first, then rows, each row as a lower envelope of parabolas.
+ * Exact Euclidean feature transform: along columns first, then each row that is asked for as a lower envelope of parabolas.
  *
  * @param truth [height × width], 0 or 1, with at least one 1.
+ * @returns of a row; the same arrays for each, so they hold until the next is asked for.
  * @see Felzenszwalb and Huttenlocher, Distance transforms of sampled functions, 2012.
  */
-export function nearestObject(truth: Uint8Array, size: Size): Nearest {
-  const { width, height } = size;
+export function nearestObject(truth: Uint8Array, size: Size): (y: number) => Nearest {
+  const { width } = size;
   const rows = nearestInColumn(truth, size);
-  const index = new Int32Array(truth.length);
-  const squared = new Int32Array(truth.length);
+  const index = new Int32Array(width);
+  const squared = new Int32Array(width);
   const sites = new Int32Array(width);
   const heights = new Int32Array(width);
   const starts = new Int32Array(width);
-  for (let y = 0, base = 0; y < height; y++, base += width) {
+  return (y) => {
+    const base = y * width;
     const count = envelope(rows, base, y, width, sites, heights, starts);
     for (let k = 0; k < count; k++) {
       const site = sites[k];
       const from = rows[base + site] * width + site;
       const end = k + 1 < count ? Math.min(width, starts[k + 1]) : width;
       for (let x = starts[k]; x < end; x++) {
-        index[base + x] = from;
-        squared[base + x] = (x - site) * (x - site) + heights[k];
+        index[x] = from;
+        squared[x] = (x - site) * (x - site) + heights[k];
       }
     }
-  }
-  return { index, squared };
+    return { index, squared };
+  };
 }
 
 /** Row of the nearest 1 in the same column, the upper one of two; -1 in a column without any. */

@@ -6,7 +6,7 @@ import { fMeasure } from './f-measure.js';
 import { confidences, countLevels, quantised, type LevelCounts } from './level-counts.js';
 import { meanAbsoluteError, meanSquaredError } from './mean-error.js';
 import { balancedErrorRate, dice, overlap, precision, recall } from './overlap.js';
-import { structureMeasure } from './structure-measure.js';
+import { structureOfLevels } from './structure-measure.js';
 import { atAdaptive, atEach, atHalf, type Outcome } from './threshold.js';
 import { weightedFMeasure } from './weighted-f-measure.js';
 
@@ -40,30 +40,31 @@ export function saliency(predicted: Uint8Array, truth: Uint8Array, size: Size): 
   }
   const counts = countLevels(predicted, truth);
   const confidence = confidences(counts);
-  const level = quantised(confidence);
-  const soft = softMap(predicted, confidence);
-  const boundaryIou = boundaryOverlaps(predicted.map((stored) => level[stored]), truth, size);
+  const boundaryIou = boundaryOverlaps(looked(predicted, quantised(confidence)), truth, size);
   const { values, curves } = thresholdedMeasures(counts, confidence);
   return {
     values: {
-      structure: structureMeasure(soft, truth, size),
-      weightedF: weightedFMeasure(soft, truth, size),
+      structure: structureOfLevels(predicted, confidence, truth, size),
+      weightedF: weightedFMeasure(predicted, confidence, truth, size),
       mae: meanAbsoluteError(counts, confidence),
       mse: meanSquaredError(counts, confidence),
       ...values,
       'boundaryIou/mean': meanOf(boundaryIou),
       'boundaryIou/max': Math.max(...boundaryIou),
-      boundaryAccuracy: boundaryAccuracy(predicted.map((stored) => (stored > 128 ? 1 : 0)), truth, size),
+      boundaryAccuracy: boundaryAccuracy(looked(predicted, above128), truth, size),
     },
     curves: { ...curves, boundaryIou },
   };
 }
 
-/** [pixels]: the confidence that each grey level stands for. */
-export function softMap(predicted: Uint8Array, confidence: Float64Array): Float64Array {
-  const soft = new Float64Array(predicted.length);
-  for (let i = 0; i < soft.length; i++) soft[i] = confidence[predicted[i]];
-  return soft;
+/** [256]: 1 for the levels that the boundary accuracy takes. */
+const above128 = Uint8Array.from({ length: 256 }, (_, level) => (level > 128 ? 1 : 0));
+
+/** [pixels]: each grey level's entry in a table. */
+function looked(predicted: Uint8Array, table: Uint8Array): Uint8Array {
+  const map = new Uint8Array(predicted.length);
+  for (let i = 0; i < map.length; i++) map[i] = table[predicted[i]];
+  return map;
 }
 
 /** The metrics that need no more than counts by level, at every threshold. */

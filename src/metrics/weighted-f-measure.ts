@@ -1,42 +1,98 @@
 import type { Size } from '../records.js';
-import { nearestObject, type Nearest } from './nearest.js';
+import { nearestObject } from './nearest.js';
 
 const EPSILON = 2 ** -52;
 const REACH = 3;
+const WINDOW = 2 * REACH + 1;
+/** [7]: a Gaussian with σ = 5 that sums to 1; its product with itself is the 7 × 7 window. */
+const BELL = bell();
 
 /**
  * Weighted F-measure in [0, 1]: errors in the object count less where their surroundings are right, and errors in the
  * background count more, up to twice, the farther they are from the object. 0 where nothing is true.
  *
- * @param confidence [height × width], row by row, each in [0, 1].
+ * @param predicted [height × width], grey levels, row by row. @param confidence [256]: what each stands for, in [0, 1].
  * @param truth [height × width], 0 or 1.
  * @throws {RangeError} if a length is not that of `size`.
  * @see Margolin et al., How to evaluate foreground maps?, CVPR 2014.
  */
-export function weightedFMeasure(confidence: Float64Array, truth: Uint8Array, size: Size): number {
+export function weightedFMeasure(predicted: Uint8Array, confidence: Float64Array, truth: Uint8Array, size: Size): number {
   const pixels = size.width * size.height;
-  if (confidence.length !== pixels || truth.length !== pixels) {
-    throw new RangeError(`weighted F-measure: expected ${size.width}x${size.height} = ${pixels} values; got ${confidence.length} and ${truth.length}`);
+  if (predicted.length !== pixels || truth.length !== pixels) {
+    throw new RangeError(`weighted F-measure: expected ${size.width}x${size.height} = ${pixels} values; got ${predicted.length} and ${truth.length}`);
   }
-  if (!truth.includes(1)) return 0;
+  let objectPixels = 0;
+  for (let i = 0; i < pixels; i++) objectPixels += truth[i];
+  if (objectPixels === 0) return 0;
 
-  const nearest = nearestObject(truth, size);
-  const missed = missedInObject(confidence, truth, nearest, size);
-  const alarmed = alarmedOutside(confidence, truth, nearest);
-  const objectPixels = truth.reduce((sum, t) => sum + t, 0);
+  const { missed, alarmed } = weighed({ predicted, confidence, truth, size });
   const hit = objectPixels - missed;
   const recall = 1 - missed / objectPixels;
   const precision = hit / (hit + alarmed + EPSILON);
   return (2 * recall * precision) / (recall + precision + EPSILON);
 }
 
-/** Sum over the background of what is predicted there, weighed by its distance from the object. */
-function alarmedOutside(confidence: Float64Array, truth: Uint8Array, { squared }: Nearest): number {
+interface Pair {
+  readonly predicted: Uint8Array;
+  readonly confidence: Float64Array;
+  readonly truth: Uint8Array;
+  readonly size: Size;
+}
+
+/** What is missed of the object and what is predicted outside it, in pixels, each by its weight. */
+function weighed(pair: Pair): { missed: number; alarmed: number } {
+  const { predicted, confidence, truth, size: { width, height } } = pair;
+  const spans = Array.from({ length: height }, (_, y) => wrongSpan(pair, y));
+  const nearest = nearestObject(truth, pair.size);
+  // The rows at hand, framed by zeros. Outside the object stands the error of the nearest pixel of the object; outside the map there is none.
+  const errors = Array.from({ length: WINDOW }, () => new Float64Array(width + 2 * REACH));
+  let missed = 0;
+  let alarmed = 0;
+  for (let y = 0; y < height + REACH; y++) {
+    const line = errors[y % WINDOW].fill(0);
+    const [first, last] = y < height ? widest(spans.slice(Math.max(0, y - REACH), y + REACH + 1), width) : NONE;
+    if (first <= last) {
+      const { index, squared } = nearest(y);
+      for (let x = first; x <= last; x++) line[x + REACH] = 1 - confidence[predicted[index[x]]];
+      alarmed += alarmedIn(pair, y, spans[y], squared);
+    }
+    if (y >= REACH) missed += missedIn(pair, y - REACH, spans[y - REACH], errors);
+  }
+  return { missed, alarmed };
+}
+
+/** First and last x; none where the last comes first. */
+type Span = readonly [number, number];
+const NONE: Span = [Infinity, -Infinity];
+
+/** Where a row is other than its truth. */
+function wrongSpan({ predicted, confidence, truth, size: { width } }: Pair, y: number): Span {
+  const right = [0, 1];
+  const base = y * width;
+  let first = 0;
+  while (first < width && confidence[predicted[base + first]] === right[truth[base + first]]) first++;
+  if (first === width) return NONE;
+  let last = width - 1;
+  while (confidence[predicted[base + last]] === right[truth[base + last]]) last--;
+  return [first, last];
+}
+
+/** All of some spans, and as far around them as a window reaches. */
+function widest(spans: readonly Span[], width: number): Span {
+  const first = Math.min(...spans.map(([from]) => from)) - REACH;
+  const last = Math.max(...spans.map(([, to]) => to)) + REACH;
+  return [Math.max(0, first), Math.min(width - 1, last)];
+}
+
+/** Sum over a row's background of what is predicted there, weighed by its squared distance from the object. */
+function alarmedIn({ predicted, confidence, truth, size: { width } }: Pair, y: number, [first, last]: Span, squared: Int32Array): number {
   const weights = distanceWeights();
+  const base = y * width;
   let total = 0;
-  for (let i = 0; i < truth.length; i++) {
-    if (truth[i] === 1 || confidence[i] === 0) continue;
-    total += confidence[i] * (squared[i] < weights.length ? weights[squared[i]] : 2);
+  for (let x = first; x <= last; x++) {
+    const wrong = confidence[predicted[base + x]];
+    if (truth[base + x] === 1 || wrong === 0) continue;
+    total += wrong * (squared[x] < FAR ? weights[squared[x]] : 2);
   }
   return total;
 }
@@ -51,53 +107,31 @@ function distanceWeights(): Float64Array {
   return weightsBySquare;
 }
 
-/** Sum over the object of the errors, or of the errors around them where those are less. */
-function missedInObject(confidence: Float64Array, truth: Uint8Array, { index }: Nearest, size: Size): number {
-  const { width, height } = size;
-  const weights = gaussian();
-  const line = new Float64Array(width + 2 * REACH);
-  // Outside the object stands the error of the nearest pixel of the object.
-  const error = (i: number): number => 1 - confidence[index[i]];
+/** Sum over a row's object of the errors, or of the errors around them where those are less. */
+function missedIn({ predicted, confidence, truth, size: { width } }: Pair, y: number, [first, last]: Span, errors: readonly Float64Array[]): number {
+  const blurred = first <= last ? blurredDown(errors, y, first, last + 2 * REACH) : errors[0];
   let total = 0;
-  for (let y = 0; y < height; y++) {
-    const [first, last] = faultySpan(confidence, truth, y * width, width);
-    if (last < first) continue;
-    blurDown(error, weights, line, Math.max(0, first - REACH), Math.min(width - 1, last + REACH), y, size);
-    for (let x = first; x <= last; x++) {
-      const i = y * width + x;
-      if (truth[i] === 0 || confidence[i] === 1) continue;
-      let around = 0;
-      for (let k = 0; k <= 2 * REACH; k++) around += weights[k] * line[x + k];
-      total += Math.min(around, 1 - confidence[i]);
-    }
+  for (let x = first; x <= last; x++) {
+    const error = 1 - confidence[predicted[y * width + x]];
+    if (truth[y * width + x] === 0 || error === 0) continue;
+    let around = 0;
+    for (let k = 0; k < WINDOW; k++) around += BELL[k] * blurred[x + k];
+    total += Math.min(around, error);
   }
   return total;
 }
 
-/** First and last x of the row at `base` where an object's pixel is not wholly predicted; [width, -1] if none is. */
-function faultySpan(confidence: Float64Array, truth: Uint8Array, base: number, width: number): [number, number] {
-  let first = 0;
-  let last = width - 1;
-  while (first < width && (truth[base + first] === 0 || confidence[base + first] === 1)) first++;
-  if (first === width) return [width, -1];
-  while (truth[base + last] === 0 || confidence[base + last] === 1) last--;
-  return [first, last];
+/** The seven rows around `y` as one, from one column to another. */
+function blurredDown(errors: readonly Float64Array[], y: number, from: number, to: number): Float64Array {
+  const [a, b, c, d, e, f, g] = errors.map((_, k) => errors[(y - REACH + k + WINDOW) % WINDOW]);
+  const [u, v, w, z] = BELL;
+  const blurred = new Float64Array(a.length);
+  for (let x = from; x <= to; x++) blurred[x] = u * a[x] + v * b[x] + w * c[x] + z * d[x] + w * e[x] + v * f[x] + u * g[x];
+  return blurred;
 }
 
-/** Fills `line`, shifted by REACH, with the errors of columns [from, to] blurred along y; outside the map there is none. */
-function blurDown(error: (i: number) => number, weights: Float64Array, line: Float64Array, from: number, to: number, y: number, { width, height }: Size): void {
-  line.fill(0);
-  for (let dy = -REACH; dy <= REACH; dy++) {
-    if (y + dy < 0 || y + dy >= height) continue;
-    const weight = weights[dy + REACH];
-    const base = (y + dy) * width;
-    for (let x = from; x <= to; x++) line[x + REACH] += weight * error(base + x);
-  }
-}
-
-/** [7]: a Gaussian with σ = 5 that sums to 1; its product with itself is the 7 × 7 window. */
-function gaussian(): Float64Array {
-  const bell = Float64Array.from({ length: 2 * REACH + 1 }, (_, k) => Math.exp(-((k - REACH) ** 2) / 50));
-  const total = bell.reduce((sum, w) => sum + w, 0);
-  return bell.map((w) => w / total);
+function bell(): Float64Array {
+  const heights = Float64Array.from({ length: WINDOW }, (_, k) => Math.exp(-((k - REACH) ** 2) / 50));
+  const total = heights.reduce((sum, h) => sum + h, 0);
+  return heights.map((h) => h / total);
 }

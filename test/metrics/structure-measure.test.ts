@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { iou } from '../../src/metrics/iou.js';
-import { structureMeasure } from '../../src/metrics/structure-measure.js';
+import { structureMeasure, structureOfLevels } from '../../src/metrics/structure-measure.js';
 import { ascii } from '../ascii.js';
 
 const small = { width: 48, height: 64 };
@@ -67,6 +67,18 @@ describe('structureMeasure', () => {
       }
       expect(structureMeasure(Float32Array.from(binary), wanted, size)).toBe(structureMeasure(binary, wanted, size));
       expect(structureMeasure(wanted, wanted, size)).toBeCloseTo(1, 6);
+    }));
+  });
+
+  it('is the same of grey levels as of what they stand for', () => {
+    const maps = fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 9 })).chain(([width, height]) => {
+      const exactly = { minLength: width * height, maxLength: width * height };
+      return fc.record({ size: fc.constant({ width, height }), levels: fc.uint8Array(exactly), wanted: fc.uint8Array({ ...exactly, max: 1 }) });
+    });
+    const confidence = Float64Array.from({ length: 256 }, (_, level) => level / 255);
+    fc.assert(fc.property(maps, ({ size, levels, wanted }) => {
+      const soft = Float64Array.from(levels, (level) => confidence[level]);
+      expect(structureOfLevels(levels, confidence, wanted, size)).toBeCloseTo(structureMeasure(soft, wanted, size), 9);
     }));
   });
 

@@ -20,7 +20,7 @@ describe.skipIf(!has(SFT))('prompts that are learned agree with torch (too large
     const images = await batchImages();
     const rows = ids.map((row, r): TrainRow => {
       const first = answers[r].findIndex((id) => id >= 0);
-      const prompt = { ...policy.encode({}), tokens: row.slice(attention[r].indexOf(1), first), image: images[r] };
+      const prompt = { ...policy.encode({}), tokens: row.slice(attention[r].indexOf(1), first), images: [images[r]] };
       const { promptWeight, promptTargets } = promptInputs(policy.config, prompt);
       const completion = row.slice(first);
       return { prompt, completions: [completion], perToken: { weight: [completion.map(() => 1)] }, perPrompt: { promptWeight, promptTargets } };

@@ -29,7 +29,7 @@ policy:    { checkpoint: ${JSON.stringify(join(root, 'data/models/tiny'))}, work
 segmenter: { kind: grabcut, size: 32 }
 stages:
   - load:      { scenes: { rule: warm, count: ${count} }, frame: 112 }
-  - rollout:   { group: 2, maxTokens: 44 }
+  - rollout:   { group: 2, maxTokens: 44, temperature: 0.2 }
   - parse
   - mask
   - reward

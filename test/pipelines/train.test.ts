@@ -1,10 +1,11 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { readRows } from '../../src/io/shard.js';
+import { mean } from '../../src/operators/statistics.js';
 import { readPipeline } from '../../src/pipelines/read.js';
 import { run } from '../../src/pipelines/run.js';
 import type { Row } from '../../src/records.js';
@@ -39,6 +40,30 @@ describe('the shipped train', () => {
 
   it('gives other rows of another seed', async () => {
     expect((await rowsOf('train', [...small, 'seed=8'])).rows).not.toEqual(first.rows);
+  });
+});
+
+describe('the shipped train, with more rows under way than a step takes', () => {
+  it('writes while it learns, and says of each row how old it is, within what the window allows', async () => {
+    const { rows, root } = await rowsOf('train', ['evaluate=null', 'load.scenes.count=24', 'tally.constants=8', 'rollout.group=2', 'window=12', 'update.groupsPerStep=4']);
+    expect(rows.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6].flatMap((step) => Array(4).fill(step)));
+    const ages = rows.map(({ step = NaN, policyVersion = NaN }) => step - 1 - policyVersion);
+    expect(ages.slice(0, 4)).toEqual([0, 0, 0, 0]);
+    expect(Math.min(...ages)).toBe(0);
+    expect([1, 2]).toContain(Math.max(...ages));
+    const told = readFileSync(join(root, 'metrics/metrics.jsonl'), 'utf8').trim().split('\n').map((line) => (JSON.parse(line) as { metrics: Record<string, number> }).metrics);
+    const by = (step: number): number[] => ages.filter((_, i) => rows[i]?.step === step);
+    expect(told.map((metrics) => [metrics['policy/staleness'], metrics['policy/stalenessMax']])).toEqual(told.map((_, i) => [mean(by(i + 1)), Math.max(...by(i + 1))]));
+  });
+
+  it('replaces groups without a difference, and is still written by the policy that it teaches', async () => {
+    const { rows } = await rowsOf('train', ['evaluate=null', 'load.scenes.count=24', 'tally.constants=8', 'rollout.group=2', 'rollout.temperature=0.2', 'window=4', 'update.groupsPerStep=4', 'update.refill=2']);
+    expect(rows).toHaveLength(24);
+    const [out, taken] = [rows.filter(({ skipped }) => skipped), rows.filter(({ skipped }) => !skipped)];
+    expect(out.length).toBeGreaterThan(0);
+    expect(out.every(({ skipped, advantages = [] }) => skipped?.reason.startsWith('no spread') && advantages.every((advantage) => advantage === 0))).toBe(true);
+    expect(taken.every(({ advantages = [] }) => advantages.some((advantage) => advantage !== 0))).toBe(true);
+    expect(taken.map(({ step = NaN, policyVersion }) => step - 1 === policyVersion)).not.toContain(false);
   });
 });
 

@@ -1,5 +1,5 @@
 /**
- * Seg-R1's recipe on the small policy: `node scripts/recipe.mjs [--seeds 7,8,9] [--max-steps N] [--out runs/recipe]`.
+ * Seg-R1's recipe on the small policy: `node scripts/recipe.mjs [--seeds 7,8,9] [--ways 'RL alone;…'] [--max-steps N] [--out runs/recipe]`.
  *
  * Three ways a seed, each judged before and after its reinforcement on scenes that are held out: reinforcement alone and behind a cold start,
  * both from `data/models/tiny`, and everything from random weights. One JSON line a way and seed, kept in `results.jsonl` of `--out`: what is there
@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { checkpointOf, learned, markdown, pipeline, program, record } from './cli-runs.mjs';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-const { values } = parseArgs({ options: { seeds: { type: 'string', default: '7,8,9' }, 'max-steps': { type: 'string' }, out: { type: 'string', default: 'runs/recipe' } } });
+const { values } = parseArgs({ options: { seeds: { type: 'string', default: '7,8,9' }, ways: { type: 'string' }, 'max-steps': { type: 'string' }, out: { type: 'string', default: 'runs/recipe' } } });
 const options = { maxSteps: values['max-steps'] };
 const TINY = 'data/models/tiny';
 
@@ -36,6 +36,7 @@ const seeds = values.seeds.split(',').map(Number);
 const results = record(join(values.out, 'results.jsonl'));
 for (const seed of seeds) {
   for (const [way, stages] of Object.entries(WAYS)) {
+    if (values.ways && !values.ways.split(';').includes(way)) continue;
     if (results.read().some((known) => known.way === way && known.seed === seed)) continue;
     const folder = join(values.out, `${way.replaceAll(/\W+/g, '-')}-${seed}`);
     const ran = stages(seed, (stage) => join(folder, stage));

@@ -1,85 +1,59 @@
-/** Random checkpoints of any Qwen2.5-VL shape, with the small policy's tokenizer, for measuring. */
-import { cp, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+/**
+ * Opening a checkpoint and writing a first token: `node bench/checkpoint.mjs [F32|F16|BF16 …]`.
+ *
+ * 0.7 G parameters of random weights, each kind in a process of its own: seconds, and the process's peak as a multiple of
+ * the weights at 4 bytes, after opening and after the first token. Needs 3 GB of disk and 6 GB of memory. Prints one JSON line a kind.
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 
-import { writeSafetensors, writeShards } from '../dist/io/safetensors.js';
+import { drawScene } from '../dist/io/scenes.js';
 import { readConfig } from '../dist/models/qwen/config.js';
+import { openQwen } from '../dist/models/qwen/policy.js';
 import { weightShapes } from '../dist/models/qwen/weights.js';
-import { readSam2Config } from '../dist/models/sam2/config.js';
-import { weightShapes as sam2Shapes } from '../dist/models/sam2/weights.js';
-import { draws } from '../dist/random.js';
+import { randomCheckpoint, WIDE } from './made.mjs';
 
-/** The shape that the peers are measured at. */
-export const PEERS = {
-  text: { hidden_size: 192, intermediate_size: 576, num_hidden_layers: 6, num_attention_heads: 6, num_key_value_heads: 2, vocab_size: 704, rope_theta: 1e6, rope_scaling: { type: 'mrope', mrope_section: [4, 6, 6] } },
-  vision: { hidden_size: 96, intermediate_size: 192, depth: 4, num_heads: 4, out_hidden_size: 192, fullatt_block_indexes: [3] },
-};
+const seconds = (since) => Math.round(performance.now() - since) / 1000;
 
-/** A few billion weights' widths on fewer layers: as float32 2.5 GiB, with the vocabulary and the layers of the 3B. */
-export const WIDE = {
-  text: { hidden_size: 2048, intermediate_size: 11008, num_hidden_layers: 4, num_attention_heads: 16, num_key_value_heads: 2, vocab_size: 151_936, rope_theta: 1e6, rope_scaling: { type: 'mrope', mrope_section: [16, 24, 24] } },
-  vision: { hidden_size: 1280, intermediate_size: 3420, depth: 2, num_heads: 16, out_hidden_size: 2048, fullatt_block_indexes: [1] },
-};
-
-/** Writes a checkpoint folder and gives its path. @param dtype F32, F16 or BF16. */
-export async function randomCheckpoint({ text, vision }, dtype = 'F32') {
-  const from = new URL('../data/models/tiny/', import.meta.url).pathname;
-  const folder = await mkdtemp(join(tmpdir(), 'segr1-bench-'));
-  await mkdir(folder, { recursive: true });
-  for (const name of ['preprocessor_config.json', 'chat_template.json', 'tokenizer.json', 'tokenizer_config.json']) await cp(join(from, name), join(folder, name));
-  const config = JSON.parse(await readFile(join(from, 'config.json'), 'utf8'));
-  delete config.segr1;
-  // Ids without a token are never written, so every completion has its full length.
-  const end = { eos_token_id: [text.vocab_size - 1], pad_token_id: config.pad_token_id };
-  await writeFile(join(folder, 'generation_config.json'), JSON.stringify(end));
-  await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, ...text, vision_config: { ...config.vision_config, ...vision } }));
-  const shapes = weightShapes(await readConfig(folder));
-  const tensors = shapes.map(({ name, sizes }) => {
-    const shape = Object.values(sizes);
-    const length = shape.reduce((product, size) => product * size, 1);
-    const draw = draws('bench', name);
-    const norm = /norm|ln_q/.test(name);
-    const data = () => {
-      const values = new Float32Array(length);
-      for (let i = 0; i < length; i++) values[i] = norm ? 1 : draw.uniform(-0.04, 0.04);
-      return values;
-    };
-    return { name, dtype, shape, data };
-  });
-  await writeShards(folder, tensors);
-  return folder;
+/** Bytes: the most that was resident, and what is of it the process's own, not a file's. */
+function memory() {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  const [peak, own] = ['VmHWM', 'RssAnon'].map((key) => 1024 * Number(new RegExp(`${key}:\\s+(\\d+)`).exec(status)[1]));
+  return { peak, own };
 }
 
-/** Writes a SAM 2.1 with random weights and gives its path; the released tiny model's shape is what an empty configuration stands for. */
-export async function randomSam2() {
-  const folder = await mkdtemp(join(tmpdir(), 'segr1-bench-'));
-  await writeFile(join(folder, 'config.json'), JSON.stringify({ model_type: 'sam2' }));
-  await writeFile(join(folder, 'preprocessor_config.json'), JSON.stringify({ image_mean: [0.485, 0.456, 0.406], image_std: [0.229, 0.224, 0.225], size: { height: 1024, width: 1024 } }));
-  const tensors = [...sam2Shapes(await readSam2Config(folder))].map(([name, shape]) => {
-    const draw = draws('bench', name.replace('prompt_encoder.shared_embedding', 'shared_image_embedding'));
-    const length = shape.reduce((product, size) => product * size, 1);
-    return { name, dtype: 'F32', shape, data: Float32Array.from({ length }, () => (/norm\w*\.weight/.test(name) ? 1 : draw.uniform(-0.04, 0.04))) };
-  });
-  await writeSafetensors(join(folder, 'model.safetensors'), tensors);
-  return folder;
-}
-
-/** Median, fastest and slowest of some seconds. */
-export function spread(seconds) {
-  const sorted = seconds.toSorted((a, b) => a - b);
-  const round = (x) => Math.round(x * 1e4) / 1e4;
-  return { median: round(sorted[Math.floor(sorted.length / 2)]), min: round(sorted[0]), max: round(sorted.at(-1)) };
-}
-
-/** Seconds of each of `repeats` runs, after one that is not counted. */
-export async function timed(repeats, run) {
-  await run();
-  const seconds = [];
-  for (let i = 0; i < repeats; i++) {
-    const start = performance.now();
-    await run();
-    seconds.push((performance.now() - start) / 1000);
+async function measure(folder, workers) {
+  const weights = weightShapes(await readConfig(folder)).reduce((sum, { sizes }) => sum + Object.values(sizes).reduce((a, b) => a * b, 1), 0);
+  const share = ({ peak, own }) => ({ peak: Math.round((100 * peak) / (4 * weights)) / 100, own: Math.round((100 * own) / (4 * weights)) / 100 });
+  let start = performance.now();
+  const policy = await openQwen(folder, { workers, threads: availableParallelism(), batch: 1, train: 'none', prompt: { user: 'segment the main object' } });
+  const opened = { seconds: seconds(start), ...share(memory()) };
+  const first = [];
+  const prompt = policy.encode({}, drawScene({ kind: 'pick', seed: 3, index: 0, rule: 'any' }, 112).image);
+  for (const maxTokens of [1, 1]) {
+    start = performance.now();
+    await policy.write([prompt], { group: 1, temperature: 0, maxTokens, uniform: () => 0 });
+    first.push(seconds(start));
   }
-  return seconds;
+  const [cold, warm] = first;
+  const written = { cold, warm, ...share(memory()) };
+  await policy.release();
+  return { weights, workers, opened, firstToken: written };
+}
+
+const [flag, folder, workers] = process.argv.slice(2);
+if (flag === '--one') console.log(JSON.stringify(await measure(folder, Number(workers))));
+else {
+  for (const dtype of process.argv.length > 2 ? process.argv.slice(2) : ['BF16', 'F16', 'F32']) {
+    const made = await randomCheckpoint(WIDE, dtype);
+    try {
+      const told = execFileSync(process.execPath, [fileURLToPath(import.meta.url), '--one', made, '1'], { encoding: 'utf8' });
+      console.log(JSON.stringify({ dtype, ...JSON.parse(told) }));
+    } finally {
+      await rm(made, { recursive: true });
+    }
+  }
 }

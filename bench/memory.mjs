@@ -21,7 +21,7 @@ import { openNetwork } from '../dist/models/sam2/network.js';
 import { promptTokens } from '../dist/models/sam2/prompts.js';
 import { openWeights } from '../dist/models/sam2/weights.js';
 import { segR1 } from '../dist/objectives/policy-gradient.js';
-import { randomCheckpoint, randomSam2 } from './checkpoint.mjs';
+import { randomCheckpoint, randomSam2 } from './made.mjs';
 
 /** 178 million weights in the proportions of the published ones. */
 const MIDDLE = {

@@ -10,7 +10,7 @@ import { availableParallelism } from 'node:os';
 
 import { drawScene } from '../dist/io/scenes.js';
 import { openQwen } from '../dist/models/qwen/policy.js';
-import { PEERS, randomCheckpoint, spread, timed } from './checkpoint.mjs';
+import { PEERS, randomCheckpoint, spread, timed } from './made.mjs';
 import { decays } from '../dist/operators/learning.js';
 import { objectiveGraph } from '../dist/models/qwen/train.js';
 import { grpo, segR1 } from '../dist/objectives/policy-gradient.js';

@@ -15,9 +15,9 @@ import { promptTokens } from '../dist/models/sam2/prompts.js';
 import { openSam2 } from '../dist/models/sam2/segmenter.js';
 import { openWeights } from '../dist/models/sam2/weights.js';
 import { draws } from '../dist/random.js';
-import { randomSam2, spread, timed } from './checkpoint.mjs';
+import { randomSam2, spread, timed } from './made.mjs';
 
-const REPEATS = 3;
+const REPEATS = 5;
 const THREADS = Math.min(2, availableParallelism());
 
 async function graphs(folder) {

@@ -20,7 +20,7 @@ import { rollout } from '../dist/operators/rollout.js';
 import { update } from '../dist/operators/update.js';
 import { credits, released } from '../dist/pipelines/credits.js';
 import { readPipeline } from '../dist/pipelines/read.js';
-import { spread } from './checkpoint.mjs';
+import { spread } from './made.mjs';
 
 const WARM = 3;
 const STEPS = Number(process.argv[2] ?? 20);

@@ -19,15 +19,16 @@ const coco = struct({ size: fixed(2, int), counts: new Binary() });
  *
  * @param parts names of the reward's parts; without any there is no column `reward_parts`.
  * @param metadata what the run was: run id, seed, config as JSON, hashes of model, tokenizer and prompt, frame.
- * @param scores names of the metrics that `score` adds; without any there is no column `scores`.
+ * @param more columns that most runs have nothing for: the metrics that `score` adds, by name, and whether truths have parts to `ignore`.
  */
-export function rowSchema(parts: readonly string[], metadata: Readonly<Record<string, string>> = {}, scores: readonly string[] = []): Schema {
+export function rowSchema(parts: readonly string[], metadata: Readonly<Record<string, string>> = {}, more: { readonly scores?: readonly string[]; readonly ignore?: boolean } = {}): Schema {
+  const { scores = [], ignore = false } = more;
   const columns: Record<string, DataType> = {
     id: text,
     image: text,
     scene: text,
     truth: coco,
-    ignore: coco,
+    ...(ignore && { ignore: coco }),
     truth_path: text,
     instruction: text,
     question: struct({ benchmark: text, part: text, item: text, turn: int, options: list(text), answer: text }),

@@ -84,7 +84,7 @@ const sample: Row = { id: '0/0/a', image: { path: 'a.png' }, task: 'segment', fr
 
 describe('toBatch and fromBatch', () => {
   it('give every row back, NaN and what it lacks included', () => {
-    const schema = rowSchema(['format', 'iou'], { run: 'test' }, ['structure', 'lisa/iou']);
+    const schema = rowSchema(['format', 'iou'], { run: 'test' }, { scores: ['structure', 'lisa/iou'], ignore: true });
     fc.assert(
       fc.property(fc.array(row, { maxLength: 5 }), (rows) => {
         const batch = toBatch(rows.map((one) => toCells(one, schema)), schema);
@@ -102,7 +102,7 @@ describe('toBatch and fromBatch', () => {
   });
 
   it('refuses a score that the schema lacks', () => {
-    expect(() => toCells({ ...sample, scores: { mae: 0 } }, rowSchema([], {}, ['structure']))).toThrow('row 0/0/a  scores: expected structure; got "mae"');
+    expect(() => toCells({ ...sample, scores: { mae: 0 } }, rowSchema([], {}, { scores: ['structure'] }))).toThrow('row 0/0/a  scores: expected structure; got "mae"');
   });
 
   it('refuses columns of another version', () => {

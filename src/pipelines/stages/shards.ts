@@ -15,7 +15,7 @@ export const shards: readonly Stage[] = [
     options: WriteOptions,
     needs: ['id'],
     build: async (options, open) => {
-      const opened = () => openShards(open.folders.rows, rowSchema(rewardParts(open), metadata(open), open.stages.includes('score') ? scoreNames : []), options, open.resumed?.rowsOut);
+      const opened = () => openShards(open.folders.rows, rowSchema(rewardParts(open), metadata(open), { scores: open.stages.includes('score') ? scoreNames : [], ignore: ignores(open) }), options, open.resumed?.rowsOut);
       const shards = await open.shared('rows', opened, (sink) => sink.close());
       open.beforeCheckpoint(() => shards.flush());
       return write(shards);
@@ -27,6 +27,12 @@ export const shards: readonly Stage[] = [
 function rewardParts({ option }: Open): readonly string[] {
   const weights = option('reward', 'weights');
   return weights !== null && typeof weights === 'object' ? partsOf(weights as Record<string, number>) : [];
+}
+
+/** Whether the rows of a source may say what of their truth does not count. */
+function ignores({ option }: Open): boolean {
+  const columns = option('replay', 'columns');
+  return option('load', 'set') === 'reasonseg' || (Array.isArray(columns) && columns.includes('ignore'));
 }
 
 /** What a shard says of the run that wrote it. */

@@ -19,6 +19,7 @@ import { scoreProgram, trainProgram, type BatchShape, type TrainGraph } from './
 import { restoreTraining, saveTraining } from './training-state.js';
 import { findWeights, lendWeights, readWeights } from './weight-files.js';
 import type { FirstValues } from './weights.js';
+import { completions, suppressedIds } from './written.js';
 
 export interface QwenOptions extends Training {
   /** What the policy is asked; the checkpoint's own prompt, or else Seg-R1's, unless told. */
@@ -303,33 +304,8 @@ class Qwen implements QwenPolicy {
   }
 }
 
-/** Ids that mean vision or padding, and those above the tokenizer's: written, they would break the next reading. */
-function suppressedIds({ text, tokens }: QwenConfig, tokenizer: Tokenizer): number[] {
-  const meant = [tokens.image, tokens.video, tokens.visionStart, tokens.visionEnd, tokens.pad].filter((id) => !tokens.eos.includes(id));
-  const unnamed = Array.from({ length: Math.max(0, text.vocab - tokenizer.size) }, (_, i) => tokenizer.size + i);
-  return [...new Set([...meant.filter((id) => id < text.vocab), ...unnamed])];
-}
-
 /** The sum, in place of `sum`. */
 function added(sum: Float32Array, part: Float32Array): Float32Array {
   for (let i = 0; i < part.length; i++) sum[i] = (sum[i] as number) + (part[i] as number);
   return sum;
-}
-
-/** [step, prompt, sample] → completions, each up to its end. */
-function completions({ outputs, version }: Answer, shape: RolloutShape, prompts: number): Written[][] {
-  const ids = outputs['written'] as BigInt64Array;
-  const logs = outputs['logProbs'] as Float32Array;
-  const entropies = outputs['entropies'] as Float32Array | undefined;
-  const wide = shape.prompts * shape.samples;
-  const steps = ids.length / wide;
-  const one = (at: number): Written => {
-    const own = <T>(values: ArrayLike<T>, n: number): number[] => Array.from({ length: n }, (_, t) => Number(values[t * wide + at]));
-    const all = own<number | bigint>(ids, steps);
-    const end = all.findIndex((token) => shape.ends.includes(token));
-    const tokens = end < 0 ? all : all.slice(0, end + 1);
-    const n = tokens.length;
-    return { tokens, logProbs: own(logs, n), ...(entropies ? { entropies: own(entropies, n) } : {}), finish: end < 0 ? 'length' : 'stop', version };
-  };
-  return Array.from({ length: prompts }, (_, p) => Array.from({ length: shape.samples }, (__, s) => one(p * shape.samples + s)));
 }

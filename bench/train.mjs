@@ -19,6 +19,7 @@ import { reward } from '../dist/operators/reward.js';
 import { rollout } from '../dist/operators/rollout.js';
 import { update } from '../dist/operators/update.js';
 import { credits, released } from '../dist/pipelines/credits.js';
+import { scoringOf } from '../dist/pipelines/rewards.js';
 import { readPipeline } from '../dist/pipelines/read.js';
 import { spread } from './made.mjs';
 
@@ -73,7 +74,7 @@ await lastValueFrom(
     rollout(policy, read, settings.seed, options.rollout),
     parse(options.parse),
     mask(segmenter, read, options.mask),
-    reward([], options.reward),
+    reward([], scoringOf(options.reward)),
     advantage(options.advantage),
     update(policy, objectiveGraph, read, options.rollout.temperature, report, options.update),
     released(window),

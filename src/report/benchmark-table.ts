@@ -1,5 +1,3 @@
-import { compareResults } from '../metrics/benchmarks/comparison.js';
-import type { BenchmarkResult } from '../metrics/benchmarks/result.js';
 import type { Scores } from '../metrics/benchmarks/verdict.js';
 import type { BenchmarkReport } from '../operators/answer.js';
 import type { Table } from './table.js';
@@ -17,19 +15,6 @@ export function benchmarkTable({ benchmark, questions, unread, marked, scores, p
     count('unread answers', unread),
     count('marked', marked),
   ];
-}
-
-/**
- * Two checkpoints on one benchmark, before and after, a line a number.
- *
- * @throws {UsageError} as `compareResults` does.
- */
-export function benchmarkComparisonTable(before: BenchmarkResult, after: BenchmarkResult): Table {
-  const lines = compareResults(before, after).map(({ part, score, before: was, after: is, gain }) => {
-    const sign = gain >= 0 ? '+' : '';
-    return [`${part === '' ? after.benchmark : `  ${part}`} ${score}`, shownScore(score, was), shownScore(score, is), `${sign}${shownScore(score, gain)}`];
-  });
-  return [['', 'before', 'after', 'gain'], ...lines, ['unread answers', String(before.unread), String(after.unread), '']];
 }
 
 /** Shares with three decimals, MME's sums and scores with one. */

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 
 import { readRows } from '../../src/io/shard.js';
 import { readBenchmark } from '../../src/pipelines/benchmark-files.js';
-import { benchmarkComparisonTable, benchmarkTable } from '../../src/report/benchmark-table.js';
+import { benchmarkTable } from '../../src/report/benchmark-table.js';
 import { readPipeline } from '../../src/pipelines/read.js';
 import type { Report } from '../../src/pipelines/report.js';
 import { run } from '../../src/pipelines/run.js';
@@ -113,24 +113,11 @@ describe('a benchmark as a pipeline', () => {
 
 describe('tables of benchmarks', () => {
   const before = { benchmark: 'mme', questions: 4, unread: 1, marked: 0, scores: { perception: 150, cognition: NaN }, parts: { OCR: { accuracy: 0.75, accuracyPlus: 0.5, score: 125 } } } as const;
-  const after = { ...before, unread: 0, scores: { perception: 200, cognition: 0 }, parts: { OCR: { accuracy: 1, accuracyPlus: 0.5, score: 150 } } };
 
   it('have a line a part', () => {
     expect(plain(benchmarkTable(before))).toBe(
       ['                perception  cognition  accuracy  accuracyPlus  score', 'mme             150.0       -', '  OCR                                  0.750     0.500         125.0', 'questions       4', 'unread answers  1', 'marked          0'].join('\n'),
     );
-  });
-
-  it('set two checkpoints side by side', () => {
-    expect(benchmarkComparisonTable(before, after)).toEqual([
-      ['', 'before', 'after', 'gain'],
-      ['mme perception', '150.0', '200.0', '+50.0'],
-      ['mme cognition', '-', '0.0', '-'],
-      ['  OCR accuracy', '0.750', '1.000', '+0.250'],
-      ['  OCR accuracyPlus', '0.500', '0.500', '+0.000'],
-      ['  OCR score', '125.0', '150.0', '+25.0'],
-      ['unread answers', '1', '0', ''],
-    ]);
   });
 
   it('are read from a run alone', async () => {

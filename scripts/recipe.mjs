@@ -24,11 +24,15 @@ const WAYS = {
     return [sft, pipeline('train', at('train'), { seed, 'policy.checkpoint': checkpointOf(at('sft')) }, options)];
   },
   'from nothing': (seed, at) => {
+    const lesson = (name, start, scenes) => [
+      pipeline('fit', at(`fit-${name}`), { seed, 'load.scenes.kind': scenes, 'load.scenes.count': 4000, 'load.scenes.seed': seed, 'fit.think': "'{place} {name}'", 'segmenter.threads': 2 }),
+      pipeline(name, at(name), { seed, 'policy.checkpoint': start, 'replay.rows': at(`fit-${name}`) }, { ...options, file: here('recipe.yaml') }),
+    ];
     const start = { command: `node scripts/start-tiny.mjs ${at('start')} ${seed}`, seconds: program(here('start-tiny.mjs'), [at('start'), String(seed)]) };
-    const fit = pipeline('fit', at('fit'), { seed, 'load.scenes.kind': 'main', 'load.scenes.count': 800, 'fit.think': "'{place} {name}'" });
-    const sft = pipeline('cold-start', at('sft'), { seed, 'policy.checkpoint': at('start'), 'replay.rows': at('fit') }, { ...options, file: here('recipe.yaml') });
-    const pretrain = pipeline('pretrain', at('pretrain'), { seed, 'policy.checkpoint': checkpointOf(at('sft')), 'load.scenes.count': 240 }, options);
-    return [start, fit, sft, pretrain, pipeline('train', at('train'), { seed, 'policy.checkpoint': checkpointOf(at('pretrain')) }, options)];
+    const look = lesson('look', at('start'), 'main');
+    const choose = lesson('choose', checkpointOf(at('look')), 'pick');
+    const pretrain = pipeline('pretrain', at('pretrain'), { seed, 'policy.checkpoint': checkpointOf(at('choose')), 'load.scenes.count': 240 }, options);
+    return [start, ...look, ...choose, pretrain, pipeline('train', at('train'), { seed, 'policy.checkpoint': checkpointOf(at('pretrain')) }, options)];
   },
 };
 

@@ -47,7 +47,7 @@ function place(): string {
   };
   for (const root of Object.values(benchmarkRoots())) link(root.path, `data/benchmarks/${root.name}`);
   for (const same of ['examples', 'recipes', 'scripts', 'data/sample']) link(join(ROOT, same), same);
-  for (const checkpoint of ['data/models/tiny', 'runs/tiny/start', 'runs/tiny/look/checkpoints/step-500', 'runs/first/sft/checkpoints/step-30', 'runs/first/pretrain/checkpoints/step-10']) link(existsSync(join(tiny, 'config.json')) ? tiny : SMALL, checkpoint);
+  for (const checkpoint of ['data/models/tiny', 'runs/tiny/start', 'runs/tiny/look/checkpoints/step-500', 'runs/first/sft/checkpoints/step-30', 'runs/first/pretrain/checkpoints/step-10', 'runs/first/train/checkpoints/step-10']) link(existsSync(join(tiny, 'config.json')) ? tiny : SMALL, checkpoint);
   link(SMALL, 'models/Qwen2.5-VL-3B-Instruct');
   link(join(ROOT, 'test/golden/fixtures/segmenter/tiny-128'), 'models/sam2.1-hiera-large');
   link(join(ROOT, 'test/golden/fixtures/policy/train/lora'), 'models/adapter');

@@ -26,7 +26,7 @@ async function ran(name: string, what: string, set: readonly string[]): Promise<
 describe('the shipped pipelines, from untrained weights on', () => {
   beforeAll(async () => void (await promisify(execFile)(process.execPath, [join(ROOT, 'scripts/start-tiny.mjs'), at('start')])), 60_000);
 
-  it('fit, sft, pretrain and train go on where the one before ended', async () => {
+  it('fit, sft, pretrain, train and finetune go on where the one before ended', async () => {
     const fitted = await ran('fit', 'fit', ['load.scenes.count=8']);
     expect(fitted.rows.map((row) => Math.max(...(row.fitted?.ious ?? [])) > 0.5)).toEqual(Array(8).fill(true));
     const taught = await ran('sft', 'sft', ['load.scenes.count=32', `policy.checkpoint=${at('start')}`]);
@@ -35,6 +35,8 @@ describe('the shipped pipelines, from untrained weights on', () => {
     expect(pretrained.rows.map(({ step, prompts }) => [step, prompts?.length])).toEqual(Array(8).fill([1, 8]));
     const trained = await ran('train', 'train', ['load.scenes.count=8', 'evaluate=null', `policy.checkpoint=${at('pretrain/checkpoints/step-1')}`]);
     expect(trained.summary).toMatchObject({ rowsIn: 8, rowsOut: 8, steps: 1, marked: {} });
+    const tuned = await ran('finetune', 'finetune', ['load.scenes.count=8', `policy.checkpoint=${at('train/checkpoints/step-1')}`]);
+    expect(tuned.summary).toMatchObject({ rowsIn: 8, rowsOut: 8, steps: 1, marked: {} });
   }, 120_000);
 
   it('sft learns the thoughts about a run of fit that is replayed', async () => {

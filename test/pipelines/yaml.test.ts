@@ -23,7 +23,7 @@ const shipped = rooms.flatMap((room) =>
 
 describe('every YAML file of the repository', () => {
   it('ships the pipelines that the documentation names', () => {
-    expect(shipped.filter(([, file]) => file === 'pipelines.yaml').map(([name]) => name)).toEqual(expect.arrayContaining(['train', 'evaluate', 'fit', 'sft', 'pretrain']));
+    expect(shipped.filter(([, file]) => file === 'pipelines.yaml').map(([name]) => name)).toEqual(expect.arrayContaining(['train', 'evaluate', 'fit', 'sft', 'pretrain', 'finetune']));
   });
 
   it.each(shipped)('%s of %s passes every check', async (name, file) => {

@@ -11,6 +11,7 @@ describe('learning', () => {
   it('hands the optimizer its numbers', () => {
     const { steps: _, ...options } = LearningOptions.parse({ learningRate: 2e-6, weightDecay: 0.1, beta1: 0.8, beta2: 0.95, maxNorm: 0.5 });
     expect(learning(options)(1)).toEqual({ learningRate: 2e-6, weightDecay: 0.1, beta1: 0.8, beta2: 0.95, maxNorm: 0.5, decays });
+    expect(learning(LearningOptions.parse({ ema: 0.999 }))(1)).toMatchObject({ ema: 0.999 });
     expect(learning(LearningOptions.parse({}))(9)).toEqual({ learningRate: 1e-6, weightDecay: 0, beta1: 0.9, beta2: 0.999, maxNorm: 1, decays });
   });
 
@@ -37,6 +38,7 @@ describe('learning', () => {
   ] as const)('of %j lacks: %s', (options, fault) => expect(scheduleFault(LearningOptions.parse(options))).toBe(fault));
 
   it('refuses a warm-up of one step and a half', () => {
+    for (const ema of [-0.5, 0, 1, 2, NaN]) expect(LearningOptions.safeParse({ ema }).error?.issues[0].path).toEqual(['ema']);
     expect(LearningOptions.safeParse({ warmup: 1.5 }).error?.issues[0].message).toBe('expected whole steps, or a share below 1');
   });
 });

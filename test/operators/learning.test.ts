@@ -37,8 +37,11 @@ describe('learning', () => {
     [{ warmup: 3 }, undefined],
   ] as const)('of %j lacks: %s', (options, fault) => expect(scheduleFault(LearningOptions.parse(options))).toBe(fault));
 
+  it.each([-0.5, 0, 1, 2, NaN])('refuses an average that keeps %d of itself', (ema) => {
+    expect(LearningOptions.safeParse({ ema }).error?.issues).toMatchObject([{ path: ['ema'] }]);
+  });
+
   it('refuses a warm-up of one step and a half', () => {
-    for (const ema of [-0.5, 0, 1, 2, NaN]) expect(LearningOptions.safeParse({ ema }).error?.issues[0].path).toEqual(['ema']);
     expect(LearningOptions.safeParse({ warmup: 1.5 }).error?.issues[0].message).toBe('expected whole steps, or a share below 1');
   });
 });

@@ -35,7 +35,7 @@ stages:
   - reward
   - tally:     { constants: 6, anotherScene: true, overlays: 1 }
   - advantage: { scale: none }
-  - update:    { objective: dapo, learningRate: 1.0e-3, groupsPerStep: 4, refill: 1, kl: 0.04, reference: { every: 2, mix: 0.5 } }
+  - update:    { objective: dapo, learningRate: 1.0e-3, groupsPerStep: 4, refill: 1, kl: 0.04, reference: { every: 2, mix: 0.5 }, ema: 0.9 }
   - write:     { rowsPerBatch: 3 }
 `);
 
@@ -95,6 +95,7 @@ async function left(run) {
   const lines = readFileSync(join(run, 'metrics/metrics.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
   return {
     weights: [last, readFileSync(join(run, 'checkpoints', last, 'model.safetensors')).toString('base64')],
+    average: readFileSync(join(run, 'checkpoints', last, 'ema/model.safetensors')).toString('base64'),
     optimizer: readFileSync(join(run, 'checkpoints', last, 'optimizer.safetensors')).toString('base64'),
     rows,
     metrics: lines.map(({ step, metrics }) => [step, metrics]),

@@ -18,6 +18,7 @@ interface Arguments {
   readonly prompts: unknown;
   readonly precision: unknown;
   readonly recompute: unknown;
+  readonly ema: unknown;
   readonly base: unknown;
   readonly json: unknown;
 }
@@ -44,6 +45,7 @@ function inspectCommand(): CommandModule<object, Arguments> {
         .option('prompts', text('prompts in one run, of a segmenter objects; 1 unless told'))
         .option('precision', { ...text('of arithmetic; float32 unless told'), choices: ['float32', 'bfloat16'] })
         .option('recompute', { type: 'boolean', describe: 'training with policy.recompute: layers' })
+        .option('ema', { type: 'boolean', describe: 'training with ema, a running average of the weights' })
         .option('base', text('checkpoint that an adapter belongs to; the one that it names unless told'))
         .option('json', { type: 'boolean', describe: 'print JSON, in bytes' }) as unknown as Argv<Arguments>,
     handler: async (given) => {
@@ -65,14 +67,14 @@ function textOf(seen: InspectedAdapter | InspectedCheckpoint | InspectedSam2): s
   return seen.kind === 'segmenter' ? segmenterText(seen) : checkpointText(seen);
 }
 
-function useOf({ frame, group, maxTokens, prompts, precision, recompute }: Arguments): Use {
+function useOf({ frame, group, maxTokens, prompts, precision, recompute, ema }: Arguments): Use {
   const whole = (value: unknown, option: string, otherwise: number): number => {
     const text = once(value, option);
     return text === undefined ? otherwise : wholeNumber(text, option);
   };
   const kind = once(precision, 'precision') ?? 'float32';
   if (kind !== 'float32' && kind !== 'bfloat16') throw new UsageError(`--precision: expected float32 or bfloat16; got ${kind}`);
-  return { frame: whole(frame, 'frame', 768), group: whole(group, 'group', 8), maxTokens: whole(maxTokens, 'max-tokens', 400), prompts: whole(prompts, 'prompts', 1), precision: kind, recompute: recompute === true };
+  return { frame: whole(frame, 'frame', 768), group: whole(group, 'group', 8), maxTokens: whole(maxTokens, 'max-tokens', 400), prompts: whole(prompts, 'prompts', 1), precision: kind, recompute: recompute === true, ema: ema === true };
 }
 
 function adapterText({ folder, rank, parameters, stored, base, checkpoint }: InspectedAdapter): string {
@@ -87,7 +89,7 @@ function checkpointText({ folder, architecture, parameters, tied, stored, use, m
     ['weights', `${millions(all)}: language ${millions(language)}, vision ${millions(vision)}, embeddings ${millions(embeddings)}`],
     ['head', tied ? 'the embedding table' : 'of its own'],
     ['stored', storedText(stored)],
-    ['run', `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.precision === 'bfloat16' ? ', which does not run yet' : ''}${use.recompute === true ? ', layers computed again' : ''}`],
+    ['run', `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.precision === 'bfloat16' ? ', which does not run yet' : ''}${use.recompute === true ? ', layers computed again' : ''}${use.ema === true ? ', weights averaged' : ''}`],
   ];
   return `${table(head)}\n\n${memoryTable(memory)}`;
 }

@@ -14,16 +14,21 @@ const STATE = 'state.json';
 const Sealed = z.object({ files: z.record(z.string(), z.object({ bytes: z.int().min(0), sha256: z.string() })) });
 
 /**
- * Makes `folder` of the files in `fresh`, with `state.json` that holds `state` and every file's bytes and SHA-256.
+ * Makes `folder` of the files in `fresh` and in folders there, with `state.json` that holds `state` and every file's bytes and SHA-256.
  *
  * All of it is on disk before the folder has its name; a folder that is there must not be.
  */
 export async function sealFolder(fresh: string, folder: string, state: object): Promise<void> {
   const files: Record<string, { bytes: number; sha256: string }> = {};
-  for (const name of (await readdir(fresh)).toSorted()) {
+  for (const name of (await readdir(fresh, { recursive: true })).toSorted()) {
     const file = join(fresh, name);
+    const found = await stat(file);
+    if (found.isDirectory()) {
+      await syncFolder(file);
+      continue;
+    }
     await syncFile(file);
-    files[name] = { bytes: (await stat(file)).size, sha256: await sha256Of(file) };
+    files[name] = { bytes: found.size, sha256: await sha256Of(file) };
   }
   await replaceJson(join(fresh, STATE), { ...state, files });
   await rename(fresh, folder);

@@ -69,6 +69,14 @@ export interface Gradient {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
+/** AdamW's settings of one step, and what is done around it. */
+export interface StepOptions extends AdamOptions {
+  /** Largest norm of the gradient. */
+  readonly maxNorm: number;
+  /** Share of a running average of the weights that the step keeps, the rest being the weights after it; none is kept unless told. */
+  readonly ema?: number;
+}
+
 /** A vision-language policy: writes completions, and learns from them. `Graph` is its own kind of training graph. */
 export interface Policy<Graph = unknown> {
   /** Of the checkpoint that it was read from; part of a run's metadata. */
@@ -94,7 +102,7 @@ export interface Policy<Graph = unknown> {
   scores(rows: readonly TrainRow[], temperature: number): Promise<number[][][]>;
   gradient(graph: Graph, rows: readonly TrainRow[], temperature: number): Promise<Gradient>;
   /** One AdamW step on a gradient clipped to `maxNorm`; later calls use the new weights. @returns the norm before clipping. */
-  step(gradient: Float32Array, options: AdamOptions & { readonly maxNorm: number }): Promise<number>;
+  step(gradient: Float32Array, options: StepOptions): Promise<number>;
   /** Moves the reference towards the weights as they are now, by the share `mix`; 1 takes their place. @throws {ModelError} if it has no weights of its own, as beside an adapter. */
   mixReference(mix: number): Promise<void>;
   /** Writes a folder that Hugging Face tools open, a checkpoint or where an adapter learns that alone; appears whole or not at all. */
@@ -107,7 +115,7 @@ export interface Policy<Graph = unknown> {
 export interface Resumable {
   /** Takes no further step before `ready` has settled, so that what is saved meanwhile is of one step. */
   hold(ready: Promise<unknown>): void;
-  /** Puts `optimizer.safetensors` beside what `save` wrote: all that training needs and the saved weights don't tell. */
+  /** Puts `optimizer.safetensors` beside what `save` wrote: all that training needs and the saved weights don't tell; and what `save` writes, of their running average, into `ema`. */
   saveTraining(dir: string): Promise<void>;
   /** Takes weights, moments and version of a folder that both have written. @throws {ModelError} if they are of other weights. */
   restore(dir: string): Promise<void>;

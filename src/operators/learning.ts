@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import type { AdamOptions } from '../tensor/adamw.js';
+import type { StepOptions } from '../models/policy.js';
 
 /** How an optimizer learns; `update` and `sft` share it. */
 export const LearningOptions = z.strictObject({
@@ -17,6 +17,8 @@ export const LearningOptions = z.strictObject({
   beta2: z.number().min(0).max(0.99999).default(0.999),
   /** Largest norm of the gradient; longer ones are scaled down to it. */
   maxNorm: z.number().positive().default(1),
+  /** Share of a running average of the weights that each step keeps, the rest being the weights after it; begins at the weights as they were opened. */
+  ema: z.number().gt(0).lt(1).optional(),
 });
 export type LearningOptions = z.output<typeof LearningOptions>;
 
@@ -32,15 +34,15 @@ export function scheduleFault({ schedule, steps, warmup }: Pick<LearningOptions,
  *
  * Trainer is one behind: its first step is taken at a rate of 0 where there is a warm-up.
  */
-export function learning(options: LearningOptions): (step: number) => AdamOptions & { readonly maxNorm: number } {
-  const { learningRate, warmup, schedule, floor, steps = 1, weightDecay, beta1, beta2, maxNorm } = options;
+export function learning(options: LearningOptions): (step: number) => StepOptions {
+  const { learningRate, warmup, schedule, floor, steps = 1, weightDecay, beta1, beta2, maxNorm, ema } = options;
   const rising = warmup < 1 ? Math.ceil(warmup * steps) : warmup;
   const at = (step: number): number => {
     if (step < rising) return step / rising;
     const left = 1 - Math.min(1, (step - rising) / Math.max(1, steps - rising));
     return floor + (1 - floor) * falls[schedule](left);
   };
-  return (step) => ({ learningRate: learningRate * at(step), weightDecay, beta1, beta2, maxNorm, decays });
+  return (step) => ({ learningRate: learningRate * at(step), weightDecay, beta1, beta2, maxNorm, decays, ...(ema === undefined ? {} : { ema }) });
 }
 
 /** Share of the rate where so much of a schedule is left. */

@@ -34,6 +34,12 @@ describe('segr1 models inspect', () => {
     expect((await segr1('inspect', join(policy, 'train/lora'))).out).toMatch(/^base {5}tiny-qwen2_5_vl, which is no folder here; --base DIR names one$/m);
   });
 
+  it('prints what a running average of the weights needs', async () => {
+    const { out } = await segr1('inspect', tiny, '--ema');
+    expect(out).toMatch(/^run .*, float32, weights averaged$/m);
+    expect(out).toMatch(/^average( +\d+\.\d){2}$/m);
+  });
+
   it('prints what layers need that are computed again', async () => {
     const of = async (...more: readonly string[]) => JSON.parse((await segr1('inspect', tiny, '--json', ...more)).out) as { use: object; memory: Record<string, { total: number }> };
     const [kept, again] = [await of(), await of('--recompute')];

@@ -1,8 +1,11 @@
 import { expect } from 'vitest';
 
 import type { TrainRow } from '../../src/models/policy.js';
+import type { QwenConfig } from '../../src/models/qwen/config.js';
+import { weightShapes } from '../../src/models/qwen/weights.js';
 import { tokenWeights, type Objective } from '../../src/objectives/objective.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
+import { layoutOf } from '../../src/tensor/session.js';
 import { imagesOf, integers, json, rowsOf, stored } from './policy-cases.js';
 
 /** Sum and norm. */
@@ -21,6 +24,12 @@ export const batch = await stored('train/batch.safetensors');
 export function agrees(values: Float32Array, sum: number, norm: number, name: string, slack: number): void {
   expect(Math.abs(values.reduce((total, value) => total + value, 0) - sum), `sum of ${name}`).toBeLessThan(slack * Math.sqrt(values.length) + 1e-5);
   expect(Math.abs(gradientNorm(values) - norm), `norm of ${name}`).toBeLessThan(slack + 1e-7);
+}
+
+/** Pieces of a flat array by weight. */
+export function named(config: QwenConfig, flat: Float32Array): Record<string, Float32Array> {
+  const { entries } = layoutOf(weightShapes(config).map(({ name, sizes }) => ({ name, sizes: Object.values(sizes) })));
+  return Object.fromEntries(entries.map(({ name, offset, length }) => [name, flat.subarray(offset, offset + length)]));
 }
 
 /** The prompts' images. */

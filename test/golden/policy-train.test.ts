@@ -14,8 +14,7 @@ import type { Objective } from '../../src/objectives/objective.js';
 import { dapo, segR1 } from '../../src/objectives/policy-gradient.js';
 import { decays, learning, LearningOptions } from '../../src/operators/learning.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
-import { layoutOf } from '../../src/tensor/session.js';
-import { agrees, batch, batchImages, completionsInOrder, GRADIENT, TINY, trainRows, type Summary } from './policy-batch.js';
+import { agrees, batch, batchImages, completionsInOrder, GRADIENT, named, TINY, trainRows, type Summary } from './policy-batch.js';
 import { farthest, folder, has, integers, json, rowsOf, stored } from './policy-cases.js';
 
 interface Report {
@@ -44,7 +43,7 @@ describe.each(objectives)('%s agrees with torch', (kind, objective) => {
   it('in the loss and its gradient, the prompt read once a group', async () => {
     const { gradient, metrics } = await policy.gradient(objectiveGraph(objective), rows, 1);
     expect(metrics['loss']).toBeCloseTo(report['wd0'][0].loss, 5);
-    const parts = named(gradient);
+    const parts = named(policy.config, gradient);
     const file = `train/${kind}.safetensors`;
     const golden = has(file) ? await stored(file) : undefined;
     for (const [name, [sum, norm]] of Object.entries(report.grad_sum_and_norm)) {
@@ -76,7 +75,7 @@ describe.each(objectives)('%s agrees with torch', (kind, objective) => {
     const tiny: Record<string, Float32Array> = {};
     for (const step of [1, 2, 3]) {
       const { gradient, metrics } = await policy.gradient(objectiveGraph(objective), rows, 1);
-      for (const [name, part] of Object.entries(named(gradient))) tiny[name] = (tiny[name] ?? part).map((least, i) => Math.min(Math.abs(least), Math.abs(part[i])));
+      for (const [name, part] of Object.entries(named(policy.config, gradient))) tiny[name] = (tiny[name] ?? part).map((least, i) => Math.min(Math.abs(least), Math.abs(part[i])));
       const expected = report[`wd${weightDecay}`][step - 1];
       expect(Math.abs(metrics['loss'] - expected.loss)).toBeLessThan(step === 1 ? 1e-5 : 1e-3);
       const norm = await policy.step(gradient, rate(step));
@@ -111,7 +110,7 @@ describe.skipIf(!has(SFT))('supervised answers agree with torch (too large for t
     const { loss, grad_norm: length, grad_sum_and_norm: summary } = train.sft.answer;
     expect(metrics).toEqual({ loss: expect.closeTo(loss, 4), nll: expect.closeTo(loss, 4) });
     expect(gradientNorm(gradient) / length).toBeCloseTo(1, 4);
-    const parts = named(gradient);
+    const parts = named(policy.config, gradient);
     for (const [name, [sum, norm]] of Object.entries(summary)) {
       agrees(parts[name], sum, norm, name, 1e-4 * norm);
       if (golden.has(`answer.grad.${name}`)) expect(farthest(parts[name], await golden.read(`answer.grad.${name}`), GRADIENT.floor), name).toBeLessThan(GRADIENT.relative);
@@ -121,12 +120,6 @@ describe.skipIf(!has(SFT))('supervised answers agree with torch (too large for t
 
 function open(): Promise<QwenPolicy> {
   return openQwen(join(folder, 'tiny-qwen2_5_vl'), { workers: 1, threads: 1, batch: 2, suppressed: [] });
-}
-
-/** Pieces of a flat array by parameter. */
-function named(flat: Float32Array): Record<string, Float32Array> {
-  const { entries } = layoutOf(weightShapes(policy.config).map(({ name, sizes }) => ({ name, sizes: Object.values(sizes) })));
-  return Object.fromEntries(entries.map(({ name, offset, length }) => [name, flat.subarray(offset, offset + length)]));
 }
 
 async function parametersAgree(kind: 'seg-r1' | 'dapo', weightDecay: 0 | 0.01, step: number, gradients: Readonly<Record<string, Float32Array>>): Promise<void> {

@@ -24,6 +24,15 @@ describe('sealFolder', () => {
     expect(await readSeal(folder)).toEqual({ step: 1, files: { weights: { bytes: 3, sha256 } } });
     await checkSeal(folder);
   });
+
+  it('seals what lies in folders of it', async () => {
+    mkdirSync(join(place, 'fresh/ema'), { recursive: true });
+    writeFileSync(join(place, 'fresh/ema/weights'), 'abc');
+    await sealFolder(join(place, 'fresh'), join(place, 'step-2'), {});
+    await checkSeal(join(place, 'step-2'));
+    truncateSync(join(place, 'step-2/ema/weights'), 2);
+    await expect(checkSeal(join(place, 'step-2'))).rejects.toThrow('ema/weights  expected 3 bytes, as state.json has it; got 2');
+  });
 });
 
 describe('checkSeal', () => {

@@ -28,6 +28,8 @@ export interface Use {
   readonly precision?: 'float32' | 'bfloat16';
   /** Whether the backward pass computes each layer again instead of keeping its values; it keeps them unless told. */
   readonly recompute?: boolean;
+  /** Whether training keeps a running average of what learns. */
+  readonly ema?: boolean;
   /** Whether all weights are float32 in their files: those that nothing teaches are then mapped, once for all workers. */
   readonly mapped?: boolean;
 }
@@ -68,6 +70,7 @@ export function memoryOf(config: QwenConfig, job: Job, use: Use): Memory {
     weights: (adapter ? frozen(all, use) : 0) + learning(trained, use),
     gradients: gradients(trained, use),
     moments: moments(trained),
+    average: use.ema === true ? FLOAT * trained : 0,
     'adapted matrices': runs * adapted,
     'vision tower': runs * visionKept(config, use),
     decoder: runs * decoderKept(config, use),

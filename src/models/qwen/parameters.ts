@@ -33,8 +33,8 @@ export interface Parameters {
   /** The checkpoint, where it is only read; none where it learns itself. */
   readonly frozen?: WeightFiles;
   readonly adapter?: Adapter;
-  /** Writes what was trained, with the files that belong to it. */
-  save(dir: string): Promise<void>;
+  /** Writes what was trained, or other values of it, with the files that belong to it. */
+  save(dir: string, values?: Float32Array): Promise<void>;
 }
 
 /** Set names: the checkpoint's weights, those of an adapter, and none. */
@@ -58,10 +58,10 @@ export async function loadParameters(dir: string, config: QwenConfig, { train, a
   const peft = folder === undefined ? fresh : await readAdapter(folder, config);
   if (!peft) {
     const store = await readWeights(files, extra);
-    return { trained: { name: BASE, ...store }, save: (to) => saveWeights(files, to, store, save) };
+    return { trained: { name: BASE, ...store }, save: (to, values = store.values) => saveWeights(files, to, { ...store, values }, save) };
   }
   const trained = setOf(ADAPTER, [...peft.shapes, ...extra]);
-  return { trained, frozen: files, adapter: peft.adapter, save: (to) => saveAdapter(dir, to, peft, trained.layout, trained.values) };
+  return { trained, frozen: files, adapter: peft.adapter, save: (to, values = trained.values) => saveAdapter(dir, to, peft, trained.layout, values) };
 }
 
 function setOf(name: string, known: readonly FirstValues[]): ParameterSet {

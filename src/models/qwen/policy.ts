@@ -1,9 +1,12 @@
+import { join } from 'node:path';
+
 import { ModelError, NonFiniteError } from '../../errors.js';
 import type { Image, Sample } from '../../records.js';
-import { adamState, adamw, clipScale, gradientNorm, type AdamOptions, type AdamState } from '../../tensor/adamw.js';
+import { adamState, adamw, clipScale, gradientNorm, type AdamState } from '../../tensor/adamw.js';
+import { mixInto } from '../../tensor/mix.js';
 import type { Program } from '../../tensor/onnx.js';
 import { openEngine, type Answer, type Engine } from '../../tensor/session.js';
-import type { EncodedPrompt, Gradient, Policy, Resumable, TrainRow, WriteOptions, Written } from '../policy.js';
+import type { EncodedPrompt, Gradient, Policy, Resumable, StepOptions, TrainRow, WriteOptions, Written } from '../policy.js';
 import { chunks, completionFeeds, completionLength, packed, prefixFeeds, prefixShape } from './batch.js';
 import { expandImages, openChat, type Chat } from './chat.js';
 import { readConfig, type QwenConfig } from './config.js';
@@ -16,7 +19,7 @@ import { rolloutProgram, seenIds, type RolloutShape } from './rollout.js';
 import type { Recompute } from './text.js';
 import { openTokenizer, type Tokenizer } from './tokenizer.js';
 import { scoreProgram, trainProgram, type BatchShape, type TrainGraph } from './train.js';
-import { restoreTraining, saveTraining } from './training-state.js';
+import { AVERAGE, restoreTraining, saveTraining } from './training-state.js';
 import { findWeights, lendWeights, readWeights } from './weight-files.js';
 import type { FirstValues } from './weights.js';
 import { completions, suppressedIds } from './written.js';
@@ -84,6 +87,8 @@ class Qwen implements QwenPolicy {
   /** The reference in the layout of what learns, once something was mixed into it. */
   #mixed: Float32Array | undefined;
   #adam: AdamState | undefined;
+  /** Of the weights after each step, where a step asked for it. */
+  #average: Float32Array | undefined;
   #version = 0;
   #held: Promise<unknown> = Promise.resolve();
 
@@ -219,13 +224,15 @@ class Qwen implements QwenPolicy {
     return { gradient: gradient ?? new Float32Array(this.parameters), metrics };
   }
 
-  async step(gradient: Float32Array, options: AdamOptions & { readonly maxNorm: number }): Promise<number> {
+  async step(gradient: Float32Array, { ema, maxNorm, ...options }: StepOptions): Promise<number> {
     const norm = gradientNorm(gradient);
     if (!Number.isFinite(norm)) throw new NonFiniteError(`${this.name}  step ${this.#version + 1}: expected a finite gradient; got a norm of ${norm}`);
     await this.#held;
     const { name, layout, values } = this.#own.trained;
     this.#adam ??= adamState(layout);
-    adamw(layout, values, gradient, this.#adam, { ...options, gradientScale: clipScale(norm, options.maxNorm) });
+    const average = ema === undefined ? undefined : (this.#average ??= Float32Array.from(values));
+    adamw(layout, values, gradient, this.#adam, { ...options, gradientScale: clipScale(norm, maxNorm) });
+    if (average && ema !== undefined) mixInto(average, values, 1 - ema);
     await this.#engine.parameters(name, layout, values, this.#version + 1);
     this.#version++;
     return norm;
@@ -235,7 +242,7 @@ class Qwen implements QwenPolicy {
     const { name, values } = this.#own.trained;
     if (name !== BASE) throw new ModelError(`${this.name}  reference: expected weights of its own, as where all of the policy's learn; got the checkpoint below ${name}, which is only read`);
     const mixed = this.#mixed ?? (await readWeights(await findWeights(this.name, this.config), this.#options.extra?.(this.config))).values;
-    for (let i = 0; i < mixed.length; i++) mixed[i] = mix * (values[i] as number) + (1 - mix) * (mixed[i] as number);
+    mixInto(mixed, values, mix);
     await this.#refer(mixed);
   }
 
@@ -260,16 +267,18 @@ class Qwen implements QwenPolicy {
     this.#held = ready;
   }
 
-  saveTraining(dir: string): Promise<void> {
-    return saveTraining(dir, this.#own.trained, this.#version, this.#adam, this.#mixed);
+  async saveTraining(dir: string): Promise<void> {
+    if (this.#average) await this.#own.save(join(dir, AVERAGE), this.#average);
+    await saveTraining(dir, this.#own.trained, { version: this.#version, adam: this.#adam, reference: this.#mixed, average: this.#average });
   }
 
   async restore(dir: string): Promise<void> {
     const { name, layout, values } = this.#own.trained;
-    const { version, adam, reference } = await restoreTraining(dir, this.#own.trained);
+    const { version, adam, reference, average } = await restoreTraining(dir, this.#own.trained);
     await this.#engine.parameters(name, layout, values, version);
     if (reference) await this.#refer(reference);
     this.#adam = adam;
+    this.#average = average;
     this.#version = version;
   }
 

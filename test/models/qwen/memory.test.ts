@@ -86,6 +86,14 @@ describe('memoryOf', () => {
     expect(again['adapted matrices']).toBe(all['adapted matrices']);
   });
 
+  it('counts a running average of what learns, half of the moments', () => {
+    for (const job of [{ kind: 'full' } as const, lora(16)]) {
+      const [plain, averaged] = [memoryOf(config, job, use), memoryOf(config, job, { ...use, ema: true })];
+      expect(averaged.parts).toEqual({ ...plain.parts, average: plain.parts['moments'] / 2 });
+    }
+    expect(memoryOf(config, { kind: 'rollout' }, { ...use, ema: true })).toEqual(memoryOf(config, { kind: 'rollout' }, use));
+  });
+
   it('halves in bfloat16 what workers hold, and leaves what the optimizer changes', () => {
     const [wide, half] = [memoryOf(config, { kind: 'full' }, use).parts, memoryOf(config, { kind: 'full' }, { ...use, precision: 'bfloat16' }).parts];
     expect([half['gradients'], half['decoder'], half['moments']]).toEqual([wide['gradients'] / 2, wide['decoder'] / 2, wide['moments']]);

@@ -140,7 +140,7 @@ function counting(reader: TallyReader, { constants, anotherScene, overlays }: z.
   tellConstants();
   return {
     count(row: Scored, { fixed, elsewhere = NaN }: Verdict): void {
-      const values = row.skipped ? {} : { ...statistics([row]), ...(anotherScene && { 'baseline/anotherScene': elsewhere }) };
+      const values = row.skipped ? {} : { ...statistics([row]), ...(anotherScene && { 'baseline/another_scene': elsewhere }) };
       waiting.push({ row, values });
       // Marked rows overtake others, so each kind is in order for itself.
       const alike = waiting.filter((one) => (one.row.skipped === undefined) === (row.skipped === undefined));

@@ -163,9 +163,7 @@ describe('a tally that is broken off', () => {
     const rest = watched(options, undefined, { remember: () => state, window: 4 });
     await lastValueFrom(from(rows.filter(({ id }, i) => i >= at || again.includes(id))).pipe(rest.stage, toArray()));
     const [was, is] = [whole.told.tallies[0], rest.told.tallies[0]];
-    expect([is?.rows, is?.marked, is?.constants]).toEqual([was?.rows, was?.marked, was?.constants]);
-    expect(is?.metrics['reward']).toEqual(was?.metrics['reward']);
-    if (again.length === 0) expect(is).toEqual(was);
+    expect(is).toEqual(was);
     if (again.length === 0) expect(rest.told.panels).toEqual(whole.told.panels);
     expect(rest.told.constants).toEqual(whole.told.constants);
   });

@@ -63,7 +63,6 @@ const WATCHED: Readonly<Record<string, string>> = {
   reward: 'reward',
   'baseline/constant': 'baseline',
   'rewards/iou/mean': 'iou',
-  'answer/hit': 'hit',
   nll: 'nll',
   kl: 'kl',
   entropy: 'entropy',

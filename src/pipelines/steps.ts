@@ -25,24 +25,12 @@ export async function steps(folder: string, done = 0, now: () => Date = () => ne
   const lines: MetricsLine[] = done > 0 ? await cutMetrics(file, done) : [];
   const since = differences();
   let tokens = lines.at(-1)?.metrics['num_tokens'] ?? 0;
-
-  const timed = ({ tokens: came }: StepReport, gauges: readonly Gauge[], elapsed: number): Timing => {
-    const seconds = since('elapsed', elapsed);
-    const [source] = gauges;
-    return {
-      speed: { step_time: thousandths(seconds), ...(came && { tokens_per_second: thousandths(came.written / seconds) }) },
-      seconds: Object.fromEntries(gauges.map((gauge) => [gauge.stage, thousandths(since(`busy ${gauge.stage}`, gauge.busy()))])),
-      blocked: source ? { [source.stage]: thousandths(since('blocked', source.blocked())) } : {},
-      queue: Object.fromEntries(gauges.map((gauge) => [gauge.stage, gauge.rowsIn - gauge.rowsOut])),
-    };
-  };
-
   return {
     get count() {
       return lines.length;
     },
     take(step, gauges, elapsed) {
-      const timing = timed(step, gauges, elapsed);
+      const timing = timed(since, step, gauges, elapsed);
       if (step.tokens) tokens += step.tokens.read + step.tokens.written;
       const metrics = step.tokens ? { ...step.metrics, num_tokens: tokens } : step.metrics;
       const line: MetricsLine = { step: step.step, time: now().toISOString(), metrics, ...timing };
@@ -63,8 +51,22 @@ export async function steps(folder: string, done = 0, now: () => Date = () => ne
   };
 }
 
+/** @param since how much a number has grown; the source's gauge comes first. */
+function timed(since: Grown, { tokens }: StepReport, gauges: readonly Gauge[], elapsed: number): Timing {
+  const seconds = since('elapsed', elapsed);
+  const [source] = gauges;
+  return {
+    speed: { step_time: thousandths(seconds), ...(tokens && { tokens_per_second: thousandths(tokens.written / seconds) }) },
+    seconds: Object.fromEntries(gauges.map((gauge) => [gauge.stage, thousandths(since(`busy ${gauge.stage}`, gauge.busy()))])),
+    blocked: source ? { [source.stage]: thousandths(since('blocked', source.blocked())) } : {},
+    queue: Object.fromEntries(gauges.map((gauge) => [gauge.stage, gauge.rowsIn - gauge.rowsOut])),
+  };
+}
+
+type Grown = (name: string, now: number) => number;
+
 /** How much a number that only grows has grown since it was last asked for. */
-function differences(): (name: string, now: number) => number {
+function differences(): Grown {
   const before = new Map<string, number>();
   return (name, now) => {
     const grown = now - (before.get(name) ?? 0);

@@ -28,7 +28,7 @@ describe('line', () => {
   });
   it('says of a step what one watches, in an order of its own', () => {
     const metrics = { loss: 2, grad_norm: 0.7, 'completions/mean_length': 40.25, entropy: 0.06, 'group/reward_std': 0.1, 'answer/box': 0.4, 'answer/hit': 0.5, reward: 1.25, 'baseline/constant': 1.33 };
-    expect(line(seen(NOTHING, { kind: 'step', step: 3, metrics }), 1)).toBe('step 3  rows 0  reward 1.250  baseline 1.330  hit 0.500  entropy 0.060  length 40.3  grad_norm 0.700');
+    expect(line(seen(NOTHING, { kind: 'step', step: 3, metrics }), 1)).toBe('step 3  rows 0  reward 1.250  baseline 1.330  entropy 0.060  length 40.3  grad_norm 0.700');
     expect(line(seen(NOTHING, { kind: 'step', step: 3, metrics: { loss: 2, nll: 1.5, grad_norm: 0.7 } }), 1)).toBe('step 3  rows 0  nll 1.500  grad_norm 0.700');
   });
   it('tells the speed of the last step rather than that of the run, some of whose tokens an earlier one wrote', () => {

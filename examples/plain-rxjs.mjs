@@ -26,7 +26,7 @@ const counts = { in: 0, out: 0, easy: 0, steps: 0 };
 
 const report = (step, metrics) => {
   counts.steps = step;
-  console.log(`step ${step}  reward ${metrics['reward/mean'].toFixed(3)}  right object ${metrics['answer/hit'].toFixed(2)}`);
+  console.log(`step ${step}  reward ${metrics.reward.toFixed(3)}  right object ${metrics['answer/hit'].toFixed(2)}`);
 };
 
 const rows = load(read, { scenes: { rule: 'warm', count: GROUPS * Number(steps) }, frame: 112, seed: SEED }, window).pipe(

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
 
 /** What is told of a policy on the held-out scenes, by the names of the run's metrics. */
-const NUMBERS = { reward: 'reward/mean', format: 'reward/format', parsed: 'answer/parsed', iou: 'reward/iou', structure: 'reward/structure', hit: 'answer/hit' };
+const NUMBERS = { reward: 'reward', format: 'rewards/format/mean', parsed: 'answer/parsed', iou: 'rewards/iou/mean', structure: 'rewards/structure/mean', hit: 'answer/hit' };
 
 /** Runs a program of Node's to its end; its own table goes nowhere, what it complains of to the terminal. */
 export function program(file, args) {
@@ -40,7 +40,7 @@ export function checkpointOf(run) {
 export function learned(run) {
   const { before, after, gains } = JSON.parse(readFileSync(join(run, 'gain.json'), 'utf8'));
   const of = ({ metrics }) => Object.fromEntries(Object.entries(NUMBERS).map(([name, metric]) => [name, metrics[metric].mean]));
-  const { mean: gain, error } = gains['reward/mean'];
+  const { mean: gain, error } = gains.reward;
   const constant = Math.max(...after.constants.map(({ reward }) => reward.mean));
   return { start: of(before), end: of(after), gain, error, constant };
 }

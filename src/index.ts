@@ -40,6 +40,7 @@ export type { UpdateOptions } from './operators/update-options.js';
 export { fit, type FitOptions } from './operators/fit.js';
 export { think, type ThinkOptions, type Thinker } from './operators/think.js';
 export { replay, type ReplayOptions } from './operators/replay.js';
+export type { StepTokens } from './operators/step-metrics.js';
 export { sft, type ReportStep, type SftOptions, type Supervision } from './operators/sft.js';
 export { tally, type Tally, type TallyOptions, type TallyReader } from './operators/tally.js';
 export { score, type ScoreOptions, type ScoreResult, type Scores, type Scoring } from './operators/score.js';

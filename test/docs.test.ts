@@ -9,10 +9,8 @@ import { parseDocument } from 'yaml';
 import { z } from 'zod';
 
 import { rowSchema } from '../src/io/columns.js';
-import { statistics } from '../src/operators/statistics.js';
 import { PolicyOptions, SegmenterOptions, Settings } from '../src/pipelines/settings.js';
 import { stages } from '../src/pipelines/stages.js';
-import type { Scored } from '../src/records.js';
 import { benchmarkRoots } from './io/benchmarks/published.js';
 import { folder } from './pipelines/files.js';
 
@@ -136,29 +134,6 @@ describe('docs/pipelines.md', () => {
 describe('README.md', () => {
   it('has every stage', () => {
     expect(table('README.md', '## Stages').filter((name) => stages.has(name))).toEqual(expect.arrayContaining([...stages.keys()]));
-  });
-
-  it('explains every metric of a row', () => {
-    const size = { width: 4, height: 4 };
-    const all = { ...size, counts: [0, 16] };
-    const row: Scored = {
-      id: 'e0/0/drawn',
-      image: { path: 'drawn.png' },
-      task: 'pick',
-      frame: size,
-      original: size,
-      truth: all,
-      candidates: { boxes: [[0, 0, 3, 3]], names: ['red'], target: 0, mask: all },
-      prompt: '',
-      promptTokens: [],
-      completions: [{ text: '', tokens: [1], logProbs: [0], finish: 'stop' }],
-      policyVersion: 0,
-      prompts: [null],
-      formats: [0],
-      masks: [null],
-      rewards: { total: [0], byName: { format: [0], iou: [0], structure: [0] } },
-    };
-    expect(table('README.md', '## Metrics')).toEqual(expect.arrayContaining(Object.keys(statistics([row]))));
   });
 });
 

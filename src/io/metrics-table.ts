@@ -5,19 +5,29 @@ import { z } from 'zod';
 
 import { DataError } from '../errors.js';
 
+/** Where the time since the step before went; no two runs agree on it. */
+export interface Timing {
+  /** `step_time`, seconds, and `tokens_per_second`. */
+  readonly speed: Readonly<Record<string, number>>;
+  /** Busy seconds by stage. */
+  readonly seconds: Readonly<Record<string, number>>;
+  /** Seconds in which the source was held back by a full window. */
+  readonly blocked: Readonly<Record<string, number>>;
+  /** Rows inside now, by stage. */
+  readonly queue: Readonly<Record<string, number>>;
+}
+
 /** What is known of one optimizer step; numbers by name. */
-export interface MetricsLine {
+export interface MetricsLine extends Timing {
   readonly step: number;
   /** ISO 8601, UTC. */
   readonly time: string;
   readonly metrics: Readonly<Record<string, number>>;
-  readonly seconds: Readonly<Record<string, number>>;
-  readonly queue: Readonly<Record<string, number>>;
 }
 
-/** Steps as a table: `step`, `time`, a column a metric, `seconds/STAGE` and `queue/STAGE`; null where a step lacks one. */
+/** Steps as a table: `step`, `time`, a column a metric and speed, `seconds/STAGE`, `blocked/STAGE` and `queue/STAGE`; null where a step lacks one. */
 export function metricsTable(lines: readonly MetricsLine[]): Table {
-  const flat = lines.map(({ metrics, seconds, queue }) => ({ ...metrics, ...prefixed('seconds', seconds), ...prefixed('queue', queue) }));
+  const flat = lines.map(({ metrics, speed, seconds, blocked, queue }) => ({ ...metrics, ...speed, ...prefixed('seconds', seconds), ...prefixed('blocked', blocked), ...prefixed('queue', queue) }));
   const names = [...new Set(flat.flatMap((line) => Object.keys(line)))];
   const columns: Record<string, Vector> = {
     step: vectorFromArray(lines.map(({ step }) => step), new Int32()),
@@ -58,7 +68,7 @@ export async function cutMetrics(path: string, steps: number): Promise<MetricsLi
 }
 
 const numbers = z.record(z.string(), z.number().nullable().transform((value) => value ?? NaN));
-const Line = z.object({ step: z.int(), time: z.string(), metrics: numbers, seconds: numbers, queue: numbers });
+const Line = z.object({ step: z.int(), time: z.string(), metrics: numbers, speed: numbers.default({}), seconds: numbers, blocked: numbers.default({}), queue: numbers });
 
 function readLine(line: string): MetricsLine | undefined {
   try {

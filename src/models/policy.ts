@@ -65,7 +65,7 @@ export interface TrainRow {
 export interface Gradient {
   /** Summed in row order, in the parameters' layout. */
   readonly gradient: Float32Array;
-  /** Scalar outputs of the graph, summed. */
+  /** Scalar outputs of the graph, over all its runs; see `combined`. */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
@@ -75,6 +75,13 @@ export interface StepOptions extends AdamOptions {
   readonly maxNorm: number;
   /** Share of a running average of the weights that the step keeps, the rest being the weights after it; none is kept unless told. */
   readonly ema?: number;
+}
+
+/** A scalar of one run with that of the runs before: their sum; the smaller of the two where its name ends in `Min`, the larger where it ends in `Max`. */
+export function combined(name: string, before: number | undefined, value: number): number {
+  if (before === undefined) return value;
+  if (name.endsWith('Min')) return Math.min(before, value);
+  return name.endsWith('Max') ? Math.max(before, value) : before + value;
 }
 
 /** A vision-language policy: writes completions, and learns from them. `Graph` is its own kind of training graph. */

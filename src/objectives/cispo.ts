@@ -11,7 +11,7 @@ import type { Objective, Terms, Traced } from './objective.js';
 export function cispo(kl: number, { max = 5, ...additions }: { readonly max?: number } & Additions = {}): Objective {
   const surrogate = (ratio: Tensor, { logProbs, advantages }: Terms): Traced => ({
     loss: neg(mul(mul(stopGradient(minimum(ratio, max)), advantages), logProbs)),
-    reports: { ratio, clipHigh: cast(and(greater(ratio, max), greater(advantages, 0)), 'float32') },
+    reports: { ratio, capped: cast(and(greater(ratio, max), greater(advantages, 0)), 'float32') },
   });
   return compose({ name: `cispo ${kl} ${max}`, average: 'token', surrogate }, kl, additions);
 }

@@ -42,6 +42,7 @@ export function compose({ name, average, weighs = false, surrogate }: Recipe, kl
     return {
       loss: divergence ? add(loss, mul(divergence, kl)) : loss,
       reports: { ...taught.reports, ...(weights ? { mismatch: weights } : {}), ...(kept ? { kept } : {}), ...(divergence ? { kl: divergence } : {}) },
+      extremes: { ...taught.extremes, ...(weights ? { mismatchMin: weights, mismatchMax: weights } : {}) },
     };
   };
   const more = JSON.stringify(additions);

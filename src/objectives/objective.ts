@@ -22,7 +22,10 @@ export interface Terms {
 export interface Traced {
   /** To be minimised, at each token. */
   readonly loss: Tensor;
+  /** Of which the step's mean is told. */
   readonly reports: Readonly<Record<string, Tensor>>;
+  /** Of which the step's smallest is told where the name ends in `Min`, the largest where it ends in `Max`. */
+  readonly extremes?: Readonly<Record<string, Tensor>>;
 }
 
 /**

@@ -1,7 +1,8 @@
 import type { Tensor } from '../tensor/graph.js';
-import { and, cast, clip, exp, greater, less, minimum, mul, neg, stopGradient, sub } from '../tensor/ops.js';
+import { add, and, cast, clip, exp, greater, less, minimum, mul, neg, stopGradient, sub } from '../tensor/ops.js';
 import { compose, type Additions, type Recipe } from './compose.js';
 import type { Objective, Terms, Traced } from './objective.js';
+import { perSample } from './ratio.js';
 
 /** How far the ratio of new to old probability may move before its gradient stops. */
 export interface Clip {
@@ -18,12 +19,15 @@ const SYMMETRIC: Clip = { low: 0.2, high: 0.2 };
 const HIGHER: Clip = { low: 0.2, high: 0.28 };
 const NARROW: Clip = { low: 3e-4, high: 4e-4 };
 
-function clipped(ratio: Tensor, { advantages }: Terms, { low, high, max }: Clip): Traced {
+function clipped(ratio: Tensor, { advantages, mask }: Terms, { low, high, max }: Clip): Traced {
   const held = max === undefined ? ratio : minimum(ratio, max);
   const beyond = (out: Tensor, wanted: Tensor): Tensor => cast(and(out, wanted), 'float32');
+  const clipLow = beyond(less(held, 1 - low), less(advantages, 0));
+  const clipHigh = beyond(greater(held, 1 + high), greater(advantages, 0));
   return {
     loss: neg(minimum(mul(held, advantages), mul(clip(ratio, 1 - low, 1 + high), advantages))),
-    reports: { ratio, clipLow: beyond(less(held, 1 - low), less(advantages, 0)), clipHigh: beyond(greater(held, 1 + high), greater(advantages, 0)) },
+    reports: { ratio, clipLow, clipHigh, clip: add(clipLow, clipHigh) },
+    extremes: { clipLowMin: perSample(clipLow, mask), clipHighMax: perSample(clipHigh, mask) },
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Tensor } from '../tensor/graph.js';
-import { cast, greater, input, mul, sub, total, where } from '../tensor/ops.js';
+import { abs, cast, greater, input, max, mul, neg, sub, sum, total, where } from '../tensor/ops.js';
 import type { Objective, Terms } from './objective.js';
+import { isPerToken } from './ratio.js';
 
 /** What a model says of the written tokens, [prompt, sample, token]. */
 export interface Scored {
@@ -10,7 +11,8 @@ export interface Scored {
 }
 
 /**
- * The loss of a micro-batch and what is reported of it, as scalars that add up to the step's.
+ * The loss of a micro-batch and what is reported of it, as scalars that add up to the step's; of names that end in `Min` or `Max`, the
+ * smallest or the largest is the step's, infinite where nothing counts.
  *
  * Inputs, [prompt, sample, token]: `oldLogProbs`; `refLogProbs` where there is a KL term; `samplerLogProbs` where the mismatch is corrected;
  * `picked` where tokens are picked by entropy; `weight`, which carries the objective's mean; `share`, which carries the mean over all
@@ -33,14 +35,23 @@ export function policyLoss(objective: Objective, seen: Scored, size: { readonly 
     mask: cast(counts, 'float32'),
     advantages: each('advantages'),
   };
-  const { loss, reports } = objective.trace(terms);
-  const mean = (x: Tensor): Tensor => total(mul(x, x.shape.some(({ name }) => name === 'token') ? share : sampleShare));
+  const { loss, reports, extremes = {} } = objective.trace(terms);
+  const mean = (x: Tensor): Tensor => total(mul(x, isPerToken(x) ? share : sampleShare));
+  const extreme = (name: string, x: Tensor): Tensor => {
+    const largest = (y: Tensor): Tensor => max(where(isPerToken(x) ? counts : greater(sum(terms.mask, 'token'), 0), y, -Infinity), ...y.shape.map((dim) => dim.name));
+    return name.endsWith('Min') ? neg(largest(neg(x))) : largest(x);
+  };
+  // How far the sampler's log-probs lie from the trainer's: its own where it worked them out, else those of the weights in training.
+  const apart = abs(terms.samplerLogProbs ? sub(terms.oldLogProbs, terms.samplerLogProbs) : sub(logProbs, terms.oldLogProbs));
   const taught = total(mul(loss, per('weight')));
   return {
     loss: objective.entropyBonus === 0 ? taught : sub(taught, mul(total(mul(seen.entropy, per('bonus'))), objective.entropyBonus)),
     entropy: mean(seen.entropy),
     drift: mean(sub(logProbs, terms.samplerLogProbs ?? terms.oldLogProbs)),
+    apart: mean(apart),
+    apartMax: extreme('apartMax', apart),
     ...Object.fromEntries(Object.entries(reports).map(([name, report]) => [name, mean(report)])),
+    ...Object.fromEntries(Object.entries(extremes).map(([name, report]) => [name, extreme(name, report)])),
     logProbs,
   };
 }

@@ -10,6 +10,16 @@ export function overTokens(x: Tensor, mask: Tensor): Tensor {
   return div(sum(mul(x, mask), 'token'), maximum(sum(mask, 'token'), 1));
 }
 
+/** Of each completion, [prompt, sample]: the mean over its tokens, or the value that they share. */
+export function perSample(x: Tensor, mask: Tensor): Tensor {
+  return isPerToken(x) ? overTokens(x, mask) : x;
+}
+
+/** Whether each token has a value of its own, rather than a completion one. */
+export function isPerToken(x: Tensor): boolean {
+  return x.shape.some(({ name }) => name === 'token');
+}
+
 /**
  * New to old probability: of each token, or the geometric mean over each completion.
  *

@@ -38,13 +38,13 @@ export function chosen<T extends Advantaged>(row: T, version: number, { refill, 
  * @param told of each group that is marked.
  * @see DAPO, arXiv:2503.14476, section 3.2
  */
-export function refilled<T extends Advantaged>(size: number, refill: number, told: () => void): MonoTypeOperatorFunction<T> {
+export function refilled<T extends Advantaged>(size: number, refill: number, told: (row: T) => void): MonoTypeOperatorFunction<T> {
   let [gathered, replaced] = [0, 0];
   return map((row) => {
     if (row.skipped) return row;
     if (isFlat(row) && replaced < refill * size) {
       replaced++;
-      told();
+      told(row);
       return marked(row, FLAT);
     }
     if (++gathered === size) [gathered, replaced] = [0, 0];

@@ -13,7 +13,7 @@ export interface ScoredItem {
   /** What is drawn together: items of one image depend on each other. */
   readonly unit: string;
   readonly judged: Judged;
-  /** About the answer itself: `answer/unparsed`, `answer/empty`, `answer/tokens`, where they are known. */
+  /** About the answer itself: `answer/unparsed`, `answer/empty`, `completions/mean_length`, where they are known. */
   readonly answer: Readonly<Record<string, number>>;
 }
 

@@ -121,7 +121,7 @@ function counting({ set, protocol, seed }: Scoring, overlays: number) {
 
 function aboutAnswer({ prompts, masks, completions }: Masked): Record<string, number> {
   const [mask = null] = masks;
-  return { 'answer/unparsed': prompts[0] ? 0 : 1, 'answer/empty': mask === null || maskArea(mask) === 0 ? 1 : 0, 'answer/tokens': completions[0]?.tokens.length ?? NaN };
+  return { 'answer/unparsed': prompts[0] ? 0 : 1, 'answer/empty': mask === null || maskArea(mask) === 0 ? 1 : 0, 'completions/mean_length': completions[0]?.tokens.length ?? NaN };
 }
 
 /** Items of one image are drawn together. */

@@ -9,6 +9,7 @@ import { pixelsOf } from './faults.js';
 import { finiteLoss, leavingOut } from './finite.js';
 import { inSteps } from './in-steps.js';
 import { learning, LearningOptions } from './learning.js';
+import { stepTaken, type StepTokens } from './step-metrics.js';
 
 export const SftOptions = z.strictObject({
   ...LearningOptions.shape,
@@ -31,8 +32,8 @@ export interface Supervision<Graph> {
   inputs(row: Fitted, prompt: TrainRow['prompt'], answer: readonly number[]): Pick<TrainRow, 'perToken' | 'perPrompt'>;
 }
 
-/** Told after each step, and of the rows that it took in. */
-export type ReportStep = (step: number, metrics: Readonly<Record<string, number>>, rows: readonly Pick<Sample, 'id'>[]) => void;
+/** Told after each step, of the rows that it took in, and of the tokens that came since the step before. */
+export type ReportStep = (step: number, metrics: Readonly<Record<string, number>>, rows: readonly Pick<Sample, 'id'>[], tokens: StepTokens) => void;
 
 /**
  * Teaches a policy the answers in `fitted`, or in `thinking` and `solution` where there are such; rows go on, with their `step`, once it is taken.
@@ -71,7 +72,7 @@ export function sft<Graph, T extends Fitted>(
       finiteLoss(metrics);
       const settings = rate(step);
       const norm = await policy.step(gradient, settings);
-      report(step, { ...metrics, 'policy/gradientNorm': norm, 'policy/learningRate': settings.learningRate, 'policy/leftOut': leftOut }, rows);
+      report(step, { ...metrics, ...stepTaken(norm, settings, leftOut) }, rows, taughtTokens(usable));
     }
     return rows.map((row, i) => {
       const fault = lessons[i];
@@ -87,6 +88,12 @@ function lessonOf(row: Fitted & Partial<Thought>): Fitted {
   const { problem: instruction, thinking, solution, ...own } = row;
   if (thinking === undefined || solution === undefined) return row;
   return { ...own, ...(instruction !== undefined && { instruction }), fitted: { ...own.fitted, text: `${thinking} ${solution}` } };
+}
+
+/** A lesson is a prompt to read, and one answer. */
+function taughtTokens(rows: readonly TrainRow[]): StepTokens {
+  const count = (lengths: readonly number[]): number => lengths.reduce((sum, length) => sum + length, 0);
+  return { read: count(rows.map(({ prompt }) => prompt.tokens.length)), written: count(rows.map(({ completions: [answer] }) => answer?.length ?? 0)) };
 }
 
 /** Weights that make the sums over rows means: over tokens for answers and prompts, over rows for what is asked of a whole prompt. */

@@ -32,29 +32,36 @@ function choice(candidates: Scored['candidates'], box: Box | undefined): { reado
 }
 
 /**
- * Means over all completions of some rows, by the names that metrics have.
+ * Means over all completions of some rows, by the names that metrics have; what is a mean of each row is one of all.
  *
- * `reward/*`: total, its parts, the spread within groups. `answer/*`: box IoU, right object (`hit`), box IoU with any object
- * (`where`), clicks, tokens, shares of completions that ended by themselves, that parsed, and whose mask is empty.
+ * @see `docs/metrics.md`, which explains each
  */
 export function statistics(rows: readonly Scored[]): Record<string, number> {
-  const totals = rows.flatMap(({ rewards }) => rewards.total);
-  const names = Object.keys(rows[0]?.rewards.byName ?? {});
   const qualities = rows.flatMap((row) => row.prompts.map((prompt, g) => answerQuality(row, prompt, row.completions[g]?.tokens.length ?? 0)));
   const pick = (name: keyof AnswerQuality): number => mean(qualities.map((quality) => quality[name]));
   const candidates = rows.some((row) => row.candidates);
   return {
-    'reward/mean': mean(totals),
-    ...Object.fromEntries(names.map((name) => [`reward/${name}`, mean(rows.flatMap(({ rewards }) => rewards.byName[name] ?? []))])),
-    'reward/spread': mean(rows.map(({ rewards }) => deviation(rewards.total))),
+    reward: mean(rows.flatMap(({ rewards }) => rewards.total)),
+    ...Object.fromEntries(rewardNames(rows).map((name) => [`rewards/${name}/mean`, mean(rewardsOf(rows, name))])),
+    'group/reward_std': mean(rows.map(({ rewards }) => deviation(rewards.total))),
     'answer/box': pick('box'),
     ...(candidates ? { 'answer/hit': pick('hit'), 'answer/where': pick('where') } : {}),
     'answer/points': pick('points'),
-    'answer/tokens': pick('tokens'),
-    'answer/ended': mean(rows.flatMap(({ completions }) => completions.map(({ finish }: Completion) => (finish === 'stop' ? 1 : 0)))),
     'answer/parsed': mean(rows.flatMap(({ formats }) => formats)),
     'answer/empty': mean(rows.flatMap(({ masks }) => masks.map((mask) => (mask === null || maskArea(mask) === 0 ? 1 : 0)))),
+    'completions/mean_length': pick('tokens'),
+    'completions/clipped_ratio': mean(rows.flatMap(({ completions }) => completions.map(({ finish }: Completion) => (finish === 'length' ? 1 : 0)))),
   };
+}
+
+/** What the rewards of rows consist of. */
+export function rewardNames(rows: readonly Scored[]): string[] {
+  return Object.keys(rows[0]?.rewards.byName ?? {});
+}
+
+/** One part of the reward, of every completion. */
+export function rewardsOf(rows: readonly Scored[], name: string): number[] {
+  return rows.flatMap(({ rewards }) => rewards.byName[name] ?? []);
 }
 
 /** Mean of what is a number; NaN where nothing is. */

@@ -9,7 +9,7 @@ export interface Tally {
   readonly rows: number;
   /** Rows that were not, by the stage that marked them. */
   readonly marked: Readonly<Record<string, number>>;
-  /** By the names of `statistics`, and `baseline/anotherScene`; a row counts once, with the mean over its completions. */
+  /** By the names of `statistics`, and `baseline/another_scene`; a row counts once, with the mean over its completions. */
   readonly metrics: Readonly<Record<string, Estimate>>;
   readonly constants: readonly Constant[];
 }

@@ -72,8 +72,8 @@ export function tally<T extends Scored>(
   return (rows) =>
     defer(() => {
       // Whatever is remembered was given by the line below, in an earlier run.
-      const state = memory.remember((again) => ({ ...book.kept(again), before: judge.before() })) as TallyState | undefined;
-      const judge = judging(earn, checked, state);
+      const state = memory.remember((again) => ({ ...book.kept(again), before: judge.before(again) })) as TallyState | undefined;
+      const judge = judging(earn, checked, memory.window, state);
       const book = counting(reader, checked, memory.window, state);
       const judged = async (row: T): Promise<{ row: T; verdict: Verdict }> => {
         let verdict: Verdict = {};
@@ -102,14 +102,21 @@ interface Verdict {
   readonly elsewhere?: number;
 }
 
-/** Decides at once, in the order of the calls, which rows are tried and which row comes before. */
-function judging(earn: Earn, { constants, anotherScene }: z.output<typeof TallyOptions>, state?: TallyState) {
+/** Decides at once, in the order of the calls, which rows are tried and which row comes before. The last `window` of them may come again. */
+function judging(earn: Earn, { constants, anotherScene }: z.output<typeof TallyOptions>, window: number, state?: TallyState) {
   let before = state?.before;
+  const judged: { readonly id: string; readonly before: Sample | undefined }[] = [];
   let untried = constants - (state?.tried.length ?? 0);
   return {
-    before: () => before,
+    /** What comes before the first of the rows that come again, or else before the next one. */
+    before(again: ReadonlySet<string>): Sample | undefined {
+      const first = judged.find(({ id }) => again.has(id));
+      return first ? first.before : before;
+    },
     async judge(row: Scored): Promise<Verdict> {
       const other = anotherScene ? before : undefined;
+      judged.push({ id: row.id, before });
+      if (judged.length > window) judged.shift();
       const isTried = row.truth !== undefined && untried > 0;
       if (isTried) untried--;
       if (row.truth) before = { id: row.id, image: row.image, truth: row.truth, task: row.task, frame: row.frame, original: row.original };
@@ -140,7 +147,7 @@ function counting(reader: TallyReader, { constants, anotherScene, overlays }: z.
   tellConstants();
   return {
     count(row: Scored, { fixed, elsewhere = NaN }: Verdict): void {
-      const values = row.skipped ? {} : { ...statistics([row]), ...(anotherScene && { 'baseline/anotherScene': elsewhere }) };
+      const values = row.skipped ? {} : { ...statistics([row]), ...(anotherScene && { 'baseline/another_scene': elsewhere }) };
       waiting.push({ row, values });
       // Marked rows overtake others, so each kind is in order for itself.
       const alike = waiting.filter((one) => (one.row.skipped === undefined) === (row.skipped === undefined));

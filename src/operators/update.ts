@@ -9,9 +9,10 @@ import { pixelsOf } from './faults.js';
 import { finiteLoss, finiteRows, leavingOut } from './finite.js';
 import { inSteps } from './in-steps.js';
 import { learning } from './learning.js';
-import { chosen, isFlat, refilled } from './passed-over.js';
+import { chosen, refilled } from './passed-over.js';
 import type { ReportStep } from './sft.js';
-import { mean, statistics } from './statistics.js';
+import { mean } from './statistics.js';
+import { addTokens, graphMetrics, NO_TOKENS, stepStatistics, stepTaken, tokensOf } from './step-metrics.js';
 import { trainRows } from './train-rows.js';
 import { objectiveOf, UpdateOptions } from './update-options.js';
 
@@ -39,18 +40,21 @@ export function update<Graph, T extends Advantaged>(
   const graph = graphOf(objective);
   const rate = learning(checked);
 
-  let passedOver = 0;
+  let since = NOTHING;
+  const came = (row: T): void => void (since = { ...since, tokens: addTokens(since.tokens, tokensOf(row)) });
+  const passed = (groups: number): void => void (since = { ...since, groups: since.groups + groups });
 
-  const stepOn = async (batch: readonly TrainRow[], rows: readonly T[], leftOut: Readonly<Record<string, number>>, leaving: readonly T[]): Promise<number> => {
+  const stepOn = async (batch: readonly TrainRow[], rows: readonly T[], leftOut: number, leaving: readonly T[]): Promise<number> => {
     const step = policy.version + 1;
     const { gradient, metrics } = await policy.gradient(graph, batch, temperature);
     finiteLoss(metrics);
     const settings = rate(step);
     const norm = await policy.step(gradient, settings);
     if (checked.reference && step % checked.reference.every === 0) await policy.mixReference(checked.reference.mix);
-    const named = Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`policy/${name}`, value]));
-    const taken = { 'policy/gradientNorm': norm, 'policy/learningRate': settings.learningRate, ...staleness(rows, step - 1), ...leftOut };
-    report(step, { ...statistics(rows), 'group/flat': flat(rows), ...named, ...taken }, leaving);
+    const { groups, tokens } = since;
+    since = NOTHING;
+    const taken = { ...stepTaken(norm, settings, leftOut), 'left_out/groups': groups, ...staleness(rows, step - 1) };
+    report(step, { ...stepStatistics(rows), ...graphMetrics(metrics), ...taken }, leaving, tokens);
     return step;
   };
 
@@ -59,20 +63,16 @@ export function update<Graph, T extends Advantaged>(
     const prompts = await Promise.all(rows.map(async (row) => policy.encode(row, await pixelsOf(readImage, row))));
     const batch = trainRows(rows, prompts, objective, ({ finish }) => checked.truncated === 'learn' || finish === 'stop');
     const scored = await withScores(policy, batch, objective, temperature);
-    let counts = { 'policy/leftOut': leftOut, 'group/leftOut': passedOver };
     let step = 0;
-    for (let k = 1; k <= checked.updatesPerBatch; k++) {
-      step = await stepOn(scored, rows, counts, k === checked.updatesPerBatch ? leaving : []);
-      passedOver -= counts['group/leftOut'];
-      counts = { 'policy/leftOut': 0, 'group/leftOut': 0 };
-    }
+    for (let k = 1; k <= checked.updatesPerBatch; k++) step = await stepOn(scored, rows, k === 1 ? leftOut : 0, k === checked.updatesPerBatch ? leaving : []);
     return step;
   };
 
   const taken = async (rows: readonly T[], leftOut: number): Promise<(T & Updated)[]> => {
+    for (const row of rows) came(row);
     const marked = rows.map((row) => chosen(row, policy.version, checked));
     const fit = marked.filter(({ skipped }) => skipped === undefined);
-    passedOver += marked.length - fit.length;
+    passed(marked.length - fit.length);
     const step = fit.length > 0 ? await learned(fit, leftOut, marked) : NaN;
     // Marked rows lack the step that was taken without them, which the types leave unsaid.
     return marked.map((row) => (row.skipped ? (row as T & Updated) : { ...row, step }));
@@ -80,13 +80,16 @@ export function update<Graph, T extends Advantaged>(
 
   const steps = inSteps(checked.groupsPerStep, leavingOut('update', taken));
   if (checked.refill === undefined) return steps;
-  return pipe(refilled<T>(checked.groupsPerStep, checked.refill, () => passedOver++), steps);
+  return pipe(refilled<T>(checked.groupsPerStep, checked.refill, (row) => (came(row), passed(1))), steps);
 }
+
+/** What came since the step before: groups that were left out, and tokens of all. */
+const NOTHING = { groups: 0, tokens: NO_TOKENS };
 
 /** Optimizer steps between the writing of the answers and the step that learns from them. */
 function staleness(rows: readonly Advantaged[], version: number): Record<string, number> {
   const ages = rows.map(({ policyVersion }) => version - policyVersion);
-  return { 'policy/staleness': mean(ages), 'policy/stalenessMax': Math.max(...ages) };
+  return { 'staleness/mean': mean(ages), 'staleness/max': Math.max(...ages) };
 }
 
 /** Adds what the objective compares with: the reference's log-probs, and, to correct the sampler's, the trainer's own before the step. */
@@ -101,9 +104,4 @@ async function withScores(policy: Policy, batch: readonly TrainRow[], { kl, corr
       ...(own ? { oldLogProbs: own[i] ?? [], samplerLogProbs: row.perToken['oldLogProbs'] ?? [] } : {}),
     },
   }));
-}
-
-/** Share of groups without a difference to learn from. */
-function flat(rows: readonly Advantaged[]): number {
-  return mean(rows.map((row) => (isFlat(row) ? 1 : 0)));
 }

@@ -54,7 +54,7 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
   const left = arrivals(pipeline, book, stop, saving, watch, () => gauges);
   const stepped = (event: StepReport): void => {
     const { rows: _, ...step } = event;
-    watch(log.take(step, gauges));
+    watch(log.take(step, gauges, (performance.now() - began) / 1000));
     if (maxSteps !== undefined && event.step >= maxSteps) stop.because('steps');
     stop.stepped();
     saving.stepped(event);

@@ -10,6 +10,8 @@ export interface Gauge {
   rowsOut: number;
   /** Seconds with at least one row inside. */
   busy(): number;
+  /** Seconds in which a source wanted to give a row and the window was full; 0 for other stages. */
+  blocked(): number;
 }
 
 /** A gauge, and what moves it. */
@@ -18,31 +20,57 @@ export interface Meter extends Gauge {
   leave(): void;
   /** Takes back an `enter`: no row came of it. */
   cancel(): void;
+  /** A row is wanted that may not come yet. */
+  hold(): void;
+  /** It may. */
+  admit(): void;
 }
 
 /** Starts measuring a stage. */
 export function gauge(stage: string, now: () => number = () => performance.now()): Meter {
-  let seconds = 0;
-  let since = 0;
+  const busy = stopwatch(now);
+  const blocked = stopwatch(now);
   const meter: Meter = {
     stage,
     rowsIn: 0,
     rowsOut: 0,
-    busy: () => (meter.rowsIn > meter.rowsOut ? seconds + (now() - since) / 1000 : seconds),
+    busy: () => busy.seconds(),
+    blocked: () => blocked.seconds(),
     enter() {
-      if (meter.rowsIn++ === meter.rowsOut) since = now();
+      meter.rowsIn++;
+      busy.start();
     },
     leave() {
-      if (++meter.rowsOut === meter.rowsIn) seconds += (now() - since) / 1000;
+      meter.rowsOut++;
+      busy.stop();
     },
     cancel() {
-      if (--meter.rowsIn === meter.rowsOut) seconds += (now() - since) / 1000;
+      meter.rowsIn--;
+      busy.stop();
     },
+    hold: () => blocked.start(),
+    admit: () => blocked.stop(),
   };
   return meter;
 }
 
-/** The same window for a source, which is busy from each credit it takes until the row comes, or the credit goes back. */
+/** Seconds in which more was started than stopped. */
+function stopwatch(now: () => number) {
+  let running = 0;
+  let before = 0;
+  let since = 0;
+  return {
+    seconds: () => (running > 0 ? before + (now() - since) / 1000 : before),
+    start(): void {
+      if (running++ === 0) since = now();
+    },
+    stop(): void {
+      if (--running === 0) before += (now() - since) / 1000;
+    },
+  };
+}
+
+/** The same window for a source, which is busy from each credit it takes until the row comes, or the credit goes back, and blocked where it waits for one. */
 export function gaugedCredits(window: Credits, meter: Meter): Credits {
   return {
     get window() {
@@ -55,7 +83,13 @@ export function gaugedCredits(window: Credits, meter: Meter): Credits {
       return window.peak;
     },
     async take(signal) {
-      await window.take(signal);
+      const full = window.inFlight >= window.window;
+      if (full) meter.hold();
+      try {
+        await window.take(signal);
+      } finally {
+        if (full) meter.admit();
+      }
       meter.enter();
     },
     give(rowId) {

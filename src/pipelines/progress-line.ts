@@ -39,27 +39,42 @@ export function seen(before: Seen, report: Report): Seen {
   }
 }
 
-/** A run in one line: how far, the last step's rewards, speed, queues, time left. @param seconds since it began. */
+/** A run in one line: how far, what one watches of the last step, speed, queues, time left. @param seconds since it began. */
 export function line(state: Seen, seconds: number): string {
   const { start, rowsOut, marked, step, depths, tokens } = state;
   const of = (done: number, all: number | undefined): string => (all === undefined ? `${done}` : `${done}/${all}`);
   const queues = Object.entries(depths).filter(([, depth]) => depth > 0);
   const part = share(state);
+  // A run that goes on has tokens of before, which took none of these seconds.
+  const speed = step?.timing?.speed['tokens_per_second'] ?? (seconds > 0 ? tokens / seconds : 0);
   return [
     ...(step || start?.maxSteps !== undefined ? [`step ${of(step?.step ?? 0, start?.maxSteps)}`] : []),
     `rows ${of(rowsOut, start?.rows)}`,
     ...(marked > 0 ? [`marked ${marked}`] : []),
-    ...Object.entries(step?.metrics ?? {}).flatMap(([name, value]) => (called(name) === undefined ? [] : [`${called(name)} ${value.toFixed(3)}`])),
-    ...(tokens > 0 && seconds > 0 ? [`${Math.round(tokens / seconds)} tokens/s`] : []),
+    ...watched(step?.metrics ?? {}),
+    ...(speed > 0 ? [`${Math.round(speed)} tokens/s`] : []),
     ...(queues.length > 0 ? [`queue ${queues.map(([name, depth]) => `${name} ${depth}`).join(', ')}`] : []),
     ...(part !== undefined && part > 0 && part < 1 ? [`left ${duration((seconds * (1 - part)) / part)}`] : []),
   ].join('  ');
 }
 
-/** What the line calls a metric; undefined for those that it leaves out. */
-function called(name: string): string | undefined {
-  const short: Readonly<Record<string, string>> = { loss: 'loss', 'reward/mean': 'reward', 'answer/box': 'box', 'answer/hit': 'hit', 'baseline/constant': 'baseline' };
-  return short[name] ?? (name.startsWith('reward/') && name !== 'reward/spread' ? name.slice('reward/'.length) : undefined);
+/** What one watches of a step, and what the line calls it. */
+const WATCHED: Readonly<Record<string, string>> = {
+  reward: 'reward',
+  'baseline/constant': 'baseline',
+  'rewards/iou/mean': 'iou',
+  nll: 'nll',
+  kl: 'kl',
+  entropy: 'entropy',
+  'completions/mean_length': 'length',
+  grad_norm: 'grad_norm',
+};
+
+function watched(metrics: Readonly<Record<string, number>>): string[] {
+  return Object.entries(WATCHED).flatMap(([name, called]) => {
+    const value = metrics[name];
+    return value === undefined ? [] : [`${called} ${name === 'completions/mean_length' ? value.toFixed(1) : value.toFixed(3)}`];
+  });
 }
 
 /** How much of the run is done, 0 to 1, by steps or rows, whichever is nearer to its end; undefined where nobody knows. */

@@ -1,6 +1,8 @@
+import type { Timing } from '../io/metrics-table.js';
 import type { BenchmarkReport } from '../operators/answer.js';
 import type { Constant } from '../operators/constants.js';
 import type { Scores } from '../operators/score.js';
+import type { StepTokens } from '../operators/step-metrics.js';
 import type { Tally } from '../operators/tally.js';
 import type { Skipped } from '../records.js';
 import type { Picture } from '../report/page.js';
@@ -76,10 +78,12 @@ export interface StepReport {
   readonly step: number;
   /** Ids of the rows that it took in; a checkpoint waits until they have left. */
   readonly rows?: readonly string[];
-  /** By name, as in `reward/mean`, `reward/iou`, `policy/kl`. */
+  /** By name, as in `reward`, `rewards/iou/mean`, `kl`. */
   readonly metrics: Readonly<Record<string, number>>;
-  /** Busy seconds by stage since the step before; the runner fills this in. */
-  readonly seconds?: Readonly<Record<string, number>>;
+  /** Tokens since the step before; the runner makes `num_tokens` and a speed of them. */
+  readonly tokens?: StepTokens;
+  /** How long it took; the runner fills this in. */
+  readonly timing?: Timing;
 }
 
 /** What a run came to. */

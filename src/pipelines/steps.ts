@@ -3,15 +3,15 @@ import { join } from 'node:path';
 
 import { messageOf } from '../errors.js';
 import { syncFile } from '../io/manifest.js';
-import { cutMetrics, metricsText, writeMetrics, type MetricsLine } from '../io/metrics-table.js';
+import { cutMetrics, metricsText, writeMetrics, type MetricsLine, type Timing } from '../io/metrics-table.js';
 import type { Gauge } from './gauge.js';
 import type { StepReport } from './report.js';
 
 /** Keeps a run's steps: each becomes one JSON line of `metrics.jsonl` at once, and all of them `metrics.arrow` at each flush. */
 export interface Steps {
   readonly count: number;
-  /** Writes the step down; the same step with the busy seconds of each stage since the one before. */
-  take(step: StepReport, gauges: readonly Gauge[]): StepReport;
+  /** Writes the step down; the same step with all of its tokens, and where the time since the one before went. @param elapsed seconds of this run. */
+  take(step: StepReport, gauges: readonly Gauge[], elapsed: number): StepReport;
   /** Writes the table of all steps, and waits until their lines are on disk; nothing where there was none. */
   flush(): Promise<void>;
 }
@@ -23,28 +23,24 @@ export interface Steps {
 export async function steps(folder: string, done = 0, now: () => Date = () => new Date()): Promise<Steps> {
   const file = join(folder, 'metrics.jsonl');
   const lines: MetricsLine[] = done > 0 ? await cutMetrics(file, done) : [];
-  const before = new Map<string, number>();
+  const since = differences();
+  let tokens = lines.at(-1)?.metrics['num_tokens'] ?? 0;
   return {
     get count() {
       return lines.length;
     },
-    take(step, gauges) {
-      const seconds: Record<string, number> = {};
-      for (const gauge of gauges) {
-        const busy = gauge.busy();
-        seconds[gauge.stage] = thousandths(busy - (before.get(gauge.stage) ?? 0));
-        before.set(gauge.stage, busy);
-      }
-      const full = { ...step, seconds: { ...seconds, ...step.seconds } };
-      const queue = Object.fromEntries(gauges.map((gauge) => [gauge.stage, gauge.rowsIn - gauge.rowsOut]));
-      const line: MetricsLine = { step: full.step, time: now().toISOString(), metrics: full.metrics, seconds: full.seconds, queue };
+    take(step, gauges, elapsed) {
+      const timing = timed(since, step, gauges, elapsed);
+      if (step.tokens) tokens += step.tokens.read + step.tokens.written;
+      const metrics = step.tokens ? { ...step.metrics, num_tokens: tokens } : step.metrics;
+      const line: MetricsLine = { step: step.step, time: now().toISOString(), metrics, ...timing };
       lines.push(line);
       try {
         appendFileSync(file, metricsText(line));
       } catch (error) {
         fault(file)(error);
       }
-      return full;
+      return { ...step, metrics, timing };
     },
     async flush() {
       if (lines.length === 0) return;
@@ -52,6 +48,30 @@ export async function steps(folder: string, done = 0, now: () => Date = () => ne
       await syncFile(file).catch(fault(file));
       await writeMetrics(table, lines).catch(fault(table));
     },
+  };
+}
+
+/** @param since how much a number has grown; the source's gauge comes first. */
+function timed(since: Grown, { tokens }: StepReport, gauges: readonly Gauge[], elapsed: number): Timing {
+  const seconds = since('elapsed', elapsed);
+  const [source] = gauges;
+  return {
+    speed: { step_time: thousandths(seconds), ...(tokens && { tokens_per_second: thousandths(tokens.written / seconds) }) },
+    seconds: Object.fromEntries(gauges.map((gauge) => [gauge.stage, thousandths(since(`busy ${gauge.stage}`, gauge.busy()))])),
+    blocked: source ? { [source.stage]: thousandths(since('blocked', source.blocked())) } : {},
+    queue: Object.fromEntries(gauges.map((gauge) => [gauge.stage, gauge.rowsIn - gauge.rowsOut])),
+  };
+}
+
+type Grown = (name: string, now: number) => number;
+
+/** How much a number that only grows has grown since it was last asked for. */
+function differences(): Grown {
+  const before = new Map<string, number>();
+  return (name, now) => {
+    const grown = now - (before.get(name) ?? 0);
+    before.set(name, now);
+    return grown;
   };
 }
 

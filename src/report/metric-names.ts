@@ -51,7 +51,7 @@ const SINGLE: Readonly<Record<string, MetricName>> = {
   'answer/unparsed': share('unparsed answers', 'share; each counts as an empty mask', 'less'),
   'answer/missing': share('missing predictions', 'share; each counts as an empty mask', 'less'),
   'answer/empty': { label: 'empty masks', variant: 'share', share: true },
-  'answer/tokens': { label: 'tokens', variant: 'an answer', share: false },
+  'completions/mean_length': { label: 'tokens', variant: 'an answer', share: false },
 };
 
 /** The name of a metric; one that is not known is called as it is. */

@@ -13,20 +13,20 @@ export interface Gain {
 
 /** How people call metrics, in the order in which they are shown; those without a name here follow as they are called. */
 const LABELS: Readonly<Record<string, string>> = {
-  'reward/mean': 'reward',
-  'reward/format': '  format',
-  'reward/iou': '  mask IoU',
-  'reward/structure': '  structure',
-  'reward/spread': '  spread in a group',
-  'baseline/anotherScene': 'reward on another scene',
+  reward: 'reward',
+  'rewards/format/mean': '  format',
+  'rewards/iou/mean': '  mask IoU',
+  'rewards/structure/mean': '  structure',
+  'group/reward_std': '  spread in a group',
+  'baseline/another_scene': 'reward on another scene',
   'answer/box': 'box IoU',
   'answer/hit': 'right object',
   'answer/where': 'box IoU with any object',
   'answer/points': 'clicks',
-  'answer/tokens': 'tokens',
   'answer/parsed': 'parsed',
-  'answer/ended': 'ended',
   'answer/empty': 'empty masks',
+  'completions/mean_length': 'tokens',
+  'completions/clipped_ratio': 'cut off',
 };
 
 /** What rows came to: a line a metric, mean ± standard error. */
@@ -51,7 +51,7 @@ export function gainTable({ before, after, gains }: Gain): Table {
 
 function named(metrics: Readonly<Record<string, Estimate>>): (readonly [label: string, name: string])[] {
   // Groups of one have no spread.
-  const known = Object.keys(LABELS).filter((name) => name in metrics && !(name === 'reward/spread' && metrics[name]?.mean === 0));
+  const known = Object.keys(LABELS).filter((name) => name in metrics && !(name === 'group/reward_std' && metrics[name]?.mean === 0));
   const others = Object.keys(metrics).filter((name) => !(name in LABELS));
   return [...known.map((name) => [LABELS[name] as string, name] as const), ...others.map((name) => [name, name] as const)];
 }

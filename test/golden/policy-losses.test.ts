@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { mostUncertain } from '../../src/objectives/entropy.js';
+import { graphMetrics } from '../../src/operators/step-metrics.js';
 import { tokenWeights, type Average, type Objective } from '../../src/objectives/objective.js';
 import { policyLoss } from '../../src/objectives/policy-loss.js';
 import { gradient } from '../../src/tensor/gradient.js';
@@ -122,6 +123,7 @@ async function evaluate(name: string, objective: Objective, size: { prompt: numb
 /** What our graph says to a metric of TRL's; undefined to one that is unknown, which fails. */
 function seen(metric: string, { outputs, sizes }: Pick<Answer, 'outputs' | 'sizes'>, { mask, entropy }: Batch, { accumulation, loss_type: type }: Variant, objective: Objective): number | undefined {
   const scalar = (name: string): number => outputs[name][0] as number;
+  const told = graphMetrics(Object.fromEntries(Object.entries(outputs).flatMap(([name, values]) => (sizes[name]?.length === 0 ? [[name, Number(values[0])]] : []))));
   /** Of each completion that has tokens; TRL takes rows of one token for completions' own values. */
   const each = (name: string): number[] => {
     const values = outputs[`whole ${name}`] as Float32Array;
@@ -133,27 +135,16 @@ function seen(metric: string, { outputs, sizes }: Pick<Answer, 'outputs' | 'size
     case 'kl':
       // Seg-R1 averages it within completions first.
       return objective.name.startsWith('seg-r1') ? sumOf(each('kl')) / mask.length : scalar('kl');
-    case 'entropy':
-      return scalar('entropy');
     case 'entropy_coef':
       return objective.entropyBonus;
     case 'policy_loss':
       return (scalar('loss') + objective.entropyBonus * sumOf([...outputs['rewarded'] as Float32Array].map((share, i) => share * entropy[i]))) * (type === 'dapo' || type === 'cispo' || type === 'vespo' ? 1 : accumulation);
-    case 'clip_ratio/low_mean':
-      return scalar('clipLow');
-    case 'clip_ratio/high_mean':
-    case 'cispo_clip_ratio':
-      return scalar('clipHigh');
-    case 'clip_ratio/region_mean':
-      return scalar('clipLow') + scalar('clipHigh');
     case 'clip_ratio/low_min':
-      return least(each('clipLow'));
+      return mask[0].length === 1 ? least(each('clipLow')) : told[metric];
     case 'clip_ratio/high_max':
-      return -least(each('clipHigh').map((value) => -value));
-    case 'vespo/phi_seq_mean':
-      return scalar('gamma');
+      return mask[0].length === 1 ? -least(each('clipHigh').map((value) => -value)) : told[metric];
     default:
-      return undefined;
+      return told[metric];
   }
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { combined } from '../../src/models/policy.js';
 import { tokenWeights, type Objective } from '../../src/objectives/objective.js';
 import { dapo, grpo, gspo, luspo } from '../../src/objectives/policy-gradient.js';
 import { policyLoss } from '../../src/objectives/policy-loss.js';
@@ -40,8 +41,17 @@ describe('policyLoss', () => {
   it.each(objectives)('of micro-batches adds up to the step’s: $name', (objective) => {
     const whole = scalars(objective, [0, 1]);
     const [first, second] = [scalars(objective, [0]), scalars(objective, [1])];
-    expect(Object.keys(whole)).toEqual(expect.arrayContaining(['loss', 'entropy', 'drift', 'ratio', 'clipLow', 'clipHigh']));
-    for (const [name, value] of Object.entries(whole)) expect(first[name] + second[name], name).toBeCloseTo(value, 6);
+    expect(Object.keys(whole)).toEqual(expect.arrayContaining(['loss', 'entropy', 'drift', 'ratio', 'clipLow', 'clipLowMin', 'clipHigh', 'clipHighMax', 'clip', 'apart', 'apartMax']));
+    for (const [name, value] of Object.entries(whole)) expect(combined(name, first[name], second[name]), name).toBeCloseTo(value, 6);
+  });
+
+  it('tells the mean and the largest distance from the sampler, at tokens that count', () => {
+    const [own, corrected] = [scalars(grpo(0), [0, 1]), scalars(dapo(0, { low: 0.2, high: 0.28, correction }), [0, 1])];
+    const far = (a: readonly number[], b: readonly number[]): number[] => a.flatMap((p, i) => (fed.mask[i] === 1 ? [Math.abs(p - b[i])] : []));
+    for (const [found, apart] of [[own, far(fed.logProbs, fed.oldLogProbs)], [corrected, far(fed.oldLogProbs, fed.samplerLogProbs)]] as const) {
+      expect(found['apart']).toBeCloseTo(apart.reduce((sum, x) => sum + x, 0) / 14, 6);
+      expect(found['apartMax']).toBeCloseTo(Math.max(...apart), 6);
+    }
   });
 
   it('takes the mean entropy off, as much of it as is asked', () => {

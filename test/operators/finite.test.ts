@@ -30,7 +30,7 @@ describe('update', () => {
     const policy = stubPolicy();
     const reports: [number, number | undefined][] = [];
     const rows = [rewarded('a', [1, 0]), rewarded('b', [Infinity, 0]), rewarded('c', [1, 0]), rewarded('d', [0, 1])];
-    const all = await lastValueFrom(from(rows).pipe(update(policy, named, blank, 1, (step, metrics) => reports.push([step, metrics['policy/leftOut']]), { groupsPerStep: 2 }), toArray()));
+    const all = await lastValueFrom(from(rows).pipe(update(policy, named, blank, 1, (step, metrics) => reports.push([step, metrics['left_out/steps']]), { groupsPerStep: 2 }), toArray()));
     expect(all.map(({ skipped, step }) => skipped?.reason ?? step)).toEqual(['in a step that was left out: a reward of Infinity in b', 'not finite: a reward of Infinity', 1, 1]);
     expect(all.slice(0, 2).every(({ skipped }) => isLeftOut(skipped?.reason ?? ''))).toBe(true);
     expect([reports, policy.asked.steps.length]).toEqual([[[1, 1]], 1]);

@@ -32,7 +32,7 @@ describe('score', () => {
     const { out, result, told } = await scored([row('a', left), row('b', right)]);
     expect(out.map(({ id, scores }) => [id, scores['iou/binary'], scores['mae']])).toEqual([['a', 1, 0], ['b', 0, 1]]);
     expect(told).toBe(1);
-    expect(result.scores).toMatchObject({ protocol: 'standard', defects: [], unscored: 0, sets: [{ set: 'drawn', n: 2, metrics: { 'iou/binary': { value: 0.5, low: 0, high: 1, n: 2 }, 'answer/tokens': { value: 3 } } }] });
+    expect(result.scores).toMatchObject({ protocol: 'standard', defects: [], unscored: 0, sets: [{ set: 'drawn', n: 2, metrics: { 'iou/binary': { value: 0.5, low: 0, high: 1, n: 2 }, 'completions/mean_length': { value: 3 } } }] });
     expect(result.panels.map(({ name, id }) => [name, id]).slice(0, 2)).toEqual([['best-1', 'a'], ['worst-1', 'b']]);
   });
 

@@ -12,16 +12,18 @@ const fitted = (id: string, text = 'ab'): Fitted => ({ ...sample(id), fitted: { 
 describe('sft', () => {
   it('teaches the answers, a mean over the tokens of each step', async () => {
     const policy = stubPolicy();
-    const reports: [number, Readonly<Record<string, number>>][] = [];
+    const reports: unknown[][] = [];
     const rows = [fitted('a'), fitted('b', 'abcd'), fitted('c')];
-    const all = await lastValueFrom(from(rows).pipe(sft(policy, plain, blank, (step, metrics) => reports.push([step, metrics]), { rowsPerStep: 2, learningRate: 0.1 }), toArray()));
+    const all = await lastValueFrom(from(rows).pipe(sft(policy, plain, blank, (step, metrics, of, tokens) => reports.push([step, metrics, of.length, tokens]), { rowsPerStep: 2, learningRate: 0.1 }), toArray()));
     expect(all).toEqual(rows.map((row, i) => ({ ...row, step: 1 + Math.floor(i / 2) })));
     expect(policy.asked.gradients.map(({ graph, temperature }) => [graph, temperature])).toEqual([['answers', 1], ['answers', 1]]);
     const [first, last] = policy.asked.gradients.map(({ rows: batch }) => batch);
     expect(first.map(({ completions }) => completions)).toEqual([[[97, 98, 0]], [[97, 98, 99, 100, 0]]]);
     expect(first.map(({ perToken }) => perToken['weight'])).toEqual([[Array.from({ length: 3 }, () => 1 / 8)], [Array.from({ length: 5 }, () => 1 / 8)]]);
     expect(last.map(({ perToken }) => perToken['weight'])).toEqual([[[1 / 3, 1 / 3, 1 / 3]]]);
-    expect(reports).toEqual([1, 2].map((step) => [step, { loss: 0.5, 'policy/gradientNorm': 3, 'policy/learningRate': 0.1, 'policy/leftOut': 0 }]));
+    const metrics = { loss: 0.5, grad_norm: 3, learning_rate: 0.1, 'left_out/steps': 0 };
+    // A prompt is one token, an answer one a letter and its end.
+    expect(reports).toEqual([[1, metrics, 2, { read: 2, written: 3 + 5 }], [2, metrics, 1, { read: 1, written: 3 }]]);
     expect(policy.asked.steps.map(({ gradient }) => [...gradient])).toEqual([[2], [1]]);
   });
 

@@ -46,18 +46,18 @@ describe('statistics', () => {
   };
   it('averages over completions', () => {
     expect(statistics([row])).toEqual({
-      'reward/mean': 1,
-      'reward/format': 0.5,
-      'reward/iou': 0.5,
-      'reward/spread': Math.SQRT2,
+      reward: 1,
+      'rewards/format/mean': 0.5,
+      'rewards/iou/mean': 0.5,
+      'group/reward_std': Math.SQRT2,
       'answer/box': 0.5,
       'answer/hit': 0.5,
       'answer/where': 0.5,
       'answer/points': 0.5,
-      'answer/tokens': 2,
-      'answer/ended': 0.5,
       'answer/parsed': 0.5,
       'answer/empty': 0.5,
+      'completions/mean_length': 2,
+      'completions/clipped_ratio': 0.5,
     });
   });
   it('takes an empty mask for none', () => {

@@ -74,8 +74,8 @@ describe('tally', () => {
     await lastValueFrom(from([{ ...two, rewards: { total: [1, 2], byName: {} } }, marked, row('b', left, left, 0.5)]).pipe(stage));
     const [counted] = told.tallies;
     // Means 1.5 and 0.5: their standard deviation is sqrt(1/2), and over sqrt(2) that is 1/2.
-    expect(counted?.metrics['reward/mean']).toMatchObject({ mean: 1, n: 2 });
-    expect(counted?.metrics['reward/mean']?.error).toBeCloseTo(0.5, 12);
+    expect(counted?.metrics['reward']).toMatchObject({ mean: 1, n: 2 });
+    expect(counted?.metrics['reward']?.error).toBeCloseTo(0.5, 12);
     expect(counted?.metrics['answer/hit']).toBeUndefined();
     expect(counted).toMatchObject({ rows: 2, marked: { load: 1 }, constants: [] });
   });
@@ -102,8 +102,8 @@ describe('tally', () => {
   it('judges answers on the row before', async () => {
     const { stage, told } = watched({ ...quiet, anotherScene: true });
     await lastValueFrom(from([row('a', left, left, 1.5), row('b', right, left, 1), row('c', left, right, 1), row('d', left, null, 0)]).pipe(stage));
-    expect(told.rows.map(([, values]) => values['baseline/anotherScene'])).toEqual([NaN, 1.5, 1.5, 0]);
-    expect(told.tallies[0]?.metrics['baseline/anotherScene']).toMatchObject({ mean: 1, n: 3 });
+    expect(told.rows.map(([, values]) => values['baseline/another_scene'])).toEqual([NaN, 1.5, 1.5, 0]);
+    expect(told.tallies[0]?.metrics['baseline/another_scene']).toMatchObject({ mean: 1, n: 3 });
   });
 
   it('draws the rows it is asked to', async () => {
@@ -163,9 +163,7 @@ describe('a tally that is broken off', () => {
     const rest = watched(options, undefined, { remember: () => state, window: 4 });
     await lastValueFrom(from(rows.filter(({ id }, i) => i >= at || again.includes(id))).pipe(rest.stage, toArray()));
     const [was, is] = [whole.told.tallies[0], rest.told.tallies[0]];
-    expect([is?.rows, is?.marked, is?.constants]).toEqual([was?.rows, was?.marked, was?.constants]);
-    expect(is?.metrics['reward/mean']).toEqual(was?.metrics['reward/mean']);
-    if (again.length === 0) expect(is).toEqual(was);
+    expect(is).toEqual(was);
     if (again.length === 0) expect(rest.told.panels).toEqual(whole.told.panels);
     expect(rest.told.constants).toEqual(whole.told.constants);
   });

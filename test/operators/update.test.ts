@@ -3,6 +3,7 @@ import { describe, expect, expectTypeOf, it } from 'vitest';
 
 import { decays } from '../../src/operators/learning.js';
 import { isPassedOver } from '../../src/operators/passed-over.js';
+import type { StepTokens } from '../../src/operators/step-metrics.js';
 import { update } from '../../src/operators/update.js';
 import type { Advantaged, Updated } from '../../src/records.js';
 import { advantaged, blank, marked, missing, stubPolicy } from './stub-policy.js';
@@ -26,7 +27,7 @@ describe('update', () => {
     expect(policy.asked.steps.map(({ gradient, options }) => [...gradient, options.learningRate])).toEqual([[2, 0.25], [2, 0.5], [1, 0.5]]);
     expect(policy.asked.steps[0].options).toEqual({ learningRate: 0.25, weightDecay: 0.1, beta1: 0.9, beta2: 0.999, maxNorm: 2, decays });
     expect(reports.map(([step]) => step)).toEqual([1, 2, 3]);
-    expect(reports[0][1]).toMatchObject({ 'policy/loss': 0.5, 'policy/gradientNorm': 3, 'policy/learningRate': 0.25, 'reward/mean': 0, 'answer/tokens': 1.5 });
+    expect(reports[0][1]).toMatchObject({ loss: 0.5, grad_norm: 3, learning_rate: 0.25, reward: 0, 'completions/mean_length': 1.5 });
     expect(policy.asked.references).toEqual([]);
   });
 
@@ -50,7 +51,7 @@ describe('update', () => {
     const rows = [6, 5, 3, 4].map((policyVersion, i) => ({ ...advantaged(`${i}`, [1, 1], [1, -1]), policyVersion }));
     const all = await lastValueFrom(from(rows).pipe(update(policy, nameOf, blank, 1, (_, metrics) => reports.push(metrics), { groupsPerStep: 4, maxStaleness: 2 }), toArray()));
     expect(all.map(({ skipped, step }) => skipped ?? step)).toEqual([7, 7, { stage: 'update', reason: 'stale: written too many steps ago' }, 7]);
-    expect(reports[0]).toMatchObject({ 'policy/staleness': 1, 'policy/stalenessMax': 2, 'group/leftOut': 1 });
+    expect(reports[0]).toMatchObject({ 'staleness/mean': 1, 'staleness/max': 2, 'left_out/groups': 1 });
     expect(policy.asked.gradients.map(({ rows: batch }) => batch.length)).toEqual([3]);
   });
 
@@ -65,7 +66,7 @@ describe('update', () => {
     const policy = stubPolicy();
     const reports: [step: number, leftOut: number | undefined, rows: string[]][] = [];
     const rows = ['f', 'a', 'f', 'b', 'f', 'f', 'f', 'c', 'f', 'f', 'f', 'f', 'd'].map((kind, i) => advantaged(`${kind}${i}`, [1, 1], kind === 'f' ? [0, 0] : [1, -1]));
-    const learn = update(policy, nameOf, blank, 1, (step, metrics, of) => reports.push([step, metrics['group/leftOut'], of.map(({ id }) => id)]), { groupsPerStep: 2, refill: 1 });
+    const learn = update(policy, nameOf, blank, 1, (step, metrics, of) => reports.push([step, metrics['left_out/groups'], of.map(({ id }) => id)]), { groupsPerStep: 2, refill: 1 });
     const all = await lastValueFrom(from(rows).pipe(learn, toArray()));
     expect(policy.asked.gradients.map(({ rows: batch }) => batch.map(({ prompt }) => prompt.text))).toEqual([['a1', 'b3'], ['c7'], ['d12']]);
     expect(Object.fromEntries(all.flatMap(({ id, skipped, step }) => (skipped ? [] : [[id, step]])))).toEqual({ a1: 1, b3: 1, c7: 2, d12: 3 });
@@ -102,11 +103,17 @@ describe('update', () => {
     expect(policy.asked.gradients.map(({ rows: [{ perToken }] }) => perToken['share'])).toEqual([[[1], [0, 0, 0]], [[1], [0, 0, 0]], [[1 / 4], [1 / 4, 1 / 4, 1 / 4]]]);
   });
 
-  it('counts groups without a difference to learn from', async () => {
-    const reports: Readonly<Record<string, number>>[] = [];
-    const rows = [advantaged('a', [1, 1], [0, 0]), advantaged('b', [1, 1], [-1, 1])];
-    await lastValueFrom(from(rows).pipe(update(stubPolicy(), nameOf, blank, 1, (_, metrics) => reports.push(metrics), { groupsPerStep: 2 }), toArray()));
-    expect(reports.map((metrics) => metrics['group/flat'])).toEqual([0.5]);
+  it('tells once of the tokens of every group that came, those that it does without among them', async () => {
+    const policy = stubPolicy();
+    const reports: unknown[] = [];
+    // Prompts of 3 tokens, two completions each; flat groups are replaced, up to two a step.
+    const rows = [[1, 1], [0, 0], [-1, 1], [-1, 1]].map((advantages, i) => ({ ...advantaged(`${i}`, [2, 5], advantages), promptTokens: [7, 8, 9] }));
+    const learn = update(policy, nameOf, blank, 1, (step, _, __, tokens) => reports.push([step, tokens]), { groupsPerStep: 2, refill: 1, updatesPerBatch: 2 });
+    await lastValueFrom(from(rows).pipe(learn, toArray()));
+    const told = reports as [number, StepTokens][];
+    expect(told.map(([step]) => step)).toEqual([1, 2, 3, 4]);
+    expect(told.reduce((sum, [, { read, written }]) => sum + 1000 * read + written, 0)).toBe(4 * (1000 * 2 * 3 + 2 + 5));
+    expect(told[1]?.[1]).toEqual({ read: 0, written: 0 });
   });
 
   it('lets marked rows by and counts them in no step', async () => {

@@ -60,7 +60,7 @@ async function begun(over: Partial<Around> = {}, policy = learner(), root = fold
     told,
     enter: (...ids) => ids.forEach((id) => (book.enter(sample(id)), saving.entered(id))),
     leave: (...ids) => ids.forEach((id) => (book.leave(sample(id)), saving.left(id))),
-    step: (...rows) => saving.stepped({ kind: 'step', step: ++policy.version, metrics: { 'reward/mean': policy.version % 3, loss: policy.version }, rows }),
+    step: (...rows) => saving.stepped({ kind: 'step', step: ++policy.version, metrics: { reward: policy.version % 3, loss: policy.version }, rows }),
   };
 }
 
@@ -161,7 +161,7 @@ describe('checkpoints', () => {
   });
 
   it('keeps the newest and the best', async () => {
-    const run = await begun({ options: { every: 1, keep: 1, best: 'reward/mean' } });
+    const run = await begun({ options: { every: 1, keep: 1, best: 'reward' } });
     for (const id of ['a', 'b', 'c', 'd']) {
       run.enter(id);
       run.step(id);

@@ -121,4 +121,25 @@ describe('gauge', () => {
     window.give('(no row)');
     expect([meter.rowsIn, meter.rowsOut, meter.busy(), window.inFlight]).toEqual([1, 1, 0.75, 1]);
   });
+
+  it('times how long a full window holds a source back, until it may go on or is not to', async () => {
+    let now = 0;
+    const meter = gauge('load', () => now);
+    const window = gaugedCredits(credits(1), meter);
+    await window.take();
+    now = 1000;
+    expect(meter.blocked()).toBe(0);
+    const next = window.take();
+    now = 3000;
+    expect(meter.blocked()).toBe(2);
+    window.give('a');
+    await next;
+    const end = new AbortController();
+    const never = window.take(end.signal);
+    now = 3500;
+    end.abort(new Error('ended'));
+    await expect(never).rejects.toThrow('ended');
+    now = 9000;
+    expect(meter.blocked()).toBe(2.5);
+  });
 });

@@ -51,8 +51,8 @@ describe('a run that evaluates', () => {
     expect(gain?.before.metrics['answer/hit']).toEqual({ mean: 0, error: 0, n: 6 });
     expect(gain?.after.metrics['answer/hit']).toEqual({ mean: 1, error: 0, n: 6 });
     expect(gain?.gains['answer/hit']).toEqual({ mean: 1, error: 0, n: 6 });
-    expect(gain?.gains['reward/mean']?.mean).toBeGreaterThan(0.2);
-    expect(gain?.gains['baseline/anotherScene']?.n).toBe(5);
+    expect(gain?.gains['reward']?.mean).toBeGreaterThan(0.2);
+    expect(gain?.gains['baseline/another_scene']?.n).toBe(5);
     expect(gain?.after.constants).toEqual(gain?.before.constants);
     expect(json(root, 'gain.json')).toMatchObject({ name: 'judge', gains: { 'answer/hit': { mean: 1 } } });
     expect(readFileSync(join(root, 'gain.md'), 'utf8')).toMatch(/^\| right object \| 0\.000 ± 0\.000 \| 1\.000 ± 0\.000 \| \+1\.000 ± 0\.000 \|$/m);

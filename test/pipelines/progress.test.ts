@@ -7,7 +7,7 @@ import type { Report, Summary } from '../../src/pipelines/report.js';
 const summary: Summary = { name: 'p', folder: '/runs/p', rowsIn: 8, rowsOut: 8, marked: {}, steps: 1, tokens: 40, seconds: {}, elapsed: 2 };
 const start: Report = { kind: 'start', name: 'p', folder: '/runs/p', stages: ['load', 'mask'], rows: 80, maxSteps: 4 };
 const row = (rowsOut: number, skipped?: { stage: string; reason: string }): Report => ({ kind: 'row', id: `r${rowsOut}`, rowsIn: rowsOut + 1, rowsOut, marked: 0, ...(skipped && { skipped }) });
-const step = (n: number): Report => ({ kind: 'step', step: n, metrics: { 'reward/mean': 1.25, 'reward/iou': 0.5, 'policy/kl': 3 } });
+const step = (n: number): Report => ({ kind: 'step', step: n, metrics: { reward: 1.25, 'rewards/iou/mean': 0.5, kl: 0.3 } });
 
 /** What is written when reports come at those times, ms. */
 function written(kind: 'terminal' | 'lines' | 'json', reports: readonly (readonly [number, Report])[]): string {
@@ -24,11 +24,16 @@ describe('line', () => {
   const state = [start, row(20), step(1), { kind: 'queue', depths: { load: 0, mask: 3 }, tokens: 500 } satisfies Report].reduce(seen, NOTHING);
 
   it('says how far, how good, how fast, where rows wait and how long it takes', () => {
-    expect(line(state, 10)).toBe('step 1/4  rows 20/80  reward 1.250  iou 0.500  50 tokens/s  queue mask 3  left 30s');
+    expect(line(state, 10)).toBe('step 1/4  rows 20/80  reward 1.250  iou 0.500  kl 0.300  50 tokens/s  queue mask 3  left 30s');
   });
-  it('says beside the reward how good the boxes are, and what looking at nothing earns', () => {
-    const metrics = { loss: 2, 'reward/mean': 1.25, 'reward/spread': 0.1, 'answer/box': 0.4, 'answer/where': 0.6, 'answer/hit': 0.5, 'baseline/constant': 1.33 };
-    expect(line(seen(NOTHING, { kind: 'step', step: 3, metrics }), 1)).toBe('step 3  rows 0  loss 2.000  reward 1.250  box 0.400  hit 0.500  baseline 1.330');
+  it('says of a step what one watches, in an order of its own', () => {
+    const metrics = { loss: 2, grad_norm: 0.7, 'completions/mean_length': 40.25, entropy: 0.06, 'group/reward_std': 0.1, 'answer/box': 0.4, 'answer/hit': 0.5, reward: 1.25, 'baseline/constant': 1.33 };
+    expect(line(seen(NOTHING, { kind: 'step', step: 3, metrics }), 1)).toBe('step 3  rows 0  reward 1.250  baseline 1.330  entropy 0.060  length 40.3  grad_norm 0.700');
+    expect(line(seen(NOTHING, { kind: 'step', step: 3, metrics: { loss: 2, nll: 1.5, grad_norm: 0.7 } }), 1)).toBe('step 3  rows 0  nll 1.500  grad_norm 0.700');
+  });
+  it('tells the speed of the last step rather than that of the run, some of whose tokens an earlier one wrote', () => {
+    const timed: Report = { kind: 'step', step: 3, metrics: {}, timing: { speed: { step_time: 2, tokens_per_second: 31.6 }, seconds: {}, blocked: {}, queue: {} } };
+    expect(line([timed, { kind: 'queue', depths: {}, tokens: 5000 } satisfies Report].reduce(seen, NOTHING), 1)).toBe('step 3  rows 0  32 tokens/s');
   });
   it('says less where less is known', () => expect(line(seen(NOTHING, row(3)), 1)).toBe('rows 3'));
   it('takes steps or rows, whichever is nearer to the end', () => {

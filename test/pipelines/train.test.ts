@@ -53,7 +53,7 @@ describe('the shipped train, with more rows under way than a step takes', () => 
     expect([1, 2]).toContain(Math.max(...ages));
     const told = readFileSync(join(root, 'metrics/metrics.jsonl'), 'utf8').trim().split('\n').map((line) => (JSON.parse(line) as { metrics: Record<string, number> }).metrics);
     const by = (step: number): number[] => ages.filter((_, i) => rows[i]?.step === step);
-    expect(told.map((metrics) => [metrics['policy/staleness'], metrics['policy/stalenessMax']])).toEqual(told.map((_, i) => [mean(by(i + 1)), Math.max(...by(i + 1))]));
+    expect(told.map((metrics) => [metrics['staleness/mean'], metrics['staleness/max']])).toEqual(told.map((_, i) => [mean(by(i + 1)), Math.max(...by(i + 1))]));
   });
 
   it('replaces groups without a difference, and is still written by the policy that it teaches', async () => {

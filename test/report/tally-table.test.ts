@@ -9,10 +9,10 @@ const tally: Tally = {
   marked: { load: 2, mask: 1 },
   metrics: {
     'answer/hit': { mean: 0.25, error: 0.0306, n: 200 },
-    'reward/mean': { mean: 1.3166, error: 0.0174, n: 200 },
-    'reward/spread': { mean: 0, error: 0, n: 200 },
-    'reward/own': { mean: NaN, error: NaN, n: 0 },
-    'baseline/anotherScene': { mean: 1.2, error: NaN, n: 1 },
+    reward: { mean: 1.3166, error: 0.0174, n: 200 },
+    'group/reward_std': { mean: 0, error: 0, n: 200 },
+    'rewards/own/mean': { mean: NaN, error: NaN, n: 0 },
+    'baseline/another_scene': { mean: 1.2, error: NaN, n: 1 },
   },
   constants: [
     { box: [4, 4, 107, 107], reward: { mean: 1.3, error: 0.02, n: 64 } },
@@ -27,7 +27,7 @@ describe('tallyTable', () => {
       'reward                               1.317 ± 0.017  200',
       'reward on another scene              1.200          1',
       'right object                         0.250 ± 0.031  200',
-      'reward/own                           -              0',
+      'rewards/own/mean                     -              0',
       'best constant answer, [16,16,95,95]  1.330 ± 0.030  64',
       'rows                                 200',
       'marked by load                       2',
@@ -39,7 +39,7 @@ describe('tallyTable', () => {
 describe('gainTable', () => {
   it('shows before, after and what changed', () => {
     const after = { ...tally, marked: {}, metrics: { ...tally.metrics, 'answer/hit': { mean: 0.2, error: 0.01, n: 200 } } };
-    const gains = { 'reward/mean': { mean: 0, error: 0, n: 200 }, 'answer/hit': { mean: -0.05, error: 0.02, n: 200 } };
+    const gains = { reward: { mean: 0, error: 0, n: 200 }, 'answer/hit': { mean: -0.05, error: 0.02, n: 200 } };
     const lines = gainTable({ before: tally, after, gains });
     expect(lines).toContainEqual(['reward', '1.317 ± 0.017', '1.317 ± 0.017', '+0.000 ± 0.000']);
     expect(lines).toContainEqual(['right object', '0.250 ± 0.031', '0.200 ± 0.010', '-0.050 ± 0.020']);

@@ -6,7 +6,7 @@ import { adamState, adamw, clipScale, gradientNorm, type AdamState } from '../..
 import { mixInto } from '../../tensor/mix.js';
 import type { Program } from '../../tensor/onnx.js';
 import { openEngine, type Answer, type Engine } from '../../tensor/session.js';
-import type { EncodedPrompt, Gradient, Policy, Resumable, StepOptions, TrainRow, WriteOptions, Written } from '../policy.js';
+import { combined, type EncodedPrompt, type Gradient, type Policy, type Resumable, type StepOptions, type TrainRow, type WriteOptions, type Written } from '../policy.js';
 import { chunks, completionFeeds, completionLength, packed, prefixFeeds, prefixShape } from './batch.js';
 import { expandImages, openChat, type Chat } from './chat.js';
 import { readConfig, type QwenConfig } from './config.js';
@@ -218,7 +218,7 @@ class Qwen implements QwenPolicy {
     await inTurn(this.#chunked(rows), this.#engine.workers, run, ({ gradient: part = new Float32Array(), outputs, sizes }) => {
       gradient = gradient ? added(gradient, part) : part;
       for (const [name, value] of Object.entries(outputs)) {
-        if (sizes[name]?.length === 0) metrics[name] = (metrics[name] ?? 0) + Number(value[0]);
+        if (sizes[name]?.length === 0) metrics[name] = combined(name, metrics[name], Number(value[0]));
       }
     });
     return { gradient: gradient ?? new Float32Array(this.parameters), metrics };

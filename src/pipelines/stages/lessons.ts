@@ -86,8 +86,7 @@ export const lessons: readonly Stage[] = [
   }),
 ];
 
-
-const stepReport = (open: Open): ReportStep => (step, metrics, rows) => open.report({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id) });
+const stepReport = (open: Open): ReportStep => (step, metrics, rows, tokens) => open.report({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id), tokens });
 
 function scheduled(options: Parameters<typeof scheduleFault>[0]): readonly Refusal[] {
   const fault = scheduleFault(options);

@@ -90,7 +90,7 @@ describe('gradient', () => {
     const rows = lessons(policy, 3);
     const together = await policy.gradient(graph, rows, 0.9);
     same(together, await policy.gradient(graph, apart(rows), 0.9));
-    expect(Object.keys(together.metrics).toSorted()).toEqual(['clipHigh', 'clipLow', 'drift', 'entropy', 'kl', 'loss', 'ratio']);
+    expect(Object.keys(together.metrics).toSorted()).toEqual(['apart', 'apartMax', 'clip', 'clipHigh', 'clipHighMax', 'clipLow', 'clipLowMin', 'drift', 'entropy', 'kl', 'loss', 'ratio']);
     expect(together.gradient).toHaveLength(policy.parameters);
   });
 

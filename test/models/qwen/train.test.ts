@@ -59,10 +59,11 @@ async function run(make: (shape: BatchShape) => Program, more: Partial<BatchShap
   return answer;
 }
 
-/** Largest difference, as a share of the largest value. */
+/** Largest difference, as a share of the largest value; 0 where all are equal. */
 function apartBy(a: Float32Array, b: Float32Array): number {
   const largest = b.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-  return a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0) / largest;
+  const apart = a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);
+  return apart === 0 ? 0 : apart / largest;
 }
 
 // 2 prompts × 3 completions × 16 tokens are 96: one chunk, two, fourteen of which the last is not full, and one a token.

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { messageOf } from '../errors.js';
 import { syncFile } from '../io/manifest.js';
-import { cutMetrics, metricsText, writeMetrics, type MetricsLine } from '../io/metrics-table.js';
+import { cutMetrics, metricsText, replaceMetrics, writeMetrics, type MetricsLine } from '../io/metrics-table.js';
 import type { Gauge } from './gauge.js';
 import type { StepReport } from './report.js';
 
@@ -12,6 +12,8 @@ export interface Steps {
   readonly count: number;
   /** Writes the step down; the same step with the busy seconds of each stage since the one before. */
   take(step: StepReport, gauges: readonly Gauge[]): StepReport;
+  /** Adds to the metrics of the newest step what became known later. */
+  amend(metrics: StepReport['metrics']): Promise<void>;
   /** Writes the table of all steps, and waits until their lines are on disk; nothing where there was none. */
   flush(): Promise<void>;
 }
@@ -45,6 +47,12 @@ export async function steps(folder: string, done = 0, now: () => Date = () => ne
         fault(file)(error);
       }
       return full;
+    },
+    async amend(metrics) {
+      const last = lines.pop();
+      if (!last) return;
+      lines.push({ ...last, metrics: { ...last.metrics, ...metrics } });
+      await replaceMetrics(file, lines).catch(fault(file));
     },
     async flush() {
       if (lines.length === 0) return;

@@ -64,7 +64,7 @@ export function line(state: Seen, seconds: number): string {
     `rows ${of(rowsOut, start?.rows)}`,
     ...(marked > 0 ? [`marked ${marked}`] : []),
     ...Object.entries(step?.metrics ?? {}).flatMap(([name, value]) => (called(name) === undefined ? [] : [`${called(name)} ${value.toFixed(3)}`])),
-    ...Object.entries(judged ?? {}).flatMap(([name, value]) => (called(name.replace(/^eval_/, '')) === 'reward' ? [`eval_reward ${value.toFixed(3)}`] : [])),
+    ...Object.entries(judged ?? {}).flatMap(([name, value]) => (/^eval_reward(\/mean)?$/.test(name) ? [`eval_reward ${value.toFixed(3)}`] : [])),
     ...(judging ? [`evaluating ${of(judging.done, judging.of)}`] : []),
     ...(tokens > 0 && seconds > 0 ? [`${Math.round(tokens / seconds)} tokens/s`] : []),
     ...(queues.length > 0 ? [`queue ${queues.map(([name, depth]) => `${name} ${depth}`).join(', ')}`] : []),

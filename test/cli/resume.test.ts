@@ -14,7 +14,7 @@ const rehearse = async (...args: string[]): Promise<unknown> => JSON.parse((awai
 
 describe('a run that is killed', () => {
   it('comes to the same, bit by bit, where it is strictly on-policy', async () => {
-    expect(await rehearse('--kills', '3', '--seed', '5', '--count', '16')).toMatchObject({ same: { weights: true, optimizer: true, rows: true, metrics: true, tally: true } });
+    expect(await rehearse('--kills', '3', '--seed', '5', '--count', '16')).toMatchObject({ same: { weights: true, optimizer: true, rows: true, metrics: true, tally: true, gain: true } });
   }, 300_000);
 });
 

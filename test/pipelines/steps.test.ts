@@ -22,6 +22,20 @@ describe('steps', () => {
     expect(tableFromIPC(readFileSync(join(path, 'metrics.arrow'))).toArray().map((row) => (row as Record<string, unknown>)['reward/mean'])).toEqual([0.1, 0.2, 0.7]);
   });
 
+  it('adds to the newest step what became known later', async () => {
+    const { path } = folder();
+    const log = await steps(path);
+    await log.amend({ early: 1 });
+    log.take(step(1), []);
+    log.take(step(2), []);
+    await log.amend({ eval_reward: 0.5 });
+    await log.flush();
+    log.take(step(3), []);
+    const lines = readFileSync(join(path, 'metrics.jsonl'), 'utf8').trim().split('\n').map((line) => (JSON.parse(line) as { metrics: object }).metrics);
+    expect(lines).toEqual([{ 'reward/mean': 0.1 }, { 'reward/mean': 0.2, eval_reward: 0.5 }, { 'reward/mean': 0.3 }]);
+    expect(tableFromIPC(readFileSync(join(path, 'metrics.arrow'))).toArray().map((row) => (row as Record<string, unknown>)['eval_reward'])).toEqual([null, 0.5]);
+  });
+
   it('writes no table without a step', async () => {
     const { path } = folder();
     await (await steps(path)).flush();

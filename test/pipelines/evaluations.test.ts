@@ -100,7 +100,7 @@ describe('a run that is judged every two steps', () => {
   it('comes to what evaluating the checkpoint comes to, bit by bit', async () => {
     const { root, told } = await ran(pipelines(), {}, 'judge', [`policy.checkpoint=${join(whole.root, 'checkpoints/step-2')}`]);
     expect(tallyOf(whole.told, 'step-2')).toEqual(tallyOf(told));
-    const asTheyAre = (rows: readonly Row[]): unknown => rows.map(({ policyVersion: _, ...row }) => row);
+    const asTheyAre = (rows: readonly Row[]): unknown => rows.map((row) => ({ ...row, policyVersion: 0 }));
     expect(asTheyAre(await rowsOf(join(whole.root, 'evaluations/step-2')))).toEqual(asTheyAre(await rowsOf(root)));
     expect((await rowsOf(join(whole.root, 'evaluations/step-2'))).map(({ policyVersion }) => policyVersion)).toEqual([2, 2, 2]);
   }, 60_000);

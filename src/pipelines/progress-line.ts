@@ -62,10 +62,10 @@ export function line(state: Seen, seconds: number): string {
   return [
     ...(step || start?.maxSteps !== undefined ? [`step ${of(step?.step ?? 0, start?.maxSteps)}`] : []),
     `rows ${of(rowsOut, start?.rows)}`,
-    ...(marked > 0 ? [`marked ${marked}`] : []),
-    ...Object.entries(step?.metrics ?? {}).flatMap(([name, value]) => (called(name) === undefined ? [] : [`${called(name)} ${value.toFixed(3)}`])),
-    ...Object.entries(judged ?? {}).flatMap(([name, value]) => (/^eval_reward(\/mean)?$/.test(name) ? [`eval_reward ${value.toFixed(3)}`] : [])),
     ...(judging ? [`evaluating ${of(judging.done, judging.of)}`] : []),
+    ...(marked > 0 ? [`marked ${marked}`] : []),
+    ...Object.entries(judged ?? {}).flatMap(([name, value]) => (/^eval_reward(\/mean)?$/.test(name) ? [`eval_reward ${value.toFixed(3)}`] : [])),
+    ...Object.entries(step?.metrics ?? {}).flatMap(([name, value]) => (called(name) === undefined ? [] : [`${called(name)} ${value.toFixed(3)}`])),
     ...(tokens > 0 && seconds > 0 ? [`${Math.round(tokens / seconds)} tokens/s`] : []),
     ...(queues.length > 0 ? [`queue ${queues.map(([name, depth]) => `${name} ${depth}`).join(', ')}`] : []),
     ...(part !== undefined && part > 0 && part < 1 ? [`left ${duration((seconds * (1 - part)) / part)}`] : []),

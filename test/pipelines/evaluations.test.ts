@@ -105,6 +105,13 @@ describe('a run that is judged every two steps', () => {
     expect((await rowsOf(join(whole.root, 'evaluations/step-2'))).map(({ policyVersion }) => policyVersion)).toEqual([2, 2, 2]);
   }, 60_000);
 
+  it('comes to what evaluating the adapter comes to, where one learns', async () => {
+    const first = await ran(pipelines(), { maxSteps: 2 }, 'learn', ['policy.train={ lora: { rank: 4, targets: [q_proj, v_proj] } }', 'update.learningRate=1e-2']);
+    const { told } = await ran(pipelines(), {}, 'judge', [`policy.adapter=${join(first.root, 'checkpoints/step-2')}`]);
+    expect(tallyOf(first.told, 'step-2')).toEqual(tallyOf(told));
+    expect(tallyOf(first.told, 'step-2')).not.toEqual(tallyOf(first.told, 'before'));
+  }, 60_000);
+
   it('is not judged again after its last step', () => {
     expect(readdirSync(join(whole.root, 'evaluations')).toSorted()).toEqual(['step-2', 'step-4']);
     expect(existsSync(join(whole.root, 'after'))).toBe(false);

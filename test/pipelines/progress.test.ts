@@ -81,9 +81,9 @@ describe('progress', () => {
     expect(written('lines', reports).split('\n')).toEqual([
       'p: load > mask',
       'step-2  p: load > mask',
-      expect.stringMatching(/^step 2\/4 {2}rows 0\/80 .* evaluating 20\/80/),
-      expect.stringMatching(/^step 2\/4 {2}rows 0\/80 (?!.*evaluating).* eval_reward 1.500/),
-      expect.stringMatching(/^step 2\/4 {2}rows 4\/80 .* eval_reward 1.500/),
+      expect.stringMatching(/^step 2\/4 {2}rows 0\/80 {2}evaluating 20\/80 {2}reward 1.250 /),
+      expect.stringMatching(/^step 2\/4 {2}rows 0\/80 {2}eval_reward 1.500 {2}reward 1.250 /),
+      expect.stringMatching(/^step 2\/4 {2}rows 4\/80 {2}eval_reward 1.500 /),
       '',
     ]);
     expect(written('terminal', reports)).toMatch(/evaluating 20\/80/);

@@ -1,9 +1,9 @@
 /**
- * Kills a training run with SIGKILL at drawn moments, resumes it until it is done, and compares it with one that was left alone.
+ * Kills a training run, which is evaluated every two steps, with SIGKILL at drawn moments, resumes it until it is done, and compares it with one that was left alone.
  *
  * node scripts/kill-and-resume.mjs [--kills 20] [--seed 1] [--window 4] [--count 24]
  *
- * Prints a JSON line; ends with 1 where weights, optimizer, rows, metrics or tallies differ. A window above the 4 rows of a step is
+ * Prints a JSON line; ends with 1 where weights, optimizer, rows, metrics, tallies or the gain differ. A window above the 4 rows of a step is
  * asynchronous: there only the ids of the rows are compared.
  */
 import { spawn } from 'node:child_process';
@@ -22,21 +22,33 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const place = mkdtempSync(join(tmpdir(), 'segr1-kill-'));
 const random = draws('kill', seed);
 
-writeFileSync(join(place, 'small.yaml'), `seed: 7
-window: ${window}
-checkpoints: { every: 1, keep: 2 }
-policy:    { checkpoint: ${JSON.stringify(join(root, 'data/models/tiny'))}, workers: 2, threads: 1, batch: 4 }
-segmenter: { kind: grabcut, size: 32 }
-stages:
-  - load:      { scenes: { rule: warm, count: ${count} }, frame: 112 }
-  - rollout:   { group: 2, maxTokens: 44, temperature: 0.2 }
-  - parse
-  - mask
-  - reward
-  - tally:     { constants: 6, anotherScene: true, overlays: 1 }
-  - advantage: { scale: none }
-  - update:    { objective: dapo, learningRate: 1.0e-3, groupsPerStep: 4, refill: 1, kl: 0.04, reference: { every: 2, mix: 0.5 }, ema: 0.9 }
-  - write:     { rowsPerBatch: 3 }
+const models = `policy:    { checkpoint: ${JSON.stringify(join(root, 'data/models/tiny'))}, workers: 2, threads: 1, batch: 4 }
+  segmenter: { kind: grabcut, size: 32 }`;
+writeFileSync(join(place, 'small.yaml'), `small:
+  seed: 7
+  window: ${window}
+  checkpoints: { every: 1, keep: 2 }
+  evaluate: { pipeline: judge, every: 2 }
+  ${models}
+  stages:
+    - load:      { scenes: { rule: warm, count: ${count} }, frame: 112 }
+    - rollout:   { group: 2, maxTokens: 44, temperature: 0.2 }
+    - parse
+    - mask
+    - reward
+    - tally:     { constants: 6, anotherScene: true, overlays: 1 }
+    - advantage: { scale: none }
+    - update:    { objective: dapo, learningRate: 1.0e-3, groupsPerStep: 4, refill: 1, kl: 0.04, reference: { every: 2, mix: 0.5 }, ema: 0.9 }
+    - write:     { rowsPerBatch: 3 }
+judge:
+  ${models}
+  stages:
+    - load:      { scenes: { rule: warm, count: 4, seed: 1000003 }, frame: 112, shuffle: false }
+    - rollout:   { group: 1, maxTokens: 44, temperature: 0 }
+    - parse
+    - mask
+    - reward
+    - tally:     { constants: 2 }
 `);
 
 /** Starts the program; `moment` is told of each line, and answers when to kill. */
@@ -49,7 +61,7 @@ function started(args, moment) {
     child.stdout.on('data', (text) => {
       const lines = (open + text).split('\n');
       open = lines.pop();
-      for (const line of lines) stop?.said?.(JSON.parse(line).kind);
+      for (const line of lines) stop?.said?.(JSON.parse(line));
     });
     child.stderr.on('data', (text) => (error += text));
     child.on('error', reject);
@@ -71,7 +83,7 @@ const moments = {
   },
   'behind a step': () => (kill) => {
     let timer;
-    return { said: (kind) => void (kind === 'step' && random.uniform() < 0.5 && (timer ??= within(kill, 600))), end: () => clearTimeout(timer) };
+    return { said: ({ kind }) => void (kind === 'step' && random.uniform() < 0.5 && (timer ??= within(kill, 600))), end: () => clearTimeout(timer) };
   },
   'in a checkpoint': () => (kill) => {
     const look = setInterval(() => {
@@ -81,9 +93,13 @@ const moments = {
     }, 1);
     return { end: () => clearInterval(look) };
   },
+  'in an evaluation': () => (kill) => {
+    let timer;
+    return { said: ({ kind, when, report }) => void (kind === 'evaluation' && when.startsWith('step-') && report.kind === 'start' && (timer ??= within(kill, 400))), end: () => clearTimeout(timer) };
+  },
   'behind a checkpoint': () => (kill) => {
     let timer;
-    return { said: (kind) => void (kind === 'checkpoint' && (timer ??= within(kill, 50))), end: () => clearTimeout(timer) };
+    return { said: ({ kind }) => void (kind === 'checkpoint' && (timer ??= within(kill, 50))), end: () => clearTimeout(timer) };
   },
 };
 
@@ -100,6 +116,7 @@ async function left(run) {
     rows,
     metrics: lines.map(({ step, metrics }) => [step, metrics]),
     tally: readFileSync(join(run, 'summary.json'), 'utf8'),
+    gain: readFileSync(join(run, 'gain.json'), 'utf8'),
   };
 }
 
@@ -118,7 +135,7 @@ for (let runs = 0; Object.values(done).reduce((sum, n) => sum + n, 0) < kills; r
     over = false;
   }
   const begun = readdirSync(place).includes('killed');
-  const name = begun ? Object.keys(moments)[random.integer(0, 4)] : 'behind a step';
+  const name = begun ? Object.keys(moments)[random.integer(0, Object.keys(moments).length)] : 'behind a step';
   const killed = await started(['--run', 'killed', ...(begun ? ['--resume'] : [])], moments[name](length));
   if (killed) done[name] = (done[name] ?? 0) + 1;
   over = !killed;

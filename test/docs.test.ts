@@ -31,7 +31,7 @@ const blocks: readonly Block[] = pages.flatMap((page) => [...text(page).matchAll
 const of = (language: string): Block[] => blocks.filter((block) => block.language === language);
 
 /** Whole pipelines begin with a comment that names their file. */
-const pipelines = of('yaml').filter(({ body }) => /^stages:/m.test(body));
+const pipelines = of('yaml').filter(({ body }) => /^ *stages:/m.test(body));
 const fragments = of('yaml').filter((block) => !pipelines.includes(block));
 const nameOf = (body: string): string => /^# (\S+\.yaml)$/m.exec(body)?.[1] ?? '';
 

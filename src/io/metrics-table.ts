@@ -62,9 +62,14 @@ export async function cutMetrics(path: string, steps: number): Promise<MetricsLi
   const whole = text.split('\n').slice(0, -1).flatMap((line) => readLine(line) ?? []);
   const kept = whole.filter(({ step }) => step <= steps);
   if (kept.length < steps) throw new DataError(`${path}  metrics: expected a line for each of ${steps} steps; got ${kept.length}`);
-  await writeFile(`${path}.partial`, kept.map(metricsText).join(''));
-  await rename(`${path}.partial`, path);
+  await replaceMetrics(path, kept);
   return kept;
+}
+
+/** Writes a file of such lines anew; readers see the old or the new, whole. */
+export async function replaceMetrics(path: string, lines: readonly MetricsLine[]): Promise<void> {
+  await writeFile(`${path}.partial`, lines.map(metricsText).join(''));
+  await rename(`${path}.partial`, path);
 }
 
 const numbers = z.record(z.string(), z.number().nullable().transform((value) => value ?? NaN));

@@ -6,9 +6,10 @@ import { messageOf } from '../errors.js';
 import { dropFolder, sealFolder } from '../io/sealed-folder.js';
 import type { Policy, Resumable } from '../models/policy.js';
 import { mean } from '../operators/statistics.js';
+import { byEvaluation, scoreBy, scoreOf } from './best.js';
 import type { Ledger } from './ledger.js';
 import type { StepReport } from './report.js';
-import { checkpointFolder, checkpointSteps, codeVersion, configHash, readState, superseded, type RunState, type Saved } from './run-state.js';
+import { checkpointFolder, checkpointSteps, codeVersion, configHash, superseded, type RunState, type Saved } from './run-state.js';
 import type { CheckpointOptions } from './settings.js';
 import type { Folders, Open } from './stage.js';
 
@@ -26,6 +27,8 @@ export interface Around {
   /** Time until now. */
   readonly spent: () => Pick<RunState, 'elapsed' | 'seconds'>;
   readonly told: (step: number, folder: string) => void;
+  /** Judges the policy behind a step, every so many; cut off where the run is interrupted. */
+  readonly evaluation?: { readonly every: number; readonly judge: (step: number) => Promise<void> };
 }
 
 /** Writes down a run that learns, at moments at which everything fits together. */
@@ -42,16 +45,21 @@ export interface Checkpoints {
   stepped(step: StepReport): void;
   /** Told of a row once the ledger has it. */
   left(id: string): void;
+  /** Whether the evaluation behind the step from which the run goes on was broken off, or may have been. */
+  readonly owes: boolean;
+  /** Makes up for it. */
+  makeUp(): Promise<void>;
   /** Writes down the end of a run; nothing where that was done before, or no step was taken. */
   last(): Promise<void>;
 }
 
 /**
- * Checkpoints of a run: every so many steps, and when it ends.
+ * Checkpoints of a run: every so many steps, and when it ends; and evaluations of the policy between two steps.
  *
- * One waits until the rows of its step have left, so that they are on disk; the policy takes no other step until then.
+ * Either waits until the rows of its step have left, so that they are on disk; the policy takes no other step until it is done. Where
+ * both are due the checkpoint comes first: a run that is broken off in an evaluation goes on from there.
  */
-export function checkpoints({ folders, options, book, from, ending, spent, told }: Around): Checkpoints {
+export function checkpoints({ folders, options, book, from, ending, spent, told, evaluation }: Around): Checkpoints {
   const memories = new Map<string, (again: ReadonlySet<string>) => unknown>();
   const jobs: (() => Promise<unknown>)[] = [];
   const over = new Subject<void>();
@@ -59,11 +67,13 @@ export function checkpoints({ folders, options, book, from, ending, spent, told 
   let given = from?.state.source.given ?? 0;
   let learner: Learner | undefined;
   let saved = from?.state.step ?? 0;
+  let passed = saved;
+  let evaluated = from?.state.evaluated ?? 0;
   let scores: number[] = [];
   let waiting: { readonly rows: Set<string>; readonly release: () => void } | undefined;
   let writing: Promise<void> = Promise.resolve();
 
-  const due = (step: number): boolean => Math.floor(step / options.every) > Math.floor(saved / options.every);
+  const due = (step: number): boolean => crosses(step, saved, options.every) || ending() || (step === evaluated && byEvaluation(options.best));
 
   /** Everything at this moment; nothing of it may wait. */
   function snapshot(step: number): RunState {
@@ -77,6 +87,7 @@ export function checkpoints({ folders, options, book, from, ending, spent, told 
       config: configHash(folders.root),
       step,
       score: Number.isFinite(score) ? score : null,
+      evaluated,
       source: { given, again: unfinished },
       rows: { rowsOut, marks, faults, tokens, marked: structuredClone(marked) },
       ...spent(),
@@ -105,14 +116,29 @@ export function checkpoints({ folders, options, book, from, ending, spent, told 
   }
 
   async function drop(): Promise<void> {
-    const all = await Promise.all(checkpointSteps(folders.checkpoints).map(async (step) => ({ step, ...(await scoreOf(checkpointFolder(folders.checkpoints, step))) })));
+    const all = await Promise.all(checkpointSteps(folders.checkpoints).map(async (step) => ({ step, score: await scoreOf(folders, options.best, step) })));
     for (const step of superseded(all, options.keep)) await dropFolder(checkpointFolder(folders.checkpoints, step));
   }
 
-  /** The rows of the step have left: writes it down, and lets the next one be taken. */
+  async function judge(step: number): Promise<void> {
+    await evaluation?.judge(step);
+    if (byEvaluation(options.best)) await drop();
+  }
+
+  /** Between two steps: writes the one down, and has it judged. */
+  async function pause(policy: Learner): Promise<void> {
+    const step = policy.version;
+    if (due(step)) await write(policy, snapshot(step));
+    if (step === evaluated) await judge(step);
+    // Interrupted meanwhile.
+    if (ending() && saved < step) await write(policy, snapshot(step));
+  }
+
+  /** The rows of the step have left: lets the next one be taken once all that is due has been done. */
   function cut(policy: Learner, release: () => void): void {
     waiting = undefined;
-    writing = write(policy, snapshot(policy.version)).then(
+    writing = pause(policy);
+    writing.then(
       () => (ending() ? over.next() : release()),
       (error: unknown) => over.error(error),
     );
@@ -141,7 +167,10 @@ export function checkpoints({ folders, options, book, from, ending, spent, told 
     stepped({ step, metrics, rows }) {
       if (options.best !== undefined) scores.push(scoreBy(options.best, metrics));
       // A step that lets no row go is one of several on the same rows, and nothing could go on from there.
-      if (!learner || waiting || rows?.length === 0 || !(due(step) || ending())) return;
+      if (!learner || waiting || rows?.length === 0) return;
+      if (evaluation && crosses(step, passed, evaluation.every)) evaluated = step;
+      passed = step;
+      if (!due(step) && step !== evaluated) return;
       const policy = learner;
       let release = (): void => {};
       policy.hold(new Promise<void>((resolve) => (release = resolve)));
@@ -152,6 +181,8 @@ export function checkpoints({ folders, options, book, from, ending, spent, told 
       if (!waiting?.rows.delete(id) || waiting.rows.size > 0 || !learner) return;
       cut(learner, waiting.release);
     },
+    owes: evaluation !== undefined && from !== undefined && evaluated === from.state.step,
+    makeUp: () => judge(saved),
     async last() {
       await writing;
       if (learner && learner.version > saved) await write(learner, snapshot(learner.version));
@@ -159,11 +190,7 @@ export function checkpoints({ folders, options, book, from, ending, spent, told 
   };
 }
 
-/** A metric that more is better of, whatever the name says. */
-function scoreBy(name: string, metrics: Readonly<Record<string, number>>): number {
-  return name.startsWith('-') ? -(metrics[name.slice(1)] ?? NaN) : (metrics[name] ?? NaN);
-}
-
-async function scoreOf(folder: string): Promise<{ score: number | null }> {
-  return readState(folder).catch(() => ({ score: null }));
+/** Whether a multiple of `every` lies behind `before` and not behind `step`. */
+function crosses(step: number, before: number, every: number): boolean {
+  return Math.floor(step / every) > Math.floor(before / every);
 }

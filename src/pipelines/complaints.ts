@@ -61,9 +61,13 @@ function unknownKey(key: string, path: Path, name: string, known: readonly strin
   return { path: [...path, key], part: 'key', text: `${name} has no option ${JSON.stringify(key)}; ${knownNames(key, known)}` };
 }
 
-/** Of a choice's branches, the one that was most likely meant: fewest unknown keys, then fewest complaints. */
+/** Of a choice's branches, the one that was most likely meant: of the value's own kind, fewest unknown keys, then fewest complaints. */
 function closest(errors: readonly (readonly Issue[])[]): number {
-  const weights = errors.map((issues) => issues.reduce((sum, issue) => sum + (issue.code === 'unrecognized_keys' ? 100 * issue.keys.length : 1), 0));
+  const weight = (issue: Issue): number => {
+    if (issue.code === 'unrecognized_keys') return 100 * issue.keys.length;
+    return issue.code === 'invalid_type' && issue.path.length === 0 ? 10_000 : 1;
+  };
+  const weights = errors.map((issues) => issues.reduce((sum, issue) => sum + weight(issue), 0));
   return weights.indexOf(Math.min(...weights));
 }
 

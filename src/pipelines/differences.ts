@@ -12,6 +12,7 @@ const INDIFFERENT = [
   /^policy\.(workers|threads)$/,
   /^segmenter\.threads$/,
   /^checkpoints\./,
+  /^evaluate\.every$/,
   /^(tolerate|run)$/,
   /^(rollout|mask|fit)( \d+)?\.inflight$/,
   /^mask( \d+)?\.cacheMegabytes$/,

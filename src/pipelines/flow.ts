@@ -1,4 +1,4 @@
-import { takeUntil, tap, type Observable } from 'rxjs';
+import { takeUntil, tap } from 'rxjs';
 
 import { DataError, messageOf } from '../errors.js';
 import { imageReader } from '../io/reader.js';
@@ -9,9 +9,11 @@ import { writeBenchmark } from './benchmark-files.js';
 import { checkpoints, type Checkpoints } from './checkpoints.js';
 import { compile } from './compile.js';
 import { credits } from './credits.js';
+import { drained, stalled } from './drained.js';
+import { evaluationMetrics } from './evaluations.js';
 import type { Gauge } from './gauge.js';
 import { ledger, type Ledger } from './ledger.js';
-import { opening } from './opening.js';
+import { opening, type Lent } from './opening.js';
 import { resolved, type Pipeline } from './read.js';
 import type { Report, StartReport, StepReport, Summary } from './report.js';
 import type { RunState, Saved } from './run-state.js';
@@ -28,6 +30,10 @@ export interface FlowOptions {
   readonly from?: Saved;
   /** Told of everything as it happens. */
   readonly watch?: (report: Report) => void;
+  /** Models of another run, to be used as they are. */
+  readonly lent?: Lent;
+  /** Has the policy judged behind a step, every so many, with the run's own models. */
+  readonly evaluation?: { readonly every: number; readonly judge: (step: number, models: Required<Lent>) => Promise<unknown> };
 }
 
 /** Longest silence about queues while rows go by, ms. */
@@ -39,7 +45,7 @@ const QUEUE_EVERY = 1000;
  * @returns what it came to; `watch` is told of it too, before a failure is thrown.
  * @throws what a stage threw; DataError over the tolerance; Error where a row got lost.
  */
-export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, signal, from, watch = () => {} }: FlowOptions = {}): Promise<Summary> {
+export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, signal, from, watch = () => {}, lent, evaluation }: FlowOptions = {}): Promise<Summary> {
   const { settings } = pipeline;
   const before = from?.state;
   const stop = stopper(() => saving.learns, signal);
@@ -49,7 +55,16 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
   let gauges: readonly Gauge[] = [];
   let began = performance.now();
   const spent = (): Spent => spentUntil(performance.now() - began, gauges, before);
-  const saving = checkpoints({ folders, options: settings.checkpoints, book, from, ending: () => stop.ends(), spent, told: (step, folder) => watch({ kind: 'checkpoint', step, folder }) });
+  const judge = async (step: number): Promise<void> => {
+    if (signal?.aborted) return;
+    await evaluation?.judge(step, open);
+    const metrics = evaluationMetrics(folders.root, step);
+    if (!metrics) return;
+    await log.amend(metrics);
+    watch({ kind: 'evaluated', step, metrics });
+  };
+  const evaluations = evaluation && { evaluation: { every: evaluation.every, judge } };
+  const saving = checkpoints({ folders, options: settings.checkpoints, book, from, ending: () => stop.ends(), spent, told: (step, folder) => watch({ kind: 'checkpoint', step, folder }), ...evaluations });
   saving.forStages.beforeCheckpoint(() => log.flush());
   const left = arrivals(pipeline, book, stop, saving, watch, () => gauges);
   const stepped = (event: StepReport): void => {
@@ -59,9 +74,10 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
     stop.stepped();
     saving.stepped(event);
   };
-  if (maxSteps !== undefined && (before?.step ?? 0) >= maxSteps) stop.because('steps');
+  const done = maxSteps !== undefined && (before?.step ?? 0) >= maxSteps;
+  if (done && !saving.owes) stop.because('steps');
   const { signal: ended } = stop;
-  const open = opening({ ...opened(pipeline, before), ...saving.forStages, folders, signal: ended, credits: window, read: imageReader(), report: reporting(pipeline, folders, stepped, watch) });
+  const open = opening({ ...opened(pipeline, before), ...saving.forStages, folders, signal: ended, credits: window, read: imageReader(), report: reporting(pipeline, folders, stepped, watch) }, lent);
 
   let fault: unknown;
   let cutOff = false;
@@ -73,7 +89,10 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
     for (const { name, stage, options } of pipeline.stages) for (const text of stage.notices?.(options, around) ?? []) watch({ kind: 'notice', text: `${name}  ${text}` });
     watch(startOf(pipeline, folders.root, gauges, maxSteps, before));
     const rows = compiled.rows.pipe(tap(left.take), tap(({ id }) => window.give(id)), takeUntil(saving.over.pipe(tap(() => (cutOff = true)))));
-    await drained(rows, () => stalled(gauges, settings.window));
+    if (done) stop.because('steps');
+    if (saving.owes) await saving.makeUp();
+    cutOff = saving.owes && stop.ends();
+    if (!cutOff) await drained(rows, () => stalled(gauges, settings.window));
     if (!cutOff) fault = left.fault() ?? lost(book, gauges);
     if (!cutOff && fault === undefined) await saving.last();
   } catch (error) {
@@ -148,28 +167,6 @@ function arrivals(pipeline: Pipeline, book: Ledger, stop: Stopper, saving: Check
     watch({ kind: 'queue', tokens: book.tokens, depths: Object.fromEntries(gauges().map((gauge) => [gauge.stage, gauge.rowsIn - gauge.rowsOut])) });
   };
   return { take, fault: () => fault };
-}
-
-/** Subscribes and waits for the end; a process with nothing left to do and no end reached is a stall. */
-function drained(rows: Observable<Row>, stall: () => Error): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const idle = (): void => {
-      subscription.unsubscribe();
-      reject(stall());
-    };
-    process.once('beforeExit', idle);
-    const over = (settle: () => void): void => {
-      process.off('beforeExit', idle);
-      settle();
-    };
-    const subscription = rows.subscribe({ error: (error: unknown) => over(() => reject(error as Error)), complete: () => over(resolve) });
-  });
-}
-
-function stalled(gauges: readonly Gauge[], window: number): Error {
-  const keeping = gauges.filter(({ rowsIn, rowsOut }) => rowsIn !== rowsOut).map(({ stage, rowsIn, rowsOut }) => `${stage} took ${rowsIn} and gave ${rowsOut}`);
-  const got = `nothing running, with a window of ${window}: ${keeping.join(', ') || 'the source gave no row'}`;
-  return new Error(`rows: expected them to go on; got ${got}; way out: a stage gives every row that it took, marked where need be`);
 }
 
 function lost(book: Ledger, gauges: readonly Gauge[]): Error | undefined {

@@ -15,8 +15,11 @@ export interface Opened extends Open {
   release(): Promise<void>;
 }
 
+/** Models of a run that another one uses meanwhile: neither opened by that one nor released. */
+export type Lent = Partial<Pick<Open, 'policy' | 'segmenter'>>;
+
 /** Collaborators that are opened when a stage first asks, and shared by all that do. */
-export function opening({ learner, ...given }: Omit<Open, 'segmenter' | 'policy' | 'learner' | 'shared'> & Pick<Checkpoints['forStages'], 'learner'>): Opened {
+export function opening({ learner, ...given }: Omit<Open, 'segmenter' | 'policy' | 'learner' | 'shared'> & Pick<Checkpoints['forStages'], 'learner'>, lent: Lent = {}): Opened {
   const made = new Map<string, Promise<unknown>>();
   const releases: (() => Promise<void>)[] = [];
 
@@ -44,6 +47,7 @@ export function opening({ learner, ...given }: Omit<Open, 'segmenter' | 'policy'
       return opened;
     },
     segmenter: () => shared('segmenter', () => openSegmenter(given.settings.segmenter), (segmenter) => segmenter.release()),
+    ...lent,
     async release() {
       await Promise.allSettled(made.values());
       const failed: unknown[] = [];

@@ -68,7 +68,7 @@ function read(file: string): Located {
 
 function only(document: Located): Picked {
   if (holdsOne(document)) return { name: stem(document.file), document, path: [] };
-  const evaluating = new Set(names(document).map((one) => valueAt(document.value, [one, 'evaluate'])));
+  const evaluating = new Set(names(document).flatMap((one) => [valueAt(document.value, [one, 'evaluate']), valueAt(document.value, [one, 'evaluate', 'pipeline'])]));
   // A pipeline that another one evaluates with comes along with it.
   const [name, ...others] = names(document).filter((one) => !evaluating.has(one));
   if (name !== undefined && others.length === 0) return { name, document, path: [name] };

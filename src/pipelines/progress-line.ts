@@ -8,6 +8,10 @@ export interface Seen {
   readonly step?: StepReport;
   readonly depths: Readonly<Record<string, number>>;
   readonly tokens: number;
+  /** An evaluation between steps that is going on. */
+  readonly judging?: { readonly done: number; readonly of?: number } | undefined;
+  /** What the newest one came to. */
+  readonly judged?: Readonly<Record<string, number>>;
 }
 
 /** A run before its first report. */
@@ -31,17 +35,27 @@ export function seen(before: Seen, report: Report): Seen {
     case 'tally':
     case 'scores':
     case 'benchmark':
-    case 'evaluation':
     case 'gain':
       return before;
+    case 'evaluation':
+      return { ...before, judging: within(before.judging, report.report) };
+    case 'evaluated':
+      return { ...before, judged: report.metrics };
     case 'end':
       return { ...before, rowsOut: report.summary.rowsOut, tokens: report.summary.tokens, depths: {} };
   }
 }
 
+/** How far an evaluation is, once it reports. */
+function within(before: Seen['judging'], report: Report): Seen['judging'] {
+  if (report.kind === 'start') return { done: 0, ...(report.rows !== undefined && { of: report.rows }) };
+  if (report.kind === 'row') return { ...before, done: report.rowsOut };
+  return report.kind === 'end' ? undefined : before;
+}
+
 /** A run in one line: how far, what one watches of the last step, speed, queues, time left. @param seconds since it began. */
 export function line(state: Seen, seconds: number): string {
-  const { start, rowsOut, marked, step, depths, tokens } = state;
+  const { start, rowsOut, marked, step, depths, tokens, judging, judged } = state;
   const of = (done: number, all: number | undefined): string => (all === undefined ? `${done}` : `${done}/${all}`);
   const queues = Object.entries(depths).filter(([, depth]) => depth > 0);
   const part = share(state);
@@ -50,7 +64,9 @@ export function line(state: Seen, seconds: number): string {
   return [
     ...(step || start?.maxSteps !== undefined ? [`step ${of(step?.step ?? 0, start?.maxSteps)}`] : []),
     `rows ${of(rowsOut, start?.rows)}`,
+    ...(judging ? [`evaluating ${of(judging.done, judging.of)}`] : []),
     ...(marked > 0 ? [`marked ${marked}`] : []),
+    ...(judged?.['eval_reward'] === undefined ? [] : [`eval_reward ${judged['eval_reward'].toFixed(3)}`]),
     ...watched(step?.metrics ?? {}),
     ...(speed > 0 ? [`${Math.round(speed)} tokens/s`] : []),
     ...(queues.length > 0 ? [`queue ${queues.map(([name, depth]) => `${name} ${depth}`).join(', ')}`] : []),

@@ -40,11 +40,14 @@ function worthALine(report: Report): boolean {
   return report.kind === 'row' ? report.skipped !== undefined : report.kind !== 'counted';
 }
 
-/** Watches a run, and each of its evaluations for itself, under a label of its own. */
+/** Watches a run, and its evaluations before and after each for itself, under a label of its own; those in between are part of it. */
 function withEvaluations(watcher: (label: string) => (report: Report) => void): (report: Report) => void {
   const own = watcher('');
   const evaluations = { before: watcher('before  '), after: watcher('after  ') };
-  return (report) => (report.kind === 'evaluation' ? evaluations[report.when](report.report) : own(report));
+  return (report) => {
+    if (report.kind === 'evaluation' && (report.when === 'before' || report.when === 'after')) evaluations[report.when](report.report);
+    else own(report);
+  };
 }
 
 function lines(out: Output, now: () => number, label: string): (report: Report) => void {
@@ -60,8 +63,10 @@ function lines(out: Output, now: () => number, label: string): (report: Report) 
     }
     if (report.kind === 'notice') out.write(`${label}${report.text}\n`);
     if (report.kind === 'row' && report.skipped && ++marks <= MOST_MARKS) out.write(`marked ${report.id}  ${report.skipped.stage}: ${report.skipped.reason}\n`);
-    const first = report.kind === 'step' && report.step === 1;
-    if ((report.kind !== 'step' && report.kind !== 'row') || (!first && now() - last < LINE_EVERY)) return;
+    const { kind, ...told } = report.kind === 'evaluation' ? report.report : report;
+    if (report.kind === 'evaluation' && 'stages' in told) out.write(`${report.when}  ${told.name}: ${told.stages.join(' > ')}\n`);
+    const atOnce = kind === 'evaluated' || (report.kind === 'step' && report.step === 1);
+    if (!atOnce && ((kind !== 'step' && kind !== 'row') || now() - last < LINE_EVERY)) return;
     last = now();
     out.write(`${label}${line(state, (last - began) / 1000)}\n`);
   };

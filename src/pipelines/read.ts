@@ -2,11 +2,12 @@ import { dirname, resolve } from 'node:path';
 
 import { stringify } from 'yaml';
 
-import { messageOf, ModelError, UsageError } from '../errors.js';
+import { messageOf, ModelError, shown, UsageError } from '../errors.js';
 import { readAdapterConfig } from '../models/qwen/adapter.js';
 import { readConfig } from '../models/qwen/config.js';
 import { readSam2Config } from '../models/sam2/config.js';
 import { adapterOf } from '../models/qwen/lora.js';
+import { byEvaluation } from './best.js';
 import { check, preflights, type Checked, type CheckedStage } from './check.js';
 import type { Complaint } from './complaints.js';
 import { valueAt } from './known.js';
@@ -15,8 +16,8 @@ import { withModules } from './modules.js';
 import { knownNames } from './nearest.js';
 import { beside, pick, type Picked } from './pick.js';
 import { applied, readOverride, stageEntries, type Override } from './set.js';
-import { Settings } from './settings.js';
-import type { Stage } from './stage.js';
+import { evaluateOf, Settings } from './settings.js';
+import { surroundings, type Stage } from './stage.js';
 import { stages } from './stages.js';
 
 export interface ReadOptions {
@@ -116,18 +117,30 @@ async function unreadablePolicy({ checkpoint, adapter, train }: NonNullable<Sett
 }
 
 /** The pipeline that `evaluate` names: its own stages and segmenter, and the policy of the one that is evaluated. */
-async function readEvaluation(picked: Picked, { settings }: Pipeline, overrides: readonly Override[], table: ReadonlyMap<string, Stage>): Promise<Read<Pipeline | undefined>> {
-  const name = settings.evaluate;
-  if (name === undefined || name === null) return { pipeline: undefined, lines: [] };
-  const refused = (text: string): Read<undefined> => ({ pipeline: undefined, lines: [`${place(picked, overrides, { path: ['evaluate'], text })}  ${text}`] });
+async function readEvaluation(picked: Picked, pipeline: Pipeline, overrides: readonly Override[], table: ReadonlyMap<string, Stage>): Promise<Read<Pipeline | undefined>> {
+  const { settings } = pipeline;
+  const { pipeline: name, every } = evaluateOf(settings) ?? {};
+  const refused = (text: string, path: Path = ['evaluate']): Read<undefined> => ({ pipeline: undefined, lines: [`${place(picked, overrides, { path, text })}  ${text}`] });
+  if (byEvaluation(settings.checkpoints.best) && every === undefined) {
+    return refused(`checkpoints.best: expected evaluate: { pipeline, every }, of which such a metric comes; got ${shown(settings.evaluate ?? undefined)}`, ['checkpoints', 'best']);
+  }
+  if (name === undefined) return { pipeline: undefined, lines: [] };
+  if (every !== undefined && !teaches(pipeline)) return refused('evaluate.every: expected a stage that learns, such as update; got none', ['evaluate', 'every']);
   const other = beside(picked, name);
   if (!('document' in other)) return refused(`evaluate: expected another pipeline of this file; got ${JSON.stringify(name)}; ${knownNames(name, other)}`);
   if (!settings.policy) return refused(`evaluate: expected the key "policy", whose training is to be judged; got none`);
   const written = valueAt(other.document.value, other.path);
   const map = { ...(written as Record<string, unknown>), policy: settings.policy, evaluate: null };
   const read = await readMap(other, map, [], table, 'policy');
+  if (read.lines.length > 0) return read;
   const tallies = read.pipeline.stages.some(({ name: stage }) => stage === 'tally');
-  return read.lines.length > 0 || tallies ? read : refused(`evaluate: expected a pipeline with the stage tally; got ${JSON.stringify(name)} without`);
+  if (!tallies) return refused(`evaluate: expected a pipeline with the stage tally; got ${JSON.stringify(name)} without`);
+  if (every === undefined || !teaches(read.pipeline)) return read;
+  return refused(`evaluate: expected a pipeline that changes no weight, for between steps it shares those that learn; got ${JSON.stringify(name)}, which may`);
+}
+
+function teaches({ settings, stages: used }: Pipeline): boolean {
+  return surroundings(settings, used).teaches;
 }
 
 /** The pipeline's map with defaults filled in and paths absolute. */

@@ -29,10 +29,15 @@ export type Report =
   | { readonly kind: 'scores'; readonly name?: string; readonly scores: Scores; readonly gallery: readonly Picture[] }
   /** What a benchmark came to; told once its questions are answered. */
   | { readonly kind: 'benchmark'; readonly name?: string; readonly result: BenchmarkReport }
-  /** Something that the evaluation of the policy reports, before the first step or after the last. */
-  | { readonly kind: 'evaluation'; readonly when: 'before' | 'after'; readonly report: Report }
+  /** Something that an evaluation of the policy reports, before the first step, behind one, or after the last. */
+  | { readonly kind: 'evaluation'; readonly when: When; readonly report: Report }
+  /** What the evaluation behind a step came to; its metrics join those of the step. */
+  | { readonly kind: 'evaluated'; readonly step: number; readonly metrics: Readonly<Record<string, number>> }
   | GainReport
   | { readonly kind: 'end'; readonly summary: Summary };
+
+/** When a policy is judged. */
+export type When = 'before' | 'after' | `step-${number}`;
 
 /** What all rows came to; told once they have passed. */
 export interface TallyReport {

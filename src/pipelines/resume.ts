@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import { DataError, messageOf, shown, UsageError } from '../errors.js';
 import { checkSeal, dropFolder } from '../io/sealed-folder.js';
 import { differences } from './differences.js';
+import { cutEvaluations } from './evaluations.js';
 import { foldersOf } from './folders.js';
 import { shortPath } from './locate.js';
 import { resolved, type Pipeline } from './read.js';
@@ -40,6 +41,7 @@ export async function resumption(pipeline: Pipeline, folder: string | undefined,
   const from = await chosen(folders, which);
   const stale = readdirSync(folders.checkpoints).filter((name) => /^step-\d+\..*partial$|^step-\d+\.making/.test(name));
   for (const name of stale) await rm(join(folders.checkpoints, name), { recursive: true });
+  await cutEvaluations(root, from?.state.step ?? 0);
   for (const step of checkpointSteps(folders.checkpoints)) if (step > (from?.state.step ?? 0)) await dropFolder(checkpointFolder(folders.checkpoints, step));
   if (from) return { folders, from };
   for (const each of [folders.rows, folders.metrics]) await rm(each, { recursive: true, force: true });

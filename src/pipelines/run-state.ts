@@ -18,6 +18,8 @@ export const RunState = z.object({
   step: z.int().min(1),
   /** What `checkpoints.best` goes by, more is better; null where nothing was known. */
   score: z.number().nullable(),
+  /** Step behind which an evaluation was due last; 0 where none was. It may have been broken off. */
+  evaluated: z.int().min(0).default(0),
   /** Rows that the source has given, and those of them that were on their way; they are made again. */
   source: z.object({ given: z.int().min(0), again: z.array(z.string()) }),
   /** What had left by then; the first `rowsOut` rows of the shards are those. */

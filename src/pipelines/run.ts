@@ -1,14 +1,19 @@
 import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 
 import { estimateOf, type Estimate } from '../operators/estimate.js';
 import type { Tally } from '../operators/tally.js';
+import { evaluationFolder } from './evaluations.js';
 import { flow, type FlowOptions } from './flow.js';
 import { defaultFolder, makeFolders } from './folders.js';
+import type { Lent } from './opening.js';
 import type { Pipeline } from './read.js';
-import type { GainReport, Report, Summary } from './report.js';
+import type { GainReport, Report, Summary, When } from './report.js';
 import { resumption, type Resumed } from './resume.js';
 import { checkpointFolder, checkpointSteps } from './run-state.js';
+import { evaluateOf } from './settings.js';
+import type { Folders } from './stage.js';
 import { readJudged, writeGain, writeJudged, type Judged, type Values } from './tally-files.js';
 
 export interface RunOptions extends Omit<FlowOptions, 'from'> {
@@ -19,10 +24,12 @@ export interface RunOptions extends Omit<FlowOptions, 'from'> {
 }
 
 /**
- * Runs a checked pipeline to its end; where it names another to evaluate with, that one before the first step and after the last.
+ * Runs a checked pipeline to its end; where it names another to evaluate with, that one before the first step, after the last, and
+ * every so many in between where it says so.
  *
- * The evaluations go to `before` and `after` in the run's folder. Each opens and releases its own policy. Interrupted, or without
- * a step, there is nothing to come after.
+ * The evaluations go to `before`, `after` and `evaluations/step-N` in the run's folder. The first two open and release a policy of their
+ * own, those in between use the run's. Interrupted, or without a step, there is nothing to come after; what was judged behind the last
+ * step is not judged again.
  *
  * @returns what it came to; `watch` is told of it too, before a failure is thrown.
  * @throws {UsageError} if the folder is in use, or a run that is to go on is another's; what a stage threw; DataError over the tolerance; Error where a row got lost.
@@ -32,16 +39,13 @@ export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOp
   const options = { ...rest, ...(from && { from }) };
   const { evaluation } = pipeline;
   if (!evaluation) return flow(pipeline, folders, options);
-  const { policy } = evaluation.settings;
 
-  const before = await evaluatedOnce(evaluation, folders.root, rest);
-  const summary = await flow(pipeline, folders, options);
+  const before = await evaluatedOnce(evaluation, join(folders.root, 'before'), 'before', rest);
+  const summary = await flow(pipeline, folders, { ...options, ...between(pipeline, evaluation, folders, rest) });
   const [last] = checkpointSteps(folders.checkpoints);
-  if (!policy || !before || last === undefined || summary.stopped === 'cancelled') return summary;
-  const checkpoint = checkpointFolder(folders.checkpoints, last);
-  const learned = policy.train === 'full' ? { checkpoint } : { adapter: checkpoint, train: 'adapter' as const };
-  const trained = { ...evaluation, settings: { ...evaluation.settings, policy: { ...policy, ...learned } } };
-  const after = await evaluated(trained, join(folders.root, 'after'), 'after', rest);
+  if (!before || last === undefined || summary.stopped === 'cancelled') return summary;
+  const trained = learned(evaluation, checkpointFolder(folders.checkpoints, last));
+  const after = readJudged(evaluationFolder(folders.root, last)) ?? (await evaluated(trained, join(folders.root, 'after'), 'after', rest));
   if (!after) return { ...summary, stopped: 'cancelled' };
   const gain: Omit<GainReport, 'kind'> = { name: evaluation.name, before: before.tally, after: after.tally, gains: gains(before.rows, after.rows) };
   writeGain(folders.root, gain);
@@ -54,18 +58,35 @@ async function begun(pipeline: Pipeline, folder: string | undefined, resume: Run
   return resumption(pipeline, folder, resume === true ? undefined : resume);
 }
 
-/** What the policy was worth before its first step; a run that goes on knows it already. */
-async function evaluatedOnce(pipeline: Pipeline, root: string, options: FlowOptions): Promise<Judged | undefined> {
-  const folder = join(root, 'before');
+/** Evaluations behind every so many steps: they use the policy as it is then, and the segmenter where it is the same. */
+function between({ settings }: Pipeline, evaluation: Pipeline, { root, checkpoints }: Folders, options: FlowOptions): Pick<FlowOptions, 'evaluation'> {
+  const { every } = evaluateOf(settings) ?? {};
+  if (every === undefined) return {};
+  const alike = isDeepStrictEqual(settings.segmenter, evaluation.settings.segmenter);
+  const judge = (step: number, { policy, segmenter }: Required<Lent>): Promise<unknown> =>
+    evaluatedOnce(learned(evaluation, checkpointFolder(checkpoints, step)), evaluationFolder(root, step), `step-${step}`, { ...options, lent: { policy, ...(alike && { segmenter }) } });
+  return { evaluation: { every, judge } };
+}
+
+/** The same evaluation of what a run has learned, as its checkpoint has it or would have it. */
+function learned(evaluation: Pipeline, checkpoint: string): Pipeline {
+  const { settings } = evaluation;
+  if (!settings.policy) return evaluation;
+  const weights = settings.policy.train === 'full' ? { checkpoint } : { adapter: checkpoint, train: 'adapter' as const };
+  return { ...evaluation, settings: { ...settings, policy: { ...settings.policy, ...weights } } };
+}
+
+/** What the policy was worth before its first step or behind one; a run that goes on knows it already. */
+async function evaluatedOnce(pipeline: Pipeline, folder: string, when: When, options: FlowOptions): Promise<Judged | undefined> {
   const known = readJudged(folder);
   if (known) return known;
-  const judged = await evaluated(pipeline, folder, 'before', options);
+  const judged = await evaluated(pipeline, folder, when, options);
   if (judged) await writeJudged(folder, judged);
   return judged;
 }
 
 /** Runs an evaluation of its own, anew where one was broken off; undefined where it was interrupted. */
-async function evaluated(pipeline: Pipeline, folder: string, when: 'before' | 'after', { signal, watch = () => {} }: FlowOptions): Promise<Judged | undefined> {
+async function evaluated(pipeline: Pipeline, folder: string, when: When, { signal, watch = () => {}, lent }: FlowOptions): Promise<Judged | undefined> {
   const rows = new Map<string, Readonly<Record<string, number>>>();
   let tally: Tally | undefined;
   const told = (report: Report): void => {
@@ -74,7 +95,7 @@ async function evaluated(pipeline: Pipeline, folder: string, when: 'before' | 'a
     watch({ kind: 'evaluation', when, report });
   };
   rmSync(folder, { recursive: true, force: true });
-  const { stopped } = await flow(pipeline, makeFolders(folder, pipeline), { watch: told, ...(signal && { signal }) });
+  const { stopped } = await flow(pipeline, makeFolders(folder, pipeline), { watch: told, ...(signal && { signal }), ...(lent && { lent }) });
   return tally && stopped === undefined ? { tally, rows } : undefined;
 }
 

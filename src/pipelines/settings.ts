@@ -79,10 +79,20 @@ const CheckpointOptions = z.strictObject({
   every: z.int().min(1).default(50),
   /** The newest so many stay. */
   keep: z.int().min(1).default(3),
-  /** Metric of which the best one stays as well, its mean since the one before; `-NAME` where less is better. */
+  /** Metric of which the best one stays as well: its mean since the one before, or what an evaluation came to, `eval_NAME`; `-NAME` where less is better. */
   best: z.string().min(1).optional(),
 });
 export type CheckpointOptions = z.output<typeof CheckpointOptions>;
+
+/** A pipeline by name, and whether it judges the policy between steps as well. */
+const EvaluateOptions = z.union([
+  z.string().min(1),
+  z.strictObject({
+    pipeline: z.string().min(1),
+    /** Optimizer steps from one evaluation to the next. */
+    every: z.int().min(1),
+  }),
+]);
 
 /** A pipeline's own keys, without its stages. */
 export const Settings = z.strictObject({
@@ -92,8 +102,8 @@ export const Settings = z.strictObject({
   window: z.int().min(1).default(8),
   policy: PolicyOptions.optional(),
   segmenter: SegmenterOptions.optional(),
-  /** Name of a pipeline in the same file, with `tally`, that is run on the policy before the first step and after the last; null for none. */
-  evaluate: z.string().min(1).nullable().optional(),
+  /** Name of a pipeline in the same file, with `tally`, that is run on the policy before the first step and after the last, with `every` in between, too; null for none. */
+  evaluate: EvaluateOptions.nullable().optional(),
   checkpoints: CheckpointOptions.prefault({}),
   /** Name of the run's folder under `runs/`; the pipeline's name and the time unless told. */
   run: z
@@ -109,3 +119,8 @@ export type Settings = z.output<typeof Settings>;
 
 /** The whole map of a pipeline as a file has it; what a stage may be told is checked stage by stage. */
 export const PipelineShape = Settings.extend({ stages: z.array(z.unknown()).min(1) });
+
+/** Which pipeline `evaluate` names, and every how many steps it judges the policy in between, if at all. */
+export function evaluateOf({ evaluate }: Pick<Settings, 'evaluate'>): { readonly pipeline: string; readonly every?: number } | undefined {
+  return typeof evaluate === 'string' ? { pipeline: evaluate } : (evaluate ?? undefined);
+}

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { messageOf } from '../errors.js';
 import { syncFile } from '../io/manifest.js';
-import { cutMetrics, metricsText, writeMetrics, type MetricsLine, type Timing } from '../io/metrics-table.js';
+import { cutMetrics, metricsText, replaceMetrics, writeMetrics, type MetricsLine, type Timing } from '../io/metrics-table.js';
 import type { Gauge } from './gauge.js';
 import type { StepReport } from './report.js';
 
@@ -12,6 +12,8 @@ export interface Steps {
   readonly count: number;
   /** Writes the step down; the same step with all of its tokens, and where the time since the one before went. @param elapsed seconds of this run. */
   take(step: StepReport, gauges: readonly Gauge[], elapsed: number): StepReport;
+  /** Adds to the metrics of the newest step what became known later. */
+  amend(metrics: StepReport['metrics']): Promise<void>;
   /** Writes the table of all steps, and waits until their lines are on disk; nothing where there was none. */
   flush(): Promise<void>;
 }
@@ -41,6 +43,12 @@ export async function steps(folder: string, done = 0, now: () => Date = () => ne
         fault(file)(error);
       }
       return { ...step, metrics, timing };
+    },
+    async amend(metrics) {
+      const last = lines.pop();
+      if (!last) return;
+      lines.push({ ...last, metrics: { ...last.metrics, ...metrics } });
+      await replaceMetrics(file, lines).catch(fault(file));
     },
     async flush() {
       if (lines.length === 0) return;

@@ -14,7 +14,7 @@ const rehearse = async (...args: string[]): Promise<unknown> => JSON.parse((awai
 
 describe('a run that is killed', () => {
   it('comes to the same, bit by bit, where it is strictly on-policy', async () => {
-    expect(await rehearse('--kills', '3', '--seed', '5', '--count', '16')).toMatchObject({ same: { weights: true, average: true, optimizer: true, rows: true, metrics: true, tally: true } });
+    expect(await rehearse('--kills', '3', '--seed', '5', '--count', '16')).toMatchObject({ same: { weights: true, average: true, optimizer: true, rows: true, metrics: true, tally: true, gain: true } });
   }, 300_000);
 });
 
@@ -65,5 +65,24 @@ describe('SIGTERM', () => {
     for await (const { id } of readRows(join(place.path, 'run/rows'))) ids.push(id);
     expect([ids.length, new Set(ids).size]).toEqual([16, 16]);
     expect(readdirSync(join(place.path, 'run/checkpoints'))).toContain('step-4');
+  }, 300_000);
+});
+
+describe('SIGINT in an evaluation', () => {
+  it('cuts it off and writes the step down, and the run makes up for it', async () => {
+    const place = folder();
+    const [own] = PIPELINE.split('stages:');
+    const judge = `judge:\n  stages:\n    - load: { scenes: { count: 40, seed: 9 }, frame: 112, shuffle: false }\n    - rollout: { group: 1, temperature: 0, maxTokens: 12 }\n    - parse\n    - mask\n    - reward\n    - tally: { constants: 1 }\n  window: 4\n  ${own?.split('\n').find((line) => line.startsWith('segmenter'))}\n`;
+    const learn = `learn:\n${`${PIPELINE}evaluate: { pipeline: judge, every: 1 }\n`.replaceAll(/^(?=.)/gm, '  ')}`;
+    const args = [place.file('small.yaml', learn + judge), '--run', join(place.path, 'run'), '--max-steps', '1'];
+    const first = await segr1(args, (line, child) => void (line.startsWith('step-1 ') && child.kill('SIGINT')));
+    expect([first.code, first.err]).toEqual([130, 'finishing what is in flight; once more ends at once\n']);
+    expect(readdirSync(join(place.path, 'run/checkpoints'))).toEqual(['step-1']);
+    expect(readdirSync(join(place.path, 'run/evaluations/step-1'))).not.toContain('values.json');
+
+    const last = await segr1([...args, '--resume']);
+    expect([last.code, last.err]).toEqual([0, '']);
+    expect(readdirSync(join(place.path, 'run/evaluations/step-1'))).toContain('values.json');
+    expect(readdirSync(join(place.path, 'run'))).toContain('gain.md');
   }, 300_000);
 });

@@ -180,6 +180,64 @@ describe('checkpoints', () => {
     expect(readdirSync(less.at).toSorted()).toEqual(['step-1', 'step-3']);
   });
 
+  it('has the policy judged behind a checkpoint, and holds the next step until that has ended', async () => {
+    const [at, done]: [string[][], (() => void)[]] = [[], []];
+    const judge = (step: number): Promise<void> => new Promise((resolve) => (at.push([`${step}`, ...readdirSync(run.at)]), done.push(resolve)));
+    const run = await begun({ evaluation: { every: 2, judge } });
+    for (const id of ['a', 'b', 'c']) {
+      run.enter(id);
+      run.step(id);
+      expect(at).toEqual(id === 'a' || id === 'b' ? [] : [['2', 'step-2']]);
+      run.leave(id);
+      if (id === 'b') {
+        expect(await settled(run.policy.held)).toBe(false);
+        expect([at, (await readState(join(run.at, 'step-2'))).evaluated]).toEqual([[['2', 'step-2']], 2]);
+        done[0]?.();
+      }
+      await run.policy.held;
+    }
+    expect(run.told).toEqual([2]);
+  });
+
+  it('has it judged where no checkpoint is due, and behind several steps on the same rows', async () => {
+    const at: number[] = [];
+    const run = await begun({ options: { every: 100, keep: 3 }, evaluation: { every: 2, judge: async (step) => void at.push(step) } });
+    for (const id of ['a', 'b', 'c']) {
+      run.enter(id);
+      run.step();
+      run.step();
+      run.step(id);
+      run.leave(id);
+      await run.policy.held;
+    }
+    expect([at, readdirSync(run.at)]).toEqual([[3, 6, 9], []]);
+  });
+
+  it.each([[true, 2], [false, 0]])('owes an evaluation that was due at its last step: %s', async (owes, every) => {
+    const first = await begun({ evaluation: { every: every || 3, judge: async () => undefined } });
+    first.enter('a', 'b');
+    first.policy.version = 1;
+    first.step('a');
+    first.leave('a');
+    await first.policy.held;
+    const from: Saved = { folder: join(first.at, 'step-2'), state: await readState(join(first.at, 'step-2')) };
+    const at: number[] = [];
+    const second = await begun({ from, evaluation: { every: 2, judge: async (step) => void at.push(step) } }, learner(), join(first.at, '..'));
+    expect([from.state.evaluated, second.saving.owes]).toEqual([owes ? 2 : 0, owes]);
+    await second.saving.makeUp();
+    expect(at).toEqual([2]);
+  });
+
+  it('fails with an evaluation that fails, also behind the last row', async () => {
+    const run = await begun({ evaluation: { every: 1, judge: () => Promise.reject(new Error('judge: gone')) } });
+    const over = new Promise<Error>((resolve) => run.saving.over.subscribe({ error: resolve }));
+    run.enter('a');
+    run.step('a');
+    run.leave('a');
+    await expect(run.saving.last()).rejects.toThrow('judge: gone');
+    expect((await over).message).toBe('judge: gone');
+  });
+
   it('ends with the step that it is at where it is to, and lets no other be taken', async () => {
     const run = await begun({ ending: () => true, options: { every: 100, keep: 3 } });
     run.enter('a', 'b');

@@ -79,6 +79,22 @@ describe('progress', () => {
     }
   });
 
+  it('says of a run that it is being judged, how far that is, and what it came to', () => {
+    const judged = (report: Report): Report => ({ kind: 'evaluation', when: 'step-2', report });
+    const evaluated: Report = { kind: 'evaluated', step: 2, metrics: { eval_reward: 1.5, 'eval_answer/hit': 1 } };
+    const reports: [number, Report][] = [[0, start], [10, step(2)], [20, judged(start)], [5000, judged(row(20))], [5010, judged({ kind: 'end', summary })], [5011, evaluated], [9000, row(4)]];
+    expect(written('lines', reports).split('\n')).toEqual([
+      'p: load > mask',
+      'step-2  p: load > mask',
+      expect.stringMatching(/^step 2\/4 {2}rows 0\/80 {2}evaluating 20\/80 {2}reward 1.250 /),
+      expect.stringMatching(/^step 2\/4 {2}rows 0\/80 {2}eval_reward 1.500 {2}reward 1.250 /),
+      expect.stringMatching(/^step 2\/4 {2}rows 4\/80 {2}eval_reward 1.500 /),
+      '',
+    ]);
+    expect(written('terminal', reports)).toMatch(/evaluating 20\/80/);
+    expect(written('json', reports).split('\n')).toContain('{"kind":"evaluated","step":2,"metrics":{"eval_reward":1.5,"eval_answer/hit":1}}');
+  });
+
   it('keeps what each row came to from programs', () => {
     const counted: Report = { kind: 'counted', id: 'r1', values: {} };
     expect(written('json', [[0, counted], [1, { kind: 'evaluation', when: 'after', report: counted }], [2, { kind: 'evaluation', when: 'after', report: row(1) }]])).toBe('');

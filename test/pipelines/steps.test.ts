@@ -44,6 +44,20 @@ describe('steps', () => {
     expect(second.take(taught(2, { read: 5, written: 8 }), [], 3)).toMatchObject({ metrics: { num_tokens: 113 }, timing: { speed: { step_time: 3 } } });
   });
 
+  it('adds to the newest step what became known later', async () => {
+    const { path } = folder();
+    const log = await steps(path);
+    await log.amend({ early: 1 });
+    log.take(step(1), [], 1);
+    log.take(step(2), [], 2);
+    await log.amend({ eval_reward: 0.5 });
+    await log.flush();
+    log.take(step(3), [], 3);
+    const lines = readFileSync(join(path, 'metrics.jsonl'), 'utf8').trim().split('\n').map((line) => (JSON.parse(line) as { metrics: object }).metrics);
+    expect(lines).toEqual([{ reward: 0.1 }, { reward: 0.2, eval_reward: 0.5 }, { reward: 0.3 }]);
+    expect(tableFromIPC(readFileSync(join(path, 'metrics.arrow'))).toArray().map((row) => (row as Record<string, unknown>)['eval_reward'])).toEqual([null, 0.5]);
+  });
+
   it('writes no table without a step', async () => {
     const { path } = folder();
     await (await steps(path)).flush();

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 
 import { UsageError } from '../errors.js';
 import { shortPath } from './locate.js';
+import { LOCK } from './lock.js';
 import { resolvedYaml, type Pipeline } from './read.js';
 import type { Folders } from './stage.js';
 
@@ -18,7 +19,7 @@ export function defaultFolder({ name, settings }: Pipeline, now: Date = new Date
  * @throws {UsageError} if the folder already holds something.
  */
 export function makeFolders(root: string, pipeline: Pipeline): Folders {
-  if (existsSync(root) && readdirSync(root).length > 0) {
+  if (existsSync(root) && readdirSync(root).some((name) => name !== LOCK)) {
     throw new UsageError(`${shortPath(root)}  run: expected a new or empty folder; got one with files in it; way out: another --run, or --resume`);
   }
   const folders = foldersOf(root);

@@ -4,6 +4,7 @@ import { Float64, Int32, Table, tableToIPC, Utf8, vectorFromArray, type Vector }
 import { z } from 'zod';
 
 import { DataError } from '../errors.js';
+import { noRoom } from './whole-file.js';
 
 /** What is known of one optimizer step; numbers by name. */
 export interface MetricsLine {
@@ -29,8 +30,7 @@ export function metricsTable(lines: readonly MetricsLine[]): Table {
 
 /** Writes the table as an Arrow IPC stream; readers see the old or the new, whole. */
 export async function writeMetrics(path: string, lines: readonly MetricsLine[]): Promise<void> {
-  await writeFile(`${path}.partial`, tableToIPC(metricsTable(lines), 'stream'));
-  await rename(`${path}.partial`, path);
+  await replace(path, tableToIPC(metricsTable(lines), 'stream'));
 }
 
 /** One step as a line of JSON; numbers that JSON doesn't know become null. */
@@ -52,9 +52,12 @@ export async function cutMetrics(path: string, steps: number): Promise<MetricsLi
   const whole = text.split('\n').slice(0, -1).flatMap((line) => readLine(line) ?? []);
   const kept = whole.filter(({ step }) => step <= steps);
   if (kept.length < steps) throw new DataError(`${path}  metrics: expected a line for each of ${steps} steps; got ${kept.length}`);
-  await writeFile(`${path}.partial`, kept.map(metricsText).join(''));
-  await rename(`${path}.partial`, path);
+  await replace(path, kept.map(metricsText).join(''));
   return kept;
+}
+
+async function replace(path: string, data: string | Uint8Array): Promise<void> {
+  await writeFile(`${path}.partial`, data).then(() => rename(`${path}.partial`, path)).catch(noRoom(path, 'metrics'));
 }
 
 const numbers = z.record(z.string(), z.number().nullable().transform((value) => value ?? NaN));

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { UsageError } from '../errors.js';
+import { writeWhole } from '../io/whole-file.js';
 import { shortPath } from './locate.js';
 import { LOCK } from './lock.js';
 import { resolvedYaml, type Pipeline } from './read.js';
@@ -23,9 +24,7 @@ export function makeFolders(root: string, pipeline: Pipeline): Folders {
     throw new UsageError(`${shortPath(root)}  run: expected a new or empty folder; got one with files in it; way out: another --run, or --resume`);
   }
   const folders = foldersOf(root);
-  // Nobody takes this for a run before it is one.
-  writeFileSync(join(root, 'config.yaml.partial'), resolvedYaml(pipeline));
-  renameSync(join(root, 'config.yaml.partial'), join(root, 'config.yaml'));
+  writeWhole(join(root, 'config.yaml'), resolvedYaml(pipeline));
   return folders;
 }
 

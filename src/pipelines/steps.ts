@@ -1,9 +1,9 @@
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { messageOf } from '../errors.js';
 import { syncFile } from '../io/manifest.js';
 import { cutMetrics, metricsText, writeMetrics, type MetricsLine } from '../io/metrics-table.js';
+import { noRoom } from '../io/whole-file.js';
 import type { Gauge } from './gauge.js';
 import type { StepReport } from './report.js';
 
@@ -42,22 +42,15 @@ export async function steps(folder: string, done = 0, now: () => Date = () => ne
       try {
         appendFileSync(file, metricsText(line));
       } catch (error) {
-        fault(file)(error);
+        noRoom(file, 'metrics')(error);
       }
       return full;
     },
     async flush() {
       if (lines.length === 0) return;
-      const table = join(folder, 'metrics.arrow');
-      await syncFile(file).catch(fault(file));
-      await writeMetrics(table, lines).catch(fault(table));
+      await syncFile(file).catch(noRoom(file, 'metrics'));
+      await writeMetrics(join(folder, 'metrics.arrow'), lines);
     },
-  };
-}
-
-function fault(file: string): (error: unknown) => never {
-  return (error) => {
-    throw new Error(`${file}  writing metrics: expected a folder with room for them; got ${messageOf(error)}`, { cause: error });
   };
 }
 

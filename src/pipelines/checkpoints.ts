@@ -52,6 +52,8 @@ export interface Checkpoints {
  * One waits until the rows of its step have left, so that they are on disk; the policy takes no other step until then.
  */
 export function checkpoints({ folders, options, book, from, ending, spent, told }: Around): Checkpoints {
+  // As the run began, whatever becomes of the file.
+  const config = configHash(folders.root);
   const memories = new Map<string, (again: ReadonlySet<string>) => unknown>();
   const jobs: (() => Promise<unknown>)[] = [];
   const over = new Subject<void>();
@@ -74,7 +76,7 @@ export function checkpoints({ folders, options, book, from, ending, spent, told 
     const left = new Set(unfinished);
     return {
       code: codeVersion(),
-      config: configHash(folders.root),
+      config,
       step,
       score: Number.isFinite(score) ? score : null,
       source: { given, again: unfinished },

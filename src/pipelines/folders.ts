@@ -23,9 +23,10 @@ export function makeFolders(root: string, pipeline: Pipeline): Folders {
   if (existsSync(root) && readdirSync(root).some((name) => name !== LOCK)) {
     throw new UsageError(`${shortPath(root)}  run: expected a new or empty folder; got one with files in it; way out: another --run, or --resume`);
   }
-  const folders = foldersOf(root);
+  mkdirSync(root, { recursive: true });
+  // First, so that a folder that nothing can be put in stays empty.
   writeWhole(join(root, 'config.yaml'), resolvedYaml(pipeline));
-  return folders;
+  return foldersOf(root);
 }
 
 /** A run's folders, made where they are not there. */

@@ -24,7 +24,7 @@ export function lockRun(root: string): () => void {
     if (!taken(file)) free(file);
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    throw new UsageError(`${shortPath(root)}  run: expected a folder that can be written to; got ${messageOf(error)}; way out: another --run`, { cause: error });
+    throw new UsageError(`${shortPath(root)}  run: expected a folder that can be written to; got ${messageOf(error)}`, { cause: error });
   }
   own.add(file);
   return () => {

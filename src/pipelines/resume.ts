@@ -72,9 +72,9 @@ function configOf(root: string): [string, Record<string, unknown>][] | undefined
   const file = join(root, 'config.yaml');
   if (!existsSync(file)) return undefined;
   try {
-    return Object.entries(parse(readFileSync(file, 'utf8')) as Record<string, Record<string, unknown>>);
+    return Object.entries((parse(readFileSync(file, 'utf8')) ?? {}) as Record<string, Record<string, unknown>>);
   } catch (error) {
-    throw new DataError(`${shortPath(file)}  expected the pipeline of a run; got ${messageOf(error)}`, { cause: error });
+    throw new DataError(`${shortPath(file)}  expected the pipeline of a run; got ${messageOf(error).split('\n', 1)[0]}`, { cause: error });
   }
 }
 

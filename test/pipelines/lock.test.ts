@@ -49,7 +49,7 @@ describe('lockRun', () => {
   ])('refuses %s', async (_, text, message) => expect(await refused(taken(text))).toContain(message));
 
   it('says what is wrong with a folder that cannot be one', async () => {
-    expect(await refused(join(folder().file('file', ''), 'run'))).toMatch(/run: expected a folder that can be written to; got ENOTDIR.*; way out: another --run$/);
+    expect(await refused(join(folder().file('file', ''), 'run'))).toMatch(/run: expected a folder that can be written to; got ENOTDIR/);
   });
 });
 

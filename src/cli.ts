@@ -12,8 +12,8 @@ import { segmentCommand } from './cli/segment.js';
 import { stagesCommand } from './cli/stages.js';
 import { DataError, messageOf, ModelError, UsageError } from './errors.js';
 
-// Who stops reading what is printed does not stop the run.
-process.stdout.on('error', () => undefined);
+// Who stops reading what is printed does not stop the run, nor does a terminal that is closed.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 try {
   await yargs(hideBin(process.argv))

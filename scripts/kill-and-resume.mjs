@@ -1,7 +1,7 @@
 /**
  * Kills a training run, which is evaluated every two steps, with SIGKILL at drawn moments, resumes it until it is done, and compares it with one that was left alone.
  *
- * node scripts/kill-and-resume.mjs [--kills 20] [--seed 1] [--window 4] [--count 24]
+ * node scripts/kill-and-resume.mjs [--kills 20] [--seed 1] [--window 4] [--count 24] [--temperature 0.2]
  *
  * Prints a JSON line; ends with 1 where weights, optimizer, rows, metrics, tallies or the gain differ. A window above the 4 rows of a step is
  * asynchronous: there only the ids of the rows are compared.
@@ -16,8 +16,8 @@ import { isDeepStrictEqual, parseArgs } from 'node:util';
 import { readRows } from '../dist/io/shard.js';
 import { draws } from '../dist/random.js';
 
-const { values } = parseArgs({ options: { kills: { type: 'string', default: '20' }, seed: { type: 'string', default: '1' }, window: { type: 'string', default: '4' }, count: { type: 'string', default: '24' } } });
-const [kills, seed, window, count] = [values.kills, values.seed, values.window, values.count].map(Number);
+const { values } = parseArgs({ options: { kills: { type: 'string', default: '20' }, seed: { type: 'string', default: '1' }, window: { type: 'string', default: '4' }, count: { type: 'string', default: '24' }, temperature: { type: 'string', default: '0.2' } } });
+const [kills, seed, window, count, temperature] = [values.kills, values.seed, values.window, values.count, values.temperature].map(Number);
 const root = fileURLToPath(new URL('..', import.meta.url));
 const place = mkdtempSync(join(tmpdir(), 'segr1-kill-'));
 const random = draws('kill', seed);
@@ -32,7 +32,7 @@ writeFileSync(join(place, 'small.yaml'), `small:
   ${models}
   stages:
     - load:      { scenes: { rule: warm, count: ${count} }, frame: 112 }
-    - rollout:   { group: 2, maxTokens: 44, temperature: 0.2 }
+    - rollout:   { group: 2, maxTokens: 44, temperature: ${temperature} }
     - parse
     - mask
     - reward
@@ -156,7 +156,7 @@ async function compared() {
 }
 
 const equal = Object.values(same).every(Boolean);
-console.log(JSON.stringify({ kills: done, seed, window, rows: count, ends, same, seconds: Math.round((performance.now() - began) / 1000) }));
+console.log(JSON.stringify({ kills: done, seed, window, rows: count, temperature, ends, same, seconds: Math.round((performance.now() - began) / 1000) }));
 if (equal) rmSync(place, { recursive: true });
 else console.error(place);
 process.exitCode = equal ? 0 : 1;

@@ -12,8 +12,8 @@ import { segmentCommand } from './cli/segment.js';
 import { stagesCommand } from './cli/stages.js';
 import { DataError, messageOf, ModelError, UsageError } from './errors.js';
 
-// Who stops reading what is printed does not stop the run.
-process.stdout.on('error', () => undefined);
+// Who stops reading what is printed does not stop the run, nor does a terminal that is closed.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 try {
   await yargs(hideBin(process.argv))
@@ -41,5 +41,6 @@ try {
 
 /** Whether an error's message says all; others are faults of the program, and their stack helps. */
 function expected(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.every(expected);
   return [UsageError, DataError, ModelError].some((kind) => error instanceof kind) || (error instanceof Error && ['Error', 'YError'].includes(error.name));
 }

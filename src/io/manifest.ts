@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 
 import { DataError, messageOf } from '../errors.js';
+import { noRoom } from './whole-file.js';
 
 const Shard = z.object({
   /** Its name in the folder. */
@@ -42,11 +43,15 @@ export async function writeManifest(folder: string, manifest: Manifest): Promise
   await replaceJson(join(folder, 'manifest.json'), manifest);
 }
 
-/** Writes a file under another name, and gives it its own once it is on disk: readers see the old or the new, whole. */
+/** Writes a file under another name, and gives it its own once it is on disk: readers see the old or the new, whole. @throws {Error} naming the file. */
 export async function replaceJson(path: string, value: unknown): Promise<void> {
+  await replaced(path, `${JSON.stringify(value, null, 2)}\n`).catch(noRoom(path, 'a file'));
+}
+
+async function replaced(path: string, text: string): Promise<void> {
   const file = await open(`${path}.partial`, 'w');
   try {
-    await file.writeFile(`${JSON.stringify(value, null, 2)}\n`);
+    await file.writeFile(text);
     await file.sync();
   } finally {
     await file.close();

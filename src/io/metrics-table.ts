@@ -4,6 +4,7 @@ import { Float64, Int32, Table, tableToIPC, Utf8, vectorFromArray, type Vector }
 import { z } from 'zod';
 
 import { DataError } from '../errors.js';
+import { noRoom } from './whole-file.js';
 
 /** Where the time since the step before went; no two runs agree on it. */
 export interface Timing {
@@ -39,8 +40,7 @@ export function metricsTable(lines: readonly MetricsLine[]): Table {
 
 /** Writes the table as an Arrow IPC stream; readers see the old or the new, whole. */
 export async function writeMetrics(path: string, lines: readonly MetricsLine[]): Promise<void> {
-  await writeFile(`${path}.partial`, tableToIPC(metricsTable(lines), 'stream'));
-  await rename(`${path}.partial`, path);
+  await replace(path, tableToIPC(metricsTable(lines), 'stream'));
 }
 
 /** One step as a line of JSON; numbers that JSON doesn't know become null. */
@@ -68,8 +68,11 @@ export async function cutMetrics(path: string, steps: number): Promise<MetricsLi
 
 /** Writes a file of such lines anew; readers see the old or the new, whole. */
 export async function replaceMetrics(path: string, lines: readonly MetricsLine[]): Promise<void> {
-  await writeFile(`${path}.partial`, lines.map(metricsText).join(''));
-  await rename(`${path}.partial`, path);
+  await replace(path, lines.map(metricsText).join(''));
+}
+
+async function replace(path: string, data: string | Uint8Array): Promise<void> {
+  await writeFile(`${path}.partial`, data).then(() => rename(`${path}.partial`, path)).catch(noRoom(path, 'metrics'));
 }
 
 const numbers = z.record(z.string(), z.number().nullable().transform((value) => value ?? NaN));

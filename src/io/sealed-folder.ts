@@ -11,10 +11,10 @@ import { replaceJson, syncFile, syncFolder } from './manifest.js';
 const STATE = 'state.json';
 
 /** A file as it was when its folder was sealed. */
-const Sealed = z.object({ files: z.record(z.string(), z.object({ bytes: z.int().min(0), sha256: z.string() })) });
+const Sealed = z.object({ files: z.record(z.string(), z.object({ bytes: z.int().min(0), sha256: z.string() })), sha256: z.string() });
 
 /**
- * Makes `folder` of the files in `fresh` and in folders there, with `state.json` that holds `state` and every file's bytes and SHA-256.
+ * Makes `folder` of the files in `fresh` and in folders there, with `state.json` that holds `state`, every file's bytes and SHA-256, and its own.
  *
  * All of it is on disk before the folder has its name; a folder that is there must not be.
  */
@@ -30,7 +30,8 @@ export async function sealFolder(fresh: string, folder: string, state: object): 
     await syncFile(file);
     files[name] = { bytes: found.size, sha256: await sha256Of(file) };
   }
-  await replaceJson(join(fresh, STATE), { ...state, files });
+  const sealed = { ...state, files };
+  await replaceJson(join(fresh, STATE), { ...sealed, sha256: digest(sealed) });
   await rename(fresh, folder);
   await syncFolder(dirname(folder));
 }
@@ -47,15 +48,25 @@ export async function readSeal(folder: string): Promise<unknown> {
 
 /** @throws {DataError} naming the first file of a sealed folder that is not what it was. */
 export async function checkSeal(folder: string): Promise<void> {
-  const seal = Sealed.safeParse(await readSeal(folder));
-  if (!seal.success) throw new DataError(`${join(folder, STATE)}  files: expected bytes and SHA-256 of each; got none`);
+  const read = await readSeal(folder);
+  const seal = Sealed.safeParse(read);
+  if (!seal.success) throw new DataError(`${join(folder, STATE)}  expected bytes and SHA-256 of each file, and its own; got none`);
+  const { sha256: own, ...state } = read as { sha256: string };
+  if (digest(state) !== own) throw new DataError(`${join(folder, STATE)}  SHA-256: expected ${own}, as it says itself; got ${digest(state)}`);
   for (const [name, { bytes, sha256 }] of Object.entries(seal.data.files)) {
     const file = join(folder, name);
     const size = await stat(file).then((found) => found.size, () => undefined);
     if (size !== bytes) throw new DataError(`${file}  expected ${bytes} bytes, as ${STATE} has it; got ${size ?? 'no such file'}`);
-    const found = await sha256Of(file);
+    const found = await sha256Of(file).catch((error: unknown) => {
+      throw new DataError(`${file}  expected a file that can be read; got ${messageOf(error)}`, { cause: error });
+    });
     if (found !== sha256) throw new DataError(`${file}  SHA-256: expected ${sha256}, as ${STATE} has it; got ${found}`);
   }
+}
+
+/** Of a state as JSON has it. */
+function digest(state: object): string {
+  return createHash('sha256').update(JSON.stringify(state)).digest('hex');
 }
 
 /** Removes a folder so that it is either whole or not there by its name. */
@@ -66,7 +77,8 @@ export async function dropFolder(folder: string): Promise<void> {
   await rm(gone, { recursive: true, force: true });
 }
 
-async function sha256Of(file: string): Promise<string> {
+/** SHA-256 of a file, in hexadecimal digits. */
+export async function sha256Of(file: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array);
   return hash.digest('hex');

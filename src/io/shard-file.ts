@@ -3,8 +3,8 @@ import { open, rename, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RecordBatchStreamWriter, Table, type RecordBatch, type Schema } from 'apache-arrow';
 
-import { messageOf } from '../errors.js';
 import { syncFolder, type Shard } from './manifest.js';
+import { noRoom } from './whole-file.js';
 
 /** Ends every stream: the mark and a length of 0. */
 const END_MARK = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0);
@@ -29,7 +29,7 @@ export interface ShardFile {
 export async function createShard(folder: string, file: string, schema: Schema): Promise<ShardFile> {
   const path = join(folder, file);
   const partial = `${path}.partial`;
-  const handle = await open(partial, 'wx').catch(fault(partial));
+  const handle = await open(partial, 'wx').catch(noRoom(partial, 'rows'));
   const hash = createHash('sha256');
   let [rows, bytes] = [0, 0];
   const add = async (chunk: Uint8Array): Promise<void> => {
@@ -41,7 +41,7 @@ export async function createShard(folder: string, file: string, schema: Schema):
   };
   await add(encodeSchema(schema)).catch(async (error: unknown) => {
     await handle.close();
-    fault(partial)(error);
+    noRoom(partial, 'rows')(error);
   });
   return {
     file,
@@ -52,15 +52,15 @@ export async function createShard(folder: string, file: string, schema: Schema):
       return bytes;
     },
     async write(batch, count) {
-      await add(batch).catch(fault(partial));
+      await add(batch).catch(noRoom(partial, 'rows'));
       rows += count;
     },
-    sync: () => handle.datasync().catch(fault(partial)),
+    sync: () => handle.datasync().catch(noRoom(partial, 'rows')),
     async seal() {
-      await add(END_MARK).catch(fault(partial));
-      await handle.sync().catch(fault(partial));
+      await add(END_MARK).catch(noRoom(partial, 'rows'));
+      await handle.sync().catch(noRoom(partial, 'rows'));
       await handle.close();
-      await rename(partial, path).catch(fault(partial));
+      await rename(partial, path).catch(noRoom(partial, 'rows'));
       await syncFolder(folder);
       return { file, rows, bytes, sha256: hash.digest('hex') };
     },
@@ -70,12 +70,6 @@ export async function createShard(folder: string, file: string, schema: Schema):
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let done = 0; done < bytes.length; ) done += (await handle.write(bytes, done, bytes.length - done)).bytesWritten;
-}
-
-function fault(path: string): (error: unknown) => never {
-  return (error) => {
-    throw new Error(`${path}  writing rows: expected a folder with room for them; got ${messageOf(error)}`, { cause: error });
-  };
 }
 
 /** The bytes that begin a stream of this schema. */

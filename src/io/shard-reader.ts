@@ -9,6 +9,7 @@ import type { Row } from '../records.js';
 import { readManifest, type Shard } from './manifest.js';
 import { fromBatch } from './rows.js';
 import { salvage } from './salvage.js';
+import { sha256Of } from './sealed-folder.js';
 
 /**
  * The rows of a folder's sealed shards, in order; a batch of them is in memory at a time.
@@ -35,7 +36,7 @@ export async function* recoverRows(folder: string): AsyncGenerator<Row, void, un
  * What an earlier run left, cut after its first `keep` rows.
  *
  * @returns the sealed shards that lie whole before the cut, and the rows between them and the cut.
- * @throws {DataError} if there are fewer rows; the rest tells it when it is read.
+ * @throws {DataError} if a sealed shard with rows to keep is not what it was, or there are fewer rows; the rest tells it when it is read.
  */
 export async function rowsSoFar(folder: string, keep: number): Promise<{ shards: Shard[]; rest: AsyncIterable<Row> }> {
   if (keep === 0) return { shards: [], rest: upTo(0, recoverRows(folder), folder) };
@@ -43,6 +44,8 @@ export async function rowsSoFar(folder: string, keep: number): Promise<{ shards:
   let whole = 0;
   let left = keep;
   while (whole < shards.length && shards[whole]!.rows <= left) left -= shards[whole++]!.rows;
+  // Also the one with the cut in it, of which the end is never read.
+  for (const shard of shards.slice(0, left > 0 ? whole + 1 : whole)) await checkShard(folder, shard);
   const behind = async function* (): AsyncGenerator<Row> {
     for (const shard of shards.slice(whole)) yield* shardRows(folder, shard);
     if (open !== null) yield* unsealedRows(folder, open);
@@ -60,14 +63,29 @@ async function* upTo(count: number, rows: AsyncIterable<Row>, folder: string): A
   throw new DataError(`${folder}  rows to keep: expected ${count} more behind the whole shards; got ${seen}`);
 }
 
+type Wrong = (what: string, expected: number | string, got: number | string) => DataError;
+
+const wrongIn = (path: string): Wrong => (what, expected, got) => new DataError(`${path}  ${what}: expected ${expected} as the manifest has it; got ${got}`);
+
+async function checkSize(path: string, { bytes }: Shard): Promise<void> {
+  const wrong = wrongIn(path);
+  const { size } = await stat(path).catch((error: unknown) => {
+    throw wrong('a shard', `${bytes} bytes`, messageOf(error));
+  });
+  if (size !== bytes) throw wrong('bytes', bytes, size);
+}
+
+async function checkShard(folder: string, shard: Shard): Promise<void> {
+  const path = join(folder, shard.file);
+  await checkSize(path, shard);
+  const sha256 = await sha256Of(path);
+  if (sha256 !== shard.sha256) throw wrongIn(path)('SHA-256', shard.sha256, sha256);
+}
+
 async function* shardRows(folder: string, shard: Shard): AsyncGenerator<Row, void, undefined> {
   const path = join(folder, shard.file);
-  const wrong = (what: string, expected: number | string, got: number | string): DataError =>
-    new DataError(`${path}  ${what}: expected ${expected} as the manifest has it; got ${got}`);
-  const { size } = await stat(path).catch((error: unknown) => {
-    throw wrong('a shard', `${shard.bytes} bytes`, messageOf(error));
-  });
-  if (size !== shard.bytes) throw wrong('bytes', shard.bytes, size);
+  const wrong = wrongIn(path);
+  await checkSize(path, shard);
   const hash = createHash('sha256');
   let rows = 0;
   for await (const batch of batches(path, hash)) {

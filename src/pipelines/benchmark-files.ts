@@ -1,10 +1,11 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { z } from 'zod';
 
 import { messageOf, UsageError } from '../errors.js';
 import { benchmarkNames } from '../io/benchmarks/named.js';
+import { writeWhole } from '../io/whole-file.js';
 import type { BenchmarkReport } from '../operators/answer.js';
 import { benchmarkTable } from '../report/benchmark-table.js';
 import { markdown } from '../report/table.js';
@@ -23,8 +24,8 @@ const Result = z.object({
 
 /** Puts what a benchmark came to into the run's folder: `benchmark.json` for programs, `benchmark.md` for people. */
 export function writeBenchmark(root: string, name: string, result: BenchmarkReport): void {
-  writeFileSync(join(root, 'benchmark.json'), `${JSON.stringify({ name, ...result }, null, 2)}\n`);
-  writeFileSync(join(root, 'benchmark.md'), markdown(name, benchmarkTable(result)));
+  writeWhole(join(root, 'benchmark.json'), `${JSON.stringify({ name, ...result }, null, 2)}\n`);
+  writeWhole(join(root, 'benchmark.md'), markdown(name, benchmarkTable(result)));
 }
 
 /**

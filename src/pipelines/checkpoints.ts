@@ -60,6 +60,8 @@ export interface Checkpoints {
  * both are due the checkpoint comes first: a run that is broken off in an evaluation goes on from there.
  */
 export function checkpoints({ folders, options, book, from, ending, spent, told, evaluation }: Around): Checkpoints {
+  // As the run began, whatever becomes of the file.
+  const config = configHash(folders.root);
   const memories = new Map<string, (again: ReadonlySet<string>) => unknown>();
   const jobs: (() => Promise<unknown>)[] = [];
   const over = new Subject<void>();
@@ -84,7 +86,7 @@ export function checkpoints({ folders, options, book, from, ending, spent, told,
     const left = new Set(unfinished);
     return {
       code: codeVersion(),
-      config: configHash(folders.root),
+      config,
       step,
       score: Number.isFinite(score) ? score : null,
       evaluated,

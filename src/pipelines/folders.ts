@@ -1,8 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { UsageError } from '../errors.js';
+import { writeWhole } from '../io/whole-file.js';
 import { shortPath } from './locate.js';
+import { LOCK } from './lock.js';
 import { resolvedYaml, type Pipeline } from './read.js';
 import type { Folders } from './stage.js';
 
@@ -18,14 +20,13 @@ export function defaultFolder({ name, settings }: Pipeline, now: Date = new Date
  * @throws {UsageError} if the folder already holds something.
  */
 export function makeFolders(root: string, pipeline: Pipeline): Folders {
-  if (existsSync(root) && readdirSync(root).length > 0) {
+  if (existsSync(root) && readdirSync(root).some((name) => name !== LOCK)) {
     throw new UsageError(`${shortPath(root)}  run: expected a new or empty folder; got one with files in it; way out: another --run, or --resume`);
   }
-  const folders = foldersOf(root);
-  // Nobody takes this for a run before it is one.
-  writeFileSync(join(root, 'config.yaml.partial'), resolvedYaml(pipeline));
-  renameSync(join(root, 'config.yaml.partial'), join(root, 'config.yaml'));
-  return folders;
+  mkdirSync(root, { recursive: true });
+  // First, so that a folder that nothing can be put in stays empty.
+  writeWhole(join(root, 'config.yaml'), resolvedYaml(pipeline));
+  return foldersOf(root);
 }
 
 /** A run's folders, made where they are not there. */

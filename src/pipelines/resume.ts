@@ -21,18 +21,28 @@ export interface Resumed {
 }
 
 /**
+ * The folder of the run that is to go on.
+ *
+ * @param folder the newest of the pipeline's under `runs` unless told.
+ * @throws {UsageError} if there is no such run, or the pipeline is another.
+ */
+export function runToResume(pipeline: Pipeline, folder: string | undefined): string {
+  const root = resolve(folder ?? newestRun(pipeline));
+  sameConfig(root, pipeline);
+  return root;
+}
+
+/**
  * Makes a run that was broken off ready to go on.
  *
  * What it wrote after the checkpoint is given up: later checkpoints here, rows and metrics by whoever opens them.
  *
- * @param folder of the run; the newest of the pipeline's under `runs` unless told.
+ * @param root as `runToResume` gives it.
  * @param which checkpoint, as in `step-20`; the newest unless told.
- * @throws {UsageError} if there is no such run or checkpoint, or the pipeline is another.
+ * @throws {UsageError} if there is no such checkpoint, or the pipeline cannot go on.
  * @throws {DataError} if the checkpoint is not what it was when it was written; names an older one that is, if there is one.
  */
-export async function resumption(pipeline: Pipeline, folder: string | undefined, which: string | undefined): Promise<Resumed> {
-  const root = resolve(folder ?? newestRun(pipeline));
-  sameConfig(root, pipeline);
+export async function resumption(pipeline: Pipeline, root: string, which: string | undefined): Promise<Resumed> {
   const source = pipeline.stages[0];
   if (!source?.stage.resumes) throw new UsageError(`resume: expected a source that can go on, such as load; got ${source?.name}; way out: begin another run`);
   const learns = pipeline.stages.some(({ stage, options }) => columnsOf(stage, options).includes('step'));
@@ -64,9 +74,9 @@ function configOf(root: string): [string, Record<string, unknown>][] | undefined
   const file = join(root, 'config.yaml');
   if (!existsSync(file)) return undefined;
   try {
-    return Object.entries(parse(readFileSync(file, 'utf8')) as Record<string, Record<string, unknown>>);
+    return Object.entries((parse(readFileSync(file, 'utf8')) ?? {}) as Record<string, Record<string, unknown>>);
   } catch (error) {
-    throw new DataError(`${shortPath(file)}  expected the pipeline of a run; got ${messageOf(error)}`, { cause: error });
+    throw new DataError(`${shortPath(file)}  expected the pipeline of a run; got ${messageOf(error).split('\n', 1)[0]}`, { cause: error });
   }
 }
 

@@ -7,10 +7,11 @@ import type { Tally } from '../operators/tally.js';
 import { evaluationFolder } from './evaluations.js';
 import { flow, type FlowOptions } from './flow.js';
 import { defaultFolder, makeFolders } from './folders.js';
+import { lockRun } from './lock.js';
 import type { Lent } from './opening.js';
 import type { Pipeline } from './read.js';
 import type { GainReport, Report, Summary, When } from './report.js';
-import { resumption, type Resumed } from './resume.js';
+import { resumption, runToResume, type Resumed } from './resume.js';
 import { checkpointFolder, checkpointSteps } from './run-state.js';
 import { evaluateOf } from './settings.js';
 import type { Folders } from './stage.js';
@@ -35,7 +36,16 @@ export interface RunOptions extends Omit<FlowOptions, 'from'> {
  * @throws {UsageError} if the folder is in use, or a run that is to go on is another's; what a stage threw; DataError over the tolerance; Error where a row got lost.
  */
 export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOptions = {}): Promise<Summary> {
-  const { folders, from } = await begun(pipeline, folder, resume);
+  const root = resume === undefined ? resolve(folder ?? defaultFolder(pipeline)) : runToResume(pipeline, folder);
+  const release = lockRun(root);
+  try {
+    return await ran(pipeline, await begun(pipeline, root, resume), rest);
+  } finally {
+    release();
+  }
+}
+
+async function ran(pipeline: Pipeline, { folders, from }: Resumed, rest: FlowOptions): Promise<Summary> {
   const options = { ...rest, ...(from && { from }) };
   const { evaluation } = pipeline;
   if (!evaluation) return flow(pipeline, folders, options);
@@ -53,9 +63,9 @@ export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOp
   return summary;
 }
 
-async function begun(pipeline: Pipeline, folder: string | undefined, resume: RunOptions['resume']): Promise<Resumed> {
-  if (resume === undefined) return { folders: makeFolders(resolve(folder ?? defaultFolder(pipeline)), pipeline) };
-  return resumption(pipeline, folder, resume === true ? undefined : resume);
+async function begun(pipeline: Pipeline, root: string, resume: RunOptions['resume']): Promise<Resumed> {
+  if (resume === undefined) return { folders: makeFolders(root, pipeline) };
+  return resumption(pipeline, root, resume === true ? undefined : resume);
 }
 
 /** Evaluations behind every so many steps: they use the policy as it is then, and the segmenter where it is the same. */

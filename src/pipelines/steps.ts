@@ -1,9 +1,9 @@
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { messageOf } from '../errors.js';
 import { syncFile } from '../io/manifest.js';
 import { cutMetrics, metricsText, replaceMetrics, writeMetrics, type MetricsLine, type Timing } from '../io/metrics-table.js';
+import { noRoom } from '../io/whole-file.js';
 import type { Gauge } from './gauge.js';
 import type { StepReport } from './report.js';
 
@@ -40,7 +40,7 @@ export async function steps(folder: string, done = 0, now: () => Date = () => ne
       try {
         appendFileSync(file, metricsText(line));
       } catch (error) {
-        fault(file)(error);
+        noRoom(file, 'metrics')(error);
       }
       return { ...step, metrics, timing };
     },
@@ -48,13 +48,12 @@ export async function steps(folder: string, done = 0, now: () => Date = () => ne
       const last = lines.pop();
       if (!last) return;
       lines.push({ ...last, metrics: { ...last.metrics, ...metrics } });
-      await replaceMetrics(file, lines).catch(fault(file));
+      await replaceMetrics(file, lines);
     },
     async flush() {
       if (lines.length === 0) return;
-      const table = join(folder, 'metrics.arrow');
-      await syncFile(file).catch(fault(file));
-      await writeMetrics(table, lines).catch(fault(table));
+      await syncFile(file).catch(noRoom(file, 'metrics'));
+      await writeMetrics(join(folder, 'metrics.arrow'), lines);
     },
   };
 }
@@ -80,12 +79,6 @@ function differences(): Grown {
     const grown = now - (before.get(name) ?? 0);
     before.set(name, now);
     return grown;
-  };
-}
-
-function fault(file: string): (error: unknown) => never {
-  return (error) => {
-    throw new Error(`${file}  writing metrics: expected a folder with room for them; got ${messageOf(error)}`, { cause: error });
   };
 }
 

@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { encodePng } from '../io/image.js';
 import { replaceJson } from '../io/manifest.js';
+import { writeWhole } from '../io/whole-file.js';
 import type { Panel } from '../operators/gallery.js';
 import type { Tally } from '../operators/tally.js';
 import { markdown } from '../report/table.js';
@@ -13,7 +13,7 @@ import type { GainReport } from './report.js';
 /** Puts what training changed into the run's folder: `gain.json` and `gain.md`. */
 export function writeGain(root: string, gain: Omit<GainReport, 'kind'>): void {
   writeJson(join(root, 'gain.json'), gain);
-  writeFileSync(join(root, 'gain.md'), markdown(`${gain.name}: before and after`, gainTable(gain)));
+  writeWhole(join(root, 'gain.md'), markdown(`${gain.name}: before and after`, gainTable(gain)));
 }
 
 /** By row, what it came to. */
@@ -45,10 +45,10 @@ export function readJudged(folder: string): Judged | undefined {
 export async function writePanels(root: string, panels: readonly Panel[]): Promise<void> {
   const folder = join(root, 'overlays');
   mkdirSync(folder, { recursive: true });
-  for (const { name, image } of panels) await writeFile(join(folder, `${name}.png`), await encodePng(image));
+  for (const { name, image } of panels) writeWhole(join(folder, `${name}.png`), await encodePng(image));
   writeJson(join(folder, 'index.json'), panels.map(({ name, id, worth }) => ({ file: `${name}.png`, id, reward: worth })));
 }
 
 function writeJson(file: string, value: unknown): void {
-  writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
+  writeWhole(file, `${JSON.stringify(value, null, 2)}\n`);
 }

@@ -1,10 +1,10 @@
-import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
 import { encodePng } from '../io/image.js';
+import { noRoom, writeWhole } from '../io/whole-file.js';
 import type { Panel } from '../operators/gallery.js';
 import type { Scores } from '../operators/score.js';
 import { itemValues, type ScoredItem } from '../operators/score-summary.js';
@@ -28,13 +28,13 @@ export interface RunSummary {
  * `summary.tex` and `report.html`.
  */
 export function writeSummary(root: string, name: string, { tally, scores, gallery = [] }: RunSummary): void {
-  writeFileSync(join(root, 'summary.json'), `${JSON.stringify({ name, ...tally, ...scores }, null, 2)}\n`);
+  writeWhole(join(root, 'summary.json'), `${JSON.stringify({ name, ...tally, ...scores }, null, 2)}\n`);
   const counted = tally && tallyTable(tally);
   const parts = [...(counted ? [markdown(name, counted)] : [`# ${name}\n`]), ...(scores ? scoreParts(name, scores) : [])];
-  writeFileSync(join(root, 'summary.md'), parts.join('\n'));
+  writeWhole(join(root, 'summary.md'), parts.join('\n'));
   if (!scores) return;
-  writeFileSync(join(root, 'summary.tex'), latex(name, scores));
-  writeFileSync(join(root, 'report.html'), page({ name, scores, gallery, tables: counted ? { 'Rewards and answers': counted } : {} }));
+  writeWhole(join(root, 'summary.tex'), latex(name, scores));
+  writeWhole(join(root, 'report.html'), page({ name, scores, gallery, tables: counted ? { 'Rewards and answers': counted } : {} }));
 }
 
 /** The scores in Markdown, set by set. */
@@ -53,12 +53,13 @@ export async function writeItems(root: string, items: readonly ScoredItem[]): Pr
   const lines = function* (): Generator<string> {
     for (const { id, set, unit, judged, answer } of items) yield `${JSON.stringify({ id, set, unit, kind: judged.kind, values: { ...itemValues(judged), ...answer } })}\n`;
   };
-  await pipeline(Readable.from(lines()), createWriteStream(join(root, 'scores.jsonl')));
+  const file = join(root, 'scores.jsonl');
+  await pipeline(Readable.from(lines()), createWriteStream(file)).catch(noRoom(file, 'scores'));
 }
 
 /** Puts panels into `gallery` as PNG. */
 export async function writeGallery(root: string, panels: readonly Panel[]): Promise<Picture[]> {
   if (panels.length > 0) mkdirSync(join(root, 'gallery'), { recursive: true });
-  for (const { name, image } of panels) await writeFile(join(root, 'gallery', `${name}.png`), await encodePng(image));
+  for (const { name, image } of panels) writeWhole(join(root, 'gallery', `${name}.png`), await encodePng(image));
   return panels.map(({ name, id, worth, image: { width, height } }) => ({ file: `gallery/${name}.png`, id, worth, width, height }));
 }

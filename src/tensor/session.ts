@@ -1,6 +1,7 @@
 /** Runs emitted graphs on ONNX Runtime, in worker threads: `run` there blocks its own thread and no other. */
 import type { Data, Place } from './graph.js';
-import type { Program, ProgramFile } from './onnx.js';
+import { emit, type Program, type ProgramFile } from './onnx.js';
+import { add, input } from './ops.js';
 import { workers, type Workers } from '../workers.js';
 
 /** Where each tensor of a parameter set lies in one flat float32 array. */
@@ -78,40 +79,59 @@ export interface Engine {
   release(): Promise<void>;
 }
 
+let flushed: Promise<void> | undefined;
+
+/**
+ * Makes numbers too small to be normal 0, here and in every thread that is started from here on.
+ *
+ * The runtime does so once a process, in the thread that makes the first session; were that one of the workers, what comes of a
+ * job would depend on who does it. Threads inherit it, save where the system has it otherwise: there no worker flushes.
+ */
+function flushDenormals(): Promise<void> {
+  const flush = async (): Promise<void> => {
+    const { InferenceSession } = await import('onnxruntime-node');
+    const one = input('one', 'float32', {});
+    const session = await InferenceSession.create(emit('flush', { two: add(one, one) }).bytes, { intraOpNumThreads: 1, extra: { session: { 'set_denormal_as_zero': '1' } } });
+    await session.release();
+  };
+  return (flushed ??= flush());
+}
+
 /** @param threads intra-op threads of each worker; workers × threads should not exceed the cores. */
 export function openEngine(options: { readonly workers: number; readonly threads: number }): Engine {
-  const pool: Workers<SessionJob, Answer | undefined> = workers(new URL('./session-worker.js', import.meta.url), options.workers, { threads: options.threads });
+  const started = flushDenormals().then((): Workers<SessionJob, Answer | undefined> => workers(new URL('./session-worker.js', import.meta.url), options.workers, { threads: options.threads }));
+  const everywhere = async (job: SessionJob): Promise<unknown> => (await started).everywhere(job);
   const open = new Map<string, { readonly program: Program | ProgramFile; readonly done: Promise<unknown> }>();
   let released: Promise<void> | undefined;
   const end = async (): Promise<void> => {
-    await pool.everywhere({ kind: 'end' }).catch(() => undefined);
-    await pool.release();
+    await everywhere({ kind: 'end' }).catch(() => undefined);
+    await (await started).release();
   };
   return {
     workers: options.workers,
     async open(program, sets = ['policy']) {
-      const known = open.get(program.name) ?? { program, done: pool.everywhere({ kind: 'open', program, sets }) };
+      const known = open.get(program.name) ?? { program, done: everywhere({ kind: 'open', program, sets }) };
       if (!same(known.program, program)) throw new Error(`${program.name}: expected one graph of this name; got another while it is open`);
       open.set(program.name, known);
       await known.done;
     },
     async close(program) {
-      if (open.delete(program.name)) await pool.everywhere({ kind: 'close', program: program.name });
+      if (open.delete(program.name)) await everywhere({ kind: 'close', program: program.name });
     },
     async parameters(set, layout, values, version = 0) {
-      await pool.everywhere({ kind: 'parameters', set, layout, values, version });
+      await everywhere({ kind: 'parameters', set, layout, values, version });
     },
     async places(set, places) {
-      await pool.everywhere({ kind: 'places', set, places });
+      await everywhere({ kind: 'places', set, places });
     },
     async tensor(set, name, values) {
-      await pool.each((worker) => {
+      await (await started).each((worker) => {
         const own = worker === options.workers - 1 ? values : values.slice();
         return { job: { kind: 'tensor', set, name, values: own }, transfer: [own.buffer] };
       });
     },
     async run(program, feeds, sets = ['policy']) {
-      const answer = await pool.call({ kind: 'run', program: program.name, sets, feeds });
+      const answer = await (await started).call({ kind: 'run', program: program.name, sets, feeds });
       if (!answer) throw new Error(`${program.name}: expected outputs; got none`);
       return answer;
     },

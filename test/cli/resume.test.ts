@@ -49,12 +49,16 @@ function segr1(args: readonly string[], said: (line: string, child: ReturnType<t
   });
 }
 
-describe('SIGTERM', () => {
-  it('finishes the step and writes it down, and the run goes on, with no row lost and none there twice', async () => {
+describe('a signal', () => {
+  it.each([
+    ['SIGTERM', 130],
+    // The process ends by it in the end, without a code.
+    ['SIGHUP', null],
+  ] as const)('%s finishes the step and writes it down, and the run goes on, with no row lost and none there twice', async (signal, code) => {
     const place = folder();
     const args = [place.file('small.yaml', PIPELINE), '--run', join(place.path, 'run')];
-    const first = await segr1(args, (line, child) => void (line.startsWith('step 1 ') && child.kill('SIGTERM')));
-    expect([first.code, first.err]).toEqual([130, 'finishing what is in flight; once more ends at once\n']);
+    const first = await segr1(args, (line, child) => void (line.startsWith('step 1 ') && child.kill(signal)));
+    expect([first.code, first.err]).toEqual([code, 'finishing what is in flight; once more ends at once\n']);
     expect(first.out).toMatch(/^stopped {2}interrupted$/m);
     expect(readdirSync(join(place.path, 'run/checkpoints'))).toEqual([expect.stringMatching(/^step-[123]$/)]);
 

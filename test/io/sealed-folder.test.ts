@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -21,7 +21,9 @@ describe('sealFolder', () => {
     expect(readdirSync(place)).toEqual(['step-1']);
     // printf abc | sha256sum
     const sha256 = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
-    expect(await readSeal(folder)).toEqual({ step: 1, files: { weights: { bytes: 3, sha256 } } });
+    // printf '{"step":1,"files":{"weights":{"bytes":3,"sha256":"ba78…15ad"}}}' | sha256sum
+    const own = 'cfa1983aad8d910d6b56b31a6e23bebefe2bebfeaee87231d867430c8da27571';
+    expect(await readSeal(folder)).toEqual({ step: 1, files: { weights: { bytes: 3, sha256 } }, sha256: own });
     await checkSeal(folder);
   });
 
@@ -44,6 +46,17 @@ describe('checkSeal', () => {
   ])('refuses a file that is %s', async (_, harm, message) => {
     harm(join(folder, 'weights'));
     await expect(checkSeal(folder)).rejects.toThrow(message);
+  });
+
+  it('refuses a folder whose state is another, whatever still fits it', async () => {
+    const file = join(folder, 'state.json');
+    writeFileSync(file, readFileSync(file, 'utf8').replace('"step": 1', '"step": 3'));
+    await expect(checkSeal(folder)).rejects.toThrow(/state\.json {2}SHA-256: expected \w{64}, as it says itself; got \w{64}$/);
+  });
+
+  it.skipIf(process.getuid?.() === 0 || process.platform === 'win32')('refuses a file that cannot be read (where the tester is not allowed to read all)', async () => {
+    chmodSync(join(folder, 'weights'), 0);
+    await expect(checkSeal(folder)).rejects.toThrow('weights  expected a file that can be read; got EACCES');
   });
 
   it('refuses a folder whose state is cut short', async () => {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type * as Files from 'node:fs/promises';
-import { copyFile, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { tableFromIPC } from 'apache-arrow';
@@ -202,6 +202,23 @@ describe('a run that was cut off', () => {
     await second.close();
     expect(await all(readRows(folder))).toStrictEqual(rows(33));
     expect((await names()).filter((name) => name.startsWith('data-'))).toHaveLength((await readManifest(folder)).shards.length);
+  });
+
+  it.each([
+    ['whole shards', 30],
+    ['a part of one', 14],
+  ])('refuses to keep %s of what is damaged, and leaves the folder as it was', async (_, keep) => {
+    const first = await openShards(folder, schema, { rowsPerBatch: 5 });
+    await append(first, rows(30));
+    await first.close();
+    const path = join(folder, 'data-00000-of-00001.arrow');
+    const bytes = await readFile(path);
+    bytes[bytes.length - 100]! ^= 16;
+    await writeFile(path, bytes);
+    await expect(openShards(folder, schema, {}, keep)).rejects.toThrow(`${path}  SHA-256: expected`);
+    await truncate(path, 500);
+    await expect(openShards(folder, schema, {}, keep)).rejects.toThrow(`${path}  bytes: expected ${bytes.length} as the manifest has it; got 500`);
+    expect(await names()).toEqual(expect.arrayContaining(['data-00000-of-00001.arrow', 'dataset_info.json', 'state.json']));
   });
 
   it('refuses to keep more rows than there are, and leaves the folder as it was', async () => {

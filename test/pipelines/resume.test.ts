@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { sealFolder } from '../../src/io/sealed-folder.js';
 import { makeFolders } from '../../src/pipelines/folders.js';
 import { readPipeline, type Pipeline } from '../../src/pipelines/read.js';
-import { resumption } from '../../src/pipelines/resume.js';
+import { resumption, runToResume, type Resumed } from '../../src/pipelines/resume.js';
 import { configHash } from '../../src/pipelines/run-state.js';
 import { folder, refusal, STUBS } from './files.js';
 
@@ -35,7 +35,11 @@ async function run(name: string, steps: readonly number[], of?: Pipeline): Promi
   return root;
 }
 
-const refused = async (root: string | undefined, which?: string, of?: Pipeline): Promise<string> => refusal(resumption(of ?? (await pipeline()), root, which));
+const resumed = (of: Pipeline, root: string | undefined, which?: string): Promise<Resumed> => resumption(of, runToResume(of, root), which);
+const refused = async (root: string | undefined, which?: string, of?: Pipeline): Promise<string> => {
+  const own = of ?? (await pipeline());
+  return refusal((async () => resumed(own, root, which))());
+};
 
 describe('resumption', () => {
   it('takes the newest checkpoint of the newest run, and removes what was half written', async () => {
@@ -45,21 +49,21 @@ describe('resumption', () => {
     utimesSync(join(place.path, 'runs/old/config.yaml'), 1, 1);
     utimesSync(join(root, 'config.yaml'), 2e9, 2e9);
     for (const name of ['step-12.making', 'step-12.making.partial', 'step-1.partial']) mkdirSync(join(root, 'checkpoints', name));
-    const { folders, from } = await resumption(await pipeline(), undefined, undefined);
+    const { folders, from } = await resumed(await pipeline(), undefined);
     expect([folders.root, from?.state.step]).toEqual([root, 10]);
     expect(readdirSync(folders.checkpoints).toSorted()).toEqual(['step-10', 'step-2']);
   });
 
   it('takes the one that is named, and gives up what came later', async () => {
     const root = await run('a', [2, 4, 6]);
-    expect((await resumption(await pipeline(), root, 'step-4')).from?.state.step).toBe(4);
+    expect((await resumed(await pipeline(), root, 'step-4')).from?.state.step).toBe(4);
     expect(readdirSync(join(root, 'checkpoints')).toSorted()).toEqual(['step-2', 'step-4']);
   });
 
   it('begins again where there is none yet, without the rows', async () => {
     const root = await run('a', []);
     for (const name of ['rows', 'metrics']) writeFileSync(join(root, name, 'x'), '');
-    const { from, folders } = await resumption(await pipeline(), root, undefined);
+    const { from, folders } = await resumed(await pipeline(), root);
     expect([from, readdirSync(folders.rows), readdirSync(folders.metrics)]).toEqual([undefined, [], []]);
   });
 
@@ -69,7 +73,7 @@ describe('resumption', () => {
     truncateSync(join(root, 'checkpoints/step-4/state.json'), 1);
     expect(await refused(root)).toBe('runs/a/checkpoints/step-6/weights  expected 3 bytes, as state.json has it; got 1; way out: --resume step-2, which is whole');
     expect(await refused(root, 'step-2', await pipeline(['load.frame=64']))).toContain('load.frame: expected 32');
-    expect((await resumption(await pipeline(), root, 'step-2')).from?.state.step).toBe(2);
+    expect((await resumed(await pipeline(), root, 'step-2')).from?.state.step).toBe(2);
   });
 
   it('refuses a checkpoint that was cut short where no other is whole', async () => {

@@ -58,6 +58,15 @@ describe('layoutOf', () => {
 });
 
 describe('engine', () => {
+  it('computes the same on every thread, with numbers too small to be normal as well', async () => {
+    const engine = opened(3);
+    const x = ops.input('x', 'float32', { n: 1 });
+    const program = emit('square', { square: ops.mul(x, x) });
+    await engine.open(program);
+    const answers = await Promise.all(Array.from({ length: 12 }, () => engine.run(program, { x: Float32Array.of(1e-20) })));
+    expect(new Set(answers.map(({ outputs }) => outputs['square']?.[0])).size).toBe(1);
+  });
+
   it('takes inputs from the parameter set and gathers gradients in its layout', async () => {
     const { program, layout } = model();
     const engine = opened();

@@ -36,13 +36,19 @@ export function checkpointOf(run) {
   return join(run, `checkpoints/step-${step}`);
 }
 
+/** What a policy is worth on the scenes that are held out, by its run of `evaluate`. */
+export function judged(run) {
+  return numbersOf(JSON.parse(readFileSync(join(run, 'summary.json'), 'utf8')));
+}
+
+const numbersOf = ({ metrics }) => Object.fromEntries(Object.entries(NUMBERS).map(([name, metric]) => [name, metrics[metric].mean]));
+
 /** The policy before a run's first step and after its last, on the scenes that are held out, and the gain by scene. */
 export function learned(run) {
   const { before, after, gains } = JSON.parse(readFileSync(join(run, 'gain.json'), 'utf8'));
-  const of = ({ metrics }) => Object.fromEntries(Object.entries(NUMBERS).map(([name, metric]) => [name, metrics[metric].mean]));
   const { mean: gain, error } = gains.reward;
   const constant = Math.max(...after.constants.map(({ reward }) => reward.mean));
-  return { start: of(before), end: of(after), gain, error, constant };
+  return { start: numbersOf(before), end: numbersOf(after), gain, error, constant };
 }
 
 /** Lines of JSON, one a finished run, so that a script that was stopped goes on behind them. */

@@ -7,7 +7,7 @@
  * asynchronous: there only the ids of the rows are compared.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -90,6 +90,17 @@ const moments = {
       if (!readdirSync(join(place, 'killed/checkpoints')).some((name) => name.includes('.making'))) return;
       clearInterval(look);
       within(kill, 120);
+    }, 1);
+    return { end: () => clearInterval(look) };
+  },
+  'in a shard': () => (kill) => {
+    const rows = join(place, 'killed/rows');
+    let before;
+    const look = setInterval(() => {
+      const partial = readdirSync(rows).filter((name) => name.endsWith('.partial'));
+      const bytes = partial.reduce((sum, name) => sum + (statSync(join(rows, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+      if (before !== undefined && bytes > before && random.uniform() < 0.4) kill();
+      before = bytes;
     }, 1);
     return { end: () => clearInterval(look) };
   },

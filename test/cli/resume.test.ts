@@ -16,6 +16,10 @@ describe('a run that is killed', () => {
   it('comes to the same, bit by bit, where it is strictly on-policy', async () => {
     expect(await rehearse('--kills', '3', '--seed', '5', '--count', '16')).toMatchObject({ same: { weights: true, average: true, optimizer: true, rows: true, metrics: true, tally: true, gain: true } });
   }, 300_000);
+
+  it('loses and repeats no row where rollouts go on while the update runs', async () => {
+    expect(await rehearse('--kills', '2', '--seed', '6', '--count', '16', '--window', '8')).toMatchObject({ same: { ids: true } });
+  }, 300_000);
 });
 
 const PIPELINE = `seed: 7

@@ -41,6 +41,12 @@ export function judged(run) {
   return numbersOf(JSON.parse(readFileSync(join(run, 'summary.json'), 'utf8')));
 }
 
+/** Reward on those scenes behind each step that was judged, by step. */
+export function judgedAlong(run) {
+  const lines = readFileSync(join(run, 'metrics/metrics.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+  return Object.fromEntries(lines.flatMap(({ step, metrics }) => (metrics.eval_reward === undefined ? [] : [[step, metrics.eval_reward]])));
+}
+
 const numbersOf = ({ metrics }) => Object.fromEntries(Object.entries(NUMBERS).map(([name, metric]) => [name, metrics[metric].mean]));
 
 /** The policy before a run's first step and after its last, on the scenes that are held out, and the gain by scene. */

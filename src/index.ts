@@ -33,6 +33,7 @@ export { rollout, type RolloutOptions } from './operators/rollout.js';
 export { parse, readPrompt, type ParseOptions } from './operators/parse.js';
 export { answer, readAnswer, type BenchmarkReport } from './operators/answer.js';
 export { mask, type MaskOptions } from './operators/mask.js';
+export { markSpoilt } from './operators/finite.js';
 export { reward, type RewardFunction, type RewardOptions } from './operators/reward.js';
 export { advantage, type AdvantageOptions } from './operators/advantage.js';
 export { update, type GraphOf } from './operators/update.js';

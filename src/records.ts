@@ -142,9 +142,14 @@ export interface Masked extends Prompted {
   readonly masks: readonly (Mask | null)[];
 }
 
-/** Added by `reward`: [G] totals, and each part by name; NaN is unscorable. */
+/** Added by `reward`: [G] totals, and each part by name; NaN is a part that doesn't apply, a total of which none does. */
 export interface Scored extends Masked {
-  readonly rewards: { readonly total: readonly number[]; readonly byName: Readonly<Record<string, readonly number[]>> };
+  readonly rewards: {
+    readonly total: readonly number[];
+    readonly byName: Readonly<Record<string, readonly number[]>>;
+    /** Which function gave what, where one gave NaN or an infinity. */
+    readonly notFinite?: string;
+  };
 }
 
 /** Added by `score`: metrics of the first answer at the size of the stored truth, by name. */

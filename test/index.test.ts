@@ -30,6 +30,7 @@ describe('segr1', () => {
       'iou',
       'load',
       'luspo',
+      'markSpoilt',
       'mask',
       'objectiveGraph',
       'openGrabCut',

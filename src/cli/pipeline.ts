@@ -5,6 +5,7 @@ import type { Argv, CommandModule } from 'yargs';
 import type { Scores } from '../operators/score.js';
 import type { Tally } from '../operators/tally.js';
 import { shortPath } from '../pipelines/locate.js';
+import { noticesOf } from '../pipelines/notices.js';
 import { progress } from '../pipelines/progress.js';
 import { duration } from '../pipelines/progress-line.js';
 import { readPipeline, resolved, resolvedYaml } from '../pipelines/read.js';
@@ -55,6 +56,7 @@ async function ran(given: Arguments): Promise<number> {
   const set = given.set === undefined ? [] : [given.set].flat().map(String);
   const pipeline = await readPipeline(given.pipeline, { set, ...(pipelines !== undefined && { pipelinesFile: pipelines }) });
   if (given.check) {
+    for (const text of noticesOf(pipeline)) process.stderr.write(`${text}\n`);
     process.stdout.write(given.json ? `${JSON.stringify({ name: pipeline.name, ...resolved(pipeline) })}\n` : resolvedYaml(pipeline));
     return 0;
   }

@@ -64,15 +64,18 @@ export function batchAdvantages(groups: readonly (readonly number[])[]): number[
  * @see GDPO, arXiv:2601.05242
  */
 export function partAdvantages(groups: readonly Readonly<Record<string, readonly number[]>>[], weights: Readonly<Record<string, number>>): number[][] {
-  const sums = groups.map((parts) => {
-    const counted = Object.entries(parts).filter(([name]) => weights[name] !== 0);
-    const scaled = counted.map(([name, rewards]) => groupAdvantages(rewards, 'group').map((a) => a * (weights[name] ?? 1)));
-    const scored = (i: number): boolean => counted.some(([, rewards]) => !Number.isNaN(rewards[i]));
-    return Array.from({ length: counted[0]?.[1].length ?? 0 }, (_, i) => (scored(i) ? scaled.reduce((sum, part) => sum + (part[i] as number), 0) : NaN));
-  });
+  const sums = groups.map((parts) => partSums(parts, weights));
   // Their mean is 0 already, part by part and group by group.
   const spread = deviation(sums.flat()) + TINY;
   return sums.map((group) => group.map((sum) => known(sum / spread)));
+}
+
+/** Of one group: its parts, each scaled within it, added up by weight, [G]; NaN where none scores. */
+export function partSums(parts: Readonly<Record<string, readonly number[]>>, weights: Readonly<Record<string, number>>): number[] {
+  const counted = Object.entries(parts).filter(([name]) => weights[name] !== 0);
+  const scaled = counted.map(([name, rewards]) => groupAdvantages(rewards, 'group').map((a) => a * (weights[name] ?? 1)));
+  const scored = (i: number): boolean => counted.some(([, rewards]) => !Number.isNaN(rewards[i]));
+  return Array.from({ length: counted[0]?.[1].length ?? 0 }, (_, i) => (scored(i) ? scaled.reduce((sum, part) => sum + (part[i] as number), 0) : NaN));
 }
 
 /** Less the mean; exact zeros where all are equal or one alone is known. */

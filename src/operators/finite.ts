@@ -1,5 +1,7 @@
+import { map, type OperatorFunction } from 'rxjs';
+
 import { messageOf, ModelError, NonFiniteError } from '../errors.js';
-import type { Advantaged, Sample } from '../records.js';
+import type { Advantaged, Sample, Scored } from '../records.js';
 
 /** Steps in a row that may come to nothing before the run does. */
 const MOST = 3;
@@ -13,7 +15,7 @@ export function isLeftOut(reason: string): boolean {
 }
 
 /**
- * Leaves out a step that meets a number that is not finite: its rows go on marked, nothing was learnt from them.
+ * Leaves out a step that meets a number that is not finite: its rows go on marked.
  *
  * The third such step in a row errors the stream, once its rows have gone on.
  *
@@ -42,7 +44,32 @@ function* thenThrow<R>(rows: readonly R[], error: Error): Generator<R, void> {
   throw error;
 }
 
-/** @throws {NonFiniteError} naming the rows with an infinite reward (NaN is unscorable, and fine), or any other number that is not finite. */
+/** What a reward came to that no number can be made of; a total of NaN alone is unscorable, and fine. */
+export function spoilt({ rewards }: Pick<Scored, 'rewards'>): string | undefined {
+  if (rewards.notFinite !== undefined) return rewards.notFinite;
+  const reward = rewards.total.find((value) => Math.abs(value) === Infinity);
+  return reward === undefined ? undefined : `a reward of ${reward}`;
+}
+
+/** Marks rows with a reward that is not finite: for pipelines without a step that could be left out for it. */
+export function markSpoilt<T extends Scored>(): OperatorFunction<T, T> {
+  return map((row) => {
+    const what = row.skipped ? undefined : spoilt(row);
+    return what === undefined ? row : { ...row, skipped: { stage: 'reward', reason: `${OWN}${what}` } };
+  });
+}
+
+/** Works on rows that steps were `taken` on already: a fault says so, for it undoes none of them. */
+export async function furtherStep<R>(taken: number, work: () => Promise<R>): Promise<R> {
+  try {
+    return await work();
+  } catch (error) {
+    if (taken === 0 || !(error instanceof NonFiniteError)) throw error;
+    throw new NonFiniteError(`${messageOf(error)}, in update ${taken + 1} on these rows; ${taken} before it learnt from them`, error.rows);
+  }
+}
+
+/** @throws {NonFiniteError} naming the rows with a reward, advantage or log-prob that is not finite. */
 export function finiteRows(rows: readonly Advantaged[]): void {
   const wrong = new Map(rows.flatMap((row) => {
     const what = unfit(row);
@@ -52,9 +79,10 @@ export function finiteRows(rows: readonly Advantaged[]): void {
   if (first) throw new NonFiniteError(`${first[1]} in ${first[0]}`, wrong);
 }
 
-function unfit({ rewards, completions, advantages }: Advantaged): string | undefined {
-  const reward = rewards.total.find((value) => Math.abs(value) === Infinity);
-  if (reward !== undefined) return `a reward of ${reward}`;
+function unfit(row: Advantaged): string | undefined {
+  const reward = spoilt(row);
+  if (reward !== undefined) return reward;
+  const { completions, advantages } = row;
   const advantage = advantages.find((value) => !Number.isFinite(value));
   if (advantage !== undefined) return `an advantage of ${advantage}`;
   const logProb = completions.flatMap(({ logProbs }) => logProbs).find((value) => !Number.isFinite(value));

@@ -22,11 +22,18 @@ export const LearningOptions = z.strictObject({
 });
 export type LearningOptions = z.output<typeof LearningOptions>;
 
-/** What a schedule lacks, or undefined. */
-export function scheduleFault({ schedule, steps, warmup }: Pick<LearningOptions, 'schedule' | 'steps' | 'warmup'>): string | undefined {
-  if (steps !== undefined) return undefined;
-  if (schedule !== 'constant') return `expected steps, over which a ${schedule} schedule falls; got none`;
-  return warmup > 0 && warmup < 1 ? `expected steps, of which a share of ${warmup} is warm-up; got none` : undefined;
+/** What is wrong with a schedule, and the option that it is about; undefined where nothing is. */
+export function scheduleFault(options: Pick<LearningOptions, 'schedule' | 'steps' | 'warmup'>): { readonly option: string; readonly text: string } | undefined {
+  const { schedule, steps, warmup } = options;
+  if (steps === undefined && schedule !== 'constant') return { option: 'schedule', text: `expected steps, over which a ${schedule} schedule falls; got none` };
+  if (steps === undefined) return warmup > 0 && warmup < 1 ? { option: 'warmup', text: `expected steps, of which a share of ${warmup} is warm-up; got none` } : undefined;
+  const rising = risingSteps(warmup, steps);
+  return rising < steps ? undefined : { option: 'warmup', text: `expected a warm-up of fewer steps than ${steps}, all there are; got ${rising}` };
+}
+
+/** A share is rounded up. */
+function risingSteps(warmup: number, steps: number): number {
+  return warmup < 1 ? Math.ceil(warmup * steps) : warmup;
 }
 
 /**
@@ -36,7 +43,7 @@ export function scheduleFault({ schedule, steps, warmup }: Pick<LearningOptions,
  */
 export function learning(options: LearningOptions): (step: number) => StepOptions {
   const { learningRate, warmup, schedule, floor, steps = 1, weightDecay, beta1, beta2, maxNorm, ema } = options;
-  const rising = warmup < 1 ? Math.ceil(warmup * steps) : warmup;
+  const rising = risingSteps(warmup, steps);
   const at = (step: number): number => {
     if (step < rising) return step / rising;
     const left = 1 - Math.min(1, (step - rising) / Math.max(1, steps - rising));

@@ -1,6 +1,7 @@
 import { map, type MonoTypeOperatorFunction } from 'rxjs';
 
 import type { Advantaged } from '../records.js';
+import { spoilt } from './finite.js';
 
 const FLAT = 'no spread: all its answers earned the same';
 const STALE = 'stale: written too many steps ago';
@@ -18,9 +19,9 @@ export interface Choice {
   readonly maxStaleness?: number | undefined;
 }
 
-/** Whether no completion of a group did better than another. */
-export function isFlat({ advantages }: Pick<Advantaged, 'advantages'>): boolean {
-  return advantages.every((advantage) => advantage === 0);
+/** Whether no completion of a group did better than another, as far as rewards that are finite tell. */
+export function isFlat(row: Pick<Advantaged, 'advantages' | 'rewards'>): boolean {
+  return row.advantages.every((advantage) => advantage === 0) && spoilt(row) === undefined;
 }
 
 /** The row, marked where a step of a policy of that version does without it. */

@@ -14,14 +14,15 @@ export interface RewardFunction {
   readonly weight: number;
   /** The file that it comes from, for messages. */
   readonly module?: string;
-  /** @returns [G], one number a completion; null or NaN where it can't be scored. */
+  /** @returns [G], one number a completion; null where the function doesn't apply. NaN and infinities cost the step that they come to. */
   score(row: Masked): readonly (number | null)[] | Promise<readonly (number | null)[]>;
 }
 
 /**
  * Adds `rewards`: format, iou and structure at frame size, the other parts that have a weight, the functions' own, and their weighted sum.
  *
- * A completion without a mask has iou and structure 0; without a truth they are NaN, as is every total that counts them.
+ * A completion without a mask has iou and structure 0; without a truth they are NaN, don't apply, and the other parts are all it earns.
+ * What a function gave that is no finite number is told in `rewards.notFinite`, and the total of its completion is not finite either.
  * Rows are scored one after another; marked rows pass by, and a truth or mask that can't be used marks its row.
  *
  * @throws {UsageError} if a function's name is taken, it throws, or it doesn't return a number a completion.
@@ -47,25 +48,36 @@ export function reward<T extends Masked>(functions: readonly RewardFunction[] = 
       if (!(error instanceof DataError)) throw error;
       return of({ ...row, skipped: { stage: 'reward', reason: error.message } } as T & Scored);
     }
-    const scored = (byName: Record<string, readonly number[]>): T & Scored => ({ ...row, rewards: { total: weightedSum(byName, worth), byName } });
-    return counted.length === 0 ? of(scored(parts)) : from(withFunctions(row, parts, counted).then(scored));
+    const scored = (own: Record<string, readonly (number | null)[]>): T & Scored => ({ ...row, rewards: together(parts, own, worth) });
+    return counted.length === 0 ? of(scored({})) : from(scoresOf(row, counted).then(scored));
   });
 }
 
-/** [G]; parts of weight 0 are left out, so that an unscorable one among them spoils nothing. */
+/** [G]; parts of weight 0 are left out, and those that don't apply, which are NaN; NaN only where nothing is left. */
 export function weightedSum(parts: Readonly<Record<string, readonly number[]>>, weights: Readonly<Record<string, number | undefined>>): number[] {
-  const counted = Object.entries(parts).filter(([name]) => (weights[name] ?? 0) !== 0);
+  const counted = Object.entries(parts).flatMap(([name, values]) => (weights[name] ? [{ weight: weights[name], values }] : []));
   const group = Object.values(parts)[0]?.length ?? 0;
-  return Array.from({ length: group }, (_, i) => counted.reduce((sum, [name, values]) => sum + (weights[name] ?? 0) * values[i], 0));
+  return Array.from({ length: group }, (_, i) => {
+    const scored = counted.filter(({ values }) => !Number.isNaN(values[i]));
+    return scored.length === 0 ? NaN : scored.reduce((sum, { weight, values }) => sum + weight * values[i], 0);
+  });
 }
 
-async function withFunctions(row: Masked, parts: Record<string, readonly number[]>, functions: readonly RewardFunction[]): Promise<Record<string, readonly number[]>> {
-  const byName = { ...parts };
-  for (const each of functions) byName[each.name] = await ownScores(each, row);
-  return byName;
+/** Among the parts a null is NaN; a NaN that a function gave is one in the total, too. */
+function together(parts: Readonly<Record<string, readonly number[]>>, own: Readonly<Record<string, readonly (number | null)[]>>, weights: Readonly<Record<string, number | undefined>>): Scored['rewards'] {
+  const byName = { ...parts, ...Object.fromEntries(Object.entries(own).map(([name, values]) => [name, values.map((value) => value ?? NaN)])) };
+  const total = weightedSum(byName, weights).map((sum, g) => (Object.values(own).some((values) => Number.isNaN(values[g])) ? NaN : sum));
+  const notFinite = Object.entries(own).flatMap(([name, values]) => values.flatMap((value, g) => (value === null || Number.isFinite(value) ? [] : [`${name} gave ${value} for completion ${g}`])))[0];
+  return { total, byName, ...(notFinite !== undefined && { notFinite }) };
 }
 
-async function ownScores(own: RewardFunction, row: Masked): Promise<number[]> {
+async function scoresOf(row: Masked, functions: readonly RewardFunction[]): Promise<Record<string, readonly (number | null)[]>> {
+  const own: Record<string, readonly (number | null)[]> = {};
+  for (const each of functions) own[each.name] = await ownScores(each, row);
+  return own;
+}
+
+async function ownScores(own: RewardFunction, row: Masked): Promise<(number | null)[]> {
   const where = `reward  ${own.name}${own.module === undefined ? '' : ` of ${own.module}`}, row ${row.id}`;
   let values: unknown;
   try {
@@ -73,11 +85,10 @@ async function ownScores(own: RewardFunction, row: Masked): Promise<number[]> {
   } catch (error) {
     throw new UsageError(`${where}: expected scores; got the error ${shown(messageOf(error))}`, { cause: error });
   }
-  const wanted = `${where}: expected ${row.completions.length} finite numbers or nulls, one a completion`;
+  const wanted = `${where}: expected ${row.completions.length} numbers or nulls, one a completion`;
   if (!Array.isArray(values) || values.length !== row.completions.length) throw new UsageError(`${wanted}; got ${shown(values)}`);
   return values.map((value: unknown, g) => {
-    if (value === null) return NaN;
-    if (typeof value === 'number' && Math.abs(value) !== Infinity) return value;
-    throw new UsageError(`${wanted}; got ${typeof value === 'number' ? value : shown(value)} for completion ${g}`);
+    if (value === null || typeof value === 'number') return value;
+    throw new UsageError(`${wanted}; got ${shown(value)} for completion ${g}`);
   });
 }

@@ -5,6 +5,7 @@ import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Sample, Scored } from '../records.js';
 import { constantPrompts, type Constant } from './constants.js';
 import { orMarked, pixelsOf } from './faults.js';
+import { spoilt } from './finite.js';
 import { gallery, panelOf, type Panel } from './gallery.js';
 import { inOrder } from './in-order.js';
 import { masksOf } from './mask.js';
@@ -128,6 +129,11 @@ function judging(earn: Earn, { constants, anotherScene }: z.output<typeof TallyO
   };
 }
 
+/** The stage by which a row can't be counted: one that marked it, or `reward` where a reward is not finite. */
+function uncounted(row: Scored): string | undefined {
+  return row.skipped ? row.skipped.stage : spoilt(row) && 'reward';
+}
+
 /** Counts rows as they pass, and tells the reader. The last `window` of them are not summed up yet: they may come again. */
 function counting(reader: TallyReader, { constants, anotherScene, overlays }: z.output<typeof TallyOptions>, window: number, state?: TallyState) {
   const book = tallyBook(state);
@@ -136,9 +142,13 @@ function counting(reader: TallyReader, { constants, anotherScene, overlays }: z.
   let waiting: { readonly row: Scored; readonly values: Readonly<Record<string, number>> }[] = [];
   const sumUp = (rows: typeof waiting): void => {
     for (const { row, values } of rows) {
-      if (row.skipped) book.mark(row.skipped.stage);
-      else book.add(values);
-      if (!row.skipped) shown.add(row, mean(row.rewards.total));
+      const without = uncounted(row);
+      if (without !== undefined) {
+        book.mark(without);
+        continue;
+      }
+      book.add(values);
+      shown.add(row, mean(row.rewards.total));
     }
   };
   const tellConstants = (): void => {
@@ -147,7 +157,7 @@ function counting(reader: TallyReader, { constants, anotherScene, overlays }: z.
   tellConstants();
   return {
     count(row: Scored, { fixed, elsewhere = NaN }: Verdict): void {
-      const values = row.skipped ? {} : { ...statistics([row]), ...(anotherScene && { 'baseline/another_scene': elsewhere }) };
+      const values = uncounted(row) !== undefined ? {} : { ...statistics([row]), ...(anotherScene && { 'baseline/another_scene': elsewhere }) };
       waiting.push({ row, values });
       // Marked rows overtake others, so each kind is in order for itself.
       const alike = waiting.filter((one) => (one.row.skipped === undefined) === (row.skipped === undefined));
@@ -157,7 +167,7 @@ function counting(reader: TallyReader, { constants, anotherScene, overlays }: z.
         tried.push({ id: row.id, frame: row.frame, rewards: fixed });
         tellConstants();
       }
-      reader.row?.(row.id, values);
+      if (uncounted(row) === undefined) reader.row?.(row.id, values);
     },
     kept(again: ReadonlySet<string>): Omit<TallyState, 'before'> {
       sumUp(waiting.filter(({ row }) => !again.has(row.id)));

@@ -16,9 +16,9 @@ const Shape = z.strictObject({
   /** What is learned from, by name; each cites its paper in `objectives`. */
   objective: z.enum(['grpo', 'bnpo', 'dr-grpo', 'dapo', 'cispo', 'sapo', 'gspo', 'luspo', 'vespo', 'seg-r1']).default('grpo'),
   /** How far the ratio of new to old probability may fall, and rise, before its gradient stops. @see PPO, arXiv:1707.06347; apart, DAPO, arXiv:2503.14476 */
-  clip: z.number().positive().optional(),
+  clip: z.number().positive().lt(1).optional(),
   clipHigh: z.number().positive().optional(),
-  /** The largest ratio that counts: two-sided clipping, arXiv:2505.07291; the cap of `cispo`, arXiv:2506.13585. */
+  /** The largest ratio that counts, above what `clipHigh` leaves: two-sided clipping, arXiv:2505.07291; of `cispo` the cap, arXiv:2506.13585. */
   ratioMax: z.number().positive().optional(),
   /** Whether each token has a ratio of its own, or a completion one. @see GSPO, arXiv:2507.18071 */
   ratio: Level.optional(),
@@ -77,7 +77,7 @@ const own: Readonly<Record<Named, readonly Own[]>> = {
 
 export const UpdateOptions = Shape.superRefine((options, context) => {
   const refuse = (path: keyof Options, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
-  const { objective, kl, klCorrected, correction, maxTokens, updatesPerBatch, reference } = options;
+  const { objective, kl, klCorrected, correction, maxTokens, ratioMax, updatesPerBatch, reference } = options;
   for (const key of new Set(Object.values(own).flat())) {
     const takers = Object.keys(own).filter((name) => own[name as Named].includes(key));
     if (options[key] !== undefined && !takers.includes(objective)) refuse(key, `expected an objective that has it, of ${takers.join('|')}; got ${objective}`);
@@ -87,28 +87,31 @@ export const UpdateOptions = Shape.superRefine((options, context) => {
   if (klCorrected && kl === 0) refuse('klCorrected', 'expected kl above 0 beside it; got 0');
   if (objective === 'seg-r1' && klCorrected) refuse('klCorrected', 'expected an objective with a ratio; got seg-r1, whose ratio is 1');
   if (objective === 'seg-r1' && updatesPerBatch > 1) refuse('updatesPerBatch', `expected 1 with seg-r1, which has no ratio to hold later steps by; got ${updatesPerBatch}`);
+  const least = 1 + clipHighOf(options);
+  if (ratioMax !== undefined && own[objective].includes('clip') && ratioMax <= least) refuse('ratioMax', `expected more than 1 + clipHigh, which is ${least}; got ${ratioMax}`);
+  if (ratioMax !== undefined && objective === 'cispo' && ratioMax < 1) refuse('ratioMax', `expected at least 1, the ratio on-policy; got ${ratioMax}`);
   if (correction?.min !== undefined && correction.min >= correction.max) refuse('correction', `expected min below max; got ${correction.min} and ${correction.max}`);
 });
 export type UpdateOptions = z.input<typeof UpdateOptions>;
 
 /** The objective that the options name. */
 export function objectiveOf(options: z.output<typeof UpdateOptions>): Objective {
-  const { objective, kl, clip, clipHigh, ratioMax, maxTokens, gate, gamma } = options;
+  const { objective, kl, clip, ratioMax, maxTokens, gate, gamma } = options;
   const additions = additionsOf(options);
-  const clipped = (low: number, high: number): Clipping => ({ low: clip ?? low, high: clipHigh ?? high, ...(ratioMax === undefined ? {} : { max: ratioMax }), ...additions });
+  const clipped = (low: number): Clipping => ({ low: clip ?? low, high: clipHighOf(options), ...(ratioMax === undefined ? {} : { max: ratioMax }), ...additions });
   switch (objective) {
     case 'grpo':
-      return grpo(kl, clipped(0.2, clip ?? 0.2));
+      return grpo(kl, clipped(0.2));
     case 'bnpo':
-      return bnpo(kl, clipped(0.2, clip ?? 0.2));
+      return bnpo(kl, clipped(0.2));
     case 'dr-grpo':
-      return drGrpo(kl, maxTokens as number, clipped(0.2, clip ?? 0.2));
+      return drGrpo(kl, maxTokens as number, clipped(0.2));
     case 'dapo':
-      return dapo(kl, clipped(0.2, 0.28));
+      return dapo(kl, clipped(0.2));
     case 'gspo':
-      return gspo(kl, clipped(3e-4, clip ?? 4e-4));
+      return gspo(kl, clipped(3e-4));
     case 'luspo':
-      return luspo(kl, clipped(3e-4, clip ?? 4e-4));
+      return luspo(kl, clipped(3e-4));
     case 'cispo':
       return cispo(kl, { ...(ratioMax === undefined ? {} : { max: ratioMax }), ...additions });
     case 'sapo':
@@ -118,6 +121,12 @@ export function objectiveOf(options: z.output<typeof UpdateOptions>): Objective 
     case 'seg-r1':
       return segR1(kl, additions);
   }
+}
+
+/** How far a ratio may rise: as far as it may fall unless told, but for `dapo`, whose clip is wider above. */
+function clipHighOf({ objective, clip, clipHigh }: Options): number {
+  if (objective === 'dapo') return clipHigh ?? 0.28;
+  return clipHigh ?? clip ?? (objective === 'gspo' || objective === 'luspo' ? 4e-4 : 0.2);
 }
 
 /** Only what isn't as usual, so that an objective's name stays short. */

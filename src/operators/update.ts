@@ -6,7 +6,7 @@ import type { ReadImage } from '../models/segmenter.js';
 import type { Objective } from '../objectives/objective.js';
 import type { Advantaged, Updated } from '../records.js';
 import { pixelsOf } from './faults.js';
-import { finiteLoss, finiteRows, leavingOut } from './finite.js';
+import { finiteLoss, finiteRows, furtherStep, leavingOut } from './finite.js';
 import { inSteps } from './in-steps.js';
 import { learning } from './learning.js';
 import { chosen, refilled } from './passed-over.js';
@@ -64,7 +64,7 @@ export function update<Graph, T extends Advantaged>(
     const batch = trainRows(rows, prompts, objective, ({ finish }) => checked.truncated === 'learn' || finish === 'stop');
     const scored = await withScores(policy, batch, objective, temperature);
     let step = 0;
-    for (let k = 1; k <= checked.updatesPerBatch; k++) step = await stepOn(scored, rows, k === 1 ? leftOut : 0, k === checked.updatesPerBatch ? leaving : []);
+    for (let k = 1; k <= checked.updatesPerBatch; k++) step = await furtherStep(k - 1, () => stepOn(scored, rows, k === 1 ? leftOut : 0, k === checked.updatesPerBatch ? leaving : []));
     return step;
   };
 

@@ -13,6 +13,7 @@ import { drained, stalled } from './drained.js';
 import { evaluationMetrics } from './evaluations.js';
 import type { Gauge } from './gauge.js';
 import { ledger, type Ledger } from './ledger.js';
+import { noticesOf } from './notices.js';
 import { opening, type Lent } from './opening.js';
 import { resolved, type Pipeline } from './read.js';
 import type { Report, StartReport, StepReport, Summary } from './report.js';
@@ -85,8 +86,7 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
     const compiled = await compile(pipeline, open, (row) => (book.enter(row), saving.entered(row.id)));
     gauges = compiled.gauges;
     began = performance.now();
-    const around = surroundings(settings, pipeline.stages);
-    for (const { name, stage, options } of pipeline.stages) for (const text of stage.notices?.(options, around) ?? []) watch({ kind: 'notice', text: `${name}  ${text}` });
+    for (const text of noticesOf(pipeline)) watch({ kind: 'notice', text });
     watch(startOf(pipeline, folders.root, gauges, maxSteps, before));
     const rows = compiled.rows.pipe(tap(left.take), tap(({ id }) => window.give(id)), takeUntil(saving.over.pipe(tap(() => (cutOff = true)))));
     if (done) stop.because('steps');

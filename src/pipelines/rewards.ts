@@ -15,7 +15,7 @@ export interface RewardInput extends Pick<Masked, 'completions' | 'prompts' | 'm
 
 /** What a module named under `functions` has to export. */
 export interface RewardModule {
-  /** @returns [G], one number a completion; null where it can't be scored. */
+  /** @returns [G], one number a completion; null where it doesn't apply. */
   reward(input: RewardInput): readonly (number | null)[] | Promise<readonly (number | null)[]>;
 }
 

@@ -34,6 +34,15 @@ export function truncated({ option }: Surroundings): readonly string[] {
   return [`log-probs are recomputed at the temperature alone, and completions are drawn with ${on.join(', ')}: the ratio of new to old probability is not 1 even before a step`];
 }
 
+/** An objective without a ratio takes every row for one of the policy as it is. */
+export function unweighed(
+  { objective, groupsPerStep, maxStaleness, correction }: { readonly objective: string; readonly groupsPerStep: number; readonly maxStaleness?: number | undefined; readonly correction?: unknown },
+  { settings: { window } }: Surroundings,
+): readonly string[] {
+  if (objective !== 'seg-r1' || window <= groupsPerStep || maxStaleness === 0 || correction !== undefined) return [];
+  return [`seg-r1 has no ratio to weigh older rows by, and a window of ${window} over steps of ${groupsPerStep} lets them be written before the last step; way out: window: ${groupsPerStep}`];
+}
+
 /** A spread over a step's groups is taken over the very groups that the step takes. */
 export function sameStep({ scale, groupsPerStep }: { readonly scale: string; readonly groupsPerStep: number }, around: Surroundings): readonly Refusal[] {
   if (scale !== 'batch' && scale !== 'parts') return [];

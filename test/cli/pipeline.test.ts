@@ -67,6 +67,12 @@ describe('segr1 pipeline', () => {
     expect(JSON.parse((await segr1(['pipeline', stubPipeline('[rows]'), '--check', '--json'])).out)).toMatchObject({ name: 'stub', stages: [{ rows: { count: 16 } }] });
   });
 
+  it('says beside the checked pipeline what is worth a word', async () => {
+    const { code, out, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: 2 } }, { doubt: { every: 4, onPurpose: true } }]'), '--check']);
+    expect([code, err]).toEqual([0, 'doubt  doubts one of 4 rows\n']);
+    expect(out).not.toContain('doubts one');
+  });
+
   it.each([
     ['an unknown pipeline', ['trian'], 'no pipeline is called "trian"; known: '],
     ['a wrong override', ['STUB', '--set', 'rows.cuont=3'], '--set rows.cuont=3  rows has no option "cuont"; known: count; nearest: count'],

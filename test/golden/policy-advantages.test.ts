@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { batchAdvantages, groupAdvantages, partAdvantages } from '../../src/operators/advantage.js';
+import { batchAdvantages, groupAdvantages, partAdvantages, partSums } from '../../src/operators/advantage.js';
 import { weightedSum } from '../../src/operators/reward.js';
 import { goldenFolder } from './golden.js';
 
@@ -15,46 +15,56 @@ interface Case {
   readonly scale: 'group' | 'batch' | 'none' | null;
   readonly rewards: readonly (readonly (number | null)[])[];
   readonly total: readonly (number | null)[];
-  readonly advantages: readonly (number | null)[];
+  readonly advantages: readonly number[];
 }
 
 const cases: Case[] = JSON.parse(readFileSync(join(goldenFolder(), 'policy', 'losses', 'advantages.json'), 'utf8'));
-const summed = cases.filter(({ aggregation }) => aggregation === 'sum_then_normalize');
 
-describe('advantages agree with TRL', () => {
+describe('totals and advantages agree with TRL, whatever did not score', () => {
   it.each(cases)('$name, $weights, $aggregation, $scale', (one) => {
-    const own = advantagesOf(one).flat();
-    expect(own).toHaveLength(one.advantages.length);
-    // TRL takes n / (n - 1) of the variance in float32: 1.5e-8 of an advantage.
-    own.forEach((a, i) => expect(a).toBeCloseTo(one.advantages[i] ?? 0, 7));
+    const totals = totalsOf(one);
+    expect(totals.flat()).toHaveLength(one.total.length);
+    totals.flat().forEach((total, i) => agree(total, one.total[i] as number | null, one.aggregation === 'sum_then_normalize' ? 12 : SCALED));
+    const advantages = advantagesOf(one, totals).flat();
+    expect(advantages).toHaveLength(one.advantages.length);
+    advantages.forEach((a, i) => agree(a, one.advantages[i] as number, SCALED));
   });
 });
 
-function advantagesOf({ group, aggregation, scale, weights, rewards, total }: Case): number[][] {
-  const inGroups = <T>(rows: readonly T[]): T[][] => Array.from({ length: rows.length / group }, (_, g) => rows.slice(g * group, (g + 1) * group));
-  if (aggregation === 'normalize_then_sum') {
-    const names = weights.map((_, k) => `f${k}`);
-    const parts = inGroups(rewards).map((rows) => Object.fromEntries(names.map((name, k) => [name, rows.map((row) => row[k] ?? NaN)])));
-    return partAdvantages(parts, Object.fromEntries(names.map((name, k) => [name, weights[k]])));
-  }
-  const groups = inGroups(total.map((r) => r ?? NaN));
+/** Digits that agree of what was scaled: TRL takes n / (n - 1) of the variance in float32, which is off by 1.5e-8. */
+const SCALED = 7;
+
+function agree(own: number, trl: number | null, digits: number): void {
+  if (trl === null) expect(own).toBeNaN();
+  else expect(own).toBeCloseTo(trl, digits);
+}
+
+/** By group and part, NaN where a function gave none. */
+function partsOf({ group, weights, rewards }: Case): Record<string, number[]>[] {
+  return Array.from({ length: rewards.length / group }, (_, g) => {
+    const rows = rewards.slice(g * group, (g + 1) * group);
+    return Object.fromEntries(weights.map((__, k) => [`f${k}`, rows.map((row) => row[k] ?? NaN)]));
+  });
+}
+
+const named = ({ weights }: Case): Record<string, number> => Object.fromEntries(weights.map((weight, k) => [`f${k}`, weight]));
+
+function totalsOf(one: Case): number[][] {
+  const total = one.aggregation === 'normalize_then_sum' ? partSums : weightedSum;
+  return partsOf(one).map((parts) => total(parts, named(one)));
+}
+
+function advantagesOf(one: Case, totals: readonly number[][]): number[][] {
+  if (one.aggregation === 'normalize_then_sum') return partAdvantages(partsOf(one), named(one));
+  const { scale } = one;
   switch (scale) {
     case 'group':
     case 'none':
-      return groups.map((own) => groupAdvantages(own, scale));
+      return totals.map((own) => groupAdvantages(own, scale));
     case 'batch':
-      return batchAdvantages(groups);
+      return batchAdvantages(totals);
     case null:
     default:
-      throw new Error(`no advantages for ${aggregation} by ${scale}`);
+      throw new Error(`no advantages for ${one.aggregation} by ${scale}`);
   }
 }
-
-describe('totals agree with TRL where every function scored', () => {
-  it.each(summed)('$name, $weights, $scale', ({ weights, rewards, total }) => {
-    const names = weights.map((_, k) => `f${k}`);
-    const parts = Object.fromEntries(names.map((name, k) => [name, rewards.map((row) => row[k] ?? NaN)]));
-    const own = weightedSum(parts, Object.fromEntries(names.map((name, k) => [name, weights[k]])));
-    rewards.forEach((row, i) => (row.includes(null) ? expect(own[i]).toBeNaN() : expect(own[i]).toBeCloseTo(total[i] as number, 12)));
-  });
-});

@@ -29,13 +29,21 @@ describe('learning', () => {
   ] as const)('gives a rate that is %s', (_, options, steps, expected) => expect(rates(options, steps)).toEqual(expected));
 
   it.each([
-    [{ schedule: 'cosine' }, 'expected steps, over which a cosine schedule falls; got none'],
-    [{ schedule: 'linear', warmup: 3 }, 'expected steps, over which a linear schedule falls; got none'],
-    [{ warmup: 0.1 }, 'expected steps, of which a share of 0.1 is warm-up; got none'],
-    [{ schedule: 'cosine', steps: 5 }, undefined],
-    [{ warmup: 0.1, steps: 5 }, undefined],
-    [{ warmup: 3 }, undefined],
-  ] as const)('of %j lacks: %s', (options, fault) => expect(scheduleFault(LearningOptions.parse(options))).toBe(fault));
+    [{ schedule: 'cosine' }, 'schedule', 'expected steps, over which a cosine schedule falls; got none'],
+    [{ schedule: 'linear', warmup: 3 }, 'schedule', 'expected steps, over which a linear schedule falls; got none'],
+    [{ warmup: 0.1 }, 'warmup', 'expected steps, of which a share of 0.1 is warm-up; got none'],
+    [{ schedule: 'cosine', warmup: 5, steps: 5 }, 'warmup', 'expected a warm-up of fewer steps than 5, all there are; got 5'],
+    [{ warmup: 7, steps: 5 }, 'warmup', 'expected a warm-up of fewer steps than 5, all there are; got 7'],
+    [{ schedule: 'linear', warmup: 0.9, steps: 5 }, 'warmup', 'expected a warm-up of fewer steps than 5, all there are; got 5'],
+  ] as const)('refuses %j for its %s', (options, option, text) => expect(scheduleFault(LearningOptions.parse(options))).toEqual({ option, text }));
+
+  it.each([
+    { schedule: 'cosine', steps: 5 },
+    { schedule: 'linear', warmup: 4, steps: 5 },
+    { warmup: 0.1, steps: 5 },
+    { steps: 1 },
+    { warmup: 3 },
+  ] as const)('finds nothing wrong with %j', (options) => expect(scheduleFault(LearningOptions.parse(options))).toBeUndefined());
 
   it.each([-0.5, 0, 1, 2, NaN])('refuses an average that keeps %d of itself', (ema) => {
     expect(LearningOptions.safeParse({ ema }).error?.issues).toMatchObject([{ path: ['ema'] }]);

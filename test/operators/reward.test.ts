@@ -12,9 +12,11 @@ const truth = disc(20, 30, 225);
 const predicted = disc(24, 28, 196);
 
 describe('weightedSum', () => {
-  it('adds what is weighted and lets an unscorable part of no weight be', () => {
-    expect(weightedSum({ a: [1, 2], b: [NaN, NaN], c: [1, NaN] }, { a: 2, b: 0, c: 0.5 })).toEqual([2.5, NaN]);
+  it('adds what is weighted and applies', () => {
+    expect(weightedSum({ a: [1, 2], b: [NaN, NaN], c: [1, NaN] }, { a: 2, b: 0, c: 0.5 })).toEqual([2.5, 4]);
   });
+  it('is NaN where nothing that counts applies', () => expect(weightedSum({ a: [NaN, 0], b: [1, 1] }, { a: 2, b: 0 })).toEqual([NaN, 0]));
+  it('lets no number of a part hide an infinity', () => expect(weightedSum({ a: [1], b: [-Infinity] }, { a: 1, b: 1 })).toEqual([-Infinity]));
 });
 
 describe('reward', () => {
@@ -59,20 +61,32 @@ describe('reward', () => {
   it('refuses a name twice, and a function that answers for another number of completions', async () => {
     const named = (name: string, score: RewardFunction['score']): RewardFunction => ({ name, weight: 1, score });
     expect(() => reward([named('iou', () => [1])])).toThrow('reward  functions: expected names that differ; got "iou" twice');
-    const wanted = 'reward  own, row 0/0/disc: expected 1 finite numbers or nulls, one a completion; got';
+    const wanted = 'reward  own, row 0/0/disc: expected 1 numbers or nulls, one a completion; got';
     await expect(score(masked([null], truth), [named('own', () => [])])).rejects.toThrow(`${wanted} []`);
     await expect(score(masked([null], truth), [named('own', () => ['1'] as never)])).rejects.toThrow(`${wanted} "1" for completion 0`);
-    await expect(score(masked([null], truth), [named('own', () => [Infinity])])).rejects.toThrow(`${wanted} Infinity for completion 0`);
     await expect(score(masked([null], truth), [named('own', () => 1 as never)])).rejects.toThrow(`${wanted} 1`);
     const lost = named('own', () => Promise.reject(new Error('lost')));
     await expect(score(masked([null], truth), [{ ...lost, module: 'own.mjs' }])).rejects.toThrow('reward  own of own.mjs, row 0/0/disc: expected scores; got the error "lost"');
   });
 
-  it('takes null for unscorable, and does not ask what weighs nothing', async () => {
+  it('leaves out what is null, and does not ask what weighs nothing', async () => {
     const idle: RewardFunction = { name: 'idle', weight: 0, score: () => Promise.reject(new Error('asked')) };
     const own: RewardFunction = { name: 'own', weight: 1, score: () => [null, 2] };
     const { rewards } = await score(masked([null, null], truth, [1, 1]), [own, idle]);
-    expect(rewards).toEqual({ total: [NaN, 3], byName: { format: [1, 1], iou: [0, 0], structure: [0, 0], own: [NaN, 2] } });
+    expect(rewards).toEqual({ total: [1, 3], byName: { format: [1, 1], iou: [0, 0], structure: [0, 0], own: [NaN, 2] } });
+  });
+
+  it('scores a row without a truth by what needs none', async () => {
+    const { rewards } = await score(masked([truth, null], undefined, [1, 0]));
+    expect(rewards).toEqual({ total: [1, 0], byName: { format: [1, 0], iou: [NaN, NaN], structure: [NaN, NaN] } });
+    expect((await score(masked([null], undefined), [], { weights: { format: 0 } })).rewards.total).toEqual([NaN]);
+  });
+
+  it.each([NaN, Infinity, -Infinity])('tells of a function that gives %d, which is no null', async (value) => {
+    const own: RewardFunction = { name: 'own', weight: 1, score: () => [null, value, 2] };
+    const { rewards } = await score(masked([null, null, null], truth), [own]);
+    expect(rewards).toMatchObject({ total: [1, value, 3], notFinite: `own gave ${value} for completion 1` });
+    expect(rewards.byName['own']).toEqual([NaN, value, 2]);
   });
 
   it('computes the other parts where they weigh anything', async () => {

@@ -80,6 +80,15 @@ describe('tally', () => {
     expect(counted).toMatchObject({ rows: 2, marked: { load: 1 }, constants: [] });
   });
 
+  it('passes a row on whose reward is not finite, and counts it nowhere', async () => {
+    const { stage, told } = watched({ ...quiet, overlays: 1 });
+    const broken = (id: string, total: number): Scored => ({ ...row(id, left, left, total), rewards: { total: [total], byName: {}, notFinite: `own gave ${total} for completion 0` } });
+    const rows = [broken('a', Infinity), row('b', left, left, 0.5), broken('c', NaN)];
+    expect(await lastValueFrom(from(rows).pipe(stage, toArray()))).toEqual(rows);
+    expect(told.tallies[0]).toMatchObject({ rows: 1, marked: { reward: 2 }, metrics: { reward: { mean: 0.5, n: 1 } } });
+    expect([told.rows.map(([id]) => id), told.panels.flat().map(({ id }) => id)]).toEqual([['b'], ['b', 'b', 'b']]);
+  });
+
   it('tries fixed answers on the first rows, with the weights of the reward', async () => {
     const { stage, told, looked } = watched({ constants: 2 });
     const whole: Box = [1, 1, 14, 14];

@@ -24,6 +24,7 @@ describe('objectiveOf', () => {
     [{ objective: 'cispo', ratioMax: 2, ratio: 'sequence' }, cispo(0, { max: 2, level: 'sequence' })],
     [{ objective: 'sapo', gate: { positive: 2 } }, sapo(0, { positive: 2, negative: 1.05 })],
     [{ objective: 'vespo', gamma: { negative: { k: 2, lambda: 2 } } }, vespo(0, { negative: { k: 2, lambda: 2 } })],
+    [{ objective: 'cispo', ratioMax: 1 }, cispo(0, { max: 1 })],
     [{ ratioMax: 4 }, grpo(0, { low: 0.2, high: 0.2, max: 4 })],
     [{ kl: 0.1, klCorrected: true, offPolicy: 0.2, entropyBonus: 0.01, topEntropy: 0.2 }, grpo(0.1, { low: 0.2, high: 0.2, klCorrected: true, offPolicy: 0.2, entropyBonus: 0.01, topEntropy: 0.2 })],
     [{ correction: {} }, grpo(0, { low: 0.2, high: 0.2, correction: { level: 'sequence', beyond: 'mask', max: 3 } })],
@@ -43,8 +44,17 @@ describe('UpdateOptions', () => {
     [{ objective: 'seg-r1', kl: 1, klCorrected: true }, 'klCorrected', 'expected an objective with a ratio; got seg-r1, whose ratio is 1'],
     [{ reference: {} }, 'reference', 'expected kl above 0 beside it; got 0'],
     [{ objective: 'seg-r1', updatesPerBatch: 2 }, 'updatesPerBatch', 'expected 1 with seg-r1, which has no ratio to hold later steps by; got 2'],
+    [{ ratioMax: 1.2 }, 'ratioMax', 'expected more than 1 + clipHigh, which is 1.2; got 1.2'],
+    [{ objective: 'dapo', clip: 0.1, ratioMax: 0.9 }, 'ratioMax', 'expected more than 1 + clipHigh, which is 1.28; got 0.9'],
+    [{ objective: 'gspo', ratioMax: 1 }, 'ratioMax', 'expected more than 1 + clipHigh, which is 1.0004; got 1'],
+    [{ objective: 'luspo', clip: 0.5, ratioMax: 1.5 }, 'ratioMax', 'expected more than 1 + clipHigh, which is 1.5; got 1.5'],
+    [{ objective: 'cispo', ratioMax: 0.9 }, 'ratioMax', 'expected at least 1, the ratio on-policy; got 0.9'],
     [{ correction: { max: 1, min: 2 } }, 'correction', 'expected min below max; got 2 and 1'],
   ])('refuses %j', (options, path, message) => {
     expect(UpdateOptions.safeParse(options).error?.issues.map((issue) => [issue.path.join('.'), issue.message])).toEqual([[path, message]]);
+  });
+
+  it.each([1, 1.5])('refuses a clip of %d, below which no ratio falls', (clip) => {
+    expect(UpdateOptions.safeParse({ clip, clipHigh: 3 }).error?.issues).toMatchObject([{ path: ['clip'], code: 'too_big', maximum: 1 }]);
   });
 });

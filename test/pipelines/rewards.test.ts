@@ -29,14 +29,25 @@ describe('rewards of one’s own', () => {
       const { byName = {}, total = [] } = rewards ?? {};
       expect(Object.keys(byName)).toEqual(['format', 'iou', 'structure', 'own']);
       expect(byName['own']).toEqual(total.map((_, g) => (g === 0 ? NaN : g)));
-      expect(total[0]).toBeNaN();
+      expect(total[0]).toBeCloseTo(byName['format']![0]! + 0.7 * byName['iou']![0]! + 0.3 * byName['structure']![0]!, 6);
     }
   });
 
   it('stop the run where they answer with something else, and name module and row', async () => {
     const own = { 'own.mjs': 'export const reward = () => [1, "2"];' };
     const broken = run(await readPipeline(pipeline('{ functions: { own: own.mjs }, weights: { own: 1 } }', own)), { folder: join(folder().path, 'run') });
-    expect(await refusal(broken)).toMatch(/reward {2}own of own\.mjs, row e0\/\d\/\S+: expected \d finite numbers or nulls, one a completion; got /);
+    expect(await refusal(broken)).toMatch(/reward {2}own of own\.mjs, row e0\/\d\/\S+: expected \d numbers or nulls, one a completion; got /);
+  });
+
+  it.each(['NaN', 'Infinity'])('that are %s mark their rows where no step could be left out for it', async (value) => {
+    const root = join(folder().path, 'run');
+    const own = { 'own.mjs': `export const reward = ({ prompts, sample }) => prompts.map(() => (sample.id.startsWith('e0/1/') ? ${value} : 1));` };
+    await run(await readPipeline(pipeline('{ functions: { own: own.mjs }, weights: { own: 1 } }', own), { set: ['tolerate=1'] }), { folder: root });
+    const marks: string[] = [];
+    for await (const { id, skipped } of readRows(join(root, 'rows'))) if (skipped) marks.push(`${id.slice(0, 5)}${skipped.stage}: ${skipped.reason}`);
+    expect(marks).toEqual([`e0/1/reward: not finite: own gave ${value} for completion 0`]);
+    const strict = run(await readPipeline(pipeline('{ functions: { own: own.mjs }, weights: { own: 1 } }', own)), { folder: join(folder().path, 'run') });
+    expect(await refusal(strict)).toContain(`got one more (not finite: own gave ${value} for completion 0)`);
   });
 
   it.each([

@@ -71,6 +71,17 @@ describe('the stage table', () => {
   });
 
   it.each([
+    [{ objective: 'seg-r1', groupsPerStep: 4 }, ['seg-r1 has no ratio to weigh older rows by, and a window of 8 over steps of 4 lets them be written before the last step; way out: window: 4']],
+    [{ objective: 'seg-r1', groupsPerStep: 8 }, []],
+    [{ objective: 'seg-r1', groupsPerStep: 4, maxStaleness: 0 }, []],
+    [{ objective: 'seg-r1', groupsPerStep: 4, correction: {} }, []],
+    [{ objective: 'grpo', groupsPerStep: 4 }, []],
+  ])('update with %j in a window of 8 says what it makes of older rows', (given, notices) => {
+    const update = stages.get('update');
+    expect(update?.notices?.(update.options.parse(given), surroundings(Settings.parse({}), []))).toEqual(notices);
+  });
+
+  it.each([
     [['load', 'rollout', 'parse', 'write'], false],
     [['load', 'rollout', 'update'], true],
     [['load', 'sft'], true],

@@ -1,7 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
 
+import { pipe } from 'rxjs';
+
 import { advantage, AdvantageOptions } from '../../operators/advantage.js';
+import { markSpoilt } from '../../operators/finite.js';
 import { reward, type RewardOptions } from '../../operators/reward.js';
 import { score, ScoreOptions } from '../../operators/score.js';
 import { openScorer } from '../../operators/scorer.js';
@@ -21,7 +24,10 @@ export const judging: readonly Stage[] = [
     adds: ['rewards'],
     paths: ['functions'],
     preflight: rewardModules,
-    build: async (options) => reward(await loadRewards(options), scoringOf(options)),
+    build: async (options, open) => {
+      const rewarded = reward(await loadRewards(options), scoringOf(options));
+      return open.stages.includes('update') ? rewarded : pipe(rewarded, markSpoilt());
+    },
   }),
   stage({
     name: 'tally',

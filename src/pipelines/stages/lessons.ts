@@ -15,7 +15,7 @@ import { sft, SftOptions, type ReportStep, type Supervision } from '../../operat
 import { CANCELLED, think, ThinkOptions, type Thinker } from '../../operators/think.js';
 import { update } from '../../operators/update.js';
 import { UpdateOptions } from '../../operators/update-options.js';
-import { entropiesTold, ownReference, ownSpread, truncated, withinWindow } from '../rules.js';
+import { entropiesTold, ownReference, ownSpread, truncated, unweighed, withinWindow } from '../rules.js';
 import { stage, type Open, type Refusal, type Stage } from '../stage.js';
 
 /** What is taught, and how the policy learns it. */
@@ -54,7 +54,7 @@ export const lessons: readonly Stage[] = [
       ...ownReference(options, around),
       ...scheduled(options),
     ],
-    notices: (_, around) => truncated(around),
+    notices: (options, around) => [...truncated(around), ...unweighed(options, around)],
     build: async (options, open) => {
       const policy = await open.learner();
       const temperature = open.option('rollout', 'temperature');
@@ -90,7 +90,7 @@ const stepReport = (open: Open): ReportStep => (step, metrics, rows, tokens) => 
 
 function scheduled(options: Parameters<typeof scheduleFault>[0]): readonly Refusal[] {
   const fault = scheduleFault(options);
-  return fault === undefined ? [] : [{ option: 'schedule', text: fault }];
+  return fault === undefined ? [] : [fault];
 }
 
 async function thinker({ endpoint }: z.output<typeof ThinkOptions>, { folders, signal }: Open): Promise<Thinker | undefined> {

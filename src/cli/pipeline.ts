@@ -8,7 +8,7 @@ import { shortPath } from '../pipelines/locate.js';
 import { progress } from '../pipelines/progress.js';
 import { duration } from '../pipelines/progress-line.js';
 import { readPipeline, resolved, resolvedYaml } from '../pipelines/read.js';
-import type { Report, Summary } from '../pipelines/report.js';
+import type { Report, Summary, Watch } from '../pipelines/report.js';
 import { run } from '../pipelines/run.js';
 import { benchmarkTable } from '../report/benchmark-table.js';
 import { plain } from '../report/table.js';
@@ -76,7 +76,7 @@ async function ran(given: Arguments): Promise<number> {
 }
 
 /** Prints what a run came to once it has ended: of an evaluation all that was counted, of training what it changed. */
-function tables(): (report: Report) => void {
+function tables(): Watch {
   let counted: Tally | undefined;
   let scores: Scores | undefined;
   return (report) => {

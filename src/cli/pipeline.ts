@@ -93,7 +93,7 @@ function tables(): Watch {
 }
 
 /** What a run came to, in lines for people. */
-export function summaryText({ folder, rowsIn, rowsOut, marked, steps, tokens, seconds, elapsed, stopped }: Summary): string {
+function summaryText({ folder, rowsIn, rowsOut, marked, steps, tokens, seconds, elapsed, stopped }: Summary): string {
   const marks = Object.entries(marked).flatMap(([stage, reasons]) => Object.entries(reasons).map(([reason, count]) => ['marked', `${count}  ${stage}: ${reason}`]));
   const busy = Object.entries(seconds).map(([stage, spent]) => `${stage} ${spent.toFixed(1)}`);
   const why = { cancelled: 'interrupted', steps: 'as many steps as were asked for', faults: 'too many rows that cannot be used' };

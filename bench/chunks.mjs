@@ -12,8 +12,9 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-import { completionFeeds, prefixFeeds, prefixShape } from '../dist/models/qwen/batch.js';
+import { prefixShape } from '../dist/models/qwen/batch.js';
 import { readConfig } from '../dist/models/qwen/config.js';
+import { trainFeeds } from '../dist/models/qwen/feeds.js';
 import { adapterOf, adapterShapes } from '../dist/models/qwen/lora.js';
 import { objectiveGraph, trainProgram } from '../dist/models/qwen/train.js';
 import { weightShapes } from '../dist/models/qwen/weights.js';
@@ -66,7 +67,7 @@ if (way === undefined) {
   const base = await set('policy', weightShapes(config));
   const trained = adapter ? await set('adapter', adapterShapes(config, adapter)) : base;
   await engine.open(program);
-  const feeds = { ...prefixFeeds(config, [prompt], shape, LENGTH), ...completionFeeds([row], shape, config.tokens.pad), temperature: Float32Array.of(1) };
+  const feeds = trainFeeds(config, [row], shape, 1);
   const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;
   const before = peak();
   const start = process.cpuUsage();

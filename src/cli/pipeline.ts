@@ -9,7 +9,7 @@ import { noticesOf } from '../pipelines/notices.js';
 import { progress } from '../pipelines/progress.js';
 import { duration } from '../pipelines/progress-line.js';
 import { readPipeline, resolved, resolvedYaml } from '../pipelines/read.js';
-import type { Report, Summary } from '../pipelines/report.js';
+import type { Report, Summary, Watch } from '../pipelines/report.js';
 import { run } from '../pipelines/run.js';
 import { benchmarkTable } from '../report/benchmark-table.js';
 import { plain } from '../report/table.js';
@@ -78,7 +78,7 @@ async function ran(given: Arguments): Promise<number> {
 }
 
 /** Prints what a run came to once it has ended: of an evaluation all that was counted, of training what it changed. */
-function tables(): (report: Report) => void {
+function tables(): Watch {
   let counted: Tally | undefined;
   let scores: Scores | undefined;
   return (report) => {
@@ -95,7 +95,7 @@ function tables(): (report: Report) => void {
 }
 
 /** What a run came to, in lines for people. */
-export function summaryText({ folder, rowsIn, rowsOut, marked, steps, tokens, seconds, elapsed, stopped }: Summary): string {
+function summaryText({ folder, rowsIn, rowsOut, marked, steps, tokens, seconds, elapsed, stopped }: Summary): string {
   const marks = Object.entries(marked).flatMap(([stage, reasons]) => Object.entries(reasons).map(([reason, count]) => ['marked', `${count}  ${stage}: ${reason}`]));
   const busy = Object.entries(seconds).map(([stage, spent]) => `${stage} ${spent.toFixed(1)}`);
   const why = { cancelled: 'interrupted', steps: 'as many steps as were asked for', faults: 'too many rows that cannot be used' };

@@ -53,17 +53,6 @@ export function unionMasks(masks: readonly Mask[]): Mask {
 }
 
 /**
- * Pixels in all of at least one mask.
- *
- * @throws {DataError} if the masks differ in size.
- */
-export function intersectMasks(masks: readonly Mask[]): Mask {
-  const [first, ...others] = masks;
-  if (!first) throw new RangeError('intersection of masks: expected at least one mask; got none');
-  return others.reduce((a, b) => merged(a, b, (inA, inB) => inA && inB), first);
-}
-
-/**
  * Pixels of `mask` that are not in `other`.
  *
  * @throws {DataError} if the masks differ in size.

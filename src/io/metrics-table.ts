@@ -27,7 +27,7 @@ export interface MetricsLine extends Timing {
 }
 
 /** Steps as a table: `step`, `time`, a column a metric and speed, `seconds/STAGE`, `blocked/STAGE` and `queue/STAGE`; null where a step lacks one. */
-export function metricsTable(lines: readonly MetricsLine[]): Table {
+function metricsTable(lines: readonly MetricsLine[]): Table {
   const flat = lines.map(({ metrics, speed, seconds, blocked, queue }) => ({ ...metrics, ...speed, ...prefixed('seconds', seconds), ...prefixed('blocked', blocked), ...prefixed('queue', queue) }));
   const names = [...new Set(flat.flatMap((line) => Object.keys(line)))];
   const columns: Record<string, Vector> = {

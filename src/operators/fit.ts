@@ -89,7 +89,7 @@ export async function fitPrompt(
 }
 
 /** The truth's box and a click on its centre. @throws {DataError} if the truth is empty. */
-export function simplePrompt(truth: Uint8Array, frame: Size): Prompt {
+function simplePrompt(truth: Uint8Array, frame: Size): Prompt {
   const box = boxOfMask(encodeMask(truth, frame));
   const click = firstClick(truth, frame);
   if (!box || !click) throw new DataError('truth  mask: expected an object to fit; got an empty mask');

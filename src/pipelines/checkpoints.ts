@@ -1,19 +1,14 @@
-import { rm, stat } from 'node:fs/promises';
-
 import { Subject, type Observable } from 'rxjs';
 
-import { messageOf } from '../errors.js';
-import { dropFolder, sealFolder } from '../io/sealed-folder.js';
-import type { Policy, Resumable } from '../models/policy.js';
 import { mean } from '../operators/statistics.js';
-import { byEvaluation, scoreBy, scoreOf } from './best.js';
+import { byEvaluation, scoreBy } from './best.js';
+import { checkpointWriter, type Learner } from './checkpoint-writer.js';
 import type { Ledger } from './ledger.js';
+import { memories } from './memories.js';
 import type { StepReport } from './report.js';
-import { checkpointFolder, checkpointSteps, codeVersion, configHash, superseded, type RunState, type Saved } from './run-state.js';
+import { codeVersion, configHash, type RunState, type Saved } from './run-state.js';
 import type { CheckpointOptions } from './settings.js';
 import type { Folders, Open } from './stage.js';
-
-type Learner = Pick<Policy, 'version' | 'save'> & Resumable;
 
 /** What a checkpoint asks of the run around it. */
 export interface Around {
@@ -62,8 +57,8 @@ export interface Checkpoints {
 export function checkpoints({ folders, options, book, from, ending, spent, told, evaluation }: Around): Checkpoints {
   // As the run began, whatever becomes of the file.
   const config = configHash(folders.root);
-  const memories = new Map<string, (again: ReadonlySet<string>) => unknown>();
-  const jobs: (() => Promise<unknown>)[] = [];
+  const memory = memories(from?.state.memory);
+  const files = checkpointWriter(folders, options);
   const over = new Subject<void>();
   const again = new Set(from?.state.source.again);
   let given = from?.state.source.given ?? 0;
@@ -83,7 +78,6 @@ export function checkpoints({ folders, options, book, from, ending, spent, told,
     const { rowsOut, marks, faults, tokens, marked } = book;
     const score = mean(scores);
     scores = [];
-    const left = new Set(unfinished);
     return {
       code: codeVersion(),
       config,
@@ -93,47 +87,29 @@ export function checkpoints({ folders, options, book, from, ending, spent, told,
       source: { given, again: unfinished },
       rows: { rowsOut, marks, faults, tokens, marked: structuredClone(marked) },
       ...spent(),
-      memory: Object.fromEntries([...memories].map(([name, keep]) => [name, keep(left)])),
+      memory: memory.kept(new Set(unfinished)),
     };
   }
 
-  async function write(policy: Learner, state: RunState): Promise<void> {
-    const folder = checkpointFolder(folders.checkpoints, state.step);
-    const fresh = `${folder}.making`;
-    try {
-      // A folder that was deleted is not to be made again: nobody would look for the rest.
-      await stat(folders.checkpoints);
-      for (const job of jobs) await job();
-      await rm(fresh, { recursive: true, force: true });
-      await policy.save(fresh);
-      await policy.saveTraining(fresh);
-      await sealFolder(fresh, folder, state);
-    } catch (error) {
-      for (const left of [fresh, `${fresh}.partial`]) await rm(left, { recursive: true, force: true }).catch(() => undefined);
-      throw new Error(`${folder}  writing a checkpoint: expected a folder with room for it; got ${messageOf(error)}`, { cause: error });
-    }
+  async function write(policy: Learner): Promise<void> {
+    const state = snapshot(policy.version);
+    const folder = await files.write(policy, state);
     saved = state.step;
-    await drop();
     told(state.step, folder);
-  }
-
-  async function drop(): Promise<void> {
-    const all = await Promise.all(checkpointSteps(folders.checkpoints).map(async (step) => ({ step, score: await scoreOf(folders, options.best, step) })));
-    for (const step of superseded(all, options.keep)) await dropFolder(checkpointFolder(folders.checkpoints, step));
   }
 
   async function judge(step: number): Promise<void> {
     await evaluation?.judge(step);
-    if (byEvaluation(options.best)) await drop();
+    if (byEvaluation(options.best)) await files.drop();
   }
 
   /** Between two steps: writes the one down, and has it judged. */
   async function pause(policy: Learner): Promise<void> {
     const step = policy.version;
-    if (due(step)) await write(policy, snapshot(step));
+    if (due(step)) await write(policy);
     if (step === evaluated) await judge(step);
     // Interrupted meanwhile.
-    if (ending() && saved < step) await write(policy, snapshot(step));
+    if (ending() && saved < step) await write(policy);
   }
 
   /** The rows of the step have left: lets the next one be taken once all that is due has been done. */
@@ -157,13 +133,8 @@ export function checkpoints({ folders, options, book, from, ending, spent, told,
         learner = policy;
         if (from) await policy.restore(from.folder);
       },
-      remember(stage, keep) {
-        const before = [...memories.keys()].filter((name) => name === stage || name.startsWith(`${stage} `)).length;
-        const name = before === 0 ? stage : `${stage} ${before + 1}`;
-        memories.set(name, keep);
-        return from?.state.memory[name];
-      },
-      beforeCheckpoint: (job) => void jobs.push(job),
+      remember: (stage, keep) => memory.remember(stage, keep),
+      beforeCheckpoint: (job) => files.before(job),
     },
     entered: (id) => void (again.delete(id) || given++),
     stepped({ step, metrics, rows }) {
@@ -187,7 +158,7 @@ export function checkpoints({ folders, options, book, from, ending, spent, told,
     makeUp: () => judge(saved),
     async last() {
       await writing;
-      if (learner && learner.version > saved) await write(learner, snapshot(learner.version));
+      if (learner && learner.version > saved) await write(learner);
     },
   };
 }

@@ -1,12 +1,13 @@
 import { takeUntil, tap } from 'rxjs';
 
-import { DataError, messageOf } from '../errors.js';
+import { messageOf } from '../errors.js';
 import { imageReader } from '../io/reader.js';
 import { bestConstant, type Constant } from '../operators/constants.js';
-import type { Row, Skipped } from '../records.js';
 import { writeSummary, type RunSummary } from '../report/summary-files.js';
+import { arrivals } from './arrivals.js';
 import { writeBenchmark } from './benchmark-files.js';
 import { checkpoints, type Checkpoints } from './checkpoints.js';
+import { clock, type Clock } from './clock.js';
 import { compile } from './compile.js';
 import { credits } from './credits.js';
 import { drained, stalled } from './drained.js';
@@ -16,10 +17,10 @@ import { ledger, type Ledger } from './ledger.js';
 import { noticesOf } from './notices.js';
 import { opening, type Lent } from './opening.js';
 import { resolved, type Pipeline } from './read.js';
-import type { Report, StartReport, StepReport, Summary } from './report.js';
+import type { StartReport, StepReport, Summary, Watch } from './report.js';
 import type { RunState, Saved } from './run-state.js';
 import { surroundings, type Folders } from './stage.js';
-import { steps, thousandths } from './steps.js';
+import { steps, type Steps } from './steps.js';
 import { stopper, type Stopped, type Stopper } from './stopper.js';
 
 export interface FlowOptions {
@@ -30,15 +31,12 @@ export interface FlowOptions {
   /** The checkpoint from which the run goes on. */
   readonly from?: Saved;
   /** Told of everything as it happens. */
-  readonly watch?: (report: Report) => void;
+  readonly watch?: Watch;
   /** Models of another run, to be used as they are. */
   readonly lent?: Lent;
   /** Has the policy judged behind a step, every so many, with the run's own models. */
   readonly evaluation?: { readonly every: number; readonly judge: (step: number, models: Required<Lent>) => Promise<unknown> };
 }
-
-/** Longest silence about queues while rows go by, ms. */
-const QUEUE_EVERY = 1000;
 
 /**
  * Lets the rows of a checked pipeline flow to their end: opens its models, and releases everything, also after a failure.
@@ -52,48 +50,35 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
   const stop = stopper(() => saving.learns, signal);
   const book = ledger(before?.rows);
   const log = await steps(folders.metrics, before?.step);
+  const time = clock(before);
   const window = credits(settings.window);
-  let gauges: readonly Gauge[] = [];
-  let began = performance.now();
-  const spent = (): Spent => spentUntil(performance.now() - began, gauges, before);
   const judge = async (step: number): Promise<void> => {
     if (signal?.aborted) return;
     await evaluation?.judge(step, open);
-    const metrics = evaluationMetrics(folders.root, step);
-    if (!metrics) return;
-    await log.amend(metrics);
-    watch({ kind: 'evaluated', step, metrics });
+    await amended(step, evaluationMetrics(folders.root, step), log, watch);
   };
-  const evaluations = evaluation && { evaluation: { every: evaluation.every, judge } };
-  const saving = checkpoints({ folders, options: settings.checkpoints, book, from, ending: () => stop.ends(), spent, told: (step, folder) => watch({ kind: 'checkpoint', step, folder }), ...evaluations });
+  const judging = evaluation && { evaluation: { every: evaluation.every, judge } };
+  const saving = checkpoints({ folders, options: settings.checkpoints, book, from, ending: () => stop.ends(), spent: () => time.spent(), told: (step, folder) => watch({ kind: 'checkpoint', step, folder }), ...judging });
   saving.forStages.beforeCheckpoint(() => log.flush());
-  const left = arrivals(pipeline, book, stop, saving, watch, () => gauges);
-  const stepped = (event: StepReport): void => {
-    const { rows: _, ...step } = event;
-    watch(log.take(step, gauges, (performance.now() - began) / 1000));
-    if (maxSteps !== undefined && event.step >= maxSteps) stop.because('steps');
-    stop.stepped();
-    saving.stepped(event);
-  };
+  const left = arrivals(pipeline, book, stop, saving, time, watch);
+  const report = reporting(pipeline, folders, stepping(log, time, stop, saving, maxSteps, watch), watch);
   const done = maxSteps !== undefined && (before?.step ?? 0) >= maxSteps;
   if (done && !saving.owes) stop.because('steps');
-  const { signal: ended } = stop;
-  const open = opening({ ...opened(pipeline, before), ...saving.forStages, folders, signal: ended, credits: window, read: imageReader(), report: reporting(pipeline, folders, stepped, watch) }, lent);
+  const open = opening({ ...opened(pipeline, before), ...saving.forStages, folders, signal: stop.signal, credits: window, read: imageReader(), report }, lent);
 
   let fault: unknown;
   let cutOff = false;
   try {
     const compiled = await compile(pipeline, open, (row) => (book.enter(row), saving.entered(row.id)));
-    gauges = compiled.gauges;
-    began = performance.now();
+    time.start(compiled.gauges);
     for (const text of noticesOf(pipeline)) watch({ kind: 'notice', text });
-    watch(startOf(pipeline, folders.root, gauges, maxSteps, before));
+    watch(startOf(pipeline, folders.root, compiled.gauges, maxSteps, before));
     const rows = compiled.rows.pipe(tap(left.take), tap(({ id }) => window.give(id)), takeUntil(saving.over.pipe(tap(() => (cutOff = true)))));
     if (done) stop.because('steps');
     if (saving.owes) await saving.makeUp();
     cutOff = saving.owes && stop.ends();
-    if (!cutOff) await drained(rows, () => stalled(gauges, settings.window));
-    if (!cutOff) fault = left.fault() ?? lost(book, gauges);
+    if (!cutOff) await drained(rows, () => stalled(time.gauges, settings.window));
+    if (!cutOff) fault = left.fault() ?? lost(book, time.gauges);
     if (!cutOff && fault === undefined) await saving.last();
   } catch (error) {
     fault = error ?? new Error('the run failed without saying why');
@@ -102,14 +87,32 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
   await log.flush().catch((error: unknown) => (fault ??= error));
   stop.release();
 
-  const summary = summed(pipeline, folders.root, book, { steps: log.count, ...spent(), stopped: stop.reason(), fault });
+  const summary = summed(pipeline, folders.root, book, { steps: log.count, ...time.spent(), stopped: stop.reason(), fault });
   watch({ kind: 'end', summary });
   if (fault !== undefined) throw fault;
   return summary;
 }
 
+/** What has to be done once a step was taken, in this order. */
+function stepping(log: Steps, time: Clock, stop: Stopper, saving: Checkpoints, maxSteps: number | undefined, watch: Watch): (step: StepReport) => void {
+  return (event) => {
+    const { rows: _, ...step } = event;
+    watch(log.take(step, time.gauges, time.elapsed()));
+    if (maxSteps !== undefined && event.step >= maxSteps) stop.because('steps');
+    stop.stepped();
+    saving.stepped(event);
+  };
+}
+
+/** Adds what an evaluation came to, if it came to its end, to the step that it was behind. */
+async function amended(step: number, metrics: StepReport['metrics'] | undefined, log: Steps, watch: Watch): Promise<void> {
+  if (!metrics) return;
+  await log.amend(metrics);
+  watch({ kind: 'evaluated', step, metrics });
+}
+
 /** Puts what stages report where it belongs. */
-function reporting({ name }: Pipeline, folders: Folders, stepped: (step: StepReport) => void, watch: (report: Report) => void): (event: Report) => void {
+function reporting({ name }: Pipeline, folders: Folders, stepped: (step: StepReport) => void, watch: Watch): Watch {
   let baseline: Readonly<Record<string, number>> = {};
   let came: RunSummary = {};
   return (event) => {
@@ -133,49 +136,15 @@ function opened(pipeline: Pipeline, before: RunState | undefined) {
   return { ...surroundings(pipeline.settings, pipeline.stages), config: JSON.stringify({ name: pipeline.name, ...resolved(pipeline) }), ...(resumed && { resumed }) };
 }
 
-type Spent = Pick<Summary, 'elapsed' | 'seconds'>;
-
-/** Time of this run and of the one that it goes on with. */
-function spentUntil(milliseconds: number, gauges: readonly Gauge[], before: RunState | undefined): Spent {
-  const seconds = gauges.map((gauge) => [gauge.stage, thousandths((before?.seconds[gauge.stage] ?? 0) + gauge.busy())] as const);
-  return { elapsed: thousandths((before?.elapsed ?? 0) + milliseconds / 1000), seconds: Object.fromEntries(seconds) };
-}
-
 /** What looking at nothing earns, for every step's metrics. */
 function baselineOf(constants: readonly Constant[]): Record<string, number> {
   const best = bestConstant(constants);
   return best ? { 'baseline/constant': best.reward.mean } : {};
 }
 
-/** Books rows as they leave, tells of them, and stops the source once too many were marked for a fault of theirs. */
-function arrivals(pipeline: Pipeline, book: Ledger, stop: Stopper, saving: Checkpoints, watch: (report: Report) => void, gauges: () => readonly Gauge[]) {
-  const chosen = ({ stage: name, reason }: Skipped): boolean => pipeline.stages.find((one) => one.name === name)?.stage.chooses?.(reason) ?? false;
-  const { tolerate } = pipeline.settings;
-  let fault: DataError | undefined;
-  let told = performance.now();
-  const take = (row: Row): void => {
-    book.leave(row);
-    watch({ kind: 'row', id: row.id, rowsIn: book.rowsIn, rowsOut: book.rowsOut, marked: book.marks, ...(row.skipped && { skipped: row.skipped }) });
-    if (row.skipped && !chosen(row.skipped) && ++book.faults > tolerate && !fault) {
-      const more = `expected at most ${tolerate} rows that cannot be used; got one more (${row.skipped.reason}); way out: tolerate: ${tolerate + 1}`;
-      fault = new DataError(`${row.id}  ${whereFrom(row)}  ${row.skipped.stage}: ${more}`);
-      stop.because('faults');
-    }
-    saving.left(row.id);
-    if (performance.now() - told < QUEUE_EVERY) return;
-    told = performance.now();
-    watch({ kind: 'queue', tokens: book.tokens, depths: Object.fromEntries(gauges().map((gauge) => [gauge.stage, gauge.rowsIn - gauge.rowsOut])) });
-  };
-  return { take, fault: () => fault };
-}
-
 function lost(book: Ledger, gauges: readonly Gauge[]): Error | undefined {
   const missing = book.missing(gauges);
   return missing === undefined ? undefined : new Error(missing);
-}
-
-function whereFrom({ image }: Row): string {
-  return 'path' in image ? image.path : `scene ${image.scene.kind}/${image.scene.seed}/${image.scene.index}`;
 }
 
 function startOf({ name, stages }: Pipeline, folder: string, gauges: readonly Gauge[], maxSteps: number | undefined, before: RunState | undefined): StartReport {
@@ -188,8 +157,8 @@ function summed(
   { name }: Pipeline,
   folder: string,
   { rowsIn, rowsOut, marked, tokens }: Ledger,
-  { steps: count, elapsed, seconds, stopped, fault }: Spent & { steps: number; stopped: Stopped | undefined; fault: unknown },
+  { steps: count, elapsed, seconds, stopped, fault }: ReturnType<Clock['spent']> & { steps: number; stopped: Stopped | undefined; fault: unknown },
 ): Summary {
   const end = { ...(stopped && { stopped }), ...(fault !== undefined && { fault: messageOf(fault) }) };
-  return { name, folder, rowsIn, rowsOut, marked, steps: count, tokens, seconds, elapsed: thousandths(elapsed), ...end };
+  return { name, folder, rowsIn, rowsOut, marked, steps: count, tokens, seconds, elapsed, ...end };
 }

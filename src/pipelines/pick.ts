@@ -36,12 +36,6 @@ export function beside({ document, path }: Picked, name: string): Picked | reado
   return others.includes(name) ? { name, document, path: [name] } : others;
 }
 
-/** Names of the pipelines in a file. */
-export function pipelineNames(file: string): string[] {
-  const document = read(resolve(file));
-  return holdsOne(document) ? [stem(document.file)] : names(document);
-}
-
 function isFile(what: string): boolean {
   return /\.ya?ml$/i.test(what) || what.includes('/') || what.includes(sep);
 }

@@ -1,7 +1,7 @@
 import cliProgress from 'cli-progress';
 
 import { duration, line, NOTHING, seen, share } from './progress-line.js';
-import type { Report } from './report.js';
+import type { Report, Watch } from './report.js';
 
 /** Where progress is written; a terminal says how wide it is. */
 export interface Output {
@@ -21,7 +21,7 @@ const MOST_MARKS = 5;
  *
  * It keeps no timer, so that a run with nothing left to do is noticed.
  */
-export function progress(kind: 'terminal' | 'lines' | 'json', out: Output, now: () => number = () => performance.now()): (report: Report) => void {
+export function progress(kind: 'terminal' | 'lines' | 'json', out: Output, now: () => number = () => performance.now()): Watch {
   switch (kind) {
     case 'json':
       return (report) => {
@@ -41,7 +41,7 @@ function worthALine(report: Report): boolean {
 }
 
 /** Watches a run, and its evaluations before and after each for itself, under a label of its own; those in between are part of it. */
-function withEvaluations(watcher: (label: string) => (report: Report) => void): (report: Report) => void {
+function withEvaluations(watcher: (label: string) => Watch): Watch {
   const own = watcher('');
   const evaluations = { before: watcher('before  '), after: watcher('after  ') };
   return (report) => {
@@ -50,7 +50,7 @@ function withEvaluations(watcher: (label: string) => (report: Report) => void): 
   };
 }
 
-function lines(out: Output, now: () => number, label: string): (report: Report) => void {
+function lines(out: Output, now: () => number, label: string): Watch {
   let state = NOTHING;
   let marks = 0;
   let began = now();
@@ -72,7 +72,7 @@ function lines(out: Output, now: () => number, label: string): (report: Report) 
   };
 }
 
-function terminal(out: Output, now: () => number, label: string): (report: Report) => void {
+function terminal(out: Output, now: () => number, label: string): Watch {
   let state = NOTHING;
   let began = now();
   let last = -Infinity;

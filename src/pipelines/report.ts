@@ -36,6 +36,9 @@ export type Report =
   | GainReport
   | { readonly kind: 'end'; readonly summary: Summary };
 
+/** Who watches a run is told of everything as it happens. */
+export type Watch = (report: Report) => void;
+
 /** When a policy is judged. */
 export type When = 'before' | 'after' | `step-${number}`;
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { syncFile } from '../io/manifest.js';
 import { cutMetrics, metricsText, replaceMetrics, writeMetrics, type MetricsLine, type Timing } from '../io/metrics-table.js';
 import { noRoom } from '../io/whole-file.js';
+import { thousandths } from './clock.js';
 import type { Gauge } from './gauge.js';
 import type { StepReport } from './report.js';
 
@@ -80,9 +81,4 @@ function differences(): Grown {
     before.set(name, now);
     return grown;
   };
-}
-
-/** Milliseconds are enough for people. */
-export function thousandths(seconds: number): number {
-  return Math.round(seconds * 1000) / 1000;
 }

@@ -46,7 +46,7 @@ export async function readRun(folder: string): Promise<StoredRun> {
 }
 
 /** Every number of nested maps, by the names on its way. */
-export function numbersOf(value: unknown, name: string): Record<string, number> {
+function numbersOf(value: unknown, name: string): Record<string, number> {
   if (typeof value === 'number') return { [name]: value };
   if (value === null || typeof value !== 'object' || Array.isArray(value)) return {};
   return Object.assign({}, ...Object.entries(value).map(([key, child]) => numbersOf(child, `${name}/${key}`))) as Record<string, number>;

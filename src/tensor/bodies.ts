@@ -66,7 +66,7 @@ function never(x: Tensor): Tensor {
 }
 
 /** Traces a body's computation anew on other inputs. */
-export function instantiate(body: Body, inputs: readonly Tensor[], outer: (t: Tensor) => Tensor = (t) => t): readonly Tensor[] {
+function instantiate(body: Body, inputs: readonly Tensor[], outer: (t: Tensor) => Tensor = (t) => t): readonly Tensor[] {
   const bound = new Map<string, Tensor>(body.holes.map((hole, i) => [key(hole), inputs[i] as Tensor]));
   const of = (t: Tensor): Tensor => bound.get(key(t)) ?? outer(t);
   for (const n of bodyNodes(body)) {

@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { EncodedPrompt, Sampling } from '../../src/models/policy.js';
-import { prefixFeeds, prefixShape } from '../../src/models/qwen/batch.js';
+import { prefixShape } from '../../src/models/qwen/batch.js';
 import { readConfig } from '../../src/models/qwen/config.js';
+import { prefixFeeds, seenIds } from '../../src/models/qwen/feeds.js';
 import { openQwen } from '../../src/models/qwen/policy.js';
-import { rolloutProgram, seenIds } from '../../src/models/qwen/rollout.js';
+import { rolloutProgram } from '../../src/models/qwen/rollout.js';
 import { findWeights, lendWeights } from '../../src/models/qwen/weight-files.js';
 import { openEngine, type Engine } from '../../src/tensor/session.js';
 import { farthest, folder, goldenRows, json, promptOf, rowsOf, stored } from './policy-cases.js';

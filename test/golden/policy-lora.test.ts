@@ -6,7 +6,8 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { openSafetensors, type Tensors } from '../../src/io/safetensors.js';
 import { readAdapter } from '../../src/models/qwen/adapter.js';
-import { completionFeeds, completionLength, prefixFeeds, prefixShape } from '../../src/models/qwen/batch.js';
+import { completionLength, prefixShape } from '../../src/models/qwen/batch.js';
+import { trainFeeds } from '../../src/models/qwen/feeds.js';
 import { adapterOf, policyWeights, sideName } from '../../src/models/qwen/lora.js';
 import { BASE, loadParameters, type Parameters } from '../../src/models/qwen/parameters.js';
 import { openQwen, type QwenPolicy } from '../../src/models/qwen/policy.js';
@@ -69,7 +70,7 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))('an adap
     let at = 0;
     for (const row of rows) {
       const shape = { ...prefixShape([row.prompt], 1), samples: row.completions.length, length: completionLength([row]), suppressed: [] };
-      const feeds = { ...prefixFeeds(policy.config, [row.prompt], shape, shape.length), ...completionFeeds([{ ...row, perToken: {}, perSample: {} }], shape, policy.config.tokens.pad), temperature: Float32Array.of(1) };
+      const feeds = trainFeeds(policy.config, [{ ...row, perToken: {}, perSample: {} }], shape, 1);
       const answer = await runOnce(scoreProgram(policy.config, shape, 'adapted', parameters.adapter), feeds, parameters);
       for (const [s, tokens] of row.completions.entries()) {
         const own = (answer.outputs['logProbs'] as Float32Array).subarray(s * shape.length, s * shape.length + tokens.length);

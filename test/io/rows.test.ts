@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { tableFromIPC, tableToIPC, Table } from 'apache-arrow';
 import { describe, expect, it } from 'vitest';
 
-import { DataError } from '../../src/errors.js';
 import { rowSchema } from '../../src/io/columns.js';
-import { fromBatch, toBatch, toCells } from '../../src/io/rows.js';
+import { fromBatch, toBatch } from '../../src/io/rows.js';
+import { toCells } from '../../src/io/to-cells.js';
 import type { Row } from '../../src/records.js';
 
 /** A record as the pipeline makes them; without `required` all keys are there. */
@@ -101,10 +101,6 @@ describe('toBatch and fromBatch', () => {
     expect(fromBatch(toBatch(rows.map((one) => toCells(one, schema)), schema))).toStrictEqual(rows);
   });
 
-  it('refuses a score that the schema lacks', () => {
-    expect(() => toCells({ ...sample, scores: { mae: 0 } }, rowSchema([], {}, { scores: ['structure'] }))).toThrow('row 0/0/a  scores: expected structure; got "mae"');
-  });
-
   it('refuses columns of another version', () => {
     const schema = rowSchema([]);
     schema.metadata.set('schema_version', '0');
@@ -118,40 +114,5 @@ describe('toBatch and fromBatch', () => {
     expect(() => fromBatch(torn)).toThrow('row 0/0/a  tokens, log_probs and finish: expected 2 each as texts has; got 1, none, 2');
     expect(() => fromBatch(toBatch([{ ...cells, prompts: ['{'] }], schema))).toThrow('row 0/0/a  "{": expected JSON as it was written; got');
     expect(() => fromBatch(toBatch([{ ...cells, finish: ['later' as 'stop'] }], schema))).toThrow('row 0 of a batch, column finish.0');
-  });
-});
-
-describe('toCells', () => {
-  it.each([0.5, NaN, 2 ** 31])('refuses %s where the column holds integers', (step) => {
-    const act = () => toCells({ ...sample, step }, rowSchema([]));
-    expect(act).toThrow(DataError);
-    expect(act).toThrow(`row 0/0/a  a column of 32-bit integers: expected one; got ${step}`);
-  });
-
-  it('refuses a part of the reward that the schema lacks', () => {
-    const rewards = { total: [1], byName: { structure: [1] } };
-    expect(() => toCells({ ...sample, rewards }, rowSchema(['format', 'iou']))).toThrow('row 0/0/a  parts of the reward: expected format, iou; got "structure"');
-  });
-
-  it('writes a mask as COCO has it: height first, counts as bytes', () => {
-    const cells = toCells({ ...sample, truth: { width: 4, height: 3, counts: [5, 2, 5] } }, rowSchema([]));
-    // pycocotools 2.0.11: frPyObjects({'size': [3, 4], 'counts': [5, 2, 5]}, 3, 4)['counts']
-    expect(cells.truth).toEqual({ size: [3, 4], counts: new TextEncoder().encode('525') });
-  });
-});
-
-describe('rowSchema', () => {
-  it('names the features as datasets spells them', () => {
-    const { metadata, fields } = rowSchema(['iou'], { seed: '7' });
-    const { features } = JSON.parse(metadata.get('huggingface') ?? '').info;
-    expect(Object.keys(features)).toEqual(fields.map(({ name }) => name));
-    expect(features).toMatchObject({
-      id: { dtype: 'string', _type: 'Value' },
-      step: { dtype: 'int32', _type: 'Value' },
-      log_probs: { feature: { feature: { dtype: 'float32', _type: 'Value' }, length: -1, _type: 'List' }, length: -1, _type: 'List' },
-      truth: { size: { feature: { dtype: 'int32', _type: 'Value' }, length: 2, _type: 'List' }, counts: { dtype: 'binary', _type: 'Value' } },
-      reward_parts: { iou: { feature: { dtype: 'float32', _type: 'Value' }, length: -1, _type: 'List' } },
-    });
-    expect([metadata.get('seed'), metadata.get('schema_version')]).toEqual(['7', '1']);
   });
 });

@@ -35,18 +35,6 @@ export function rolloutProgram(config: QwenConfig, shape: RolloutShape, adapter?
   return emit(`rollout ${JSON.stringify(shape)}`, write(weights, config, shape, prefix));
 }
 
-/**
- * What the repetition penalty falls on from the start: [prompt, vocab].
- *
- * @param ids of each prompt; padding is none of them, for it depends on what else is in the batch.
- * @param places prompts that the graph has room for.
- */
-export function seenIds(ids: readonly Iterable<number>[], places: number, vocab: number): Uint8Array {
-  const seen = new Uint8Array(places * vocab);
-  for (const [p, own] of ids.entries()) for (const id of own) seen[p * vocab + id] = 1;
-  return seen;
-}
-
 interface State extends Readonly<Record<string, Tensor>> {
   /** [prompt, sample, vocab]: of the token to be written next. */
   readonly logits: Tensor;

@@ -148,7 +148,7 @@ function attention(queries: Tensor, memories: readonly Memory[], scale: number):
 }
 
 /** [token, key]: 0 where the key is not after the token, else HIDDEN. */
-export function causal(tokens: number): Tensor {
+function causal(tokens: number): Tensor {
   const mask = Float32Array.from({ length: tokens * tokens }, (_, i) => (i % tokens <= Math.floor(i / tokens) ? 0 : HIDDEN));
   return constant(mask, { token: tokens, key: tokens });
 }

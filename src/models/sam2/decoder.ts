@@ -16,7 +16,7 @@ export interface Answers {
 }
 
 /** Tokens in front of the prompt's: whether there is an object, how good the masks are, the masks. */
-export const OWN_TOKENS = 6;
+const OWN_TOKENS = 6;
 /** The transformer's own; its configuration has no key for it. */
 const EPSILON = 1e-5;
 

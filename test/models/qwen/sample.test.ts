@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Sampling } from '../../../src/models/policy.js';
-import { seenIds } from '../../../src/models/qwen/rollout.js';
 import { draw, greedy, narrow, penalise, suppress } from '../../../src/models/qwen/sample.js';
 import { reachable, type Tensor } from '../../../src/tensor/graph.js';
 import { input } from '../../../src/tensor/ops.js';
@@ -94,10 +93,6 @@ describe('penalise', () => {
   it('divides what is above 0 and multiplies the rest, where it was seen', () => {
     const [own] = interpret([penalise(logits(2), input('seen', 'bool', { prompt: 1, sample: 2, vocab }), 2)], { logits: [3, -3, 0, 3, 1, 1, -1, -1], seen: [1, 1, 1, 0, 0, 1, 0, 1] });
     expect([...own.data]).toEqual([1.5, -6, 0, 3, 1, 0.5, -1, -2]);
-  });
-
-  it('begins with the ids of each prompt', () => {
-    expect([...seenIds([[1, 1, 3], new Set([0])], 3, vocab)]).toEqual([0, 1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0]);
   });
 });
 

@@ -1,8 +1,9 @@
 import { beforeAll, afterAll, describe, expect, it } from 'vitest';
 
 import type { TrainRow } from '../../../src/models/policy.js';
-import { completionFeeds, completionLength, prefixFeeds, prefixShape } from '../../../src/models/qwen/batch.js';
+import { completionLength, prefixShape } from '../../../src/models/qwen/batch.js';
 import { readConfig } from '../../../src/models/qwen/config.js';
+import { trainFeeds } from '../../../src/models/qwen/feeds.js';
 import { openTokenizer } from '../../../src/models/qwen/tokenizer.js';
 import { supervisedGraph } from '../../../src/models/qwen/supervised.js';
 import { objectiveGraph, scoreProgram, trainProgram, type BatchShape, type TrainGraph } from '../../../src/models/qwen/train.js';
@@ -52,7 +53,7 @@ async function run(make: (shape: BatchShape) => Program, more: Partial<BatchShap
   const prompts = rows.map(({ prompt }) => prompt);
   const shape: BatchShape = { ...prefixShape(prompts, 2), samples: 3, length: completionLength(rows), suppressed: [1], ...more };
   const program = make(shape);
-  const feeds = { ...prefixFeeds(config, prompts, shape, shape.length), ...completionFeeds(rows, shape, config.tokens.pad), temperature: Float32Array.of(0.8) };
+  const feeds = trainFeeds(config, rows, shape, 0.8);
   await engine.open(program);
   const answer = await engine.run(program, feeds);
   await engine.close(program);

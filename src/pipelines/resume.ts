@@ -35,7 +35,8 @@ export function runToResume(pipeline: Pipeline, folder: string | undefined): str
 /**
  * Makes a run that was broken off ready to go on.
  *
- * What it wrote after the checkpoint is given up: later checkpoints here, rows and metrics by whoever opens them.
+ * What it wrote after the checkpoint is given up: later checkpoints here, rows and metrics by whoever opens them. Without one, as where
+ * no stage learns, all rows are; answers that a server gave stay.
  *
  * @param root as `runToResume` gives it.
  * @param which checkpoint, as in `step-20`; the newest unless told.
@@ -44,9 +45,7 @@ export function runToResume(pipeline: Pipeline, folder: string | undefined): str
  */
 export async function resumption(pipeline: Pipeline, root: string, which: string | undefined): Promise<Resumed> {
   const source = pipeline.stages[0];
-  if (!source?.stage.resumes) throw new UsageError(`resume: expected a source that can go on, such as load; got ${source?.name}; way out: begin another run`);
-  const learns = pipeline.stages.some(({ stage, options }) => columnsOf(stage, options).includes('step'));
-  if (!learns) throw new UsageError('resume: expected a pipeline with a stage that learns, such as update; got one that has no checkpoints; way out: begin another run');
+  if (learns(pipeline) && !source?.stage.resumes) throw new UsageError(`resume: expected a source that can go on, such as load; got ${source?.name}; way out: begin another run`);
   const folders = foldersOf(root);
   const from = await chosen(folders, which);
   const stale = readdirSync(folders.checkpoints).filter((name) => /^step-\d+\..*partial$|^step-\d+\.making/.test(name));
@@ -56,6 +55,11 @@ export async function resumption(pipeline: Pipeline, root: string, which: string
   if (from) return { folders, from };
   for (const each of [folders.rows, folders.metrics]) await rm(each, { recursive: true, force: true });
   return { folders: foldersOf(root) };
+}
+
+/** Whether a pipeline takes steps, which become checkpoints. */
+export function learns({ stages }: Pipeline): boolean {
+  return stages.some(({ stage, options }) => columnsOf(stage, options).includes('step'));
 }
 
 /** The run of a pipeline that was begun last: the one that `run:` names, or the newest of its name. */

@@ -12,6 +12,7 @@ import { credits } from './credits.js';
 import { drained, stalled } from './drained.js';
 import { evaluationMetrics } from './evaluations.js';
 import type { Gauge } from './gauge.js';
+import type { KeptRows } from './kept-rows.js';
 import { ledger, type Ledger } from './ledger.js';
 import { opening, type Lent } from './opening.js';
 import { resolved, type Pipeline } from './read.js';
@@ -28,6 +29,8 @@ export interface FlowOptions {
   readonly signal?: AbortSignal;
   /** The checkpoint from which the run goes on. */
   readonly from?: Saved;
+  /** What was written of rows before, where the run is begun again. */
+  readonly kept?: KeptRows;
   /** Told of everything as it happens. */
   readonly watch?: (report: Report) => void;
   /** Models of another run, to be used as they are. */
@@ -45,7 +48,7 @@ const QUEUE_EVERY = 1000;
  * @returns what it came to; `watch` is told of it too, before a failure is thrown.
  * @throws what a stage threw; DataError over the tolerance; Error where a row got lost.
  */
-export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, signal, from, watch = () => {}, lent, evaluation }: FlowOptions = {}): Promise<Summary> {
+export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, signal, from, kept, watch = () => {}, lent, evaluation }: FlowOptions = {}): Promise<Summary> {
   const { settings } = pipeline;
   const before = from?.state;
   const stop = stopper(() => saving.learns, signal);
@@ -82,7 +85,7 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
   let fault: unknown;
   let cutOff = false;
   try {
-    const compiled = await compile(pipeline, open, (row) => (book.enter(row), saving.entered(row.id)));
+    const compiled = await compile(pipeline, open, (row) => (book.enter(row), saving.entered(row.id)), kept);
     gauges = compiled.gauges;
     began = performance.now();
     const around = surroundings(settings, pipeline.stages);

@@ -9,6 +9,7 @@ import { readFinished, writeFinished } from './finished.js';
 import { flow, type FlowOptions } from './flow.js';
 import { defaultFolder, makeFolders } from './folders.js';
 import { shortPath } from './locate.js';
+import { dropAside } from './kept-rows.js';
 import { lockRun } from './lock.js';
 import type { Lent } from './opening.js';
 import type { Pipeline } from './read.js';
@@ -19,10 +20,10 @@ import { evaluateOf } from './settings.js';
 import type { Folders } from './stage.js';
 import { readJudged, writeGain, writeJudged, type Judged, type Values } from './tally-files.js';
 
-export interface RunOptions extends Omit<FlowOptions, 'from'> {
+export interface RunOptions extends Omit<FlowOptions, 'from' | 'kept'> {
   /** The run's folder, new or empty; `runs/NAME` unless told. */
   readonly folder?: string;
-  /** Goes on with the run in `folder`, the newest of the pipeline's unless told: at its newest checkpoint, or the one named, as in `step-20`; from its beginning where it has none. */
+  /** Goes on with the run in `folder`, the newest of the pipeline's unless told: at its newest checkpoint, or the one named, as in `step-20`; from its beginning where it has none, with the rows that it wrote. */
   readonly resume?: true | string;
 }
 
@@ -44,7 +45,9 @@ export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOp
     const known = resume === undefined ? undefined : readFinished(root);
     if (known) return toldAgain(known, root, rest);
     const summary = await ran(pipeline, await begun(pipeline, root, resume), rest);
-    if (!learns(pipeline) && summary.stopped === undefined) await writeFinished(root, summary);
+    if (learns(pipeline) || summary.stopped !== undefined) return summary;
+    await dropAside(root);
+    await writeFinished(root, summary);
     return summary;
   } finally {
     release();
@@ -58,8 +61,10 @@ function toldAgain(known: Summary, root: string, { watch = () => {} }: FlowOptio
   return summary;
 }
 
-async function ran(pipeline: Pipeline, { folders, from }: Resumed, rest: FlowOptions): Promise<Summary> {
-  const options = { ...rest, ...(from && { from }) };
+async function ran(pipeline: Pipeline, { folders, ...resumed }: Resumed, rest: FlowOptions): Promise<Summary> {
+  const options = { ...rest, ...resumed };
+  const lasting = pipeline.stages.flatMap(({ name, stage }) => (stage.lasting ? [name] : []));
+  if (resumed.kept && resumed.kept.size > 0 && lasting.length > 0) rest.watch?.({ kind: 'notice', text: `${shortPath(folders.root)}  resume: ${resumed.kept.size} rows keep what ${lasting.join(', ')} added` });
   const { evaluation } = pipeline;
   if (!evaluation) return flow(pipeline, folders, options);
 

@@ -41,7 +41,7 @@ export const pipelineCommand: CommandModule<object, Arguments> = {
       .option('json', { type: 'boolean', describe: 'print JSON lines and nothing else' })
       .option('max-steps', { type: 'string', requiresArg: true, describe: 'stop after so many optimizer steps' })
       .option('run', { type: 'string', requiresArg: true, describe: 'folder of the run; runs/NAME-TIME unless told' })
-      .option('resume', { type: 'string', describe: 'go on with the run in --run, else the newest; at its newest checkpoint, or one such as step-20' })
+      .option('resume', { type: 'string', describe: 'go on with the run in --run, else the newest; at its newest checkpoint, or one such as step-20; from its beginning where it has none' })
       .option('pipelines', { type: 'string', requiresArg: true, describe: 'file in which names are looked up' }) as unknown as Argv<Arguments>,
   handler: async (given) => {
     process.exitCode = await ran(given);

@@ -3,8 +3,9 @@ import { defer, EMPTY, fromEvent, isObservable, takeUntil, tap, type Observable,
 import { UsageError } from '../errors.js';
 import type { Row } from '../records.js';
 import { gauge, gauged, gaugedCredits, gaugedSource, type Gauge } from './gauge.js';
+import { remembering, type KeptRows } from './kept-rows.js';
 import type { Pipeline } from './read.js';
-import type { Built, Open } from './stage.js';
+import { columnsOf, type Built, type Open } from './stage.js';
 
 /** A pipeline ready to be subscribed to, and what its stages measure while it runs. */
 export interface Compiled {
@@ -18,8 +19,9 @@ export interface Compiled {
  * Opens what the stages need, in their order, and pipes them into one stream; nothing is pulled before it is subscribed to.
  *
  * @param entered told of each row as the source gives it.
+ * @param kept of whose rows stages that are `lasting` make nothing anew.
  */
-export async function compile(pipeline: Pipeline, open: Open, entered: (row: Row) => void = () => {}): Promise<Compiled> {
+export async function compile(pipeline: Pipeline, open: Open, entered: (row: Row) => void = () => {}, kept?: KeptRows): Promise<Compiled> {
   const gauges = labelled(pipeline.stages.map(({ name }) => name)).map((label) => gauge(label));
   let rows: Observable<Row> = EMPTY;
   for (const [index, { name, stage, options }] of pipeline.stages.entries()) {
@@ -27,7 +29,12 @@ export async function compile(pipeline: Pipeline, open: Open, entered: (row: Row
     const meter = gauges[index];
     const around = index === 0 ? { ...open, credits: gaugedCredits(open.credits, meter) } : open;
     const built = await stage.build(options, around);
-    rows = index === 0 ? ended(gaugedSource(sourceOf(built, name), meter), open.signal).pipe(tap(entered)) : rows.pipe(gauged(operatorOf(built, name), meter));
+    if (index === 0) {
+      rows = ended(gaugedSource(sourceOf(built, name), meter), open.signal).pipe(tap(entered));
+      continue;
+    }
+    const operator = operatorOf(built, name);
+    rows = rows.pipe(gauged(stage.lasting && kept ? remembering(operator, columnsOf(stage, options), kept) : operator, meter));
   }
   return { rows, gauges };
 }

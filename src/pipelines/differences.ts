@@ -15,6 +15,7 @@ const INDIFFERENT = [
   /^evaluate\.every$/,
   /^(tolerate|run)$/,
   /^(rollout|mask|fit)( \d+)?\.inflight$/,
+  /^think( \d+)?\.endpoint\.(key|retries|perMinute|inflight)$/,
   /^mask( \d+)?\.cacheMegabytes$/,
   /^write\./,
 ];

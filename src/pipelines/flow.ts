@@ -13,6 +13,7 @@ import { credits } from './credits.js';
 import { drained, stalled } from './drained.js';
 import { evaluationMetrics } from './evaluations.js';
 import type { Gauge } from './gauge.js';
+import type { KeptRows } from './kept-rows.js';
 import { ledger, type Ledger } from './ledger.js';
 import { noticesOf } from './notices.js';
 import { opening, type Lent } from './opening.js';
@@ -30,6 +31,8 @@ export interface FlowOptions {
   readonly signal?: AbortSignal;
   /** The checkpoint from which the run goes on. */
   readonly from?: Saved;
+  /** What was written of rows before, where the run is begun again. */
+  readonly kept?: KeptRows;
   /** Told of everything as it happens. */
   readonly watch?: Watch;
   /** Models of another run, to be used as they are. */
@@ -44,7 +47,7 @@ export interface FlowOptions {
  * @returns what it came to; `watch` is told of it too, before a failure is thrown.
  * @throws what a stage threw; DataError over the tolerance; Error where a row got lost.
  */
-export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, signal, from, watch = () => {}, lent, evaluation }: FlowOptions = {}): Promise<Summary> {
+export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, signal, from, kept, watch = () => {}, lent, evaluation }: FlowOptions = {}): Promise<Summary> {
   const { settings } = pipeline;
   const before = from?.state;
   const stop = stopper(() => saving.learns, signal);
@@ -69,7 +72,7 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
   let fault: unknown;
   let cutOff = false;
   try {
-    const compiled = await compile(pipeline, open, (row) => (book.enter(row), saving.entered(row.id)));
+    const compiled = await compile(pipeline, open, (row) => (book.enter(row), saving.entered(row.id)), kept);
     time.start(compiled.gauges);
     for (const text of noticesOf(pipeline)) watch({ kind: 'notice', text });
     watch(startOf(pipeline, folders.root, compiled.gauges, maxSteps, before));

@@ -8,6 +8,9 @@ import { LOCK } from './lock.js';
 import { resolvedYaml, type Pipeline } from './read.js';
 import type { Folders } from './stage.js';
 
+/** In a run's folder, the pipeline that it was begun with. */
+const CONFIG = 'config.yaml';
+
 /** `runs/NAME` of the working folder: the pipeline's `run:`, else its name and the time. */
 export function defaultFolder({ name, settings }: Pipeline, now: Date = new Date()): string {
   const time = now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-');
@@ -21,11 +24,12 @@ export function defaultFolder({ name, settings }: Pipeline, now: Date = new Date
  */
 export function makeFolders(root: string, pipeline: Pipeline): Folders {
   if (existsSync(root) && readdirSync(root).some((name) => name !== LOCK)) {
-    throw new UsageError(`${shortPath(root)}  run: expected a new or empty folder; got one with files in it; way out: another --run, or --resume`);
+    const goesOn = existsSync(join(root, CONFIG)) ? ', or --resume' : '';
+    throw new UsageError(`${shortPath(root)}  run: expected a new or empty folder; got one with files in it; way out: another --run${goesOn}`);
   }
   mkdirSync(root, { recursive: true });
   // First, so that a folder that nothing can be put in stays empty.
-  writeWhole(join(root, 'config.yaml'), resolvedYaml(pipeline));
+  writeWhole(join(root, CONFIG), resolvedYaml(pipeline));
   return foldersOf(root);
 }
 

@@ -60,7 +60,7 @@ export function line(state: Seen, seconds: number): string {
   const queues = Object.entries(depths).filter(([, depth]) => depth > 0);
   const part = share(state);
   // A run that goes on has tokens of before, which took none of these seconds.
-  const speed = step?.timing?.speed['tokens_per_second'] ?? (seconds > 0 ? tokens / seconds : 0);
+  const speed = step?.timing?.speed['tokens_per_second'] ?? (start && seconds > 0 ? tokens / seconds : 0);
   return [
     ...(step || start?.maxSteps !== undefined ? [`step ${of(step?.step ?? 0, start?.maxSteps)}`] : []),
     `rows ${of(rowsOut, start?.rows)}`,

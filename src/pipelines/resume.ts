@@ -9,15 +9,18 @@ import { checkSeal, dropFolder } from '../io/sealed-folder.js';
 import { differences } from './differences.js';
 import { cutEvaluations } from './evaluations.js';
 import { foldersOf } from './folders.js';
+import { putAside, type KeptRows } from './kept-rows.js';
 import { shortPath } from './locate.js';
 import { resolved, type Pipeline } from './read.js';
 import { checkpointFolder, checkpointSteps, configHash, readState, type Saved } from './run-state.js';
-import { columnsOf, type Folders } from './stage.js';
+import { columnsOf, surroundings, type Folders } from './stage.js';
 
 /** A run that goes on; from its beginning where it had no checkpoint yet. */
 export interface Resumed {
   readonly folders: Folders;
   readonly from?: Saved;
+  /** What it had written, where no stage learns. */
+  readonly kept?: KeptRows;
 }
 
 /**
@@ -35,7 +38,8 @@ export function runToResume(pipeline: Pipeline, folder: string | undefined): str
 /**
  * Makes a run that was broken off ready to go on.
  *
- * What it wrote after the checkpoint is given up: later checkpoints here, rows and metrics by whoever opens them.
+ * What it wrote after the checkpoint is given up: later checkpoints here, rows and metrics by whoever opens them. Where no stage learns, it
+ * begins again with what it wrote; answers that a server gave stay.
  *
  * @param root as `runToResume` gives it.
  * @param which checkpoint, as in `step-20`; the newest unless told.
@@ -44,9 +48,7 @@ export function runToResume(pipeline: Pipeline, folder: string | undefined): str
  */
 export async function resumption(pipeline: Pipeline, root: string, which: string | undefined): Promise<Resumed> {
   const source = pipeline.stages[0];
-  if (!source?.stage.resumes) throw new UsageError(`resume: expected a source that can go on, such as load; got ${source?.name}; way out: begin another run`);
-  const learns = pipeline.stages.some(({ stage, options }) => columnsOf(stage, options).includes('step'));
-  if (!learns) throw new UsageError('resume: expected a pipeline with a stage that learns, such as update; got one that has no checkpoints; way out: begin another run');
+  if (learns(pipeline) && !source?.stage.resumes) throw new UsageError(`resume: expected a source that can go on, such as load; got ${source?.name}; way out: begin another run`);
   const folders = foldersOf(root);
   const from = await chosen(folders, which);
   const stale = readdirSync(folders.checkpoints).filter((name) => /^step-\d+\..*partial$|^step-\d+\.making/.test(name));
@@ -54,8 +56,19 @@ export async function resumption(pipeline: Pipeline, root: string, which: string
   await cutEvaluations(root, from?.state.step ?? 0);
   for (const step of checkpointSteps(folders.checkpoints)) if (step > (from?.state.step ?? 0)) await dropFolder(checkpointFolder(folders.checkpoints, step));
   if (from) return { folders, from };
+  const kept = changes(pipeline) ? undefined : await putAside(folders);
   for (const each of [folders.rows, folders.metrics]) await rm(each, { recursive: true, force: true });
-  return { folders: foldersOf(root) };
+  return { folders: foldersOf(root), ...(kept && { kept }) };
+}
+
+/** Whether a pipeline takes steps, which become checkpoints. */
+export function learns({ stages }: Pipeline): boolean {
+  return stages.some(({ stage, options }) => columnsOf(stage, options).includes('step'));
+}
+
+/** Whether what a policy writes may hang on the rows before. */
+function changes(pipeline: Pipeline): boolean {
+  return learns(pipeline) || surroundings(pipeline.settings, pipeline.stages).teaches;
 }
 
 /** The run of a pipeline that was begun last: the one that `run:` names, or the newest of its name. */

@@ -5,22 +5,25 @@ import { isDeepStrictEqual } from 'node:util';
 import { estimateOf, type Estimate } from '../operators/estimate.js';
 import type { Tally } from '../operators/tally.js';
 import { evaluationFolder } from './evaluations.js';
+import { readFinished, writeFinished } from './finished.js';
 import { flow, type FlowOptions } from './flow.js';
 import { defaultFolder, makeFolders } from './folders.js';
+import { shortPath } from './locate.js';
+import { dropAside } from './kept-rows.js';
 import { lockRun } from './lock.js';
 import type { Lent } from './opening.js';
 import type { Pipeline } from './read.js';
 import type { GainReport, Report, Summary, When } from './report.js';
-import { resumption, runToResume, type Resumed } from './resume.js';
+import { learns, resumption, runToResume, type Resumed } from './resume.js';
 import { checkpointFolder, checkpointSteps } from './run-state.js';
 import { evaluateOf } from './settings.js';
 import type { Folders } from './stage.js';
 import { readJudged, writeGain, writeJudged, type Judged, type Values } from './tally-files.js';
 
-export interface RunOptions extends Omit<FlowOptions, 'from'> {
+export interface RunOptions extends Omit<FlowOptions, 'from' | 'kept'> {
   /** The run's folder, new or empty; `runs/NAME` unless told. */
   readonly folder?: string;
-  /** Goes on with the run in `folder`, the newest of the pipeline's unless told: at its newest checkpoint, or the one named, as in `step-20`. */
+  /** Goes on with the run in `folder`, the newest of the pipeline's unless told: at its newest checkpoint, or the one named, as in `step-20`; from its beginning where it has none, with the rows that it wrote. */
   readonly resume?: true | string;
 }
 
@@ -30,7 +33,7 @@ export interface RunOptions extends Omit<FlowOptions, 'from'> {
  *
  * The evaluations go to `before`, `after` and `evaluations/step-N` in the run's folder. The first two open and release a policy of their
  * own, those in between use the run's. Interrupted, or without a step, there is nothing to come after; what was judged behind the last
- * step is not judged again.
+ * step is not judged again. Where no stage learns, a run that has come to its end is not run again.
  *
  * @returns what it came to; `watch` is told of it too, before a failure is thrown.
  * @throws {UsageError} if the folder is in use, or a run that is to go on is another's; what a stage threw; DataError over the tolerance; Error where a row got lost.
@@ -39,14 +42,29 @@ export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOp
   const root = resume === undefined ? resolve(folder ?? defaultFolder(pipeline)) : runToResume(pipeline, folder);
   const release = lockRun(root);
   try {
-    return await ran(pipeline, await begun(pipeline, root, resume), rest);
+    const known = resume === undefined ? undefined : readFinished(root);
+    if (known) return toldAgain(known, root, rest);
+    const summary = await ran(pipeline, await begun(pipeline, root, resume), rest);
+    if (learns(pipeline) || summary.stopped !== undefined) return summary;
+    await dropAside(root);
+    await writeFinished(root, summary);
+    return summary;
   } finally {
     release();
   }
 }
 
-async function ran(pipeline: Pipeline, { folders, from }: Resumed, rest: FlowOptions): Promise<Summary> {
-  const options = { ...rest, ...(from && { from }) };
+function toldAgain(known: Summary, root: string, { watch = () => {} }: FlowOptions): Summary {
+  const summary = { ...known, folder: root };
+  watch({ kind: 'notice', text: `${shortPath(root)}  resume: the run has come to its end; nothing of it is run again` });
+  watch({ kind: 'end', summary });
+  return summary;
+}
+
+async function ran(pipeline: Pipeline, { folders, ...resumed }: Resumed, rest: FlowOptions): Promise<Summary> {
+  const options = { ...rest, ...resumed };
+  const lasting = pipeline.stages.flatMap(({ name, stage }) => (stage.lasting ? [name] : []));
+  if (resumed.kept && resumed.kept.size > 0 && lasting.length > 0) rest.watch?.({ kind: 'notice', text: `${shortPath(folders.root)}  resume: ${resumed.kept.size} rows keep what ${lasting.join(', ')} added` });
   const { evaluation } = pipeline;
   if (!evaluation) return flow(pipeline, folders, options);
 

@@ -101,7 +101,9 @@ export interface StageDefinition<Options> {
   readonly paths?: readonly string[];
   /** Rows that a source will give, where it can say. */
   rows?(options: Options): number | undefined;
-  /** Whether a source begins at `open.resumed`; a run with another cannot be gone on with. */
+  /** Whether what it adds comes of the row alone and stands in shards as it is: of rows that were written before, a run that is begun again takes it from there. */
+  readonly lasting?: boolean;
+  /** Whether a source begins at `open.resumed`; a run that learns cannot go on with another. */
   readonly resumes?: boolean;
   /** Whether rows that this stage marks for `reason` were left out on purpose; `tolerate` does not count those. */
   chooses?(reason: string): boolean;

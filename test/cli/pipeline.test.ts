@@ -80,7 +80,7 @@ describe('segr1 pipeline', () => {
     ['an unknown flag', ['STUB', '--chekc'], 'Unknown argument: chekc'],
     ['no steps', ['STUB', '--max-steps', '0'], '--max-steps: expected a whole number of at least 1; got "0"'],
     ['two folders', ['STUB', '--run', 'a', '--run', 'b'], '--run: expected it once; got ["a","b"]'],
-    ['a used folder', ['STUB', '--run', '/'], 'run: expected a new or empty folder; got one with files in it; way out: another --run, or --resume'],
+    ['a used folder', ['STUB', '--run', '/'], 'run: expected a new or empty folder; got one with files in it; way out: another --run'],
   ])('ends with 2 for %s', async (_, args, message) => {
     const { code, err, out } = await segr1(['pipeline', ...args.map((arg) => (arg === 'STUB' ? stubPipeline('[rows, guess]') : arg))]);
     expect(err).toContain(message);

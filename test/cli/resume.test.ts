@@ -1,10 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 
 import { readRows } from '../../src/io/shard.js';
 import { folder } from '../pipelines/files.js';
@@ -73,6 +75,47 @@ describe('a signal', () => {
     for await (const { id } of readRows(join(place.path, 'run/rows'))) ids.push(id);
     expect([ids.length, new Set(ids).size]).toEqual([16, 16]);
     expect(readdirSync(join(place.path, 'run/checkpoints'))).toContain('step-4');
+  }, 300_000);
+});
+
+/** A server that leaves the question of that number, from 1, without an answer. */
+async function chatServer(silent: number, met: () => void): Promise<{ url: string; asked: () => number }> {
+  let asked = 0;
+  const answer = (to: ServerResponse): unknown => to.end(JSON.stringify({ choices: [{ message: { content: `thought ${asked}` }, finish_reason: 'stop' }] }));
+  const server = createServer((from, to) => {
+    from.resume();
+    from.on('end', () => (++asked === silent ? met() : answer(to)));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`, asked: () => asked };
+}
+
+describe('thoughts that a server was asked for', () => {
+  it.each([
+    ['SIGKILL', null],
+    ['SIGTERM', 130],
+  ] as const)('are not asked for again behind %s', async (signal, code) => {
+    const place = folder();
+    let child: ReturnType<typeof spawn> | undefined;
+    const server = await chatServer(4, () => child?.kill(signal));
+    const stages = `[load: { scenes: { count: 6 }, frame: 64 }, fit: { maxClicks: 1 }, think: { endpoint: { url: "${server.url}", model: m, inflight: 1 } }, write]`;
+    const args = [place.file('thoughts.yaml', `seed: 7\nsegmenter: { kind: grabcut, size: 32 }\nstages: ${stages}\n`), '--run', join(place.path, 'run')];
+    const first = await segr1(args, (_, running) => (child = running));
+    expect([first.code, server.asked()]).toEqual([code, 4]);
+
+    const last = await segr1([...args, '--resume']);
+    expect([last.code, last.err, server.asked()]).toEqual([0, '', 4 + 3]);
+    const thoughts: unknown[] = [];
+    for await (const { thinking } of readRows(join(place.path, 'run/rows'))) thoughts.push(thinking);
+    expect(thoughts).toEqual([1, 2, 3, 5, 6, 7].map((n) => `<think> thought ${n} </think>`));
+
+    const again = await segr1([...args, '--resume']);
+    expect([again.code, server.asked()]).toEqual([0, 7]);
+    expect(again.out).toContain('resume: the run has come to its end; nothing of it is run again');
   }, 300_000);
 });
 

@@ -67,7 +67,7 @@ describe('think', () => {
     expect(waves).toEqual([3, 3, 3, 3]);
   });
 
-  it('does not ask again what it knows, in another run either', async () => {
+  it('does not ask again what it knows, nor does a run that goes on with the same file', async () => {
     const path = join(folder().path, 'answers.jsonl');
     let asked = 0;
     const run = async (rows: Fitted[]) => lastValueFrom(from(rows).pipe(think(blank, { endpoint }, await thinker(async (body) => (asked++, `box ${aboutBox(body)}`), undefined, path)), toArray()));

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, readdirSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -115,12 +115,16 @@ describe('resumption', () => {
   });
 
   it('refuses a source that cannot go on', async () => {
-    const stub = await pipeline([], `operators: [${JSON.stringify(STUBS)}]\nstages: [rows, guess]\n`);
+    const stub = await pipeline([], `operators: [${JSON.stringify(STUBS)}]\nstages: [rows, guess, teach]\n`);
     expect(await refused(await run('a', [2], stub), undefined, stub)).toBe('resume: expected a source that can go on, such as load; got rows; way out: begin another run');
   });
 
-  it('refuses a pipeline that does not learn, whose rows it would have to give up', async () => {
-    const fit = await pipeline([], TEXT.replace('  - guess\n  - teach\n', ''));
-    expect(await refused(await run('a', [], fit), undefined, fit)).toContain('resume: expected a pipeline with a stage that learns, such as update; got one that has no checkpoints');
+  it('begins a pipeline that does not learn again, whatever its source, and keeps answers that were paid for', async () => {
+    const stub = await pipeline([], `operators: [${JSON.stringify(STUBS)}]\nstages: [rows, guess]\n`);
+    const root = await run('a', [], stub);
+    for (const name of ['rows/x', 'answers.jsonl']) writeFileSync(join(root, name), 'x');
+    const { from, folders } = await resumed(stub, root);
+    expect([from, readdirSync(folders.rows), readFileSync(join(root, 'answers.jsonl'), 'utf8')]).toEqual([undefined, [], 'x']);
+    expect(await refused(root, 'step-2', stub)).toBe('runs/a/checkpoints  resume: expected one of no checkpoints; got "step-2"');
   });
 });

@@ -123,7 +123,22 @@ describe('run', () => {
     mkdirSync(join(path, 'used'));
     writeFileSync(join(path, 'used', 'x'), '');
     const pipeline = await readPipeline(stubPipeline('[rows]'));
-    expect(await refusal(run(pipeline, { folder: join(path, 'used') }))).toBe('used  run: expected a new or empty folder; got one with files in it; way out: another --run, or --resume');
+    expect(await refusal(run(pipeline, { folder: join(path, 'used') }))).toBe('used  run: expected a new or empty folder; got one with files in it; way out: another --run');
+    const { root } = await ran('[{ rows: { count: 2 } }]');
+    expect(await refusal(run(pipeline, { folder: root }))).toBe('run  run: expected a new or empty folder; got one with files in it; way out: another --run, or --resume');
+  });
+
+  it('does not run again what has come to its end, but what was cut short', async () => {
+    const stages = '[{ rows: { count: 6 } }, { guess: { inflight: 1 } }, write]';
+    const cancel = new AbortController();
+    const watch = (report: Report): void => void (report.kind === 'row' && cancel.abort());
+    const { root, summary } = await ran(stages, 'window: 1', { signal: cancel.signal, watch });
+    expect(summary).toMatchObject({ rowsOut: 1, stopped: 'cancelled' });
+    const again = await ran(stages, 'window: 1', { folder: root, resume: true });
+    expect([again.told[0]?.kind, again.summary.rowsOut, again.summary.stopped]).toEqual(['start', 6, undefined]);
+    const third = await ran(stages, 'window: 1', { folder: root, resume: true });
+    expect(third.told).toEqual([{ kind: 'notice', text: expect.stringMatching(/run {2}resume: the run has come to its end; nothing of it is run again$/) as string }, { kind: 'end', summary: again.summary }]);
+    expect(third.summary).toEqual(again.summary);
   });
 
   it('fits drawn scenes from one end to the other', async () => {

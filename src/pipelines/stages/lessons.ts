@@ -25,6 +25,7 @@ export const lessons: readonly Stage[] = [
     options: FitOptions,
     needs: ['image', 'truth'],
     adds: ['fitted'],
+    lasting: true,
     uses: ['segmenter'],
     build: async (options, open) => fit(await open.segmenter(), open.read, options),
   }),
@@ -33,6 +34,7 @@ export const lessons: readonly Stage[] = [
     options: ThinkOptions,
     needs: ['image', 'fitted'],
     adds: ['problem', 'thinking', 'solution'],
+    lasting: true,
     chooses: (reason) => reason === CANCELLED,
     rules: ({ endpoint }) => {
       const fault = endpoint && keyFault(endpoint);

@@ -1,4 +1,4 @@
-import { evaluationMetrics, PREFIX } from './evaluations.js';
+import { evaluationMetrics, PREFIX } from './evaluation-folders.js';
 import { checkpointFolder, readState } from './run-state.js';
 import type { Folders } from './stage.js';
 

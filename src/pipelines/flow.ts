@@ -11,7 +11,7 @@ import { clock, type Clock } from './clock.js';
 import { compile } from './compile.js';
 import { credits } from './credits.js';
 import { drained, stalled } from './drained.js';
-import { evaluationMetrics } from './evaluations.js';
+import { evaluationMetrics } from './evaluation-folders.js';
 import type { Gauge } from './gauge.js';
 import type { KeptRows } from './kept-rows.js';
 import { ledger, type Ledger } from './ledger.js';

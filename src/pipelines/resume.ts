@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import { DataError, messageOf, shown, UsageError } from '../errors.js';
 import { checkSeal, dropFolder } from '../io/sealed-folder.js';
 import { differences } from './differences.js';
-import { cutEvaluations } from './evaluations.js';
+import { cutEvaluations } from './evaluation-folders.js';
 import { foldersOf } from './folders.js';
 import { putAside, type KeptRows } from './kept-rows.js';
 import { shortPath } from './locate.js';

@@ -6,7 +6,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 
 import { readPipeline } from '../../src/pipelines/read.js';
 import type { Report } from '../../src/pipelines/report.js';
-import { gains, run, type RunOptions } from '../../src/pipelines/run.js';
+import { gains } from '../../src/pipelines/evaluation.js';
+import { run, type RunOptions } from '../../src/pipelines/run.js';
 import { folder, refusal } from './files.js';
 
 const STUB = fileURLToPath(new URL('../fixtures/stub-policy.mjs', import.meta.url));

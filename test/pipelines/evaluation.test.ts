@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
+import { gains } from '../../src/pipelines/evaluation.js';
 import { readPipeline } from '../../src/pipelines/read.js';
 import type { Report } from '../../src/pipelines/report.js';
-import { gains } from '../../src/pipelines/evaluation.js';
 import { run, type RunOptions } from '../../src/pipelines/run.js';
 import { folder, refusal } from './files.js';
 

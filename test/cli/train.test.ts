@@ -87,7 +87,7 @@ describe('segr1 pipeline evaluate', () => {
     expect(out).toMatch(/^reward on another scene +1\.\d{3} ± 0\.\d{3} +11$/m);
     expect(out).toMatch(/^best constant answer, \[\d+,\d+,\d+,\d+\] +1\.\d{3} ± 0\.\d{3} +4$/m);
     expect(out).toMatch(/^rows {5}12 in, 12 out$/m);
-    expect(readdirSync(run).toSorted()).toEqual(['checkpoints', 'config.yaml', 'gallery', 'metrics', 'overlays', 'report.html', 'rows', 'scores.jsonl', 'summary.json', 'summary.md', 'summary.tex']);
+    expect(readdirSync(run).toSorted()).toEqual(['checkpoints', 'config.yaml', 'finished.json', 'gallery', 'metrics', 'overlays', 'report.html', 'rows', 'scores.jsonl', 'summary.json', 'summary.md', 'summary.tex']);
     expect(readdirSync(join(run, 'overlays')).toSorted()).toEqual(['best-1.png', 'index.json', 'random-1.png', 'worst-1.png']);
   }, 120_000);
 

@@ -18,7 +18,7 @@ import { learning, LearningOptions } from '../../src/operators/learning.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
 import { emit, type Program } from '../../src/tensor/onnx.js';
 import { openEngine, type Answer, type Feeds } from '../../src/tensor/session.js';
-import { agrees, batch, completionsInOrder, TINY, trainRows, type Summary } from './policy-batch.js';
+import { agrees, batch, completionsInOrder, GRADIENT, TINY, trainRows, type Summary } from './policy-batch.js';
 import { farthest, folder, has, json, rowsOf, stored } from './policy-cases.js';
 
 interface Report {
@@ -88,9 +88,9 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))('an adap
     for (const [name, [sum, norm]] of Object.entries(report.grad_sum_and_norm)) {
       agrees(parts[name], sum, norm, name, 1e-4 * norm);
       const expected = await golden.read(`seg-r1.grad.${name}`);
-      // PEFT multiplies by one side after the other, which rounds as large as the largest of them.
+      // PEFT multiplies by one side after the other, which rounds as large as the largest of them: in float64 torch lands up to 3e-5 of that from its own float32.
       const floor = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      expect(farthest(parts[name], expected, floor), name).toBeLessThan(2e-5);
+      expect(farthest(parts[name], expected, floor), name).toBeLessThan(GRADIENT.relative);
     }
   });
 

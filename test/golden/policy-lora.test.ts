@@ -18,7 +18,7 @@ import { learning, LearningOptions } from '../../src/operators/learning.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
 import { emit, type Program } from '../../src/tensor/onnx.js';
 import { openEngine, type Answer, type Feeds } from '../../src/tensor/session.js';
-import { agrees, batch, completionsInOrder, GRADIENT, TINY, trainRows, type Summary } from './policy-batch.js';
+import { agrees, batch, completionsInOrder, TINY, trainRows, type Summary } from './policy-batch.js';
 import { farthest, folder, has, json, rowsOf, stored } from './policy-cases.js';
 
 interface Report {
@@ -88,9 +88,9 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))('an adap
     for (const [name, [sum, norm]] of Object.entries(report.grad_sum_and_norm)) {
       agrees(parts[name], sum, norm, name, 1e-4 * norm);
       const expected = await golden.read(`seg-r1.grad.${name}`);
-      // PEFT multiplies by one side after the other, which rounds as large as the largest of them: in float64 torch lands up to 3e-5 of that from its own float32.
+      // PEFT multiplies by one side after the other, which rounds as large as the largest of them: torch's float32 lies up to 3e-5 of that from its float64, and ours may as far on the other side.
       const floor = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      expect(farthest(parts[name], expected, floor), name).toBeLessThan(GRADIENT.relative);
+      expect(farthest(parts[name], expected, floor), name).toBeLessThan(6e-5);
     }
   });
 
@@ -102,7 +102,8 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))('an adap
       const { gradient, metrics } = await policy.gradient(graph, rows, 1);
       for (const [name, part] of Object.entries(await named(gradient, dir))) tiny[name] = (tiny[name] ?? part).map((least, i) => Math.min(Math.abs(least), Math.abs(part[i])));
       const expected = report[`wd${weightDecay}`][step - 1];
-      expect(Math.abs(metrics['loss'] - expected.loss)).toBeLessThan(step === 1 ? 1e-5 : 1e-3);
+      // A loss rounds with its size.
+      expect(Math.abs(metrics['loss'] - expected.loss)).toBeLessThan((step === 1 ? 1e-5 : 1e-3) * Math.max(1, Math.abs(expected.loss)));
       const norm = await policy.step(gradient, rate(step));
       expect(Math.abs(norm / expected.grad_norm_before_clipping - 1)).toBeLessThan(step === 1 ? 1e-5 : 1e-3);
       if (step !== 2) await parametersAgree(kind, weightDecay, step, tiny);

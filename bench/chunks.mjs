@@ -54,7 +54,7 @@ if (way === undefined) {
     perSample: { advantages: [1, -1, 0.5, -0.5] },
   };
   const shape = { ...prefixShape([prompt], 1), samples: GROUP, length: LENGTH, suppressed: [], recompute, ...(logits === undefined ? {} : { logits }) };
-  const program = trainProgram(config, shape, objectiveGraph(dapo(0)), adapter);
+  const program = trainProgram(config, shape, objectiveGraph(dapo(0)), { dialect: 'cpu', precision: 'float32', held: 'float32', adapter });
 
   const engine = openEngine({ workers: 1, threads: 2 });
   const set = async (name, shapes) => {

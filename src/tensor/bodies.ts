@@ -1,5 +1,5 @@
 /** Backward passes of computations within computations, and copies of them. */
-import { bodyNodes, captured, count, dependencies, nodeWith, scoped, ShapeError, sizeOf, type Body, type Node, type Op, type Tensor } from './graph.js';
+import { bodyNodes, captured, count, dependencies, isFloat, isHalf, nodeWith, scoped, ShapeError, sizeOf, type Body, type Node, type Op, type Tensor } from './graph.js';
 import { key, type Contribution, type PullBack } from './adjoints.js';
 import { abs, add, cast, expand, gather, less, loop, or, rename, reshape, slice } from './ops.js';
 
@@ -11,11 +11,11 @@ import { abs, add, cast, expand, gather, less, loop, or, rename, reshape, slice 
  */
 export function blockBackward(body: Body, inputs: readonly Tensor[], incoming: readonly (Tensor | undefined)[], needed: ReadonlySet<number>, pullBack: PullBack): readonly Contribution[] {
   const no = never(incoming.find((dy) => dy !== undefined) as Tensor);
-  const again = inputs.map((x) => (x.dtype === 'bool' ? or(x, no) : add(x, cast(no, x.dtype))));
+  const again = inputs.map((x) => behind(x, no));
   const outer = captured(body);
   const from = [...inputs, ...outer];
   const given = [...again, ...outer];
-  const kept = from.flatMap((to, i) => (to.dtype === 'float32' && needed.has(to.node.id) ? [{ to, at: given[i] as Tensor }] : []));
+  const kept = from.flatMap((to, i) => (isFloat(to.dtype) && needed.has(to.node.id) ? [{ to, at: given[i] as Tensor }] : []));
   const adjoints = pullBack(instantiate(body, again), incoming, kept.map(({ at }) => at), given);
   return kept.map(({ to }, i): Contribution => [to, adjoints[i] as Tensor]);
 }
@@ -30,7 +30,7 @@ export function blockBackward(body: Body, inputs: readonly Tensor[], incoming: r
 export function loopBackward(n: Node, { body, steps }: Extract<Op, { kind: 'loop' }>, incoming: readonly (Tensor | undefined)[], needed: ReadonlySet<number>, pullBack: PullBack): readonly Contribution[] {
   const [going, ...results] = body.results as [Tensor, ...Tensor[]];
   if (n.inputs.length > 0 || going.node.op.kind !== 'constant') throw new ShapeError('loop', 'an operation with a gradient', ...n.outputs);
-  const floats = (t: Tensor): boolean => t.dtype === 'float32' && needed.has(t.node.id);
+  const floats = (t: Tensor): boolean => isFloat(t.dtype) && needed.has(t.node.id);
   const rows = rowsOf(body, steps).filter((row) => floats(row.inputs[0] as Tensor));
   const outer = captured(body);
   const read = new Set([...results, ...bodyNodes(body).flatMap((inner) => (rows.includes(inner) ? [] : dependencies(inner)))].map(key));
@@ -63,6 +63,12 @@ function rowsOf(body: Body, steps: number): readonly Node[] {
 function never(x: Tensor): Tensor {
   const flat = reshape(x, [{ name: 'element', size: count(x.shape) }]);
   return reshape(less(abs(slice(flat, 'element', 0, 1)), 0), []);
+}
+
+/** The same value, which exists only once `no`, a scalar false, does. */
+function behind(x: Tensor, no: Tensor): Tensor {
+  if (x.dtype === 'bool') return or(x, no);
+  return isHalf(x.dtype) ? cast(behind(cast(x, 'float32'), no), x.dtype) : add(x, cast(no, x.dtype));
 }
 
 /** Traces a body's computation anew on other inputs. */

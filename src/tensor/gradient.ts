@@ -1,5 +1,5 @@
 /** Reverse-mode differentiation: a function from graph to graph. */
-import { count, dependencies, reachable, scoped, ShapeError, sizeOf, type Dim, type Node, type Op, type Tensor } from './graph.js';
+import { count, dependencies, isFloat, reachable, scoped, ShapeError, sizeOf, type Dim, type Node, type Op, type Tensor } from './graph.js';
 import { Adjoints, type Contribution } from './adjoints.js';
 import { blockBackward, loopBackward } from './bodies.js';
 import { add, cast, constant, cumsum, div, dot, equal, exp, expand, gather, iota, less, lessEqual, mean, mul, neg, order, pad, reciprocal, rename, reshape, rotate, scatterAdd, sigmoid, sign, slice, sqrt, square, sub, sum, where } from './ops.js';
@@ -7,7 +7,7 @@ import { add, cast, constant, cumsum, div, dot, equal, exp, expand, gather, iota
 /**
  * Gradients of a scalar with respect to some of the values it was computed from.
  *
- * @returns one tensor a `wrt`, of its shape; zeros where `loss` does not depend on it.
+ * @returns one tensor a `wrt`, of its shape, float32 whatever the type of `wrt`; zeros where `loss` does not depend on it.
  * @throws {ShapeError} if `loss` is not a float32 scalar, or the way to a `wrt` leads through an operation without a gradient.
  */
 export function gradient(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
@@ -31,7 +31,7 @@ function pullBack(outputs: readonly Tensor[], seeds: readonly (Tensor | undefine
     const incoming = n.outputs.map((output) => adjoints.get(output));
     if (incoming.every((dy) => dy === undefined)) continue;
     scoped(`gradient of ${n.scope}`, () => {
-      for (const [to, adjoint] of backward(n, incoming, needed)) if (to.dtype === 'float32' && needed.has(to.node.id)) adjoints.add(to, adjoint);
+      for (const [to, adjoint] of backward(n, incoming, needed)) if (isFloat(to.dtype) && needed.has(to.node.id)) adjoints.add(to, adjoint);
     });
   }
   return wrt.map((t) => adjoints.get(t) ?? expand(constant([0], {}), t.shape));

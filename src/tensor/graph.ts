@@ -1,6 +1,15 @@
 /** Values of a traced computation: dimensions have names, and shape and type are checked while tracing. */
 
-export type DType = 'float32' | 'int64' | 'bool';
+/** Floating point of half the width: stored, moved and multiplied; other arithmetic is float32. */
+export type Half = 'bfloat16' | 'float16';
+
+/** What products are computed in, and weights are held in. */
+export type Precision = 'float32' | Half;
+
+export type DType = Precision | 'int64' | 'bool';
+
+export const isHalf = (dtype: DType): dtype is Half => dtype === 'bfloat16' || dtype === 'float16';
+export const isFloat = (dtype: DType): dtype is Precision => dtype === 'float32' || isHalf(dtype);
 
 /** One dimension; sizes are fixed when a graph is traced, save for what a loop appends to. */
 export interface Dim {
@@ -12,15 +21,17 @@ export interface Dim {
 
 export type Shape = readonly Dim[];
 
-/** Flat data of a tensor, row by row: bool as bytes 0 and 1. */
-export type Data = Float32Array | BigInt64Array | Uint8Array;
+/** Flat data of a tensor, row by row: bool as bytes 0 and 1, halves as their bits. */
+export type Data = Float32Array | BigInt64Array | Uint8Array | Uint16Array;
 
-/** Where float32 values lie in a file, little-endian, row by row. */
+/** Where values lie in a file, little-endian, row by row. */
 export interface Place {
   /** Absolute, and no symbolic link. */
   readonly file: string;
   /** Of the first byte. */
   readonly offset: number;
+  /** float32 unless given. */
+  readonly dtype?: Precision;
 }
 
 export type Unary = 'neg' | 'exp' | 'log' | 'sqrt' | 'reciprocal' | 'sigmoid' | 'silu' | 'tanh' | 'erf' | 'abs' | 'not';

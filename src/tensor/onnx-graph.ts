@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 
-import { bodyNodes, type Body, type Data, type Node, type Op, type Place, type Tensor } from './graph.js';
-import { operation, type Writer } from './onnx-operation.js';
+import { bodyNodes, isHalf, type Body, type Data, type DType, type Node, type Op, type Place, type Precision, type Tensor } from './graph.js';
+import { operation, type Dialect, type Writer } from './onnx-operation.js';
 import { ELEMENT, encodeAttributes, type Attributes, type GraphProto, type NodeProto, type TensorProto, type ValueInfoProto } from './onnx-schema.js';
 
 /** Where in the model a node was traced, and what it does. */
@@ -18,10 +18,12 @@ export class GraphWriter implements Writer {
   #fresh = 0;
   readonly outer: GraphWriter | undefined;
   readonly prefix: string;
+  readonly dialect: Dialect;
 
-  constructor(outer: GraphWriter | undefined, prefix: string) {
+  constructor(outer: GraphWriter | undefined, prefix: string, dialect: Dialect) {
     this.outer = outer;
     this.prefix = prefix;
+    this.dialect = dialect;
   }
 
   bind(t: Tensor, name: string): void {
@@ -70,7 +72,8 @@ export class GraphWriter implements Writer {
     const root = this.#root();
     const name = `#c${root.#fresh++}`;
     root.#initializers.push(external(name, place, dims));
-    return name;
+    if (this.dialect === 'cuda' || !isHalf(place.dtype ?? 'float32')) return name;
+    return root.node('Cast', [name], { to: ELEMENT.float32 }, { label: 'stored' });
   }
 
   ints(values: readonly number[]): string {
@@ -96,11 +99,11 @@ export class GraphWriter implements Writer {
   }
 
   #loop(n: Node, op: Extract<Op, { kind: 'loop' }>): void {
-    const inner = new GraphWriter(this, `${this.prefix}${this.#fresh++}_`);
+    const inner = new GraphWriter(this, `${this.prefix}${this.#fresh++}_`, this.dialect);
     const holes = op.body.holes.map((hole, i) => {
       const name = `${inner.prefix}in${i}`;
       inner.bind(hole, name);
-      return valueInfo(name, hole, true);
+      return valueInfo(name, hole, this.dialect, true);
     });
     inner.writeAll(bodyNodes(op.body));
     const left = new Set<string>();
@@ -110,7 +113,7 @@ export class GraphWriter implements Writer {
       const direct = inner.#made.has(source) && !left.has(source);
       const name = direct ? source : inner.node('Identity', [source], {}, { label: 'result', output: `${inner.prefix}out${i}` });
       left.add(name);
-      return valueInfo(name, result, true);
+      return valueInfo(name, result, this.dialect, true);
     });
     const going = { name: `${inner.prefix}going`, type: { tensorType: { elemType: ELEMENT.bool, shape: { dim: [] } } } };
     const graph = inner.finish('body', [holes[0] as ValueInfoProto, going, ...holes.slice(1)], results);
@@ -124,15 +127,23 @@ export class GraphWriter implements Writer {
   }
 }
 
-/** Float32 values that stay in their file. */
-export function external(name: string, { file, offset }: Place, dims: readonly number[]): TensorProto {
-  const length = 4 * dims.reduce((product, size) => product * size, 1);
+/** Bytes of an element. */
+export const WIDTH: Readonly<Record<Precision, number>> = { float32: 4, bfloat16: 2, float16: 2 };
+
+/** Values that stay in their file. */
+export function external(name: string, { file, offset, dtype = 'float32' }: Place, dims: readonly number[]): TensorProto {
+  const length = WIDTH[dtype] * dims.reduce((product, size) => product * size, 1);
   const externalData = Object.entries({ location: basename(file), offset, length }).map(([key, value]) => ({ key, value: String(value) }));
-  return { name, dims, dataType: ELEMENT.float32, externalData, dataLocation: 1 };
+  return { name, dims, dataType: ELEMENT[dtype], externalData, dataLocation: 1 };
+}
+
+/** The type that a value has once it is written: the CPU holds halves as float32. */
+export function writtenType(dtype: DType, dialect: Dialect): DType {
+  return dialect === 'cpu' && isHalf(dtype) ? 'float32' : dtype;
 }
 
 /** @param sized whether its shape is told, too. */
-export function valueInfo(name: string, t: Tensor, sized: boolean): ValueInfoProto {
-  const elemType = ELEMENT[t.dtype];
+export function valueInfo(name: string, t: Tensor, dialect: Dialect, sized: boolean): ValueInfoProto {
+  const elemType = ELEMENT[writtenType(t.dtype, dialect)];
   return { name, type: { tensorType: sized ? { elemType, shape: { dim: t.shape.map(({ size, ragged }) => (ragged ? {} : { dimValue: size })) } } : { elemType } } };
 }

@@ -1,9 +1,17 @@
 /** One operation → ONNX nodes: what is by name here is by position there. */
-import { count, type Data, type Dim, type Op, type Place, type Shape, type Tensor } from './graph.js';
+import { count, isHalf, type Data, type Dim, type DType, type Op, type Place, type Shape, type Tensor } from './graph.js';
 import { ELEMENT, type Attributes } from './onnx-schema.js';
+
+/**
+ * Whose kernels a graph is written for.
+ *
+ * The CPU has none for halves: there a half is a float32 whose value a half could have, and what would round to a half is rounded so.
+ */
+export type Dialect = 'cpu' | 'cuda';
 
 /** The graph that an operation's nodes go into. */
 export interface Writer {
+  readonly dialect: Dialect;
   /** Name of a value written before. */
   name(t: Tensor): string;
   /** Adds an ONNX node and gives the name of its first output. @param more.spare outputs behind it, which nothing reads */
@@ -58,7 +66,7 @@ class Emission {
       case 'where':
         return this.add('Where', inputs.map((part) => this.aligned(part, t.shape)));
       case 'cast':
-        return this.add('Cast', [first], { to: ELEMENT[t.dtype] });
+        return this.#cast(first, x.dtype, t.dtype);
       case 'reduce':
         return this.add(REDUCE[op.fn], [first, this.writer.ints(op.over.map((name) => position(x.shape, name)))], { keepdims: 0 });
       case 'argmax':
@@ -107,15 +115,15 @@ class Emission {
       case 'rotate':
         return this.#rotate(x, y, first, second, third, t);
       case 'linear':
-        return this.reshaped(this.add('Gemm', [this.#rows(x, first, 2), second, third], { transB: 1 }), t.shape);
+        return this.reshaped(this.#rounded(this.add('Gemm', [this.#rows(x, first, 2), second, third], { transB: 1 }), t.dtype), t.shape);
       case 'layerNorm':
         return this.add('LayerNormalization', [first, second, third], { axis: -1, epsilon: { float: op.epsilon } });
       case 'attend':
-        return this.reshaped(this.add('MultiHeadAttention', inputs.map((part, i) => this.#rows(part, names[i] as string, 3)), { num_heads: op.heads }, 'com.microsoft'), t.shape);
+        return this.reshaped(this.#rounded(this.add('MultiHeadAttention', inputs.map((part, i) => this.#rows(part, names[i] as string, 3)), { num_heads: op.heads }, 'com.microsoft'), t.dtype), t.shape);
       case 'convolve': {
         const image = this.add('Reshape', [first, this.writer.ints([1, ...sizes(x.shape)])]);
         const around = [op.padding, op.padding, op.padding, op.padding];
-        return this.reshaped(this.add('Conv', [image, second, third], { strides: [op.stride, op.stride], pads: around }), t.shape);
+        return this.reshaped(this.#rounded(this.add('Conv', [image, second, third], { strides: [op.stride, op.stride], pads: around }), t.dtype), t.shape);
       }
       case 'stopGradient':
         return first;
@@ -125,6 +133,18 @@ class Emission {
       case 'loop':
         throw new Error(`${op.kind}: expected an operation that stands alone; got one that its graph must bind`);
     }
+  }
+
+  #cast(value: string, from: DType, to: DType): string {
+    if (this.writer.dialect === 'cuda') return this.add('Cast', [value], { to: ELEMENT[to] });
+    if (isHalf(to)) return this.#rounded(from === 'float32' || isHalf(from) ? value : this.add('Cast', [value], { to: ELEMENT.float32 }), to);
+    return isHalf(from) && to === 'float32' ? value : this.add('Cast', [value], { to: ELEMENT[to] });
+  }
+
+  /** What the CPU computed in float32, as the half that it stands for. */
+  #rounded(value: string, dtype: DType): string {
+    if (this.writer.dialect === 'cuda' || !isHalf(dtype)) return value;
+    return this.add('Cast', [this.add('Cast', [value], { to: ELEMENT[dtype] })], { to: ELEMENT.float32 });
   }
 
   /** A value laid out to broadcast by position against `shape`. */
@@ -154,7 +174,8 @@ class Emission {
     const own = (x: Tensor): Shape => x.shape.filter(({ name }) => !op.over.includes(name) && !batch.some((dim) => dim.name === name));
     const left = this.#matrix(a, batch, own(a), inner, false);
     const right = this.#matrix(b, batch, own(b), inner, true);
-    const product = this.add('FusedMatMul', [left.name, right.name], { alpha: { float: op.scale }, transA: left.turned ? 1 : 0, transB: right.turned ? 1 : 0 }, 'com.microsoft');
+    const attributes = { alpha: { float: op.scale }, transA: left.turned ? 1 : 0, transB: right.turned ? 1 : 0 };
+    const product = this.#rounded(this.add('FusedMatMul', [left.name, right.name], attributes, 'com.microsoft'), t.dtype);
     const natural = [...sizes(batch), ...(left.open ? sizes(own(a)) : [count(own(a))]), count(own(b))];
     const wanted = sizes(t.shape);
     return natural.length === wanted.length && natural.every((size, i) => size === wanted[i]) ? product : this.reshaped(product, t.shape);

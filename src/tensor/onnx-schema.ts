@@ -122,7 +122,7 @@ export function encodeModel(model: Partial<Omit<ModelProto, 'graph'>> & { readon
 }
 
 /** Element types by ONNX's numbers. */
-export const ELEMENT: Readonly<Record<DType, number>> = { float32: 1, int64: 7, bool: 9 };
+export const ELEMENT: Readonly<Record<DType, number>> = { float32: 1, int64: 7, bool: 9, float16: 10, bfloat16: 16 };
 
 /** A node's attribute: bare numbers are integers. */
 export type Attribute = number | string | readonly number[] | { readonly float: number } | { readonly graph: GraphProto };

@@ -2,6 +2,7 @@
 export * from './ops/values.js';
 export * from './ops/elementwise.js';
 export * from './ops/reductions.js';
+export * from './ops/precision.js';
 export * from './ops/products.js';
 export * from './ops/frozen.js';
 export * from './ops/layout.js';

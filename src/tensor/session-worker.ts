@@ -12,7 +12,7 @@ const { threads } = workerData as { threads: number };
 /** A parameter set: where all of it may change, laid out in one array. */
 interface Held {
   readonly flat?: { readonly layout: Layout; readonly values: Float32Array; readonly version: number };
-  readonly values: Map<string, Float32Array>;
+  readonly values: Map<string, Float32Array | Uint16Array>;
   readonly places: Map<string, Place>;
 }
 
@@ -91,12 +91,12 @@ function keep(set: string, layout: Layout, values: Float32Array, version: number
 }
 
 /** Adds one tensor to a set, in place of an earlier one of that name. */
-function add(set: string, name: string, value: Float32Array | Place): void {
-  const { values, places } = sets.get(set) ?? { values: new Map<string, Float32Array>(), places: new Map<string, Place>() };
+function add(set: string, name: string, value: Float32Array | Uint16Array | Place): void {
+  const { values, places } = sets.get(set) ?? { values: new Map<string, Float32Array | Uint16Array>(), places: new Map<string, Place>() };
   values.delete(name);
   places.delete(name);
-  if (value instanceof Float32Array) values.set(name, value);
-  else places.set(name, value);
+  if ('file' in value) places.set(name, value);
+  else values.set(name, value);
   sets.set(set, { values, places });
 }
 

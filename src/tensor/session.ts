@@ -1,6 +1,6 @@
 /** Runs emitted graphs on ONNX Runtime, in worker threads: `run` there blocks its own thread and no other. */
 import type { Data, Place } from './graph.js';
-import { emit, type Program, type ProgramFile } from './onnx.js';
+import { emit, type Dialect, type Program, type ProgramFile } from './onnx.js';
 import { add, input } from './ops.js';
 import { workers, type Workers } from '../workers.js';
 
@@ -42,13 +42,15 @@ export type SessionJob =
   | { readonly kind: 'close'; readonly program: string }
   | { readonly kind: 'parameters'; readonly set: string; readonly layout: Layout; readonly values: Float32Array; readonly version: number }
   | { readonly kind: 'places'; readonly set: string; readonly places: ReadonlyMap<string, Place> }
-  | { readonly kind: 'tensor'; readonly set: string; readonly name: string; readonly values: Float32Array }
+  | { readonly kind: 'tensor'; readonly set: string; readonly name: string; readonly values: Float32Array | Uint16Array }
   | { readonly kind: 'run'; readonly program: string; readonly sets: readonly string[]; readonly feeds: Feeds }
   | { readonly kind: 'end' };
 
 /** Threads that hold the same graphs and parameters; a run goes to whichever is free. */
 export interface Engine {
   readonly workers: number;
+  /** What programs that it opens are written in. */
+  readonly dialect: Dialect;
   /**
    * Opens a graph on every thread; twice is once.
    *
@@ -67,8 +69,8 @@ export interface Engine {
   parameters(set: string, layout: Layout, values: Float32Array, version?: number): Promise<void>;
   /** Adds tensors to a set that is only read: every thread computes with the file's own pages. For graphs opened later. */
   places(set: string, places: ReadonlyMap<string, Place>): Promise<void>;
-  /** Adds a tensor to a set that is only read; `values` is given away, and copied for every thread but one. */
-  tensor(set: string, name: string, values: Float32Array<ArrayBuffer>): Promise<void>;
+  /** Adds a tensor to a set that is only read; `values`, halves as their bits, is given away, and copied for every thread but one. */
+  tensor(set: string, name: string, values: Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>): Promise<void>;
   /**
    * Runs a graph once. Inputs that are not fed come from the first of the parameter sets that has them.
    *
@@ -109,6 +111,7 @@ export function openEngine(options: { readonly workers: number; readonly threads
   };
   return {
     workers: options.workers,
+    dialect: 'cpu',
     async open(program, sets = ['policy']) {
       const known = open.get(program.name) ?? { program, done: everywhere({ kind: 'open', program, sets }) };
       if (!same(known.program, program)) throw new Error(`${program.name}: expected one graph of this name; got another while it is open`);

@@ -12,6 +12,7 @@ import { adapterOf, policyWeights, sideName } from '../../src/models/qwen/lora.j
 import { BASE, loadParameters, type Parameters } from '../../src/models/qwen/parameters.js';
 import { openQwen, type QwenPolicy } from '../../src/models/qwen/policy.js';
 import { objectiveGraph, scoreProgram } from '../../src/models/qwen/train.js';
+import { PLAIN_BUILD } from '../../src/models/qwen/build.js';
 import { lendWeights } from '../../src/models/qwen/weight-files.js';
 import { segR1 } from '../../src/objectives/policy-gradient.js';
 import { learning, LearningOptions } from '../../src/operators/learning.js';
@@ -71,7 +72,7 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))('an adap
     for (const row of rows) {
       const shape = { ...prefixShape([row.prompt], 1), samples: row.completions.length, length: completionLength([row]), suppressed: [] };
       const feeds = trainFeeds(policy.config, [{ ...row, perToken: {}, perSample: {} }], shape, 1);
-      const answer = await runOnce(scoreProgram(policy.config, shape, 'adapted', parameters.adapter), feeds, parameters);
+      const answer = await runOnce(scoreProgram(policy.config, shape, 'adapted', { ...PLAIN_BUILD, adapter: parameters.adapter }), feeds, parameters);
       for (const [s, tokens] of row.completions.entries()) {
         const own = (answer.outputs['logProbs'] as Float32Array).subarray(s * shape.length, s * shape.length + tokens.length);
         expect(farthest(own, expected[order[at++]].slice(0, tokens.length))).toBeLessThan(2e-5);

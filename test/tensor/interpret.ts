@@ -1,5 +1,6 @@
 /** Values of traced graphs in float64, one element at a time: slow, and plain enough to be believed. */
-import { bodyNodes, count, dependencies, reachable, type Binary, type Body, type Compare, type Node, type Op, type Shape, type Tensor, type Unary } from '../../src/tensor/graph.js';
+import { fromBf16, fromF16, toBf16, toF16 } from '../../src/io/half.js';
+import { bodyNodes, count, dependencies, reachable, type Binary, type Body, type Compare, type DType, type Node, type Op, type Shape, type Tensor, type Unary } from '../../src/tensor/graph.js';
 
 /** A tensor's elements, row by row; int64 and bool as numbers. */
 export interface Value {
@@ -94,6 +95,15 @@ const compare: Readonly<Record<Compare, (a: number, b: number) => boolean>> = {
   equal: (a, b) => a === b,
 };
 
+/** The half nearest to a value, where the type is one. */
+function rounded(dtype: DType, value: number): number {
+  if (dtype !== 'bfloat16' && dtype !== 'float16') return value;
+  const one = Float32Array.of(value);
+  if (dtype === 'bfloat16') fromBf16(toBf16(one), one);
+  else fromF16(toF16(one), one);
+  return one[0] as number;
+}
+
 /** How much there is along a ragged dimension of a result. */
 function filled(op: Op, t: Tensor, name: string, inputs: readonly Value[]): number {
   const along = inputs.flatMap(({ shape }) => shape.filter((dim) => dim.name === name).map(({ size }) => size));
@@ -177,7 +187,7 @@ class Values {
       case 'where':
         return made(shape, (place) => at(at(x, place) === 1 ? y : z, place));
       case 'cast':
-        return made(shape, (place) => (t.dtype === 'int64' ? Math.trunc(at(x, place)) : t.dtype === 'bool' ? Number(at(x, place) !== 0) : at(x, place)));
+        return made(shape, (place) => rounded(t.dtype, t.dtype === 'int64' ? Math.trunc(at(x, place)) : t.dtype === 'bool' ? Number(at(x, place) !== 0) : at(x, place)));
       case 'reduce':
         return made(shape, (place) => {
           const list = along(place, op.over);
@@ -201,7 +211,7 @@ class Values {
           return op.log ? own - Math.log(all) : Math.exp(own) / all;
         });
       case 'dot':
-        return made(shape, (place) => op.scale * sum(places(only(x.shape, op.over)).map((inner) => at(x, { ...place, ...inner }) * at(y, { ...place, ...inner }))));
+        return made(shape, (place) => rounded(t.dtype, op.scale * sum(places(only(x.shape, op.over)).map((inner) => at(x, { ...place, ...inner }) * at(y, { ...place, ...inner })))));
       case 'reshape':
         return { shape, data: x.data };
       case 'transpose':

@@ -1,9 +1,9 @@
 import { shown } from '../../errors.js';
 import { hash, uniform } from '../../random.js';
-import type { Tensor } from '../../tensor/graph.js';
+import type { Precision, Tensor } from '../../tensor/graph.js';
 import { add, dot } from '../../tensor/ops.js';
 import type { QwenConfig } from './config.js';
-import { newerName, weightInputs, weightShapes, type FirstValues, type Weights, type WeightShape } from './weights.js';
+import { heldIn, newerName, weightInputs, weightShapes, type FirstValues, type Weights, type WeightShape } from './weights.js';
 
 /** Which linear layers get an adapter, and of what size. */
 export interface LoraOptions {
@@ -93,9 +93,12 @@ export interface PolicyWeights {
   readonly trained: () => readonly { readonly name: string; readonly tensor: Tensor }[];
 }
 
-/** @param extra weights beside the checkpoint's own. */
-export function policyWeights(config: QwenConfig, adapter?: Adapter, extra: readonly WeightShape[] = []): PolicyWeights {
-  const base = weightShapes(config);
+/**
+ * @param extra weights beside the checkpoint's own.
+ * @param held what the checkpoint's matrices are held in, where nothing teaches them; float32 unless told.
+ */
+export function policyWeights(config: QwenConfig, adapter?: Adapter, extra: readonly WeightShape[] = [], held: Precision = 'float32'): PolicyWeights {
+  const base = weightShapes(config).map((shape) => ({ ...shape, dtype: heldIn(shape, held) }));
   const inputs = weightInputs([...base, ...(adapter ? adapterShapes(config, adapter) : []), ...extra]);
   const frozen = new Set(adapter ? base.map(({ name }) => name) : []);
   return { weights: adapter ? adapted(inputs, adapter) : inputs, trained: () => inputs.traced().filter(({ name }) => !frozen.has(name)) };

@@ -1,6 +1,8 @@
 import { ModelError } from '../../errors.js';
+import type { Precision } from '../../tensor/graph.js';
 import { openEngine, type Engine } from '../../tensor/session.js';
 import type { Policy, Resumable } from '../policy.js';
+import type { Build } from './build.js';
 import { openChat, type Chat } from './chat.js';
 import { readConfig, type QwenConfig } from './config.js';
 import { encoding } from './encoding.js';
@@ -17,6 +19,8 @@ import type { FirstValues } from './weights.js';
 import { suppressedIds } from './written.js';
 
 export interface QwenOptions extends Training, RunOptions {
+  /** What products are computed in, and frozen matrices held in; float32 unless told. What learns is float32. */
+  readonly precision?: Precision;
   /** What the policy is asked; the checkpoint's own prompt, or else Seg-R1's, unless told. */
   readonly prompt?: PromptTemplate | ((task: string) => PromptTemplate);
   /** Threads that hold the weights; jobs run side by side on them. */
@@ -38,6 +42,8 @@ interface Opened {
   /** What learns; what it stands on is the engine's alone. */
   readonly own: Omit<Parameters, 'frozen'>;
   readonly extra: readonly FirstValues[];
+  /** What the checkpoint's matrices are held in. */
+  readonly held: Precision;
 }
 
 /**
@@ -50,19 +56,21 @@ export async function openQwen(dir: string, options: QwenOptions): Promise<QwenP
   const extra = options.extra?.(config) ?? [];
   const [tokenizer, chat, { frozen, ...own }] = await Promise.all([openTokenizer(dir), openChat(dir), loadParameters(dir, config, options, extra)]);
   const engine = openEngine(options);
-  if (frozen) await lendWeights(engine, BASE, frozen);
+  if (frozen) await lendWeights(engine, BASE, frozen, options.precision);
   await engine.parameters(own.trained.name, own.trained.layout, own.trained.values);
-  return policyOn(engine, dir, { config, tokenizer, chat, own, extra }, options);
+  return policyOn(engine, dir, { config, tokenizer, chat, own, extra, held: frozen ? (options.precision ?? 'float32') : 'float32' }, options);
 }
 
-function policyOn(engine: Engine, dir: string, { config, tokenizer, chat, own, extra }: Opened, options: QwenOptions): QwenPolicy {
+function policyOn(engine: Engine, dir: string, { config, tokenizer, chat, own, extra, held }: Opened, options: QwenOptions): QwenPolicy {
   const { trained, adapter } = own;
   const graphs = programs(engine);
-  const reference = referenceOf(dir, config, trained, engine, graphs, extra);
+  const precision = options.precision ?? 'float32';
+  const reference = referenceOf(dir, config, trained, engine, graphs, precision, extra);
   const learner = learnerOf(dir, own, reference, engine);
   const parameters = trained.layout.length;
   const sets = [...new Set([trained.name, BASE])];
-  const model: Model = { ...options, config, adapter, parameters, sets, suppressed: options.suppressed ?? suppressedIds(config, tokenizer), engine, programs: graphs };
+  const build: Build = { dialect: engine.dialect, precision, held, adapter };
+  const model: Model = { ...options, config, build, parameters, sets, suppressed: options.suppressed ?? suppressedIds(config, tokenizer), engine, programs: graphs };
   return {
     name: dir,
     config,
@@ -72,7 +80,10 @@ function policyOn(engine: Engine, dir: string, { config, tokenizer, chat, own, e
     ...encoding(config, tokenizer, chat, options.prompt),
     write: (asked, how) => write(model, asked, how),
     scores: (rows, temperature) => scores(model, rows, temperature),
-    reference: async (rows, temperature) => scores({ ...model, adapter: undefined, sets: [await reference.set()] }, rows, temperature),
+    async reference(rows, temperature) {
+      const { set, held: own } = await reference.set();
+      return scores({ ...model, build: { ...build, held: own, adapter: undefined }, sets: [set] }, rows, temperature);
+    },
     async gradient(graph, rows, temperature) {
       if (parameters === 0) throw new ModelError(`${dir}  train: expected weights that learn; got a policy opened with "none"`);
       return gradient(model, graph, rows, temperature);

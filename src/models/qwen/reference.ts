@@ -1,5 +1,6 @@
 import { ModelError } from '../../errors.js';
 import { mixInto } from '../../tensor/mix.js';
+import type { Precision } from '../../tensor/graph.js';
 import type { Engine } from '../../tensor/session.js';
 import type { QwenConfig } from './config.js';
 import { BASE, type ParameterSet } from './parameters.js';
@@ -14,8 +15,8 @@ const REFERENCE = 'reference';
 export interface Reference {
   /** Its values in the layout of what learns; none while they are the checkpoint's. */
   readonly mixed: Float32Array | undefined;
-  /** The engine's set of it, opened when it is first asked for. */
-  set(): Promise<string>;
+  /** The engine's set of it, opened when it is first asked for, and what its matrices are held in. */
+  set(): Promise<{ readonly set: string; readonly held: Precision }>;
   /** Takes values in place of the checkpoint's. */
   take(values: Float32Array): Promise<void>;
   /** Moves it towards the weights as they are now. @throws {ModelError} if it has no weights of its own. */
@@ -25,9 +26,10 @@ export interface Reference {
 /**
  * The reference of the checkpoint in `dir`.
  *
+ * @param precision of products.
  * @param extra weights that the files don't have, with their first values.
  */
-export function referenceOf(dir: string, config: QwenConfig, { name, layout, values }: ParameterSet, engine: Engine, graphs: Programs, extra: readonly FirstValues[] = []): Reference {
+export function referenceOf(dir: string, config: QwenConfig, { name, layout, values }: ParameterSet, engine: Engine, graphs: Programs, precision: Precision, extra: readonly FirstValues[] = []): Reference {
   let mixed: Float32Array | undefined;
   let opening: Promise<void> | undefined;
   const take = async (own: Float32Array): Promise<void> => {
@@ -43,10 +45,10 @@ export function referenceOf(dir: string, config: QwenConfig, { name, layout, val
     },
     async set() {
       // What is only read never changes. Else the checkpoint is read again: without a KL term there is no second copy of the weights.
-      if (name !== BASE) return BASE;
-      opening ??= findWeights(dir, config).then((files) => lendWeights(engine, REFERENCE, files));
+      if (name !== BASE) return { set: BASE, held: precision };
+      opening ??= findWeights(dir, config).then((files) => lendWeights(engine, REFERENCE, files, precision));
       await opening;
-      return REFERENCE;
+      return { set: REFERENCE, held: mixed ? 'float32' : precision };
     },
     take,
     async mix(share) {

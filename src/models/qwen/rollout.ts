@@ -1,9 +1,10 @@
-import type { Tensor } from '../../tensor/graph.js';
-import { emit, type Program } from '../../tensor/onnx.js';
+import type { Precision, Tensor } from '../../tensor/graph.js';
+import { compile, type Program } from '../../tensor/onnx.js';
 import { and, append, cast, constant, dims, empty, equal, expand, gather, greater, input, iota, loop, max, not, or, where } from '../../tensor/ops.js';
 import type { Sampling } from '../policy.js';
 import type { QwenConfig } from './config.js';
-import { policyWeights, type Adapter } from './lora.js';
+import { policyWeights } from './lora.js';
+import { PLAIN_BUILD, type Build } from './build.js';
 import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
 import { draw, greedy, penalise, suppress } from './sample.js';
 import { decoder, embed, head, type Memory } from './text.js';
@@ -29,10 +30,9 @@ export interface RolloutShape extends PrefixShape, Sampling {
  * `temperature`; with a repetition penalty `seen` as `seenIds` gives it. Outputs: `written` int64, `logProbs` and on request `entropies`,
  * [step, prompt, sample]; the pad id and 0 after a completion's end.
  */
-export function rolloutProgram(config: QwenConfig, shape: RolloutShape, adapter?: Adapter): Program {
-  const { weights } = policyWeights(config, adapter);
-  const prefix = readPrefix(weights, config, shape);
-  return emit(`rollout ${JSON.stringify(shape)}`, write(weights, config, shape, prefix));
+export function rolloutProgram(config: QwenConfig, shape: RolloutShape, { adapter, held, ...target }: Build = PLAIN_BUILD): Program {
+  const { weights } = policyWeights(config, adapter, [], held);
+  return compile(`rollout ${JSON.stringify(shape)}`, target, () => write(weights, config, shape, readPrefix(weights, config, shape), target.precision));
 }
 
 interface State extends Readonly<Record<string, Tensor>> {
@@ -44,12 +44,13 @@ interface State extends Readonly<Record<string, Tensor>> {
   readonly seen?: Tensor;
 }
 
-function write(weights: Weights, config: QwenConfig, shape: RolloutShape, prefix: Prefix): Readonly<Record<string, Tensor>> {
+function write(weights: Weights, config: QwenConfig, shape: RolloutShape, prefix: Prefix, precision: Precision): Readonly<Record<string, Tensor>> {
   const { prompts: prompt, samples: sample, maxTokens: own, repetitionPenalty: penalty = 1 } = shape;
   const { kvHeads: kv, headDim: hd, vocab } = config.text;
   const next = { cos: input('nextCos', 'float32', { prompt, own, half: hd / 2 }), sin: input('nextSin', 'float32', { prompt, own, half: hd / 2 }) };
   const chances = shape.greedy ? undefined : { uniforms: input('uniforms', 'float32', { prompt, sample, own }), temperature: input('temperature', 'float32', {}) };
-  const nothing = empty({ prompt, kv, sample, key: own, hd }, 'key');
+  // Keys and values are kept as products take them.
+  const nothing = cast(empty({ prompt, kv, sample, key: own, hd }, 'key'), precision);
   const caches = Object.fromEntries(prefix.memory.flatMap((_, i) => [[`keys${i}`, nothing], [`values${i}`, nothing]]));
   const initial: State = {
     logits: expand(head(weights, config, prefix.last), dims({ prompt, sample, vocab })),
@@ -66,7 +67,7 @@ function write(weights: Weights, config: QwenConfig, shape: RolloutShape, prefix
 
     const at = { cos: gather(next.cos, 'own', turn), sin: gather(next.sin, 'own', turn) };
     const kept: Record<string, Tensor> = {};
-    const remember = (name: string, value: Tensor): Tensor => (kept[name] = append(state[name] as Tensor, 'key', value));
+    const remember = (name: string, value: Tensor): Tensor => (kept[name] = append(state[name] as Tensor, 'key', cast(value, precision)));
     const attend = (layer: number, { keys, values }: Memory): readonly Memory[] => [
       prefix.memory[layer] as Memory,
       { keys: remember(`keys${layer}`, keys), values: remember(`values${layer}`, values) },

@@ -4,7 +4,7 @@ import { chunks, prefixShape, trainChunks, type Chunk } from './batch.js';
 import type { QwenConfig } from './config.js';
 import { rolloutFeeds, trainFeeds } from './feeds.js';
 import { inTurn } from './in-turn.js';
-import type { Adapter } from './lora.js';
+import type { Build } from './build.js';
 import type { Programs } from './programs.js';
 import { rolloutProgram, type RolloutShape } from './rollout.js';
 import type { Recompute } from './text.js';
@@ -26,7 +26,7 @@ export interface RunOptions {
 /** A model on an engine, and how it is run. */
 export interface Model extends RunOptions {
   readonly config: QwenConfig;
-  readonly adapter?: Adapter | undefined;
+  readonly build: Build;
   /** Weights that learn. */
   readonly parameters: number;
   /** Where runs look weights up, what learns first. */
@@ -48,21 +48,21 @@ export async function write(model: Model, asked: readonly EncodedPrompt[], optio
   return written;
 }
 
-async function writeChunk({ config, adapter, sets, suppressed, batch, programs }: Model, asked: readonly EncodedPrompt[], indices: readonly number[], options: WriteOptions): Promise<Written[][]> {
+async function writeChunk({ config, build, sets, suppressed, batch, programs }: Model, asked: readonly EncodedPrompt[], indices: readonly number[], options: WriteOptions): Promise<Written[][]> {
   const { group, temperature, maxTokens, uniform, ...sampling } = options;
   const shape: RolloutShape = { ...prefixShape(asked, batch), samples: group, maxTokens, greedy: temperature === 0, suppressed, ends: config.tokens.eos, ...sampling };
   const feeds = rolloutFeeds(config, asked, indices, shape, { temperature, uniform });
-  return completions(await programs.run(graphKey('write', shape), () => rolloutProgram(config, shape, adapter), feeds, sets), shape, asked.length);
+  return completions(await programs.run(graphKey('write', shape), () => rolloutProgram(config, shape, build), feeds, sets), shape, asked.length);
 }
 
 /** Log-probs of completions, [row][sample][token]. */
 export async function scores(model: Model, rows: readonly TrainRow[], temperature: number): Promise<number[][][]> {
-  const { config, adapter, sets, programs } = model;
+  const { config, build, sets, programs } = model;
   const of = sets.join(' ');
   const all: number[][][] = Array.from({ length: rows.length });
   await Promise.all(
     chunked(model, rows).map(async ({ indices, part, shape }) => {
-      const { outputs } = await programs.run(graphKey(`score ${of}`, shape), () => scoreProgram(config, shape, of, adapter), trainFeeds(config, part, shape, temperature), sets);
+      const { outputs } = await programs.run(graphKey(`score ${of}`, shape), () => scoreProgram(config, shape, of, build), trainFeeds(config, part, shape, temperature), sets);
       const logProbs = outputs['logProbs'] as Float32Array;
       for (const [r, index] of indices.entries()) {
         all[index] = (part[r] as TrainRow).completions.map((tokens, s) => {
@@ -77,11 +77,11 @@ export async function scores(model: Model, rows: readonly TrainRow[], temperatur
 
 /** Summed in row order, whatever runs they are cut into; 0 of no rows. */
 export async function gradient(model: Model, graph: TrainGraph, rows: readonly TrainRow[], temperature: number): Promise<Gradient> {
-  const { config, adapter, parameters, sets, programs, engine } = model;
+  const { config, build, parameters, sets, programs, engine } = model;
   let sum: Float32Array | undefined;
   const metrics: Record<string, number> = {};
   const run = async ({ part, shape }: Chunk): Promise<Answer> =>
-    programs.run(graphKey(`train ${graph.name}`, shape), () => trainProgram(config, shape, graph, adapter), trainFeeds(config, part, shape, temperature), sets);
+    programs.run(graphKey(`train ${graph.name}`, shape), () => trainProgram(config, shape, graph, build), trainFeeds(config, part, shape, temperature), sets);
   await inTurn(chunked(model, rows), engine.workers, run, ({ gradient: part = new Float32Array(), outputs, sizes }) => {
     sum = sum ? added(sum, part) : part;
     for (const [name, value] of Object.entries(outputs)) {

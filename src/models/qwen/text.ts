@@ -33,7 +33,7 @@ export type Attend = (layer: number, own: Memory) => readonly Memory[];
  * @param visual int64 as `tokens`: row of `features` at image tokens, -1 elsewhere.
  */
 export function embed(weights: Weights, tokens: Tensor, features?: Tensor, visual?: Tensor): Tensor {
-  const text = gather(weights('model.embed_tokens.weight'), 'vocab', tokens);
+  const text = cast(gather(weights('model.embed_tokens.weight'), 'vocab', tokens), 'float32');
   if (!features || !visual) return text;
   const pictured = greater(visual, -1);
   return where(pictured, gather(features, 'visual', where(pictured, visual, 0)), text);

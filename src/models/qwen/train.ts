@@ -1,12 +1,13 @@
 import { gradient } from '../../tensor/gradient.js';
 import type { Tensor } from '../../tensor/graph.js';
-import { emit, type Program } from '../../tensor/onnx.js';
+import { compile, type Program } from '../../tensor/onnx.js';
 import { concat, dims, expand, exp, input, lift, mul, neg, order, pick, slice, sum } from '../../tensor/ops.js';
 import { GRADIENT } from '../../tensor/session.js';
 import type { Objective } from '../../objectives/objective.js';
 import { policyLoss } from '../../objectives/policy-loss.js';
 import type { QwenConfig } from './config.js';
-import { policyWeights, type Adapter } from './lora.js';
+import { PLAIN_BUILD, type Build } from './build.js';
+import { policyWeights, type PolicyWeights } from './lora.js';
 import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
 import { scoring, type Score } from './scores.js';
 import { completionAttention, decoder, embed, type Recompute } from './text.js';
@@ -65,19 +66,22 @@ export interface TrainGraph {
 }
 
 /** Emits the loss of a micro-batch with its gradient by every weight that it depends on and that learns: the adapter's, if there is one, else all. */
-export function trainProgram(config: QwenConfig, shape: BatchShape, graph: TrainGraph, adapter?: Adapter): Program {
-  const { weights, trained } = policyWeights(config, adapter, graph.extra);
+export function trainProgram(config: QwenConfig, shape: BatchShape, graph: TrainGraph, { adapter, held, ...target }: Build = PLAIN_BUILD): Program {
+  return compile(`train ${graph.name} ${JSON.stringify(shape)}`, target, () => withGradients(config, shape, graph, policyWeights(config, adapter, graph.extra, held)));
+}
+
+function withGradients(config: QwenConfig, shape: BatchShape, graph: TrainGraph, { weights, trained }: PolicyWeights): Readonly<Record<string, Tensor>> {
   const outputs = graph.build(readCompletions(weights, config, shape), shape);
   const traced = trained();
   const gradients = gradient(outputs.loss, traced.map(({ tensor }) => tensor));
   const named = Object.fromEntries(traced.map(({ name }, i) => [`${GRADIENT}${name}`, gradients[i] as Tensor]));
-  return emit(`train ${graph.name} ${JSON.stringify(shape)}`, { ...outputs, ...named });
+  return { ...outputs, ...named };
 }
 
 /** Log-probs of written tokens and nothing else, [prompt, sample, token]; `of` tells graphs of one shape apart, by the weights that they are bound to. */
-export function scoreProgram(config: QwenConfig, shape: BatchShape, of: string, adapter?: Adapter): Program {
-  const { score } = readCompletions(policyWeights(config, adapter).weights, config, shape);
-  return emit(`score ${of} ${JSON.stringify(shape)}`, score((all, own) => ({ logProbs: pick(all, 'vocab', own) })));
+export function scoreProgram(config: QwenConfig, shape: BatchShape, of: string, { adapter, held, ...target }: Build = PLAIN_BUILD): Program {
+  const { weights } = policyWeights(config, adapter, [], held);
+  return compile(`score ${of} ${JSON.stringify(shape)}`, target, () => readCompletions(weights, config, shape).score((all, own) => ({ logProbs: pick(all, 'vocab', own) })));
 }
 
 /** The graph of a policy-gradient objective; its inputs besides the batch are those of `policyLoss`. */

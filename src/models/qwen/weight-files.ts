@@ -2,11 +2,12 @@ import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { ModelError } from '../../errors.js';
-import { FLOATS, folderTensors, type Tensors } from '../../io/safetensors.js';
-import type { Place } from '../../tensor/graph.js';
+import { fromBf16, fromF16, toBf16, toF16 } from '../../io/half.js';
+import { FLOATS, folderTensors, type Dtype, type Tensors } from '../../io/safetensors.js';
+import type { Half, Place, Precision } from '../../tensor/graph.js';
 import { layoutOf, type Engine, type Layout } from '../../tensor/session.js';
 import type { QwenConfig } from './config.js';
-import { newerName, weightShapes, type FirstValues, type WeightShape } from './weights.js';
+import { heldIn, newerName, weightShapes, type FirstValues, type WeightShape } from './weights.js';
 
 /** A checkpoint's weights in its files, names, shapes and kinds checked; nothing of them is read yet. */
 export interface WeightFiles {
@@ -68,25 +69,45 @@ export async function readWeights({ dir, shapes, tensors, names }: WeightFiles, 
   return { layout, values };
 }
 
+/** What files call a precision. */
+const STORED: Readonly<Record<Precision, Dtype>> = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' };
+
+const NARROW = { bfloat16: { to: toBf16, from: fromBf16 }, float16: { to: toF16, from: fromF16 } } as const;
+
 /**
- * Gives an engine weights that are only read, as a set: float32 stays in the files, halves are widened tensor by tensor, a copy a worker.
- * One array holds one tensor, so together there may be as many as memory takes.
+ * Gives an engine weights that are only read, as a set: what the files hold as graphs take it stays there, other tensors are converted
+ * one by one, a copy a worker. One array holds one tensor, so together there may be as many as memory takes.
+ *
+ * @param precision of products; see `heldIn`.
  */
-export async function lendWeights(engine: Engine, set: string, { shapes, tensors, names }: WeightFiles): Promise<void> {
+export async function lendWeights(engine: Engine, set: string, { shapes, tensors, names }: WeightFiles, precision: Precision = 'float32'): Promise<void> {
   const places = new Map<string, Place>();
-  const read: (readonly [name: string, file: string])[] = [];
+  const read: { readonly name: string; readonly file: string; readonly held: Precision }[] = [];
   let folder: string | undefined;
-  for (const { name } of shapes) {
+  for (const shape of shapes) {
+    const { name } = shape;
+    const held = heldIn(shape, precision);
     const spelling = names.get(name) as string;
     const { dtype, file, offset } = tensors.info(spelling);
     const real = await realpath(file);
     // The runtime looks for files in one folder.
-    const mapped = dtype === 'F32' && (folder ??= dirname(real)) === dirname(real);
-    if (mapped) places.set(name, { file: real, offset });
-    else read.push([name, spelling]);
+    const kept = dtype === STORED[held] && (held === 'float32' || engine.dialect !== 'cpu');
+    if (kept && (folder ??= dirname(real)) === dirname(real)) places.set(name, { file: real, offset, dtype: held });
+    else read.push({ name, file: spelling, held });
   }
   await engine.places(set, places);
-  for (const [name, spelling] of read) await engine.tensor(set, name, await tensors.read(spelling));
+  for (const { name, file, held } of read) await engine.tensor(set, name, inType(await tensors.read(file), held, engine.dialect));
+}
+
+/** Values as an engine holds them: rounded to halves, of which the CPU keeps what they widen to. */
+function inType(values: Float32Array<ArrayBuffer>, held: Precision, dialect: Engine['dialect']): Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> {
+  if (held === 'float32') return values;
+  return dialect === 'cpu' ? rounded(values, held) : NARROW[held].to(values);
+}
+
+function rounded(values: Float32Array<ArrayBuffer>, half: Half): Float32Array<ArrayBuffer> {
+  NARROW[half].from(NARROW[half].to(values), values);
+  return values;
 }
 
 /** A layout's values on shared memory: 0, but for those of which the first values are given. */

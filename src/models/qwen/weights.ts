@@ -1,5 +1,5 @@
 import { input, type Sizes } from '../../tensor/ops.js';
-import type { Tensor } from '../../tensor/graph.js';
+import type { Precision, Tensor } from '../../tensor/graph.js';
 import type { QwenConfig } from './config.js';
 
 /** A weight as graphs see it: matrices as [out, in], whatever the file's rank. */
@@ -82,17 +82,20 @@ function textShapes({ text }: QwenConfig): WeightShape[] {
   ];
 }
 
+/** What graphs take a frozen weight in, where products are computed in `precision`: matrices in it, vectors, which are added and scaled by, in float32. */
+export const heldIn = ({ sizes }: Pick<WeightShape, 'sizes'>, precision: Precision): Precision => (Object.keys(sizes).length > 1 ? precision : 'float32');
+
 /** Weights as graph inputs, each traced once. @throws {Error} for a name that the checkpoint's shape has not. */
 export type Weights = (name: string) => Tensor;
 
-/** @param shapes as `weightShapes` gives them. */
-export function weightInputs(shapes: readonly WeightShape[]): Weights & { readonly traced: () => readonly { readonly name: string; readonly tensor: Tensor }[] } {
-  const known = new Map(shapes.map(({ name, sizes }) => [name, sizes]));
+/** @param shapes as `weightShapes` gives them, each with the type that it is held in: float32 unless told. */
+export function weightInputs(shapes: readonly (WeightShape & { readonly dtype?: Precision })[]): Weights & { readonly traced: () => readonly { readonly name: string; readonly tensor: Tensor }[] } {
+  const known = new Map(shapes.map((shape) => [shape.name, shape]));
   const made = new Map<string, Tensor>();
   const of = (name: string): Tensor => {
-    const sizes = known.get(name);
-    if (!sizes) throw new Error(`${name}: expected a weight of this architecture; got none of that name`);
-    const tensor = made.get(name) ?? input(name, 'float32', sizes);
+    const shape = known.get(name);
+    if (!shape) throw new Error(`${name}: expected a weight of this architecture; got none of that name`);
+    const tensor = made.get(name) ?? input(name, shape.dtype ?? 'float32', shape.sizes);
     made.set(name, tensor);
     return tensor;
   };

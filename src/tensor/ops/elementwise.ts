@@ -1,5 +1,5 @@
 /** Operations element by element; operands broadcast by the names of their dimensions. */
-import { node, ShapeError, sizeOf, type Binary, type Compare, type DType, type Tensor, type Unary } from '../graph.js';
+import { isHalf, node, ShapeError, sizeOf, type Binary, type Compare, type DType, type Tensor, type Unary } from '../graph.js';
 import { broadcast } from '../shapes.js';
 import { constant, type Operand } from './values.js';
 
@@ -24,7 +24,7 @@ function unexpanded(t: Tensor, other: Tensor): Tensor {
 function binary(fn: Binary, x: Operand, y: Operand): Tensor {
   const [a, b] = operands(fn, x, y);
   const logical = fn === 'and' || fn === 'or';
-  if (a.dtype !== b.dtype || (a.dtype === 'bool') !== logical) throw new ShapeError(fn, logical ? 'two bools' : 'two numbers of one type', a, b);
+  if (a.dtype !== b.dtype || isHalf(a.dtype) || (a.dtype === 'bool') !== logical) throw new ShapeError(fn, logical ? 'two bools' : 'two numbers of one type', a, b);
   const shape = broadcast(fn, a, b);
   const left = unexpanded(a, b);
   return node({ kind: 'binary', fn }, [left, unexpanded(b, left)], a.dtype, shape);
@@ -41,7 +41,7 @@ export const or = (a: Tensor, b: Tensor): Tensor => binary('or', a, b);
 
 function compare(fn: Compare, x: Operand, y: Operand): Tensor {
   const [a, b] = operands(fn, x, y);
-  if (a.dtype !== b.dtype || (a.dtype === 'bool' && fn !== 'equal')) throw new ShapeError(fn, fn === 'equal' ? 'two values of one type' : 'two numbers of one type', a, b);
+  if (a.dtype !== b.dtype || isHalf(a.dtype) || (a.dtype === 'bool' && fn !== 'equal')) throw new ShapeError(fn, fn === 'equal' ? 'two values of one type' : 'two numbers of one type', a, b);
   return node({ kind: 'compare', fn }, [a, b], 'bool', broadcast(fn, a, b));
 }
 
@@ -52,7 +52,7 @@ export const greaterEqual = (a: Operand, b: Operand): Tensor => compare('greater
 export const equal = (a: Operand, b: Operand): Tensor => compare('equal', a, b);
 
 function unary(fn: Unary, x: Tensor): Tensor {
-  if ((x.dtype === 'bool') !== (fn === 'not') || (x.dtype === 'int64' && fn !== 'neg' && fn !== 'abs')) {
+  if (isHalf(x.dtype) || (x.dtype === 'bool') !== (fn === 'not') || (x.dtype === 'int64' && fn !== 'neg' && fn !== 'abs')) {
     throw new ShapeError(fn, fn === 'not' ? 'a bool' : 'float32', x);
   }
   return node({ kind: 'unary', fn }, [x], x.dtype, x.shape);
@@ -86,6 +86,7 @@ export function where(condition: Tensor, yes: Operand, no: Operand): Tensor {
   if (condition.dtype !== 'bool') throw new ShapeError('where', 'a bool condition', condition);
   const [a, b] = operands('where', yes, no);
   if (a.dtype !== b.dtype) throw new ShapeError('where', 'branches of one type', a, b);
+  if (isHalf(a.dtype)) throw new ShapeError('where', 'branches of float32, int64 or bool', a, b);
   const branches = broadcast('where', a, b);
   const shape = broadcast('where', condition, { ...a, shape: branches });
   // The runtime selects between numbers only.
@@ -93,6 +94,7 @@ export function where(condition: Tensor, yes: Operand, no: Operand): Tensor {
   return node({ kind: 'where' }, [condition, a, b], a.dtype, shape);
 }
 
+/** The same values in another type: rounded to the nearest where it is narrower, halves to even. */
 export function cast(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : node({ kind: 'cast' }, [x], dtype, x.shape);
 }

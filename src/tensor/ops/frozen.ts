@@ -1,7 +1,9 @@
 /** Layers of frozen models, each one operation of the runtime; no gradient flows through them. */
-import { node, sameShape, ShapeError, sizeOf, type Dim, type Tensor } from '../graph.js';
+import { isFloat, node, sameShape, ShapeError, sizeOf, type Dim, type Tensor } from '../graph.js';
+import { cast } from './elementwise.js';
+import { computed } from './precision.js';
 
-const floats = (...values: readonly Tensor[]): boolean => values.every(({ dtype }) => dtype === 'float32');
+const floats = (...values: readonly Tensor[]): boolean => values.every(({ dtype }) => isFloat(dtype));
 const last = (x: Tensor): Dim | undefined => x.shape.at(-1);
 const alike = (a: Dim | undefined, b: Dim | undefined): boolean => a !== undefined && b !== undefined && sameShape([a], [b]);
 
@@ -16,14 +18,16 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
   const fits = weight.shape.length === 2 && alike(last(weight), last(x)) && bias.shape.length === 1 && alike(last(bias), out);
   if (!floats(x, weight, bias) || !fits || !out) throw new ShapeError('linear', 'a weight of [out, in] and a bias of [out], `in` being last', x, weight, bias);
   if (x.shape.slice(0, -1).some(({ name }) => name === out.name)) throw new ShapeError('linear', `a value without ${out.name}`, x, weight);
-  return node({ kind: 'linear' }, [x, weight, bias], 'float32', [...x.shape.slice(0, -1), out]);
+  const shape = [...x.shape.slice(0, -1), out];
+  return computed([x, weight, bias], (inputs, dtype) => node({ kind: 'linear' }, inputs, dtype, shape));
 }
 
 /** (x - mean) / sqrt(variance + epsilon) · weight + bias along the last dimension. @see arXiv:1607.06450 */
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number): Tensor {
   const fits = [weight, bias].every((own) => own.shape.length === 1 && alike(last(own), last(x)));
   if (!floats(x, weight, bias) || !fits) throw new ShapeError('layerNorm', 'a weight and a bias of the last dimension', x, weight, bias);
-  return node({ kind: 'layerNorm', epsilon }, [x, weight, bias], 'float32', x.shape);
+  const inputs = [x, weight, bias].map((value) => cast(value, 'float32'));
+  return node({ kind: 'layerNorm', epsilon }, inputs, 'float32', x.shape);
 }
 
 /**
@@ -37,7 +41,7 @@ export function attend(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor {
   const fits = q.shape.length >= 2 && sameShape(k.shape, v.shape) && sameShape(k.shape.slice(0, -2), lead) && alike(last(k), last(q));
   if (!floats(q, k, v) || !fits) throw new ShapeError('attend', 'queries, keys and values of one width, in step', q, k, v);
   if (((last(q) as Dim).size % heads) !== 0) throw new ShapeError('attend', `a width of ${heads} heads`, q);
-  return node({ kind: 'attend', heads }, [q, k, v], 'float32', q.shape);
+  return computed([q, k, v], (inputs, dtype) => node({ kind: 'attend', heads }, inputs, dtype, q.shape));
 }
 
 /**
@@ -54,5 +58,6 @@ export function convolve(x: Tensor, weight: Tensor, bias: Tensor, stride: number
   if (!floats(x, weight, bias) || !fits || !row || !column || !out || !high) throw new ShapeError('convolve', '[channel, row, column], [out, channel, side, side] and [out]', x, weight, bias);
   const side = ({ name, size }: Dim): Dim => ({ name, size: Math.floor((size + 2 * padding - high.size) / stride) + 1 });
   if (side(row).size < 1 || side(column).size < 1 || sizeOf(x, out.name) !== undefined) throw new ShapeError('convolve', 'a kernel inside the image', x, weight);
-  return node({ kind: 'convolve', stride, padding }, [x, weight, bias], 'float32', [out, side(row), side(column)]);
+  const shape = [out, side(row), side(column)];
+  return computed([x, weight, bias], (inputs, dtype) => node({ kind: 'convolve', stride, padding }, inputs, dtype, shape));
 }

@@ -1,5 +1,5 @@
 /** How the same elements lie: names, order, parts, and values that grow. */
-import { axisOf, count, node, sameShape, ShapeError, sizeOf, type Dim, type Shape, type Tensor } from '../graph.js';
+import { axisOf, count, isHalf, node, sameShape, ShapeError, sizeOf, type Dim, type Shape, type Tensor } from '../graph.js';
 import { once, without } from '../shapes.js';
 import { dims, type Sizes } from './values.js';
 
@@ -89,6 +89,7 @@ function resized(x: Tensor, over: string, size: number, ragged = false): Shape {
 /** Zeros before and after along a dimension. */
 export function pad(x: Tensor, over: string, before: number, after: number): Tensor {
   const whole = (x.shape[axisOf('pad', x, over)] as Dim).size;
+  if (isHalf(x.dtype)) throw new ShapeError('pad', 'float32, int64 or bool', x);
   if (!(before >= 0 && after >= 0)) throw new ShapeError('pad', `zeros to add, not ${before} and ${after}`, x);
   if (before === 0 && after === 0) return x;
   return node({ kind: 'pad', over, before, after }, [x], x.dtype, resized(x, over, before + whole + after));

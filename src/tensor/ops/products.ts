@@ -1,20 +1,22 @@
 /** Sums of products, and the fused operations of a transformer layer. */
-import { node, sameShape, ShapeError, sizeOf, type Shape, type Tensor } from '../graph.js';
+import { isFloat, node, sameShape, ShapeError, sizeOf, type Shape, type Tensor } from '../graph.js';
 import { broadcast } from '../shapes.js';
+import { computed } from './precision.js';
 
 /**
- * Products of `a` and `b` summed over the named dimensions, times `scale`.
+ * Products of `a` and `b` summed over the named dimensions, times `scale`: computed in the precision in force, float32 when it leaves.
  *
  * Other shared names go in step; the result has those first, then `a`'s own dimensions, then `b`'s own.
  */
 export function dot(a: Tensor, b: Tensor, over: string | readonly string[], scale = 1): Tensor {
   const names = typeof over === 'string' ? [over] : over;
-  if (a.dtype !== 'float32' || b.dtype !== 'float32') throw new ShapeError('dot', 'two float32 values', a, b);
+  if (!isFloat(a.dtype) || !isFloat(b.dtype)) throw new ShapeError('dot', 'two floating-point values', a, b);
   for (const name of names) if (sizeOf(a, name) === undefined || sizeOf(b, name) === undefined) throw new ShapeError('dot', `${name} on both sides`, a, b);
   broadcast('dot', a, b);
   const shared = a.shape.filter(({ name }) => !names.includes(name) && sizeOf(b, name) !== undefined);
   const own = (x: Tensor): Shape => x.shape.filter((dim) => !names.includes(dim.name) && !shared.some(({ name }) => name === dim.name));
-  return node({ kind: 'dot', over: names, scale }, [a, b], 'float32', [...shared, ...own(a), ...own(b)]);
+  const shape = [...shared, ...own(a), ...own(b)];
+  return computed([a, b], (operands, dtype) => node({ kind: 'dot', over: names, scale }, operands, dtype, shape));
 }
 
 /** x / sqrt(mean(x²) + epsilon) · weight along one dimension, which must be the last. @see arXiv:1910.07467 */

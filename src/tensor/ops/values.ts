@@ -20,20 +20,20 @@ export function input(name: string, dtype: DType, sizes: Sizes): Tensor {
 }
 
 /** A value that is part of the graph; numbers become float32. @throws {ShapeError} if data and sizes disagree. */
-export function constant(data: Data | readonly number[], sizes: Sizes): Tensor {
-  const flat = Array.isArray(data) ? Float32Array.from(data as readonly number[]) : (data as Data);
+export function constant(data: Exclude<Data, Uint16Array> | readonly number[], sizes: Sizes): Tensor {
+  const flat = Array.isArray(data) ? Float32Array.from(data as readonly number[]) : (data as Exclude<Data, Uint16Array>);
   const dtype: DType = flat instanceof Float32Array ? 'float32' : flat instanceof BigInt64Array ? 'int64' : 'bool';
   if (flat.length !== count(dims(sizes))) throw new ShapeError('constant', `${flat.length} elements`, { shape: dims(sizes) });
   return node({ kind: 'constant', data: flat }, [], dtype, dims(sizes));
 }
 
 /**
- * A float32 value that stays in its file: the runtime maps it where the graph is opened, and nothing is copied before.
+ * A value that stays in its file, of the type that it has there: the runtime maps it where the graph is opened, and nothing is copied before.
  *
  * All such values of a graph must lie in one folder.
  */
 export function stored(place: Place, sizes: Sizes): Tensor {
-  return node({ kind: 'stored', place }, [], 'float32', dims(sizes));
+  return node({ kind: 'stored', place }, [], place.dtype ?? 'float32', dims(sizes));
 }
 
 /** 0, 1, 2 … along one dimension, int64. */

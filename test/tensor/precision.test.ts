@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { agree, drawn, type Draw } from './cases.js';
-import { interpret } from './interpret.js';
+import { interpret, type Value } from './interpret.js';
 import { gradient } from '../../src/tensor/gradient.js';
 import { dependencies, reachable, type Half, type Tensor } from '../../src/tensor/graph.js';
 import { compile, emit } from '../../src/tensor/onnx.js';
@@ -64,7 +64,8 @@ describe.each(HALVES)('%s', (half) => {
       expect(slope.dtype).toBe('float32');
       const expected = exact[i]?.data as Float64Array;
       const largest = Math.max(...expected.map(Math.abs));
-      for (const [j, value] of (got[i]?.data as Float64Array).entries()) expect(Math.abs(value - (expected[j] as number)), `${i} ${j}`).toBeLessThan(16 * STEP[half] * largest);
+      const own = got[i] as Value;
+      for (const [j, value] of own.data.entries()) expect(Math.abs(value - (expected[j] as number)), `${i} ${j}`).toBeLessThan(16 * STEP[half] * largest);
     }
   });
 

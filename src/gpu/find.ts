@@ -30,6 +30,8 @@ export interface Missing {
   readonly piece: Piece;
   /** `cuda  what: expected …; got …; way out`. */
   readonly message: string;
+  /** Names of missing libraries, such as `libcublas.so.13`. */
+  readonly names: readonly string[];
 }
 
 /** What of CUDA's runtime is there, and what is missing, in the order in which to mend it. */
@@ -66,12 +68,16 @@ export function findCudaRuntime(machine?: Machine): CudaRuntime {
   return (found ??= runtimeOf(surveyCuda()));
 }
 
-/** Looks for everything that CUDA needs. */
-export function surveyCuda(machine: Machine = thisMachine()): CudaSurvey {
+/**
+ * Looks for everything that CUDA needs.
+ *
+ * @param without a folder that is passed over, with those in it.
+ */
+export function surveyCuda(machine: Machine = thisMachine(), without?: string): CudaSurvey {
   if (machine.platform !== 'linux/x64') {
-    return { driver: undefined, provider: undefined, libraries: [], missing: [{ piece: 'platform', message: `cuda  platform: expected linux/x64; got ${machine.platform}; way out: device: cpu` }] };
+    return { driver: undefined, provider: undefined, libraries: [], missing: [lack('platform', `platform: expected linux/x64; got ${machine.platform}; way out: device: cpu`)] };
   }
-  const where = places(machine);
+  const where = places(machine, without);
   const driver = findDriver(machine, where);
   const { provider, refused } = findProvider(machine, where);
   const cuda = provider?.cuda ?? CUDA;
@@ -81,8 +87,8 @@ export function surveyCuda(machine: Machine = thisMachine()): CudaSurvey {
   const missing: Missing[] = [
     ...noFolders(machine),
     ...hiddenDevices(machine),
-    ...(driver ? oldDriver(driver, cuda) : [{ piece: 'driver', message: `cuda  driver: expected libcuda.so.1 of NVIDIA's driver; got none; way out: install the driver, or start the container with its GPUs` } as const]),
-    ...(provider ? [] : [{ piece: 'provider', message: `cuda  provider: expected ONNX Runtime's CUDA provider ${machine.onnxruntime.version}; got ${got}; way out: segr1 gpu install` } as const]),
+    ...(driver ? oldDriver(driver, cuda) : [lack('driver', `driver: expected libcuda.so.1 of NVIDIA's driver; got none; way out: install the driver, or start the container with its GPUs`)]),
+    ...(provider ? [] : [lack('provider', `provider: expected ONNX Runtime's CUDA provider ${machine.onnxruntime.version}; got ${got}; way out: segr1 gpu install`)]),
     ...lacking('libraries', `CUDA ${cuda}`, libraries),
     ...lacking('cudnn', `cuDNN for CUDA ${cuda}`, cudnn),
   ];
@@ -96,22 +102,26 @@ function runtimeOf({ driver, provider, libraries, missing }: CudaSurvey): CudaRu
 
 function noFolders({ env }: Machine): Missing[] {
   const given = (env['SEGR1_CUDA'] ?? '').split(delimiter).filter((folder) => folder !== '' && !existsSync(folder));
-  return given.map((folder) => ({ piece: 'folder', message: `cuda  SEGR1_CUDA: expected a folder; got ${JSON.stringify(folder)}, which is not there` }));
+  return given.map((folder) => lack('folder', `SEGR1_CUDA: expected a folder; got ${JSON.stringify(folder)}, which is not there`));
 }
 
 function hiddenDevices({ env }: Machine): Missing[] {
   const visible = env['CUDA_VISIBLE_DEVICES'];
   if (visible === undefined || (visible.trim() !== '' && !visible.trim().startsWith('-'))) return [];
-  return [{ piece: 'devices', message: `cuda  CUDA_VISIBLE_DEVICES: expected the number of a GPU; got ${JSON.stringify(visible)}, which hides all of them; way out: unset it` }];
+  return [lack('devices', `CUDA_VISIBLE_DEVICES: expected the number of a GPU; got ${JSON.stringify(visible)}, which hides all of them; way out: unset it`)];
 }
 
 function oldDriver(driver: Driver, cuda: number): Missing[] {
   const oldest = tooOld(driver, cuda);
-  return oldest === undefined ? [] : [{ piece: 'driver', message: `cuda  driver: expected ${oldest} or newer for CUDA ${cuda}; got ${driver.version}; way out: a newer driver` }];
+  return oldest === undefined ? [] : [lack('driver', `driver: expected ${oldest} or newer for CUDA ${cuda}; got ${driver.version}; way out: a newer driver`)];
 }
 
 function lacking(piece: Piece, what: string, { missing, others }: Libraries): Missing[] {
   if (missing.length === 0) return [];
   const got = others.length > 0 ? [...new Set(others)].join(', ') : 'none';
-  return [{ piece, message: `cuda  ${what}: expected ${missing.join(', ')}; got ${got}; way out: segr1 gpu install --libraries wheels, or LD_LIBRARY_PATH` }];
+  return [lack(piece, `${what}: expected ${missing.join(', ')}; got ${got}; way out: segr1 gpu install, or their folder in LD_LIBRARY_PATH`, missing)];
+}
+
+function lack(piece: Piece, text: string, names: readonly string[] = []): Missing {
+  return { piece, message: `cuda  ${text}`, names };
 }

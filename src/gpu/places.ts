@@ -14,9 +14,11 @@ export interface Place {
  * made, onnxruntime-node's own, `LD_LIBRARY_PATH`, conda's, `/usr/local/cuda*`, the system's, and Python packages last.
  *
  * Looked at as far as they are asked for, and remembered: Python is started only where nothing before has it.
+ *
+ * @param without a folder that is passed over, with those in it.
  */
-export function places(machine: Machine): Iterable<Place> {
-  const source = found(machine);
+export function places(machine: Machine, without?: string): Iterable<Place> {
+  const source = found(machine, without === undefined ? undefined : realFolder(without));
   const known: Place[] = [];
   return {
     *[Symbol.iterator]() {
@@ -32,12 +34,12 @@ export function places(machine: Machine): Iterable<Place> {
   };
 }
 
-function* found(machine: Machine): Generator<Place, void> {
+function* found(machine: Machine, without: string | undefined): Generator<Place, void> {
   const seen = new Set<string>();
   for (const list of ordered(machine)) {
     for (const place of list()) {
       const real = realFolder(place.folder);
-      if (real === undefined || seen.has(real)) continue;
+      if (real === undefined || seen.has(real) || (without !== undefined && `${real}/`.startsWith(`${without}/`))) continue;
       seen.add(real);
       yield place;
     }

@@ -51,8 +51,10 @@ export function checkedProvider({ onnxruntime }: Machine, folder: string): Provi
   if (!needed || major === undefined) return { folder, got: `${file}, which names no libcudart that it needs` };
 
   const manifest = readManifest(folder);
+  // What was compared when it was installed is not compared each time, for that reads some 100 MB.
   const known = manifest?.onnxruntime === onnxruntime.version && isListed(manifest, folder, PROVIDER);
-  const version = known ? onnxruntime.version : providerVersion(file);
+  if (known) return { folder, runtime, needs: needed, cuda: Number(major) };
+  const version = providerVersion(file);
   if (version !== onnxruntime.version) return { folder, got: `${file} of ${version ?? 'another version'}` };
   const [own, beside] = [commitOf(join(onnxruntime.folder, 'libonnxruntime.so.1')), commitOf(runtime)];
   if (own !== beside) return { folder, got: `${runtime} built from ${beside ?? 'another commit'}` };

@@ -52,7 +52,7 @@ export function textAfter(file: string, mark: string, pattern: RegExp): string |
 }
 
 function bytes(file: number, position: number, length: number): Buffer {
-  const buffer = Buffer.alloc(length);
+  const buffer = Buffer.allocUnsafe(length);
   return buffer.subarray(0, readSync(file, buffer, 0, length, position));
 }
 

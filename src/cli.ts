@@ -4,6 +4,7 @@ import { hideBin } from 'yargs/helpers';
 
 import { compareCommand } from './cli/compare.js';
 import { exportCommand } from './cli/export.js';
+import { gpuCommand } from './cli/gpu.js';
 import { modelsCommand } from './cli/models.js';
 import { pipelineCommand } from './cli/pipeline.js';
 import { prepareCommand } from './cli/prepare.js';
@@ -27,6 +28,7 @@ try {
     .command(stagesCommand)
     .command(exportCommand)
     .command(modelsCommand)
+    .command(gpuCommand)
     .demandCommand(1, 'command: expected one; got none')
     .strict()
     .parserConfiguration({ 'boolean-negation': false, 'dot-notation': false })

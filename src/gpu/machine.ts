@@ -1,0 +1,61 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+/** What of a machine is looked at to find what CUDA needs; tests hand in one of their own. */
+export interface Machine {
+  /** As Node says it: `linux/x64`. */
+  readonly platform: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The folder that stands for `/` where system folders are looked at. */
+  readonly root: string;
+  readonly home: string;
+  /** The installed onnxruntime-node: its version, and the folder of its `libonnxruntime.so.1`. */
+  readonly onnxruntime: { readonly version: string; readonly folder: string };
+  /** What `ldconfig -p` prints; nothing where there is none. */
+  ldconfig(): string;
+  /** Folders of Python packages of the `python3` on `PATH`; none where there is no Python. */
+  sitePackages(): readonly string[];
+}
+
+/** The machine that this process runs on. */
+export function thisMachine(): Machine {
+  return {
+    platform: `${process.platform}/${process.arch}`,
+    env: process.env,
+    root: '/',
+    home: homedir(),
+    onnxruntime: installedRuntime(),
+    ldconfig: () => firstOutput([['ldconfig', '-p'], ['/sbin/ldconfig', '-p'], ['/usr/sbin/ldconfig', '-p']]),
+    sitePackages: () => {
+      const printed = firstOutput([['python3', '-c', 'import json, site, sysconfig; print(json.dumps([sysconfig.get_paths()["purelib"], *site.getsitepackages(), site.getusersitepackages()]))']]);
+      return printed === '' ? [] : [...new Set(JSON.parse(printed) as string[])];
+    },
+  };
+}
+
+/** Where `segr1 gpu install` puts things unless told otherwise: outside `node_modules`, so that installing packages again keeps it. */
+export function defaultInstallFolder({ env, home, onnxruntime }: Pick<Machine, 'env' | 'home' | 'onnxruntime'>): string {
+  return join(env['XDG_CACHE_HOME'] || join(home, '.cache'), 'segr1', `cuda-${onnxruntime.version}`);
+}
+
+function installedRuntime(): Machine['onnxruntime'] {
+  const main = createRequire(import.meta.url).resolve('onnxruntime-node');
+  const root = dirname(dirname(main));
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  return { version, folder: join(root, 'bin', 'napi-v6', process.platform, process.arch) };
+}
+
+/** Standard output of the first command that exits with 0. */
+function firstOutput(commands: readonly (readonly string[])[]): string {
+  for (const [program = '', ...args] of commands) {
+    try {
+      return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 10_000, maxBuffer: 1 << 24 });
+    } catch {
+      continue;
+    }
+  }
+  return '';
+}

@@ -35,7 +35,7 @@ export function check(map: unknown, table: ReadonlyMap<string, Stage>, resolvePa
   const stages = entries.map(({ known }) => known);
   const usable = stages.filter((known) => known !== undefined);
   if (usable.length > 0 && usable.length === stages.length) found.push(...order(usable), ...models(usable, map));
-  if (found.length === 0) found.push(...rules(usable, settings));
+  if (found.length === 0) found.push(...trainable(usable, settings), ...rules(usable, settings));
   return { settings, stages: usable, complaints: found };
 }
 
@@ -116,6 +116,12 @@ function models(stages: readonly CheckedStage[], map: unknown): Complaint[] {
       .filter((model) => valueAt(map, [model]) === undefined)
       .map((model) => ({ path: ['stages', index, name], part: 'key' as const, text: `${name} uses a ${model}: expected the key "${model}" in the pipeline; got none` })),
   );
+}
+
+/** float16 has no room for gradients unless losses are scaled, which is not done. */
+function trainable(stages: readonly CheckedStage[], settings: Settings): Complaint[] {
+  if (settings.policy?.precision !== 'float16' || !surroundings(settings, stages).teaches) return [];
+  return [{ path: ['policy', 'precision'], text: 'policy.precision: expected bfloat16 or float32 where weights learn, for gradients leave the range of float16; got float16' }];
 }
 
 function rules(stages: readonly CheckedStage[], settings: Settings): Complaint[] {

@@ -11,6 +11,7 @@ export interface Difference {
 const INDIFFERENT = [
   /^policy\.(workers|threads)$/,
   /^segmenter\.threads$/,
+  /^(policy|segmenter)\.memory$/,
   /^checkpoints\./,
   /^evaluate\.every$/,
   /^(tolerate|run)$/,

@@ -7,6 +7,7 @@ import { readAdapterConfig } from '../models/qwen/adapter.js';
 import { readConfig } from '../models/qwen/config.js';
 import { readSam2Config } from '../models/sam2/config.js';
 import { adapterOf } from '../models/qwen/lora.js';
+import { settleDevices, unusableDevices } from './devices.js';
 import { byEvaluation } from './best.js';
 import { check, preflights, type Checked, type CheckedStage } from './check.js';
 import type { Complaint } from './complaints.js';
@@ -78,14 +79,15 @@ async function readMap(picked: Picked, map: unknown, overrides: readonly Overrid
   if (found.length === 0) found.push(...(await unreadable(checked)), ...(await preflights(checked.stages)));
   const complaints = found.filter(({ path }) => path[0] !== given || given === undefined);
   const lines = inOrder(complaints, picked).map((complaint) => `${place(picked, overrides, complaint)}  ${complaint.text}`);
-  const settings = { ...checked.settings, operators: checked.settings.operators.map((path) => resolve(folder, path)) };
+  const settings = { ...settleDevices(checked.settings), operators: checked.settings.operators.map((path) => resolve(folder, path)) };
   return { pipeline: { name: picked.name, file: picked.document.file, settings, stages: checked.stages }, lines };
 }
 
 /** What keeps models that stages use from being opened, as far as their configurations say; no weight is read. */
 async function unreadable({ settings, stages: used }: Checked): Promise<Complaint[]> {
   const uses = (model: 'policy' | 'segmenter'): boolean => used.some(({ stage }) => stage.uses?.includes(model));
-  const found = settings.policy && uses('policy') ? await unreadablePolicy(settings.policy) : [];
+  const found = unusableDevices(settings, uses);
+  if (settings.policy && uses('policy')) found.push(...(await unreadablePolicy(settings.policy)));
   return settings.segmenter?.kind === 'sam2' && uses('segmenter') ? [...found, ...(await unreadableSegmenter(settings.segmenter.checkpoint))] : found;
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { deviceShape } from '../models/device.js';
 import { GrabCutOptions } from '../models/grabcut.js';
 import { PRECISIONS, type Precision } from '../models/qwen/checkpoint.js';
 import { trainingFault } from '../models/qwen/parameters.js';
@@ -47,7 +48,7 @@ const PolicyShape = z.strictObject({
   /** What a checkpoint that learned is written in, rounded to the nearest; as the files it came from unless told. Adapters are float32. */
   save: z.enum(Object.keys(PRECISIONS) as [Precision, ...Precision[]]).optional(),
   runtime: z.enum(['onnx']).default('onnx'),
-  device: z.enum(['cpu']).default('cpu'),
+  ...deviceShape,
   /** Threads that hold the weights, each a copy of 4 bytes a weight; float32 files that nothing changes are mapped instead, once for all. Runs go on side by side. */
   workers: z.int().min(1).default(1),
   /** Cores of one run; workers × threads should not exceed the machine's. */

@@ -37,6 +37,19 @@ export interface Answer {
   readonly version: number;
 }
 
+/** What an engine computes on. */
+export type Device =
+  | { readonly kind: 'cpu' }
+  | {
+      readonly kind: 'cuda';
+      /** Among the devices that the process may see, from 0. */
+      readonly index: number;
+      /** Most bytes taken of its memory; all that is free unless told. */
+      readonly memory?: number;
+      /** Whether products of float32 may round their factors to 10 bits; they don't unless told. */
+      readonly tf32?: boolean;
+    };
+
 export type SessionJob =
   | { readonly kind: 'open'; readonly program: Program | ProgramFile; readonly sets: readonly string[] }
   | { readonly kind: 'close'; readonly program: string }

@@ -1,6 +1,6 @@
 import { ModelError } from '../../errors.js';
 import type { Precision } from '../../tensor/graph.js';
-import { openEngine, type Engine } from '../../tensor/session.js';
+import { openEngine, type Device, type Engine } from '../../tensor/session.js';
 import type { Policy, Resumable } from '../policy.js';
 import type { Build } from './build.js';
 import { openChat, type Chat } from './chat.js';
@@ -21,6 +21,8 @@ import { suppressedIds } from './written.js';
 export interface QwenOptions extends Training, RunOptions {
   /** What products are computed in, and frozen matrices held in; float32 unless told. What learns is float32. */
   readonly precision?: Precision;
+  /** The CPU unless told. */
+  readonly device?: Device;
   /** What the policy is asked; the checkpoint's own prompt, or else Seg-R1's, unless told. */
   readonly prompt?: PromptTemplate | ((task: string) => PromptTemplate);
   /** Threads that hold the weights; jobs run side by side on them. */

@@ -12,7 +12,7 @@ import { openWeights } from './weights.js';
  */
 export async function openCheckpoint(dir: string, multimask: boolean, cores: Cores): Promise<Sam2Model<Embedding>> {
   const config = await readSam2Config(dir);
-  const weights = await openWeights(dir, config);
+  const weights = await openWeights(dir, config, cores.device?.kind);
   const network = await openNetwork(weights, config, cores);
   return {
     traits: multimask ? ['multimask'] : [],

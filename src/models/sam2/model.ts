@@ -1,3 +1,5 @@
+import type { Precision } from '../../tensor/graph.js';
+import type { Device } from '../../tensor/session.js';
 import type { Pixels } from './config.js';
 import type { Click } from './prompts.js';
 
@@ -26,8 +28,10 @@ export interface Chosen {
   readonly iou: number;
 }
 
-/** Cores: `workers` threads, each with its copy of the weights, whose runs take `threads` each. */
+/** `workers` threads, each with its copy of the weights, whose runs take `threads` cores each; the device, and the precision of products. */
 export interface Cores {
   readonly workers: number;
   readonly threads: number;
+  readonly device?: Device;
+  readonly precision?: Precision;
 }

@@ -1,11 +1,11 @@
 import type { Data, Tensor } from '../../tensor/graph.js';
-import { emit, type Program } from '../../tensor/onnx.js';
+import { compile, type Program, type Target } from '../../tensor/onnx.js';
 import { input } from '../../tensor/ops.js';
 import { openEngine } from '../../tensor/session.js';
 import type { Sam2Config } from './config.js';
 import { decoder } from './decoder.js';
 import { encoder, type Features } from './encoder.js';
-import type { Chosen } from './model.js';
+import type { Chosen, Cores } from './model.js';
 import { picked } from './pick.js';
 import { maskPrompt } from './prompts.js';
 import type { Weights } from './weights.js';
@@ -52,14 +52,15 @@ const LEAST_TOKENS = 4;
 /** Added to scores of what may not be attended to; exp of it is 0 beside any real score. */
 const HIDDEN = -1e30;
 
-/** Opens the encoder; decoders are opened when objects first come in their number. */
-export async function openNetwork(weights: Weights, config: Sam2Config, options: { readonly workers: number; readonly threads: number }): Promise<Network> {
-  const engine = openEngine(options);
-  const encode = emit('sam2 encoder', { ...encoder(weights, config, input('pixels', 'float32', { channel: 3, row: config.size, column: config.size })) });
+/** Opens the encoder; decoders are opened when objects first come in their number. @param weights opened for the device of `cores`. */
+export async function openNetwork(weights: Weights, config: Sam2Config, { precision = 'float32', ...cores }: Cores): Promise<Network> {
+  const engine = openEngine(cores);
+  const target: Target = { dialect: engine.dialect, precision };
+  const encode = compile('sam2 encoder', target, () => ({ ...encoder(weights, config, input('pixels', 'float32', { channel: 3, row: config.size, column: config.size })) }));
   const decoders = new Map<string, Program>();
   const opened = async (objects: number, tokens: number, masks: boolean, wanted: Wanted): Promise<Program> => {
     const name = `sam2 decoder ${objects}×${tokens}${masks ? ' of masks' : ''} ${wanted}`;
-    const program = decoders.get(name) ?? decoderProgram(name, weights, config, { object: objects, prompt: tokens, masks, wanted });
+    const program = decoders.get(name) ?? decoderProgram(name, target, weights, config, { object: objects, prompt: tokens, masks, wanted });
     decoders.set(name, program);
     await engine.open(program);
     return program;
@@ -109,7 +110,11 @@ interface DecoderShape {
   readonly wanted: Wanted;
 }
 
-function decoderProgram(name: string, weights: Weights, config: Sam2Config, { object, prompt, masks, wanted }: DecoderShape): Program {
+function decoderProgram(name: string, target: Target, weights: Weights, config: Sam2Config, shape: DecoderShape): Program {
+  return compile(name, target, () => decoded(weights, config, shape));
+}
+
+function decoded(weights: Weights, config: Sam2Config, { object, prompt, masks, wanted }: DecoderShape): Readonly<Record<string, Tensor>> {
   const { width, size } = config;
   const pixel = (size / 16) ** 2;
   const features: Features = {
@@ -119,7 +124,7 @@ function decoderProgram(name: string, weights: Weights, config: Sam2Config, { ob
   };
   const dense: Tensor | undefined = masks ? maskPrompt(weights, config, input('masks', 'float32', { object, cell: 16 * pixel })) : undefined;
   const answers = decoder(weights, config, features, input('sparse', 'float32', { object, prompt, width }), input('hidden', 'float32', { object, prompt }), dense);
-  return emit(name, wanted === 'all' ? { ...answers } : { ...picked(answers, config.decoder.stability, wanted === 'multimask') });
+  return wanted === 'all' ? { ...answers } : { ...picked(answers, config.decoder.stability, wanted === 'multimask') };
 }
 
 /** Runs of 8, 4, 2 and 1 objects: a number of them that has a graph. */

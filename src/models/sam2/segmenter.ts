@@ -4,10 +4,11 @@ import { basename, resolve } from 'node:path';
 
 import { z } from 'zod';
 
-import { messageOf, ModelError } from '../../errors.js';
+import { messageOf, ModelError, UsageError } from '../../errors.js';
 import { emptyMask, encodeMask } from '../../io/mask.js';
 import { resize } from '../../io/resize.js';
 import type { Image, Prompt, Size } from '../../records.js';
+import { deviceOf, deviceShape } from '../device.js';
 import type { Inspected, Judged, Segmenter } from '../segmenter.js';
 import { openCheckpoint } from './checkpoint.js';
 import { recent } from './embeddings.js';
@@ -36,6 +37,7 @@ export const Sam2Options = z.strictObject({
     .prefault({}),
   /** Embedded images that are kept, MB, the least recently asked for going first; 0 keeps none. */
   cacheMegabytes: z.number().min(0).default(512),
+  ...deviceShape,
   /** Threads that hold the weights, each a copy; runs go on side by side. */
   workers: z.int().min(1).default(1),
   /** Cores of one run; workers × threads should not exceed the machine's. */
@@ -53,8 +55,8 @@ export type Sam2Options = z.input<typeof Sam2Options>;
  * @see SAM 2, arXiv:2408.00714
  */
 export async function openSam2(options: Sam2Options): Promise<Segmenter> {
-  const { checkpoint, multimask, legacy, cacheMegabytes, workers, threads } = Sam2Options.parse(options);
-  const model = await openModel(checkpoint, multimask, { workers, threads });
+  const { checkpoint, multimask, legacy, cacheMegabytes, workers, threads, precision, ...where } = Sam2Options.parse(options);
+  const model = await openModel(checkpoint, multimask, { workers, threads, precision, device: deviceOf(where) });
   const switches = [legacy.frame && 'frame', legacy.channelSwap && 'channelSwap'].filter((on) => on !== false);
   const name = [nameOf(checkpoint), ...model.traits, ...switches].join('/');
   const known = recent<unknown>(cacheMegabytes * 2 ** 20, model.embeddingBytes);
@@ -88,6 +90,7 @@ export async function openSam2(options: Sam2Options): Promise<Segmenter> {
 async function openModel(dir: string, multimask: boolean, cores: Cores): Promise<Sam2Model> {
   const weights = existsSync(dir) && readdirSync(dir).some((file) => file.endsWith('.safetensors'));
   const exported = weights ? undefined : findExport(dir);
+  if (exported && cores.precision !== 'float32') throw new UsageError(`${nameOf(dir)}  precision: expected float32, for an export computes as it was written; got ${cores.precision}`);
   return await (exported ? openExport(exported, cores) : openCheckpoint(dir, multimask, cores)).catch(failed(nameOf(dir), 'open'));
 }
 

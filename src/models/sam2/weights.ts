@@ -2,9 +2,10 @@ import { readdir, realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { ModelError } from '../../errors.js';
-import { folderTensors, type Tensors } from '../../io/safetensors.js';
-import type { Tensor } from '../../tensor/graph.js';
-import { constant, stored, type Sizes } from '../../tensor/ops.js';
+import { folderTensors, type Dtype, type Tensors } from '../../io/safetensors.js';
+import type { Precision, Tensor } from '../../tensor/graph.js';
+import type { Dialect } from '../../tensor/onnx.js';
+import { cast, constant, stored, type Sizes } from '../../tensor/ops.js';
 import type { Sam2Config } from './config.js';
 
 /** A checkpoint's frozen weights. */
@@ -107,21 +108,29 @@ function isComputedWith(name: string): boolean {
   return /pos_embed|positional_embedding|no_memory|neck\.|point|no_mask|_token|conv_s|upscale_conv/.test(name);
 }
 
+/** What files call the types that graphs can take from them, and the bytes of an element. */
+const STORED: Partial<Record<Dtype, { readonly dtype: Precision; readonly width: number }>> = {
+  F32: { dtype: 'float32', width: 4 },
+  BF16: { dtype: 'bfloat16', width: 2 },
+  F16: { dtype: 'float16', width: 2 },
+};
+
 /**
- * Opens a checkpoint's weights: float32 ones stay in their files, others are read and widened.
+ * Opens a checkpoint's weights: float32 ones stay in their files, on a GPU halves as well; others are read and widened.
  *
  * Tensors of other parts of the model, such as a video checkpoint's memory, are left alone.
  *
  * @throws {ModelError} naming file, tensor, expected and got, before any weight is read.
  */
-export async function openWeights(dir: string, config: Sam2Config): Promise<Weights> {
+export async function openWeights(dir: string, config: Sam2Config, dialect: Dialect = 'cpu'): Promise<Weights> {
   const tensors = await tensorsOf(dir);
   const shapes = weightShapes(config);
   for (const [name, shape] of shapes) agrees(dir, tensors, name, shape);
   const files = await realFiles(tensors, [...shapes.keys()]);
   const values = new Map<string, Float32Array>();
   for (const name of shapes.keys()) {
-    if (files === undefined || tensors.info(name).dtype !== 'F32' || isComputedWith(name)) values.set(name, await tensors.read(name));
+    const kept = dialect === 'cpu' ? tensors.info(name).dtype === 'F32' : tensors.info(name).dtype in STORED;
+    if (files === undefined || !kept || isComputedWith(name)) values.set(name, await tensors.read(name));
   }
   samePositions(dir, values);
   return {
@@ -129,8 +138,9 @@ export async function openWeights(dir: string, config: Sam2Config): Promise<Weig
       const length = Object.values(sizes).reduce((product, size) => product * size, 1);
       const known = values.get(name);
       if (known) return constant(known.subarray(first, first + length), sizes);
-      const { file, offset } = tensors.info(name);
-      return stored({ file: files?.get(file) as string, offset: offset + 4 * first }, sizes);
+      const { file, offset, dtype: kind } = tensors.info(name);
+      const { dtype, width } = STORED[kind] as { readonly dtype: Precision; readonly width: number };
+      return cast(stored({ file: files?.get(file) as string, offset: offset + width * first, dtype }, sizes), 'float32');
     },
     values(name) {
       const known = values.get(name);

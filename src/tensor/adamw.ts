@@ -23,9 +23,10 @@ export interface AdamOptions {
   readonly gradientScale?: number;
 }
 
-/** The state before the first step: zeros. */
+/** The state before the first step: zeros, on shared memory, so that threads can change them. */
 export function adamState(layout: Layout): AdamState {
-  return { first: new Float32Array(layout.length), second: new Float32Array(layout.length), step: 0 };
+  const zeros = (): Float32Array => new Float32Array(new SharedArrayBuffer(4 * layout.length));
+  return { first: zeros(), second: zeros(), step: 0 };
 }
 
 /**
@@ -38,21 +39,62 @@ export function adamw(layout: Layout, values: Float32Array, gradient: Float32Arr
   for (const [name, { length }] of Object.entries({ values, gradient, first: state.first, second: state.second })) {
     if (length !== layout.length) throw new RangeError(`adamw: expected ${name} as long as the layout, ${layout.length}; got ${length}`);
   }
-  const { learningRate, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0, decays = () => true, gradientScale = 1 } = options;
   const { first, second } = state;
   state.step += 1;
-  const stepSize = learningRate / (1 - beta1 ** state.step);
-  const spread = Math.sqrt(1 - beta2 ** state.step);
-  for (const { name, offset, length } of layout.entries) {
-    const kept = decays(name) ? 1 - learningRate * weightDecay : 1;
-    for (let i = offset; i < offset + length; i++) {
-      const g = gradient[i] * gradientScale;
-      const m = beta1 * first[i] + (1 - beta1) * g;
-      const v = beta2 * second[i] + (1 - beta2) * g * g;
-      first[i] = m;
-      second[i] = v;
-      values[i] = values[i] * kept - (stepSize * m) / (Math.sqrt(v) / spread + epsilon);
-    }
+  for (const piece of piecesOf(layout, state.step, options)) update({ values, gradient, first, second }, piece);
+}
+
+/** What a step works on: four arrays of one length. */
+export interface AdamArrays {
+  readonly values: Float32Array;
+  readonly gradient: Float32Array;
+  readonly first: Float32Array;
+  readonly second: Float32Array;
+}
+
+/** Neighbouring elements that a step treats alike, and the numbers by which it does. */
+export interface AdamPiece {
+  readonly from: number;
+  readonly to: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly gradientScale: number;
+  /** Share of a parameter that decay leaves. */
+  readonly kept: number;
+  readonly stepSize: number;
+  /** Divides the root of the second moment. */
+  readonly spread: number;
+}
+
+/** A step as pieces, an entry each. @param step counts steps from 1. */
+export function piecesOf(layout: Layout, step: number, options: AdamOptions): AdamPiece[] {
+  const { learningRate, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0, decays = () => true, gradientScale = 1 } = options;
+  const stepSize = learningRate / (1 - beta1 ** step);
+  const spread = Math.sqrt(1 - beta2 ** step);
+  return layout.entries.map(({ name, offset, length }) => ({
+    from: offset,
+    to: offset + length,
+    beta1,
+    beta2,
+    epsilon,
+    gradientScale,
+    kept: decays(name) ? 1 - learningRate * weightDecay : 1,
+    stepSize,
+    spread,
+  }));
+}
+
+/** Changes the arrays within a piece, in place; each element by itself. */
+export function update({ values, gradient, first, second }: AdamArrays, piece: AdamPiece): void {
+  const { from, to, beta1, beta2, epsilon, gradientScale, kept, stepSize, spread } = piece;
+  for (let i = from; i < to; i++) {
+    const g = gradient[i] * gradientScale;
+    const m = beta1 * first[i] + (1 - beta1) * g;
+    const v = beta2 * second[i] + (1 - beta2) * g * g;
+    first[i] = m;
+    second[i] = v;
+    values[i] = values[i] * kept - (stepSize * m) / (Math.sqrt(v) / spread + epsilon);
   }
 }
 

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 
 import { NonFiniteError } from '../../errors.js';
-import { adamState, adamw, clipScale, gradientNorm, type AdamState } from '../../tensor/adamw.js';
+import { adamState, clipScale, gradientNorm, type AdamState } from '../../tensor/adamw.js';
+import { openStepper } from '../../tensor/adamw-threads.js';
 import { mixInto } from '../../tensor/mix.js';
 import type { Engine } from '../../tensor/session.js';
 import type { Policy, Resumable } from '../policy.js';
@@ -10,11 +11,12 @@ import type { Reference } from './reference.js';
 import { AVERAGE, restoreTraining, saveTraining } from './training-state.js';
 
 /** Takes optimizer steps on the weights that learn, and keeps what the next one needs. */
-export type Learner = Pick<Policy, 'version' | 'step'> & Resumable;
+export type Learner = Pick<Policy, 'version' | 'step' | 'release'> & Resumable;
 
-/** @param dir names the policy in messages. */
-export function learnerOf(dir: string, { trained, save }: Pick<Parameters, 'trained' | 'save'>, reference: Reference, engine: Engine): Learner {
+/** @param dir names the policy in messages. @param threads that a step may use. */
+export function learnerOf(dir: string, { trained, save }: Pick<Parameters, 'trained' | 'save'>, reference: Reference, engine: Engine, threads: number): Learner {
   const { name, layout, values } = trained;
+  const stepper = openStepper(threads);
   let adam: AdamState | undefined;
   /** Of the weights after each step, where a step asked for it. */
   let average: Float32Array | undefined;
@@ -31,12 +33,13 @@ export function learnerOf(dir: string, { trained, save }: Pick<Parameters, 'trai
       await held;
       adam ??= adamState(layout);
       if (ema !== undefined) average ??= Float32Array.from(values);
-      adamw(layout, values, gradient, adam, { ...options, gradientScale: clipScale(norm, maxNorm) });
+      await stepper.step(layout, values, gradient, adam, { ...options, gradientScale: clipScale(norm, maxNorm) });
       if (average && ema !== undefined) mixInto(average, values, 1 - ema);
       await engine.parameters(name, layout, values, version + 1);
       version++;
       return norm;
     },
+    release: () => stepper.release(),
     async saveTraining(folder) {
       if (average) await save(join(folder, AVERAGE), average);
       await saveTraining(folder, trained, { version, adam, reference: reference.mixed, average });

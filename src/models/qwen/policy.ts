@@ -68,7 +68,7 @@ function policyOn(engine: Engine, dir: string, { config, tokenizer, chat, own, e
   const graphs = programs(engine);
   const precision = options.precision ?? 'float32';
   const reference = referenceOf(dir, config, trained, engine, graphs, precision, extra);
-  const learner = learnerOf(dir, own, reference, engine);
+  const learner = learnerOf(dir, own, reference, engine, options.workers * options.threads);
   const parameters = trained.layout.length;
   const sets = [...new Set([trained.name, BASE])];
   const build: Build = { dialect: engine.dialect, precision, held, adapter };
@@ -99,6 +99,9 @@ function policyOn(engine: Engine, dir: string, { config, tokenizer, chat, own, e
     saveTraining: (to) => learner.saveTraining(to),
     restore: (from) => learner.restore(from),
     save: (to) => own.save(to),
-    release: () => engine.release(),
+    async release() {
+      await learner.release();
+      await engine.release();
+    },
   };
 }

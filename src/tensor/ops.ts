@@ -7,4 +7,5 @@ export * from './ops/products.js';
 export * from './ops/frozen.js';
 export * from './ops/layout.js';
 export * from './ops/indexing.js';
+export * from './ops/long.js';
 export * from './ops/control.js';

@@ -170,9 +170,9 @@ function visionKept(config: QwenConfig, use: Use): number {
   return use.prompts * patches * (kept(depth, config.vision.hidden, patchFloats(config), use) + heads * shares);
 }
 
-/** Floats of a turn's logits: those it came with, at their temperature, log-softmax, softmax, running sum, and the next. */
+/** Floats of a turn's logits: those it came with, how far each lies below the largest, and its weight, where the next come later. */
 function drawnLogits({ text }: QwenConfig, { prompts, group }: Use): number {
-  return 6 * prompts * group * text.vocab;
+  return 3 * prompts * group * text.vocab;
 }
 
 /** Floats of the logits that exist at once in training: as they come, at their temperature, log-softmax, softmax, and two adjoints. */

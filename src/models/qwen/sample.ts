@@ -1,6 +1,6 @@
 import type { Tensor } from '../../tensor/graph.js';
 import { sizeOf } from '../../tensor/graph.js';
-import { add, and, argmax, cast, constant, cumsum, div, drop, equal, exp, greater, greaterEqual, iota, less, lessEqual, logSoftmax, max, minimum, mul, neg, or, pick, slice, softmax, sub, sum, top, where } from '../../tensor/ops.js';
+import { add, and, argmax, cast, constant, div, drop, equal, exp, greater, greaterEqual, iota, less, log, max, mul, neg, or, pick, quantile, slice, softmax, sub, sum, sumByBlocks, top, where } from '../../tensor/ops.js';
 import type { Sampling } from '../policy.js';
 import { HIDDEN } from './text.js';
 
@@ -47,40 +47,45 @@ function likeliest(logits: Tensor, k: number): Tensor {
 
 /** All but the least likely that have no more than `1 - topP` together, and at least one; of equals the last stay. */
 function nucleus(logits: Tensor, topP: number): Tensor {
-  const shares = softmax(logits, 'vocab');
   const size = sizeOf(logits, 'vocab') as number;
-  const number = (flags: Tensor): Tensor => sum(cast(flags, 'int64'), 'vocab');
-  const rising = neg(top(neg(shares), 'vocab', size));
-  const out = minimum(number(lessEqual(cumsum(rising, 'vocab'), 1 - topP)), size - 1);
+  const rising = neg(top(neg(logits), 'vocab', size));
+  const out = quantile(softmax(rising, 'vocab'), 'vocab', 1 - topP);
   const least = pick(rising, 'vocab', out);
-  const level = equal(shares, least);
-  const outOfLevel = sub(out, number(less(shares, least)));
-  return or(greater(shares, least), and(level, greater(cumsum(cast(level, 'int64'), 'vocab'), outOfLevel)));
+  const level = equal(logits, least);
+  const outOfLevel = sub(cast(out, 'float32'), number(less(logits, least)));
+  // Half a token further, between two counts: rounding can't change there which token it is.
+  const first = quantile(cast(level, 'float32'), 'vocab', div(add(outOfLevel, 0.5), number(level)));
+  return or(greater(logits, least), and(level, greaterEqual(iota('vocab', size), first)));
 }
+
+/** How many there are, exact below 2^24. */
+const number = (flags: Tensor): Tensor => sum(cast(flags, 'float32'), 'vocab');
 
 /** The likeliest token; the first of equals. */
 export function greedy(logits: Tensor): Drawn {
-  const token = argmax(logits, 'vocab');
-  const logProbs = logSoftmax(logits, 'vocab');
-  return { token, logProb: pick(logProbs, 'vocab', token), entropy: entropyOf(exp(logProbs), logProbs) };
+  return drawnFrom(logits, () => argmax(logits, 'vocab'));
 }
 
 /**
- * Inverse CDF: the first token whose cumulative probability exceeds `uniform`; the last possible one where rounding leaves none.
+ * Inverse CDF: the first token whose cumulative probability exceeds `uniform`, never one of probability 0.
  *
  * @param uniform [prompt, sample] in [0, 1).
  * @param temperature scalar, above 0.
  * @param limits what may be drawn; the penalty is not among them.
  */
 export function draw(logits: Tensor, uniform: Tensor, temperature: Tensor, limits: Sampling = {}): Drawn {
-  const logProbs = logSoftmax(narrow(div(logits, temperature), limits), 'vocab');
-  const shares = exp(logProbs);
-  const over = greater(cumsum(shares, 'vocab'), uniform);
-  const size = sizeOf(logits, 'vocab') as number;
-  const last = max(mul(cast(greater(shares, 0), 'int64'), iota('vocab', size)), 'vocab');
-  const flags = cast(over, 'float32');
-  const token = where(greater(max(flags, 'vocab'), 0), argmax(flags, 'vocab'), last);
-  return { token, logProb: pick(logProbs, 'vocab', token), entropy: entropyOf(shares, logProbs) };
+  return drawnFrom(narrow(div(logits, temperature), limits), (weights) => quantile(weights, 'vocab', uniform));
 }
 
-const entropyOf = (shares: Tensor, logProbs: Tensor): Tensor => neg(sum(mul(shares, logProbs), 'vocab'));
+/** A token chosen by weights that are 1 for the likeliest; not by a softmax, which strays by 1e-4 over a large vocabulary. */
+function drawnFrom(logits: Tensor, choose: (weights: Tensor) => Tensor): Drawn {
+  const below = sub(logits, max(logits, 'vocab'));
+  const weights = exp(below);
+  const whole = sumByBlocks(weights, 'vocab');
+  const token = choose(weights);
+  return {
+    token,
+    logProb: sub(pick(below, 'vocab', token), log(whole)),
+    entropy: sub(log(whole), div(sumByBlocks(mul(weights, below), 'vocab'), whole)),
+  };
+}

@@ -1,0 +1,73 @@
+/** Sums along dimensions of many elements, by blocks: a long sum of floats strays, and a long running sum takes quadratic time on a GPU. */
+import { axisOf, ShapeError, sizeOf, type Dim, type Tensor } from '../graph.js';
+import { without } from '../shapes.js';
+import { add, and, cast, div, less, lessEqual, mul, sub, where } from './elementwise.js';
+import { pick } from './indexing.js';
+import { expand, pad, split } from './layout.js';
+import { cumsum, max, sum } from './reductions.js';
+import type { Operand } from './values.js';
+
+/** Elements that are summed in one: among 512, values much below the largest still lose 2e-6 of the whole. */
+const SHORT = 128;
+
+/** Fixed point: the largest element becomes 2^40, so that the sum of a short dimension fits into an int64. */
+const ONE = 2 ** 40;
+
+/** Sum along a dimension, whatever its size as accurate as of 128 elements. */
+export function sumByBlocks(x: Tensor, over: string): Tensor {
+  if (lengthOf('sumByBlocks', x, over) <= SHORT) return sum(x, over);
+  const { blocks, block } = cut(x, over);
+  return sumByBlocks(sum(blocks, over), block);
+}
+
+/**
+ * First index along a dimension at which the running sum exceeds a share of the whole: the inverse of a cumulative distribution.
+ *
+ * Never an element of 0: where the share is 1 or more, the last one above 0. Off by at most 1e-6 of the whole, whatever the size. Not differentiable.
+ *
+ * @param x float32, none below 0 and not all 0.
+ * @param share [… without `over`], from 0.
+ * @returns int64 [… without `over`]
+ */
+export function quantile(x: Tensor, over: string, share: Operand): Tensor {
+  if (x.dtype !== 'float32') throw new ShapeError('quantile', 'float32', x);
+  return locate(x, over, share).index;
+}
+
+/** An element, and how much of it lies before what was looked for, 0 to 1. */
+interface Located {
+  readonly index: Tensor;
+  readonly rest: Tensor;
+}
+
+function locate(x: Tensor, over: string, share: Operand): Located {
+  if (lengthOf('quantile', x, over) <= SHORT) return locateInShort(x, over, share);
+  const { blocks, block } = cut(x, over);
+  const outer = locate(sum(blocks, over), block, share);
+  const chosen = pick(blocks, block, expand(outer.index, without(blocks, [block])));
+  const inner = locate(chosen, over, outer.rest);
+  return { index: add(mul(outer.index, sizeOf(chosen, over) as number), inner.index), rest: inner.rest };
+}
+
+function locateInShort(x: Tensor, over: string, share: Operand): Located {
+  // A running sum of floats strays, most where all are alike; of whole numbers it doesn't, and each is rounded once.
+  const running = cast(cumsum(cast(mul(div(x, max(x, over)), ONE), 'int64'), over), 'float32');
+  const total = max(running, over);
+  const target = mul(total, share);
+  const passed = and(lessEqual(running, target), less(running, total));
+  const index = sum(cast(passed, 'int64'), over);
+  const before = max(where(passed, running, 0), over);
+  return { index, rest: div(sub(target, before), sub(pick(running, over, index), before)) };
+}
+
+/** Cuts a dimension into blocks, zeros behind where none of a fair width divides it; within a block it keeps its name. */
+function cut(x: Tensor, over: string): { readonly blocks: Tensor; readonly block: string } {
+  const size = sizeOf(x, over) as number;
+  const divisor = Array.from({ length: SHORT }, (_, i) => SHORT - i).find((width) => size % width === 0) as number;
+  const width = divisor >= 32 ? divisor : Math.min(SHORT, Math.ceil(Math.sqrt(size)));
+  const count = Math.ceil(size / width);
+  const block = `${over} block`;
+  return { blocks: split(pad(x, over, 0, count * width - size), over, { [block]: count, [over]: width }), block };
+}
+
+const lengthOf = (operation: string, x: Tensor, over: string): number => (x.shape[axisOf(operation, x, over)] as Dim).size;

@@ -25,6 +25,18 @@ export class NonFiniteError extends ModelError {
   }
 }
 
+/** A device, or this machine, has no room for what a run needs; smaller runs may fit. */
+export class OutOfMemoryError extends ModelError {
+  override readonly name: string = 'OutOfMemoryError';
+  /** What was asked for when it failed, where that is known. */
+  readonly bytes: number | undefined;
+
+  constructor(message: string, bytes?: number, options?: ErrorOptions) {
+    super(message, options);
+    this.bytes = bytes;
+  }
+}
+
 /** What `error` says, without a stack; any thrown value is accepted. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

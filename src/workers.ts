@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parentPort, Worker, type Transferable } from 'node:worker_threads';
 
-import { messageOf } from './errors.js';
+import { messageOf, OutOfMemoryError } from './errors.js';
 
 /** Jobs in worker threads: `call` queues, one job runs in a worker at a time, `release` waits for running jobs. */
 export interface Workers<Job, Answer> {
   readonly size: number;
-  /** Runs a job on the next free worker; rejects with the worker's own message. */
+  /** Runs a job on the next free worker; rejects with the worker's own message, and as `OutOfMemoryError` where it was one. */
   call(job: Job, transfer?: readonly Transferable[]): Promise<Answer>;
   /** Runs a job once on every worker, in turn with what is queued there. */
   everywhere(job: Job): Promise<Answer[]>;
@@ -17,7 +17,14 @@ export interface Workers<Job, Answer> {
   release(): Promise<void>;
 }
 
-type Reply<Answer> = { readonly id: number; readonly answer: Answer } | { readonly id: number; readonly error: string };
+type Reply<Answer> = { readonly id: number; readonly answer: Answer } | { readonly id: number; readonly error: Fault };
+
+/** An error as a message: its class would be lost. */
+interface Fault {
+  readonly message: string;
+  /** Set where memory ran out. */
+  readonly outOfMemory?: { readonly bytes: number | undefined };
+}
 
 interface Pending<Job, Answer> {
   readonly job: Job;
@@ -56,7 +63,7 @@ export function workers<Job, Answer>(module: URL, size: number, data?: unknown):
       const done = seat.running;
       seat.running = undefined;
       worker.unref();
-      if (done) 'error' in reply ? done.reject(new Error(reply.error)) : done.resolve(reply.answer);
+      if (done) 'error' in reply ? done.reject(errorOf(reply.error)) : done.resolve(reply.answer);
       advance();
     });
     worker.on('messageerror', (error) => fail(seat, error));
@@ -140,10 +147,18 @@ export function serve<Job, Answer>(handle: (job: Job) => Promise<{ answer: Answe
         const { answer, transfer = [] } = await handle(job);
         parentPort?.postMessage({ id, answer }, transfer);
       } catch (error) {
-        parentPort?.postMessage({ id, error: messageOf(error) });
+        parentPort?.postMessage({ id, error: faultOf(error) });
       }
     });
   });
+}
+
+function faultOf(error: unknown): Fault {
+  return { message: messageOf(error), ...(error instanceof OutOfMemoryError ? { outOfMemory: { bytes: error.bytes } } : {}) };
+}
+
+function errorOf({ message, outOfMemory }: Fault): Error {
+  return outOfMemory ? new OutOfMemoryError(message, outOfMemory.bytes) : new Error(message);
 }
 
 /** Threads need JavaScript: under a test runner that reads `src` directly the build's twin is taken. */

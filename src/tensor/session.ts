@@ -1,7 +1,10 @@
 /** Runs emitted graphs on ONNX Runtime, in worker threads: `run` there blocks its own thread and no other. */
 import type { Data, Place } from './graph.js';
+import type { NativeLibraries } from './native/libraries.js';
 import { emit, type Dialect, type Program, type ProgramFile } from './onnx.js';
 import { add, input } from './ops.js';
+import type { MemoryUse } from './runtime.js';
+import { findCudaRuntime } from '../gpu/find.js';
 import { workers, type Workers } from '../workers.js';
 
 /** Where each tensor of a parameter set lies in one flat float32 array. */
@@ -25,30 +28,58 @@ export function layoutOf(tensors: readonly { readonly name: string; readonly siz
 /** A graph's outputs whose names begin so are gathered into one flat array, laid out as the first parameter set of the run. */
 export const GRADIENT = 'gradient:';
 
-export type Feeds = Readonly<Record<string, Data>>;
+/** An output that stayed where it was computed. */
+export type Kept = { readonly id: number } | { readonly data: Data };
+
+export type Feeds = Readonly<Record<string, Data | Kept>>;
 
 export interface Answer {
   readonly outputs: Readonly<Record<string, Data>>;
+  /** Outputs that a run was asked to keep; they are none of `outputs`. */
+  readonly kept?: Readonly<Record<string, Kept>>;
   /** Sizes as they came back; a loop that ended early has fewer steps. */
   readonly sizes: Readonly<Record<string, readonly number[]>>;
   /** Gradients in the layout of the run's first parameter set; only from graphs that have such outputs. */
   readonly gradient?: Float32Array;
   /** Version of the first parameter set, as it was handed over. */
   readonly version: number;
+  /** Of the device, where it was asked for and is known. */
+  readonly memory?: MemoryUse;
 }
 
 /** What an engine computes on. */
 export type Device =
-  | { readonly kind: 'cpu' }
+  | {
+      readonly kind: 'cpu';
+      /** Computes through ONNX Runtime's C API, as a GPU does; through onnxruntime-node unless told. */
+      readonly libraries?: NativeLibraries;
+    }
   | {
       readonly kind: 'cuda';
       /** Among the devices that the process may see, from 0. */
       readonly index: number;
-      /** Most bytes taken of its memory; all that is free unless told. */
+      /**
+       * Bytes that engines of this process take on the device together, at once and in one piece, as the first of them says; nine tenths of
+       * what is free unless told. Libraries' own workspaces come beside it.
+       */
       readonly memory?: number;
+      /** Whether memory is taken as it is needed instead, in pieces, to measure how much that is. */
+      readonly grow?: boolean;
       /** Whether products of float32 may round their factors to 10 bits; they don't unless told. */
       readonly tf32?: boolean;
+      /** Those that this machine has unless told. */
+      readonly libraries?: NativeLibraries;
     };
+
+/** How an engine computes. */
+export interface EngineOptions {
+  /** Threads; 1 on a GPU. */
+  readonly workers: number;
+  /** Intra-op threads of each worker; workers × threads should not exceed the cores. */
+  readonly threads: number;
+  /** The CPU unless told. */
+  readonly device?: Device;
+}
 
 export type SessionJob =
   | { readonly kind: 'open'; readonly program: Program | ProgramFile; readonly sets: readonly string[] }
@@ -56,7 +87,9 @@ export type SessionJob =
   | { readonly kind: 'parameters'; readonly set: string; readonly layout: Layout; readonly values: Float32Array; readonly version: number }
   | { readonly kind: 'places'; readonly set: string; readonly places: ReadonlyMap<string, Place> }
   | { readonly kind: 'tensor'; readonly set: string; readonly name: string; readonly values: Float32Array | Uint16Array }
-  | { readonly kind: 'run'; readonly program: string; readonly sets: readonly string[]; readonly feeds: Feeds }
+  | { readonly kind: 'run'; readonly program: string; readonly sets: readonly string[]; readonly feeds: Readonly<Record<string, Data | { readonly id: number }>>; readonly keep: readonly string[] }
+  | { readonly kind: 'drop'; readonly ids: readonly number[] }
+  | { readonly kind: 'memory' }
   | { readonly kind: 'end' };
 
 /** Threads that hold the same graphs and parameters; a run goes to whichever is free. */
@@ -88,8 +121,14 @@ export interface Engine {
    * Runs a graph once. Inputs that are not fed come from the first of the parameter sets that has them.
    *
    * @param sets `policy` alone unless told.
+   * @param keep outputs that stay where they were computed, to be fed to later runs of this engine; `drop` frees them.
+   * @throws {OutOfMemoryError} where the device or the machine has no room for it.
    */
-  run(program: Pick<Program, 'name'>, feeds: Feeds, sets?: readonly string[]): Promise<Answer>;
+  run(program: Pick<Program, 'name'>, feeds: Feeds, sets?: readonly string[], keep?: readonly string[]): Promise<Answer>;
+  /** Frees outputs that were kept, behind the runs that were asked for before. */
+  drop(kept: Iterable<Kept>): Promise<void>;
+  /** What a GPU's memory holds; undefined on the CPU. */
+  memory(): Promise<MemoryUse | undefined>;
   /** Waits for runs under way, frees sessions and threads. */
   release(): Promise<void>;
 }
@@ -112,9 +151,36 @@ function flushDenormals(): Promise<void> {
   return (flushed ??= flush());
 }
 
-/** @param threads intra-op threads of each worker; workers × threads should not exceed the cores. */
-export function openEngine(options: { readonly workers: number; readonly threads: number }): Engine {
-  const started = flushDenormals().then((): Workers<SessionJob, Answer | undefined> => workers(new URL('./session-worker.js', import.meta.url), options.workers, { threads: options.threads }));
+/** What threads of an engine are told. */
+export interface ThreadData {
+  readonly threads: number;
+  readonly device: Device;
+  /** None where onnxruntime-node computes. */
+  readonly libraries: NativeLibraries | undefined;
+  /** Counts the engines on a device; see `openDevice`. */
+  readonly users: Int32Array;
+}
+
+/** One a device, for all engines of this process. */
+const users = new Map<number, Int32Array>();
+
+function usersOf(device: Device): Int32Array {
+  const index = device.kind === 'cuda' ? device.index : -1;
+  const known = users.get(index) ?? new Int32Array(new SharedArrayBuffer(8));
+  users.set(index, known);
+  return known;
+}
+
+/**
+ * @throws {CudaMissingError} naming what a GPU needs and is not there.
+ * @throws {RangeError} for more than one worker on a GPU: one thread feeds a device, and a second would hold everything twice.
+ */
+export function openEngine({ workers: size, threads, device = { kind: 'cpu' } }: EngineOptions): Engine {
+  if (device.kind === 'cuda' && size !== 1) throw new RangeError(`openEngine  workers: expected 1 on a GPU, which one thread feeds; got ${size}`);
+  const libraries = device.libraries ?? (device.kind === 'cuda' ? findCudaRuntime() : undefined);
+  const data: ThreadData = { threads, device, libraries, users: usersOf(device) };
+  const ready = device.kind === 'cpu' ? flushDenormals() : Promise.resolve();
+  const started = ready.then((): Workers<SessionJob, Answer | undefined> => workers(new URL('./session-worker.js', import.meta.url), size, data));
   const everywhere = async (job: SessionJob): Promise<unknown> => (await started).everywhere(job);
   const open = new Map<string, { readonly program: Program | ProgramFile; readonly done: Promise<unknown> }>();
   let released: Promise<void> | undefined;
@@ -123,13 +189,16 @@ export function openEngine(options: { readonly workers: number; readonly threads
     await (await started).release();
   };
   return {
-    workers: options.workers,
-    dialect: 'cpu',
+    workers: size,
+    dialect: device.kind,
     async open(program, sets = ['policy']) {
       const known = open.get(program.name) ?? { program, done: everywhere({ kind: 'open', program, sets }) };
       if (!same(known.program, program)) throw new Error(`${program.name}: expected one graph of this name; got another while it is open`);
       open.set(program.name, known);
-      await known.done;
+      await known.done.catch((error: unknown) => {
+        if (open.get(program.name) === known) open.delete(program.name);
+        throw error;
+      });
     },
     async close(program) {
       if (open.delete(program.name)) await everywhere({ kind: 'close', program: program.name });
@@ -142,17 +211,30 @@ export function openEngine(options: { readonly workers: number; readonly threads
     },
     async tensor(set, name, values) {
       await (await started).each((worker) => {
-        const own = worker === options.workers - 1 ? values : values.slice();
+        const own = worker === size - 1 ? values : values.slice();
         return { job: { kind: 'tensor', set, name, values: own }, transfer: [own.buffer] };
       });
     },
-    async run(program, feeds, sets = ['policy']) {
-      const answer = await (await started).call({ kind: 'run', program: program.name, sets, feeds });
+    async run(program, feeds, sets = ['policy'], keep = []) {
+      const plain = Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [name, 'data' in feed ? feed.data : feed]));
+      const answer = await (await started).call({ kind: 'run', program: program.name, sets, feeds: plain, keep });
       if (!answer) throw new Error(`${program.name}: expected outputs; got none`);
-      return answer;
+      return keep.length > 0 ? withKept(answer, keep) : answer;
     },
+    async drop(kept) {
+      const ids = [...kept].flatMap((one) => ('id' in one ? [one.id] : []));
+      if (ids.length > 0) await everywhere({ kind: 'drop', ids });
+    },
+    memory: async () => (await (await started).call({ kind: 'memory' }))?.memory,
     release: () => (released ??= end()),
   };
+}
+
+/** What an engine of several threads was asked to keep came back: any of them may be asked next. */
+function withKept({ outputs, kept = {}, ...answer }: Answer, keep: readonly string[]): Answer {
+  const entries = Object.entries(outputs);
+  const back = entries.flatMap(([name, data]) => (keep.includes(name) ? [[name, { data }] as const] : []));
+  return { ...answer, outputs: Object.fromEntries(entries.filter(([name]) => !keep.includes(name))), kept: { ...kept, ...Object.fromEntries(back) } };
 }
 
 function same(a: Program | ProgramFile, b: Program | ProgramFile): boolean {

@@ -1,0 +1,71 @@
+/** A GPU, through ONNX Runtime's C API: weights are there once, inputs go there and outputs come back once a run. */
+import { arenaOf, openDevice, type Arena, type Device, type DeviceOptions } from './device.js';
+import { allocate, writeFlat, type Held } from './held.js';
+import { sessionOf } from './run.js';
+import { openSession } from './sessions.js';
+import { Weights, type Wanted } from './weights.js';
+import type { Place } from '../graph.js';
+import { emit, type Program } from '../onnx.js';
+import { input, neg } from '../ops.js';
+import { kindsOf, type Runtime } from '../runtime.js';
+import type { Layout } from '../session.js';
+
+/** @throws {Error} if the device or what it needs is not there. */
+export function nativeRuntime(options: DeviceOptions): Runtime<Held> {
+  const device = openDevice(options);
+  try {
+    return runtimeOn(device);
+  } catch (error) {
+    device.release();
+    throw error;
+  }
+}
+
+function runtimeOn(device: Device): Runtime<Held> {
+  // Always open: the arena is used through it.
+  const least = openSession(device, emit('least', { y: neg(input('x', 'float32', {})) }));
+  const arena = arenaOf(device, least);
+  if (device.reserve !== undefined) arena.reserve(device.reserve);
+  const weights = new Weights(device, arena);
+  return {
+    async open(program, placed) {
+      // Read before the graph is opened: what a file lacks is told sooner.
+      weights.load(wantedOf(program, placed));
+      return sessionOf(device, weights, openSession(device, program));
+    },
+    hold(layout, values, before) {
+      const held = before ?? heldBy(arena, layout);
+      writeFlat(device, layout, values, held);
+      return held;
+    },
+    own(values) {
+      const [held] = allocate(arena, [{ length: values.length, kinds: kindsOf(values) }]) as [Held];
+      if (values.length > 0) device.transfer.write(held.at, values);
+      return held;
+    },
+    extent: (held) => held,
+    release(values) {
+      for (const held of values) held.free();
+    },
+    retain: (places) => weights.retain(places),
+    memory: () => arena.use(),
+    async end() {
+      weights.retain([]);
+      arena.release();
+      device.api.release('Session', least);
+      device.release();
+    },
+  };
+}
+
+function heldBy(arena: Arena, { entries }: Layout): ReadonlyMap<string, Held> {
+  const held = allocate(arena, entries.map(({ length }) => ({ length, kinds: ['float32'] })));
+  return new Map(entries.map(({ name }, i) => [name, held[i] as Held]));
+}
+
+function wantedOf({ inputs }: Pick<Program, 'inputs'>, placed: ReadonlyMap<string, Place>): Wanted[] {
+  return inputs.flatMap(({ name, dtype, sizes }) => {
+    const place = placed.get(name);
+    return place ? [{ place, dtype, sizes }] : [];
+  });
+}

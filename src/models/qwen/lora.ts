@@ -1,8 +1,8 @@
 import { shown } from '../../errors.js';
 import { hash, uniform } from '../../random.js';
 import type { Precision, Tensor } from '../../tensor/graph.js';
-import { add, dot } from '../../tensor/ops.js';
 import type { QwenConfig } from './config.js';
+import type { Linear } from './linear.js';
 import { heldIn, newerName, weightInputs, weightShapes, type FirstValues, type Weights, type WeightShape } from './weights.js';
 
 /** Which linear layers get an adapter, and of what size. */
@@ -20,7 +20,7 @@ export interface LoraOptions {
   readonly vision?: boolean;
 }
 
-/** Low-rank matrices beside a checkpoint's own: W + scale · B · A. @see arXiv:2106.09685 */
+/** Low-rank matrices beside a checkpoint's own, which stays as it is: x · W + scale · B · (A · x). @see arXiv:2106.09685 */
 export interface Adapter {
   readonly rank: number;
   readonly scale: number;
@@ -104,14 +104,13 @@ export function policyWeights(config: QwenConfig, adapter?: Adapter, extra: read
   return { weights: adapter ? adapted(inputs, adapter) : inputs, trained: () => inputs.traced().filter(({ name }) => !frozen.has(name)) };
 }
 
-/** Adapted matrices in place of the checkpoint's, each traced once: outside any loop, for nothing in one changes them. */
+/** The same weights, with both sides of the adapter at the layers that it hits. */
 function adapted(inputs: Weights, { scale, matrices }: Adapter): Weights {
   const own = new Set(matrices);
-  const made = new Map<string, Tensor>();
-  return (name) => {
-    if (!own.has(name)) return inputs(name);
-    const tensor = made.get(name) ?? add(inputs(name), dot(inputs(sideName(name, 'B')), inputs(sideName(name, 'A')), 'rank', scale));
-    made.set(name, tensor);
-    return tensor;
+  const linear = (module: string): Linear => {
+    const layer = inputs.linear(module);
+    const matrix = `${module}.weight`;
+    return own.has(matrix) ? { ...layer, adapter: { down: inputs(sideName(matrix, 'A')), up: inputs(sideName(matrix, 'B')), scale } } : layer;
   };
+  return Object.assign((name: string) => inputs(name), { linear });
 }

@@ -5,10 +5,10 @@
  */
 import { summed, type Memory } from '../inspected.js';
 import type { QwenConfig } from './config.js';
+import { JOINED } from './linear.js';
 import { adapterShapes, type Adapter } from './lora.js';
 import { smartResize } from './processor.js';
 import { LOGITS } from './scores.js';
-import { JOINED } from './text.js';
 import { weightShapes, type WeightShape } from './weights.js';
 
 /** What one run works on. */

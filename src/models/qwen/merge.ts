@@ -8,6 +8,7 @@ import { openEngine, type Engine } from '../../tensor/session.js';
 import { readAdapter } from './adapter.js';
 import { replaceFolder } from './checkpoint.js';
 import { readConfig, type QwenConfig } from './config.js';
+import { mergeLinear } from './linear.js';
 import { policyWeights, sideName, type Adapter } from './lora.js';
 import { findWeights } from './weight-files.js';
 
@@ -20,7 +21,7 @@ export async function copyCheckpoint(from: string, dir: string): Promise<void> {
 }
 
 /**
- * Writes a checkpoint with an adapter folded in: W + scale · B · A, computed in float32 as a policy with the adapter computes it.
+ * Writes a checkpoint with an adapter folded in: W + scale · B · A, computed in float32.
  *
  * Files, names and kinds of numbers are the base's, and so is whatever the adapter does not touch, byte for byte. One tensor is held at a
  * time. The folder appears whole or not at all.
@@ -56,11 +57,11 @@ export async function mergeAdapter(base: string, folder: string, dir: string): P
   return changed.size;
 }
 
-/** Computes adapted matrices by the graph that a policy has for them. */
+/** Computes merged matrices. */
 function folding(engine: Engine, config: QwenConfig, adapter: Adapter, sides: Tensors): (matrix: string, values: Float32Array) => Promise<Float32Array> {
   const { weights } = policyWeights(config, adapter);
   return async (matrix, values) => {
-    const program = emit(`merged ${matrix}`, { merged: weights(matrix) });
+    const program = emit(`merged ${matrix}`, { merged: mergeLinear(weights.linear(matrix.replace(/\.weight$/, ''))) });
     const [a, b] = [sideName(matrix, 'A'), sideName(matrix, 'B')];
     await engine.open(program);
     const { outputs } = await engine.run(program, { [matrix]: values, [a]: await sides.read(a), [b]: await sides.read(b) }, []);

@@ -2,9 +2,10 @@ import type { Fitted, Mask } from '../../records.js';
 import { decodeMask } from '../../io/mask.js';
 import { uniform } from '../../random.js';
 import type { Tensor } from '../../tensor/graph.js';
-import { add, constant, dot, gather, greater, input, mean, mul, neg, pick, sub, sum, total, log, exp, maximum, abs, where } from '../../tensor/ops.js';
+import { add, constant, gather, greater, input, mean, mul, neg, pick, sub, sum, total, log, exp, maximum, abs, where } from '../../tensor/ops.js';
 import type { EncodedPrompt, TrainRow } from '../policy.js';
 import type { QwenConfig } from './config.js';
+import { applyLinear } from './linear.js';
 import { patchPlaces, type Grid } from './positions.js';
 import type { Tokenizer } from './tokenizer.js';
 import type { TrainGraph } from './train.js';
@@ -53,7 +54,7 @@ export function supervisedGraph(config: QwenConfig, tokenizer: Tokenizer, { patc
       if (patchMask === 0 || !prefix.features || !grid || grids.length > 1) return { loss: answer, ...reported };
       const visual = (grid.h * grid.w) / config.vision.merge ** 2;
       const share = input('patchShare', 'float32', { prompt, visual, corner: config.vision.merge ** 2 });
-      const logits = add(dot(prefix.features, weights(`${HEAD}.weight`), 'width'), weights(`${HEAD}.bias`));
+      const logits = applyLinear(weights.linear(HEAD), prefix.features);
       const patches = total(mul(mean(crossEntropy(logits, share), 'visual', 'corner'), input('patchWeight', 'float32', { prompt })));
       return { loss: add(answer, mul(patches, patchMask)), patches, ...reported };
     },

@@ -1,7 +1,8 @@
-import { count, scoped, sizeOf, type Dim, type Tensor } from '../../tensor/graph.js';
+import { scoped, sizeOf, type Dim, type Tensor } from '../../tensor/graph.js';
 import { add, cast, concat, constant, dot, expand, gather, greater, iota, merge, mul, order, recompute, rename, rmsNorm, rotate, silu, slice, softmax, split, where } from '../../tensor/ops.js';
 import type { QwenConfig, TextConfig } from './config.js';
-import type { Weights } from './weights.js';
+import { applyLinear, applyLinears } from './linear.js';
+import { within, type Weights } from './weights.js';
 
 /** Added to scores of what may not be attended to; exp of it is 0 beside any real score. */
 export const HIDDEN = -1e30;
@@ -73,52 +74,32 @@ export function decoder(
 
 /** Logits over the vocabulary, [… , vocab]. */
 export function head(weights: Weights, { text }: QwenConfig, hidden: Tensor): Tensor {
-  const table = weights(text.tied ? 'model.embed_tokens.weight' : 'lm_head.weight');
-  return scoped('lm_head', () => dot(rmsNorm(hidden, weights('model.norm.weight'), 'width', text.eps), table, 'width'));
+  const table = weights.linear(text.tied ? 'model.embed_tokens' : 'lm_head');
+  return scoped('lm_head', () => applyLinear(table, rmsNorm(hidden, weights('model.norm.weight'), 'width', text.eps)));
 }
 
 /** What the layer makes of its tokens, and their keys and values. */
 function layer(weights: Weights, text: TextConfig, i: number, x: Tensor, rotary: Rotary, attend: Attend): readonly [Tensor, Tensor, Tensor] {
-  const weight = (name: string): Tensor => weights(`model.layers.${i}.${name}`);
+  const weight = within(weights, `model.layers.${i}`);
   const h = rmsNorm(x, weight('input_layernorm.weight'), 'width', text.eps);
   const { queries, own } = project(weight, text, h, rotary);
   const o = attention(queries, attend(i, own), text.headDim ** -0.5);
   const lead = x.shape.map(({ name }) => name).filter((name) => name !== 'width');
   const heads = merge(order(o, ...lead, 'kv', 'rep', 'hd'), ['kv', 'rep', 'hd'], 'heads');
-  const y = add(x, dot(heads, weight('self_attn.o_proj.weight'), 'heads'));
+  const y = add(x, applyLinear(weight.linear('self_attn.o_proj'), heads));
   return [add(y, mlp(weight, rmsNorm(y, weight('post_attention_layernorm.weight'), 'width', text.eps))), own.keys, own.values];
 }
 
 function mlp(weight: Weights, h: Tensor): Tensor {
-  const [gate, up] = projections(h, 'inner', [weight('mlp.gate_proj.weight'), weight('mlp.up_proj.weight')]);
-  return dot(mul(silu(gate as Tensor), up as Tensor), weight('mlp.down_proj.weight'), 'inner');
-}
-
-/** Weights up to which matrices are joined: a copy of larger ones takes more memory than it saves time. */
-export const JOINED = 2 ** 21;
-
-/**
- * Several projections of one value, as one product where a single token is read: the joined matrix is made once, outside the loop.
- * With many tokens the copies of what is joined and cut apart again would cost more than the products.
- */
-function projections(h: Tensor, out: string, matrices: readonly Tensor[], biases?: readonly Tensor[]): Tensor[] {
-  const affine = (matrix: Tensor, bias?: Tensor): Tensor => (bias ? add(dot(h, matrix, 'width'), bias) : dot(h, matrix, 'width'));
-  if (sizeOf(h, 'token') !== undefined || matrices.reduce((sum, { shape }) => sum + count(shape), 0) > JOINED) return matrices.map((matrix, i) => affine(matrix, biases?.[i]));
-  const product = affine(concat(matrices, out), biases && concat(biases, out));
-  let start = 0;
-  return matrices.map((matrix) => {
-    const size = sizeOf(matrix, out) as number;
-    start += size;
-    return slice(product, out, start - size, size);
-  });
+  const [gate, up] = applyLinears(['mlp.gate_proj', 'mlp.up_proj'].map(weight.linear), h);
+  return applyLinear(weight.linear('mlp.down_proj'), mul(silu(gate as Tensor), up as Tensor));
 }
 
 /** Queries [prompt, kv, (sample,) rep, (token,) hd], and the tokens' own keys and values. */
 function project(weight: Weights, text: TextConfig, h: Tensor, rotary: Rotary): { readonly queries: Tensor; readonly own: Memory } {
   const { heads, kvHeads: kv, headDim: hd } = text;
-  const names = ['q_proj', 'k_proj', 'v_proj'];
-  const of = (part: string): Tensor[] => names.map((name) => weight(`self_attn.${name}.${part}`));
-  const [q, k, v] = projections(h, 'out', of('weight'), of('bias')).map((x) => split(x, 'out', { head: -1, hd })) as [Tensor, Tensor, Tensor];
+  const layers = ['q_proj', 'k_proj', 'v_proj'].map((name) => weight.linear(`self_attn.${name}`));
+  const [q, k, v] = applyLinears(layers, h).map((x) => split(x, 'out', { head: -1, hd })) as [Tensor, Tensor, Tensor];
   const turn = (x: Tensor): Tensor => rotate(x, rotary.cos, rotary.sin, 'hd');
   const inner = h.shape.map(({ name }) => name).filter((name) => name !== 'prompt' && name !== 'width');
   // Tokens beside keys, as a mask has them.

@@ -2,8 +2,9 @@ import { scoped, sizeOf, type Tensor } from '../../tensor/graph.js';
 import { add, concat, constant, dot, gather, gelu, lift, merge, mul, order, rename, reshape, rmsNorm, rotate, silu, slice, softmax, split, dims } from '../../tensor/ops.js';
 import type { QwenConfig, VisionConfig } from './config.js';
 import { visionRotary, windowOrder, type Grid } from './positions.js';
+import { applyLinear } from './linear.js';
 import { HIDDEN, remembered, type Recompute } from './text.js';
-import type { Weights } from './weights.js';
+import { within, type Weights } from './weights.js';
 
 const EPSILON = 1e-6;
 
@@ -79,8 +80,8 @@ export function visionTower(weights: Weights, config: QwenConfig, pixels: Tensor
     const normed = rmsNorm(x, weights('visual.merger.ln_q.weight'), 'vwidth', EPSILON);
     const merged = reshape(normed, dims({ image: images, place: at.windows * at.places, wide: corners * vision.hidden }));
     const raster = gather(merged, 'place', constant(at.back, { visual: at.back.length }));
-    const wide = gelu(add(dot(raster, weights('visual.merger.mlp.0.weight'), 'wide'), weights('visual.merger.mlp.0.bias')));
-    return add(dot(wide, weights('visual.merger.mlp.2.weight'), 'out'), weights('visual.merger.mlp.2.bias'));
+    const wide = gelu(applyLinear(weights.linear('visual.merger.mlp.0'), raster));
+    return applyLinear(weights.linear('visual.merger.mlp.2'), wide);
   });
 }
 
@@ -94,19 +95,18 @@ interface Attending {
 
 /** @param x [image, window, slot, vwidth] */
 function block(weights: Weights, vision: VisionConfig, i: number, x: Tensor, attending: Attending): Tensor {
-  const weight = (name: string): Tensor => weights(`visual.blocks.${i}.${name}`);
+  const weight = within(weights, `visual.blocks.${i}`);
   const attended = attention(weight, vision, rmsNorm(x, weight('norm1.weight'), 'vwidth', EPSILON), attending);
   const y = add(x, attended);
   const h = rmsNorm(y, weight('norm2.weight'), 'vwidth', EPSILON);
-  const gate = add(dot(h, weight('mlp.gate_proj.weight'), 'vwidth'), weight('mlp.gate_proj.bias'));
-  const up = add(dot(h, weight('mlp.up_proj.weight'), 'vwidth'), weight('mlp.up_proj.bias'));
-  return add(y, add(dot(mul(silu(gate), up), weight('mlp.down_proj.weight'), 'inner'), weight('mlp.down_proj.bias')));
+  const [gate, up] = ['mlp.gate_proj', 'mlp.up_proj'].map((name) => applyLinear(weight.linear(name), h)) as [Tensor, Tensor];
+  return add(y, applyLinear(weight.linear('mlp.down_proj'), mul(silu(gate), up)));
 }
 
 function attention(weight: Weights, vision: VisionConfig, h: Tensor, { cos, sin, mask, whole }: Attending): Tensor {
   const heads = vision.heads;
   const width = vision.hidden / heads;
-  const qkv = split(add(dot(h, weight('attn.qkv.weight'), 'vwidth'), weight('attn.qkv.bias')), 'qkv', { part: 3 * heads, hd: width });
+  const qkv = split(applyLinear(weight.linear('attn.qkv'), h), 'qkv', { part: 3 * heads, hd: width });
   const images = sizeOf(h, 'image') as number;
   const table = (t: Tensor): Tensor => (images === 1 ? lift(t, 'image') : concat(Array.from({ length: images }, () => lift(t, 'image')), 'image'));
   const turned = rotate(slice(qkv, 'part', 0, 2 * heads), table(cos), table(sin), 'hd');
@@ -118,7 +118,7 @@ function attention(weight: Weights, vision: VisionConfig, h: Tensor, { cos, sin,
   const seen = mask && (whole ? merge(mask, ['window', 'key'], 'key') : mask);
   const o = dot(softmax(seen ? add(scores, seen) : scores, 'key'), v, 'key');
   const rows = whole ? ['image', 'slot'] : ['image', 'window', 'slot'];
-  const out = dot(merge(order(o, ...rows, 'head', 'hd'), ['head', 'hd'], 'heads'), weight('attn.proj.weight'), 'heads');
+  const out = applyLinear(weight.linear('attn.proj'), merge(order(o, ...rows, 'head', 'hd'), ['head', 'hd'], 'heads'));
   const windows = sizeOf(h, 'window') as number;
-  return add(whole ? split(out, 'slot', { window: windows, slot: -1 }) : out, weight('attn.proj.bias'));
+  return whole ? split(out, 'slot', { window: windows, slot: -1 }) : out;
 }

@@ -1,6 +1,7 @@
 import { input, type Sizes } from '../../tensor/ops.js';
 import type { Precision, Tensor } from '../../tensor/graph.js';
 import type { QwenConfig } from './config.js';
+import type { Linear } from './linear.js';
 
 /** A weight as graphs see it: matrices as [out, in], whatever the file's rank. */
 export interface WeightShape {
@@ -85,8 +86,18 @@ function textShapes({ text }: QwenConfig): WeightShape[] {
 /** What graphs take a frozen weight in, where products are computed in `precision`: matrices in it, vectors, which are added and scaled by, in float32. */
 export const heldIn = ({ sizes }: Pick<WeightShape, 'sizes'>, precision: Precision): Precision => (Object.keys(sizes).length > 1 ? precision : 'float32');
 
-/** Weights as graph inputs, each traced once. @throws {Error} for a name that the checkpoint's shape has not. */
-export type Weights = (name: string) => Tensor;
+/** A model's weights as graph inputs, each traced once. @throws {Error} for a name that the architecture has not. */
+export interface Weights {
+  /** As the checkpoint has it. */
+  (name: string): Tensor;
+  /** The linear layer of a module such as `model.layers.0.mlp.up_proj`, with its bias where it has one. */
+  readonly linear: (module: string) => Linear;
+}
+
+/** The weights of a module, by their names within it. */
+export function within(weights: Weights, module: string): Weights {
+  return Object.assign((name: string) => weights(`${module}.${name}`), { linear: (name: string) => weights.linear(`${module}.${name}`) });
+}
 
 /** @param shapes as `weightShapes` gives them, each with the type that it is held in: float32 unless told. */
 export function weightInputs(shapes: readonly (WeightShape & { readonly dtype?: Precision })[]): Weights & { readonly traced: () => readonly { readonly name: string; readonly tensor: Tensor }[] } {
@@ -99,5 +110,9 @@ export function weightInputs(shapes: readonly (WeightShape & { readonly dtype?: 
     made.set(name, tensor);
     return tensor;
   };
-  return Object.assign(of, { traced: () => [...made].map(([name, tensor]) => ({ name, tensor })) });
+  const linear = (module: string): Linear => {
+    const bias = `${module}.bias`;
+    return { weight: of(`${module}.weight`), ...(known.has(bias) ? { bias: of(bias) } : {}) };
+  };
+  return Object.assign(of, { linear, traced: () => [...made].map(([name, tensor]) => ({ name, tensor })) });
 }

@@ -13,6 +13,7 @@ import { patchMaskHead } from '../../../src/models/qwen/supervised.js';
 import { objectiveGraph } from '../../../src/models/qwen/train.js';
 import { grpo } from '../../../src/objectives/policy-gradient.js';
 import { hash, uniform } from '../../../src/random.js';
+import { within } from '../../../src/models/qwen/weights.js';
 import { folder, open, tied, tiny, unversioned } from './opened.js';
 
 const config = await readConfig(tiny);
@@ -100,11 +101,12 @@ describe('adapterShapes', () => {
 });
 
 describe('policyWeights', () => {
-  it('makes an adapted matrix once, and tells what learns', () => {
+  it('has both sides beside a layer that is adapted, each traced once, and tells what learns', () => {
     const { weights, trained } = policyWeights(config, adapterOf(config, small), [{ name: 'extra', sizes: { n: 1 } }]);
     const name = 'model.layers.0.self_attn.q_proj.weight';
-    expect(weights(name)).toBe(weights(name));
-    expect([weights(name).shape, weights('extra').shape.length, weights('model.norm.weight').shape.length]).toEqual([policyWeights(config).weights(name).shape, 1, 1]);
+    const [layer, other] = ['q_proj', 'k_proj'].map((module) => within(weights, 'model.layers.0.self_attn').linear(module));
+    expect(layer).toEqual({ weight: weights(name), bias: weights(name.replace('weight', 'bias')), adapter: { down: weights(sideName(name, 'A')), up: weights(sideName(name, 'B')), scale: 4 } });
+    expect([layer.weight.node.op, Object.keys(other), weights('extra').shape.length]).toEqual([{ kind: 'input', name }, ['weight', 'bias'], 1]);
     expect(trained().map((one) => one.name).toSorted()).toEqual([sideName(name, 'A'), sideName(name, 'B'), 'extra']);
   });
 });
@@ -131,7 +133,7 @@ describe('a policy with an adapter', () => {
   });
 
   it('writes by its adapter: the log-probs of a rollout are those of the training graph', async () => {
-    const policy = await open({ train: { lora: small } });
+    const policy = await open({ train: { lora: { ...small, targets: ['q_proj', 'v_proj', 'gate_proj', 'down_proj', 'lm_head'] } } });
     await taught(policy);
     const [group] = await policy.write(asked(policy), writing);
     const each = (value: number): number[][] => group.map(({ tokens }) => tokens.map(() => value));

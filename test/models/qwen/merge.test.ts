@@ -8,7 +8,7 @@ import { readAdapter } from '../../../src/models/qwen/adapter.js';
 import { readConfig } from '../../../src/models/qwen/config.js';
 import { sideName } from '../../../src/models/qwen/lora.js';
 import { copyCheckpoint, mergeAdapter } from '../../../src/models/qwen/merge.js';
-import type { EncodedPrompt } from '../../../src/models/policy.js';
+import type { EncodedPrompt, Written } from '../../../src/models/policy.js';
 import type { QwenPolicy } from '../../../src/models/qwen/policy.js';
 import { hash, uniform } from '../../../src/random.js';
 import { goldenFolder } from '../../golden/golden.js';
@@ -18,9 +18,9 @@ const goldens = join(goldenFolder(), 'policy', 'train');
 const kinds = (await readdir(goldens)).filter((name) => /^lora.*\.safetensors$/.test(name)).map((name) => name.replace('.safetensors', ''));
 
 /** An adapter of random values on both sides. */
-async function drawn(from: string, rsLora = false): Promise<string> {
+async function drawn(from: string, rsLora = false, targets = ['q_proj', 'down_proj']): Promise<string> {
   const dir = join(await folder(), 'adapter');
-  const policy = await open({ train: { lora: { rank: 3, alpha: 7, rsLora, targets: ['q_proj', 'down_proj'] } } }, from);
+  const policy = await open({ train: { lora: { rank: 3, alpha: 7, rsLora, targets } } }, from);
   await policy.save(dir);
   const file = join(dir, 'adapter_model.safetensors');
   const tensors = await openSafetensors(file);
@@ -71,12 +71,16 @@ describe('mergeAdapter', () => {
     }
   });
 
-  it('writes what the adapter computes when it is on', async () => {
-    const dir = join(await folder(), 'merged');
-    await mergeAdapter(tiny, adapter, dir);
-    const [on, merged, off] = [await scored(await open({ adapter })), await scored(await open({}, dir)), await scored(await open())];
-    expect(merged).toEqual(on);
-    expect(merged).not.toEqual(off);
+  it.each([['of some layers', undefined], ['of the head too', ['k_proj', 'lm_head', 'qkv']]])('writes what an adapter %s computes when it is on', async (_, targets) => {
+    const [dir, own] = [join(await folder(), 'merged'), targets ? await drawn(tiny, false, targets) : adapter];
+    await mergeAdapter(tiny, own, dir);
+    const [[on], [merged], [off]] = [await scored(await open({ adapter: own })), await scored(await open({}, dir)), await scored(await open())] as const;
+    expect(merged.map(({ tokens }) => tokens)).toEqual(on.map(({ tokens }) => tokens));
+    expect(merged.map(({ tokens }) => tokens)).not.toEqual(off.map(({ tokens }) => tokens));
+    // The same sums in another order: a few roundings of values up to 10.
+    const numbers = (all: readonly Written[]): number[] => all.flatMap(({ logProbs, entropies = [] }) => [...logProbs, ...entropies]);
+    const apart = numbers(merged).map((value, i) => Math.abs(value - numbers(on)[i]));
+    expect(Math.max(...apart)).toBeLessThan(1e-5);
   });
 
   it('keeps files, names, kinds of numbers, and bytes that the adapter does not touch', async () => {

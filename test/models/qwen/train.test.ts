@@ -2,8 +2,10 @@ import { beforeAll, afterAll, describe, expect, it } from 'vitest';
 
 import type { TrainRow } from '../../../src/models/policy.js';
 import { completionLength, prefixShape } from '../../../src/models/qwen/batch.js';
+import { PLAIN_BUILD } from '../../../src/models/qwen/build.js';
 import { readConfig } from '../../../src/models/qwen/config.js';
 import { trainFeeds } from '../../../src/models/qwen/feeds.js';
+import { adapterOf, adapterShapes, sideName } from '../../../src/models/qwen/lora.js';
 import { openTokenizer } from '../../../src/models/qwen/tokenizer.js';
 import { supervisedGraph } from '../../../src/models/qwen/supervised.js';
 import { objectiveGraph, scoreProgram, trainProgram, type BatchShape, type TrainGraph } from '../../../src/models/qwen/train.js';
@@ -11,7 +13,7 @@ import { grpo } from '../../../src/objectives/policy-gradient.js';
 import { findWeights, readWeights } from '../../../src/models/qwen/weight-files.js';
 import { hash, uniform } from '../../../src/random.js';
 import type { Program } from '../../../src/tensor/onnx.js';
-import { openEngine, type Answer, type Engine } from '../../../src/tensor/session.js';
+import { layoutOf, openEngine, type Answer, type Engine, type Layout } from '../../../src/tensor/session.js';
 import { tiny } from './opened.js';
 
 const config = await readConfig(tiny);
@@ -49,13 +51,13 @@ const rows = [0, 1].map((p): TrainRow => {
   };
 });
 
-async function run(make: (shape: BatchShape) => Program, more: Partial<BatchShape>): Promise<Answer> {
+async function run(make: (shape: BatchShape) => Program, more: Partial<BatchShape>, sets = ['policy']): Promise<Answer> {
   const prompts = rows.map(({ prompt }) => prompt);
   const shape: BatchShape = { ...prefixShape(prompts, 2), samples: 3, length: completionLength(rows), suppressed: [1], ...more };
   const program = make(shape);
   const feeds = trainFeeds(config, rows, shape, 0.8);
-  await engine.open(program);
-  const answer = await engine.run(program, feeds);
+  await engine.open(program, sets);
+  const answer = await engine.run(program, feeds, sets);
   await engine.close(program);
   return answer;
 }
@@ -90,4 +92,63 @@ it('scores come out the same by chunks', async () => {
     const cut = await run((shape) => scoreProgram(config, shape, 'policy'), { logits });
     expect(apartBy(cut.outputs['logProbs'] as Float32Array, whole.outputs['logProbs'] as Float32Array)).toBeLessThan(1e-5);
   }
+});
+
+describe('an adapter of every linear layer', () => {
+  const adapter = adapterOf(config, { rank: 3, alpha: 6, pattern: String.raw`.*(_proj|attn\.qkv|attn\.proj|merger\.mlp\.[02]|lm_head)` });
+  const build = { ...PLAIN_BUILD, adapter };
+  const shapes = adapterShapes(config, adapter).map(({ name, sizes }) => ({ name, sizes: Object.values(sizes) }));
+  const layout = layoutOf(shapes);
+  const values = new Float32Array(new SharedArrayBuffer(4 * layout.length)).map((_, i) => 0.2 * (uniform('adapter', i) - 0.5));
+  const part = (all: Float32Array, { entries }: Layout, name: string): Float32Array => {
+    const { offset, length } = entries.find((entry) => entry.name === name) as Layout['entries'][number];
+    return all.subarray(offset, offset + length);
+  };
+  let base: Layout;
+  let kept: Answer;
+  beforeAll(async () => {
+    const shared = new Float32Array(new SharedArrayBuffer(4 * layout.length));
+    shared.set(values);
+    await engine.parameters('adapter', layout, shared);
+    const store = await readWeights(await findWeights(tiny, config));
+    base = store.layout;
+    for (const matrix of adapter.matrices) add(part(store.values, base, matrix), matrix);
+    await engine.parameters('merged', base, store.values);
+    kept = await run((shape) => trainProgram(config, shape, graphs['objective'], build), {}, ['adapter', 'policy']);
+  });
+
+  /** Adds scale · B · A. */
+  function add(to: Float32Array, matrix: string): void {
+    const [a, b] = [part(values, layout, sideName(matrix, 'A')), part(values, layout, sideName(matrix, 'B'))];
+    const columns = a.length / adapter.rank;
+    for (let i = 0; i < to.length; i++) {
+      const [row, column] = [Math.floor(i / columns), i % columns];
+      for (let r = 0; r < adapter.rank; r++) to[i] += adapter.scale * b[row * adapter.rank + r] * a[r * columns + column];
+    }
+  }
+
+  it.each([ways[1], ways[4]])('gives the same loss and gradients by %o', async (way) => {
+    const { outputs, gradient } = await run((shape) => trainProgram(config, shape, graphs['objective'], build), way, ['adapter', 'policy']);
+    for (const [name, expected] of Object.entries(kept.outputs)) expect(apartBy(outputs[name] as Float32Array, expected as Float32Array), name).toBeLessThan(1e-5);
+    expect(apartBy(gradient as Float32Array, kept.gradient as Float32Array)).toBeLessThan(1e-4);
+  });
+
+  it('gives the loss of the merged matrices, and of their gradients what reaches each side', async () => {
+    const merged = await run((shape) => trainProgram(config, shape, graphs['objective']), {}, ['merged']);
+    expect(apartBy(kept.outputs['loss'] as Float32Array, merged.outputs['loss'] as Float32Array)).toBeLessThan(1e-5);
+    for (const matrix of adapter.matrices) {
+      const [a, b] = [part(values, layout, sideName(matrix, 'A')), part(values, layout, sideName(matrix, 'B'))];
+      const whole = part(merged.gradient as Float32Array, base, matrix);
+      const [columns, { rank, scale }] = [a.length / adapter.rank, adapter];
+      const ofA = a.map((_, i) => scale * b.reduce((sum, x, at) => (at % rank === Math.floor(i / columns) ? sum + x * whole[Math.floor(at / rank) * columns + (i % columns)] : sum), 0));
+      const ofB = b.map((_, i) => scale * a.reduce((sum, x, at) => (Math.floor(at / columns) === i % rank ? sum + x * whole[Math.floor(i / rank) * columns + (at % columns)] : sum), 0));
+      expect(apartBy(part(kept.gradient as Float32Array, layout, sideName(matrix, 'A')), ofA), `${matrix} A`).toBeLessThan(1e-4);
+      expect(apartBy(part(kept.gradient as Float32Array, layout, sideName(matrix, 'B')), ofB), `${matrix} B`).toBeLessThan(1e-4);
+    }
+  });
+
+  it('gives the scores of the merged matrices', async () => {
+    const [adapted, merged] = [await run((shape) => scoreProgram(config, shape, 'adapted', build), { logits: 7 * vocab }, ['adapter', 'policy']), await run((shape) => scoreProgram(config, shape, 'merged'), {}, ['merged'])];
+    expect(apartBy(adapted.outputs['logProbs'] as Float32Array, merged.outputs['logProbs'] as Float32Array)).toBeLessThan(1e-5);
+  });
 });

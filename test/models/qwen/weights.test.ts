@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 
 import { folderTensors } from '../../../src/io/safetensors.js';
 import { readConfig } from '../../../src/models/qwen/config.js';
-import { weightInputs, weightShapes } from '../../../src/models/qwen/weights.js';
+import { weightInputs, weightShapes, within } from '../../../src/models/qwen/weights.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
 const checkpoint = (name: string): string => join(fixturesFolder(), 'policy', name);
@@ -46,5 +46,13 @@ describe('weightInputs', () => {
     expect(weights('a')).toBe(weights('a'));
     expect(weights.traced().map(({ name, tensor }) => [name, tensor.shape.map((dim) => dim.size)])).toEqual([['a', [2, 3]]]);
     expect(() => weights('c')).toThrow('c: expected a weight of this architecture; got none of that name');
+  });
+
+  it('gives the linear layer of a module, within another too, with its bias where it has one', () => {
+    const weights = weightInputs(['a.b.weight', 'a.b.bias', 'a.c.weight'].map((name) => ({ name, sizes: name.endsWith('bias') ? { out: 2 } : { out: 2, width: 3 } })));
+    const [own, other] = ['b', 'c'].map(within(weights, 'a').linear);
+    expect(own).toEqual({ weight: weights('a.b.weight'), bias: weights('a.b.bias') });
+    expect(other).toEqual({ weight: within(weights, 'a')('c.weight') });
+    expect(() => weights.linear('a')).toThrow('a.weight: expected a weight of this architecture; got none of that name');
   });
 });

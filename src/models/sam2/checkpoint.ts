@@ -1,6 +1,6 @@
 import { readSam2Config } from './config.js';
 import type { Cores, Sam2Model } from './model.js';
-import { openNetwork, type Embedding } from './network.js';
+import { openNetwork, type KeptEmbedding } from './network.js';
 import { promptTokens } from './prompts.js';
 import { openWeights } from './weights.js';
 
@@ -10,7 +10,7 @@ import { openWeights } from './weights.js';
  * @param multimask whether the best of three masks is the answer, or the single one unless it is unstable.
  * @throws {ModelError} for another architecture, or weights that are missing or of another shape, before any session is made.
  */
-export async function openCheckpoint(dir: string, multimask: boolean, cores: Cores): Promise<Sam2Model<Embedding>> {
+export async function openCheckpoint(dir: string, multimask: boolean, cores: Cores): Promise<Sam2Model<KeptEmbedding>> {
   const config = await readSam2Config(dir);
   const weights = await openWeights(dir, config, cores.device?.kind);
   const network = await openNetwork(weights, config, cores);
@@ -18,7 +18,8 @@ export async function openCheckpoint(dir: string, multimask: boolean, cores: Cor
     traits: multimask ? ['multimask'] : [],
     pixels: config,
     embeddingBytes: network.embeddingBytes,
-    embed: (pixels) => network.embed(pixels),
+    embed: (pixels) => network.keep(pixels),
+    drop: (embedding) => network.drop(embedding),
     answer: (embedding, asked) => network.answer(embedding, asked.map((clicks) => ({ tokens: promptTokens(weights, config, clicks) })), multimask),
     release: () => network.release(),
   };

@@ -1,23 +1,44 @@
 /** Values by key, as many as fit; the least recently asked for leaves first. What is being made counts as made. */
 export interface Recent<T> {
-  /** The value known for `key`, or what `make` gives; asked twice at once it is made once, and a failure is forgotten. */
-  get(key: string, make: () => Promise<T>): Promise<T>;
+  /**
+   * What `use` makes of the value known for `key`, or of what `make` gives; asked twice at once it is made once, and a failure is forgotten.
+   *
+   * The value stays until `use` is through, also where it has to make room meanwhile.
+   */
+  use<R>(key: string, make: () => Promise<T>, use: (value: T) => Promise<R>): Promise<R>;
 }
 
-/** @param each bytes of one value. */
-export function recent<T>(limit: number, each: number): Recent<T> {
-  const known = new Map<string, Promise<T>>();
+interface Entry<T> {
+  readonly value: Promise<T>;
+  /** Calls that are not through with it. */
+  users: number;
+}
+
+/** @param each bytes of one value. @param drop called once for each value that leaves, when nobody uses it. */
+export function recent<T>(limit: number, each: number, drop: (value: T) => unknown): Recent<T> {
+  const known = new Map<string, Entry<T>>();
+  // What could not be made has nothing to drop, and what could not be dropped goes with its owner.
+  const leave = (entry: Entry<T>): void => void entry.value.then(drop).catch(() => undefined);
   return {
-    get(key, make) {
-      const value = known.get(key) ?? make();
+    async use(key, make, use) {
+      const entry = known.get(key) ?? { value: make(), users: 0 };
       known.delete(key);
-      known.set(key, value);
-      for (const oldest of known.keys()) {
+      known.set(key, entry);
+      for (const [oldest, other] of known) {
         if (known.size * each <= limit) break;
         known.delete(oldest);
+        if (other !== entry && other.users === 0) leave(other);
       }
-      value.catch(() => known.get(key) === value && known.delete(key));
-      return value;
+      entry.users++;
+      try {
+        return await use(await entry.value);
+      } catch (error) {
+        await entry.value.catch(() => known.get(key) === entry && known.delete(key));
+        throw error;
+      } finally {
+        entry.users--;
+        if (entry.users === 0 && known.get(key) !== entry) leave(entry);
+      }
     },
   };
 }

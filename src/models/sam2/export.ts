@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ModelError } from '../../errors.js';
 import type { DType } from '../../tensor/graph.js';
 import type { ProgramFile } from '../../tensor/onnx.js';
-import { openEngine, type Feeds } from '../../tensor/session.js';
+import { openEngine, type Feeds, type Kept } from '../../tensor/session.js';
 import { readPixels } from './config.js';
 import type { Chosen, Cores, Sam2Model } from './model.js';
 import type { Click } from './prompts.js';
@@ -40,8 +40,8 @@ export function findExport(dir: string): Sam2Export | undefined {
   return undefined;
 }
 
-/** An image as the export's decoder takes it: [channel, row, column] by level. */
-export type Levels = Readonly<Record<string, Float32Array>>;
+/** An image as the export's decoder takes it, [channel, row, column] by level, where it was computed. */
+export type Levels = Readonly<Record<string, Kept>>;
 
 /**
  * Opens an export: its graphs answer with three masks, of which the one with the highest expected IoU is taken.
@@ -63,7 +63,8 @@ export async function openExport({ dir, encoder: encoderFile, decoder: decoderFi
     traits: ['onnx', 'multimask'],
     pixels,
     embeddingBytes: 4 * VALUES * (pixels.size / 16) ** 2,
-    embed: async (values) => (await engine.run(encoder, { pixel_values: values })).outputs as Levels,
+    embed: async (values) => (await engine.run(encoder, { pixel_values: values }, undefined, encoder.outputs.map(({ name }) => name))).kept as Levels,
+    drop: (levels) => engine.drop(Object.values(levels)),
     answer: (embedding, asked) => Promise.all(asked.map(async (clicks) => best((await engine.run(decoder, { ...embedding, ...prompted(clicks) })).outputs as unknown as Answers))),
     release: () => engine.release(),
   };

@@ -12,6 +12,8 @@ export interface Sam2Model<Embedding = unknown> {
   readonly embeddingBytes: number;
   /** @param pixels [3, size, size], normalised. */
   embed(pixels: Float32Array): Promise<Embedding>;
+  /** Frees an embedding that nothing will be asked about any more. */
+  drop(embedding: Embedding): Promise<void>;
   /** One mask an object, in order; each is told at least one click. */
   answer(embedding: Embedding, asked: readonly (readonly Click[])[]): Promise<Chosen[]>;
   /** Waits for runs under way, frees sessions and threads. */

@@ -1,7 +1,7 @@
 import type { Data, Tensor } from '../../tensor/graph.js';
 import { compile, type Program, type Target } from '../../tensor/onnx.js';
 import { input } from '../../tensor/ops.js';
-import { openEngine } from '../../tensor/session.js';
+import { openEngine, type Feeds, type Kept } from '../../tensor/session.js';
 import type { Sam2Config } from './config.js';
 import { decoder } from './decoder.js';
 import { encoder, type Features } from './encoder.js';
@@ -12,6 +12,9 @@ import type { Weights } from './weights.js';
 
 /** An image as the decoder takes it; see `Features` for the order of its cells. */
 export type Embedding = { readonly [level in keyof Features]: Float32Array };
+
+/** An embedding that stayed where it was computed. */
+export type KeptEmbedding = { readonly [level in keyof Features]: Kept };
 
 /** One object: its tokens, [tokens × width], and, rarely, a mask to begin from, logits [S/4 × S/4]. */
 export interface Asked {
@@ -38,10 +41,13 @@ export interface Network {
   readonly embeddingBytes: number;
   /** @param pixels [3, S, S], normalised. */
   embed(pixels: Float32Array): Promise<Embedding>;
+  /** As `embed`, but for the decoder's use alone: on a GPU it stays there until `drop`. */
+  keep(pixels: Float32Array): Promise<KeptEmbedding>;
+  drop(embedding: KeptEmbedding): Promise<void>;
   /** All answers, in order; objects are decoded in as few runs as there can be, and don't see each other. */
-  decode(embedding: Embedding, asked: readonly Asked[]): Promise<Decoded[]>;
+  decode(embedding: Embedding | KeptEmbedding, asked: readonly Asked[]): Promise<Decoded[]>;
   /** As `decode`, the mask alone that is the answer: the best of three, or else the single one unless it is unstable. */
-  answer(embedding: Embedding, asked: readonly Asked[], multimask: boolean): Promise<Chosen[]>;
+  answer(embedding: Embedding | KeptEmbedding, asked: readonly Asked[], multimask: boolean): Promise<Chosen[]>;
   /** Waits for runs under way, frees sessions and threads. */
   release(): Promise<void>;
 }
@@ -71,7 +77,7 @@ export async function openNetwork(weights: Weights, config: Sam2Config, { precis
   });
 
   /** Outputs by object, each flat, of as few runs as there can be. */
-  async function each(embedding: Embedding, asked: readonly Asked[], wanted: Wanted): Promise<Outputs[]> {
+  async function each(embedding: Feeds, asked: readonly Asked[], wanted: Wanted): Promise<Outputs[]> {
     const all = await Promise.all(
       runs(asked).map(async (some) => {
         const masks = some.some(({ mask }) => mask);
@@ -88,6 +94,8 @@ export async function openNetwork(weights: Weights, config: Sam2Config, { precis
   return {
     embeddingBytes: 4 * encode.outputs.reduce((sum, { sizes }) => sum + sizes.reduce((product, size) => product * size, 1), 0),
     embed: async (pixels) => (await engine.run(encode, { pixels })).outputs as unknown as Embedding,
+    keep: async (pixels) => (await engine.run(encode, { pixels }, undefined, encode.outputs.map(({ name }) => name))).kept as unknown as KeptEmbedding,
+    drop: (embedding) => engine.drop(Object.values(embedding)),
     decode: async (embedding, asked) => (await each(embedding, asked, 'all')).map(({ logits, iou, score }) => ({ logits, iou, score: score[0] as number })),
     answer: async (embedding, asked, multimask) =>
       (await each(embedding, asked, multimask ? 'multimask' : 'single')).map(({ logits, iou, output }) => ({ logits, output: Number(output[0]), iou: iou[0] as number })),

@@ -59,17 +59,17 @@ export async function openSam2(options: Sam2Options): Promise<Segmenter> {
   const model = await openModel(checkpoint, multimask, { workers, threads, precision, device: deviceOf(where) });
   const switches = [legacy.frame && 'frame', legacy.channelSwap && 'channelSwap'].filter((on) => on !== false);
   const name = [nameOf(checkpoint), ...model.traits, ...switches].join('/');
-  const known = recent<unknown>(cacheMegabytes * 2 ** 20, model.embeddingBytes);
+  const known = recent<unknown>(cacheMegabytes * 2 ** 20, model.embeddingBytes, (embedding) => released ?? model.drop(embedding));
   const running = new Set<Promise<unknown>>();
   let released: Promise<void> | undefined;
 
-  const embed = (image: Image, frame: Size): Promise<unknown> => {
+  const embedded = (image: Image, frame: Size): Embedded => {
     const seen = legacy.frame ? resize(image, frame) : image;
-    return known.get(keyOf(seen), () => model.embed(normalised(square(seen, model.pixels), model.pixels, legacy.channelSwap)));
+    return (use) => known.use(keyOf(seen), () => model.embed(normalised(square(seen, model.pixels), model.pixels, legacy.channelSwap)), use);
   };
   const inspect = (image: Image, prompts: readonly Prompt[], frame: Size): Promise<Inspected[]> => {
     if (released) return Promise.reject(new ModelError(`${name}  segment: expected an open segmenter; got one that is released`));
-    const work = inspected(model, () => embed(image, frame), prompts, frame).catch(failed(name, 'segment'));
+    const work = inspected(model, embedded(image, frame), prompts, frame).catch(failed(name, 'segment'));
     running.add(work);
     return work.finally(() => running.delete(work));
   };
@@ -101,11 +101,14 @@ const failed = (name: string, doing: string) => (error: unknown): never => {
   throw new ModelError(`${name}  ${doing}: expected it to work; got ${messageOf(error)}`);
 };
 
+/** Uses an image's embedding, which is made or looked up when it is called. */
+type Embedded = <R>(use: (embedding: unknown) => Promise<R>) => Promise<R>;
+
 /** One mask a prompt, the union over its objects; without anything to ask about the image it is not looked at. */
-async function inspected(model: Sam2Model, embed: () => Promise<unknown>, prompts: readonly Prompt[], frame: Size): Promise<Inspected[]> {
+async function inspected(model: Sam2Model, embedded: Embedded, prompts: readonly Prompt[], frame: Size): Promise<Inspected[]> {
   const asked = prompts.map((prompt) => prompt.objects.map((object) => clicksOf(object, prompt.frame, model.pixels.size)));
   const clicks = asked.flat().filter(({ length }) => length > 0);
-  const answers = clicks.length > 0 ? await model.answer(await embed(), clicks) : [];
+  const answers = clicks.length > 0 ? await embedded((embedding) => model.answer(embedding, clicks)) : [];
   return asked.map((objects) => {
     const own = objects.map(({ length }) => (length > 0 ? (answers.shift() as Chosen) : null));
     if (own.every((answer) => answer === null)) return { mask: emptyMask(frame), objects: own };

@@ -57,13 +57,13 @@ function place(images: readonly string[], others: Readonly<Record<string, string
     at,
     everything,
     /** The refusal, of which nothing but a UsageError comes and nothing on disk changes. */
-    async refused({ out = '.', overwrite = false } = {}): Promise<string> {
+    refused: async ({ out = '.', overwrite = false } = {}): Promise<string> => {
       const before = everything();
       await expect(refuseTaken(asked(out), at(out), overwrite)).rejects.toThrow(UsageError);
       expect(everything()).toEqual(before);
       return (await refusal(refuseTaken(asked(out), at(out), overwrite))).replaceAll(`${path}/`, '');
     },
-    async write({ out = '.', overwrite = false } = {}): Promise<void> {
+    write: async ({ out = '.', overwrite = false } = {}): Promise<void> => {
       await refuseTaken(asked(out), at(out), overwrite);
       for (const result of asked(out)) await writeFiles(result, RESULT, overwrite);
     },

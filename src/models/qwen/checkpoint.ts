@@ -62,11 +62,12 @@ const WRITTEN = /\.safetensors(\.index\.json)?$|^(adapter_config|config|state)\.
  * @throws {UsageError} if `dir` holds anything else, before anything is written.
  */
 export async function replaceFolder(from: string, dir: string, copied: (file: string) => boolean, write: (fresh: string) => Promise<void>): Promise<void> {
-  const files = (await readdir(from)).filter(copied);
+  const files: string[] = [];
+  // What lies in Hugging Face's cache are links to files.
+  for (const name of await readdir(from)) if (copied(name) && (await stat(join(from, name))).isFile()) files.push(name);
   const to = await replaceable(resolve(dir), files);
   await replaceWhole(to, async (fresh) => {
-    // What lies in Hugging Face's cache are links to files.
-    for (const file of files) if ((await stat(join(from, file))).isFile()) await copyFile(join(from, file), join(fresh, file));
+    for (const file of files) await copyFile(join(from, file), join(fresh, file));
     await write(fresh);
   });
 }

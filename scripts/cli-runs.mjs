@@ -1,6 +1,6 @@
 /** What scripts that measure whole runs share: the command line as a user calls it, and the numbers that a run leaves in its folder. */
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -25,6 +25,8 @@ export function program(file, args) {
 export function pipeline(name, run, settings, { maxSteps, file } = {}) {
   const set = Object.entries(settings).flatMap(([path, value]) => ['--set', `${path}=${value}`]);
   const args = ['pipeline', name, ...(file ? ['--pipelines', relative('', file)] : []), ...set, ...(maxSteps ? ['--max-steps', maxSteps] : []), '--run', run];
+  const beside = existsSync(run) ? readdirSync(run).filter((name) => name !== 'run.lock') : [];
+  if (beside.length > 0 && !beside.includes('config.yaml')) throw new Error(`${run}: expected a run's folder, which is made anew, or none; got another`);
   rmSync(run, { recursive: true, force: true });
   const seconds = program(CLI, args);
   return { command: `segr1 ${args.map((word) => (/[\s'{}]/.test(word) ? JSON.stringify(word) : word)).join(' ')}`, seconds };

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import type { Argv, CommandModule } from 'yargs';
@@ -9,6 +9,7 @@ import { copyCheckpoint, mergeAdapter } from '../models/qwen/merge.js';
 import { lastCheckpoint } from '../pipelines/folders.js';
 import { shortPath } from '../pipelines/locate.js';
 import { once, wholeNumber } from './arguments.js';
+import { freeFolder } from './free-folder.js';
 
 interface Arguments {
   readonly from: string;
@@ -30,8 +31,7 @@ export const exportCommand: CommandModule<object, Arguments> = {
   handler: async (given) => {
     const [merged, base, step] = [once(given.merged, 'merged') ?? '', once(given.base, 'base'), once(given.step, 'step')];
     const from = checkpointOf(given.from, step === undefined ? undefined : wholeNumber(step, 'step'));
-    const to = resolve(merged);
-    free(to);
+    const to = freeFolder(merged, 'merged');
     console.log(await exported(from, to, base));
   },
 };
@@ -61,10 +61,4 @@ function checkpointOf(from: string, step: number | undefined): string {
   const wanted = step === undefined ? 'a run with a checkpoint, a checkpoint or an adapter' : `a run with checkpoints/step-${step}`;
   if (found === undefined) throw new UsageError(`${from}  export: expected ${wanted}; got ${existsSync(from) ? 'a folder without' : 'nothing of that name'}`);
   return found;
-}
-
-function free(to: string): void {
-  if (!existsSync(to)) return;
-  const what = !statSync(to).isDirectory() ? 'a file' : readdirSync(to).length > 0 ? 'one with files in it' : undefined;
-  if (what !== undefined) throw new UsageError(`${shortPath(to)}  --merged: expected a new or empty folder; got ${what}; way out: another folder`);
 }

@@ -16,6 +16,7 @@ interface Arguments {
   readonly what: 'jpeg' | 'cod10k' | 'camo' | 'list';
   readonly path: string;
   readonly replace: unknown;
+  readonly overwrite: unknown;
   readonly dryRun: unknown;
   readonly set: unknown;
   readonly root: unknown;
@@ -34,6 +35,7 @@ export const prepareCommand: CommandModule<object, Arguments> = {
       .positional('path', { type: 'string', demandOption: true, describe: 'the folder; of list the file to write' })
       .option('dry-run', { type: 'boolean', describe: 'print what would be done and stop' })
       .option('replace', { type: 'boolean', describe: 'jpeg: remove each picture once its JPEG is there' })
+      .option('overwrite', { type: 'boolean', describe: 'list: write it in the place of another file' })
       .option('set', { type: 'string', requiresArg: true, describe: `list: ${setNames.join(', ')}` })
       .option('root', { type: 'string', requiresArg: true, describe: 'list: folder of the set' })
       .option('split', { type: 'string', requiresArg: true, describe: 'list: part of the set' })
@@ -55,16 +57,17 @@ async function planned({ what, path, replace, ...given }: Arguments): Promise<{ 
   if (what === 'cod10k') return { steps: nonCamSteps(path), skipped: [] };
   if (what === 'camo') return { steps: camoSteps(path), skipped: [] };
 
+  const overwrite = given.overwrite === true;
   const [set, root, split, images, masks] = (['set', 'root', 'split', 'images', 'masks'] as const).map((name) => once(given[name], name));
   if (set === undefined) {
     if (images === undefined || masks === undefined) throw new UsageError('list: expected --set and --root, or --images and --masks; got neither');
-    return listSteps(path, findPairs({ images: resolve(images), masks: resolve(masks) }).all);
+    return listSteps(path, findPairs({ images: resolve(images), masks: resolve(masks) }).all, { overwrite });
   }
   if (!isSet(set) || root === undefined) throw new UsageError(`list: expected --set of ${setNames.join(', ')}, and --root; got ${set} and ${root ?? 'nothing'}`);
   // A list holds pictures of masks; expressions and outlines stay in the files that they came in.
   const pairs = setItems({ set, root, split, images });
   if (pairs.some(({ mask }) => mask?.includes('.json'))) throw new UsageError(`list: expected a set with pictures of masks; got ${set}`);
-  return listSteps(path, pairs);
+  return listSteps(path, pairs, { overwrite });
 }
 
 function isSet(name: string): name is SetName {

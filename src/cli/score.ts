@@ -1,11 +1,10 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, resolve } from 'node:path';
 
 import cliProgress from 'cli-progress';
 import type { Argv, CommandModule } from 'yargs';
 
-import { UsageError } from '../errors.js';
 import { pairFolders, scoreFolders, type PicturePairs } from '../operators/score-folders.js';
 import type { Scores } from '../operators/score.js';
 import { openScorer } from '../operators/scorer.js';
@@ -14,6 +13,7 @@ import { plain } from '../report/table.js';
 import { headline, scoreTable } from '../report/score-table.js';
 import { writeItems, writeSummary } from '../report/summary-files.js';
 import { once } from './arguments.js';
+import { freeFolder } from './free-folder.js';
 
 interface Arguments {
   readonly predictions: unknown;
@@ -37,7 +37,8 @@ export const scoreCommand: CommandModule<object, Arguments> = {
   handler: async (given) => {
     const predictions = resolve(once(given.predictions, 'predictions') ?? '');
     const truth = resolve(once(given.truth, 'truth') ?? '');
-    const out = outFolder(once(given.out, 'out'));
+    const asked = once(given.out, 'out');
+    const out = asked === undefined ? undefined : freeFolder(asked, 'out');
     const pairs = pairFolders(predictions, truth);
     const name = basename(predictions);
     const { scores, items } = await scored(pairs, given.metrics === 'saliency' ? 'foreground' : 'referring', basename(truth));
@@ -49,14 +50,6 @@ export const scoreCommand: CommandModule<object, Arguments> = {
     console.log(given.json ? JSON.stringify({ name, missing: pairs.missing, extra: pairs.extra, ...scores }) : [scoreText(pairs, scores), ...(out === undefined ? [] : [`written  ${shortPath(out)}`])].join('\n'));
   },
 };
-
-/** Asked before any work. */
-function outFolder(out: string | undefined): string | undefined {
-  if (out === undefined) return undefined;
-  const folder = resolve(out);
-  if (existsSync(folder) && readdirSync(folder).length > 0) throw new UsageError(`${shortPath(folder)}  --out: expected a new or empty folder; got one with files in it`);
-  return folder;
-}
 
 async function scored(pairs: PicturePairs, kind: 'foreground' | 'referring', set: string) {
   // A bar on a terminal, and elsewhere a line every few seconds.

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { join, parse, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import cliProgress from 'cli-progress';
 import type { Argv, CommandModule } from 'yargs';
@@ -13,7 +13,8 @@ import { once, wholeNumber } from './arguments.js';
 import { objectsOf } from './asked.js';
 import { folderOf, given, openAsker, openNamed, type Asker } from './asking.js';
 import { onInterrupt } from './interrupt.js';
-import { filesOf, jsonOf, segmented, writeFiles, type Files, type Segmented } from './segmented.js';
+import { placed, refuseTaken, withoutResults, writeFiles, type Files, type Placed } from './segment-files.js';
+import { drawn, jsonOf, segmented, type Segmented } from './segmented.js';
 
 interface Arguments {
   readonly images: readonly string[];
@@ -26,6 +27,7 @@ interface Arguments {
   readonly prompt: unknown;
   readonly frame: unknown;
   readonly out: unknown;
+  readonly overwrite: unknown;
   readonly json: unknown;
 }
 
@@ -45,55 +47,50 @@ export const segmentCommand: CommandModule<object, Arguments> = {
       .option('prompt', { type: 'string', requiresArg: true, describe: 'what the policy looks for; the primary objects unless told' })
       .option('frame', { type: 'string', requiresArg: true, describe: 'side of the square that boxes and points are pixels of, px; the image as it is unless told, 768 for a policy' })
       .option('out', { type: 'string', requiresArg: true, describe: 'folder for masks, overlays and JSON; - writes the mask of one image to standard output' })
+      .option('overwrite', { type: 'boolean', describe: 'replace files that are in the place of a result and no earlier result for the same image; never an image' })
       .option('json', { type: 'boolean', describe: 'print JSON lines and nothing else; no files without --out' }) as unknown as Argv<Arguments>,
   handler: async (words) => {
-    process.exitCode = await ran(planned(words));
+    process.exitCode = await ran(await planned(words));
   },
 };
 
 /** What a command line comes to once it is checked. */
 interface Plan {
-  readonly images: readonly { readonly path: string; readonly files?: Files }[];
+  readonly images: readonly (Pick<Placed, 'path'> & Partial<Placed>)[];
+  readonly overwrite: boolean;
   readonly show: 'json' | 'png' | 'lines';
   readonly openAsker: () => Promise<Asker>;
   readonly openSegmenter: () => Promise<Segmenter>;
 }
 
-function planned(words: Arguments): Plan {
+async function planned(words: Arguments): Promise<Plan> {
   const [segmenter = 'grabcut', out] = [once(words.segmenter, 'segmenter'), once(words.out, 'out')];
-  const images = words.images.flatMap(imagesOf);
+  const images = (await Promise.all(words.images.map(imagesOf))).flat();
   if (images.length > 1 && out === undefined && words.json !== true) throw new UsageError(`--out: expected a folder for ${images.length} images; got nothing`);
   if (out === '-' && (images.length > 1 || words.json === true)) throw new UsageError(`--out: expected a folder for ${words.json === true ? 'files beside --json' : `${images.length} images`}; got -, which is for the mask of one`);
   const openAsker = askerOf(words);
   if (segmenter !== 'grabcut') folderOf(segmenter, 'segmenter', 'grabcut or the folder of a SAM 2.1 checkpoint');
   const folder = out === '-' || (out === undefined && words.json === true) ? undefined : resolve(out ?? '.');
+  const overwrite = words.overwrite === true;
+  if (overwrite && folder === undefined) throw new UsageError('--overwrite: expected it with a folder to write to; got none');
+  const results = folder === undefined ? undefined : placed(images, folder);
+  if (folder !== undefined && results) await refuseTaken(results, folder, overwrite);
   return {
-    images: folder === undefined ? images.map((path) => ({ path })) : placed(images, folder),
+    images: results ?? images.map((path) => ({ path })),
+    overwrite,
     show: words.json === true ? 'json' : out === '-' ? 'png' : 'lines',
     openAsker,
     openSegmenter: () => openNamed(segmenter),
   };
 }
 
-function imagesOf(path: string): string[] {
+async function imagesOf(path: string): Promise<string[]> {
   const kind = statSync(path, { throwIfNoEntry: false });
   if (!kind) throw new UsageError(`${path}  segment: expected an image or a folder of images; got nothing there`);
-  return kind.isDirectory() ? pictures('images', path).map((name) => join(path, name)) : [path];
-}
-
-/** Files by the images' names, counted where several share one. */
-function placed(images: readonly string[], folder: string): Plan['images'] {
-  const times = new Map<string, number>();
-  const all = images.map((path) => {
-    const { name } = parse(path);
-    const time = (times.get(name) ?? 0) + 1;
-    times.set(name, time);
-    return { path, files: filesOf(folder, time === 1 ? name : `${name}-${time}`) };
-  });
-  const inputs = new Set(images.map((path) => resolve(path)));
-  const lost = all.flatMap(({ files }) => Object.values(files)).find((file) => inputs.has(file));
-  if (lost !== undefined) throw new UsageError(`${shortPath(folder)}  --out: expected a folder without the images; got ${shortPath(lost)} there, which would be written over; way out: another folder`);
-  return all;
+  if (!kind.isDirectory()) return [path];
+  const images = await withoutResults(pictures('images', path).map((name) => join(path, name)));
+  if (images.length === 0) throw new UsageError(`${path}  segment: expected a folder of images; got one with earlier results alone`);
+  return images;
 }
 
 /** @returns what opens the one who asks, once all that was said about it makes sense together. */
@@ -115,7 +112,7 @@ function askerOf(words: Arguments): () => Promise<Asker> {
 }
 
 /** @returns the exit code: 1 where an image could not be used, 130 once interrupted. */
-async function ran({ images, show, openAsker: openAsking, openSegmenter }: Plan): Promise<number> {
+async function ran({ images, overwrite, show, openAsker: openAsking, openSegmenter }: Plan): Promise<number> {
   const interrupt = new AbortController();
   const listening = onInterrupt(() => interrupt.abort());
   const opened: { release(): Promise<void> }[] = [];
@@ -131,7 +128,7 @@ async function ran({ images, show, openAsker: openAsking, openSegmenter }: Plan)
       failed += await told(path, async () => {
         const result = await segmented(path, asker, segmenter);
         const json = jsonOf(result, { segmenter: segmenter.name, ...(asker.name === undefined ? {} : { policy: asker.name }) });
-        if (files) await writeFiles(files, result, json);
+        if (files) await writeFiles({ path, files }, { ...(await drawn(result)), json }, overwrite);
         if (show === 'json') console.log(JSON.stringify(json));
         if (show === 'png') process.stdout.write(await encodeMaskPng(result.mask));
         if (show === 'lines' && !bar) console.log(lineOf(result, files));

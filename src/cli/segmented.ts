@@ -1,6 +1,3 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-
 import { readImageFile } from '../io/image.js';
 import { emptyMask, encodeMaskPng, maskArea, toCocoString } from '../io/mask.js';
 import { FIGURE_INK, overlay } from '../io/overlay.js';
@@ -43,24 +40,8 @@ export function jsonOf({ pixels, mask, area, image, ...asked }: Segmented, names
   return { image: shortPath(image), width, height, ...names, ...asked, area, segmentation: { size: [height, width], counts: toCocoString(mask) } };
 }
 
-/** Where a result's files go. */
-export interface Files {
-  readonly mask: string;
-  readonly overlay: string;
-  readonly json: string;
-}
-
-export function filesOf(out: string, name: string): Files {
-  const at = (end: string): string => join(out, `${name}.${end}`);
-  return { mask: at('mask.png'), overlay: at('overlay.png'), json: at('json') };
-}
-
-/** Writes the mask, the image with prompt and mask drawn over it, and the JSON. */
-export async function writeFiles(files: Files, result: Segmented, json: object): Promise<void> {
-  const { pixels, prompt, mask } = result;
-  const [png, drawn] = await Promise.all([encodeMaskPng(mask), overlay(pixels, { mask, ...(prompt ? { prompt } : {}) }, FIGURE_INK)]);
-  mkdirSync(join(files.json, '..'), { recursive: true });
-  writeFileSync(files.mask, png);
-  writeFileSync(files.overlay, drawn);
-  writeFileSync(files.json, `${JSON.stringify(json, null, 2)}\n`);
+/** A result as pictures: the mask, and the image with prompt and mask drawn over it. */
+export async function drawn({ pixels, prompt, mask }: Segmented): Promise<{ readonly mask: Buffer; readonly overlay: Buffer }> {
+  const [png, over] = await Promise.all([encodeMaskPng(mask), overlay(pixels, { mask, ...(prompt ? { prompt } : {}) }, FIGURE_INK)]);
+  return { mask: png, overlay: over };
 }

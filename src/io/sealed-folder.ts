@@ -64,9 +64,9 @@ export async function checkSeal(folder: string): Promise<void> {
   }
 }
 
-/** Of a state as JSON has it. */
-function digest(state: object): string {
-  return createHash('sha256').update(JSON.stringify(state)).digest('hex');
+/** SHA-256 of bytes, or of a value as JSON has it, in hexadecimal digits. */
+export function digest(value: object): string {
+  return createHash('sha256').update(value instanceof Uint8Array ? value : JSON.stringify(value)).digest('hex');
 }
 
 /** Removes a folder so that it is either whole or not there by its name. */

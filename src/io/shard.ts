@@ -49,9 +49,11 @@ export interface Shards extends RowSink {
 export async function openShards(folder: string, schema: Schema, options: WriteOptions = {}, keep?: number): Promise<Shards> {
   const { rowsPerBatch, shardMegabytes } = WriteOptions.parse(options);
   await mkdir(folder, { recursive: true });
-  const found = (await readdir(folder)).filter(isOurs);
-  if (found.length > 0 && keep === undefined) {
-    throw new UsageError(`${folder}  rows: expected a folder without any; got ${found[0]}; resume that run or name another folder`);
+  const names = await readdir(folder);
+  const found = names.filter(isOurs);
+  const taken = found[0] ?? names.find((name) => HUB_FILES.includes(name));
+  if (taken !== undefined && keep === undefined) {
+    throw new UsageError(`${folder}  rows: expected a folder without any; got ${taken}; resume that run or name another folder`);
   }
   const writer = new ShardWriter(folder, schema, rowsPerBatch, shardMegabytes * 1e6, 1 + Math.max(-1, ...found.map(numberOf)));
   await writer.begin(keep ?? 0);
@@ -59,6 +61,8 @@ export async function openShards(folder: string, schema: Schema, options: WriteO
 }
 
 const isOurs = (name: string): boolean => /^(shard-\d+\.arrow(\.partial)?|data-\d+-of-\d+\.arrow|manifest\.json)$/.test(name);
+/** Written once the rows are whole, beside them. */
+const HUB_FILES: readonly string[] = ['state.json', 'dataset_info.json'];
 const numberOf = (name: string): number => Number(/^shard-(\d+)/.exec(name)?.[1] ?? -1);
 
 class ShardWriter implements Shards {
@@ -93,7 +97,7 @@ class ShardWriter implements Shards {
       await this.#open?.abandon();
       throw error;
     }
-    for (const name of ['state.json', 'dataset_info.json']) await rm(join(this.#folder, name), { force: true });
+    for (const name of HUB_FILES) await rm(join(this.#folder, name), { force: true });
     this.#begun = true;
     await this.#list();
     await this.#sweep();

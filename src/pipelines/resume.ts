@@ -15,6 +15,9 @@ import { resolved, type Pipeline } from './read.js';
 import { checkpointFolder, checkpointSteps, configHash, readState, type Saved } from './run-state.js';
 import { columnsOf, surroundings, type Folders } from './stage.js';
 
+/** Checkpoints that were being written or removed when their run was broken off. */
+const HALF_WRITTEN = /^step-\d+(\.making|(\.making)?\.partial(-\d+)?)$/;
+
 /** A run that goes on; from its beginning where it had no checkpoint yet. */
 export interface Resumed {
   readonly folders: Folders;
@@ -51,7 +54,7 @@ export async function resumption(pipeline: Pipeline, root: string, which: string
   if (learns(pipeline) && !source?.stage.resumes) throw new UsageError(`resume: expected a source that can go on, such as load; got ${source?.name}; way out: begin another run`);
   const folders = foldersOf(root);
   const from = await chosen(folders, which);
-  const stale = readdirSync(folders.checkpoints).filter((name) => /^step-\d+\..*partial$|^step-\d+\.making/.test(name));
+  const stale = readdirSync(folders.checkpoints).filter((name) => HALF_WRITTEN.test(name));
   for (const name of stale) await rm(join(folders.checkpoints, name), { recursive: true });
   await cutEvaluations(root, from?.state.step ?? 0);
   for (const step of checkpointSteps(folders.checkpoints)) if (step > (from?.state.step ?? 0)) await dropFolder(checkpointFolder(folders.checkpoints, step));

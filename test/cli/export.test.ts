@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -59,6 +59,23 @@ describe('segr1 export', () => {
     expect([code, out]).toEqual([0, `out  a copy of run/checkpoints/step-${step}\n`]);
     expect(readFileSync(join(path, 'out/step.txt'), 'utf8')).toBe(step);
     expect(readFileSync(join(path, 'out/model.safetensors')).equals(readFileSync(join(tiny, 'model.safetensors')))).toBe(true);
+  });
+
+  it('leaves folders that are called as its own would be until it is whole, and removes one that was left by it', async () => {
+    const path = place();
+    mkdirSync(join(path, 'out.partial'));
+    writeFileSync(join(path, 'out.partial/precious'), 'x');
+    mkdirSync(join(path, 'out.partial-2'));
+    writeFileSync(join(path, 'out.partial-2/.segr1-partial'), '');
+    expect((await segr1(path, ['run', '--merged', 'out'])).code).toBe(0);
+    expect([readdirSync(path).toSorted(), readdirSync(join(path, 'out.partial')), readdirSync(join(path, 'out')).includes('.segr1-partial')]).toEqual([['empty', 'lora', 'out', 'out.partial', 'run'], ['precious'], false]);
+  });
+
+  it('refuses a link to nothing', async () => {
+    const path = place();
+    symlinkSync('nowhere', join(path, 'out'));
+    const { code, err } = await segr1(path, ['run', '--merged', 'out']);
+    expect([code, err.trim(), readlinkSync(join(path, 'out'))]).toEqual([2, 'out  --merged: expected a new or empty folder; got a link to nothing; way out: another folder', 'nowhere']);
   });
 
   it.each([

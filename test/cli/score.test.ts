@@ -86,6 +86,7 @@ describe('segr1 score', () => {
     ['an empty folder', { 't/a.png': truth, 'p/readme.txt': Buffer.from('nothing') }, [], 2, 'predictions  PLACE/p: expected files named'],
     ['no truths', { 't/readme.txt': Buffer.from('nothing'), 'p/a.png': truth }, [], 2, 'truth  PLACE/t: expected files named'],
     ['a folder that is in use', { 't/a.png': truth, 'p/a.png': truth }, ['--out', 't'], 2, 't  --out: expected a new or empty folder; got one with files in it'],
+    ['a file to write into', { 't/a.png': truth, 'p/a.png': truth }, ['--out', 't/a.png'], 2, 't/a.png  --out: expected a new or empty folder; got a file; way out: another folder'],
     ['unknown metrics', { 't/a.png': truth, 'p/a.png': truth }, ['--metrics', 'all'], 2, 'metrics'],
     ['a prediction that is cut off', { 't/a.png': truth, 'p/a.png': Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex') }, [], 1, 'PLACE/p/a.png  image: expected a picture'],
     ['two truths of one name', { 't/a.png': truth, 't/a.bmp': truth, 'p/a.png': truth }, [], 1, 'questions: expected each once; got "a" twice'],

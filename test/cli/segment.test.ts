@@ -131,17 +131,42 @@ describe('segr1 segment', () => {
     ['words for nobody', ['disc.png', ...box, '--prompt', 'dog'], '--prompt: expected it with --policy, which it is for; got it alone'],
     ['a policy that is not there', ['disc.png', '--policy', 'photos'], '--policy: expected the folder of a checkpoint; got "photos", which has no config.json'],
     ['a segmenter that is not there', ['disc.png', ...box, '--segmenter', 'sam'], '--segmenter: expected grabcut or the folder of a SAM 2.1 checkpoint; got "sam", where nothing is'],
+    ['--overwrite where nothing is written', ['disc.png', ...box, '--json', '--overwrite'], '--overwrite: expected it with a folder to write to; got none'],
     ['a frame of half a pixel', ['disc.png', ...box, '--frame', '0.5'], '--frame: expected a whole number of at least 1; got "0.5"'],
   ])('refuses %s', async (_, args, words) => {
     const { code, out, err } = await segr1(path, args);
     expect([code, out.length, err.trim()]).toEqual([2, 0, words]);
   });
 
-  it('refuses to write over an image', async () => {
+  it('refuses to write over an image, whatever it is told', async () => {
     const { path: at } = folder();
     for (const file of ['a.png', 'a.mask.png']) cpSync(join(path, 'disc.png'), join(at, file));
-    const { code, err } = await segr1(at, ['.', ...box, '--out', '.']);
+    const { code, err } = await segr1(at, ['.', ...box, '--out', '.', '--overwrite']);
     expect([code, err]).toEqual([2, expect.stringContaining('--out: expected a folder without the images; got a.mask.png there, which would be written over')]);
+  });
+
+  it('writes over a file of the user’s only where it is told to', async () => {
+    const { path: at, file } = folder();
+    cpSync(join(path, 'disc.png'), join(at, 'photo.png'));
+    file('photo.json', '{"version": "5.4.1", "shapes": [], "imagePath": "photo.png"}');
+    const { code, out, err } = await segr1(at, ['photo.png', ...box]);
+    expect([code, out.length, err.trim()]).toEqual([2, 0, 'photo.json  segment: expected nothing there, or the earlier result for photo.png; got a file that it did not write, or that was changed since; way out: another --out, or --overwrite']);
+    expect([readdirSync(at), readFileSync(join(at, 'photo.json'), 'utf8')]).toEqual([['photo.json', 'photo.png'], '{"version": "5.4.1", "shapes": [], "imagePath": "photo.png"}']);
+
+    file('photo.json.partial', 'mine');
+    expect((await segr1(at, ['photo.png', ...box, '--overwrite'])).code).toBe(0);
+    expect(JSON.parse(readFileSync(join(at, 'photo.json'), 'utf8'))).toMatchObject({ image: 'photo.png', files: { image: 'photo.png' } });
+    expect([readdirSync(at).toSorted(), readFileSync(join(at, 'photo.json.partial'), 'utf8')]).toEqual([['photo.json', 'photo.json.partial', 'photo.mask.png', 'photo.overlay.png', 'photo.png'], 'mine']);
+  });
+
+  it('knows its own files again: replaces them, and takes none for an image where it is given their folder', async () => {
+    const { path: at } = folder();
+    for (const file of ['a.png', 'b.png']) cpSync(join(path, 'disc.png'), join(at, file));
+    expect((await segr1(at, ['.', ...box, '--out', '.'])).code).toBe(0);
+    const first = readFileSync(join(at, 'a.json'), 'utf8');
+    const { code, err } = await segr1(at, ['.', '--box', '1,1,9,9', '--out', '.']);
+    expect([code, err, readFileSync(join(at, 'a.json'), 'utf8') === first]).toEqual([0, '', false]);
+    expect(readdirSync(at).toSorted()).toEqual(['a.json', 'a.mask.png', 'a.overlay.png', 'a.png', 'b.json', 'b.mask.png', 'b.overlay.png', 'b.png']);
   });
 
   it('finishes the image at SIGINT', async () => {

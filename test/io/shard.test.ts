@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type * as Files from 'node:fs/promises';
-import { copyFile, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { tableFromIPC } from 'apache-arrow';
@@ -116,6 +116,13 @@ describe('openShards', () => {
     await shards.append(row(1));
     await shards.close();
     expect(await all(readRows(folder))).toStrictEqual([row(1)]);
+  });
+
+  it.each(['state.json', 'dataset_info.json'])('refuses a folder with a %s of something else, and leaves it', async (name) => {
+    await mkdir(folder);
+    await writeFile(join(folder, name), 'mine');
+    await expect(openShards(folder, schema)).rejects.toThrow(`rows: expected a folder without any; got ${name}`);
+    expect(await readFile(join(folder, name), 'utf8')).toBe('mine');
   });
 
   it('refuses a folder that holds rows, or the beginning of some', async () => {

@@ -48,10 +48,10 @@ describe('resumption', () => {
     await run('other', [4], await readPipeline(place.file('other.yaml', TEXT)));
     utimesSync(join(place.path, 'runs/old/config.yaml'), 1, 1);
     utimesSync(join(root, 'config.yaml'), 2e9, 2e9);
-    for (const name of ['step-12.making', 'step-12.making.partial', 'step-1.partial']) mkdirSync(join(root, 'checkpoints', name));
+    for (const name of ['step-12.making', 'step-12.making.partial', 'step-12.making.partial-2', 'step-1.partial', 'step-2.mine.partial', 'step-2.making-of']) mkdirSync(join(root, 'checkpoints', name));
     const { folders, from } = await resumed(await pipeline(), undefined);
     expect([folders.root, from?.state.step]).toEqual([root, 10]);
-    expect(readdirSync(folders.checkpoints).toSorted()).toEqual(['step-10', 'step-2']);
+    expect(readdirSync(folders.checkpoints).toSorted()).toEqual(['step-10', 'step-2', 'step-2.making-of', 'step-2.mine.partial']);
   });
 
   it('takes the one that is named, and gives up what came later', async () => {

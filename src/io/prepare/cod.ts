@@ -1,17 +1,20 @@
-import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, parse } from 'node:path';
 
-import { UsageError } from '../../errors.js';
+import { DataError, UsageError } from '../../errors.js';
+import { kindAt } from '../user-files.js';
 import { filesIn, type Step } from './step.js';
 
+/** As COD10K names pictures and masks; its lists and annotations, such as `CAM-NonCAM_Instance_Train.txt`, are of all scenes. */
+const NON_CAM = /-NonCAM-.*\.(jpe?g|png)$/i;
+
 /**
- * Steps that remove what COD10K holds of scenes without a camouflaged object: every file with `NonCAM` in its name.
+ * Steps that remove the images and masks that COD10K holds of scenes without a camouflaged object: those with `-NonCAM-` in their name.
  *
  * @throws {UsageError} if there is no such folder.
  */
 export function nonCamSteps(root: string): Step[] {
-  const found = filesIn(root, 'cod10k').filter((path) => basename(path).includes('NonCAM'));
+  const found = filesIn(root, 'cod10k').filter((path) => NON_CAM.test(basename(path)));
   return found.map((path) => ({ text: `${path} removed`, run: () => rm(path) }));
 }
 
@@ -36,12 +39,13 @@ export function camoSteps(root: string): Step[] {
     const part = parts.get(parse(path).name);
     if (part === undefined) return [];
     const to = join(root, 'GT', part, basename(path));
-    if (existsSync(to)) throw new UsageError(`${path}  camo: expected no mask of its name in GT/${part}; got one`);
+    if (kindAt(to) !== undefined) throw new UsageError(`${path}  camo: expected no mask of its name in GT/${part}; got one`);
     return [{ text: `${path} -> ${to}`, run: () => moved(path, to) }];
   });
 }
 
 async function moved(from: string, to: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
+  if (kindAt(to) !== undefined) throw new DataError(`${to}  camo: expected nothing there; got a ${kindAt(to)} that came meanwhile`);
   await rename(from, to);
 }

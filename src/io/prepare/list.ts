@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { rename, writeFile } from 'node:fs/promises';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, relative, resolve, sep } from 'node:path';
 
 import { UsageError } from '../../errors.js';
 import type { Pair } from '../dataset.js';
+import { kindAt, putFile } from '../user-files.js';
 import type { Step } from './step.js';
 
 /** A list as `jsonl` reads it. */
@@ -36,17 +36,25 @@ function line(entry: Readonly<Record<string, string>>): string {
 /**
  * Steps that write a list; none if it is there as it would be written.
  *
- * @throws {UsageError} if no image has a mask.
+ * @param overwrite lets it take the place of a file with anything else in it.
+ * @throws {UsageError} if no image has a mask, or something else is there.
  */
-export function listSteps(path: string, pairs: readonly Pair[]): { steps: Step[]; skipped: readonly string[] } {
+export function listSteps(path: string, pairs: readonly Pair[], { overwrite = false }: { readonly overwrite?: boolean } = {}): { steps: Step[]; skipped: readonly string[] } {
   const { lines, skipped } = listOf(pairs, dirname(resolve(path)));
   if (lines.length === 0) throw new UsageError(`${path}  list: expected images with masks; got ${pairs.length} images and no mask`);
   const text = `${lines.join('\n')}\n`;
-  if (existsSync(path) && readFileSync(path, 'utf8') === text) return { steps: [], skipped };
-  return { steps: [{ text: `${path} with ${lines.length} images`, run: () => replaced(path, text) }], skipped };
+  const kind = kindAt(path);
+  if (kind !== undefined && kind !== 'folder' && textOf(path) === text) return { steps: [], skipped };
+  if (pairs.some(({ image, mask }) => [image, mask].some((one) => one !== undefined && resolve(one) === resolve(path)))) {
+    throw new UsageError(`${path}  list: expected a file of its own; got one of the images or masks; way out: another name`);
+  }
+  if (kind === 'folder' || (kind !== undefined && !overwrite)) {
+    throw new UsageError(`${path}  list: expected nothing there, or the same list; got another ${kind}; way out: another name${kind === 'folder' ? '' : ', or --overwrite'}`);
+  }
+  return { steps: [{ text: `${path} with ${lines.length} images`, run: () => putFile(path, text) }], skipped };
 }
 
-async function replaced(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.partial`, text);
-  await rename(`${path}.partial`, path);
+/** Nothing of a link to nothing. */
+function textOf(path: string): string | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, 'utf8') : undefined;
 }

@@ -1,8 +1,10 @@
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile, realpath, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-import { ModelError } from '../../errors.js';
+import { ModelError, UsageError } from '../../errors.js';
 import { writeShards, type FLOATS, type StoredTensor } from '../../io/safetensors.js';
+import { kindAt } from '../../io/user-files.js';
+import { replaceWhole } from '../../io/whole-folder.js';
 import { readJson } from '../checkpoint-json.js';
 import type { Store, WeightFiles } from './weight-files.js';
 
@@ -13,7 +15,7 @@ export type Precision = keyof typeof PRECISIONS;
 const WEIGHTS = /\.safetensors(\.index\.json)?$/;
 
 /**
- * Copies a checkpoint to `dir`, with new weights where there are some: written beside, then renamed.
+ * Copies a checkpoint to `dir`, with new weights where there are some; it appears whole or not at all.
  *
  * @param precision of all tensors; each as its file has it unless told. What is narrower is rounded to the nearest, halves to even.
  * @param most bytes of a shard.
@@ -50,16 +52,35 @@ async function describe(file: string, precision: Precision): Promise<void> {
   await writeFile(file, told ? named : named.replace('{', `{\n  "torch_dtype": "${precision}",`));
 }
 
-/** Makes `dir` of some files of `from`, links followed, and what `write` puts beside them: under another name first, then renamed. */
+/** What is written into a checkpoint beside the files that are copied. */
+const WRITTEN = /\.safetensors(\.index\.json)?$|^(adapter_config|config|state)\.json$|^ema$/;
+
+/**
+ * Makes `dir` of some files of `from`, links followed, and what `write` puts beside them. It appears whole or not at all.
+ *
+ * @param dir new, empty, or an older checkpoint, which is replaced.
+ * @throws {UsageError} if `dir` holds anything else, before anything is written.
+ */
 export async function replaceFolder(from: string, dir: string, copied: (file: string) => boolean, write: (fresh: string) => Promise<void>): Promise<void> {
-  const fresh = `${dir}.partial`;
-  await rm(fresh, { recursive: true, force: true });
-  await mkdir(fresh, { recursive: true });
+  const files: string[] = [];
   // What lies in Hugging Face's cache are links to files.
-  for (const file of await readdir(from)) {
-    if (copied(file) && (await stat(join(from, file))).isFile()) await copyFile(join(from, file), join(fresh, file));
-  }
-  await write(fresh);
-  await rm(dir, { recursive: true, force: true });
-  await rename(fresh, dir);
+  for (const name of await readdir(from)) if (copied(name) && (await stat(join(from, name))).isFile()) files.push(name);
+  const to = await replaceable(resolve(dir), files);
+  await replaceWhole(to, async (fresh) => {
+    for (const file of files) await copyFile(join(from, file), join(fresh, file));
+    await write(fresh);
+  });
+}
+
+/** The folder itself, or where it is a link the one that it leads to. */
+async function replaceable(dir: string, copied: readonly string[]): Promise<string> {
+  if (kindAt(dir) === undefined) return dir;
+  const refuse = (got: string): never => {
+    throw new UsageError(`${dir}  checkpoint: expected a new or empty folder, or an older checkpoint; got ${got}; way out: another folder`);
+  };
+  const to = await realpath(dir).catch(() => refuse('a link to nothing'));
+  if (kindAt(to) !== 'folder') refuse('a file');
+  const strange = (await readdir(to)).find((name) => !copied.includes(name) && !WRITTEN.test(name));
+  if (strange !== undefined) refuse(`one with ${strange} in it`);
+  return to;
 }

@@ -1,16 +1,14 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { DataError, UsageError } from '../../../src/errors.js';
 import { camoSteps, nonCamSteps } from '../../../src/io/prepare/cod.js';
-import { fitted, jpegSteps } from '../../../src/io/prepare/jpeg.js';
 import { listSteps } from '../../../src/io/prepare/list.js';
 import type { Step } from '../../../src/io/prepare/step.js';
-import { lay, picture } from '../sets/lay.js';
+import { lay } from '../sets/lay.js';
 
 let root: string;
 const at = (path: string): string => join(root, path);
@@ -23,53 +21,18 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
-describe('jpegSteps', () => {
-  it('writes a JPEG beside each picture, in folders too, and knows what is done', async () => {
-    lay(root, { 'a.png': await picture(8, 6), 'in/b.webp': await sharp(await picture(5, 4)).webp().toBuffer(), 'c.jpg': await sharp(await picture(3, 3)).jpeg().toBuffer(), 'notes.txt': 'x' });
-    const steps = await jpegSteps(root);
-    expect(steps.map(({ text }) => text)).toEqual([`${at('a.png')} -> ${at('a.jpg')}`, `${at('in/b.webp')} -> ${at('in/b.jpg')}`]);
-    expect(files()).toEqual(['a.png', 'c.jpg', 'in/b.webp', 'notes.txt']);
-
-    await steps[0]?.run();
-    expect(await jpegSteps(root)).toHaveLength(1);
-    await all(await jpegSteps(root));
-    expect(await jpegSteps(root)).toEqual([]);
-    expect(await sharp(at('in/b.jpg')).metadata()).toMatchObject({ format: 'jpeg', width: 5, height: 4, channels: 3 });
-  });
-
-  it('removes pictures only where it is told to, and only for their own JPEG', async () => {
-    lay(root, { 'a.png': await picture(8, 6), 'b.png': await picture(8, 6), 'b.jpg': await sharp(await picture(9, 9)).jpeg().toBuffer() });
-    const [first, second] = await jpegSteps(root, { replace: true });
-    await first?.run();
-    await expect(second?.run()).rejects.toThrow('b.jpg  jpeg: expected 8x6, made of the picture beside it; got 9x9');
-    expect(files()).toEqual(['a.jpg', 'b.jpg', 'b.png']);
-  });
-
-  it('leaves nothing of a picture that is cut off', async () => {
-    lay(root, { 'a.png': (await sharp({ create: { width: 90, height: 90, channels: 3, background: 'red', noise: { type: 'gaussian', mean: 99, sigma: 40 } } }).png().toBuffer()).subarray(0, 4000) });
-    await expect(all(await jpegSteps(root, { replace: true }))).rejects.toThrow(DataError);
-    expect(files()).toEqual(['a.png']);
-  });
-
-  it.each([
-    [{ width: 9459, height: 9459 }, { width: 9459, height: 9459 }],
-    [{ width: 10_000, height: 9000 }, { width: 4096, height: 3686 }],
-    [{ width: 2, height: 89_478_485 }, { width: 1, height: 4096 }],
-  ])('makes smaller what has too many pixels: %o', (size, wanted) => expect(fitted(size)).toEqual(wanted));
-
-  it('refuses two pictures of one name, and no folder', async () => {
-    lay(root, { 'a.png': '', 'a.webp': '' });
-    await expect(jpegSteps(root)).rejects.toThrow(UsageError);
-    await expect(jpegSteps(at('none'))).rejects.toThrow('jpeg: expected a folder; got none');
-  });
-});
-
 describe('nonCamSteps', () => {
   it('removes what has no camouflaged object', async () => {
     lay(root, { 'Test/Image/COD10K-CAM-1.jpg': '', 'Test/Image/COD10K-NonCAM-2.jpg': '', 'Test/GT_Object/COD10K-NonCAM-2.png': '' });
     await all(nonCamSteps(root));
     expect(files()).toEqual(['Test/Image/COD10K-CAM-1.jpg']);
     expect(nonCamSteps(root)).toEqual([]);
+  });
+
+  it('keeps lists and annotations of all scenes, as COD10K-v3 names them', async () => {
+    lay(root, { 'Train/CAM-NonCAM_Instance_Train.txt': 'x', 'Info/NonCAM_train.txt': 'x', 'Test/my-NonCAM-notes.md': 'x', 'Train/GT_Edge/COD10K-NonCAM-3.PNG': '' });
+    await all(nonCamSteps(root));
+    expect(files()).toEqual(['Info/NonCAM_train.txt', 'Test/my-NonCAM-notes.md', 'Train/CAM-NonCAM_Instance_Train.txt']);
   });
 });
 
@@ -89,6 +52,17 @@ describe('camoSteps', () => {
     lay(root, { 'Images/Test/a.jpg': '' });
     expect(() => camoSteps(root)).toThrow('got a in both');
   });
+
+  it('writes over no link, and over no mask that came meanwhile', async () => {
+    lay(root, { 'Images/Train/a.jpg': '', 'Images/Test/c.jpg': '', 'GT/a.png': 'new', 'GT/Train/b.png': '' });
+    const [step] = camoSteps(root);
+    writeFileSync(at('GT/Train/a.png'), 'old');
+    await expect(step?.run()).rejects.toThrow(DataError);
+    expect([readFileSync(at('GT/a.png'), 'utf8'), readFileSync(at('GT/Train/a.png'), 'utf8')]).toEqual(['new', 'old']);
+    rmSync(at('GT/Train/a.png'));
+    symlinkSync('nowhere', at('GT/Train/a.png'));
+    expect(() => camoSteps(root)).toThrow('expected no mask of its name in GT/Train; got one');
+  });
 });
 
 describe('listSteps', () => {
@@ -99,6 +73,34 @@ describe('listSteps', () => {
     await all(steps);
     expect(readFileSync(at('list.jsonl'), 'utf8')).toBe('{"image_path": "im/a.jpg", "ground_truth": "gt/a.png", "instruction": "x"}\n{"image_path": "im/b.jpg", "ground_truth": "gt/b.png"}\n');
     expect([skipped, listSteps(at('list.jsonl'), pairs).steps]).toEqual([[at('im/c.jpg')], []]);
+  });
+
+  describe('where something is in its place', () => {
+    const pairs = (): { name: string; image: string; mask: string }[] => [{ name: 'a', image: at('im/a.jpg'), mask: at('gt/a.png') }];
+
+    it.each([
+      ['another list', () => writeFileSync(at('list.jsonl'), '{"image_path": "mine.jpg"}\n'), 'list.jsonl  list: expected nothing there, or the same list; got another file; way out: another name, or --overwrite'],
+      ['a link to nothing', () => symlinkSync('nowhere', at('list.jsonl')), 'list: expected nothing there, or the same list; got another link; way out: another name, or --overwrite'],
+    ])('refuses %s unless it is told', async (_, put, message) => {
+      put();
+      expect(() => listSteps(at('list.jsonl'), pairs())).toThrow(UsageError);
+      expect(() => listSteps(at('list.jsonl'), pairs())).toThrow(message);
+      await all(listSteps(at('list.jsonl'), pairs(), { overwrite: true }).steps);
+      expect(readFileSync(at('list.jsonl'), 'utf8')).toBe('{"image_path": "im/a.jpg", "ground_truth": "gt/a.png"}\n');
+    });
+
+    it('refuses a folder, and an image or mask, whatever it is told', () => {
+      mkdirSync(at('list.jsonl'));
+      expect(() => listSteps(at('list.jsonl'), pairs(), { overwrite: true })).toThrow('got another folder; way out: another name');
+      lay(root, { 'im/a.jpg': 'x' });
+      expect(() => listSteps(at('im/a.jpg'), pairs(), { overwrite: true })).toThrow('im/a.jpg  list: expected a file of its own; got one of the images or masks');
+    });
+
+    it('touches no file called .partial', async () => {
+      writeFileSync(at('list.jsonl.partial'), 'mine');
+      await all(listSteps(at('list.jsonl'), pairs()).steps);
+      expect([files(), readFileSync(at('list.jsonl.partial'), 'utf8')]).toEqual([['list.jsonl', 'list.jsonl.partial'], 'mine']);
+    });
   });
 
   it('refuses images without any mask', () => {

@@ -1,11 +1,11 @@
-import { cp, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { ModelError } from '../../../src/errors.js';
+import { ModelError, UsageError } from '../../../src/errors.js';
 import { folderTensors } from '../../../src/io/safetensors.js';
-import { PRECISIONS, saveWeights, type Precision } from '../../../src/models/qwen/checkpoint.js';
+import { PRECISIONS, replaceFolder, saveWeights, type Precision } from '../../../src/models/qwen/checkpoint.js';
 import { readConfig } from '../../../src/models/qwen/config.js';
 import { findWeights, readWeights, type Store, type WeightFiles } from '../../../src/models/qwen/weight-files.js';
 import { folder, tied, tiny } from './opened.js';
@@ -92,5 +92,39 @@ describe('saveWeights', () => {
     const dir = await folder();
     await cp(tiny, dir, { recursive: true });
     await expect(saveWeights(await found(dir), `${dir}/`)).rejects.toThrow(new ModelError(`${dir}/  checkpoint: expected another folder than the one that was opened; got the same`));
+  });
+});
+
+describe('replaceFolder', () => {
+  const all = (): boolean => true;
+  const copied = async (dir: string): Promise<void> => replaceFolder(tiny, dir, all, async () => {});
+
+  it.each<[string, (dir: string) => Promise<unknown>, string]>([
+    ['a file beside a checkpoint', async (dir) => [await copied(dir), await writeFile(join(dir, 'notes.md'), 'mine')], 'got one with notes.md in it'],
+    ['a folder of something else', async (dir) => [await mkdir(dir), await mkdir(join(dir, 'photos'))], 'got one with photos in it'],
+    ['a file', async (dir) => writeFile(dir, 'mine'), 'got a file'],
+    ['a link to nothing', async (dir) => symlink('nowhere', dir), 'got a link to nothing'],
+  ])('refuses to take the place of %s', async (_, make, got) => {
+    const place = await folder();
+    await make(join(place, 'm'));
+    const before = await readdir(place, { recursive: true });
+    await expect(copied(join(place, 'm'))).rejects.toThrow(new UsageError(`${join(place, 'm')}  checkpoint: expected a new or empty folder, or an older checkpoint; ${got}; way out: another folder`));
+    expect(await readdir(place, { recursive: true })).toEqual(before);
+  });
+
+  it('takes the place of an older checkpoint, and fills the folder that a link leads to', async () => {
+    const place = await folder();
+    await mkdir(join(place, 'real'));
+    await symlink('real', join(place, 'm'));
+    for (let time = 0; time < 2; time++) await copied(join(place, 'm'));
+    expect([await readlink(join(place, 'm')), await readdir(place), await readdir(join(place, 'real'))]).toEqual(['real', ['m', 'real'], await readdir(tiny)]);
+  });
+
+  it('leaves a folder of the user’s that is called as its own until it is whole', async () => {
+    const place = await folder();
+    await mkdir(join(place, 'm.partial'));
+    await writeFile(join(place, 'm.partial', 'precious'), 'x');
+    await copied(`${join(place, 'm')}/`);
+    expect([await readdir(place), await readdir(join(place, 'm.partial'))]).toEqual([['m', 'm.partial'], ['precious']]);
   });
 });

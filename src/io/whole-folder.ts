@@ -1,0 +1,41 @@
+import { existsSync } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { kindAt } from './user-files.js';
+
+/** Lies in a folder while it is being filled. By it a folder that a killed program left is told from one of the user's that has its name. */
+const MARK = '.segr1-partial';
+
+/**
+ * Makes a folder that is there whole or not at all: it is filled under a name beside its own, `DIR.partial`, then renamed.
+ *
+ * Where something of the user's is called `DIR.partial`, the name is `DIR.partial-2`, and so on. What a killed program left there is removed.
+ *
+ * @param dir what is there under this name is removed once the new folder is whole; the caller has checked that it may be.
+ * @throws what `fill` throws; nothing is left of the new folder then.
+ */
+export async function replaceWhole(dir: string, fill: (fresh: string) => Promise<void>): Promise<void> {
+  const fresh = await begin(dir);
+  try {
+    await fill(fresh);
+  } catch (error) {
+    await rm(fresh, { recursive: true, force: true });
+    throw error;
+  }
+  await rm(join(fresh, MARK));
+  await rm(dir, { recursive: true, force: true });
+  await rename(fresh, dir);
+}
+
+async function begin(dir: string): Promise<string> {
+  await mkdir(dirname(dir), { recursive: true });
+  for (let n = 1; ; n++) {
+    const fresh = `${dir}.partial${n === 1 ? '' : `-${n}`}`;
+    if (kindAt(fresh) === 'folder' && existsSync(join(fresh, MARK))) await rm(fresh, { recursive: true });
+    if (kindAt(fresh) !== undefined) continue;
+    await mkdir(fresh);
+    await writeFile(join(fresh, MARK), 'being made by segr1; may be removed where no program is at it\n');
+    return fresh;
+  }
+}

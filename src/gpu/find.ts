@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { delimiter } from 'node:path';
 
 import { UsageError } from '../errors.js';
-import { findDriver, tooOld, type Driver } from './driver.js';
+import { findDriver, pciCards, tooOld, type Driver } from './driver.js';
 import { findCudnn, findLibraries, inOrder, type Libraries } from './libraries.js';
 import { thisMachine, type Machine } from './machine.js';
 import { places } from './places.js';
@@ -87,7 +87,7 @@ export function surveyCuda(machine: Machine = thisMachine(), without?: string): 
   const missing: Missing[] = [
     ...noFolders(machine),
     ...hiddenDevices(machine),
-    ...(driver ? oldDriver(driver, cuda) : [lack('driver', `driver: expected libcuda.so.1 of NVIDIA's driver; got none; way out: install the driver, or start the container with its GPUs`)]),
+    ...(driver ? oldDriver(driver, cuda) : [noDriver(machine)]),
     ...(provider ? [] : [lack('provider', `provider: expected ONNX Runtime's CUDA provider ${machine.onnxruntime.version}; got ${got}; way out: segr1 gpu install`)]),
     ...lacking('libraries', `CUDA ${cuda}`, libraries),
     ...lacking('cudnn', `cuDNN for CUDA ${cuda}`, cudnn),
@@ -109,6 +109,12 @@ function hiddenDevices({ env }: Machine): Missing[] {
   const visible = env['CUDA_VISIBLE_DEVICES'];
   if (visible === undefined || (visible.trim() !== '' && !visible.trim().startsWith('-'))) return [];
   return [lack('devices', `CUDA_VISIBLE_DEVICES: expected the number of a GPU; got ${JSON.stringify(visible)}, which hides all of them; way out: unset it`)];
+}
+
+function noDriver({ root }: Machine): Missing {
+  const [card] = pciCards(root);
+  const [got, way] = card === undefined ? ['none, and no NVIDIA card on the PCI bus', 'a machine with one, or device: cpu'] : [`none, though an NVIDIA card is at ${card}`, 'install the driver, or start the container with its GPUs'];
+  return lack('driver', `driver: expected libcuda.so.1 of NVIDIA's driver; got ${got}; way out: ${way}`);
 }
 
 function oldDriver(driver: Driver, cuda: number): Missing[] {

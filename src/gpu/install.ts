@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync, statfsSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { copyFile, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 
@@ -63,7 +63,7 @@ export async function installCuda(options: InstallOptions): Promise<Installed> {
   const known = before?.onnxruntime === machine.onnxruntime.version && before.commit === commit ? before.packages : [];
   const whole = await wholePackages(known, folder, report);
   const lacking = parts.filter(({ name }) => !whole.some((part) => part.name === name));
-  enoughRoom(folder, lacking);
+  enoughRoom(machine, folder, lacking);
 
   let manifest: Manifest = { format: 1, onnxruntime: machine.onnxruntime.version, commit, date: before?.date ?? new Date().toISOString(), packages: [...whole] };
   const keep = async (part: Package): Promise<void> => {
@@ -162,10 +162,10 @@ async function checkBuild({ onnxruntime }: Machine, { wheel, entries, records }:
 }
 
 /** @throws {UsageError} if the disk has no room for what is to be fetched: what is unpacked, and the largest wheel, of which pip keeps two copies for a moment. */
-function enoughRoom(folder: string, parts: readonly Part[]): void {
+function enoughRoom(machine: Machine, folder: string, parts: readonly Part[]): void {
   const need = parts.reduce((sum, { room }) => sum + room.unpacked, 0) + 2 * Math.max(0, ...parts.map(({ room }) => room.wheel));
-  const { bavail, bsize } = statfsSync(folder);
-  if (bavail * bsize < need) throw new UsageError(`${folder}  disk: expected ${megabytes(need)} free; got ${megabytes(bavail * bsize)}; way out: --dir DIR on another disk`);
+  const room = machine.room(folder);
+  if (room < need) throw new UsageError(`${folder}  disk: expected ${megabytes(need)} free; got ${megabytes(room)}; way out: --dir DIR on another disk`);
 }
 
 /** Removes what calls that were killed left behind; those still under way keep theirs. */

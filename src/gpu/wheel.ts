@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { Transform } from 'node:stream';
+import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createInflateRaw } from 'node:zlib';
 
@@ -96,7 +96,7 @@ async function inflated(wheel: string, { header, packed, method, name }: Entry, 
   const local = await bytesAt(handle, header, 30).finally(() => handle.close());
   if (method !== 0 && method !== 8) throw new DataError(`${wheel}  ${name}: expected a stored or deflated file; got method ${method}`);
   const start = header + 30 + local.readUInt16LE(26) + local.readUInt16LE(28);
-  const source = createReadStream(wheel, { start, end: start + packed - 1, highWaterMark: 1 << 20 });
+  const source = packed === 0 ? Readable.from([]) : createReadStream(wheel, { start, end: start + packed - 1, highWaterMark: 1 << 20 });
   await pipeline([source, ...(method === 8 ? [createInflateRaw()] : []), ...to]).catch((error: unknown) => {
     throw new DataError(`${wheel}  ${name}: expected a file that can be unpacked; got ${String(error)}`, { cause: error });
   });

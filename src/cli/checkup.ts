@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, type ExecFileException } from 'node:child_process';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -62,21 +62,60 @@ export interface CheckupOptions {
 export async function checkUp({ machine = thisMachine(), attempt = inOwnProcess, runs = 'runs' }: CheckupOptions = {}): Promise<Checkup> {
   const cpu = { model: cpus()[0]?.model.trim() ?? 'unknown', cores: availableParallelism() };
   const disk = measuredDisk(runs);
-  const first = deviceReport({ device: 'cpu', name: cpu.model, version: machine.onnxruntime.version }, await tried(attempt, { kind: 'cpu' }));
+  const first = deviceReport(
+    { device: 'cpu', name: cpu.model, version: machine.onnxruntime.version },
+    await tried(attempt, { kind: 'cpu' }),
+  );
   const survey = surveyCuda(machine);
   const gpus = await tryGpus(survey, machine.onnxruntime.version, attempt);
-  return { segr1: codeVersion(), node: process.versions.node, cpu, memory: memory(), disk, devices: [first, ...gpus], missing: survey.missing };
+  return {
+    segr1: codeVersion(),
+    node: process.versions.node,
+    cpu,
+    memory: memory(),
+    disk,
+    devices: [first, ...gpus],
+    missing: survey.missing,
+  };
 }
 
-async function tryGpus({ driver, provider, libraries, missing }: CudaSurvey, version: string, attempt: NonNullable<CheckupOptions['attempt']>): Promise<DeviceReport[]> {
+async function tryGpus(
+  { driver, provider, libraries, missing }: CudaSurvey,
+  version: string,
+  attempt: NonNullable<CheckupOptions['attempt']>,
+): Promise<DeviceReport[]> {
   if (!driver) return [];
-  const listed = await attempt({ kind: 'list', driver: driver.library }).then((devices) => devices as readonly GpuDevice[], (error: unknown) => messageOf(error));
-  if (typeof listed === 'string') return [deviceReport({ device: 'cuda', name: 'unknown', version, ...(driver.version === undefined ? {} : { driver: driver.version }) }, { speed: {}, errors: [listed] })];
-  return Promise.all(listed.map(async ({ index, name, memory: bytes, capability }) => {
-    const runtime = provider && missing.length === 0 ? { runtime: provider.runtime, provider: provider.folder, libraries, cuda: provider.cuda, driver: driver.version } : undefined;
-    const done = runtime ? await tried(attempt, { kind: 'cuda', index, runtime }) : { speed: {}, errors: [] };
-    return deviceReport({ device: `cuda:${index}`, name, version, memory: bytes, capability, ...(driver.version === undefined ? {} : { driver: driver.version }) }, done);
-  }));
+  const listed = await attempt({ kind: 'list', driver: driver.library }).then(
+    (devices) => devices as readonly GpuDevice[],
+    (error: unknown) => messageOf(error),
+  );
+  if (typeof listed === 'string')
+    return [
+      deviceReport(
+        { device: 'cuda', name: 'unknown', version, ...(driver.version === undefined ? {} : { driver: driver.version }) },
+        { speed: {}, errors: [listed] },
+      ),
+    ];
+  return Promise.all(
+    listed.map(async ({ index, name, memory: bytes, capability }) => {
+      const runtime =
+        provider && missing.length === 0
+          ? { runtime: provider.runtime, provider: provider.folder, libraries, cuda: provider.cuda, driver: driver.version }
+          : undefined;
+      const done = runtime ? await tried(attempt, { kind: 'cuda', index, runtime }) : { speed: {}, errors: [] };
+      return deviceReport(
+        {
+          device: `cuda:${index}`,
+          name,
+          version,
+          memory: bytes,
+          capability,
+          ...(driver.version === undefined ? {} : { driver: driver.version }),
+        },
+        done,
+      );
+    }),
+  );
 }
 
 function deviceReport(about: Omit<DeviceReport, 'engine' | 'works' | 'speed' | 'errors'>, { speed, errors, free }: Tried): DeviceReport {
@@ -84,7 +123,10 @@ function deviceReport(about: Omit<DeviceReport, 'engine' | 'works' | 'speed' | '
 }
 
 async function tried(attempt: NonNullable<CheckupOptions['attempt']>, trial: Trial): Promise<Tried> {
-  return attempt(trial).then((value) => value as Tried, (error: unknown) => ({ speed: {}, errors: [messageOf(error)] }));
+  return attempt(trial).then(
+    (value) => value as Tried,
+    (error: unknown) => ({ speed: {}, errors: [messageOf(error)] }),
+  );
 }
 
 /** A minute is for libraries of 2 GB that come from a slow disk. */
@@ -94,19 +136,29 @@ const LIMIT = 60_000;
 function inOwnProcess(trial: Trial): Promise<unknown> {
   const program = fileURLToPath(new URL('./device-trial.js', import.meta.url));
   return new Promise((done, fail) => {
-    execFile(process.execPath, [program, JSON.stringify(trial)], { timeout: LIMIT, killSignal: 'SIGKILL', maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
-      const line = stdout.trim().split('\n').at(-1) ?? '';
-      const answer = line.startsWith('{') ? (JSON.parse(line) as { value?: unknown; error?: string }) : undefined;
-      if (answer?.error !== undefined) fail(new Error(answer.error));
-      else if (answer) done(answer.value);
-      else fail(new Error(`trial of ${trial.kind}: expected an answer; got ${endOf(error)}${stderr.trim() === '' ? '' : `: ${stderr.trim().split('\n').at(-1)}`}`));
-    });
+    execFile(
+      process.execPath,
+      [program, JSON.stringify(trial)],
+      { timeout: LIMIT, killSignal: 'SIGKILL', maxBuffer: 1 << 24 },
+      (error, stdout, stderr) => {
+        const line = stdout.trim().split('\n').at(-1) ?? '';
+        const answer = line.startsWith('{') ? (JSON.parse(line) as { value?: unknown; error?: string }) : undefined;
+        if (answer?.error !== undefined) fail(new Error(answer.error));
+        else if (answer) done(answer.value);
+        else
+          fail(
+            new Error(
+              `trial of ${trial.kind}: expected an answer; got ${endOf(error)}${stderr.trim() === '' ? '' : `: ${stderr.trim().split('\n').at(-1)}`}`,
+            ),
+          );
+      },
+    );
   });
 }
 
-function endOf(error: (Error & { readonly code?: unknown; readonly signal?: unknown; readonly killed?: boolean }) | null): string {
+function endOf(error: ExecFileException | null): string {
   if (error?.killed === true) return `none in ${LIMIT / 1000} s`;
-  return error?.signal ? `a process that ended by ${String(error.signal)}` : `a process that ended with ${String(error?.code ?? 0)}`;
+  return typeof error?.signal === 'string' ? `a process that ended by ${error.signal}` : `a process that ended with ${error?.code ?? 0}`;
 }
 
 function measuredDisk(runs: string): Checkup['disk'] {

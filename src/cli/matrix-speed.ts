@@ -12,7 +12,10 @@ export interface MatrixRun {
 }
 
 /** Sizes for which products take most of a run's time, and a run a fraction of a second. */
-const SIZES: Readonly<Record<Dialect, { readonly side: number; readonly products: number }>> = { cpu: { side: 1024, products: 4 }, cuda: { side: 4096, products: 32 } };
+const SIZES: Readonly<Record<Dialect, { readonly side: number; readonly products: number }>> = {
+  cpu: { side: 1024, products: 4 },
+  cuda: { side: 4096, products: 32 },
+};
 
 /**
  * A matrix whose row i is all i mod 7, multiplied again and again by one of which each element is 1 / side: it stays what it is.
@@ -21,8 +24,17 @@ const SIZES: Readonly<Record<Dialect, { readonly side: number; readonly products
  */
 export function matrixRun(dialect: Dialect, precision: Precision, { side, products } = SIZES[dialect]): MatrixRun {
   const square = { i: side, k: side };
-  const rows = expand(input('rows', 'float32', { i: side }), [{ name: 'i', size: square.i }, { name: 'k', size: square.k }]);
-  const share = cast(expand(input('share', 'float32', { k: side }), [{ name: 'k', size: side }, { name: 'j', size: side }]), precision);
+  const rows = expand(input('rows', 'float32', { i: side }), [
+    { name: 'i', size: square.i },
+    { name: 'k', size: square.k },
+  ]);
+  const share = cast(
+    expand(input('share', 'float32', { k: side }), [
+      { name: 'k', size: side },
+      { name: 'j', size: side },
+    ]),
+    precision,
+  );
   let x = cast(rows, precision);
   for (let i = 0; i < products; i += 1) x = rename(product(x, share), { j: 'k' });
   const back = mul(sum(cast(slice(x, 'k', 0, 16), 'float32'), 'k'), 1 / 16);
@@ -59,7 +71,12 @@ export async function measure(engine: Engine, { program, feeds, operations }: Ma
 /** Stays in the precision of its factors, as `dot` does not. */
 function product(a: Tensor, b: Tensor): Tensor {
   if (!isFloat(a.dtype)) throw new TypeError(`matrix products: expected floating point; got ${a.dtype}`);
-  return node({ kind: 'dot', over: ['k'], scale: 1 }, [a, b], a.dtype, [a.shape[0], b.shape[1]].flatMap((dim) => (dim ? [dim] : [])));
+  return node(
+    { kind: 'dot', over: ['k'], scale: 1 },
+    [a, b],
+    a.dtype,
+    [a.shape[0], b.shape[1]].flatMap((dim) => (dim ? [dim] : [])),
+  );
 }
 
 /** Sums of halves round; a hundredth of the largest value is far beyond that, and far from a wrong result. */

@@ -38,7 +38,12 @@ export function listDevices(library: string): readonly GpuDevice[] {
     const name = Buffer.alloc(256);
     call('cuDeviceGetName', ['_Out_ uint8_t *', 'int', 'int'], name, name.length, device);
     const attribute = (which: number): number => number('cuDeviceGetAttribute', 'int', ['int', which], ['int', device]);
-    return { index, name: name.toString('utf8', 0, name.indexOf(0)), memory: number('cuDeviceTotalMem_v2', 'size_t', ['int', device]), capability: `${attribute(MAJOR)}.${attribute(MINOR)}` };
+    return {
+      index,
+      name: name.toString('utf8', 0, name.indexOf(0)),
+      memory: number('cuDeviceTotalMem_v2', 'size_t', ['int', device]),
+      capability: `${attribute(MAJOR)}.${attribute(MINOR)}`,
+    };
   });
 }
 
@@ -60,10 +65,10 @@ export function freeMemory(library: string, index: number): number | undefined {
 
 /** Calls of the driver's library, all of which return a `CUresult`. */
 function opened(library: string): {
-  call(name: string, types: readonly string[], ...values: readonly unknown[]): void;
+  readonly call: (name: string, types: readonly string[], ...values: readonly unknown[]) => void;
   /** Calls a function whose first argument is where it puts a number, or a pointer. */
-  number(name: string, type: string, ...values: readonly (readonly [string, unknown])[]): number;
-  pointer(name: string, ...values: readonly (readonly [string, unknown])[]): unknown;
+  readonly number: (name: string, type: string, ...values: readonly (readonly [string, unknown])[]) => number;
+  readonly pointer: (name: string, ...values: readonly (readonly [string, unknown])[]) => unknown;
 } {
   const driver = koffi.load(library);
   const call = (name: string, types: readonly string[], ...values: readonly unknown[]): void => {
@@ -75,5 +80,9 @@ function opened(library: string): {
     call(name, [`_Out_ ${type} *`, ...values.map(([kind]) => kind)], slot, ...values.map(([, value]) => value));
     return slot[0];
   };
-  return { call, number: (name, type, ...values) => Number(out(name, type, values)), pointer: (name, ...values) => out(name, 'void *', values) };
+  return {
+    call,
+    number: (name, type, ...values) => Number(out(name, type, values)),
+    pointer: (name, ...values) => out(name, 'void *', values),
+  };
 }

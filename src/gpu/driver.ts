@@ -12,7 +12,7 @@ export interface Driver {
   readonly version: string | undefined;
 }
 
-/** The oldest driver branch that runs what is built for a major version of CUDA: NVIDIA's CUDA compatibility guide, "minor version compatibility". */
+/** The oldest driver branch that runs what is built for a major version of CUDA. @see NVIDIA's guide "CUDA Compatibility", minor versions */
 const OLDEST: Readonly<Record<number, number>> = { 11: 450, 12: 525, 13: 580 };
 
 /** The first `libcuda.so.1` among the places; the toolkit's stubs are not among them. */

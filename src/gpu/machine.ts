@@ -30,9 +30,20 @@ export function thisMachine(): Machine {
     root: '/',
     home: homedir(),
     onnxruntime: installedRuntime(),
-    ldconfig: () => firstOutput([['ldconfig', '-p'], ['/sbin/ldconfig', '-p'], ['/usr/sbin/ldconfig', '-p']]),
+    ldconfig: () =>
+      firstOutput([
+        ['ldconfig', '-p'],
+        ['/sbin/ldconfig', '-p'],
+        ['/usr/sbin/ldconfig', '-p'],
+      ]),
     sitePackages: () => {
-      const printed = firstOutput([['python3', '-c', 'import json, site, sysconfig; print(json.dumps([sysconfig.get_paths()["purelib"], *site.getsitepackages(), site.getusersitepackages()]))']]);
+      const printed = firstOutput([
+        [
+          'python3',
+          '-c',
+          'import json, site, sysconfig; print(json.dumps([sysconfig.get_paths()["purelib"], *site.getsitepackages(), site.getusersitepackages()]))',
+        ],
+      ]);
       return printed === '' ? [] : [...new Set(JSON.parse(printed) as string[])];
     },
     room: (folder) => {

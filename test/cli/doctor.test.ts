@@ -14,12 +14,44 @@ import { folder } from '../pipelines/files.js';
 
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const runs = folder().path;
-const complete = { ...driver('580.65.06'), ...provider('home/.cache/segr1/cuda-1.30.0'), ...toolkit('usr/local/cuda/lib64'), ...cudnn('usr/lib64') };
+const complete = {
+  ...driver('580.65.06'),
+  ...provider('home/.cache/segr1/cuda-1.30.0'),
+  ...toolkit('usr/local/cuda/lib64'),
+  ...cudnn('usr/lib64'),
+};
 const card = { name: 'NVIDIA RTX 4090', memory: 25.2e9, capability: '8.9' };
 
-const cpu: DeviceReport = { engine: 'onnx', device: 'cpu', name: 'Some CPU', version: '1.30.0', works: true, speed: { float32: 123.4 }, errors: [] };
-const gpu: DeviceReport = { engine: 'onnx', device: 'cuda:0', ...card, version: '1.30.0', driver: '580.65.06', free: 24.9e9, works: true, speed: { float32: 50_000, bfloat16: 160_000, float16: 155_000 }, errors: [] };
-const checkup = (more: Partial<Checkup> = {}): Checkup => ({ segr1: '0.3.0', node: '22.1.0', cpu: { model: 'Some CPU', cores: 16 }, memory: { total: 64e9, free: 60e9 }, disk: { folder: '/some/runs', write: 900, read: 3000 }, devices: [cpu], missing: [], ...more });
+const cpu: DeviceReport = {
+  engine: 'onnx',
+  device: 'cpu',
+  name: 'Some CPU',
+  version: '1.30.0',
+  works: true,
+  speed: { float32: 123.4 },
+  errors: [],
+};
+const gpu: DeviceReport = {
+  engine: 'onnx',
+  device: 'cuda:0',
+  ...card,
+  version: '1.30.0',
+  driver: '580.65.06',
+  free: 24.9e9,
+  works: true,
+  speed: { float32: 50_000, bfloat16: 160_000, float16: 155_000 },
+  errors: [],
+};
+const checkup = (more: Partial<Checkup> = {}): Checkup => ({
+  segr1: '0.3.0',
+  node: '22.1.0',
+  cpu: { model: 'Some CPU', cores: 16 },
+  memory: { total: 64e9, free: 60e9 },
+  disk: { folder: '/some/runs', write: 900, read: 3000 },
+  devices: [cpu],
+  missing: [],
+  ...more,
+});
 
 /** Answers in place of processes; what was tried, in order. */
 function attempts(answers: Readonly<Record<string, unknown>>): { attempt: (trial: Trial) => Promise<unknown>; tried: Trial[] } {
@@ -36,11 +68,23 @@ function attempts(answers: Readonly<Record<string, unknown>>): { attempt: (trial
 describe('checkUp', () => {
   it('tries the CPU, then each GPU with what was found for it', async () => {
     const machine = madeMachine(complete);
-    const { attempt, tried } = attempts({ cpu: { speed: { float32: 100 }, errors: [] }, list: [{ index: 0, ...card }, { index: 1, ...card }], 'cuda:0': { speed: { float32: 5e4 }, errors: [], free: 2e10 }, 'cuda:1': new Error('trial of cuda: expected an answer; got a process that ended by SIGSEGV') });
+    const { attempt, tried } = attempts({
+      cpu: { speed: { float32: 100 }, errors: [] },
+      list: [
+        { index: 0, ...card },
+        { index: 1, ...card },
+      ],
+      'cuda:0': { speed: { float32: 5e4 }, errors: [], free: 2e10 },
+      'cuda:1': new Error('trial of cuda: expected an answer; got a process that ended by SIGSEGV'),
+    });
     const { devices, missing } = await checkUp({ machine, attempt, runs });
     expect(tried.map(({ kind }) => kind)).toEqual(['cpu', 'list', 'cuda', 'cuda']);
     expect(tried[2]).toMatchObject({ index: 0, runtime: { provider: join(machine.root, 'home/.cache/segr1/cuda-1.30.0'), cuda: 13 } });
-    expect(devices.map(({ device, works }) => [device, works])).toEqual([['cpu', true], ['cuda:0', true], ['cuda:1', false]]);
+    expect(devices.map(({ device, works }) => [device, works])).toEqual([
+      ['cpu', true],
+      ['cuda:0', true],
+      ['cuda:1', false],
+    ]);
     expect(devices[1]).toMatchObject({ ...card, driver: '580.65.06', free: 2e10 });
     expect(devices[2]?.errors).toEqual(['trial of cuda: expected an answer; got a process that ended by SIGSEGV']);
     expect(missing).toEqual([]);
@@ -52,8 +96,11 @@ describe('checkUp', () => {
     expect(devices[1]).toMatchObject({ device: 'cuda:0', works: false, errors: [] });
     expect(missing.map(({ piece }) => piece)).toEqual(['provider', 'libraries', 'cudnn']);
   });
-  it('has the driver\'s words where it lists nothing', async () => {
-    const { attempt } = attempts({ cpu: { speed: { float32: 100 }, errors: [] }, list: new Error('libcuda.so.1  cuInit: expected 0; got 100, no device') });
+  it("has the driver's words where it lists nothing", async () => {
+    const { attempt } = attempts({
+      cpu: { speed: { float32: 100 }, errors: [] },
+      list: new Error('libcuda.so.1  cuInit: expected 0; got 100, no device'),
+    });
     const { devices } = await checkUp({ machine: madeMachine(complete), attempt, runs });
     expect(devices[1]).toMatchObject({ device: 'cuda', works: false, errors: ['libcuda.so.1  cuInit: expected 0; got 100, no device'] });
   });
@@ -72,15 +119,46 @@ describe('adviceOn', () => {
     ['what is missing', { missing }, ['cuda  driver: expected …']],
     ['an older Node', { node: '20.18.1' }, ['Node.js 20.19 or newer: this is 20.18.1']],
     ['too little memory', { memory: { total: 1e9, free: 5e8 } }, ['2 GB of memory or more: this process may have 1.0 GB']],
-    ['a slow disk', { disk: { folder: '/r', write: 12, read: 900 } }, ['a faster disk for runs (--run DIR): checkpoints are written at 12 MB/s']],
+    [
+      'a slow disk',
+      { disk: { folder: '/r', write: 12, read: 900 } },
+      ['a faster disk for runs (--run DIR): checkpoints are written at 12 MB/s'],
+    ],
     ['no place for runs', { disk: { folder: '/r', error: 'EACCES' } }, ['a folder for runs that can be written: EACCES']],
     ['few cores, without a GPU', { cpu: { model: 'Some CPU', cores: 2 } }, ['more cores, for without a GPU it is the 2 that compute']],
-    ['few cores, with one', { cpu: { model: 'Some CPU', cores: 2 }, devices: [cpu, gpu] }, ['policy: { device: cuda:0, precision: bfloat16 } in the pipeline, for bfloat16 is what this card multiplies fastest in']],
-    ['a CPU that fails', { devices: [{ ...cpu, works: false, speed: {}, errors: ['no library'] }] }, ['an ONNX Runtime that works on the CPU (npm ci): no library']],
-    ['a card without bfloat16', { devices: [cpu, { ...gpu, capability: '7.5', speed: { float32: 8000, float16: 50_000 } }] }, ['policy: { device: cuda:0, precision: float16 } in the pipeline, for float16 is what this card multiplies fastest in']],
-    ['a card that is too old', { devices: [cpu, { ...gpu, capability: '6.1', works: false, speed: {}, errors: ['no kernel image'] }] }, ['cuda:0: a card of compute capability 7.5, 8.0, 8.6, 8.9, 9.0, 12.0; this is 6.1, for which the provider has no kernels']],
-    ['a card that is taken', { devices: [cpu, { ...gpu, free: 2e9 }] }, ['cuda:0 to itself: other processes have taken 23.2 of 25.2 GB', 'policy: { device: cuda:0, precision: bfloat16 } in the pipeline, for bfloat16 is what this card multiplies fastest in']],
-    ['a card that fails', { devices: [cpu, { ...gpu, works: false, speed: {}, errors: ['out of memory', 'more'] }] }, ['cuda:0 that works: out of memory']],
+    [
+      'few cores, with one',
+      { cpu: { model: 'Some CPU', cores: 2 }, devices: [cpu, gpu] },
+      ['policy: { device: cuda:0, precision: bfloat16 } in the pipeline, for bfloat16 is what this card multiplies fastest in'],
+    ],
+    [
+      'a CPU that fails',
+      { devices: [{ ...cpu, works: false, speed: {}, errors: ['no library'] }] },
+      ['an ONNX Runtime that works on the CPU (npm ci): no library'],
+    ],
+    [
+      'a card without bfloat16',
+      { devices: [cpu, { ...gpu, capability: '7.5', speed: { float32: 8000, float16: 50_000 } }] },
+      ['policy: { device: cuda:0, precision: float16 } in the pipeline, for float16 is what this card multiplies fastest in'],
+    ],
+    [
+      'a card that is too old',
+      { devices: [cpu, { ...gpu, capability: '6.1', works: false, speed: {}, errors: ['no kernel image'] }] },
+      ['cuda:0: a card of compute capability 7.5, 8.0, 8.6, 8.9, 9.0, 12.0; this is 6.1, for which the provider has no kernels'],
+    ],
+    [
+      'a card that is taken',
+      { devices: [cpu, { ...gpu, free: 2e9 }] },
+      [
+        'cuda:0 to itself: other processes have taken 23.2 of 25.2 GB',
+        'policy: { device: cuda:0, precision: bfloat16 } in the pipeline, for bfloat16 is what this card multiplies fastest in',
+      ],
+    ],
+    [
+      'a card that fails',
+      { devices: [cpu, { ...gpu, works: false, speed: {}, errors: ['out of memory', 'more'] }] },
+      ['cuda:0 that works: out of memory'],
+    ],
   ])('of %s', (_, more, advice) => {
     expect(adviceOn(checkup(more as Partial<Checkup>))).toEqual(advice);
   });
@@ -88,7 +166,12 @@ describe('adviceOn', () => {
     const found = checkup({ node: '18.0.0', disk: { folder: '/r', write: 12, read: 900 }, missing, cpu: { model: 'Some CPU', cores: 1 } });
     expect(adviceOn(found).map((line) => line.split(/[ :]/)[0])).toEqual(['Node.js', 'cuda', 'a', 'more']);
   });
-  it.each([['8.7', true], ['10.0', false], ['12.1', true], ['7.0', false]])('knows whether %s has kernels', (capability, has) => {
+  it.each([
+    ['8.7', true],
+    ['10.0', false],
+    ['12.1', true],
+    ['7.0', false],
+  ])('knows whether %s has kernels', (capability, has) => {
     expect(adviceOn(checkup({ devices: [cpu, { ...gpu, capability }] })).some((line) => line.includes('no kernels'))).toBe(!has);
   });
 });
@@ -109,7 +192,9 @@ What would make it better, in this order:
   });
   it('says what is missing where there is no GPU', () => {
     const missing = (['driver', 'provider', 'libraries', 'cudnn'] as const).map((piece) => ({ piece, message: '', names: [] }));
-    expect(textOf(checkup({ missing }), [])).toMatch(/^cuda {4}not here: no driver, no provider, no CUDA libraries, no cuDNN\n\nNothing to mend\.$/m);
+    expect(textOf(checkup({ missing }), [])).toMatch(
+      /^cuda {4}not here: no driver, no provider, no CUDA libraries, no cuDNN\n\nNothing to mend\.$/m,
+    );
   });
 });
 
@@ -119,7 +204,14 @@ describe('segr1 doctor', () => {
     const found = JSON.parse(stdout) as Checkup & { advice: string[] };
     expect(Object.keys(found)).toEqual(['segr1', 'node', 'cpu', 'memory', 'disk', 'devices', 'missing', 'advice']);
     expect(found.node).toBe(process.versions.node);
-    expect(found.devices[0]).toMatchObject({ engine: 'onnx', device: 'cpu', version: expect.stringMatching(/^\d+\.\d+\.\d+$/) as string, works: true, errors: [], speed: { float32: expect.any(Number) as number } });
+    expect(found.devices[0]).toMatchObject({
+      engine: 'onnx',
+      device: 'cpu',
+      version: expect.stringMatching(/^\d+\.\d+\.\d+$/) as string,
+      works: true,
+      errors: [],
+      speed: { float32: expect.any(Number) as number },
+    });
     expect(found.disk).toMatchObject({ folder: runs, write: expect.any(Number) as number });
     expect(found.devices.length > 1 || found.missing.length > 0).toBe(true);
     expect(found.advice.length).toBeGreaterThanOrEqual(found.missing.length);

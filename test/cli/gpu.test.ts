@@ -27,17 +27,37 @@ interface Ended {
 const env = { PATH: process.env['PATH'] ?? '', HOME: folder().path };
 
 function segr1(args: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<Ended> {
-  return promisify(execFile)(process.execPath, [CLI, ...args], { env: { ...env, ...more } }).then(({ stdout, stderr }) => ({ code: 0, stdout, stderr }), (error: { code: number; stdout: string; stderr: string }) => error);
+  return promisify(execFile)(process.execPath, [CLI, ...args], { env: { ...env, ...more } }).then(
+    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+    (error: { code: number; stdout: string; stderr: string }) => error,
+  );
 }
 
-const install = (cache: string, python: string): string[] => ['gpu', 'install', '--libraries', 'wheels', '--dir', cache, '--python', python, '--json'];
+const install = (cache: string, python: string): string[] => [
+  'gpu',
+  'install',
+  '--libraries',
+  'wheels',
+  '--dir',
+  cache,
+  '--python',
+  python,
+  '--json',
+];
 
 describe('segr1 gpu install', () => {
   it('goes on where it was killed', async () => {
     const to = join(folder().path, 'cuda');
-    const child = spawn(process.execPath, [CLI, ...install(to, madePython({ wheels: wheelFiles({ version, commit }), hang: 'nvidia-curand' }))], { env, stdio: 'ignore', detached: true });
+    const child = spawn(
+      process.execPath,
+      [CLI, ...install(to, madePython({ wheels: wheelFiles({ version, commit }), hang: 'nvidia-curand' }))],
+      { env, stdio: 'ignore', detached: true },
+    );
     const leftovers = (): string[] => (existsSync(to) ? readdirSync(to).filter((name) => name.startsWith('.fetching-')) : []);
-    const packages = (): number => (existsSync(join(to, 'manifest.json')) ? (JSON.parse(readFileSync(join(to, 'manifest.json'), 'utf8')) as { packages: unknown[] }).packages.length : 0);
+    const packages = (): number =>
+      existsSync(join(to, 'manifest.json'))
+        ? (JSON.parse(readFileSync(join(to, 'manifest.json'), 'utf8')) as { packages: unknown[] }).packages.length
+        : 0;
     while (packages() < 5 || leftovers().length === 0) await setTimeout(50);
     // With what it started, for that hangs.
     process.kill(-(child.pid ?? 0), 'SIGKILL');
@@ -45,7 +65,13 @@ describe('segr1 gpu install', () => {
     expect(leftovers()).toHaveLength(1);
 
     const { code, stdout, stderr } = await segr1(install(to, madePython({ wheels: wheelFiles({ version, commit }) })));
-    expect([code, stderr.split('\n').filter((line) => line.includes('fetching')).map((line) => line.split(' ')[0])]).toEqual([0, ['nvidia-curand>=10,<11', 'nvidia-cudnn-cu13>=9,<10']]);
+    expect([
+      code,
+      stderr
+        .split('\n')
+        .filter((line) => line.includes('fetching'))
+        .map((line) => line.split(' ')[0]),
+    ]).toEqual([0, ['nvidia-curand>=10,<11', 'nvidia-cudnn-cu13>=9,<10']]);
     expect(JSON.parse(stdout)).toMatchObject({ folder: to, onnxruntime: version, commit, fetched: ['nvidia-curand', 'nvidia-cudnn-cu13'] });
     expect(leftovers()).toEqual([]);
   });
@@ -57,19 +83,27 @@ describe('segr1 gpu install', () => {
     expect(stdout).toMatch(/^\S+ {2}installed\n {2}onnxruntime-node +\S+ +\d+ MB {2}written\n/);
     expect(stdout).toContain(`Set SEGR1_CUDA=${to}, for only the default folder is found by itself.`);
     expect(stdout.trim().split('\n').at(-1)).toMatch(/segr1 doctor$/);
-    expect((await segr1(['gpu', 'install', '--libraries', 'wheels', '--dir', to, '--python', python])).stdout).toMatch(/^\S+ {2}complete, nothing to do\n/);
+    expect((await segr1(['gpu', 'install', '--libraries', 'wheels', '--dir', to, '--python', python])).stdout).toMatch(
+      /^\S+ {2}complete, nothing to do\n/,
+    );
   });
 
   it('fails with 1 where pip does, and names no registry', async () => {
     const { code, stderr } = await segr1(install(join(folder().path, 'cuda'), madePython({ wheels: {} })));
-    expect([code, stderr.trim().split('\n').at(-1)]).toEqual([1, `pip  onnxruntime-gpu==${version}: expected its wheel; got No matching distribution found for it`]);
+    expect([code, stderr.trim().split('\n').at(-1)]).toEqual([
+      1,
+      `pip  onnxruntime-gpu==${version}: expected its wheel; got No matching distribution found for it`,
+    ]);
   });
 
   it.each([
     [['gpu'], 'gpu: expected install; got nothing'],
     [['gpu', 'install', '--libraries', 'none'], '--libraries: expected auto, system, wheels; got "none"'],
     [['gpu', 'install', '--dir', 'a', '--dir', 'b'], '--dir: expected it once; got ["a","b"]'],
-    [['gpu', 'install', '--libraries', 'wheels', '--python', '/nowhere/python'], '--python: expected a Python with pip, which fetches the wheels; got /nowhere/python: no program of that name; way out: install python3 and pip, or --python P'],
+    [
+      ['gpu', 'install', '--libraries', 'wheels', '--python', '/nowhere/python'],
+      '--python: expected a Python with pip, which fetches the wheels; got /nowhere/python: no program of that name; way out: install python3 and pip, or --python P',
+    ],
   ])('%j is refused', async (args, message) => {
     const { code, stderr } = await segr1(args);
     expect(code).toBe(2);

@@ -14,7 +14,10 @@ export interface MadeMachine extends Machine {
   asked: number;
 }
 
-export function madeMachine(files: Readonly<Record<string, string | Buffer>> = {}, { env = {}, ldconfig = '', python = [] }: { env?: Readonly<Record<string, string>>; ldconfig?: string; python?: readonly string[] } = {}): MadeMachine {
+export function madeMachine(
+  files: Readonly<Record<string, string | Buffer>> = {},
+  { env = {}, ldconfig = '', python = [] }: { env?: Readonly<Record<string, string>>; ldconfig?: string; python?: readonly string[] } = {},
+): MadeMachine {
   const root = folder().path;
   const onnxruntime = { version: VERSION, folder: join(root, 'node_modules/onnxruntime-node') };
   put(root, { 'node_modules/onnxruntime-node/libonnxruntime.so.1': runtimeFile(COMMIT), ...files });
@@ -46,7 +49,22 @@ export function put(root: string, files: Readonly<Record<string, string | Buffer
 }
 
 /** Folders' contents, to be spread into `madeMachine`'s files. */
-export const driver = (version: string, at = 'usr/lib/x86_64-linux-gnu'): Record<string, string> => ({ [`${at}/libcuda.so.${version}`]: '', [`${at}/libcuda.so.1`]: `-> libcuda.so.${version}` });
-export const toolkit = (at: string, major = 13): Record<string, string> => ({ [`${at}/libcudart.so.${major}`]: '', [`${at}/libcublas.so.${major}`]: '', [`${at}/libcublasLt.so.${major}`]: '', [`${at}/libcurand.so.10`]: '' });
-export const cudnn = (at: string, cuda = 13): Record<string, string> => ({ [`${at}/libcudnn.so.9`]: '', [`${at}/libcudnn_adv.so.9`]: `\0libcublasLt.so.${cuda}\0` });
-export const provider = (at: string, version = VERSION, cuda = 13): Record<string, Buffer> => ({ [`${at}/libonnxruntime_providers_cuda.so`]: providerFile(version, cuda), [`${at}/libonnxruntime_providers_shared.so`]: Buffer.alloc(0), [`${at}/libonnxruntime.so.1`]: runtimeFile(COMMIT) });
+export const driver = (version: string, at = 'usr/lib/x86_64-linux-gnu'): Record<string, string> => ({
+  [`${at}/libcuda.so.${version}`]: '',
+  [`${at}/libcuda.so.1`]: `-> libcuda.so.${version}`,
+});
+export const toolkit = (at: string, major = 13): Record<string, string> => ({
+  [`${at}/libcudart.so.${major}`]: '',
+  [`${at}/libcublas.so.${major}`]: '',
+  [`${at}/libcublasLt.so.${major}`]: '',
+  [`${at}/libcurand.so.10`]: '',
+});
+export const cudnn = (at: string, cuda = 13): Record<string, string> => ({
+  [`${at}/libcudnn.so.9`]: '',
+  [`${at}/libcudnn_adv.so.9`]: `\0libcublasLt.so.${cuda}\0`,
+});
+export const provider = (at: string, version = VERSION, cuda = 13): Record<string, Buffer> => ({
+  [`${at}/libonnxruntime_providers_cuda.so`]: providerFile(version, cuda),
+  [`${at}/libonnxruntime_providers_shared.so`]: Buffer.alloc(0),
+  [`${at}/libonnxruntime.so.1`]: runtimeFile(COMMIT),
+});

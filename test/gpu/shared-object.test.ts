@@ -23,9 +23,22 @@ describe('neededBy', () => {
   });
   // readelf -d of onnxruntime-node 1.30.0
   it('reads a library that a linker made', () => {
-    expect(neededBy(own)).toEqual(['libdl.so.2', 'librt.so.1', 'libpthread.so.0', 'libstdc++.so.6', 'libm.so.6', 'libgcc_s.so.1', 'libc.so.6', 'ld-linux-x86-64.so.2']);
+    expect(neededBy(own)).toEqual([
+      'libdl.so.2',
+      'librt.so.1',
+      'libpthread.so.0',
+      'libstdc++.so.6',
+      'libm.so.6',
+      'libgcc_s.so.1',
+      'libc.so.6',
+      'ld-linux-x86-64.so.2',
+    ]);
   });
-  it.each([['a text', 'none'], ['an empty file', ''], ['a head alone', sharedObject(['liba.so']).subarray(0, 40)]])('gives nothing of %s', (_, content) => {
+  it.each([
+    ['a text', 'none'],
+    ['an empty file', ''],
+    ['a head alone', sharedObject(['liba.so']).subarray(0, 40)],
+  ])('gives nothing of %s', (_, content) => {
     expect(neededBy(file(content))).toBeUndefined();
   });
 });
@@ -47,7 +60,7 @@ describe('what a build says of itself', () => {
   it('is a commit in onnxruntime-node', () => {
     expect(commitOf(own)).toMatch(/^[0-9a-f]{9}$/);
   });
-  it('is a version in a provider, and no other library\'s', () => {
+  it("is a version in a provider, and no other library's", () => {
     expect(providerVersion(file(providerFile('1.30.0')))).toBe('1.30.0');
     expect(providerVersion(file('\x001.3.2\0'))).toBeUndefined();
   });

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 import { messageOf } from '../errors.js';
 import type { GpuDevice } from '../gpu/devices.js';
-import { surveyCuda, type CudaSurvey, type Missing } from '../gpu/find.js';
+import { surveyCuda, type CudaRuntime, type CudaSurvey, type Missing } from '../gpu/find.js';
 import { thisMachine, type Machine } from '../gpu/machine.js';
 import { diskSpeed, type DiskSpeed } from '../io/disk-speed.js';
 import { codeVersion } from '../pipelines/run-state.js';
@@ -46,10 +46,13 @@ export interface Checkup {
   readonly missing: readonly Missing[];
 }
 
+/** Runs one trial. @throws {Error} if there was no answer. */
+export type Attempt = (trial: Trial) => Promise<unknown>;
+
 export interface CheckupOptions {
   readonly machine?: Machine;
-  /** Runs one trial in a process of its own. */
-  readonly attempt?: (trial: Trial) => Promise<unknown>;
+  /** In a process of its own unless told. */
+  readonly attempt?: Attempt;
   /** Whose disk is measured; `runs` unless told. */
   readonly runs?: string;
 }
@@ -79,50 +82,41 @@ export async function checkUp({ machine = thisMachine(), attempt = inOwnProcess,
   };
 }
 
-async function tryGpus(
-  { driver, provider, libraries, missing }: CudaSurvey,
-  version: string,
-  attempt: NonNullable<CheckupOptions['attempt']>,
-): Promise<DeviceReport[]> {
+async function tryGpus(survey: CudaSurvey, version: string, attempt: Attempt): Promise<DeviceReport[]> {
+  const { driver } = survey;
   if (!driver) return [];
-  const listed = await attempt({ kind: 'list', driver: driver.library }).then(
-    (devices) => devices as readonly GpuDevice[],
-    (error: unknown) => messageOf(error),
-  );
-  if (typeof listed === 'string')
-    return [
-      deviceReport(
-        { device: 'cuda', name: 'unknown', version, ...(driver.version === undefined ? {} : { driver: driver.version }) },
-        { speed: {}, errors: [listed] },
+  const common = { version, ...(driver.version === undefined ? {} : { driver: driver.version }) };
+  const runtime = runtimeOf(survey);
+  const trial = (index: number): Promise<Tried> =>
+    runtime ? tried(attempt, { kind: 'cuda', index, runtime }) : Promise.resolve({ speed: {}, errors: [] });
+  try {
+    const listed = (await attempt({ kind: 'list', driver: driver.library })) as readonly GpuDevice[];
+    return await Promise.all(
+      listed.map(async ({ index, name, memory, capability }) =>
+        deviceReport({ ...common, device: `cuda:${index}`, name, memory, capability }, await trial(index)),
       ),
-    ];
-  return Promise.all(
-    listed.map(async ({ index, name, memory: bytes, capability }) => {
-      const runtime =
-        provider && missing.length === 0
-          ? { runtime: provider.runtime, provider: provider.folder, libraries, cuda: provider.cuda, driver: driver.version }
-          : undefined;
-      const done = runtime ? await tried(attempt, { kind: 'cuda', index, runtime }) : { speed: {}, errors: [] };
-      return deviceReport(
-        {
-          device: `cuda:${index}`,
-          name,
-          version,
-          memory: bytes,
-          capability,
-          ...(driver.version === undefined ? {} : { driver: driver.version }),
-        },
-        done,
-      );
-    }),
-  );
+    );
+  } catch (error) {
+    // A driver that describes no device may still have one.
+    const { speed, errors, free } = await trial(0);
+    const report = deviceReport(
+      { ...common, device: 'cuda:0', name: 'unknown' },
+      { speed, errors: [messageOf(error), ...errors], ...(free === undefined ? {} : { free }) },
+    );
+    return [report];
+  }
+}
+
+function runtimeOf({ driver, provider, libraries, missing }: CudaSurvey): CudaRuntime | undefined {
+  if (!provider || missing.length > 0) return undefined;
+  return { runtime: provider.runtime, provider: provider.folder, libraries, cuda: provider.cuda, driver: driver?.version };
 }
 
 function deviceReport(about: Omit<DeviceReport, 'engine' | 'works' | 'speed' | 'errors'>, { speed, errors, free }: Tried): DeviceReport {
   return { engine: 'onnx', ...about, ...(free === undefined ? {} : { free }), works: speed.float32 !== undefined, speed, errors };
 }
 
-async function tried(attempt: NonNullable<CheckupOptions['attempt']>, trial: Trial): Promise<Tried> {
+async function tried(attempt: Attempt, trial: Trial): Promise<Tried> {
   return attempt(trial).then(
     (value) => value as Tried,
     (error: unknown) => ({ speed: {}, errors: [messageOf(error)] }),

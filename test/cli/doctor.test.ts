@@ -96,13 +96,16 @@ describe('checkUp', () => {
     expect(devices[1]).toMatchObject({ device: 'cuda:0', works: false, errors: [] });
     expect(missing.map(({ piece }) => piece)).toEqual(['provider', 'libraries', 'cudnn']);
   });
-  it("has the driver's words where it lists nothing", async () => {
-    const { attempt } = attempts({
-      cpu: { speed: { float32: 100 }, errors: [] },
-      list: new Error('libcuda.so.1  cuInit: expected 0; got 100, no device'),
-    });
+  it('tries the first GPU where the driver lists none', async () => {
+    const list = new Error('libcuda.so.1  cuInit: expected 0; got 100, no device');
+    const works = { speed: { float32: 5e4 }, errors: [] };
+    const { attempt, tried } = attempts({ cpu: works, list, 'cuda:0': { speed: {}, errors: ['cuda  device 0: no device'] } });
     const { devices } = await checkUp({ machine: madeMachine(complete), attempt, runs });
-    expect(devices[1]).toMatchObject({ device: 'cuda', works: false, errors: ['libcuda.so.1  cuInit: expected 0; got 100, no device'] });
+    expect(tried.map(({ kind }) => kind)).toEqual(['cpu', 'list', 'cuda']);
+    expect(devices[1]).toMatchObject({ device: 'cuda:0', works: false, errors: [list.message, 'cuda  device 0: no device'] });
+    expect(
+      (await checkUp({ machine: madeMachine(complete), ...attempts({ cpu: works, list, 'cuda:0': works }), runs })).devices[1],
+    ).toMatchObject({ works: true });
   });
   it('goes on where the CPU fails, and where nothing can be written', async () => {
     const { attempt } = attempts({ cpu: new Error('no library') });

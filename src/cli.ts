@@ -3,6 +3,7 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 
 import { compareCommand } from './cli/compare.js';
+import { doctorCommand } from './cli/doctor.js';
 import { exportCommand } from './cli/export.js';
 import { gpuCommand } from './cli/gpu.js';
 import { modelsCommand } from './cli/models.js';
@@ -29,6 +30,7 @@ try {
     .command(exportCommand)
     .command(modelsCommand)
     .command(gpuCommand)
+    .command(doctorCommand)
     .demandCommand(1, 'command: expected one; got none')
     .strict()
     .parserConfiguration({ 'boolean-negation': false, 'dot-notation': false })

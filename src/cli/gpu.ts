@@ -33,15 +33,21 @@ function installCommand(): CommandModule<object, Arguments> {
     describe: "fetch ONNX Runtime's CUDA provider, and NVIDIA's libraries where they are missing",
     builder: (parser: Argv) =>
       parser
-        .option('dir', text('folder for it; one in the user\'s cache by default'))
-        .option('libraries', text('wheels: fetch all of NVIDIA\'s libraries; system: none; auto, the default: those that are missing'))
+        .option('dir', text("folder for it; one in the user's cache by default"))
+        .option('libraries', text("wheels: fetch all of NVIDIA's libraries; system: none; auto, the default: those that are missing"))
         .option('python', text('a Python with pip, which does the fetching; python3 by default'))
         .option('json', { type: 'boolean', describe: 'print JSON' }) as unknown as Argv<Arguments>,
     handler: async (given) => {
       const [machine, dir] = [thisMachine(), once(given.dir, 'dir')];
       const folder = resolve(dir ?? defaultInstallFolder(machine));
       const pip = (): ReturnType<typeof openPip> => openPip(once(given.python, 'python') ?? 'python3', process.stderr.isTTY);
-      const installed = await installCuda({ machine, folder, libraries: sourceOf(once(given.libraries, 'libraries') ?? 'auto'), pip, report: (line) => console.error(line) });
+      const installed = await installCuda({
+        machine,
+        folder,
+        libraries: sourceOf(once(given.libraries, 'libraries') ?? 'auto'),
+        pip,
+        report: (line) => console.error(line),
+      });
       const found = folder === resolve(defaultInstallFolder(machine));
       process.stdout.write(given.json === true ? `${JSON.stringify(toJson(installed), null, 2)}\n` : `${toText(installed, found)}\n`);
     },
@@ -62,7 +68,10 @@ function toText({ folder, manifest, fetched, missing }: Installed, found: boolea
   const sizes = manifest.packages.map(({ files }) => Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0));
   return [
     `${shortPath(folder)}  ${fetched.length > 0 ? 'installed' : 'complete, nothing to do'}`,
-    ...manifest.packages.map(({ name, version }, i) => `  ${name.padEnd(20)} ${version.padEnd(12)} ${`${Math.ceil((sizes[i] ?? 0) / 1e6)} MB`.padStart(8)}  ${fetched.includes(name) ? 'written' : 'verified'}`),
+    ...manifest.packages.map(
+      ({ name, version }, i) =>
+        `  ${name.padEnd(20)} ${version.padEnd(12)} ${`${Math.ceil((sizes[i] ?? 0) / 1e6)} MB`.padStart(8)}  ${fetched.includes(name) ? 'written' : 'verified'}`,
+    ),
     ...missing.map(({ message }) => message),
     ...(found ? [] : [`Set SEGR1_CUDA=${folder}, for only the default folder is found by itself.`]),
     missing.length > 0 ? 'Still missing: the above. Then: segr1 doctor' : 'Next: segr1 doctor',

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
 import type { Machine } from './machine.js';
@@ -12,7 +12,7 @@ export interface Driver {
   readonly version: string | undefined;
 }
 
-/** The oldest driver branch that runs what is built for a major version of CUDA: NVIDIA's CUDA compatibility guide, "minor version compatibility". */
+/** The oldest driver branch that runs what is built for a major version of CUDA. @see NVIDIA's guide "CUDA Compatibility", minor versions */
 const OLDEST: Readonly<Record<number, number>> = { 11: 450, 12: 525, 13: 580 };
 
 /** The first `libcuda.so.1` among the places; the toolkit's stubs are not among them. */
@@ -28,6 +28,17 @@ export function findDriver(machine: Machine, where: Iterable<Place>): Driver | u
 export function tooOld({ version }: Driver, major: number): number | undefined {
   const oldest = OLDEST[major];
   return oldest !== undefined && version !== undefined && Number.parseInt(version, 10) < oldest ? oldest : undefined;
+}
+
+/** Addresses of NVIDIA's display devices on the PCI bus, such as `0000:01:00.0`; none where the system doesn't say. */
+export function pciCards(root: string): readonly string[] {
+  const bus = join(root, 'sys/bus/pci/devices');
+  const text = (card: string, name: string): string => readFileSync(join(bus, card, name), 'utf8').trim();
+  try {
+    return readdirSync(bus).filter((card) => text(card, 'vendor') === '0x10de' && text(card, 'class').startsWith('0x03'));
+  } catch {
+    return [];
+  }
 }
 
 /** The library's real name ends in the driver's version, also where it is one made for forward compatibility with an older kernel. */

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { delimiter } from 'node:path';
 
 import { UsageError } from '../errors.js';
-import { findDriver, tooOld, type Driver } from './driver.js';
+import { findDriver, pciCards, tooOld, type Driver } from './driver.js';
 import { findCudnn, findLibraries, inOrder, type Libraries } from './libraries.js';
 import { thisMachine, type Machine } from './machine.js';
 import { places } from './places.js';
@@ -52,14 +52,16 @@ export class CudaMissingError extends UsageError {
   }
 }
 
-/** The major version of CUDA that the provider of this release of ONNX Runtime is built for; tells which libraries to expect where there is no provider yet. */
+/** The major version of CUDA that the provider for this ONNX Runtime is built for: which libraries to expect before there is a provider. */
 export const CUDA = 13;
 const NEEDS = [`libcudart.so.${CUDA}`, `libcublasLt.so.${CUDA}`, `libcublas.so.${CUDA}`, 'libcurand.so.10'];
 
 let found: CudaRuntime | undefined;
 
 /**
- * Finds ONNX Runtime's CUDA provider and the libraries that it needs; of this machine it is looked for once a thread, in up to two seconds: hand threads what one found.
+ * Finds ONNX Runtime's CUDA provider and the libraries that it needs.
+ *
+ * This machine is looked at once a thread, in up to two seconds: hand other threads what one found.
  *
  * @throws {CudaMissingError} naming what is missing, or of another version than is needed, and where that is.
  */
@@ -75,7 +77,12 @@ export function findCudaRuntime(machine?: Machine): CudaRuntime {
  */
 export function surveyCuda(machine: Machine = thisMachine(), without?: string): CudaSurvey {
   if (machine.platform !== 'linux/x64') {
-    return { driver: undefined, provider: undefined, libraries: [], missing: [lack('platform', `platform: expected linux/x64; got ${machine.platform}; way out: device: cpu`)] };
+    return {
+      driver: undefined,
+      provider: undefined,
+      libraries: [],
+      missing: [lack('platform', `platform: expected linux/x64; got ${machine.platform}; way out: device: cpu`)],
+    };
   }
   const where = places(machine, without);
   const driver = findDriver(machine, where);
@@ -87,8 +94,15 @@ export function surveyCuda(machine: Machine = thisMachine(), without?: string): 
   const missing: Missing[] = [
     ...noFolders(machine),
     ...hiddenDevices(machine),
-    ...(driver ? oldDriver(driver, cuda) : [lack('driver', `driver: expected libcuda.so.1 of NVIDIA's driver; got none; way out: install the driver, or start the container with its GPUs`)]),
-    ...(provider ? [] : [lack('provider', `provider: expected ONNX Runtime's CUDA provider ${machine.onnxruntime.version}; got ${got}; way out: segr1 gpu install`)]),
+    ...(driver ? oldDriver(driver, cuda) : [noDriver(machine)]),
+    ...(provider
+      ? []
+      : [
+          lack(
+            'provider',
+            `provider: expected ONNX Runtime's CUDA provider ${machine.onnxruntime.version}; got ${got}; way out: segr1 gpu install`,
+          ),
+        ]),
     ...lacking('libraries', `CUDA ${cuda}`, libraries),
     ...lacking('cudnn', `cuDNN for CUDA ${cuda}`, cudnn),
   ];
@@ -108,18 +122,40 @@ function noFolders({ env }: Machine): Missing[] {
 function hiddenDevices({ env }: Machine): Missing[] {
   const visible = env['CUDA_VISIBLE_DEVICES'];
   if (visible === undefined || (visible.trim() !== '' && !visible.trim().startsWith('-'))) return [];
-  return [lack('devices', `CUDA_VISIBLE_DEVICES: expected the number of a GPU; got ${JSON.stringify(visible)}, which hides all of them; way out: unset it`)];
+  return [
+    lack(
+      'devices',
+      `CUDA_VISIBLE_DEVICES: expected the number of a GPU; got ${JSON.stringify(visible)}, which hides all of them; way out: unset it`,
+    ),
+  ];
+}
+
+function noDriver({ root }: Machine): Missing {
+  const [card] = pciCards(root);
+  const [got, way] =
+    card === undefined
+      ? ['none, and no NVIDIA card on the PCI bus', 'a machine with one, or device: cpu']
+      : [`none, though an NVIDIA card is at ${card}`, 'install the driver, or start the container with its GPUs'];
+  return lack('driver', `driver: expected libcuda.so.1 of NVIDIA's driver; got ${got}; way out: ${way}`);
 }
 
 function oldDriver(driver: Driver, cuda: number): Missing[] {
   const oldest = tooOld(driver, cuda);
-  return oldest === undefined ? [] : [lack('driver', `driver: expected ${oldest} or newer for CUDA ${cuda}; got ${driver.version}; way out: a newer driver`)];
+  return oldest === undefined
+    ? []
+    : [lack('driver', `driver: expected ${oldest} or newer for CUDA ${cuda}; got ${driver.version}; way out: a newer driver`)];
 }
 
 function lacking(piece: Piece, what: string, { missing, others }: Libraries): Missing[] {
   if (missing.length === 0) return [];
   const got = others.length > 0 ? [...new Set(others)].join(', ') : 'none';
-  return [lack(piece, `${what}: expected ${missing.join(', ')}; got ${got}; way out: segr1 gpu install, or their folder in LD_LIBRARY_PATH`, missing)];
+  return [
+    lack(
+      piece,
+      `${what}: expected ${missing.join(', ')}; got ${got}; way out: segr1 gpu install, or their folder in LD_LIBRARY_PATH`,
+      missing,
+    ),
+  ];
 }
 
 function lack(piece: Piece, text: string, names: readonly string[] = []): Missing {

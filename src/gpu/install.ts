@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync, statfsSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { copyFile, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 
@@ -50,9 +50,13 @@ const FETCHING = '.fetching-';
  */
 export async function installCuda(options: InstallOptions): Promise<Installed> {
   const { machine, folder, report } = options;
-  if (machine.platform !== 'linux/x64') throw new UsageError(`gpu install: expected linux/x64, for which the CUDA provider is built; got ${machine.platform}`);
+  if (machine.platform !== 'linux/x64')
+    throw new UsageError(`gpu install: expected linux/x64, for which the CUDA provider is built; got ${machine.platform}`);
   const commit = commitOf(join(machine.onnxruntime.folder, RUNTIME));
-  if (commit === undefined) throw new UsageError(`gpu install: expected onnxruntime-node's ${RUNTIME} in ${machine.onnxruntime.folder}; got none that names its commit; way out: npm ci`);
+  if (commit === undefined)
+    throw new UsageError(
+      `gpu install: expected onnxruntime-node's ${RUNTIME} in ${machine.onnxruntime.folder}; got none that names its commit; way out: npm ci`,
+    );
   const parts = [providerPart(machine), ...wantedLibraries(options)];
 
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
@@ -63,13 +67,26 @@ export async function installCuda(options: InstallOptions): Promise<Installed> {
   const known = before?.onnxruntime === machine.onnxruntime.version && before.commit === commit ? before.packages : [];
   const whole = await wholePackages(known, folder, report);
   const lacking = parts.filter(({ name }) => !whole.some((part) => part.name === name));
-  enoughRoom(folder, lacking);
+  enoughRoom(machine, folder, lacking);
 
-  let manifest: Manifest = { format: 1, onnxruntime: machine.onnxruntime.version, commit, date: before?.date ?? new Date().toISOString(), packages: [...whole] };
+  let manifest: Manifest = {
+    format: 1,
+    onnxruntime: machine.onnxruntime.version,
+    commit,
+    date: before?.date ?? new Date().toISOString(),
+    packages: [...whole],
+  };
   const keep = async (part: Package): Promise<void> => {
-    manifest = { ...manifest, date: new Date().toISOString(), packages: [...manifest.packages.filter(({ name }) => name !== part.name), part] };
+    manifest = {
+      ...manifest,
+      date: new Date().toISOString(),
+      packages: [...manifest.packages.filter(({ name }) => name !== part.name), part],
+    };
     await writeManifest(folder, manifest);
-    const stale = known.filter(({ name }) => name === part.name).flatMap(({ files }) => Object.keys(files)).filter((file) => !(file in part.files));
+    const stale = known
+      .filter(({ name }) => name === part.name)
+      .flatMap(({ files }) => Object.keys(files))
+      .filter((file) => !(file in part.files));
     for (const file of stale) await rm(join(folder, file), { force: true });
   };
   const copied = !whole.some(({ name }) => name === 'onnxruntime-node');
@@ -77,7 +94,12 @@ export async function installCuda(options: InstallOptions): Promise<Installed> {
   for (const part of lacking) await keep(await fetched(part, options, commit));
 
   const looked = surveyCuda({ ...machine, env: { ...machine.env, SEGR1_CUDA: [folder, machine.env['SEGR1_CUDA'] ?? ''].join(delimiter) } });
-  return { folder, manifest, fetched: [...(copied ? ['onnxruntime-node'] : []), ...lacking.map(({ name }) => name)], missing: looked.missing };
+  return {
+    folder,
+    manifest,
+    fetched: [...(copied ? ['onnxruntime-node'] : []), ...lacking.map(({ name }) => name)],
+    missing: looked.missing,
+  };
 }
 
 /** Those of which every file is as the manifest says. */
@@ -128,7 +150,8 @@ async function fetched(part: Part, { machine, folder, pip, report }: InstallOpti
       const to = part.place(entry.name);
       return to === undefined ? [] : [{ entry, to }];
     });
-    if (wanted.length === 0) throw new DataError(`${wheel}  expected shared libraries; got ${entries.length} files and none that is wanted`);
+    if (wanted.length === 0)
+      throw new DataError(`${wheel}  expected shared libraries; got ${entries.length} files and none that is wanted`);
     report(`${part.requirement}  unpacking ${wanted.length} files, ${megabytes(wanted.reduce((sum, { entry }) => sum + entry.bytes, 0))}`);
     const files: Record<string, FileRecord> = {};
     for (const { entry, to } of wanted) files[to] = await unpack(wheel, entry, records.get(entry.name), join(own, 'files', to));
@@ -144,28 +167,39 @@ async function fetched(part: Part, { machine, folder, pip, report }: InstallOpti
 }
 
 /** @throws {DataError} if the provider is of another version, another commit or for another CUDA than is expected. */
-async function checkBuild({ onnxruntime }: Machine, { wheel, entries, records }: { wheel: string; entries: readonly Entry[]; records: ReadonlyMap<string, FileRecord> }, folder: string, commit: string): Promise<void> {
+async function checkBuild(
+  { onnxruntime }: Machine,
+  { wheel, entries, records }: { wheel: string; entries: readonly Entry[]; records: ReadonlyMap<string, FileRecord> },
+  folder: string,
+  commit: string,
+): Promise<void> {
   const provider = join(folder, PROVIDER);
   for (const file of [PROVIDER, BRIDGE]) {
     if (!existsSync(join(folder, file))) throw new DataError(`${wheel}  expected ${file}; got a wheel without`);
   }
   const version = providerVersion(provider);
-  if (version !== onnxruntime.version) throw new DataError(`${wheel}  ${PROVIDER}: expected version ${onnxruntime.version}, as onnxruntime-node; got ${version ?? 'another'}`);
-  if (!neededBy(provider)?.includes(`libcudart.so.${CUDA}`)) throw new DataError(`${wheel}  ${PROVIDER}: expected one built for CUDA ${CUDA}; got one that needs ${neededBy(provider)?.join(', ') ?? 'nothing'}`);
+  if (version !== onnxruntime.version)
+    throw new DataError(`${wheel}  ${PROVIDER}: expected version ${onnxruntime.version}, as onnxruntime-node; got ${version ?? 'another'}`);
+  if (!neededBy(provider)?.includes(`libcudart.so.${CUDA}`))
+    throw new DataError(
+      `${wheel}  ${PROVIDER}: expected one built for CUDA ${CUDA}; got one that needs ${neededBy(provider)?.join(', ') ?? 'nothing'}`,
+    );
 
   const library = entries.find(({ name }) => /^onnxruntime\/capi\/libonnxruntime\.so\.[\d.]+$/.test(name));
   const beside = join(folder, 'beside');
   if (library) await unpack(wheel, library, records.get(library.name), beside);
   const built = library && commitOf(beside);
   await rm(beside, { force: true });
-  if (built !== commit) throw new DataError(`${wheel}  expected a build of commit ${commit}, as onnxruntime-node; got ${built ?? 'one that does not say'}`);
+  if (built !== commit)
+    throw new DataError(`${wheel}  expected a build of commit ${commit}, as onnxruntime-node; got ${built ?? 'one that does not say'}`);
 }
 
-/** @throws {UsageError} if the disk has no room for what is to be fetched: what is unpacked, and the largest wheel, of which pip keeps two copies for a moment. */
-function enoughRoom(folder: string, parts: readonly Part[]): void {
+/** @throws {UsageError} if the disk has no room for what is unpacked, and the largest wheel, of which pip has two copies for a moment. */
+function enoughRoom(machine: Machine, folder: string, parts: readonly Part[]): void {
   const need = parts.reduce((sum, { room }) => sum + room.unpacked, 0) + 2 * Math.max(0, ...parts.map(({ room }) => room.wheel));
-  const { bavail, bsize } = statfsSync(folder);
-  if (bavail * bsize < need) throw new UsageError(`${folder}  disk: expected ${megabytes(need)} free; got ${megabytes(bavail * bsize)}; way out: --dir DIR on another disk`);
+  const room = machine.room(folder);
+  if (room < need)
+    throw new UsageError(`${folder}  disk: expected ${megabytes(need)} free; got ${megabytes(room)}; way out: --dir DIR on another disk`);
 }
 
 /** Removes what calls that were killed left behind; those still under way keep theirs. */

@@ -23,7 +23,8 @@ export interface Libraries {
 /**
  * The libraries that a provider needs, beside the driver's.
  *
- * cuBLAS and cuBLASLt are taken from one folder. NVRTC joins them where it lies beside one of them: cuDNN compiles with it, and may lie elsewhere.
+ * cuBLAS and cuBLASLt are taken from one folder. NVRTC joins them where it lies beside one of them:
+ * cuDNN compiles with it, and may lie elsewhere.
  *
  * @param needs as the provider names them.
  */
@@ -35,8 +36,14 @@ export function findLibraries(needs: readonly string[], cuda: number, where: Ite
   const found = parts.flatMap(({ names, folder }) => (folder === undefined ? [] : names.map((name) => join(folder, name))));
   const missing = parts.flatMap(({ names, folder }) => (folder === undefined ? names : []));
 
-  const compiler = parts.flatMap(({ folder }) => (folder === undefined ? [] : [join(folder, `libnvrtc.so.${cuda}`)])).find((path) => existsSync(path));
-  return { found: inOrder([...found, ...(compiler === undefined ? [] : [compiler])]), missing, others: missing.flatMap((name) => otherVersions(name, where)) };
+  const compiler = parts
+    .flatMap(({ folder }) => (folder === undefined ? [] : [join(folder, `libnvrtc.so.${cuda}`)]))
+    .find((path) => existsSync(path));
+  return {
+    found: inOrder([...found, ...(compiler === undefined ? [] : [compiler])]),
+    missing,
+    others: missing.flatMap((name) => otherVersions(name, where)),
+  };
 }
 
 /** cuDNN 9 for the same major version of CUDA; releases for several have one name. */
@@ -77,7 +84,11 @@ function folderWith(names: readonly string[], where: Iterable<Place>): string | 
 
 function otherVersions(name: string, where: Iterable<Place>): string[] {
   const stem = name.replace(/\d+$/, '');
-  return [...where].flatMap(({ folder }) => names(folder).filter((other) => other !== name && other.startsWith(stem) && /^\d+$/.test(other.slice(stem.length))).map((other) => join(folder, other)));
+  return [...where].flatMap(({ folder }) =>
+    names(folder)
+      .filter((other) => other !== name && other.startsWith(stem) && /^\d+$/.test(other.slice(stem.length)))
+      .map((other) => join(folder, other)),
+  );
 }
 
 function names(folder: string): string[] {

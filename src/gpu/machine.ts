@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statfsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -18,6 +18,8 @@ export interface Machine {
   ldconfig(): string;
   /** Folders of Python packages of the `python3` on `PATH`; none where there is no Python. */
   sitePackages(): readonly string[];
+  /** Bytes that may still be written to a folder's disk. */
+  room(folder: string): number;
 }
 
 /** The machine that this process runs on. */
@@ -28,10 +30,25 @@ export function thisMachine(): Machine {
     root: '/',
     home: homedir(),
     onnxruntime: installedRuntime(),
-    ldconfig: () => firstOutput([['ldconfig', '-p'], ['/sbin/ldconfig', '-p'], ['/usr/sbin/ldconfig', '-p']]),
+    ldconfig: () =>
+      firstOutput([
+        ['ldconfig', '-p'],
+        ['/sbin/ldconfig', '-p'],
+        ['/usr/sbin/ldconfig', '-p'],
+      ]),
     sitePackages: () => {
-      const printed = firstOutput([['python3', '-c', 'import json, site, sysconfig; print(json.dumps([sysconfig.get_paths()["purelib"], *site.getsitepackages(), site.getusersitepackages()]))']]);
+      const printed = firstOutput([
+        [
+          'python3',
+          '-c',
+          'import json, site, sysconfig; print(json.dumps([sysconfig.get_paths()["purelib"], *site.getsitepackages(), site.getusersitepackages()]))',
+        ],
+      ]);
       return printed === '' ? [] : [...new Set(JSON.parse(printed) as string[])];
+    },
+    room: (folder) => {
+      const { bavail, bsize } = statfsSync(folder);
+      return bavail * bsize;
     },
   };
 }

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { UsageError } from '../errors.js';
 
 /** The tags that a wheel may have to run on Linux with glibc 2.28, which the provider needs; pip knows only tags that it is told. */
-const PLATFORMS = ['manylinux_2_28', 'manylinux_2_27', 'manylinux_2_26', 'manylinux_2_24', 'manylinux_2_17', 'manylinux2014'].flatMap((tag) => ['--platform', `${tag}_x86_64`]);
+const PLATFORMS = ['manylinux_2_28', 'manylinux_2_27', 'manylinux_2_26', 'manylinux_2_24', 'manylinux_2_17', 'manylinux2014'].flatMap(
+  (tag) => ['--platform', `${tag}_x86_64`],
+);
 
 /** Fetches wheels as pip is configured on this machine. */
 export interface Pip {
@@ -28,13 +30,36 @@ export interface Pip {
  * @throws {UsageError} if there is no such program, or it has no pip.
  */
 export async function openPip(python: string, bar: boolean): Promise<Pip> {
-  const found = await ran(python, ['-m', 'pip', '--version'], {}, false).catch((error: NodeJS.ErrnoException) => ({ code: -1, said: error.code === 'ENOENT' ? 'no program of that name' : error.message }));
-  if (found.code !== 0) throw new UsageError(`--python: expected a Python with pip, which fetches the wheels; got ${python}: ${lastLine(found.said)}; way out: install python3 and pip, or --python P`);
+  const found = await ran(python, ['-m', 'pip', '--version'], {}, false).catch((error: NodeJS.ErrnoException) => ({
+    code: -1,
+    said: error.code === 'ENOENT' ? 'no program of that name' : error.message,
+  }));
+  if (found.code !== 0)
+    throw new UsageError(
+      `--python: expected a Python with pip, which fetches the wheels; got ${python}: ${lastLine(found.said)}; way out: install python3 and pip, or --python P`,
+    );
   return {
     async download(requirement, folder) {
       await mkdir(folder, { recursive: true });
-      const args = ['-m', 'pip', 'download', '--no-deps', '--only-binary=:all:', '--python-version', '3.12', ...PLATFORMS, '--no-cache-dir', '--disable-pip-version-check', '--no-input', '--dest', folder, ...(bar ? [] : ['--quiet']), requirement];
-      // Of no use once unpacked, they would double in pip's cache. A wheel is written whole to the temporary folder first; that has to be the disk whose room was looked at.
+      const args = [
+        '-m',
+        'pip',
+        'download',
+        '--no-deps',
+        '--only-binary=:all:',
+        '--python-version',
+        '3.12',
+        ...PLATFORMS,
+        '--no-cache-dir',
+        '--disable-pip-version-check',
+        '--no-input',
+        '--dest',
+        folder,
+        ...(bar ? [] : ['--quiet']),
+        requirement,
+      ];
+      // Of no use once unpacked, wheels would stay in pip's cache. Each is written whole to the temporary folder
+      // first, which has to be on the disk whose room was looked at.
       const { code, said } = await ran(python, args, { TMPDIR: folder }, bar);
       const [wheel] = (await readdir(folder)).filter((name) => name.endsWith('.whl'));
       if (code !== 0 || wheel === undefined) throw new Error(`pip  ${requirement}: expected its wheel; got ${errorOf(said)}`);
@@ -45,14 +70,22 @@ export async function openPip(python: string, bar: boolean): Promise<Pip> {
 
 /** What pip said was wrong, in its words. */
 function errorOf(said: string): string {
-  const errors = said.split('\n').filter((line) => line.startsWith('ERROR: ')).map((line) => line.slice('ERROR: '.length).trim());
+  const errors = said
+    .split('\n')
+    .filter((line) => line.startsWith('ERROR: '))
+    .map((line) => line.slice('ERROR: '.length).trim());
   return errors.length > 0 ? errors.join(' ') : lastLine(said);
 }
 
 const lastLine = (said: string): string => said.trim().split('\n').at(-1) || 'nothing that says why';
 
 /** Runs a program to its end; what it prints goes to standard error where it may be shown. */
-function ran(program: string, args: readonly string[], env: Readonly<Record<string, string>>, show: boolean): Promise<{ code: number; said: string }> {
+function ran(
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  show: boolean,
+): Promise<{ code: number; said: string }> {
   return new Promise((done, fail) => {
     const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', show ? 2 : 'pipe', 'pipe'] });
     let said = '';

@@ -57,8 +57,16 @@ function ordered(machine: Machine): (() => readonly Place[])[] {
     () => why('LD_LIBRARY_PATH', listed('LD_LIBRARY_PATH')),
     () => why('CONDA_PREFIX', env['CONDA_PREFIX'] ? [join(env['CONDA_PREFIX'], 'lib')] : []),
     () => why('/usr/local', toolkits(root)),
-    () => why('the system', [...cached(machine), ...['usr/lib/wsl/lib', 'usr/lib/x86_64-linux-gnu', 'usr/lib64', 'usr/local/nvidia/lib64'].map((folder) => join(root, folder))]),
-    () => why('Python packages', machine.sitePackages().flatMap((folder) => [...packaged(folder), join(folder, 'onnxruntime', 'capi')])),
+    () =>
+      why('the system', [
+        ...cached(machine),
+        ...['usr/lib/wsl/lib', 'usr/lib/x86_64-linux-gnu', 'usr/lib64', 'usr/local/nvidia/lib64'].map((folder) => join(root, folder)),
+      ]),
+    () =>
+      why(
+        'Python packages',
+        machine.sitePackages().flatMap((folder) => [...packaged(folder), join(folder, 'onnxruntime', 'capi')]),
+      ),
   ];
 }
 
@@ -68,19 +76,25 @@ const withPackages = (folder: string): string[] => [folder, ...packaged(folder)]
 /** `nvidia/NAME/lib`, as NVIDIA's wheels have it; `cu13` before `cublas` and the like, which are of older releases. */
 function packaged(folder: string): string[] {
   const names = entries(join(folder, 'nvidia'));
-  return [...names.filter((name) => /^cu\d+$/.test(name)).toReversed(), ...names.filter((name) => !/^cu\d+$/.test(name))].map((name) => join(folder, 'nvidia', name, 'lib'));
+  return [...names.filter((name) => /^cu\d+$/.test(name)).toReversed(), ...names.filter((name) => !/^cu\d+$/.test(name))].map((name) =>
+    join(folder, 'nvidia', name, 'lib'),
+  );
 }
 
 /** `/usr/local/cuda` first, then those with a version, newest first. */
 function toolkits(root: string): string[] {
   const newest = (a: string, b: string): number => b.localeCompare(a, 'en', { numeric: true });
   const names = entries(join(root, 'usr/local')).filter((name) => /^cuda(-[\d.]+)?$/.test(name));
-  return names.toSorted((a, b) => Number(b === 'cuda') - Number(a === 'cuda') || newest(a, b)).flatMap((name) => ['lib64', 'targets/x86_64-linux/lib'].map((folder) => join(root, 'usr/local', name, folder)));
+  return names
+    .toSorted((a, b) => Number(b === 'cuda') - Number(a === 'cuda') || newest(a, b))
+    .flatMap((name) => ['lib64', 'targets/x86_64-linux/lib'].map((folder) => join(root, 'usr/local', name, folder)));
 }
 
 /** Folders of CUDA's libraries that the system's loader knows. */
 function cached(machine: Machine): string[] {
-  const paths = [...machine.ldconfig().matchAll(/^\s*lib(?:cuda|cudart|cublas|cublasLt|curand|cudnn)\.so[^\n]*x86-64[^\n]*=> (\S+)$/gm)].map(([, path = '']) => dirname(path));
+  const paths = [
+    ...machine.ldconfig().matchAll(/^\s*lib(?:cuda|cudart|cublas|cublasLt|curand|cudnn)\.so[^\n]*x86-64[^\n]*=> (\S+)$/gm),
+  ].map(([, path = '']) => dirname(path));
   return [...new Set(paths)];
 }
 

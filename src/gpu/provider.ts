@@ -28,7 +28,10 @@ export interface Refused {
 }
 
 /** The first folder with a provider that fits the installed onnxruntime-node; those before it with one that doesn't. */
-export function findProvider(machine: Machine, where: Iterable<Place>): { readonly provider: Provider | undefined; readonly refused: readonly Refused[] } {
+export function findProvider(
+  machine: Machine,
+  where: Iterable<Place>,
+): { readonly provider: Provider | undefined; readonly refused: readonly Refused[] } {
   const refused: Refused[] = [];
   for (const { folder } of where) {
     if (!existsSync(join(folder, PROVIDER))) continue;
@@ -43,7 +46,9 @@ export function findProvider(machine: Machine, where: Iterable<Place>): { readon
 export function checkedProvider({ onnxruntime }: Machine, folder: string): Provider | Refused {
   const file = join(folder, PROVIDER);
   if (!existsSync(join(folder, BRIDGE))) return { folder, got: `${file} without ${BRIDGE} beside it` };
-  const runtime = ['libonnxruntime.so.1', `libonnxruntime.so.${onnxruntime.version}`].map((name) => join(folder, name)).find((path) => existsSync(path));
+  const runtime = ['libonnxruntime.so.1', `libonnxruntime.so.${onnxruntime.version}`]
+    .map((name) => join(folder, name))
+    .find((path) => existsSync(path));
   if (runtime === undefined) return { folder, got: `${file} without libonnxruntime.so.1 beside it` };
 
   const needed = neededBy(file)?.filter((name) => /^lib(cu|nv)/.test(name));
@@ -66,7 +71,7 @@ export function commitOf(library: string): string | undefined {
   return existsSync(library) ? textAfter(library, 'git-commit-id=', /^([0-9a-f]{6,40})\b/) : undefined;
 }
 
-/** The version of ONNX Runtime for which a provider was built: a text of its own in the file, from 1.15 on so that it isn't another library's. */
+/** The version of ONNX Runtime that a provider was built for: a text of its own in the file, 1.15 or later, lest it is another library's. */
 export function providerVersion(file: string): string | undefined {
   return textAfter(file, '\x001.', /^((?:1[5-9]|[2-9]\d)\.\d+)\0/)?.replace(/^/, '1.');
 }

@@ -57,9 +57,17 @@ function bytes(file: number, position: number, length: number): Buffer {
 }
 
 function segmentOf(header: Buffer): { type: number; offset: number; start: number; length: number } {
-  return { type: header.readUInt32LE(0), offset: Number(header.readBigUInt64LE(8)), start: Number(header.readBigUInt64LE(16)), length: Number(header.readBigUInt64LE(32)) };
+  return {
+    type: header.readUInt32LE(0),
+    offset: Number(header.readBigUInt64LE(8)),
+    start: Number(header.readBigUInt64LE(16)),
+    length: Number(header.readBigUInt64LE(32)),
+  };
 }
 
 function dynamicEntries(section: Buffer): (readonly [number, number])[] {
-  return Array.from({ length: Math.floor(section.length / 16) }, (_, i) => [Number(section.readBigUInt64LE(i * 16)), Number(section.readBigUInt64LE(i * 16 + 8))] as const);
+  return Array.from(
+    { length: Math.floor(section.length / 16) },
+    (_, i) => [Number(section.readBigUInt64LE(i * 16)), Number(section.readBigUInt64LE(i * 16 + 8))] as const,
+  );
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { Transform } from 'node:stream';
+import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createInflateRaw } from 'node:zlib';
 
@@ -31,9 +31,11 @@ export async function readWheel(file: string): Promise<readonly Entry[]> {
     const { size } = await handle.stat();
     const tail = await bytesAt(handle, Math.max(0, size - 65_557), Math.min(size, 65_557));
     const end = tail.lastIndexOf('PK\x05\x06', undefined, 'latin1');
-    if (end < 0 || tail.length < end + 22) throw new DataError(`${file}  expected a wheel, whole; got ${size} bytes without a zip archive's end`);
+    if (end < 0 || tail.length < end + 22)
+      throw new DataError(`${file}  expected a wheel, whole; got ${size} bytes without a zip archive's end`);
     const [count, length, offset] = [tail.readUInt16LE(end + 10), tail.readUInt32LE(end + 12), tail.readUInt32LE(end + 16)];
-    if (offset + length > size) throw new DataError(`${file}  expected a wheel under 4 GB, whole; got ${size} bytes, and a directory at ${offset}`);
+    if (offset + length > size)
+      throw new DataError(`${file}  expected a wheel under 4 GB, whole; got ${size} bytes, and a directory at ${offset}`);
     return entriesOf(await bytesAt(handle, offset, length), count);
   } finally {
     await handle.close();
@@ -60,7 +62,9 @@ export async function unpack(wheel: string, entry: Entry, record: FileRecord | u
   await inflated(wheel, entry, counted, createWriteStream(to));
   const got = { bytes, sha256: hash.digest('hex') };
   if (record?.sha256 !== got.sha256 || record.bytes !== bytes) {
-    throw new DataError(`${wheel}  ${entry.name}: expected ${record ? `${record.bytes} bytes, SHA-256 ${record.sha256}` : 'a line of RECORD'}; got ${bytes} bytes, SHA-256 ${got.sha256}`);
+    throw new DataError(
+      `${wheel}  ${entry.name}: expected ${record ? `${record.bytes} bytes, SHA-256 ${record.sha256}` : 'a line of RECORD'}; got ${bytes} bytes, SHA-256 ${got.sha256}`,
+    );
   }
   return got;
 }
@@ -81,8 +85,17 @@ export async function readRecord(wheel: string, entries: readonly Entry[]): Prom
     },
   });
   await inflated(wheel, entry, kept);
-  const lines = [...Buffer.concat(chunks).toString('utf8').matchAll(/^"?([^,"\n]+)"?,sha256=([\w-]+),(\d+)\r?$/gm)];
-  return new Map(lines.map(([, name = '', digest = '', bytes]) => [name, { bytes: Number(bytes), sha256: Buffer.from(digest, 'base64url').toString('hex') }]));
+  const lines = [
+    ...Buffer.concat(chunks)
+      .toString('utf8')
+      .matchAll(/^"?([^,"\n]+)"?,sha256=([\w-]+),(\d+)\r?$/gm),
+  ];
+  return new Map(
+    lines.map(([, name = '', digest = '', bytes]) => [
+      name,
+      { bytes: Number(bytes), sha256: Buffer.from(digest, 'base64url').toString('hex') },
+    ]),
+  );
 }
 
 /** Name and version as a wheel's file name has them. */
@@ -93,10 +106,15 @@ export function nameOfWheel(file: string): { readonly name: string; readonly ver
 
 async function inflated(wheel: string, { header, packed, method, name }: Entry, ...to: readonly NodeJS.WritableStream[]): Promise<void> {
   const handle = await open(wheel, 'r');
-  const local = await bytesAt(handle, header, 30).finally(() => handle.close());
+  let local: Buffer;
+  try {
+    local = await bytesAt(handle, header, 30);
+  } finally {
+    await handle.close();
+  }
   if (method !== 0 && method !== 8) throw new DataError(`${wheel}  ${name}: expected a stored or deflated file; got method ${method}`);
   const start = header + 30 + local.readUInt16LE(26) + local.readUInt16LE(28);
-  const source = createReadStream(wheel, { start, end: start + packed - 1, highWaterMark: 1 << 20 });
+  const source = packed === 0 ? Readable.from([]) : createReadStream(wheel, { start, end: start + packed - 1, highWaterMark: 1 << 20 });
   await pipeline([source, ...(method === 8 ? [createInflateRaw()] : []), ...to]).catch((error: unknown) => {
     throw new DataError(`${wheel}  ${name}: expected a file that can be unpacked; got ${String(error)}`, { cause: error });
   });
@@ -104,15 +122,25 @@ async function inflated(wheel: string, { header, packed, method, name }: Entry, 
 
 function entriesOf(directory: Buffer, count: number): Entry[] {
   const found: Entry[] = [];
-  for (let at = 0; found.length < count && at + 46 <= directory.length; ) {
+  for (let at = 0; found.length < count && at + 46 <= directory.length;) {
     const [name, extra, comment] = [28, 30, 32].map((offset) => directory.readUInt16LE(at + offset)) as [number, number, number];
-    found.push({ name: directory.toString('utf8', at + 46, at + 46 + name), bytes: directory.readUInt32LE(at + 24), packed: directory.readUInt32LE(at + 20), method: directory.readUInt16LE(at + 10), header: directory.readUInt32LE(at + 42) });
+    found.push({
+      name: directory.toString('utf8', at + 46, at + 46 + name),
+      bytes: directory.readUInt32LE(at + 24),
+      packed: directory.readUInt32LE(at + 20),
+      method: directory.readUInt16LE(at + 10),
+      header: directory.readUInt32LE(at + 42),
+    });
     at += 46 + name + extra + comment;
   }
   return found;
 }
 
-async function bytesAt(handle: { read(buffer: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }> }, position: number, length: number): Promise<Buffer> {
+async function bytesAt(
+  handle: { read(buffer: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }> },
+  position: number,
+  length: number,
+): Promise<Buffer> {
   const buffer = Buffer.alloc(length);
   const { bytesRead } = await handle.read(buffer, 0, length, position);
   return buffer.subarray(0, bytesRead);

@@ -1,0 +1,87 @@
+import { isFloat, node, type Precision, type Tensor } from '../tensor/graph.js';
+import { emit, type Dialect, type Program } from '../tensor/onnx.js';
+import { cast, expand, input, mul, rename, slice, sum } from '../tensor/ops.js';
+import type { Engine } from '../tensor/session.js';
+
+/** A chain of products of square matrices, and what must come back. */
+export interface MatrixRun {
+  readonly program: Program;
+  readonly feeds: { readonly rows: Float32Array; readonly share: Float32Array };
+  /** Floating-point operations of one run. */
+  readonly operations: number;
+}
+
+/** Sizes for which products take most of a run's time, and a run a fraction of a second. */
+const SIZES: Readonly<Record<Dialect, { readonly side: number; readonly products: number }>> = {
+  cpu: { side: 1024, products: 4 },
+  cuda: { side: 4096, products: 32 },
+};
+
+/**
+ * A matrix whose row i is all i mod 7, multiplied again and again by one of which each element is 1 / side: it stays what it is.
+ *
+ * Both are made from two small inputs inside the graph, so that little is copied and nothing can be computed ahead.
+ */
+export function matrixRun(dialect: Dialect, precision: Precision, { side, products } = SIZES[dialect]): MatrixRun {
+  const square = { i: side, k: side };
+  const rows = expand(input('rows', 'float32', { i: side }), [
+    { name: 'i', size: square.i },
+    { name: 'k', size: square.k },
+  ]);
+  const share = cast(
+    expand(input('share', 'float32', { k: side }), [
+      { name: 'k', size: side },
+      { name: 'j', size: side },
+    ]),
+    precision,
+  );
+  let x = cast(rows, precision);
+  for (let i = 0; i < products; i += 1) x = rename(product(x, share), { j: 'k' });
+  const back = mul(sum(cast(slice(x, 'k', 0, 16), 'float32'), 'k'), 1 / 16);
+  return {
+    program: emit(`matrix products in ${precision}`, { back }, dialect),
+    feeds: { rows: Float32Array.from({ length: side }, (_, i) => i % 7), share: new Float32Array(side).fill(1 / side) },
+    operations: 2 * side ** 3 * products,
+  };
+}
+
+/**
+ * Runs it for about `seconds`, once before that to warm up.
+ *
+ * @returns GFLOP/s.
+ * @throws {Error} if something else comes back than must.
+ */
+export async function measure(engine: Engine, { program, feeds, operations }: MatrixRun, seconds: number): Promise<number> {
+  await engine.open(program);
+  try {
+    checkRows(program.name, feeds.rows, await engine.run(program, feeds));
+    const began = performance.now();
+    let [runs, spent] = [0, 0];
+    do {
+      await engine.run(program, feeds);
+      runs += 1;
+      spent = (performance.now() - began) / 1000;
+    } while (spent < seconds);
+    return (operations * runs) / spent / 1e9;
+  } finally {
+    await engine.close(program);
+  }
+}
+
+/** Stays in the precision of its factors, as `dot` does not. */
+function product(a: Tensor, b: Tensor): Tensor {
+  if (!isFloat(a.dtype)) throw new TypeError(`matrix products: expected floating point; got ${a.dtype}`);
+  return node(
+    { kind: 'dot', over: ['k'], scale: 1 },
+    [a, b],
+    a.dtype,
+    [a.shape[0], b.shape[1]].flatMap((dim) => (dim ? [dim] : [])),
+  );
+}
+
+/** Sums of halves round; a hundredth of the largest value is far beyond that, and far from a wrong result. */
+function checkRows(name: string, expected: Float32Array, { outputs }: Awaited<ReturnType<Engine['run']>>): void {
+  const got = outputs['back'] as Float32Array;
+  const wrong = expected.findIndex((value, i) => !(Math.abs(value - (got[i] ?? Number.NaN)) <= 0.06));
+  if (wrong >= 0) throw new Error(`${name}: expected ${expected[wrong]} in row ${wrong}; got ${got[wrong]}: the device computes wrongly`);
+}

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it, vi } from 'vitest';
 
 import type { TrainRow } from '../../src/models/policy.js';
 import { readConfig } from '../../src/models/qwen/config.js';
-import type { QwenPolicy } from '../../src/models/qwen/policy.js';
+import type { QwenOptions, QwenPolicy } from '../../src/models/qwen/policy.js';
 import { patchMaskHead, supervisedGraph } from '../../src/models/qwen/supervised.js';
 import { objectiveGraph, trainProgram } from '../../src/models/qwen/train.js';
 import { readSam2Config } from '../../src/models/sam2/config.js';
@@ -14,6 +14,7 @@ import { openWeights } from '../../src/models/sam2/weights.js';
 import { dapo, grpo, segR1 } from '../../src/objectives/policy-gradient.js';
 import { policyLoss } from '../../src/objectives/policy-loss.js';
 import { gradient } from '../../src/tensor/gradient.js';
+import type { Precision } from '../../src/tensor/graph.js';
 import { emit, type Program } from '../../src/tensor/onnx.js';
 import { input } from '../../src/tensor/ops.js';
 import { openEngine } from '../../src/tensor/session.js';
@@ -44,40 +45,43 @@ const SAMPLING = {
 };
 const short = { ...writing, group: 2, maxTokens: 4 };
 const first = (policy: QwenPolicy) => prompts(policy).slice(0, 1);
-const rollouts: Work[] = [
-  ...Object.entries(SAMPLING).map(([name, sampling]) => withPolicy(`a rollout of ${name}`, { train: 'none' }, (policy) => policy.write(first(policy), { ...short, ...sampling }))),
-  withPolicy('rollouts of prompts of many shapes', { train: 'none', batch: 2 }, (policy) => policy.write(prompts(policy), short)),
-  withPolicy('a rollout by an adapter', { train: LORA }, (policy) => policy.write(first(policy), short)),
-];
-
 const rows = (policy: QwenPolicy): TrainRow[] => lessons(policy, 2, first(policy));
 const written = (policy: QwenPolicy): TrainRow[] => rows(policy).map((row) => ({ ...row, perToken: {}, perSample: {} }));
-const training: Work[] = [
-  withPolicy('scores', { train: 'full' }, (policy) => policy.scores(written(policy), 1)),
-  withPolicy('scores of the reference', { train: 'full' }, (policy) => policy.reference(written(policy), 1)),
-  withPolicy('training of all weights', { train: 'full' }, (policy) => policy.gradient(objectiveGraph(grpo(0.04)), rows(policy), 1)),
-  withPolicy('training of all weights, layers computed again', { train: 'full', recompute: 'layers' }, (policy) => policy.gradient(objectiveGraph(segR1(0.04)), rows(policy), 1)),
-  withPolicy('training of an adapter', { train: LORA }, (policy) => policy.gradient(objectiveGraph(dapo(0)), rows(policy), 1)),
-  withPolicy('training of an adapter, layers computed again', { train: LORA, recompute: 'layers' }, (policy) => policy.gradient(objectiveGraph(segR1(0)), rows(policy), 1)),
-  withPolicy('supervised training with soft numbers and the patch-mask loss', { train: 'full', extra: patchMaskHead }, async (policy) => {
-    const taught = rows(policy).map((row): TrainRow => {
-      const { weight = [] } = row.perToken;
-      const patches = row.prompt.images.reduce((sum, { grid }) => sum + grid.h * grid.w, 0);
-      return { ...row, perToken: { weight, soft: weight }, perSample: {}, perPrompt: { patchShare: new Float32Array(patches), patchWeight: new Float32Array(1) } };
-    });
-    await policy.gradient(supervisedGraph(policy.config, policy.tokenizer, { patchMask: 1, softNumbers: 1 }), taught, 1);
-  }),
-];
 
-/** Emitted by itself, for the small vocabulary's logits would be of one chunk. */
-const chunked: Work = {
-  name: 'training in chunks of logits that are no share of its tokens',
-  run: async () => {
-    const config = await readConfig(tiny);
-    const shape = { prompts: 1, tokens: 16, grids: [{ h: 4, w: 4 }], samples: 2, length: 8, suppressed: [], logits: 7 * config.text.vocab };
-    await ran(trainProgram(config, shape, objectiveGraph(grpo(0.04))));
-  },
-};
+/** Of float16, which has every kernel that bfloat16 has. */
+const SOME = /all options|adapter, layers|supervised/;
+
+function policies(precision: Precision): Work[] {
+  const work = (name: string, options: Partial<QwenOptions>, run: (policy: QwenPolicy) => Promise<unknown>): Work => withPolicy(`${name}, ${precision}`, { ...options, precision }, run);
+  return [
+    ...Object.entries(SAMPLING).map(([name, sampling]) => work(`a rollout of ${name}`, { train: 'none' }, (policy) => policy.write(first(policy), { ...short, ...sampling }))),
+    work('rollouts of prompts of many shapes', { train: 'none', batch: 2 }, (policy) => policy.write(prompts(policy), short)),
+    work('a rollout by an adapter', { train: LORA }, (policy) => policy.write(first(policy), short)),
+    work('scores', { train: 'full' }, (policy) => policy.scores(written(policy), 1)),
+    work('scores of the reference', { train: 'full' }, (policy) => policy.reference(written(policy), 1)),
+    work('training of all weights', { train: 'full' }, (policy) => policy.gradient(objectiveGraph(grpo(0.04)), rows(policy), 1)),
+    work('training of all weights, layers computed again', { train: 'full', recompute: 'layers' }, (policy) => policy.gradient(objectiveGraph(segR1(0.04)), rows(policy), 1)),
+    work('training of an adapter', { train: LORA }, (policy) => policy.gradient(objectiveGraph(dapo(0)), rows(policy), 1)),
+    work('training of an adapter, layers computed again', { train: LORA, recompute: 'layers' }, (policy) => policy.gradient(objectiveGraph(segR1(0)), rows(policy), 1)),
+    work('supervised training with soft numbers and the patch-mask loss', { train: 'full', extra: patchMaskHead }, async (policy) => {
+      const taught = rows(policy).map((row): TrainRow => {
+        const { weight = [] } = row.perToken;
+        const patches = row.prompt.images.reduce((sum, { grid }) => sum + grid.h * grid.w, 0);
+        return { ...row, perToken: { weight, soft: weight }, perSample: {}, perPrompt: { patchShare: new Float32Array(patches), patchWeight: new Float32Array(1) } };
+      });
+      await policy.gradient(supervisedGraph(policy.config, policy.tokenizer, { patchMask: 1, softNumbers: 1 }), taught, 1);
+    }),
+    // Emitted by itself, for the small vocabulary's logits would be of one chunk.
+    {
+      name: `training in chunks of logits that are no share of its tokens, ${precision}`,
+      run: async () => {
+        const config = await readConfig(tiny);
+        const shape = { prompts: 1, tokens: 16, grids: [{ h: 4, w: 4 }], samples: 2, length: 8, suppressed: [], logits: 7 * config.text.vocab };
+        await ran(trainProgram(config, shape, objectiveGraph(grpo(0.04)), { dialect: 'cuda', precision, held: 'float32' }));
+      },
+    },
+  ];
+}
 
 const golden = json<{ defaults: unknown; variants: Record<string, unknown> }>('losses/losses.json');
 /** Losses by themselves: all that an objective adds to a training graph. */
@@ -88,7 +92,7 @@ function lossProgram(name: string, variant: Variant): Program {
   const [logProbs, entropy] = [input('given', 'float32', size), input('entropies', 'float32', size)];
   const scalars = policyLoss(objectiveOf(name, variant, Defaults.parse(golden.defaults)), { logProbs, entropy }, size);
   const [slope, entropySlope] = gradient(scalars.loss, [logProbs, entropy]);
-  return emit(name, { ...scalars, slope, entropySlope });
+  return emit(name, { ...scalars, slope, entropySlope }, 'cuda');
 }
 
 async function ran(program: Program): Promise<void> {
@@ -99,20 +103,20 @@ async function ran(program: Program): Promise<void> {
 }
 
 const fixtures = [...checkpointFolders(goldenSet(join(fixturesFolder(), 'segmenter')))];
-const segmenters: Work[] = [
-  ...fixtures.map(([size, folders]) => segmenting(`a segmenter of ${size} px`, async () => folders)),
-  ...(['tiny', 'large'] as const).map((size) => segmenting(`a segmenter of the shape of sam2.1-hiera-${size}`, async () => inOne(await hollowSam2(size)))),
+const segmenters = (precision: Precision): Work[] => [
+  ...fixtures.map(([size, folders]) => segmenting(`a segmenter of ${size} px, ${precision}`, precision, async () => folders)),
+  ...(['tiny', 'large'] as const).map((size) => segmenting(`a segmenter of the shape of sam2.1-hiera-${size}, ${precision}`, precision, async () => inOne(await hollowSam2(size)))),
 ];
 
 const inOne = (folder: string): { readonly config: string; readonly weights: string } => ({ config: folder, weights: folder });
 
 /** Embeds an image and asks for three objects in each way; sizes of a model may share weights. */
-function segmenting(name: string, folders: () => Promise<{ readonly config: string; readonly weights: string }>): Work {
+function segmenting(name: string, precision: Precision, folders: () => Promise<{ readonly config: string; readonly weights: string }>): Work {
   const run = async (): Promise<void> => {
     const { config: from, weights: beside } = await folders();
     const config = await readSam2Config(from);
-    const weights = await openWeights(beside, config);
-    const network = await openNetwork(weights, config, { workers: 1, threads: 1 });
+    const weights = await openWeights(beside, config, 'cuda');
+    const network = await openNetwork(weights, config, { workers: 1, threads: 1, precision });
     const embedding = await network.embed(new Float32Array(3 * config.size ** 2));
     const tokens = promptTokens(weights, config, [{ x: 3, y: 4, label: 1 }]);
     await network.answer(embedding, Array.from({ length: 3 }, () => ({ tokens })), false);
@@ -124,11 +128,11 @@ function segmenting(name: string, folders: () => Promise<{ readonly config: stri
 }
 
 describe.skipIf('lacks' in standin)(`on CUDA every node of a graph is placed on the device${'lacks' in standin ? `, left out: ${standin.lacks}` : ''}`, () => {
-  const works = [...rollouts, ...training, chunked, ...losses, ...segmenters];
+  const works = [...(['float32', 'bfloat16'] as const).flatMap((precision) => [...policies(precision), ...segmenters(precision)]), ...policies('float16').filter(({ name }) => SOME.test(name)), ...losses];
   let outcomes: ReadonlyMap<string, Outcome>;
   beforeAll(async () => {
     if (!('lacks' in standin)) outcomes = await replay(standin, await record(works));
-  }, 180_000);
+  }, 600_000);
 
   it.each(works.map(({ name }) => name))('%s', (name) => {
     const { error, elsewhere, opened, runs } = outcomes.get(name) as Outcome;

@@ -1,17 +1,16 @@
-import type { Data, DType, Place } from '../../src/tensor/graph.js';
+import type { Data, DType } from '../../src/tensor/graph.js';
 import type { Program, ProgramFile } from '../../src/tensor/onnx.js';
 import type { Answer, Engine, Layout } from '../../src/tensor/session.js';
 
 /** What an engine was asked. Values are left out: what is placed, copied and allocated depends on sizes alone. */
 export type Call =
-  | { readonly kind: 'places'; readonly set: string; readonly places: readonly (readonly [name: string, place: Place])[] }
+  | { readonly kind: 'frozen'; readonly set: string; readonly names: readonly string[] }
   | { readonly kind: 'parameters'; readonly set: string; readonly layout: Layout }
-  | { readonly kind: 'tensor'; readonly set: string; readonly name: string; readonly length: number }
   | { readonly kind: 'open'; readonly program: Program; readonly sets: readonly string[] }
   | { readonly kind: 'close'; readonly program: string }
   | { readonly kind: 'run'; readonly program: string; readonly sets: readonly string[]; readonly feeds: Readonly<Record<string, number>> };
 
-const ARRAYS = { float32: Float32Array, int64: BigInt64Array, bool: Uint8Array } as const satisfies Readonly<Record<DType, new (length: number) => Data>>;
+const ARRAYS = { float32: Float32Array, bfloat16: Uint16Array, float16: Uint16Array, int64: BigInt64Array, bool: Uint8Array } as const satisfies Readonly<Record<DType, new (length: number) => Data>>;
 const GRADIENT = 'gradient:';
 
 let open: Call[][] = [];
@@ -31,6 +30,7 @@ export function openRecorder(): Engine {
   open.push(calls);
   return {
     workers: 1,
+    dialect: 'cuda',
     async open(program, sets = ['policy']) {
       if (programs.has(program.name)) return;
       programs.set(program.name, emitted(program));
@@ -44,10 +44,10 @@ export function openRecorder(): Engine {
       calls.push({ kind: 'parameters', set, layout });
     },
     async places(set, places) {
-      calls.push({ kind: 'places', set, places: [...places] });
+      calls.push({ kind: 'frozen', set, names: [...places.keys()] });
     },
-    async tensor(set, name, { length }) {
-      calls.push({ kind: 'tensor', set, name, length });
+    async tensor(set, name) {
+      calls.push({ kind: 'frozen', set, names: [name] });
     },
     async run({ name }, feeds, sets = ['policy']) {
       calls.push({ kind: 'run', program: name, sets, feeds: Object.fromEntries(Object.entries(feeds).map(([feed, { length }]) => [feed, length])) });

@@ -13,7 +13,7 @@ const [, , folder, runtime] = process.argv;
 const ort = createRequire(join(runtime, 'anything.js'))('onnxruntime-node');
 const { cases, repeat } = JSON.parse(readFileSync(join(folder, 'cases.json'), 'utf8'));
 
-const ARRAYS = { float32: Float32Array, int64: BigInt64Array, bool: Uint8Array };
+const ARRAYS = { float32: Float32Array, bfloat16: Uint16Array, float16: Uint16Array, int64: BigInt64Array, bool: Uint8Array };
 const count = (sizes) => sizes.reduce((product, size) => product * size, 1);
 const mark = (...words) => appendFileSync(process.env.STANDIN_LOG, `mark ${words.join(' ')}\n`);
 
@@ -45,11 +45,11 @@ function engine() {
   const held = (names, input) => names.map((name) => sets.get(name)?.get(input)).find((value) => value !== undefined);
   const put = (set, name, value) => sets.set(set, (sets.get(set) ?? new Map()).set(name, value));
   return {
-    places: ({ set, places }) => places.forEach(([name, place]) => put(set, name, place)),
-    parameters: ({ set, layout }) => layout.entries.forEach(({ name, length }) => put(set, name, length)),
-    tensor: ({ set, name, length }) => put(set, name, length),
+    frozen: ({ set, names }) => names.forEach((name) => put(set, name, 'frozen')),
+    parameters: ({ set, layout }) => layout.entries.forEach(({ name }) => put(set, name, 'fed')),
     async open({ program, sets: from }) {
-      const places = new Map(program.inputs.flatMap(({ name }) => (typeof held(from, name) === 'object' ? [[name, held(from, name)]] : [])));
+      // Values mean nothing, so all lie at the same place.
+      const places = new Map(program.inputs.flatMap(({ name, dtype }) => (held(from, name) === 'frozen' ? [[name, { file: join(folder, 'zeros'), offset: 0, dtype }]] : [])));
       const { bytes, folder: files } = placed({ ...program, bytes: readFileSync(join(folder, program.file)) }, places);
       mark('open', program.name);
       try {
@@ -84,11 +84,14 @@ function engine() {
   };
 }
 
+const cpuSeconds = (before) => Object.values(process.cpuUsage(before)).reduce((sum, microseconds) => sum + microseconds, 0) / 1e6;
+
 for (const { name, calls } of cases) {
   process.stderr.write(`\n@@ ${name}\n`);
   process.stdout.write(`${JSON.stringify({ begun: name })}\n`);
   mark('case', name);
   const own = engine();
+  const before = process.cpuUsage();
   let error;
   try {
     for (const { kind, ...call } of calls) await own[kind](call);
@@ -97,5 +100,5 @@ for (const { name, calls } of cases) {
   }
   await own.release();
   mark('done');
-  process.stdout.write(`${JSON.stringify({ done: name, error })}\n`);
+  process.stdout.write(`${JSON.stringify({ done: name, error, seconds: cpuSeconds(before) })}\n`);
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createReadStream, existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -13,6 +13,8 @@ import type { Standin } from './standin.js';
 export interface Case {
   readonly name: string;
   readonly calls: readonly Call[];
+  /** Why there are no more calls, where the work failed. */
+  readonly error?: string;
 }
 
 export interface ReplayOptions {
@@ -63,9 +65,10 @@ export async function replay({ libraries, runtime }: Standin, cases: readonly Ca
     const settings = { LD_LIBRARY_PATH: libraries, STANDIN_LOG: log, STANDIN_BYTES: '1e6', STANDIN_LOOPS: '1', ...env };
     const { told, printed, end } = await run([fileURLToPath(new URL('replay.mjs', import.meta.url)), folder, runtime], settings);
     const events = existsSync(log) ? await readLog(log) : new Map<string, Pick<Outcome, 'opened' | 'runs'>>();
+    if (process.env['STANDIN_TIMES']) console.log(told.filter(({ seconds }) => seconds !== undefined).map(({ done: name, seconds, error }) => `${seconds?.toFixed(2)} ${name} ${error ?? ''}`).join('\n'));
     const done = new Map(told.flatMap(({ done: name, error }) => (name === undefined ? [] : [[name, error] as const])));
-    return new Map(cases.map(({ name }) => {
-      const error = done.has(name) ? done.get(name) : `expected the process to get to the end; got ${end} at ${told.at(-1)?.begun ?? 'its start'}\n${printed.slice(-2000)}`;
+    return new Map(cases.map(({ name, error: before }) => {
+      const error = before ?? (done.has(name) ? done.get(name) : `expected the process to get to the end; got ${end} at ${told.at(-1)?.begun ?? 'its start'}\n${printed.slice(-2000)}`);
       return [name, { ...(error === undefined ? {} : { error }), elsewhere: elsewhere(printed, name), opened: [], runs: [], ...events.get(name) }];
     }));
   } finally {
@@ -90,6 +93,9 @@ async function writeCases(folder: string, cases: readonly Case[], repeat: number
     }
     written.push({ name, calls: own });
   }
+  // A hole, as large as the largest weight that may be taken from it.
+  await writeFile(join(folder, 'zeros'), '');
+  await truncate(join(folder, 'zeros'), 2 ** 33);
   await writeFile(join(folder, 'cases.json'), JSON.stringify({ cases: written, repeat }));
 }
 
@@ -97,6 +103,7 @@ interface Told {
   readonly begun?: string;
   readonly done?: string;
   readonly error?: string;
+  readonly seconds?: number;
 }
 
 async function run(args: readonly string[], env: Readonly<Record<string, string>>): Promise<{ readonly told: readonly Told[]; readonly printed: string; readonly end: string }> {
@@ -104,7 +111,10 @@ async function run(args: readonly string[], env: Readonly<Record<string, string>
   let [out, printed] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (printed += text));
+  const stop = (): void => void child.kill();
+  process.once('exit', stop);
   const end = await new Promise<string>((resolve) => child.once('close', (code, signal) => resolve(signal === null ? `exit status ${code}` : signal)));
+  process.off('exit', stop);
   const told = out.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as Told] : []));
   return { told, printed, end };
 }

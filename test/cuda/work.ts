@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 
+import { messageOf } from '../../src/errors.js';
 import { openQwen, type QwenOptions, type QwenPolicy } from '../../src/models/qwen/policy.js';
 import { fixturesFolder } from '../golden/golden.js';
 import { recorded } from './recording.js';
@@ -16,8 +17,8 @@ export async function record(works: readonly Work[]): Promise<Case[]> {
   const cases: Case[] = [];
   for (const { name, run } of works) {
     recorded();
-    await run();
-    cases.push({ name, calls: recorded() });
+    const error = await run().then(() => undefined, messageOf);
+    cases.push({ name, calls: recorded(), ...(error === undefined ? {} : { error }) });
   }
   return cases;
 }

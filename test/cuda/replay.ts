@@ -50,6 +50,8 @@ export interface Outcome {
   readonly elsewhere: readonly string[];
   readonly opened: readonly Events[];
   readonly runs: readonly Events[];
+  /** Allocations that the device had no room for. */
+  readonly refused: number;
 }
 
 /**
@@ -64,12 +66,11 @@ export async function replay({ libraries, runtime }: Standin, cases: readonly Ca
     const log = join(folder, 'log');
     const settings = { LD_LIBRARY_PATH: libraries, STANDIN_LOG: log, STANDIN_BYTES: '1e6', STANDIN_LOOPS: '1', ...env };
     const { told, printed, end } = await run([fileURLToPath(new URL('replay.mjs', import.meta.url)), folder, runtime], settings);
-    const events = existsSync(log) ? await readLog(log) : new Map<string, Pick<Outcome, 'opened' | 'runs'>>();
-    if (process.env['STANDIN_TIMES']) console.log(told.filter(({ seconds }) => seconds !== undefined).map(({ done: name, seconds, error }) => `${seconds?.toFixed(2)} ${name} ${error ?? ''}`).join('\n'));
+    const events = existsSync(log) ? await readLog(log) : new Map<string, Logged>();
     const done = new Map(told.flatMap(({ done: name, error }) => (name === undefined ? [] : [[name, error] as const])));
     return new Map(cases.map(({ name, error: before }) => {
       const error = before ?? (done.has(name) ? done.get(name) : `expected the process to get to the end; got ${end} at ${told.at(-1)?.begun ?? 'its start'}\n${printed.slice(-2000)}`);
-      return [name, { ...(error === undefined ? {} : { error }), elsewhere: elsewhere(printed, name), opened: [], runs: [], ...events.get(name) }];
+      return [name, { ...(error === undefined ? {} : { error }), elsewhere: elsewhere(printed, name), opened: [], runs: [], refused: 0, ...events.get(name) }];
     }));
   } finally {
     await rm(folder, { recursive: true });
@@ -103,7 +104,6 @@ interface Told {
   readonly begun?: string;
   readonly done?: string;
   readonly error?: string;
-  readonly seconds?: number;
 }
 
 async function run(args: readonly string[], env: Readonly<Record<string, string>>): Promise<{ readonly told: readonly Told[]; readonly printed: string; readonly end: string }> {
@@ -159,10 +159,19 @@ class Counting {
   }
 }
 
+/** What the log says of a case. */
+interface Logged {
+  readonly opened: Events[];
+  readonly runs: Events[];
+  refused: number;
+}
+
+const nothing = (): Logged => ({ opened: [], runs: [], refused: 0 });
+
 /** @see standin/events.c for the lines. */
-async function readLog(path: string): Promise<Map<string, { readonly opened: Events[]; readonly runs: Events[] }>> {
-  const all = new Map<string, { readonly opened: Events[]; readonly runs: Events[] }>();
-  let own = { opened: [] as Events[], runs: [] as Events[] };
+async function readLog(path: string): Promise<Map<string, Logged>> {
+  const all = new Map<string, Logged>();
+  let own = nothing();
   let counting = new Counting('');
   let [held, peak] = [0, 0];
   for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
@@ -171,7 +180,7 @@ async function readLog(path: string): Promise<Map<string, { readonly opened: Eve
     if (kind === 'mark') {
       const rest = words.slice(2).join(' ');
       if (what === 'case') {
-        all.set(rest, (own = { opened: [], runs: [] }));
+        all.set(rest, (own = nothing()));
         peak = held;
       } else if (what === 'open' || what === 'run') counting = new Counting(rest);
       else if (what === 'opened') own.opened.push(counting.events(held, peak));
@@ -179,7 +188,8 @@ async function readLog(path: string): Promise<Map<string, { readonly opened: Eve
     } else if ((kind === 'alloc' || kind === 'free') && what === 'device') {
       held = Number(words[4]);
       peak = Math.max(peak, held);
-    } else counting.add(words);
+    } else if (kind === 'refuse') own.refused++;
+    else counting.add(words);
   }
   return all;
 }

@@ -90,6 +90,8 @@ class Emission {
         return this.add('Slice', [first, this.writer.ints([op.start]), this.writer.ints([(t.shape[axis] as Dim).ragged ? Number.MAX_SAFE_INTEGER : op.start + (t.shape[axis] as Dim).size]), this.writer.ints([axis])]);
       }
       case 'pad': {
+        // CUDA pads no whole numbers.
+        if (x.dtype === 'int64') return this.#widened(op, x, first);
         const before = x.shape.map(({ name }) => (name === op.over ? op.before : 0));
         const after = x.shape.map(({ name }) => (name === op.over ? op.after : 0));
         return this.add('Pad', [first, this.writer.ints([...before, ...after])]);
@@ -166,6 +168,15 @@ class Emission {
     if (x.shape.length === rank) return name;
     const kept = x.shape.slice(1 - rank);
     return this.add('Reshape', [name, this.writer.ints([count(x.shape.slice(0, 1 - rank)), ...sizes(kept)])]);
+  }
+
+  /** Zeros before and after, joined on. */
+  #widened({ over, before, after }: Extract<Op, { kind: 'pad' }>, x: Tensor, name: string): string {
+    const zeros = (length: number): string[] => {
+      const dims = x.shape.map((dim) => (dim.name === over ? length : dim.size));
+      return length > 0 ? [this.writer.constant(new BigInt64Array(dims.reduce((product, size) => product * size, 1)), dims)] : [];
+    };
+    return this.add('Concat', [...zeros(before), name, ...zeros(after)], { axis: position(x.shape, over) });
   }
 
   #dot(op: Extract<Op, { kind: 'dot' }>, a: Tensor, b: Tensor, t: Tensor): string {

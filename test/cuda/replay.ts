@@ -1,0 +1,195 @@
+import { spawn } from 'node:child_process';
+import { createReadStream, existsSync } from 'node:fs';
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+import type { Call } from './recording.js';
+import type { Standin } from './standin.js';
+
+/** Engines' calls, under a name. */
+export interface Case {
+  readonly name: string;
+  readonly calls: readonly Call[];
+  /** Why there are no more calls, where the work failed. */
+  readonly error?: string;
+}
+
+export interface ReplayOptions {
+  /** How often each run is done; once unless told. */
+  readonly repeat?: number;
+  /** Settings of the stand-in, see `standin/standin.h`. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Copies of one direction: how many of each size, bytes. */
+export type Copies = ReadonlyMap<number, number>;
+
+/** What one run did, or the opening of a graph. */
+export interface Events {
+  readonly program: string;
+  readonly toDevice: Copies;
+  readonly toHost: Copies;
+  readonly within: Copies;
+  readonly kernels: number;
+  /** By kind of element, multiplications and additions. */
+  readonly operations: Readonly<Record<string, number>>;
+  /** Products whose factors may be rounded to 10 bits. */
+  readonly rounded: number;
+  readonly waits: number;
+  /** Bytes taken from the device, behind it and at most so far. */
+  readonly held: number;
+  readonly peak: number;
+}
+
+export interface Outcome {
+  readonly error?: string;
+  /** Nodes that were left to the CPU, `Operation name`. */
+  readonly elsewhere: readonly string[];
+  readonly opened: readonly Events[];
+  readonly runs: readonly Events[];
+  /** Allocations that the device had no room for. */
+  readonly refused: number;
+}
+
+/**
+ * Does on the stand-in what engines were asked, in a process of its own: what crashes there fails the cases that come behind it.
+ *
+ * @returns an outcome a case, by name.
+ */
+export async function replay({ libraries, runtime }: Standin, cases: readonly Case[], { repeat = 1, env = {} }: ReplayOptions = {}): Promise<ReadonlyMap<string, Outcome>> {
+  const folder = await mkdtemp(join(tmpdir(), 'segr1-standin-'));
+  try {
+    await writeCases(folder, cases, repeat);
+    const log = join(folder, 'log');
+    const settings = { LD_LIBRARY_PATH: libraries, STANDIN_LOG: log, STANDIN_BYTES: '1e6', STANDIN_LOOPS: '1', ...env };
+    const { told, printed, end } = await run([fileURLToPath(new URL('replay.mjs', import.meta.url)), folder, runtime], settings);
+    const events = existsSync(log) ? await readLog(log) : new Map<string, Logged>();
+    const done = new Map(told.flatMap(({ done: name, error }) => (name === undefined ? [] : [[name, error] as const])));
+    return new Map(cases.map(({ name, error: before }) => {
+      const error = before ?? (done.has(name) ? done.get(name) : `expected the process to get to the end; got ${end} at ${told.at(-1)?.begun ?? 'its start'}\n${printed.slice(-2000)}`);
+      return [name, { ...(error === undefined ? {} : { error }), elsewhere: elsewhere(printed, name), opened: [], runs: [], refused: 0, ...events.get(name) }];
+    }));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function writeCases(folder: string, cases: readonly Case[], repeat: number): Promise<void> {
+  let graphs = 0;
+  const written: unknown[] = [];
+  for (const { name, calls } of cases) {
+    const own: unknown[] = [];
+    for (const call of calls) {
+      if (call.kind !== 'open') {
+        own.push(call);
+        continue;
+      }
+      const { bytes, ...program } = call.program;
+      const file = `${graphs++}.onnx`;
+      await writeFile(join(folder, file), bytes);
+      own.push({ ...call, program: { ...program, file } });
+    }
+    written.push({ name, calls: own });
+  }
+  // A hole, as large as the largest weight that may be taken from it.
+  await writeFile(join(folder, 'zeros'), '');
+  await truncate(join(folder, 'zeros'), 2 ** 33);
+  await writeFile(join(folder, 'cases.json'), JSON.stringify({ cases: written, repeat }));
+}
+
+interface Told {
+  readonly begun?: string;
+  readonly done?: string;
+  readonly error?: string;
+}
+
+async function run(args: readonly string[], env: Readonly<Record<string, string>>): Promise<{ readonly told: readonly Told[]; readonly printed: string; readonly end: string }> {
+  const child = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let [out, printed] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (printed += text));
+  const stop = (): void => void child.kill();
+  process.once('exit', stop);
+  const end = await new Promise<string>((resolve) => child.once('close', (code, signal) => resolve(signal === null ? `exit status ${code}` : signal)));
+  process.off('exit', stop);
+  const told = out.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as Told] : []));
+  return { told, printed, end };
+}
+
+/** What the runtime said of a case's nodes when it was asked to say much. */
+function elsewhere(printed: string, name: string): string[] {
+  const [, rest = ''] = printed.split(`\n@@ ${name}\n`);
+  const [own = ''] = rest.split('\n@@ ');
+  return [...own.matchAll(/kernel not found in registries for Op type: (\S+) node name: (.*)/g)].map(([, operation, node]) => `${operation} ${node}`);
+}
+
+/** What happened between two marks, while it is counted. */
+class Counting {
+  readonly program: string;
+  readonly copies = { h2d: new Map<number, number>(), d2h: new Map<number, number>(), d2d: new Map<number, number>() };
+  readonly operations: Record<string, number> = {};
+  kernels = 0;
+  rounded = 0;
+  waits = 0;
+
+  constructor(program: string) {
+    this.program = program;
+  }
+
+  add(words: readonly string[]): void {
+    const [kind, first = ''] = words;
+    if (kind === 'kernel') this.kernels++;
+    else if (kind === 'wait') this.waits++;
+    else if (kind === 'copy' && first in this.copies) {
+      const sizes = this.copies[first as keyof typeof this.copies];
+      sizes.set(Number(words[2]), (sizes.get(Number(words[2])) ?? 0) + 1);
+    } else if (kind === 'gemm') {
+      const [m, n, k, , batch] = words.slice(-5).map(Number) as [number, number, number, number, number];
+      this.operations[first] = (this.operations[first] ?? 0) + 2 * m * n * k * batch;
+      if (words[2] === 'tf32') this.rounded++;
+    }
+  }
+
+  events(held: number, peak: number): Events {
+    const { program, copies, kernels, operations, rounded, waits } = this;
+    return { program, toDevice: copies.h2d, toHost: copies.d2h, within: copies.d2d, kernels, operations, rounded, waits, held, peak };
+  }
+}
+
+/** What the log says of a case. */
+interface Logged {
+  readonly opened: Events[];
+  readonly runs: Events[];
+  refused: number;
+}
+
+const nothing = (): Logged => ({ opened: [], runs: [], refused: 0 });
+
+/** @see standin/events.c for the lines. */
+async function readLog(path: string): Promise<Map<string, Logged>> {
+  const all = new Map<string, Logged>();
+  let own = nothing();
+  let counting = new Counting('');
+  let [held, peak] = [0, 0];
+  for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
+    const words = line.split(' ');
+    const [kind, what] = words;
+    if (kind === 'mark') {
+      const rest = words.slice(2).join(' ');
+      if (what === 'case') {
+        all.set(rest, (own = nothing()));
+        peak = held;
+      } else if (what === 'open' || what === 'run') counting = new Counting(rest);
+      else if (what === 'opened') own.opened.push(counting.events(held, peak));
+      else if (what === 'ran') own.runs.push(counting.events(held, peak));
+    } else if ((kind === 'alloc' || kind === 'free') && what === 'device') {
+      held = Number(words[4]);
+      peak = Math.max(peak, held);
+    } else if (kind === 'refuse') own.refused++;
+    else counting.add(words);
+  }
+  return all;
+}

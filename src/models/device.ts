@@ -1,6 +1,8 @@
 /** Where a model is computed and in what: the options that policies and segmenters share. */
 import { z } from 'zod';
 
+import { messageOf, UsageError } from '../errors.js';
+import { listDevices, type GpuDevice } from '../gpu/devices.js';
 import { findCudaRuntime, surveyCuda } from '../gpu/find.js';
 import type { Precision } from '../tensor/graph.js';
 import type { Device } from '../tensor/session.js';
@@ -31,12 +33,29 @@ export interface DeviceChoice {
 
 /** The fastest device that works here, as options name it. */
 export function fastestDevice(): 'cpu' | 'cuda:0' {
-  return surveyCuda().missing.length === 0 ? 'cuda:0' : 'cpu';
+  const { driver, missing } = surveyCuda();
+  if (!driver || missing.length > 0) return 'cpu';
+  const there = devicesOf(driver.library);
+  return there instanceof Error || there.length === 0 ? 'cpu' : 'cuda:0';
 }
 
-/** @throws {CudaMissingError} naming what a CUDA device needs and is not there. */
+/** Devices that this process may see, or what the driver said instead. */
+function devicesOf(driver: string): readonly GpuDevice[] | Error {
+  try {
+    return listDevices(driver);
+  } catch (error) {
+    return new Error(messageOf(error), { cause: error });
+  }
+}
+
+/** @throws {UsageError} naming what a CUDA device needs and is not there, or which devices there are. */
 export function checkDevice(device: string): void {
-  if (CUDA.test(device)) findCudaRuntime();
+  const cuda = CUDA.exec(device);
+  if (!cuda) return;
+  const [driver = ''] = findCudaRuntime().libraries;
+  const there = devicesOf(driver);
+  if (there instanceof Error) throw new UsageError(`cuda  driver: expected an answer; got ${there.message}`);
+  if (Number(cuda[1] ?? 0) >= there.length) throw new UsageError(`expected ${there.map(({ index, name }) => `cuda:${index}, ${name}`).join('; ')}; got ${device}`);
 }
 
 /** A choice as an engine takes it; `auto` is settled here where nobody did before. */

@@ -176,6 +176,8 @@ function usersOf(device: Device): Int32Array {
  * @throws {RangeError} for more than one worker on a GPU: one thread feeds a device, and a second would hold everything twice.
  */
 export function openEngine({ workers: size, threads, device = { kind: 'cpu' } }: EngineOptions): Engine {
+  // Else the runtime would keep an identity and a log of its use in the user's cache.
+  process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
   if (device.kind === 'cuda' && size !== 1) throw new RangeError(`openEngine  workers: expected 1 on a GPU, which one thread feeds; got ${size}`);
   const libraries = device.libraries ?? (device.kind === 'cuda' ? findCudaRuntime() : undefined);
   const data: ThreadData = { threads, device, libraries, users: usersOf(device) };

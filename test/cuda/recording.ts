@@ -1,6 +1,6 @@
 import type { Data, DType } from '../../src/tensor/graph.js';
 import type { Program, ProgramFile } from '../../src/tensor/onnx.js';
-import type { Answer, Engine, Layout } from '../../src/tensor/session.js';
+import type { Answer, Engine, Feeds, Layout } from '../../src/tensor/session.js';
 
 /** What an engine was asked. Values are left out: what is placed, copied and allocated depends on sizes alone. */
 export type Call =
@@ -49,12 +49,21 @@ export function openRecorder(): Engine {
     async tensor(set, name) {
       calls.push({ kind: 'frozen', set, names: [name] });
     },
-    async run({ name }, feeds, sets = ['policy']) {
-      calls.push({ kind: 'run', program: name, sets, feeds: Object.fromEntries(Object.entries(feeds).map(([feed, { length }]) => [feed, length])) });
-      return zeros(programs.get(name) as Program, layouts.get(sets[0] as string));
+    async run({ name }, feeds, sets = ['policy'], keep = []) {
+      calls.push({ kind: 'run', program: name, sets, feeds: Object.fromEntries(Object.entries(feeds).map(([feed, value]) => [feed, lengthOf(value)])) });
+      const { outputs, ...answer } = zeros(programs.get(name) as Program, layouts.get(sets[0] as string));
+      const kept = keep.flatMap((output) => (outputs[output] ? [[output, { data: outputs[output] }] as const] : []));
+      return { ...answer, outputs, ...(kept.length > 0 ? { kept: Object.fromEntries(kept) } : {}) };
     },
+    async drop() {},
+    memory: async () => undefined,
     async release() {},
   };
+}
+
+function lengthOf(value: Feeds[string]): number {
+  if ('id' in value) throw new Error('expected values that were kept to be at hand; got a number of one');
+  return 'data' in value ? value.data.length : value.length;
 }
 
 function emitted(program: Program | ProgramFile): Program {

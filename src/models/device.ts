@@ -65,6 +65,9 @@ export function deviceOf({ device, memory, tf32 }: Omit<DeviceChoice, 'precision
   return { kind: 'cuda', index: Number(index[1] ?? 0), tf32, ...(memory === undefined ? {} : { memory: bytesOf(memory) }) };
 }
 
+/** Threads that hold a model's weights: on a GPU one feeds the device, however many are allowed. */
+export const workersOn = (device: Device, allowed: number): number => (device.kind === 'cpu' ? allowed : 1);
+
 /** @param size such as `20GB`, as `deviceShape` lets it through. */
 export function bytesOf(size: string): number {
   const [, number, unit] = SIZE.exec(size) ?? [];

@@ -19,9 +19,6 @@ export function unusableDevices(settings: Settings, uses: (model: 'policy' | 'se
   return MODELS.filter(uses).flatMap((model): Complaint[] => {
     const options = settings[model];
     if (!options || !('device' in options)) return [];
-    if (options.device !== 'cpu' && options.workers > 1) {
-      return [{ path: [model, 'workers'], text: `${model}.workers: expected 1 on a GPU, which one thread feeds; got ${options.workers}` }];
-    }
     try {
       checkDevice(options.device);
       return [];

@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.js';
-import { deviceOf } from '../models/device.js';
+import { deviceOf, workersOn } from '../models/device.js';
 import { openGrabCut } from '../models/grabcut.js';
 import { openQwen, type QwenOptions, type QwenPolicy } from '../models/qwen/policy.js';
 import { promptOfTask, prompts } from '../models/qwen/prompts.js';
@@ -60,12 +60,14 @@ export function opening({ learner, ...given }: Omit<Open, 'segmenter' | 'policy'
 
 async function openPolicy({ settings: { policy: options, seed }, teaches }: Surroundings, patchMask: unknown): Promise<QwenPolicy> {
   if (!options) throw new UsageError('policy: expected the key "policy" in the pipeline; got none');
-  const { checkpoint, adapter, workers, threads, batch, tokens, recompute, prompt, save, precision } = options;
+  const device = deviceOf(options);
+  const workers = workersOn(device, options.workers);
+  const { checkpoint, adapter, threads, batch, tokens, recompute, prompt, save, precision } = options;
   // Weights that nothing will change are not read into memory that could be changed.
   const train = teaches ? options.train : adapter === undefined ? 'none' : options.train;
   const extra = typeof patchMask === 'number' && patchMask > 0 ? { extra: patchMaskHead } : {};
   const asked = prompt === undefined ? {} : { prompt: askedOf(prompt) };
-  return await openQwen(checkpoint, { workers, threads, batch, recompute, seed, precision, device: deviceOf(options), ...(train === undefined ? {} : { train }), ...(adapter === undefined ? {} : { adapter }), ...(tokens === undefined ? {} : { tokens }), ...(save === undefined ? {} : { save }), ...extra, ...asked });
+  return await openQwen(checkpoint, { workers, threads, batch, recompute, seed, precision, device, ...(train === undefined ? {} : { train }), ...(adapter === undefined ? {} : { adapter }), ...(tokens === undefined ? {} : { tokens }), ...(save === undefined ? {} : { save }), ...extra, ...asked });
 }
 
 function askedOf(prompt: NonNullable<PolicyOptions['prompt']>): NonNullable<QwenOptions['prompt']> {

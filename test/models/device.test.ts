@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 
-import { bytesOf, deviceOf, deviceShape } from '../../src/models/device.js';
+import { bytesOf, deviceOf, deviceShape, workersOn } from '../../src/models/device.js';
 
 const Options = z.strictObject(deviceShape);
 
@@ -28,3 +28,7 @@ it.each([
 ])('%s is %i bytes', (size, bytes) => expect(bytesOf(size)).toBe(bytes));
 
 it('the CPU has no options of its own', () => expect(deviceOf({ device: 'cpu', memory: '1GB', tf32: true })).toEqual({ kind: 'cpu' }));
+
+it('a GPU is fed by one thread, however many are allowed', () => {
+  expect([workersOn({ kind: 'cpu' }, 3), workersOn({ kind: 'cuda', index: 0 }, 3)]).toEqual([3, 1]);
+});

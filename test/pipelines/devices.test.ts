@@ -28,10 +28,6 @@ describe('a device', () => {
     expect(await lines(evaluating('device: cuda'))).toEqual(missing.map((piece) => expect.stringMatching(new RegExp(`^p\\.yaml:2:\\d+  policy\\.device: cuda  ${piece}: expected one; got none$`)) as string));
   });
 
-  it('has one worker where it is a GPU', async () => {
-    expect((await lines(evaluating('device: cuda, workers: 2')))[0]).toMatch(/policy\.workers: expected 1 on a GPU, which one thread feeds; got 2$/);
-  });
-
   it('is settled where it may be any, and written down', async () => {
     vi.mocked(devices.checkDevice).mockImplementation(() => undefined);
     vi.mocked(devices.fastestDevice).mockReturnValue('cuda:0');

@@ -8,7 +8,7 @@ import { messageOf, ModelError, UsageError } from '../../errors.js';
 import { emptyMask, encodeMask } from '../../io/mask.js';
 import { resize } from '../../io/resize.js';
 import type { Image, Prompt, Size } from '../../records.js';
-import { deviceOf, deviceShape } from '../device.js';
+import { deviceOf, deviceShape, workersOn } from '../device.js';
 import type { Inspected, Judged, Segmenter } from '../segmenter.js';
 import { openCheckpoint } from './checkpoint.js';
 import { recent } from './embeddings.js';
@@ -56,7 +56,8 @@ export type Sam2Options = z.input<typeof Sam2Options>;
  */
 export async function openSam2(options: Sam2Options): Promise<Segmenter> {
   const { checkpoint, multimask, legacy, cacheMegabytes, workers, threads, precision, ...where } = Sam2Options.parse(options);
-  const model = await openModel(checkpoint, multimask, { workers, threads, precision, device: deviceOf(where) });
+  const device = deviceOf(where);
+  const model = await openModel(checkpoint, multimask, { workers: workersOn(device, workers), threads, precision, device });
   const switches = [legacy.frame && 'frame', legacy.channelSwap && 'channelSwap'].filter((on) => on !== false);
   const name = [nameOf(checkpoint), ...model.traits, ...switches].join('/');
   const known = recent<unknown>(cacheMegabytes * 2 ** 20, model.embeddingBytes, (embedding) => released ?? model.drop(embedding));

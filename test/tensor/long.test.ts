@@ -1,9 +1,10 @@
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { draws } from '../../src/random.js';
+import { gradient } from '../../src/tensor/gradient.js';
 import { dependencies, reachable, sizeOf, type Tensor } from '../../src/tensor/graph.js';
 import { emit } from '../../src/tensor/onnx.js';
-import { constant, input, order, quantile, sumByBlocks } from '../../src/tensor/ops.js';
+import { constant, input, logSoftmaxByBlocks, mul, order, quantile, slice, sum as summed, sumByBlocks } from '../../src/tensor/ops.js';
 import { openEngine } from '../../src/tensor/session.js';
 import { interpret } from './interpret.js';
 
@@ -36,6 +37,25 @@ describe('sumByBlocks', () => {
   it.each(cases)('of %i, %s: within 5e-7 of a float64 sum', async (_size, _, x) => {
     const { sum } = await run((all) => ({ sum: sumByBlocks(all, 'n') }), x);
     expect(Math.abs(sum / total(x) - 1)).toBeLessThan(5e-7);
+  });
+});
+
+describe('logSoftmaxByBlocks', () => {
+  it.each([4096, 4097, 151_936])('of %i logits and its gradient agree with float64 to 3e-6', async (size) => {
+    const x = Float32Array.from({ length: size }, (_, i) => 3 * draws('logits', i).normal(1));
+    const largest = x.reduce((a, b) => Math.max(a, b));
+    const whole = Math.log(x.reduce((sum, value) => sum + Math.exp(value - largest), 0));
+    for (const at of [0, size - 1]) {
+      const { y, own, other } = await run((all) => {
+        const picked = slice(logSoftmaxByBlocks(all, 'n'), 'n', at, 1);
+        const slope = gradient(summed(mul(picked, 2), 'n'), [all])[0] as Tensor;
+        return { y: picked, own: slice(slope, 'n', at, 1), other: slice(slope, 'n', 1, 1) };
+      }, x);
+      const share = (i: number): number => Math.exp((x[i] as number) - largest - whole);
+      expect(Math.abs((y as number) - ((x[at] as number) - largest - whole))).toBeLessThan(3e-6);
+      expect(Math.abs((own as number) - 2 * (1 - share(at)))).toBeLessThan(3e-6);
+      expect(Math.abs((other as number) + 2 * share(1))).toBeLessThan(3e-6);
+    }
   });
 });
 

@@ -1,5 +1,5 @@
 import { sizeOf, type Tensor } from '../../tensor/graph.js';
-import { div, inChunks, logSoftmax, merge, split } from '../../tensor/ops.js';
+import { div, inChunks, logSoftmaxByBlocks, merge, split } from '../../tensor/ops.js';
 import type { QwenConfig } from './config.js';
 import { suppress } from './sample.js';
 import { head } from './text.js';
@@ -26,7 +26,7 @@ export interface Scored {
 
 /** Scores tokens by chunks, so that no more than a chunk's logits exist at once, forward or backward. */
 export function scoring(weights: Weights, config: QwenConfig, { hidden, written, temperature, suppressed, logits = LOGITS }: Scored): Score {
-  const logProbs = (x: Tensor): Tensor => logSoftmax(div(suppress(head(weights, config, x), suppressed), temperature), 'vocab');
+  const logProbs = (x: Tensor): Tensor => logSoftmaxByBlocks(div(suppress(head(weights, config, x), suppressed), temperature), 'vocab');
   const place = ['prompt', 'sample', 'token'];
   const sizes = Object.fromEntries(place.map((name) => [name, sizeOf(written, name) as number]));
   const most = Math.max(1, Math.floor(logits / config.text.vocab));

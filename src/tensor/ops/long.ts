@@ -1,10 +1,10 @@
 /** Sums along dimensions of many elements, by blocks: a long sum of floats strays, and a long running sum takes quadratic time on a GPU. */
 import { axisOf, ShapeError, sizeOf, type Dim, type Tensor } from '../graph.js';
 import { without } from '../shapes.js';
-import { add, and, cast, div, less, lessEqual, mul, sub, where } from './elementwise.js';
+import { add, and, cast, div, exp, less, lessEqual, log, mul, stopGradient, sub, where } from './elementwise.js';
 import { pick } from './indexing.js';
 import { expand, pad, split } from './layout.js';
-import { cumsum, max, sum } from './reductions.js';
+import { cumsum, logSoftmax, max, sum } from './reductions.js';
 import type { Operand } from './values.js';
 
 /** Elements that are summed in one: among 512, values much below the largest still lose 2e-6 of the whole. */
@@ -18,6 +18,17 @@ export function sumByBlocks(x: Tensor, over: string): Tensor {
   if (lengthOf('sumByBlocks', x, over) <= SHORT) return sum(x, over);
   const { blocks, block } = cut(x, over);
   return sumByBlocks(sum(blocks, over), block);
+}
+
+/** Elements up to which the runtime's own log-softmax is as accurate: over 150,000 it strays by 1e-4. */
+const LONG = 4096;
+
+/** Log-softmax along a dimension, whatever its size as accurate as of a few thousand elements. */
+export function logSoftmaxByBlocks(x: Tensor, over: string): Tensor {
+  if (lengthOf('logSoftmaxByBlocks', x, over) <= LONG) return logSoftmax(x, over);
+  // Whatever is subtracted leaves the result, and so the gradient, as they are.
+  const below = sub(x, stopGradient(max(x, over)));
+  return sub(below, log(sumByBlocks(exp(below), over)));
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Reverse-mode differentiation: a function from graph to graph. */
 import { count, dependencies, isFloat, reachable, scoped, ShapeError, sizeOf, type Dim, type Node, type Op, type Tensor } from './graph.js';
-import { Adjoints, type Contribution } from './adjoints.js';
+import { Adjoints, key, type Contribution } from './adjoints.js';
 import { blockBackward, loopBackward } from './bodies.js';
 import { add, cast, constant, cumsum, div, dot, equal, exp, expand, gather, iota, less, lessEqual, mean, mul, neg, order, pad, reciprocal, rename, reshape, rotate, scatterAdd, sigmoid, sign, slice, sqrt, square, sub, sum, where } from './ops.js';
 
@@ -26,6 +26,7 @@ function pullBack(outputs: readonly Tensor[], seeds: readonly (Tensor | undefine
     const seed = seeds[i];
     if (seed) adjoints.add(output, seed);
   }
+  const complete = firstRead(nodes, wrt);
   for (const n of nodes.toReversed()) {
     if (!needed.has(n.id) || given.has(n.id) || dependencies(n).length === 0) continue;
     const incoming = n.outputs.map((output) => adjoints.get(output));
@@ -33,8 +34,16 @@ function pullBack(outputs: readonly Tensor[], seeds: readonly (Tensor | undefine
     scoped(`gradient of ${n.scope}`, () => {
       for (const [to, adjoint] of backward(n, incoming, needed)) if (isFloat(to.dtype) && needed.has(to.node.id)) adjoints.add(to, adjoint);
     });
+    // Summed as soon as nothing more is said about them: the runtime computes what is traced first first, and frees what it was computed from.
+    for (const t of complete.get(n.id) ?? []) adjoints.get(t);
   }
   return wrt.map((t) => adjoints.get(t) ?? expand(constant([0], {}), t.shape));
+}
+
+/** Values by the node that reads them first, and so is the last to say something about them. */
+function firstRead(nodes: readonly Node[], values: readonly Tensor[]): ReadonlyMap<number, readonly Tensor[]> {
+  const left = new Map(values.map((t) => [key(t), t]));
+  return new Map(nodes.map((n) => [n.id, dependencies(n).filter((t) => left.delete(key(t)))]));
 }
 
 /** What a node's incoming adjoints say about each of its inputs. */

@@ -186,6 +186,20 @@ describe('gradient where it is a matter of choice', () => {
     const loss = ops.total(a);
     expect(valuesOf(gradient(loss, [loss]), feeds)).toEqual([[1]]);
   });
+  it('sums what reaches a weight as soon as nothing more can, whatever the order in which weights are asked for', () => {
+    const weights = [0, 1, 2, 3].map((i) => ops.input(`w${i}`, 'float32', { a: 3 }));
+    const pass = (x: Tensor): Tensor => weights.reduce((h, w) => ops.tanh(ops.mul(h, w)), x);
+    const slopes = gradient(ops.total(pass(ops.square(pass(ops.input('x', 'float32', { a: 3 }))))), weights);
+    // Of what was read last the gradient is known first, before anything is traced that only the next ones need.
+    for (const [i, slope] of slopes.slice(1).entries()) {
+      const known = new Set(reachable(slopes.slice(i + 1), dependencies));
+      const later = reachable([slopes[i] as Tensor], dependencies).filter((n) => !known.has(n) && n.op.kind !== 'input');
+      expect(later.length).toBeGreaterThan(3);
+      // All but the other half of the same product's adjoint, in each pass.
+      expect(later.filter(({ id }) => id < slope.node.id).length).toBeLessThanOrEqual(2);
+    }
+  });
+
   it('counts what reaches a value by every way, also through another that is asked for', () => {
     const square = ops.square(a);
     expect(valuesOf(gradient(ops.total(ops.mul(square, a)), [a, square]), feeds)).toEqual([[3, 12, 27], [1, 2, 3]]);

@@ -28,13 +28,14 @@ const MIDDLE = {
   text: { hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 12, num_attention_heads: 16, num_key_value_heads: 4, vocab_size: 8192, rope_theta: 1e6, rope_scaling: { type: 'mrope', mrope_section: [8, 12, 12] } },
   vision: { hidden_size: 512, intermediate_size: 1536, depth: 8, num_heads: 8, out_hidden_size: 1024, fullatt_block_indexes: [3, 7] },
 };
-const LORA = { rank: 16, alpha: 32, pattern: String.raw`.*_proj` };
+/** Of the language model and the vision tower, and of the language model alone. */
+const LORA = { lora: { rank: 16, alpha: 32, pattern: String.raw`.*_proj` }, language: { rank: 16, alpha: 32, pattern: String.raw`model\.language_model\..*_proj` } };
 const USES = {
   tiny: [{ frame: 112, group: 8, maxTokens: 44, prompts: 4 }],
   middle: [{ frame: 448, group: 4, maxTokens: 48, prompts: 1 }, { frame: 672, group: 8, maxTokens: 96, prompts: 1 }],
 };
-const JOBS = [['rollout', 'none'], ['full', 'none'], ['lora', 'none'], ['full', 'layers'], ['lora', 'layers']];
-const TRAIN = { rollout: 'none', full: 'full', lora: { lora: LORA } };
+const JOBS = [['rollout', 'none'], ['full', 'none'], ['lora', 'none'], ['full', 'layers'], ['lora', 'layers'], ['language', 'none'], ['language', 'layers']];
+const TRAIN = { rollout: 'none', full: 'full', lora: { lora: LORA.lora }, language: { lora: LORA.language } };
 
 const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
 
@@ -102,7 +103,7 @@ if (what === 'child') {
     for (const each of USES[kind].filter(({ frame }) => folder === undefined || frame === Number(folder))) {
       for (const [job, again] of JOBS) {
         const { peak: bytes, text } = child(dir, job, again, JSON.stringify(each));
-        const { total, parts } = memoryOf(config, job === 'lora' ? { kind: 'lora', adapter: adapterOf(config, LORA) } : { kind: job }, { ...each, text, mapped: true, recompute: again === 'layers' });
+        const { total, parts } = memoryOf(config, LORA[job] ? { kind: 'lora', adapter: adapterOf(config, LORA[job]) } : { kind: job }, { ...each, text, mapped: true, recompute: again === 'layers' });
         const all = Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, MB(part)]));
         console.log(JSON.stringify({ bench: 'memory', checkpoint: kind, job, recompute: again, ...each, measuredMB: MB(bytes), computedMB: MB(total), ratio: Math.round((100 * total) / bytes) / 100, parts: all }));
       }

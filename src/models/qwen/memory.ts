@@ -64,17 +64,16 @@ export function memoryOf(config: QwenConfig, job: Job, use: Use): Memory {
   }
   const adapter = job.kind === 'lora' ? job.adapter : undefined;
   const trained = adapter ? parameters(adapterShapes(config, adapter)) : all;
-  const adapted = adapter ? parameters(weightShapes(config).filter(({ name }) => adapter.matrices.includes(name))) : 0;
+  const [decoder, logits] = [decoderKept(config, use, adapter), scoredLogits(config, use)];
   return summed({
     runtime: RUNTIME.training,
     weights: (adapter ? frozen(all, use) : 0) + learning(trained, use),
     gradients: gradients(trained, use),
     moments: moments(trained),
     average: use.ema === true ? FLOAT * trained : 0,
-    'adapted matrices': runs * adapted,
-    'vision tower': runs * visionKept(config, use),
-    decoder: runs * decoderKept(config, use),
-    logits: runs * scoredLogits(config, use),
+    'vision tower': runs * (learnsToSee(adapter) ? visionKept(config, use, adapter) : Math.max(0, visionBlock(config, use) - decoder - logits)),
+    decoder: runs * decoder,
+    logits: runs * logits,
     'vocabulary by chunks': adapter ? 0 : runs * chunkedVocabulary(config, use),
   });
 }
@@ -129,15 +128,26 @@ function decoderLayer(config: QwenConfig, use: Use): number {
   return use.prompts * prompt * (tokenFloats(config) + 2 * config.text.heads * prompt);
 }
 
+/** Whether what the vision tower computes is needed for the backward pass; else it is gone, but for its features, before the decoder begins. */
+function learnsToSee(adapter: Adapter | undefined): boolean {
+  return !adapter || adapter.matrices.some((name) => name.startsWith('visual.'));
+}
+
+/** Floats that an adapter adds to what a token, or a patch, leaves in one of some layers: A · x of each of its matrices. */
+function adaptedFloats(adapter: Adapter | undefined, module: string, layers: number): number {
+  return adapter ? (adapter.rank * adapter.matrices.filter((name) => name.startsWith(module)).length) / layers : 0;
+}
+
 /** All layers over prompts and completions, as the backward pass needs them: softmax over prompts and completions, and for each completion the keys and values of its prompt and its own in one. */
-function decoderKept(config: QwenConfig, { group, maxTokens, prompts, ...use }: Use): number {
+function decoderKept(config: QwenConfig, { group, maxTokens, prompts, ...use }: Use, adapter: Adapter | undefined): number {
   const { heads, layers, kvHeads, headDim } = config.text;
   const { prompt } = lengths(config, { group, maxTokens, prompts, ...use });
   const shares = prompt * prompt + group * maxTokens * (prompt + maxTokens);
   const remembered = 2 * kvHeads * headDim * group * (prompt + maxTokens);
   const tokens = prompt + group * maxTokens;
   const handedOn = config.text.hidden + 2 * config.text.kvHeads * config.text.headDim;
-  return prompts * kept(layers, tokens * handedOn, tokens * tokenFloats(config) + heads * shares + remembered, use);
+  const floats = tokenFloats(config) + adaptedFloats(adapter, 'model.layers.', layers);
+  return prompts * kept(layers, tokens * handedOn, tokens * floats + heads * shares + remembered, use);
 }
 
 /** Layers as the backward pass needs them: each whole, or what each hands on and one of them whole. */
@@ -162,12 +172,12 @@ function visionBlock(config: QwenConfig, use: Use): number {
 }
 
 /** All blocks, as the backward pass needs them. */
-function visionKept(config: QwenConfig, use: Use): number {
+function visionKept(config: QwenConfig, use: Use, adapter: Adapter | undefined): number {
   const { depth, fullAttention, heads } = config.vision;
   const { patches } = lengths(config, use);
   const { whole, window } = seen(config, patches);
   const shares = use.recompute ? whole : fullAttention.length * whole + (depth - fullAttention.length) * window;
-  return use.prompts * patches * (kept(depth, config.vision.hidden, patchFloats(config), use) + heads * shares);
+  return use.prompts * patches * (kept(depth, config.vision.hidden, patchFloats(config) + adaptedFloats(adapter, 'visual.blocks.', depth), use) + heads * shares);
 }
 
 /** Floats of a turn's logits: those it came with, how far each lies below the largest, and its weight, where the next come later. */

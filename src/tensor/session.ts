@@ -53,6 +53,8 @@ export type Device =
       readonly kind: 'cpu';
       /** Computes through ONNX Runtime's C API, as a GPU does; through onnxruntime-node unless told. */
       readonly libraries?: NativeLibraries;
+      /** Most bytes that runs there take; only through the C API. */
+      readonly memory?: number;
     }
   | {
       readonly kind: 'cuda';

@@ -5,6 +5,7 @@ import { sessionOf } from './run.js';
 import { openSession } from './sessions.js';
 import { Weights, type Wanted } from './weights.js';
 import type { Place } from '../graph.js';
+import { ModelError, OutOfMemoryError } from '../../errors.js';
 import { emit, type Program } from '../onnx.js';
 import { input, neg } from '../ops.js';
 import { kindsOf, type Runtime } from '../runtime.js';
@@ -30,7 +31,7 @@ function runtimeOn(device: Device): Runtime<Held> {
   return {
     async open(program, placed) {
       // Read before the graph is opened: what a file lacks is told sooner.
-      weights.load(wantedOf(program, placed));
+      loadAll(weights, wantedOf(program, placed));
       return sessionOf(device, weights, openSession(device, program));
     },
     hold(layout, values, before) {
@@ -68,4 +69,14 @@ function wantedOf({ inputs }: Pick<Program, 'inputs'>, placed: ReadonlyMap<strin
     const place = placed.get(name);
     return place ? [{ place, dtype, sizes }] : [];
   });
+}
+
+/** Smaller runs would help nothing where weights don't fit, so no error says that they might. */
+function loadAll(weights: Weights, wanted: readonly Wanted[]): void {
+  try {
+    weights.load(wanted);
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError)) throw error;
+    throw new ModelError(`weights: ${error.message}; way out: a larger memory, precision: bfloat16, or a smaller checkpoint`, { cause: error });
+  }
 }

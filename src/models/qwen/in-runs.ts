@@ -49,15 +49,18 @@ export interface Cut {
 export async function inRuns<C extends Cut, R>(
   count: number,
   runs: Runs,
-  { cut, most, work, take, alone }: {
+  { cut, most, work, take, alone, again }: {
     readonly cut: (indices: readonly number[], size: Size) => readonly C[];
     readonly most: number;
     readonly work: (one: C) => Promise<R>;
     readonly take: (result: R, one: C) => void;
     readonly alone: (one: C, error: OutOfMemoryError) => Error;
+    /** Given where a run without room spoils what was taken before: all rows are worked on once more. */
+    readonly again?: () => void;
   },
 ): Promise<void> {
-  for (let left = Array.from({ length: count }, (_, i) => i); left.length > 0; ) {
+  const rows = Array.from({ length: count }, (_, i) => i);
+  for (let left = rows; left.length > 0; ) {
     const all = cut(left, runs.size);
     let done = 0;
     try {
@@ -68,7 +71,8 @@ export async function inRuns<C extends Cut, R>(
       if (!(error instanceof OutOfMemoryError) || !failed) throw error;
       if (failed.room === 1) throw alone(failed, error);
       runs.halve(failed.room);
-      left = all.slice(done).flatMap(({ indices }) => indices).toSorted((a, b) => a - b);
+      again?.();
+      left = again ? rows : all.slice(done).flatMap(({ indices }) => indices).toSorted((a, b) => a - b);
     }
   }
 }

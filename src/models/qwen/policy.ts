@@ -7,6 +7,7 @@ import { openChat, type Chat } from './chat.js';
 import { readConfig, type QwenConfig } from './config.js';
 import { encoding } from './encoding.js';
 import { learnerOf } from './learner.js';
+import { optimizerOf } from './optimizer.js';
 import { BASE, loadParameters, type Parameters, type Training } from './parameters.js';
 import { programs } from './programs.js';
 import type { PromptTemplate } from './prompts.js';
@@ -80,11 +81,12 @@ function policyOn(engine: Engine, dir: string, { config, tokenizer, chat, own, e
   const { trained, adapter } = own;
   const graphs = programs(engine, engine.dialect === 'cpu' ? Infinity : MOST_GRAPHS);
   const precision = options.precision ?? 'float32';
-  const reference = referenceOf(dir, config, trained, engine, graphs, precision, extra);
-  const learner = learnerOf(dir, own, reference, engine, options.workers * options.threads);
+  const optimizer = optimizerOf(engine, trained, options.workers * options.threads);
+  const reference = referenceOf(dir, config, trained, optimizer, engine, graphs, precision, extra);
+  const learner = learnerOf(dir, own, reference, optimizer);
   const parameters = trained.layout.length;
   const sets = [...new Set([trained.name, BASE])];
-  const build: Build = { dialect: engine.dialect, precision, held, adapter };
+  const build: Build = { dialect: engine.dialect, precision, held, adapter, sums: engine.learning !== undefined };
   const model: Model = { ...options, name: dir, runs: cutBy(dir, options), config, build, parameters, sets, suppressed: options.suppressed ?? suppressedIds(config, tokenizer), engine, programs: graphs };
   return {
     name: dir,
@@ -111,7 +113,10 @@ function policyOn(engine: Engine, dir: string, { config, tokenizer, chat, own, e
     hold: (ready) => learner.hold(ready),
     saveTraining: (to) => learner.saveTraining(to),
     restore: (from) => learner.restore(from),
-    save: (to) => own.save(to),
+    async save(to) {
+      await optimizer.values();
+      await own.save(to);
+    },
     async release() {
       await learner.release();
       await engine.release();

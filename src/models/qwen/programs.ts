@@ -1,9 +1,9 @@
 import type { Program } from '../../tensor/onnx.js';
-import type { Answer, Engine, Feeds } from '../../tensor/session.js';
+import type { Answer, Engine, Feeds, RunSettings } from '../../tensor/session.js';
 
 /** Graphs of an engine by key, each made and opened when it is first run. */
 export interface Programs {
-  run(key: string, make: () => Program, feeds: Feeds, sets: readonly string[]): Promise<Answer>;
+  run(key: string, make: () => Program, feeds: Feeds, sets: readonly string[], settings?: RunSettings): Promise<Answer>;
   /** Frees those whose keys begin with `start`. */
   close(start: string): Promise<void>;
 }
@@ -40,11 +40,11 @@ export function programs(engine: Pick<Engine, 'open' | 'close' | 'run'>, most = 
     return one;
   };
   return {
-    async run(key, make, feeds, sets) {
+    async run(key, make, feeds, sets, settings) {
       const one = open(key, make, sets);
       one.runs++;
       try {
-        return await engine.run(await one.opening, feeds, sets);
+        return await engine.run(await one.opening, feeds, sets, settings);
       } finally {
         one.runs--;
       }

@@ -95,24 +95,34 @@ export async function scores(model: Model, rows: readonly TrainRow[], temperatur
   return all;
 }
 
-/** Summed in row order, whatever runs they are cut into; 0 of no rows. */
+/** Summed in row order, whatever runs they are cut into; 0 of no rows. Empty where the engine holds the sum, for the step that follows. */
 export async function gradient(model: Model, graph: TrainGraph, rows: readonly TrainRow[], temperature: number): Promise<Gradient> {
   const { config, build, parameters, sets, programs, engine } = model;
   let sum: Float32Array | undefined;
-  const metrics: Record<string, number> = {};
+  let metrics: Record<string, number> = {};
+  /** The engine's sum has what this call has come to. */
+  let begun = false;
   await inRuns(rows.length, model.runs.train, {
     cut: (left, size) => chunked(model, rows, left, size),
     most: engine.workers,
-    work: ({ part, shape }) => programs.run(graphKey(`train ${graph.name}`, shape), () => trainProgram(config, shape, graph, build), trainFeeds(config, part, shape, temperature), sets),
-    take({ gradient: part = new Float32Array(), outputs, sizes }) {
-      sum = sum ? added(sum, part) : part;
+    work: ({ part, shape }) => programs.run(graphKey(`train ${graph.name}`, shape), () => trainProgram(config, shape, graph, build), trainFeeds(config, part, shape, temperature), sets, build.sums ? { sum: begun ? 'add' : 'begin' } : {}),
+    take({ gradient: part, outputs, sizes }) {
+      begun = true;
+      if (part) sum = sum ? added(sum, part) : part;
       for (const [name, value] of Object.entries(outputs)) {
         if (sizes[name]?.length === 0) metrics[name] = combined(name, metrics[name], Number(value[0]));
       }
     },
     alone: ({ shape }, error) => tooLarge(model, 'update', shape, shape.length, error),
+    // A run without room has added some of its gradients, and nobody knows which.
+    ...(build.sums && {
+      again() {
+        begun = false;
+        metrics = {};
+      },
+    }),
   });
-  return { gradient: sum ?? new Float32Array(parameters), metrics };
+  return { gradient: sum ?? new Float32Array(begun ? 0 : parameters), metrics };
 }
 
 /** All runs wait for threads of the CPU; on a GPU each waits for the one before, for it may be found to be too large. */

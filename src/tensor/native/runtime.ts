@@ -1,6 +1,7 @@
 /** A GPU, through ONNX Runtime's C API: weights are there once, inputs go there and outputs come back once a run. */
-import { arenaOf, openDevice, type Arena, type Device, type DeviceOptions } from './device.js';
-import { allocate, writeFlat, type Held } from './held.js';
+import { arenaOf, openDevice, type Device, type DeviceOptions } from './device.js';
+import { allocate, heldBy, writeFlat, type Held } from './held.js';
+import { Learning } from './learning.js';
 import { sessionOf } from './run.js';
 import { openSession } from './sessions.js';
 import { Weights, type Wanted } from './weights.js';
@@ -9,7 +10,6 @@ import { ModelError, OutOfMemoryError } from '../../errors.js';
 import { emit, type Program } from '../onnx.js';
 import { input, neg } from '../ops.js';
 import { kindsOf, type Runtime } from '../runtime.js';
-import type { Layout } from '../session.js';
 
 /** @throws {Error} if the device or what it needs is not there. */
 export function nativeRuntime(options: DeviceOptions): Runtime<Held> {
@@ -28,7 +28,9 @@ function runtimeOn(device: Device): Runtime<Held> {
   const arena = arenaOf(device, least);
   if (device.reserve !== undefined) arena.reserve(device.reserve);
   const weights = new Weights(device, arena);
+  const learning = new Learning(device, arena);
   return {
+    learning,
     async open(program, placed) {
       // Read before the graph is opened: what a file lacks is told sooner.
       loadAll(weights, wantedOf(program, placed));
@@ -52,16 +54,12 @@ function runtimeOn(device: Device): Runtime<Held> {
     memory: () => arena.use(),
     async end() {
       weights.retain([]);
+      learning.end();
       arena.release();
       device.api.release('Session', least);
       device.release();
     },
   };
-}
-
-function heldBy(arena: Arena, { entries }: Layout): ReadonlyMap<string, Held> {
-  const held = allocate(arena, entries.map(({ length }) => ({ length, kinds: ['float32'] })));
-  return new Map(entries.map(({ name }, i) => [name, held[i] as Held]));
 }
 
 function wantedOf({ inputs }: Pick<Program, 'inputs'>, placed: ReadonlyMap<string, Place>): Wanted[] {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { graph, lessons, prompts } from './lessons.js';
+import { graph, lessons, prompts, settings } from './lessons.js';
 import { open, unversioned } from './opened.js';
 import { onCpu, without } from '../../tensor/native/libraries.js';
 import { OutOfMemoryError } from '../../../src/errors.js';
@@ -60,7 +60,7 @@ describe.skipIf(without !== '')(`a policy without room for its batch${without}`,
 
   it('writes, scores and learns the same in smaller runs, and says so once', async () => {
     const told: string[] = [];
-    const [plain, small] = [await open({ batch: 1 }), await limited(9e6, (text) => told.push(text))];
+    const [plain, small] = [await open({ batch: 1 }), await limited(7e6, (text) => told.push(text))];
     const asked = rowsOf(plain, 6);
     const rows = lessons(plain, 2, asked);
     const how = { group: 2, temperature: 1, maxTokens: 4, uniform: (p: number, s: number, t: number) => uniform('u', p, s, t) };
@@ -69,10 +69,14 @@ describe.skipIf(without !== '')(`a policy without room for its batch${without}`,
     expect(written.map((group) => group.map(({ tokens }) => tokens))).toEqual(expectedWritten.map((group) => group.map(({ tokens }) => tokens)));
     for (const [i, score] of scores.flat(2).entries()) expect(score).toBeCloseTo(expectedScores.flat(2)[i] as number, 4);
     for (const [name, value] of Object.entries(expected.metrics)) expect(learned.metrics[name], name).toBeCloseTo(value, 4);
-    const expectedTold = [4, 2].map((n) => `${small.name}  update: memory ran out; from here on runs have at most ${n} prompts, which changes no result`);
-    expect(told).toEqual(expectedTold);
+    // What was summed up before memory ran out is not counted twice.
+    expect(await small.step(learned.gradient, settings)).toBeCloseTo(await plain.step(expected.gradient, settings), 4);
+    const halves = [4, 2].map((n) => `${small.name}  update: memory ran out; from here on runs have at most ${n} prompts, which changes no result`);
+    expect(told.length).toBeGreaterThan(0);
+    expect(told).toEqual(halves.slice(0, told.length));
+    const before = told.length;
     await small.gradient(graph, rows, 1);
-    expect(told).toEqual(expectedTold);
+    expect(told).toHaveLength(before);
   });
   it('says what would fit where there is no room for one prompt', async () => {
     const policy = await limited(2.2e6, () => {}, 1);

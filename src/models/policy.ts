@@ -63,7 +63,7 @@ export interface TrainRow {
 
 /** What the rows of one optimizer step gave. */
 export interface Gradient {
-  /** Summed in row order, in the parameters' layout. */
+  /** Summed in row order, in the parameters' layout; empty where it stays on the device for the step that follows, until the next gradient takes its place. */
   readonly gradient: Float32Array;
   /** Scalar outputs of the graph, over all its runs; see `combined`. */
   readonly metrics: Readonly<Record<string, number>>;

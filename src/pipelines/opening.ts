@@ -36,7 +36,7 @@ export function opening({ learner, ...given }: Omit<Open, 'segmenter' | 'policy'
     return making;
   }
 
-  const policy = (): Promise<QwenPolicy> => shared('policy', () => openPolicy(given, given.option('sft', 'patchMask')), (opened) => opened.release());
+  const policy = (): Promise<QwenPolicy> => shared('policy', () => openPolicy(given, given.option('sft', 'patchMask'), (text) => given.report({ kind: 'notice', text })), (opened) => opened.release());
 
   return {
     ...given,
@@ -58,7 +58,7 @@ export function opening({ learner, ...given }: Omit<Open, 'segmenter' | 'policy'
   };
 }
 
-async function openPolicy({ settings: { policy: options, seed }, teaches }: Surroundings, patchMask: unknown): Promise<QwenPolicy> {
+async function openPolicy({ settings: { policy: options, seed }, teaches }: Surroundings, patchMask: unknown, notice: (text: string) => void): Promise<QwenPolicy> {
   if (!options) throw new UsageError('policy: expected the key "policy" in the pipeline; got none');
   const device = deviceOf(options);
   const workers = workersOn(device, options.workers);
@@ -67,7 +67,7 @@ async function openPolicy({ settings: { policy: options, seed }, teaches }: Surr
   const train = teaches ? options.train : adapter === undefined ? 'none' : options.train;
   const extra = typeof patchMask === 'number' && patchMask > 0 ? { extra: patchMaskHead } : {};
   const asked = prompt === undefined ? {} : { prompt: askedOf(prompt) };
-  return await openQwen(checkpoint, { workers, threads, batch, recompute, seed, precision, device, ...(train === undefined ? {} : { train }), ...(adapter === undefined ? {} : { adapter }), ...(tokens === undefined ? {} : { tokens }), ...(save === undefined ? {} : { save }), ...extra, ...asked });
+  return await openQwen(checkpoint, { workers, threads, batch, recompute, seed, precision, device, notice, ...(train === undefined ? {} : { train }), ...(adapter === undefined ? {} : { adapter }), ...(tokens === undefined ? {} : { tokens }), ...(save === undefined ? {} : { save }), ...extra, ...asked });
 }
 
 function askedOf(prompt: NonNullable<PolicyOptions['prompt']>): NonNullable<QwenOptions['prompt']> {

@@ -81,7 +81,12 @@ function terminal(out: Output, now: () => number, label: string): Watch {
   return (report) => {
     state = seen(state, report);
     if (report.kind === 'start') began = now();
-    if (report.kind === 'notice') return void out.write(`${label}${report.text}\n`);
+    if (report.kind === 'notice') {
+      // What is drawn stays above it.
+      out.write(`${drawn ? '\n' : ''}${label}${report.text}\n`);
+      drawn = false;
+      return;
+    }
     if (ended || (now() - last < DRAW_EVERY && report.kind !== 'end')) return;
     ended = report.kind === 'end';
     last = now();

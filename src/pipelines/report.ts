@@ -11,7 +11,7 @@ import type { Gain } from '../report/tally-table.js';
 /** What stages and the runner tell whoever watches a run. */
 export type Report =
   | StartReport
-  /** Something about the pipeline that one should know before it runs; told before the start. */
+  /** Something that one should know: about the pipeline, told before the start, or that came up while it ran. */
   | { readonly kind: 'notice'; readonly text: string }
   /** An optimizer step, counted from 1; told by `update` once its weights stand. */
   | StepReport

@@ -81,8 +81,8 @@ function fed(inputs: readonly Input<Values>[], places: ReadonlyMap<string, Place
   return fed;
 }
 
-function fetches(outputs: readonly Output[]): Record<string, ort.Tensor | null> {
-  return Object.fromEntries(outputs.map(({ name, sizes, into }) => [name, into ? typed('float32', into, sizes) : null]));
+function fetches(outputs: readonly Output<Values>[]): Record<string, ort.Tensor | null> {
+  return Object.fromEntries(outputs.map(({ name, dtype, sizes, into }) => [name, into ? typed(dtype, into, sizes) : null]));
 }
 
 const typed = (dtype: DType, data: Data, sizes: readonly number[]): ort.Tensor => new ort.Tensor(dtype as 'float32', data as Float32Array, sizes);

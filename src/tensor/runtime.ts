@@ -1,4 +1,5 @@
 /** What an engine's thread computes with: today's two are onnxruntime-node and, on a GPU, ONNX Runtime's C API. */
+import type { AdamArrays, AdamPiece } from './adamw.js';
 import type { Data, DType, Place } from './graph.js';
 import type { Program, ProgramFile } from './onnx.js';
 import type { Layout } from './session.js';
@@ -15,10 +16,30 @@ export interface Runtime<Value = unknown> {
   release(values: Iterable<Value>): void;
   /** Says which places are still asked for; what was read of others is freed. */
   retain(places: readonly Place[]): void;
+  /** Learning where sets are held; none where that is the host's work. */
+  readonly learning?: SetLearning<Value>;
   /** What its memory holds; undefined where nobody counts. */
   memory(): MemoryUse | undefined;
   /** Called once, behind every session's release. */
   end(): Promise<void>;
+}
+
+/** A flat array's entries where they are held. */
+export type HeldFlat<Value> = ReadonlyMap<string, Value>;
+
+/** What an optimizer step changes, in one layout. */
+export type HeldState<Value> = Readonly<Record<keyof AdamArrays, HeldFlat<Value>>>;
+
+/** Optimizer steps on the device that holds a set. */
+export interface SetLearning<Value> {
+  /** Room for a flat array, all 0. */
+  zeros(layout: Layout): HeldFlat<Value>;
+  clear(layout: Layout, held: HeldFlat<Value>): void;
+  read(layout: Layout, held: HeldFlat<Value>): Float32Array;
+  /** Sum of squares. */
+  squares(layout: Layout, held: HeldFlat<Value>): number;
+  /** One step of AdamW. @param pieces as `piecesOf` makes them of the layout. */
+  step(layout: Layout, state: HeldState<Value>, pieces: readonly AdamPiece[]): void;
 }
 
 /** How many elements there are, and what they may be: bits are halves of either kind. */
@@ -46,7 +67,7 @@ export interface MemoryUse {
 
 /** One open graph. */
 export interface Session<Value> {
-  run(inputs: readonly Input<Value>[], outputs: readonly Output[]): Promise<readonly Result<Value>[]>;
+  run(inputs: readonly Input<Value>[], outputs: readonly Output<Value>[]): Promise<readonly Result<Value>[]>;
   release(): Promise<void>;
 }
 
@@ -60,12 +81,12 @@ export interface Input<Value> {
 }
 
 /** An output, and where it goes. */
-export interface Output {
+export interface Output<Value> {
   readonly name: string;
   readonly dtype: DType;
   readonly sizes: readonly number[];
-  /** Takes the values, which are exactly as many. */
-  readonly into?: Float32Array;
+  /** Takes the values, which are exactly as many; what is held may be an input of the same run as well. */
+  readonly into?: Float32Array | Value;
   /** Whether it stays where it was computed. */
   readonly keep?: boolean;
 }

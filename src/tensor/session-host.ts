@@ -1,13 +1,20 @@
 /** Graphs and parameter sets of one thread, on whatever computes there. */
 import type { DType, Place } from './graph.js';
 import type { Program, ProgramFile } from './onnx.js';
-import { kindsOf, type Extent, type Input, type Output, type Result, type Runtime, type Session } from './runtime.js';
-import { GRADIENT, type Answer, type Layout, type SessionJob } from './session.js';
+import { kindsOf, type Extent, type HeldFlat, type Input, type Output, type Result, type Runtime, type Session, type SetLearning } from './runtime.js';
+import { GRADIENT, SUM, type Answer, type Layout, type LearningPart, type SessionJob, type Told } from './session.js';
 import { messageOf, OutOfMemoryError } from '../errors.js';
+
+/** Of a set that may learn; what learning has beside it is there once it was asked for. */
+interface Flat<Value> {
+  readonly layout: Layout;
+  readonly version: number;
+  readonly parts: Map<LearningPart, HeldFlat<Value>>;
+}
 
 /** A parameter set: where all of it may change, laid out in one array. */
 interface Held<Value> {
-  readonly flat?: { readonly layout: Layout; readonly version: number };
+  readonly flat?: Flat<Value>;
   readonly values: ReadonlyMap<string, Value>;
   readonly places: ReadonlyMap<string, Place>;
 }
@@ -22,9 +29,11 @@ type RunJob = Extract<SessionJob, { kind: 'run' }>;
 
 /** What came of a job, and what of it is handed over instead of copied. */
 export interface Handled {
-  readonly answer: Answer | undefined;
+  readonly answer: Answer | Told;
   readonly transfer?: readonly ArrayBuffer[];
 }
+
+const DONE: Handled = { answer: {} };
 
 /** Does the jobs of one thread, in order. */
 export class SessionHost<Value> {
@@ -44,33 +53,36 @@ export class SessionHost<Value> {
     switch (job.kind) {
       case 'open':
         await this.#opened(job.program, job.sets).catch(named(job.program.name));
-        return { answer: undefined };
+        return DONE;
       case 'close':
         await this.#close(job.program);
-        return { answer: undefined };
+        return DONE;
       case 'parameters':
         this.#hold(job.set, job.layout, job.values, job.version);
-        return { answer: undefined };
+        return DONE;
       case 'places':
         this.#add(job.set, new Map(), job.places);
-        return { answer: undefined };
+        return DONE;
       case 'tensor':
         this.#add(job.set, new Map([[job.name, this.#runtime.own(job.values)]]), new Map());
-        return { answer: undefined };
+        return DONE;
       case 'run': {
         const answer = await this.#run(job).catch(named(job.program));
         return { answer, transfer: answer.gradient ? [answer.gradient.buffer as ArrayBuffer] : [] };
       }
       case 'drop':
         this.#drop(job.ids);
-        return { answer: undefined };
-      case 'memory': {
-        const memory = this.#runtime.memory();
-        return { answer: { outputs: {}, sizes: {}, version: 0, ...(memory && { memory }) } };
-      }
+        return DONE;
+      case 'memory':
+        return { answer: { memory: this.#runtime.memory() } };
+      case 'squares':
+      case 'step':
+      case 'read':
+      case 'write':
+        return this.#learn(job);
       case 'end':
         await this.#end();
-        return { answer: undefined };
+        return DONE;
     }
   }
 
@@ -100,8 +112,9 @@ export class SessionHost<Value> {
     const before = this.#sets.get(set);
     const same = before?.flat?.layout.length === layout.length && sameEntries(before.flat.layout, layout);
     const held = this.#runtime.hold(layout, values, same ? before.values : undefined);
-    this.#sets.set(set, { flat: { layout, version }, values: held, places: new Map() });
-    if (before && !same) this.#forget(before.values.values(), before.places.size > 0);
+    const parts = (same && before?.flat?.parts) || new Map<LearningPart, HeldFlat<Value>>();
+    this.#sets.set(set, { flat: { layout, version, parts }, values: held, places: new Map() });
+    if (before && !same) this.#forget(all(before), before.places.size > 0);
   }
 
   /** Adds tensors to a set, in place of earlier ones of those names. */
@@ -121,19 +134,24 @@ export class SessionHost<Value> {
     if (placed) this.#runtime.retain([...this.#sets.values()].flatMap(({ places }) => [...places.values()]));
   }
 
-  async #run({ program: name, sets: from, feeds, keep }: RunJob): Promise<Answer> {
+  async #run({ program: name, sets: from, feeds, settings: { keep = [], sum } }: RunJob): Promise<Answer> {
     const known = this.#open.get(name);
     if (this.#ended) throw new Error(`expected a run before the engine's release; got one after`);
     if (!known) throw new Error(`expected an open graph; got one that was never opened`);
     const { session, program } = known;
-    const { layout: trained, version = 0 } = this.#sets.get(from[0] ?? '')?.flat ?? {};
-    const inputs = program.inputs.map((input) => this.#input(input, from, feeds[input.name]));
-    const gradient = trained && program.outputs.some((output) => output.name.startsWith(GRADIENT)) ? new Float32Array(new ArrayBuffer(4 * trained.length)) : undefined;
-    const outputs = program.outputs.map((output): Output => {
-      if (!gradient || !output.name.startsWith(GRADIENT)) return { ...output, keep: keep.includes(output.name) };
-      const entry = trained?.entries.find((parameter) => parameter.name === output.name.slice(GRADIENT.length));
+    const { flat, flat: { layout: trained, version } = { version: 0 } } = this.#sets.get(from[0] ?? '') ?? {};
+    const sums = sum === undefined ? undefined : this.#summed(from[0], flat, sum === 'begin');
+    const inputs = program.inputs.map((input) => {
+      const before = input.name.startsWith(SUM) ? sums?.get(input.name.slice(SUM.length)) : undefined;
+      return before === undefined ? this.#input(input, from, feeds[input.name]) : this.#heldInput(input.name, input.dtype, input.sizes, before);
+    });
+    const learns = trained && program.outputs.some((output) => output.name.startsWith(GRADIENT));
+    const gradient = learns && !sums ? new Float32Array(new ArrayBuffer(4 * trained.length)) : undefined;
+    const outputs = program.outputs.map((output): Output<Value> => {
+      if (!learns || !output.name.startsWith(GRADIENT)) return { ...output, keep: keep.includes(output.name) };
+      const entry = trained.entries.find((parameter) => parameter.name === output.name.slice(GRADIENT.length));
       if (!entry) throw new Error(`expected a parameter of the set ${from[0]} for the output ${output.name}; got none of that name`);
-      return { ...output, into: gradient.subarray(entry.offset, entry.offset + entry.length) };
+      return { ...output, into: sums ? (sums.get(entry.name) as Value) : (gradient as Float32Array).subarray(entry.offset, entry.offset + entry.length) };
     });
     const results = (await session.run(inputs, outputs)).filter((result) => !result.name.startsWith(GRADIENT));
     return {
@@ -143,6 +161,48 @@ export class SessionHost<Value> {
       ...(gradient ? { gradient } : {}),
       version,
     };
+  }
+
+  /** Where gradients are summed up. */
+  #summed(set: string | undefined, flat: Flat<Value> | undefined, begin: boolean): HeldFlat<Value> {
+    const { learning } = this.#runtime;
+    if (!learning || !flat) throw new Error(`expected a set that learns where it is held to sum gradients up; got ${set}`);
+    const known = flat.parts.has('gradient');
+    // All that a step needs, before runs take what is left.
+    const [held] = (['gradient', 'first', 'second'] as const).map((part) => this.#part(flat, part)) as [HeldFlat<Value>];
+    if (begin && known) learning.clear(flat.layout, held);
+    return held;
+  }
+
+  /** What learning has beside a set, made when it is first asked for. */
+  #part({ layout, parts }: Flat<Value>, part: LearningPart): HeldFlat<Value> {
+    const held = parts.get(part) ?? (this.#runtime.learning as SetLearning<Value>).zeros(layout);
+    parts.set(part, held);
+    return held;
+  }
+
+  #learn(job: Extract<SessionJob, { kind: 'squares' | 'step' | 'read' | 'write' }>): Handled {
+    const { learning } = this.#runtime;
+    const { flat, values } = this.#sets.get(job.set) ?? {};
+    if (!learning || !flat || !values) throw new Error(`expected a set that learns where it is held; got ${job.set}`);
+    const { layout } = flat;
+    switch (job.kind) {
+      case 'squares':
+        return { answer: { squares: learning.squares(layout, this.#part(flat, 'gradient')) } };
+      case 'step': {
+        const parts = { gradient: this.#part(flat, 'gradient'), first: this.#part(flat, 'first'), second: this.#part(flat, 'second') };
+        learning.step(layout, { values, ...parts }, job.pieces);
+        this.#sets.set(job.set, { flat: { ...flat, version: job.version }, values, places: new Map() });
+        return DONE;
+      }
+      case 'read': {
+        const read = learning.read(layout, job.part === 'values' ? values : this.#part(flat, job.part));
+        return { answer: { values: read }, transfer: [read.buffer as ArrayBuffer] };
+      }
+      case 'write':
+        this.#runtime.hold(layout, job.values, this.#part(flat, job.part));
+        return DONE;
+    }
   }
 
   #input({ name, dtype, sizes }: Program['inputs'][number], from: readonly string[], fed: RunJob['feeds'][string] | undefined): Input<Value> {
@@ -185,10 +245,15 @@ export class SessionHost<Value> {
     this.#ended = true;
     for (const name of this.#open.keys()) await this.#close(name);
     this.#drop([...this.#kept.keys()]);
-    for (const { values } of this.#sets.values()) this.#runtime.release(values.values());
+    for (const set of this.#sets.values()) this.#runtime.release(all(set));
     this.#sets.clear();
     await this.#runtime.end();
   }
+}
+
+/** Everything that a set holds. */
+function all<Value>({ flat, values }: Held<Value>): Value[] {
+  return [...values.values(), ...[...(flat?.parts.values() ?? [])].flatMap((part) => [...part.values()])];
 }
 
 function sameEntries(a: Layout, b: Layout): boolean {

@@ -1,4 +1,5 @@
 /** Runs emitted graphs on ONNX Runtime, in worker threads: `run` there blocks its own thread and no other. */
+import { piecesOf, type AdamOptions, type AdamPiece } from './adamw.js';
 import type { Data, Place } from './graph.js';
 import type { NativeLibraries } from './native/libraries.js';
 import { emit, type Dialect, type Program, type ProgramFile } from './onnx.js';
@@ -31,6 +32,9 @@ export const GRADIENT = 'gradient:';
 /** An output that stayed where it was computed. */
 export type Kept = { readonly id: number } | { readonly data: Data };
 
+/** Inputs that are called so, with a parameter's name behind, are what the gradients of runs before have come to; the graph adds its own. */
+export const SUM = 'sum:';
+
 export type Feeds = Readonly<Record<string, Data | Kept>>;
 
 export interface Answer {
@@ -39,12 +43,43 @@ export interface Answer {
   readonly kept?: Readonly<Record<string, Kept>>;
   /** Sizes as they came back; a loop that ended early has fewer steps. */
   readonly sizes: Readonly<Record<string, readonly number[]>>;
-  /** Gradients in the layout of the run's first parameter set; only from graphs that have such outputs. */
+  /** Gradients in the layout of the run's first parameter set; only from graphs that have such outputs, and sum none up. */
   readonly gradient?: Float32Array;
   /** Version of the first parameter set, as it was handed over. */
   readonly version: number;
-  /** Of the device, where it was asked for and is known. */
-  readonly memory?: MemoryUse;
+}
+
+/** What comes of other jobs than runs. */
+export interface Told {
+  readonly memory?: MemoryUse | undefined;
+  readonly squares?: number;
+  readonly values?: Float32Array;
+}
+
+/** How a run's outputs are treated. */
+export interface RunSettings {
+  /** Outputs that stay where they were computed, to be fed to later runs of this engine; `drop` frees them. */
+  readonly keep?: readonly string[];
+  /** For graphs with inputs of `SUM`: whether their gradients begin a sum where the set is held, or are added to it. */
+  readonly sum?: 'begin' | 'add';
+}
+
+/** What a set that learns has beside its values. */
+export type LearningPart = 'gradient' | 'first' | 'second';
+
+/**
+ * Learning where sets are held: a run's gradients are summed up there, AdamW's moments lie beside the weights.
+ *
+ * Sums and moments are 0 until something is written there.
+ */
+export interface EngineLearning {
+  /** Euclidean length of what the gradients of runs have come to. */
+  norm(set: string): Promise<number>;
+  /** One step of AdamW on that sum. @param step counts them from 1. @param version that answers of later runs name. */
+  step(set: string, layout: Layout, options: AdamOptions & { readonly step: number; readonly version: number }): Promise<void>;
+  read(set: string, part: LearningPart | 'values'): Promise<Float32Array>;
+  /** @param values in the set's layout. */
+  write(set: string, part: LearningPart, values: Float32Array): Promise<void>;
 }
 
 /** What an engine computes on. */
@@ -53,6 +88,8 @@ export type Device =
       readonly kind: 'cpu';
       /** Computes through ONNX Runtime's C API, as a GPU does; through onnxruntime-node unless told. */
       readonly libraries?: NativeLibraries;
+      /** Most bytes that runs there take; only through the C API. */
+      readonly memory?: number;
     }
   | {
       readonly kind: 'cuda';
@@ -87,9 +124,13 @@ export type SessionJob =
   | { readonly kind: 'parameters'; readonly set: string; readonly layout: Layout; readonly values: Float32Array; readonly version: number }
   | { readonly kind: 'places'; readonly set: string; readonly places: ReadonlyMap<string, Place> }
   | { readonly kind: 'tensor'; readonly set: string; readonly name: string; readonly values: Float32Array | Uint16Array }
-  | { readonly kind: 'run'; readonly program: string; readonly sets: readonly string[]; readonly feeds: Readonly<Record<string, Data | { readonly id: number }>>; readonly keep: readonly string[] }
+  | { readonly kind: 'run'; readonly program: string; readonly sets: readonly string[]; readonly feeds: Readonly<Record<string, Data | { readonly id: number }>>; readonly settings: RunSettings }
   | { readonly kind: 'drop'; readonly ids: readonly number[] }
   | { readonly kind: 'memory' }
+  | { readonly kind: 'squares'; readonly set: string }
+  | { readonly kind: 'step'; readonly set: string; readonly pieces: readonly AdamPiece[]; readonly version: number }
+  | { readonly kind: 'read'; readonly set: string; readonly part: LearningPart | 'values' }
+  | { readonly kind: 'write'; readonly set: string; readonly part: LearningPart; readonly values: Float32Array }
   | { readonly kind: 'end' };
 
 /** Threads that hold the same graphs and parameters; a run goes to whichever is free. */
@@ -121,10 +162,11 @@ export interface Engine {
    * Runs a graph once. Inputs that are not fed come from the first of the parameter sets that has them.
    *
    * @param sets `policy` alone unless told.
-   * @param keep outputs that stay where they were computed, to be fed to later runs of this engine; `drop` frees them.
    * @throws {OutOfMemoryError} where the device or the machine has no room for it.
    */
-  run(program: Pick<Program, 'name'>, feeds: Feeds, sets?: readonly string[], keep?: readonly string[]): Promise<Answer>;
+  run(program: Pick<Program, 'name'>, feeds: Feeds, sets?: readonly string[], settings?: RunSettings): Promise<Answer>;
+  /** Where this is the device's work; on the CPU it is the host's. */
+  readonly learning?: EngineLearning;
   /** Frees outputs that were kept, behind the runs that were asked for before. */
   drop(kept: Iterable<Kept>): Promise<void>;
   /** What a GPU's memory holds; undefined on the CPU. */
@@ -182,7 +224,8 @@ export function openEngine({ workers: size, threads, device = { kind: 'cpu' } }:
   const libraries = device.libraries ?? (device.kind === 'cuda' ? findCudaRuntime() : undefined);
   const data: ThreadData = { threads, device, libraries, users: usersOf(device) };
   const ready = device.kind === 'cpu' ? flushDenormals() : Promise.resolve();
-  const started = ready.then((): Workers<SessionJob, Answer | undefined> => workers(new URL('./session-worker.js', import.meta.url), size, data));
+  const started = ready.then((): Workers<SessionJob, Answer & Told> => workers(new URL('./session-worker.js', import.meta.url), size, data));
+  const call: Call = async (job) => (await started).call(job);
   const everywhere = async (job: SessionJob): Promise<unknown> => (await started).everywhere(job);
   const open = new Map<string, { readonly program: Program | ProgramFile; readonly done: Promise<unknown> }>();
   let released: Promise<void> | undefined;
@@ -217,18 +260,34 @@ export function openEngine({ workers: size, threads, device = { kind: 'cpu' } }:
         return { job: { kind: 'tensor', set, name, values: own }, transfer: [own.buffer] };
       });
     },
-    async run(program, feeds, sets = ['policy'], keep = []) {
+    async run(program, feeds, sets = ['policy'], settings = {}) {
       const plain = Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [name, 'data' in feed ? feed.data : feed]));
-      const answer = await (await started).call({ kind: 'run', program: program.name, sets, feeds: plain, keep });
-      if (!answer) throw new Error(`${program.name}: expected outputs; got none`);
-      return keep.length > 0 ? withKept(answer, keep) : answer;
+      const answer = await call({ kind: 'run', program: program.name, sets, feeds: plain, settings });
+      return settings.keep ? withKept(answer, settings.keep) : answer;
     },
+    ...(libraries && { learning: learningOf(call) }),
     async drop(kept) {
       const ids = [...kept].flatMap((one) => ('id' in one ? [one.id] : []));
       if (ids.length > 0) await everywhere({ kind: 'drop', ids });
     },
-    memory: async () => (await (await started).call({ kind: 'memory' }))?.memory,
+    memory: async () => (await call({ kind: 'memory' })).memory,
     release: () => (released ??= end()),
+  };
+}
+
+/** Does a job on one thread. */
+type Call = (job: SessionJob) => Promise<Answer & Told>;
+
+function learningOf(call: Call): EngineLearning {
+  return {
+    norm: async (set) => Math.sqrt((await call({ kind: 'squares', set })).squares ?? NaN),
+    async step(set, layout, { step, version, ...options }) {
+      await call({ kind: 'step', set, pieces: piecesOf(layout, step, options), version });
+    },
+    read: async (set, part) => (await call({ kind: 'read', set, part })).values as Float32Array,
+    async write(set, part, values) {
+      await call({ kind: 'write', set, part, values });
+    },
   };
 }
 

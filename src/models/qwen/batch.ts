@@ -70,6 +70,8 @@ export function completionLength(rows: readonly TrainRow[]): number {
 /** Rows of one training run, and the graph that they share. */
 export interface Chunk {
   readonly indices: readonly number[];
+  /** Rows that the graph is for. */
+  readonly room: number;
   readonly part: readonly TrainRow[];
   readonly shape: BatchShape;
 }
@@ -80,6 +82,6 @@ export function trainChunks(rows: readonly TrainRow[], size: number, tokens: num
     const part = indices.map((i) => rows[i] as TrainRow);
     const prefix = prefixShape(part.map(({ prompt }) => prompt), room);
     const samples = Math.max(...part.map(({ completions }) => completions.length));
-    return { indices, part, shape: { ...prefix, samples, length: completionLength(part), ...own } };
+    return { indices, room, part, shape: { ...prefix, samples, length: completionLength(part), ...own } };
   });
 }

@@ -7,10 +7,12 @@ import { openChat, type Chat } from './chat.js';
 import { readConfig, type QwenConfig } from './config.js';
 import { encoding } from './encoding.js';
 import { learnerOf } from './learner.js';
+import { optimizerOf } from './optimizer.js';
 import { BASE, loadParameters, type Parameters, type Training } from './parameters.js';
 import { programs } from './programs.js';
 import type { PromptTemplate } from './prompts.js';
 import { referenceOf } from './reference.js';
+import { runsOf, type Runs } from './in-runs.js';
 import { gradient, scores, write, type Model, type RunOptions } from './runs.js';
 import { openTokenizer, type Tokenizer } from './tokenizer.js';
 import type { TrainGraph } from './train.js';
@@ -23,6 +25,8 @@ export interface QwenOptions extends Training, RunOptions {
   readonly precision?: Precision;
   /** The CPU unless told. */
   readonly device?: Device;
+  /** Told what its user should know, such as that runs have become smaller. */
+  readonly notice?: (text: string) => void;
   /** What the policy is asked; the checkpoint's own prompt, or else Seg-R1's, unless told. */
   readonly prompt?: PromptTemplate | ((task: string) => PromptTemplate);
   /** Threads that hold the weights; jobs run side by side on them. */
@@ -63,16 +67,27 @@ export async function openQwen(dir: string, options: QwenOptions): Promise<QwenP
   return policyOn(engine, dir, { config, tokenizer, chat, own, extra, held: frozen ? (options.precision ?? 'float32') : 'float32' }, options);
 }
 
+/** Graphs that are open at once on a GPU, where each has its libraries' workspaces there. */
+const MOST_GRAPHS = 16;
+
+/** How work is cut into runs, each kind by itself. */
+function cutBy(dir: string, { batch, tokens, notice = () => {} }: QwenOptions): Model['runs'] {
+  const kind = (name: string): Runs =>
+    runsOf({ batch, tokens }, (smaller) => notice(`${dir}  ${name}: memory ran out; from here on ${smaller.batch === 1 ? 'a run has one prompt' : `runs have at most ${smaller.batch} prompts`}${smaller.tokens === undefined ? '' : ` and ${smaller.tokens} tokens`}, which changes no result`));
+  return { write: kind('rollout'), score: kind('scores'), train: kind('update') };
+}
+
 function policyOn(engine: Engine, dir: string, { config, tokenizer, chat, own, extra, held }: Opened, options: QwenOptions): QwenPolicy {
   const { trained, adapter } = own;
-  const graphs = programs(engine);
+  const graphs = programs(engine, engine.dialect === 'cpu' ? Infinity : MOST_GRAPHS);
   const precision = options.precision ?? 'float32';
-  const reference = referenceOf(dir, config, trained, engine, graphs, precision, extra);
-  const learner = learnerOf(dir, own, reference, engine, options.workers * options.threads);
+  const optimizer = optimizerOf(engine, trained, options.workers * options.threads);
+  const reference = referenceOf(dir, config, trained, optimizer, engine, graphs, precision, extra);
+  const learner = learnerOf(dir, own, reference, optimizer);
   const parameters = trained.layout.length;
   const sets = [...new Set([trained.name, BASE])];
-  const build: Build = { dialect: engine.dialect, precision, held, adapter };
-  const model: Model = { ...options, config, build, parameters, sets, suppressed: options.suppressed ?? suppressedIds(config, tokenizer), engine, programs: graphs };
+  const build: Build = { dialect: engine.dialect, precision, held, adapter, sums: engine.learning !== undefined };
+  const model: Model = { ...options, name: dir, runs: cutBy(dir, options), config, build, parameters, sets, suppressed: options.suppressed ?? suppressedIds(config, tokenizer), engine, programs: graphs };
   return {
     name: dir,
     config,
@@ -98,7 +113,10 @@ function policyOn(engine: Engine, dir: string, { config, tokenizer, chat, own, e
     hold: (ready) => learner.hold(ready),
     saveTraining: (to) => learner.saveTraining(to),
     restore: (from) => learner.restore(from),
-    save: (to) => own.save(to),
+    async save(to) {
+      await optimizer.values();
+      await own.save(to);
+    },
     async release() {
       await learner.release();
       await engine.release();

@@ -3,6 +3,7 @@ import { mixInto } from '../../tensor/mix.js';
 import type { Precision } from '../../tensor/graph.js';
 import type { Engine } from '../../tensor/session.js';
 import type { QwenConfig } from './config.js';
+import type { Optimizer } from './optimizer.js';
 import { BASE, type ParameterSet } from './parameters.js';
 import type { Programs } from './programs.js';
 import { findWeights, lendWeights, readWeights } from './weight-files.js';
@@ -29,7 +30,7 @@ export interface Reference {
  * @param precision of products.
  * @param extra weights that the files don't have, with their first values.
  */
-export function referenceOf(dir: string, config: QwenConfig, { name, layout, values }: ParameterSet, engine: Engine, graphs: Programs, precision: Precision, extra: readonly FirstValues[] = []): Reference {
+export function referenceOf(dir: string, config: QwenConfig, { name, layout }: ParameterSet, optimizer: Pick<Optimizer, 'values'>, engine: Engine, graphs: Programs, precision: Precision, extra: readonly FirstValues[] = []): Reference {
   let mixed: Float32Array | undefined;
   let opening: Promise<void> | undefined;
   const take = async (own: Float32Array): Promise<void> => {
@@ -54,7 +55,7 @@ export function referenceOf(dir: string, config: QwenConfig, { name, layout, val
     async mix(share) {
       if (name !== BASE) throw new ModelError(`${dir}  reference: expected weights of its own, as where all of the policy's learn; got the checkpoint below ${name}, which is only read`);
       const own = mixed ?? (await readWeights(await findWeights(dir, config), extra)).values;
-      mixInto(own, values, share);
+      mixInto(own, await optimizer.values(), share);
       await take(own);
     },
   };

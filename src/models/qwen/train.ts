@@ -1,8 +1,8 @@
 import { gradient } from '../../tensor/gradient.js';
 import type { Tensor } from '../../tensor/graph.js';
 import { compile, type Program } from '../../tensor/onnx.js';
-import { concat, dims, expand, exp, input, lift, mul, neg, order, pick, slice, sum } from '../../tensor/ops.js';
-import { GRADIENT } from '../../tensor/session.js';
+import { add, concat, dims, expand, exp, input, lift, mul, neg, order, pick, slice, sum } from '../../tensor/ops.js';
+import { GRADIENT, SUM } from '../../tensor/session.js';
 import type { Objective } from '../../objectives/objective.js';
 import { policyLoss } from '../../objectives/policy-loss.js';
 import type { QwenConfig } from './config.js';
@@ -66,15 +66,16 @@ export interface TrainGraph {
 }
 
 /** Emits the loss of a micro-batch with its gradient by every weight that it depends on and that learns: the adapter's, if there is one, else all. */
-export function trainProgram(config: QwenConfig, shape: BatchShape, graph: TrainGraph, { adapter, held, ...target }: Build = PLAIN_BUILD): Program {
-  return compile(`train ${graph.name} ${JSON.stringify(shape)}`, target, () => withGradients(config, shape, graph, policyWeights(config, adapter, graph.extra, held)));
+export function trainProgram(config: QwenConfig, shape: BatchShape, graph: TrainGraph, { adapter, held, sums = false, ...target }: Build = PLAIN_BUILD): Program {
+  return compile(`train ${graph.name} ${JSON.stringify(shape)}`, target, () => withGradients(config, shape, graph, policyWeights(config, adapter, graph.extra, held), sums));
 }
 
-function withGradients(config: QwenConfig, shape: BatchShape, graph: TrainGraph, { weights, trained }: PolicyWeights): Readonly<Record<string, Tensor>> {
+function withGradients(config: QwenConfig, shape: BatchShape, graph: TrainGraph, { weights, trained }: PolicyWeights, sums: boolean): Readonly<Record<string, Tensor>> {
   const outputs = graph.build(readCompletions(weights, config, shape), shape);
   const traced = trained();
   const gradients = gradient(outputs.loss, traced.map(({ tensor }) => tensor));
-  const named = Object.fromEntries(traced.map(({ name }, i) => [`${GRADIENT}${name}`, gradients[i] as Tensor]));
+  const before = ({ shape: dims }: Tensor, name: string): Tensor => input(`${SUM}${name}`, 'float32', Object.fromEntries(dims.map((dim) => [dim.name, dim.size])));
+  const named = Object.fromEntries(traced.map(({ name, tensor }, i) => [`${GRADIENT}${name}`, sums ? add(gradients[i] as Tensor, before(tensor, name)) : (gradients[i] as Tensor)]));
   return { ...outputs, ...named };
 }
 

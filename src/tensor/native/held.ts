@@ -45,16 +45,35 @@ export function allocate(arena: Arena, extents: readonly Extent[]): Held[] {
   });
 }
 
+/** Tensors of a flat array's entries in one block. */
+export function heldBy(arena: Arena, { entries }: Layout): ReadonlyMap<string, Held> {
+  const held = allocate(arena, entries.map(({ length }) => ({ length, kinds: ['float32'] })));
+  return new Map(entries.map(({ name }, i) => [name, held[i] as Held]));
+}
+
 /** Copies a flat array to where its entries lie on the device; neighbours there and here go in one piece. */
-export function writeFlat({ transfer }: Device, { entries }: Layout, values: Float32Array, held: ReadonlyMap<string, Held>): void {
-  let from = 0;
-  for (const [i, { name, offset, length }] of entries.entries()) {
-    const next = entries[i + 1];
-    const [own, other] = [held.get(name) as Held, next && (held.get(next.name) as Held)];
-    if (next && other && next.offset === offset + length && other.at === own.at + BigInt(4 * length)) continue;
-    const first = entries[from] as Layout['entries'][number];
-    const part = values.subarray(first.offset, offset + length);
-    if (part.length > 0) transfer.write((held.get(first.name) as Held).at, part);
-    from = i + 1;
+export function writeFlat({ transfer }: Device, layout: Layout, values: Float32Array, held: ReadonlyMap<string, Held>): void {
+  for (const { at, from, to } of runsOf(layout, held)) transfer.write(at, values.subarray(from, to));
+}
+
+/** As `writeFlat`, the other way. */
+export function readFlat({ transfer }: Device, layout: Layout, values: Float32Array, held: ReadonlyMap<string, Held>): void {
+  for (const { at, from, to } of runsOf(layout, held)) transfer.read(values.subarray(from, to), at);
+}
+
+export function clearFlat({ transfer }: Device, layout: Layout, held: ReadonlyMap<string, Held>): void {
+  for (const { at, from, to } of runsOf(layout, held)) transfer.clear(at, 4 * (to - from));
+}
+
+/** Elements that are neighbours both in the flat array and on the device. */
+function runsOf({ entries }: Layout, held: ReadonlyMap<string, Held>): readonly { readonly at: Pointer; readonly from: number; readonly to: number }[] {
+  const runs: { at: Pointer; from: number; to: number }[] = [];
+  for (const { name, offset, length } of entries) {
+    const { at } = held.get(name) as Held;
+    const last = runs.at(-1);
+    if (length === 0) continue;
+    if (last && last.to === offset && last.at + BigInt(4 * (last.to - last.from)) === at) last.to += length;
+    else runs.push({ at, from: offset, to: offset + length });
   }
+  return runs;
 }

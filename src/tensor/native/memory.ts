@@ -9,6 +9,8 @@ export interface Transfer {
   /** May be on shared memory. */
   write(to: Pointer, from: ArrayBufferView): void;
   read(to: ArrayBufferView, from: Pointer): void;
+  /** Sets bytes to 0. */
+  clear(at: Pointer, bytes: number): void;
   /** Bytes of the device, and those that no process has; none of host memory. */
   room(): { readonly free: number; readonly total: number } | undefined;
 }
@@ -16,9 +18,11 @@ export interface Transfer {
 /** Host memory. */
 export function hostTransfer(): Transfer {
   const move = koffi.load(null).func('memmove', 'void *', ['void *', 'const void *', 'size_t']) as (to: unknown, from: unknown, bytes: number) => unknown;
+  const set = koffi.load(null).func('memset', 'void *', ['void *', 'int', 'size_t']) as (at: Pointer, value: number, bytes: number) => unknown;
   return {
     write: (to, from) => void move(to, from, from.byteLength),
     read: (to, from) => void move(to, from, to.byteLength),
+    clear: (at, bytes) => void set(at, 0, bytes),
     room: () => undefined,
   };
 }
@@ -40,6 +44,7 @@ export function cudaTransfer({ libraries }: NativeLibraries, device: number): Tr
   };
   const select = library.func('int cudaSetDevice(int device)') as (device: number) => number;
   const copy = library.func('cudaMemcpy', 'int', ['void *', 'const void *', 'size_t', 'int']) as (to: unknown, from: unknown, bytes: number, kind: number) => number;
+  const set = library.func('cudaMemset', 'int', ['void *', 'int', 'size_t']) as (at: Pointer, value: number, bytes: number) => number;
   const wait = library.func('int cudaStreamSynchronize(void *stream)') as (stream: null) => number;
   const info = library.func('cudaMemGetInfo', 'int', ['void *', 'void *']) as (free: BigInt64Array, total: BigInt64Array) => number;
   check(`device ${device}`, select(device));
@@ -50,6 +55,10 @@ export function cudaTransfer({ libraries }: NativeLibraries, device: number): Tr
       check('copy to the device', wait(null));
     },
     read: (to, from) => check('copy from the device', copy(to, from, to.byteLength, TO_HOST)),
+    clear(at, bytes) {
+      check('clear', set(at, 0, bytes));
+      check('clear', wait(null));
+    },
     room() {
       const [free, total] = [new BigInt64Array(1), new BigInt64Array(1)];
       check('memory', info(free, total));

@@ -2,7 +2,7 @@
 import { pointerAt, type Pointer } from './api.js';
 import type { Device } from './device.js';
 import { count } from './elements.js';
-import type { DType } from '../graph.js';
+import type { Data, DType } from '../graph.js';
 import type { Held } from './held.js';
 import { recognised } from './out-of-memory.js';
 import { deviceTensor, hostTensor, readTensor, sizesOf } from './tensors.js';
@@ -23,43 +23,56 @@ export function sessionOf(device: Device, weights: Weights, session: Pointer): S
   };
 }
 
-function run(device: Device, weights: Weights, session: Pointer, inputs: readonly Input<Held>[], outputs: readonly Output[]): Result<Held>[] {
-  const { api } = device;
+function run(device: Device, weights: Weights, session: Pointer, inputs: readonly Input<Held>[], outputs: readonly Output<Held>[]): Result<Held>[] {
   const placed = inputs.flatMap(({ dtype, sizes, from }) => ('place' in from ? [{ place: from.place, dtype, sizes }] : []));
   const values = weights.load(placed).values();
+  const fed = inputs.map(({ name, dtype, sizes, from }): Bound => {
+    if ('data' in from) return { name, dtype, sizes, data: from.data };
+    return { name, dtype, sizes, at: ('held' in from ? from.held : (values.next().value as Held)).at };
+  });
+  const fetched = outputs.map(({ name, dtype, sizes, into, keep }): Bound | Unbound => {
+    if (into === undefined) return { name, keep: keep === true };
+    return into instanceof Float32Array ? { name, dtype, sizes, data: into } : { name, dtype, sizes, at: into.at };
+  });
+  return runBound(device, session, fed, fetched, (binding) => results(device, binding, outputs));
+}
+
+/** A tensor over an array, or over memory of the device. */
+export type Bound = { readonly name: string; readonly dtype: DType; readonly sizes: readonly number[] } & ({ readonly data: Data } | { readonly at: Pointer });
+
+/** An output for which the runtime makes room: on the device to be kept, else on the host. */
+export interface Unbound {
+  readonly name: string;
+  readonly keep: boolean;
+}
+
+/** Runs a graph once. @param take reads what came of it, before it is freed. */
+export function runBound<T>(device: Device, session: Pointer, inputs: readonly Bound[], outputs: readonly (Bound | Unbound)[], take: (binding: Pointer) => T): T {
+  const { api } = device;
   const made: Pointer[] = [];
   const binding = api.make('CreateIoBinding', session);
-  const own = (tensor: Pointer): Pointer => {
+  const tensorOf = (one: Bound): Pointer => {
+    const tensor = 'data' in one ? hostTensor(device, one.data, one.dtype, one.sizes) : deviceTensor(device, one.at, one.dtype, one.sizes);
     made.push(tensor);
     return tensor;
   };
+  const options = api.make('CreateRunOptions');
   try {
-    for (const { name, dtype, sizes, from } of inputs) {
-      const tensor = 'data' in from ? hostTensor(device, from.data, dtype, sizes) : deviceTensor(device, ('held' in from ? from.held : (values.next().value as Held)).at, dtype, sizes);
-      api.call('BindInput', binding, name, own(tensor));
+    for (const one of inputs) api.call('BindInput', binding, one.name, tensorOf(one));
+    for (const one of outputs) {
+      if ('keep' in one) api.call('BindOutputToDevice', binding, one.name, one.keep ? device.device : device.host);
+      else api.call('BindOutput', binding, one.name, tensorOf(one));
     }
-    for (const { name, dtype, sizes, into, keep } of outputs) {
-      if (into) api.call('BindOutput', binding, name, own(hostTensor(device, into, dtype, sizes)));
-      else api.call('BindOutputToDevice', binding, name, keep ? device.device : device.host);
-    }
-    runBound(device, session, binding);
-    return results(device, binding, outputs);
+    api.call('RunWithBinding', session, options, binding);
+    return take(binding);
   } finally {
+    api.release('RunOptions', options);
     api.release('IoBinding', binding);
     for (const tensor of made) api.release('Value', tensor);
   }
 }
 
-function runBound({ api }: Device, session: Pointer, binding: Pointer): void {
-  const options = api.make('CreateRunOptions');
-  try {
-    api.call('RunWithBinding', session, options, binding);
-  } finally {
-    api.release('RunOptions', options);
-  }
-}
-
-function results(device: Device, binding: Pointer, outputs: readonly Output[]): Result<Held>[] {
+function results(device: Device, binding: Pointer, outputs: readonly Output<Held>[]): Result<Held>[] {
   const { api, hostAllocator } = device;
   const [tensors] = api.several('GetBoundOutputValues', binding, hostAllocator) as [Pointer];
   const all = outputs.map((_, i) => pointerAt(tensors, i));

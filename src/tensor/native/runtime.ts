@@ -1,14 +1,15 @@
 /** A GPU, through ONNX Runtime's C API: weights are there once, inputs go there and outputs come back once a run. */
-import { arenaOf, openDevice, type Arena, type Device, type DeviceOptions } from './device.js';
-import { allocate, writeFlat, type Held } from './held.js';
+import { arenaOf, openDevice, type Device, type DeviceOptions } from './device.js';
+import { allocate, heldBy, writeFlat, type Held } from './held.js';
+import { Learning } from './learning.js';
 import { sessionOf } from './run.js';
 import { openSession } from './sessions.js';
 import { Weights, type Wanted } from './weights.js';
 import type { Place } from '../graph.js';
+import { ModelError, OutOfMemoryError } from '../../errors.js';
 import { emit, type Program } from '../onnx.js';
 import { input, neg } from '../ops.js';
 import { kindsOf, type Runtime } from '../runtime.js';
-import type { Layout } from '../session.js';
 
 /** @throws {Error} if the device or what it needs is not there. */
 export function nativeRuntime(options: DeviceOptions): Runtime<Held> {
@@ -27,10 +28,12 @@ function runtimeOn(device: Device): Runtime<Held> {
   const arena = arenaOf(device, least);
   if (device.reserve !== undefined) arena.reserve(device.reserve);
   const weights = new Weights(device, arena);
+  const learning = new Learning(device, arena);
   return {
+    learning,
     async open(program, placed) {
       // Read before the graph is opened: what a file lacks is told sooner.
-      weights.load(wantedOf(program, placed));
+      loadAll(weights, wantedOf(program, placed));
       return sessionOf(device, weights, openSession(device, program));
     },
     hold(layout, values, before) {
@@ -51,6 +54,7 @@ function runtimeOn(device: Device): Runtime<Held> {
     memory: () => arena.use(),
     async end() {
       weights.retain([]);
+      learning.end();
       arena.release();
       device.api.release('Session', least);
       device.release();
@@ -58,14 +62,19 @@ function runtimeOn(device: Device): Runtime<Held> {
   };
 }
 
-function heldBy(arena: Arena, { entries }: Layout): ReadonlyMap<string, Held> {
-  const held = allocate(arena, entries.map(({ length }) => ({ length, kinds: ['float32'] })));
-  return new Map(entries.map(({ name }, i) => [name, held[i] as Held]));
-}
-
 function wantedOf({ inputs }: Pick<Program, 'inputs'>, placed: ReadonlyMap<string, Place>): Wanted[] {
   return inputs.flatMap(({ name, dtype, sizes }) => {
     const place = placed.get(name);
     return place ? [{ place, dtype, sizes }] : [];
   });
+}
+
+/** Smaller runs would help nothing where weights don't fit, so no error says that they might. */
+function loadAll(weights: Weights, wanted: readonly Wanted[]): void {
+  try {
+    weights.load(wanted);
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError)) throw error;
+    throw new ModelError(`weights: ${error.message}; way out: a larger memory, precision: bfloat16, or a smaller checkpoint`, { cause: error });
+  }
 }

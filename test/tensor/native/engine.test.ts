@@ -142,7 +142,7 @@ describe.skipIf(without !== '')(`an engine on the runtime's C API${without}`, ()
       const program = emit('squares', { y: ops.square(ops.input('x', 'float32', { n: 100_000 })) });
       await engine.open(program);
       const before = (await engine.memory())?.inUse as number;
-      const { outputs, kept, sizes } = await engine.run(program, { x: new Float32Array(100_000).fill(2) }, [], ['y']);
+      const { outputs, kept, sizes } = await engine.run(program, { x: new Float32Array(100_000).fill(2) }, [], { keep: ['y'] });
       expect([outputs, sizes]).toEqual([{}, { y: [100_000] }]);
       expect(((await engine.memory())?.inUse as number) - before).toBeGreaterThanOrEqual(400_000);
       for (let i = 0; i < 2; i++) expect((await engine.run(sum, { y: kept?.['y'] as never })).outputs).toEqual({ sum: Float32Array.of(400_000) });

@@ -49,13 +49,20 @@ export function openRecorder(): Engine {
     async tensor(set, name) {
       calls.push({ kind: 'frozen', set, names: [name] });
     },
-    async run({ name }, feeds, sets = ['policy'], keep = []) {
+    async run({ name }, feeds, sets = ['policy'], { keep = [], sum } = {}) {
       calls.push({ kind: 'run', program: name, sets, feeds: Object.fromEntries(Object.entries(feeds).map(([feed, value]) => [feed, lengthOf(value)])) });
-      const { outputs, ...answer } = zeros(programs.get(name) as Program, layouts.get(sets[0] as string));
+      const { outputs, gradient, ...answer } = zeros(programs.get(name) as Program, layouts.get(sets[0] as string));
       const kept = keep.flatMap((output) => (outputs[output] ? [[output, { data: outputs[output] }] as const] : []));
-      return { ...answer, outputs, ...(kept.length > 0 ? { kept: Object.fromEntries(kept) } : {}) };
+      return { ...answer, outputs, ...(gradient && sum === undefined ? { gradient } : {}), ...(kept.length > 0 ? { kept: Object.fromEntries(kept) } : {}) };
     },
     async drop() {},
+    // As on a device: training graphs sum their gradients up there.
+    learning: {
+      norm: async () => 0,
+      async step() {},
+      read: async (set) => new Float32Array(layouts.get(set)?.length ?? 0),
+      async write() {},
+    },
     memory: async () => undefined,
     async release() {},
   };

@@ -136,7 +136,7 @@ function chunked({ suppressed, recompute = 'none' }: Model, rows: readonly Train
 }
 
 /** What to say where there is no room for a single prompt. */
-function tooLarge({ name, build, engine, recompute }: Model, doing: 'rollout' | 'scores' | 'update', { tokens, grids, samples }: PrefixShape & { readonly samples: number }, length: number, { message, bytes }: OutOfMemoryError): Error {
+function tooLarge({ name, build, engine, recompute }: Model, doing: 'rollout' | 'scores' | 'update', { tokens, grids, samples }: PrefixShape & { readonly samples: number }, length: number, { bytes }: OutOfMemoryError): Error {
   const images = grids.map(({ h, w }) => `${w}×${h} patches`).join(' and ');
   const ways = [
     ...(grids.length > 0 ? ['a smaller frame'] : []),
@@ -147,7 +147,7 @@ function tooLarge({ name, build, engine, recompute }: Model, doing: 'rollout' | 
     ...(doing === 'update' && !build.adapter ? ['train: { lora: … }'] : []),
   ];
   const one = `one prompt of ${tokens} tokens${images === '' ? '' : `, an image of ${images} among them,`} with ${samples} completions of ${length}`;
-  return new OutOfMemoryError(`${name}  ${doing}: expected memory for ${one}; got ${message}; way out: ${ways.join(', ')}`, bytes);
+  return new OutOfMemoryError(`${name}  ${doing}: expected memory for ${one}; got ${bytes === undefined ? 'too little' : `no room for ${bytes} bytes of it`}; way out: ${ways.join(', ')}`, bytes);
 }
 
 /** Tells a policy's graphs apart: what is suppressed is the same in all of them. */

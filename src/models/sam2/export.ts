@@ -63,7 +63,7 @@ export async function openExport({ dir, encoder: encoderFile, decoder: decoderFi
     traits: ['onnx', 'multimask'],
     pixels,
     embeddingBytes: 4 * VALUES * (pixels.size / 16) ** 2,
-    embed: async (values) => (await engine.run(encoder, { pixel_values: values }, undefined, encoder.outputs.map(({ name }) => name))).kept as Levels,
+    embed: async (values) => (await engine.run(encoder, { pixel_values: values }, undefined, { keep: encoder.outputs.map(({ name }) => name) })).kept as Levels,
     drop: (levels) => engine.drop(Object.values(levels)),
     answer: (embedding, asked) => Promise.all(asked.map(async (clicks) => best((await engine.run(decoder, { ...embedding, ...prompted(clicks) })).outputs as unknown as Answers))),
     release: () => engine.release(),

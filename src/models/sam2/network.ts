@@ -94,7 +94,7 @@ export async function openNetwork(weights: Weights, config: Sam2Config, { precis
   return {
     embeddingBytes: 4 * encode.outputs.reduce((sum, { sizes }) => sum + sizes.reduce((product, size) => product * size, 1), 0),
     embed: async (pixels) => (await engine.run(encode, { pixels })).outputs as unknown as Embedding,
-    keep: async (pixels) => (await engine.run(encode, { pixels }, undefined, encode.outputs.map(({ name }) => name))).kept as unknown as KeptEmbedding,
+    keep: async (pixels) => (await engine.run(encode, { pixels }, undefined, { keep: encode.outputs.map(({ name }) => name) })).kept as unknown as KeptEmbedding,
     drop: (embedding) => engine.drop(Object.values(embedding)),
     decode: async (embedding, asked) => (await each(embedding, asked, 'all')).map(({ logits, iou, score }) => ({ logits, iou, score: score[0] as number })),
     answer: async (embedding, asked, multimask) =>

@@ -25,9 +25,14 @@ export function loadLibraries({ runtime, libraries }: NativeLibraries): LibraryH
   return load(runtime, false);
 }
 
+/** A library whose handle nobody has is closed when garbage is collected, whoever has its functions. */
+const open: LibraryHandle[] = [];
+
 function load(library: string, global: boolean): LibraryHandle {
   try {
-    return koffi.load(library, { global });
+    const handle = koffi.load(library, { global });
+    open.push(handle);
+    return handle;
   } catch (error) {
     throw new Error(`${library}: expected a library that can be loaded; got ${messageOf(error)}`, { cause: error });
   }

@@ -37,8 +37,8 @@ describe.skipIf('lacks' in standin)(`on CUDA the 3B fits${'lacks' in standin ? `
     if (!('lacks' in standin)) outcomes = await replay(standin, await record(works), { repeat: 2 });
   }, 600_000);
   it('prints', () => {
-    for (const [name, { runs, opened, error, elsewhere }] of outcomes) {
-      console.log(name, error, elsewhere);
+    for (const [name, { runs, opened, error, most, refused }] of outcomes) {
+      console.log(name, error, 'most', ((most ?? 0) / 1e9).toFixed(2), refused);
       for (const e of [...opened, ...runs]) console.log(e.kernels, 'waits', e.waits, e.operations, e.rounded, (e.held / 1e9).toFixed(2), (e.peak / 1e9).toFixed(2));
     }
     expect(1).toBe(1);

@@ -29,7 +29,7 @@ function handed({ calls }: Case): { readonly fed: number; readonly learning: num
   const program = calls.flatMap((call) => (call.kind === 'open' ? [call.program] : []))[0];
   const feeds = calls.flatMap((call) => (call.kind === 'run' ? [call.feeds] : []))[0] ?? {};
   const learning = calls.flatMap((call) => (call.kind === 'parameters' ? [4 * call.layout.length] : []))[0] ?? 0;
-  return { fed: (program?.inputs ?? []).reduce((sum, { name, dtype }) => sum + WIDTH[dtype] * (feeds[name] ?? 0), 0), learning };
+  return { fed: (program?.inputs ?? []).reduce((sum, { name, dtype }) => sum + WIDTH[dtype] * Number(feeds[name] ?? 0), 0), learning };
 }
 
 describe.skipIf('lacks' in standin)(`on CUDA little is copied${'lacks' in standin ? `, left out: ${standin.lacks}` : ''}`, () => {
@@ -58,13 +58,13 @@ describe.skipIf('lacks' in standin)(`on CUDA little is copied${'lacks' in standi
     expect(a(({ toDevice }) => bytes(toDevice))).toBeLessThanOrEqual(layers * (9 * 16 + 3 * 8 * 64));
   });
 
-  it.each(Object.keys(TRAIN))('an update of %s takes there what learns and what is fed, and brings the gradient back', (name) => {
+  it.each(Object.keys(TRAIN))('an update of %s takes there what is fed, and brings the gradient back', (name) => {
     const { fed, learning } = handed(cases.find((one) => one.name === name) as Case);
     for (const { toDevice, toHost } of runsOf(name)) {
       expect(bytes(toHost)).toBeGreaterThanOrEqual(learning);
       expect(bytes(toHost)).toBeLessThanOrEqual(learning + 1024);
       expect(bytes(toDevice)).toBeGreaterThanOrEqual(fed);
-      expect(bytes(toDevice)).toBeLessThanOrEqual(learning + fed + 2 ** 14);
+      expect(bytes(toDevice)).toBeLessThanOrEqual(fed + 2 ** 14);
     }
   });
 

@@ -1,14 +1,25 @@
-import type { Data, DType } from '../../src/tensor/graph.js';
+import type { Data, DType, Place } from '../../src/tensor/graph.js';
 import type { Program, ProgramFile } from '../../src/tensor/onnx.js';
-import type { Answer, Engine, Feeds, Layout } from '../../src/tensor/session.js';
+import type { Answer, Engine, Feeds, Kept, Layout } from '../../src/tensor/session.js';
 
 /** What an engine was asked. Values are left out: what is placed, copied and allocated depends on sizes alone. */
 export type Call =
-  | { readonly kind: 'frozen'; readonly set: string; readonly names: readonly string[] }
+  | { readonly kind: 'places'; readonly set: string; readonly places: readonly (readonly [name: string, place: Place])[] }
   | { readonly kind: 'parameters'; readonly set: string; readonly layout: Layout }
+  | { readonly kind: 'tensor'; readonly set: string; readonly name: string; readonly length: number; readonly half: boolean }
   | { readonly kind: 'open'; readonly program: Program; readonly sets: readonly string[] }
-  | { readonly kind: 'close'; readonly program: string }
-  | { readonly kind: 'run'; readonly program: string; readonly sets: readonly string[]; readonly feeds: Readonly<Record<string, number>> };
+  | { readonly kind: 'close'; readonly name: string }
+  | {
+      readonly kind: 'run';
+      readonly name: string;
+      readonly sets: readonly string[];
+      /** Elements, or what an earlier run kept. */
+      readonly feeds: Readonly<Record<string, number | { readonly kept: number }>>;
+      /** By output, the number that it is known by. */
+      readonly keep: Readonly<Record<string, number>>;
+      readonly sum?: 'begin' | 'add';
+    }
+  | { readonly kind: 'drop'; readonly kept: readonly number[] };
 
 const ARRAYS = { float32: Float32Array, bfloat16: Uint16Array, float16: Uint16Array, int64: BigInt64Array, bool: Uint8Array } as const satisfies Readonly<Record<DType, new (length: number) => Data>>;
 const GRADIENT = 'gradient:';
@@ -27,6 +38,7 @@ export function openRecorder(): Engine {
   const calls: Call[] = [];
   const programs = new Map<string, Program>();
   const layouts = new Map<string, Layout>();
+  let kept = 0;
   open.push(calls);
   return {
     workers: 1,
@@ -37,25 +49,27 @@ export function openRecorder(): Engine {
       calls.push({ kind: 'open', program: emitted(program), sets });
     },
     async close({ name }) {
-      if (programs.delete(name)) calls.push({ kind: 'close', program: name });
+      if (programs.delete(name)) calls.push({ kind: 'close', name });
     },
     async parameters(set, layout) {
       layouts.set(set, layout);
       calls.push({ kind: 'parameters', set, layout });
     },
     async places(set, places) {
-      calls.push({ kind: 'frozen', set, names: [...places.keys()] });
+      calls.push({ kind: 'places', set, places: [...places] });
     },
-    async tensor(set, name) {
-      calls.push({ kind: 'frozen', set, names: [name] });
+    async tensor(set, name, values) {
+      calls.push({ kind: 'tensor', set, name, length: values.length, half: values instanceof Uint16Array });
     },
     async run({ name }, feeds, sets = ['policy'], { keep = [], sum } = {}) {
-      calls.push({ kind: 'run', program: name, sets, feeds: Object.fromEntries(Object.entries(feeds).map(([feed, value]) => [feed, lengthOf(value)])) });
-      const { outputs, gradient, ...answer } = zeros(programs.get(name) as Program, layouts.get(sets[0] as string));
-      const kept = keep.flatMap((output) => (outputs[output] ? [[output, { data: outputs[output] }] as const] : []));
-      return { ...answer, outputs, ...(gradient && sum === undefined ? { gradient } : {}), ...(kept.length > 0 ? { kept: Object.fromEntries(kept) } : {}) };
+      const numbers = Object.fromEntries(keep.map((output) => [output, kept++]));
+      calls.push({ kind: 'run', name, sets, feeds: extents(feeds), keep: numbers, ...(sum && { sum }) });
+      const { gradient, ...answer } = zeros(programs.get(name) as Program, layouts.get(sets[0] as string), numbers);
+      return { ...answer, ...(gradient && sum === undefined ? { gradient } : {}) };
     },
-    async drop() {},
+    async drop(all) {
+      calls.push({ kind: 'drop', kept: [...all].flatMap((one) => ('id' in one ? [one.id] : [])) });
+    },
     // As on a device: training graphs sum their gradients up there.
     learning: {
       norm: async () => 0,
@@ -68,20 +82,21 @@ export function openRecorder(): Engine {
   };
 }
 
-function lengthOf(value: Feeds[string]): number {
-  if ('id' in value) throw new Error('expected values that were kept to be at hand; got a number of one');
-  return 'data' in value ? value.data.length : value.length;
-}
-
 function emitted(program: Program | ProgramFile): Program {
   if ('file' in program) throw new Error(`${program.name}: expected a graph of segr1's own; got the file ${program.file}`);
   return program;
 }
 
-function zeros({ outputs }: Program, layout: Layout | undefined): Answer {
+function extents(feeds: Feeds): Record<string, number | { readonly kept: number }> {
+  const extent = (feed: Data | Kept): number | { readonly kept: number } => ('id' in feed ? { kept: feed.id } : 'data' in feed ? feed.data.length : feed.length);
+  return Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [name, extent(feed)]));
+}
+
+function zeros({ outputs }: Program, layout: Layout | undefined, keep: Readonly<Record<string, number>>): Answer {
   const plain = outputs.filter(({ name }) => !name.startsWith(GRADIENT));
   return {
-    outputs: Object.fromEntries(plain.map(({ name, dtype, sizes }) => [name, new ARRAYS[dtype](sizes.reduce((product, size) => product * size, 1))])),
+    outputs: Object.fromEntries(plain.filter(({ name }) => !(name in keep)).map(({ name, dtype, sizes }) => [name, new ARRAYS[dtype](sizes.reduce((product, size) => product * size, 1))])),
+    kept: Object.fromEntries(Object.entries(keep).map(([name, id]) => [name, { id }])),
     sizes: Object.fromEntries(plain.map(({ name, sizes }) => [name, sizes])),
     ...(layout && plain.length < outputs.length ? { gradient: new Float32Array(layout.length) } : {}),
     version: 0,

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createReadStream, existsSync } from 'node:fs';
-import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -20,6 +20,10 @@ export interface Case {
 export interface ReplayOptions {
   /** How often each run is done; once unless told. */
   readonly repeat?: number;
+  /** Of the device, taken at once, as segr1 does; as it is needed unless told. */
+  readonly memory?: number;
+  /** Whether products of float32 may round their factors; they don't unless told. */
+  readonly tf32?: boolean;
   /** Settings of the stand-in, see `standin/standin.h`. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -46,12 +50,12 @@ export interface Events {
 
 export interface Outcome {
   readonly error?: string;
-  /** Nodes that were left to the CPU, `Operation name`. */
-  readonly elsewhere: readonly string[];
   readonly opened: readonly Events[];
   readonly runs: readonly Events[];
   /** Allocations that the device had no room for. */
   readonly refused: number;
+  /** Bytes in use at most, of weights and values; known where all was done. */
+  readonly most?: number;
 }
 
 /**
@@ -59,25 +63,26 @@ export interface Outcome {
  *
  * @returns an outcome a case, by name.
  */
-export async function replay({ libraries, runtime }: Standin, cases: readonly Case[], { repeat = 1, env = {} }: ReplayOptions = {}): Promise<ReadonlyMap<string, Outcome>> {
+export async function replay(standin: Standin, cases: readonly Case[], { repeat = 1, memory, tf32 = false, env = {} }: ReplayOptions = {}): Promise<ReadonlyMap<string, Outcome>> {
   const folder = await mkdtemp(join(tmpdir(), 'segr1-standin-'));
   try {
-    await writeCases(folder, cases, repeat);
+    await writeCases(folder, cases, { device: { kind: 'cuda', index: 0, tf32, ...(memory === undefined ? { grow: true } : { memory }), libraries: standin }, repeat });
     const log = join(folder, 'log');
-    const settings = { LD_LIBRARY_PATH: libraries, STANDIN_LOG: log, STANDIN_BYTES: '1e6', STANDIN_LOOPS: '1', ...env };
-    const { told, printed, end } = await run([fileURLToPath(new URL('replay.mjs', import.meta.url)), folder, runtime], settings);
+    const { told, printed, end } = await run([fileURLToPath(new URL('replay.mjs', import.meta.url)), folder], { STANDIN_LOG: log, STANDIN_BYTES: '1e6', STANDIN_LOOPS: '1', ...env });
     const events = existsSync(log) ? await readLog(log) : new Map<string, Logged>();
-    const done = new Map(told.flatMap(({ done: name, error }) => (name === undefined ? [] : [[name, error] as const])));
+    const done = new Map(told.flatMap((one) => (one.done === undefined ? [] : [[one.done, one] as const])));
+    const last = `expected the process to get to the end; got ${end} at ${told.at(-1)?.begun ?? 'its start'}\n${printed.slice(-2000)}`;
     return new Map(cases.map(({ name, error: before }) => {
-      const error = before ?? (done.has(name) ? done.get(name) : `expected the process to get to the end; got ${end} at ${told.at(-1)?.begun ?? 'its start'}\n${printed.slice(-2000)}`);
-      return [name, { ...(error === undefined ? {} : { error }), elsewhere: elsewhere(printed, name), opened: [], runs: [], refused: 0, ...events.get(name) }];
+      const ended = done.get(name);
+      const error = before ?? (ended ? ended.error : last);
+      return [name, { ...(error === undefined ? {} : { error }), ...(ended?.memory ? { most: ended.memory.most } : {}), ...(events.get(name) ?? nothing()) }];
     }));
   } finally {
     await rm(folder, { recursive: true });
   }
 }
 
-async function writeCases(folder: string, cases: readonly Case[], repeat: number): Promise<void> {
+async function writeCases(folder: string, cases: readonly Case[], how: object): Promise<void> {
   let graphs = 0;
   const written: unknown[] = [];
   for (const { name, calls } of cases) {
@@ -94,16 +99,14 @@ async function writeCases(folder: string, cases: readonly Case[], repeat: number
     }
     written.push({ name, calls: own });
   }
-  // A hole, as large as the largest weight that may be taken from it.
-  await writeFile(join(folder, 'zeros'), '');
-  await truncate(join(folder, 'zeros'), 2 ** 33);
-  await writeFile(join(folder, 'cases.json'), JSON.stringify({ cases: written, repeat }));
+  await writeFile(join(folder, 'cases.json'), JSON.stringify({ cases: written, ...how }));
 }
 
 interface Told {
   readonly begun?: string;
   readonly done?: string;
   readonly error?: string;
+  readonly memory?: { readonly most: number };
 }
 
 async function run(args: readonly string[], env: Readonly<Record<string, string>>): Promise<{ readonly told: readonly Told[]; readonly printed: string; readonly end: string }> {
@@ -117,13 +120,6 @@ async function run(args: readonly string[], env: Readonly<Record<string, string>
   process.off('exit', stop);
   const told = out.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as Told] : []));
   return { told, printed, end };
-}
-
-/** What the runtime said of a case's nodes when it was asked to say much. */
-function elsewhere(printed: string, name: string): string[] {
-  const [, rest = ''] = printed.split(`\n@@ ${name}\n`);
-  const [own = ''] = rest.split('\n@@ ');
-  return [...own.matchAll(/kernel not found in registries for Op type: (\S+) node name: (.*)/g)].map(([, operation, node]) => `${operation} ${node}`);
 }
 
 /** What happened between two marks, while it is counted. */
@@ -179,12 +175,14 @@ async function readLog(path: string): Promise<Map<string, Logged>> {
     const [kind, what] = words;
     if (kind === 'mark') {
       const rest = words.slice(2).join(' ');
-      if (what === 'case') {
+      if (what === 'opened') own.opened.push(counting.events(held, peak));
+      else if (what === 'ran') own.runs.push(counting.events(held, peak));
+      else if (what === 'case') {
         all.set(rest, (own = nothing()));
         peak = held;
-      } else if (what === 'open' || what === 'run') counting = new Counting(rest);
-      else if (what === 'opened') own.opened.push(counting.events(held, peak));
-      else if (what === 'ran') own.runs.push(counting.events(held, peak));
+      }
+      // What happens between a run and the next is nobody's.
+      counting = new Counting(rest);
     } else if ((kind === 'alloc' || kind === 'free') && what === 'device') {
       held = Number(words[4]);
       peak = Math.max(peak, held);

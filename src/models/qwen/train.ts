@@ -73,9 +73,11 @@ export function trainProgram(config: QwenConfig, shape: BatchShape, graph: Train
 function withGradients(config: QwenConfig, shape: BatchShape, graph: TrainGraph, { weights, trained }: PolicyWeights, sums: boolean): Readonly<Record<string, Tensor>> {
   const outputs = graph.build(readCompletions(weights, config, shape), shape);
   const traced = trained();
-  const gradients = gradient(outputs.loss, traced.map(({ tensor }) => tensor));
+  const slopes = gradient(outputs.loss, traced.map(({ tensor }) => tensor));
+  // Sums are traced in the order in which gradients are known, for outputs are computed in the order in which they were traced.
+  const known = traced.map(({ name, tensor }, i) => ({ name, tensor, slope: slopes[i] as Tensor })).toSorted((a, b) => a.slope.node.id - b.slope.node.id);
   const before = ({ shape: dims }: Tensor, name: string): Tensor => input(`${SUM}${name}`, 'float32', Object.fromEntries(dims.map((dim) => [dim.name, dim.size])));
-  const named = Object.fromEntries(traced.map(({ name, tensor }, i) => [`${GRADIENT}${name}`, sums ? add(gradients[i] as Tensor, before(tensor, name)) : (gradients[i] as Tensor)]));
+  const named = Object.fromEntries(known.map(({ name, tensor, slope }) => [`${GRADIENT}${name}`, sums ? add(slope, before(tensor, name)) : slope]));
   return { ...outputs, ...named };
 }
 

@@ -1,6 +1,6 @@
 /** One device as sessions of this thread see it: the runtime's environment, the arena that all engines share, copies to and from it. */
 import { loadApi, pointerAt, textAt, type Api, type Pointer } from './api.js';
-import type { NativeLibraries } from './libraries.js';
+import { pinLibraries, type NativeLibraries } from './libraries.js';
 import { cudaTransfer, hostTransfer, type Transfer } from './memory.js';
 import { recognised } from './out-of-memory.js';
 import { OutOfMemoryError } from '../../errors.js';
@@ -67,6 +67,7 @@ export function openDevice(options: DeviceOptions): Device {
     if (users > 0) return users + 1;
     const memory = options.memory ?? shareOf(transfer);
     register(api, env, arena, provider, memory);
+    if (provider === 'cuda') pinLibraries(libraries);
     if (provider === 'cuda' && options.grow !== true) reserve = memory;
     return 1;
   });

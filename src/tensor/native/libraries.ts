@@ -1,3 +1,5 @@
+import { dirname, join } from 'node:path';
+
 import koffi, { type LibraryHandle } from 'koffi';
 
 import { messageOf } from '../../errors.js';
@@ -36,4 +38,18 @@ function load(library: string, global: boolean): LibraryHandle {
   } catch (error) {
     throw new Error(`${library}: expected a library that can be loaded; got ${messageOf(error)}`, { cause: error });
   }
+}
+
+/** Flags of `dlopen`: only what is loaded already, and never to be unloaded. */
+const PINNED = 0x1 | 0x4 | 0x1000;
+
+/**
+ * Keeps everything loaded for as long as the process lives, with the providers that the runtime has loaded beside itself.
+ *
+ * The runtime unloads a provider with the last engine, and what has been loaded anew after that crashes.
+ */
+export function pinLibraries({ runtime, libraries }: NativeLibraries): void {
+  const dlopen = koffi.load(null).func('void *dlopen(const char *path, int flags)') as (path: string, flags: number) => unknown;
+  const providers = ['shared', 'cuda'].map((name) => join(dirname(runtime), `libonnxruntime_providers_${name}.so`));
+  for (const path of [...libraries, runtime, ...providers]) dlopen(path, PINNED);
 }

@@ -35,6 +35,14 @@ describe.each(HALVES)('%s', (half) => {
     expect(kinds(ops.dot(x, w, 'b'))).toEqual(['input float32', `input ${half}`, 'cast float32', 'dot float32']);
   });
 
+  it('hands what one product computed on to the next as it is', () => {
+    const [x, w, v] = [ops.input('x', 'float32', { a: 2, b: 3 }), ops.input('w', half, { c: 4, b: 3 }), ops.input('v', half, { d: 5, c: 4 })];
+    const y = ops.inPrecision(half, () => ops.dot(ops.dot(x, w, 'b'), v, 'c'));
+    expect(kinds(y)).toEqual(['input float32', `input ${half}`, `input ${half}`, `cast ${half}`, `dot ${half}`, `dot ${half}`, 'cast float32']);
+    const other = half === 'bfloat16' ? 'float16' : 'bfloat16';
+    expect(kinds(ops.cast(ops.cast(ops.input('z', half, { a: 1 }), 'float32'), other))).toEqual([`input ${half}`, 'cast float32', `cast ${other}`]);
+  });
+
   it('is over when tracing in it is, also by a mistake', () => {
     const x = ops.input('x', 'float32', { a: 2, b: 3 });
     expect(() => ops.inPrecision(half, () => ops.dot(x, x, 'none'))).toThrow('expected none on both sides');

@@ -96,7 +96,11 @@ export function where(condition: Tensor, yes: Operand, no: Operand): Tensor {
 
 /** The same values in another type: rounded to the nearest where it is narrower, halves to even. */
 export function cast(x: Tensor, dtype: DType): Tensor {
-  return x.dtype === dtype ? x : node({ kind: 'cast' }, [x], dtype, x.shape);
+  if (x.dtype === dtype) return x;
+  // A half that was widened is there as it was: products of products hand it on.
+  const [narrow] = x.node.inputs;
+  if (x.node.op.kind === 'cast' && x.dtype === 'float32' && isHalf(dtype) && narrow?.dtype === dtype) return narrow;
+  return node({ kind: 'cast' }, [x], dtype, x.shape);
 }
 
 /** The same value; no gradient flows through it. */

@@ -2,7 +2,7 @@ import { beforeAll, afterAll, describe, expect, it } from 'vitest';
 
 import type { TrainRow } from '../../../src/models/policy.js';
 import { completionLength, prefixShape } from '../../../src/models/qwen/batch.js';
-import { PLAIN_BUILD } from '../../../src/models/qwen/build.js';
+import { PLAIN_BUILD, type Build } from '../../../src/models/qwen/build.js';
 import { readConfig } from '../../../src/models/qwen/config.js';
 import { trainFeeds } from '../../../src/models/qwen/feeds.js';
 import { adapterOf, adapterShapes, sideName } from '../../../src/models/qwen/lora.js';
@@ -145,6 +145,19 @@ describe('an adapter of every linear layer', () => {
       expect(apartBy(part(kept.gradient as Float32Array, layout, sideName(matrix, 'A')), ofA), `${matrix} A`).toBeLessThan(1e-4);
       expect(apartBy(part(kept.gradient as Float32Array, layout, sideName(matrix, 'B')), ofB), `${matrix} B`).toBeLessThan(1e-4);
     }
+  });
+
+  it('is in bfloat16 as near to float32 as the merged matrices are', async () => {
+    const logProbs = async (own: Partial<Build>, sets: string[]): Promise<Float32Array> =>
+      (await run((shape) => scoreProgram(config, shape, JSON.stringify(own), { ...PLAIN_BUILD, ...own }), {}, sets)).outputs['logProbs'] as Float32Array;
+    const astray = async (own: Partial<Build>, sets: string[]): Promise<number> => {
+      const [half, exact] = [await logProbs({ ...own, precision: 'bfloat16' }, sets), await logProbs(own, sets)];
+      return Math.hypot(...half.map((x, i) => x - exact[i]));
+    };
+    const [adapted, merged] = [await astray({ adapter }, ['adapter', 'policy']), await astray({}, ['merged'])];
+    expect(merged).toBeGreaterThan(0);
+    // Another rounding of much the same sums.
+    expect(adapted).toBeLessThan(1.5 * merged);
   });
 
   it('gives the scores of the merged matrices', async () => {

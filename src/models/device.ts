@@ -17,7 +17,7 @@ export const deviceShape = {
   device: z.string().regex(/^(?:cpu|auto|cuda(?::\d+)?)$/, 'expected cpu, cuda, cuda:N or auto').default('cpu'),
   /** What matrix products, convolutions and attention are computed in, and frozen matrices held in; norms, softmax, sampling, losses and what learns are float32. */
   precision: z.enum(['float32', 'bfloat16', 'float16']).default('float32'),
-  /** The most of a CUDA device's memory that is taken, such as `20GB`; all that is free unless told. */
+  /** What is taken of a CUDA device's memory, at once, such as `20GB`; nine tenths of what is free unless told. Models of a process share it: the first one's counts. */
   memory: z.string().regex(SIZE, 'expected a size such as 20GB or 900MiB').optional(),
   /** Whether a CUDA device may round the factors of float32 products to 10 bits, as it does unasked elsewhere. */
   tf32: z.boolean().default(false),

@@ -14,21 +14,38 @@ const FALLBACK = /fallback to CPU EP has been explicitly disabled/;
 /** Operations that a message names. */
 const MOST_NAMED = 8;
 
+/** Operations that take time. A file that others wrote may leave its shapes' arithmetic to the CPU, but none of these. */
+const LARGE = new Set(['Attention', 'Conv', 'ConvTranspose', 'Einsum', 'FusedMatMul', 'Gemm', 'LayerNormalization', 'MatMul', 'MultiHeadAttention', 'Resize', 'Softmax']);
+
 /**
  * Opens a graph.
  *
+ * @throws {OutOfMemoryError} where there is no room for it.
  * @throws {Error} if the runtime refuses it, naming operations that the device can't compute; or a file's inputs and outputs are others than it is said to have.
  */
 export function openSession(device: Device, program: Program | ProgramFile): Pointer {
   try {
-    const session = created(device, program, {});
-    if ('file' in program) checkFile(device, program, session);
-    return session;
+    return 'file' in program ? openFile(device, program) : created(device, program, {});
   } catch (error) {
     if (!(error instanceof Error) || !FALLBACK.test(error.message)) throw recognised(error);
-    throw new Error(`expected every operation on the GPU; got ${leftToCpu(device, program)}`, { cause: error });
+    const session = created(device, program, LENIENT);
+    const left = leftToCpu(device, session);
+    device.api.release('Session', session);
+    throw new Error(lacking(left), { cause: error });
   }
 }
+
+function openFile(device: Device, program: ProgramFile): Pointer {
+  const session = created(device, program, device.options.provider === 'cuda' ? LENIENT : {});
+  const left = device.options.provider === 'cuda' ? leftToCpu(device, session).filter(({ type }) => LARGE.has(type)) : [];
+  const fault = left.length > 0 ? lacking(left) : mismatch(program, described(device, session, 'Input'), described(device, session, 'Output'));
+  if (fault === undefined) return session;
+  device.api.release('Session', session);
+  throw new Error(fault);
+}
+
+/** Nothing is refused, and what is placed where is told. */
+const LENIENT = { 'session.disable_cpu_ep_fallback': '0', 'session.record_ep_graph_assignment_info': '1' };
 
 function created(device: Device, program: Program | ProgramFile, more: Readonly<Record<string, string>>): Pointer {
   const { api, env } = device;
@@ -83,33 +100,27 @@ function appendCuda(api: Api, options: Pointer, { index = 0, tf32 = false }: Pic
   }
 }
 
-/** Opens it once more, to look at what is placed where. */
-function leftToCpu(device: Device, program: Program | ProgramFile): string {
-  const { api } = device;
-  const session = created(device, program, { 'session.disable_cpu_ep_fallback': '0', 'session.record_ep_graph_assignment_info': '1' });
-  try {
-    const names = array(api, 'Session_GetEpGraphAssignmentInfo', session)
-      .filter((part) => textAt(api.make('EpAssignedSubgraph_GetEpName', part)) === 'CPUExecutionProvider')
-      .flatMap((part) => array(api, 'EpAssignedSubgraph_GetNodes', part))
-      .map((node) => `${textAt(api.make('EpAssignedNode_GetOperatorType', node))} at ${textAt(api.make('EpAssignedNode_GetName', node))}`);
-    const more = names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : '';
-    return `no kernel for ${names.slice(0, MOST_NAMED).join(', ')}${more}`;
-  } finally {
-    api.release('Session', session);
-  }
+interface Operation {
+  readonly type: string;
+  readonly name: string;
+}
+
+function lacking(operations: readonly Operation[]): string {
+  const named = operations.slice(0, MOST_NAMED).map(({ type, name }) => `${type} at ${name}`);
+  const more = operations.length > MOST_NAMED ? ` and ${operations.length - MOST_NAMED} more` : '';
+  return `expected every operation on the GPU; got no kernel for ${named.join(', ')}${more}`;
+}
+
+function leftToCpu({ api }: Device, session: Pointer): Operation[] {
+  return array(api, 'Session_GetEpGraphAssignmentInfo', session)
+    .filter((part) => textAt(api.make('EpAssignedSubgraph_GetEpName', part)) === 'CPUExecutionProvider')
+    .flatMap((part) => array(api, 'EpAssignedSubgraph_GetNodes', part))
+    .map((node) => ({ type: textAt(api.make('EpAssignedNode_GetOperatorType', node)), name: textAt(api.make('EpAssignedNode_GetName', node)) }));
 }
 
 function array(api: Api, name: 'Session_GetEpGraphAssignmentInfo' | 'EpAssignedSubgraph_GetNodes', of: Pointer): Pointer[] {
   const [first, length] = api.several(name, of) as [Pointer, Pointer];
   return Array.from({ length: Number(length) }, (_, i) => pointerAt(first, i));
-}
-
-/** What a file lacks or asks for besides is named, for the runtime would only fail once it runs. */
-function checkFile(device: Device, program: ProgramFile, session: Pointer): void {
-  const fault = mismatch(program, described(device, session, 'Input'), described(device, session, 'Output'));
-  if (fault === undefined) return;
-  device.api.release('Session', session);
-  throw new Error(fault);
 }
 
 function described({ api, hostAllocator }: Device, session: Pointer, which: 'Input' | 'Output'): Described[] {

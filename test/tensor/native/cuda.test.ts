@@ -11,6 +11,7 @@ import { gradient } from '../../../src/tensor/gradient.js';
 import type { Place, Tensor } from '../../../src/tensor/graph.js';
 import type { NativeLibraries } from '../../../src/tensor/native/libraries.js';
 import { emit } from '../../../src/tensor/onnx.js';
+import { ELEMENT, encodeModel } from '../../../src/tensor/onnx-schema.js';
 import * as ops from '../../../src/tensor/ops.js';
 import { GRADIENT, layoutOf, openEngine, SUM, type Device, type Engine } from '../../../src/tensor/session.js';
 
@@ -145,6 +146,22 @@ describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
   it('names operations that the device has no kernel for', async () => {
     const program = emit('left', { y: ops.argmax(ops.input('x', 'int64', { n: 3, m: 2 }), 'n') }, 'cuda');
     await expect(opened().open(program)).rejects.toThrow('left: expected every operation on the GPU; got no kernel for ArgMax at argmax#0');
+  });
+
+  it("leaves a file's arithmetic of shapes to the CPU, but nothing large", async () => {
+    const dims = (...sizes: number[]) => ({ dim: sizes.map((dimValue) => ({ dimValue })) });
+    const value = (name: string, ...sizes: number[]) => ({ name, type: { tensorType: { elemType: ELEMENT.int64, shape: dims(...sizes) } } });
+    // CUDA has neither of whole numbers, the CPU both.
+    const file = (name: string, opType: string, ...input: string[]) => {
+      const node = [{ name: 'odd', opType, input, output: ['y'], attribute: [] }];
+      const path = join(realpathSync(mkdtempSync(join(tmpdir(), 'segr1-cuda-'))), `${name}.onnx`);
+      writeFileSync(path, encodeModel({ irVersion: 10, graph: { name, node, input: input.map((label) => value(label, 2, 2)), output: [value('y')] }, opsetImport: [{ domain: '', version: 21 }] }));
+      return { name, file: path, inputs: input.map((label) => ({ name: label, dtype: 'int64', sizes: [2, 2] }) as const), outputs: [] };
+    };
+    const engine = opened();
+    const small = file('small', 'ArgMax', 'x');
+    await engine.open(small);
+    await expect(engine.open(file('large', 'MatMul', 'a', 'b'))).rejects.toThrow('large: expected every operation on the GPU; got no kernel for MatMul at odd');
   });
 
   it('says how much is free where there is less than it should take', async () => {

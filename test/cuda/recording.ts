@@ -1,6 +1,6 @@
 import type { Data, DType, Place } from '../../src/tensor/graph.js';
 import type { Program, ProgramFile } from '../../src/tensor/onnx.js';
-import type { Answer, Engine, Feeds, Kept, Layout } from '../../src/tensor/session.js';
+import type { Answer, Engine, EngineLearning, Feeds, Kept, Layout } from '../../src/tensor/session.js';
 
 /** What an engine was asked. Values are left out: what is placed, copied and allocated depends on sizes alone. */
 export type Call =
@@ -19,7 +19,9 @@ export type Call =
       readonly keep: Readonly<Record<string, number>>;
       readonly sum?: 'begin' | 'add';
     }
-  | { readonly kind: 'drop'; readonly kept: readonly number[] };
+  | { readonly kind: 'drop'; readonly kept: readonly number[] }
+  | { readonly kind: 'norm'; readonly set: string }
+  | { readonly kind: 'step'; readonly set: string; readonly layout: Layout; readonly options: Parameters<EngineLearning['step']>[2] };
 
 const ARRAYS = { float32: Float32Array, bfloat16: Uint16Array, float16: Uint16Array, int64: BigInt64Array, bool: Uint8Array } as const satisfies Readonly<Record<DType, new (length: number) => Data>>;
 const GRADIENT = 'gradient:';
@@ -72,8 +74,13 @@ export function openRecorder(): Engine {
     },
     // As on a device: training graphs sum their gradients up there.
     learning: {
-      norm: async () => 0,
-      async step() {},
+      async norm(set) {
+        calls.push({ kind: 'norm', set });
+        return 0;
+      },
+      async step(set, layout, options) {
+        calls.push({ kind: 'step', set, layout, options });
+      },
       read: async (set) => new Float32Array(layouts.get(set)?.length ?? 0),
       async write() {},
     },

@@ -47,6 +47,16 @@ function replaying(engine) {
         else for (const [output, value] of Object.entries(answer.kept ?? {})) kept.set(keep[output], value);
       }
     },
+    async norm({ set }) {
+      mark('run', 'norm');
+      await engine.learning.norm(set);
+      mark('ran');
+    },
+    async step({ set, layout, options }) {
+      mark('run', 'step');
+      await engine.learning.step(set, layout, options);
+      mark('ran');
+    },
     drop: ({ kept: numbers }) => engine.drop(numbers.map((number) => kept.get(number))),
   };
 }

@@ -40,13 +40,14 @@ describe.skipIf('lacks' in standin)(`on CUDA a policy of three billion weights i
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   it.each([
-    ['writes', `8 × 8 completions of ${TOKENS} tokens about frames of ${FRAME} px`, 26],
+    ['writes', `8 × 8 completions of ${TOKENS} tokens about frames of ${FRAME} px`, 14],
     ['learns', `by an adapter from 8 completions of ${TOKENS} tokens about a frame of ${FRAME} px, layers computed again,`, 14],
   ])('%s %s in %d GB', (name, _, gigabytes) => {
     const { error, most, runs } = outcomes.get(name) as Outcome;
     expect(error).toBeUndefined();
     // Taken from the device, in pieces as they are needed; and of them in use at once.
     expect(Math.max(...runs.map(({ peak }) => peak))).toBeLessThan(gigabytes * 1e9);
-    expect(most).toBeGreaterThan(0.9 * gigabytes * 1e9);
+    // The weights are there, and more.
+    expect(most).toBeGreaterThan(7.5e9);
   });
 });

@@ -5,7 +5,7 @@ import type { Data, DType, Place } from './graph.js';
 import { placed, type Program, type ProgramFile } from './onnx.js';
 import { mismatch, type Described } from './program-file.js';
 import { kindsOf, type Input, type Output, type Result, type Runtime, type Session } from './runtime.js';
-import type { Layout } from './session.js';
+import { GRADIENT, type Layout } from './session.js';
 
 /** What is held. */
 type Values = Float32Array | Uint16Array;
@@ -31,6 +31,9 @@ async function created(program: Program | ProgramFile, places: ReadonlyMap<strin
     interOpNumThreads: 1,
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
+    // The first run of a graph allocates piece by piece, later ones with a plan in one block, and the arena would keep both: twice what
+    // training holds. Writing token by token has little to hold, and its turns allocate faster with a plan.
+    enableMemPattern: !program.outputs.some(({ name }) => name.startsWith(GRADIENT)),
     // What goes wrong is thrown; the runtime would print it as well.
     logSeverityLevel: 4,
     extra: {

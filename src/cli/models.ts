@@ -89,7 +89,7 @@ function checkpointText({ folder, architecture, parameters, tied, stored, use, m
     ['weights', `${millions(all)}: language ${millions(language)}, vision ${millions(vision)}, embeddings ${millions(embeddings)}`],
     ['head', tied ? 'the embedding table' : 'of its own'],
     ['stored', storedText(stored)],
-    ['run', `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.precision === 'bfloat16' ? ', which does not run yet' : ''}${use.recompute === true ? ', layers computed again' : ''}${use.ema === true ? ', weights averaged' : ''}`],
+    ['run', `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.recompute === true ? ', layers computed again' : ''}${use.ema === true ? ', weights averaged' : ''}`],
   ];
   return `${table(head)}\n\n${memoryTable(memory)}`;
 }

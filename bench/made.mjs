@@ -16,6 +16,12 @@ export const PEERS = {
   vision: { hidden_size: 96, intermediate_size: 192, depth: 4, num_heads: 4, out_hidden_size: 192, fullatt_block_indexes: [3] },
 };
 
+/** 39 million weights, as many as a user may train on a laptop: wide enough that matrix products take most of the time. */
+export const USERS = {
+  text: { hidden_size: 512, intermediate_size: 1280, num_hidden_layers: 8, num_attention_heads: 8, num_key_value_heads: 2, vocab_size: 8192, rope_theta: 1e6, rope_scaling: { type: 'mrope', mrope_section: [8, 12, 12] } },
+  vision: { hidden_size: 320, intermediate_size: 1024, depth: 8, num_heads: 8, out_hidden_size: 512, fullatt_block_indexes: [3, 7] },
+};
+
 /** A few billion weights' widths on fewer layers: as float32 2.5 GiB, with the vocabulary and the layers of the 3B. */
 export const WIDE = {
   text: { hidden_size: 2048, intermediate_size: 11008, num_hidden_layers: 4, num_attention_heads: 16, num_key_value_heads: 2, vocab_size: 151_936, rope_theta: 1e6, rope_scaling: { type: 'mrope', mrope_section: [16, 24, 24] } },
@@ -72,9 +78,9 @@ export function spread(seconds) {
   return { median: round(sorted[Math.floor(sorted.length / 2)]), min: round(sorted[0]), max: round(sorted.at(-1)) };
 }
 
-/** Seconds of each of `repeats` runs, after one that is not counted. */
-export async function timed(repeats, run) {
-  await run();
+/** Seconds of each of `repeats` runs, after one that is not counted, or as many as told. */
+export async function timed(repeats, run, warm = 1) {
+  for (let i = 0; i < warm; i++) await run();
   const seconds = [];
   for (let i = 0; i < repeats; i++) {
     const start = performance.now();

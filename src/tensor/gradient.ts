@@ -48,6 +48,10 @@ function firstRead(nodes: readonly Node[], values: readonly Tensor[]): ReadonlyM
 
 /** What a node's incoming adjoints say about each of its inputs. */
 function backward(n: Node, incoming: readonly (Tensor | undefined)[], needed: ReadonlySet<number>): readonly Contribution[] {
+  if (n.op.kind === 'block' && n.op.pullBack) {
+    const adjoints = n.op.pullBack(n.inputs, n.outputs, incoming);
+    return n.inputs.flatMap((to, i): Contribution[] => (adjoints[i] ? [[to, adjoints[i]]] : []));
+  }
   if (n.op.kind === 'block') return blockBackward(n.op.body, n.inputs, incoming, needed, pullBack);
   if (n.op.kind === 'loop') return loopBackward(n, n.op, incoming, needed, pullBack);
   const rule = rules[n.op.kind] as Rule<Op['kind']> | undefined;

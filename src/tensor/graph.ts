@@ -72,8 +72,16 @@ export type Op =
   | { readonly kind: 'attend'; readonly heads: number }
   | { readonly kind: 'convolve'; readonly stride: number; readonly padding: number }
   | { readonly kind: 'stopGradient' }
-  | { readonly kind: 'block'; readonly body: Body }
+  | { readonly kind: 'block'; readonly body: Body; readonly pullBack?: BlockPullBack }
   | { readonly kind: 'loop'; readonly body: Body; readonly steps: number; readonly collected: number };
+
+/**
+ * A block's own backward pass.
+ *
+ * @param incoming adjoints of the outputs; undefined for those that nothing depends on.
+ * @returns adjoints of the inputs, in order; undefined for those without one.
+ */
+export type BlockPullBack = (inputs: readonly Tensor[], outputs: readonly Tensor[], incoming: readonly (Tensor | undefined)[]) => readonly (Tensor | undefined)[];
 
 /** A computation with holes: `holes` are bound when a block or loop runs; other tensors are captured from outside. */
 export interface Body {

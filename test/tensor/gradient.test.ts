@@ -235,6 +235,17 @@ describe('inChunks', () => {
     }
   });
 
+  it.each([1, 2, 3, 4])('of %i adds up what lacks the dimension', async (size) => {
+    const { cases, feeds } = drawn('chunks that are added up', 5, (draw) => {
+      const [x, w] = [draw.tensor('any', draw.shuffled(['row', 'a', 'b']), { row: 5 }), draw.tensor('any', ['a', 'b'])];
+      const f = (part: Tensor): Record<'all' | 'rows', Tensor> => ({ all: ops.sum(ops.mul(part, w), 'row'), rows: ops.sum(part, 'b') });
+      const names = ['a', 'b'].map((name) => ({ name, size: draw.sizes[name] as number }));
+      const [cut, whole] = [ops.inChunks('row', size, [x] as const, f, { all: names }), f(x)];
+      return [ops.sub(cut.all, whole.all), ops.sub(cut.rows, whole.rows)];
+    });
+    for (const { data } of await agree(engine, cases.flat(), feeds)) expect(furthest(data, data.map(() => 0), 1e-12)).toBeUndefined();
+  });
+
   it('within a block that is computed again, a weight used on both sides', async () => {
     const { cases, feeds } = drawn('chunks in blocks', 3, (draw) => {
       const [x, w] = [draw.tensor('any', ['row', 'a'], { row: 5 }), draw.tensor('any', ['a'])];
@@ -249,6 +260,30 @@ describe('inChunks', () => {
     const { y } = ops.inChunks('row', 4, [x] as const, (part) => ({ y: ops.tanh(part) }));
     expect([y.node.op.kind, y.node.inputs[0]]).toEqual(['unary', x]);
     expect(() => ops.inChunks('column', 4, [x] as const, (part) => ({ y: part }))).toThrow('inChunks: expected a dimension called column, and chunks of at least 1; got [row 4] float32');
+  });
+});
+
+describe('withGradient', () => {
+  const cubed = (draw: Draw): Tensor => {
+    const [x, w] = [draw.tensor('any', two), draw.tensor('any', ['a'])];
+    const [y] = ops.withGradient([ops.tanh(x), ops.exp(w)], (a, b) => [ops.mul(ops.square(a as Tensor), b as Tensor), ops.square(a as Tensor)], ([a, b], [, squared], [dy]) => [
+      ops.mul(dy as Tensor, ops.mul(ops.mul(a as Tensor, 2), b as Tensor)),
+      ops.sum(ops.mul(dy as Tensor, squared as Tensor), 'b'),
+    ]);
+    return y as Tensor;
+  };
+  slopesOf('with the right rule has the right gradient', 5, cubed);
+  slopesOf('in a block that is computed again', 5, (draw) => {
+    const x = draw.tensor('any', two);
+    const rule = (a: Tensor): Tensor => ops.withGradient([a], (own) => [ops.square(own as Tensor)], ([own], _, [dy]) => [ops.mul(dy as Tensor, ops.mul(own as Tensor, 2))])[0] as Tensor;
+    return ops.recompute([ops.exp(x)], (h) => [rule(ops.add(rule(h), x))])[0] as Tensor;
+  });
+
+  it('asks no operation inside, and gives nothing to inputs that its rule leaves out', () => {
+    const [x, y] = [ops.input('x', 'float32', { a: 1 }), ops.input('y', 'float32', { a: 1 })];
+    const [out] = ops.withGradient([x, y], (p, q) => [ops.mul(p as Tensor, q as Tensor)], (_, __, [dy]) => [ops.mul(dy as Tensor, 7)]);
+    const values = interpret(gradient(ops.total(out as Tensor), [x, y]), { x: [2], y: [3] });
+    expect(values.map(({ data }) => [...data])).toEqual([[7], [0]]);
   });
 });
 

@@ -1,8 +1,9 @@
 import { count, type Tensor } from '../../tensor/graph.js';
 import { concat, drop, input, order, rename, reshape, slice } from '../../tensor/ops.js';
+import type { Memory } from './attention.js';
 import type { QwenConfig } from './config.js';
 import type { Grid } from './positions.js';
-import { decoder, embed, paddingMask, prefixAttention, type Memory, type Recompute } from './text.js';
+import { decoder, embed, paddingMask, prefixAttention, type Computing } from './text.js';
 import { visionTower } from './vision.js';
 import type { Weights } from './weights.js';
 
@@ -33,12 +34,12 @@ export interface Prefix {
  * Inputs of the graph: `tokens` and `visual` int64 [prompt, token], `padding` int64 [prompt], `cos` and `sin` [prompt, token, half],
  * `pixels` [prompt, patch, pixel] where there are grids: the patches of a prompt's images one behind the other.
  */
-export function readPrefix(weights: Weights, config: QwenConfig, shape: PrefixShape, recompute?: Recompute): Prefix {
+export function readPrefix(weights: Weights, config: QwenConfig, shape: PrefixShape, how: Computing = {}): Prefix {
   const { prompts, tokens, grids } = shape;
   const place = { prompt: prompts, token: tokens };
   const half = config.text.headDim / 2;
   const rotary = { cos: input('cos', 'float32', { ...place, half }), sin: input('sin', 'float32', { ...place, half }) };
-  const features = grids.length > 0 ? imageFeatures(weights, config, shape, recompute) : undefined;
+  const features = grids.length > 0 ? imageFeatures(weights, config, shape, how) : undefined;
   const x = embed(weights, input('tokens', 'int64', place), features && flat(features), features && input('visual', 'int64', place));
   const padding = input('padding', 'int64', { prompt: prompts });
   const mask = paddingMask(padding, tokens);
@@ -47,12 +48,12 @@ export function readPrefix(weights: Weights, config: QwenConfig, shape: PrefixSh
     const side = (t: Tensor): Tensor => order(t, 'prompt', 'kv', 'key', 'hd');
     memory[layer] = { keys: side(keys), values: side(values), mask };
   };
-  const hidden = decoder(weights, config, x, rotary, prefixAttention(padding, tokens), { recompute, keep });
+  const hidden = decoder(weights, config, x, rotary, prefixAttention(padding, tokens), { ...how, keep });
   return { last: drop(slice(hidden, 'token', -1, 1), 'token'), hidden, memory, ...(features ? { features } : {}) };
 }
 
 /** Features of every prompt's images one behind the other; images of one size go through the tower together. */
-function imageFeatures(weights: Weights, config: QwenConfig, { prompts, grids }: PrefixShape, recompute?: Recompute): Tensor {
+function imageFeatures(weights: Weights, config: QwenConfig, { prompts, grids }: PrefixShape, how: Computing): Tensor {
   const { patch, temporalPatch } = config.vision;
   const sizes = grids.map(({ h, w }) => h * w);
   const pixels = input('pixels', 'float32', { image: prompts, patch: sizes.reduce((sum, size) => sum + size, 0), pixel: 3 * temporalPatch * patch * patch });
@@ -61,7 +62,7 @@ function imageFeatures(weights: Weights, config: QwenConfig, { prompts, grids }:
   for (const [first, grid] of grids.entries()) {
     if (features.has(first)) continue;
     const alike = [...grids.keys()].filter((i) => grids[i]?.h === grid.h && grids[i]?.w === grid.w);
-    const seen = visionTower(weights, config, concat(alike.map((i) => own[i] as Tensor), 'image'), grid, recompute);
+    const seen = visionTower(weights, config, concat(alike.map((i) => own[i] as Tensor), 'image'), grid, how);
     for (const [at, i] of alike.entries()) features.set(i, slice(seen, 'image', at * prompts, prompts));
   }
   return rename(concat([...grids.keys()].map((i) => features.get(i) as Tensor), 'visual'), { image: 'prompt' });

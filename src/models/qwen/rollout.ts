@@ -2,12 +2,13 @@ import type { Precision, Tensor } from '../../tensor/graph.js';
 import { compile, type Program } from '../../tensor/onnx.js';
 import { and, append, cast, constant, dims, empty, equal, expand, gather, greater, input, iota, loop, max, not, or, where } from '../../tensor/ops.js';
 import type { Sampling } from '../policy.js';
+import { BLOCKS, type Memory } from './attention.js';
 import type { QwenConfig } from './config.js';
 import { policyWeights } from './lora.js';
 import { PLAIN_BUILD, type Build } from './build.js';
 import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
 import { draw, greedy, penalise, suppress } from './sample.js';
-import { decoder, embed, head, type Memory } from './text.js';
+import { decoder, embed, head } from './text.js';
 import type { Weights } from './weights.js';
 
 /** What fixes a rollout's graph. */
@@ -32,7 +33,7 @@ export interface RolloutShape extends PrefixShape, Sampling {
  */
 export function rolloutProgram(config: QwenConfig, shape: RolloutShape, { adapter, held, ...target }: Build = PLAIN_BUILD): Program {
   const { weights } = policyWeights(config, adapter, [], held);
-  return compile(`rollout ${JSON.stringify(shape)}`, target, () => write(weights, config, shape, readPrefix(weights, config, shape), target.precision));
+  return compile(`rollout ${JSON.stringify(shape)}`, target, () => write(weights, config, shape, readPrefix(weights, config, shape, { blocks: BLOCKS[target.dialect] }), target.precision));
 }
 
 interface State extends Readonly<Record<string, Tensor>> {

@@ -1,5 +1,6 @@
 import { scoped, sizeOf, type Dim, type Tensor } from '../../tensor/graph.js';
-import { add, cast, concat, constant, dot, expand, gather, greater, iota, merge, mul, order, recompute, rename, rmsNorm, rotate, silu, slice, softmax, split, where } from '../../tensor/ops.js';
+import { add, cast, concat, constant, expand, gather, greater, iota, merge, mul, order, recompute, rename, rmsNorm, rotate, silu, split, where } from '../../tensor/ops.js';
+import { attention, type Blocks, type Memory } from './attention.js';
 import type { QwenConfig, TextConfig } from './config.js';
 import { applyLinear, applyLinears } from './linear.js';
 import { within, type Weights } from './weights.js';
@@ -11,16 +12,6 @@ export const HIDDEN = -1e30;
 export interface Rotary {
   readonly cos: Tensor;
   readonly sin: Tensor;
-}
-
-/** Keys that some queries may see. */
-export interface Memory {
-  /** [prompt, kv, (sample,) key, hd], rotated. */
-  readonly keys: Tensor;
-  /** [prompt, kv, (sample,) key, hd] */
-  readonly values: Tensor;
-  /** Added to the scores, broadcast by name; none where all keys are seen. */
-  readonly mask?: Tensor;
 }
 
 /** How the tokens of one layer see each other and what came before: given their own keys and values, all that they may see. */
@@ -43,6 +34,14 @@ export function embed(weights: Weights, tokens: Tensor, features?: Tensor, visua
 /** What the backward pass computes again instead of having it kept: the inside of every layer, of the decoder and the vision tower. */
 export type Recompute = 'none' | 'layers';
 
+/** How layers are computed. */
+export interface Computing {
+  /** Nothing unless told. */
+  readonly recompute?: Recompute | undefined;
+  /** How scores are cut. */
+  readonly blocks?: Blocks | undefined;
+}
+
 /** Runs a layer so that its inside is kept for the backward pass, or computed again. */
 export function remembered(recomputing: Recompute | undefined, x: Tensor, run: (x: Tensor) => readonly Tensor[]): readonly Tensor[] {
   return recomputing === 'layers' ? recompute([x], run) : run(x);
@@ -61,11 +60,11 @@ export function decoder(
   x: Tensor,
   rotary: Rotary,
   attend: Attend,
-  options: { readonly recompute?: Recompute | undefined; readonly keep?: (layer: number, own: Memory) => void } = {},
+  options: Computing & { readonly keep?: (layer: number, own: Memory) => void } = {},
 ): Tensor {
   let hidden = x;
   for (let i = 0; i < text.layers; i++) {
-    const [y, keys, values] = scoped(`model.layers.${i}`, () => remembered(options.recompute, hidden, (h) => layer(weights, text, i, h, rotary, attend))) as [Tensor, Tensor, Tensor];
+    const [y, keys, values] = scoped(`model.layers.${i}`, () => remembered(options.recompute, hidden, (h) => layer(weights, text, i, h, rotary, (queries, own) => attention(queries, attend(i, own), text.headDim ** -0.5, options.blocks)))) as [Tensor, Tensor, Tensor];
     options.keep?.(i, { keys, values });
     hidden = y;
   }
@@ -79,11 +78,11 @@ export function head(weights: Weights, { text }: QwenConfig, hidden: Tensor): Te
 }
 
 /** What the layer makes of its tokens, and their keys and values. */
-function layer(weights: Weights, text: TextConfig, i: number, x: Tensor, rotary: Rotary, attend: Attend): readonly [Tensor, Tensor, Tensor] {
+function layer(weights: Weights, text: TextConfig, i: number, x: Tensor, rotary: Rotary, attended: (queries: Tensor, own: Memory) => Tensor): readonly [Tensor, Tensor, Tensor] {
   const weight = within(weights, `model.layers.${i}`);
   const h = rmsNorm(x, weight('input_layernorm.weight'), 'width', text.eps);
   const { queries, own } = project(weight, text, h, rotary);
-  const o = attention(queries, attend(i, own), text.headDim ** -0.5);
+  const o = attended(queries, own);
   const lead = x.shape.map(({ name }) => name).filter((name) => name !== 'width');
   const heads = merge(order(o, ...lead, 'kv', 'rep', 'hd'), ['kv', 'rep', 'hd'], 'heads');
   const y = add(x, applyLinear(weight.linear('self_attn.o_proj'), heads));
@@ -109,23 +108,6 @@ function project(weight: Weights, text: TextConfig, h: Tensor, rotary: Rotary): 
     return inner.includes('token') ? rename(ordered, { token: 'key' }) : ordered;
   };
   return { queries, own: { keys: side(turn(k)), values: side(v) } };
-}
-
-/** Softmax over all memories' keys together. */
-function attention(queries: Tensor, memories: readonly Memory[], scale: number): Tensor {
-  const scores = memories.map(({ keys, mask }) => {
-    const raw = dot(queries, keys, 'hd', scale);
-    return mask ? add(raw, mask) : raw;
-  });
-  const shares = softmax(concat(scores, 'key'), 'key');
-  let start = 0;
-  return memories
-    .map(({ keys, values }) => {
-      const size = sizeOf(keys, 'key') as number;
-      start += size;
-      return dot(slice(shares, 'key', start - size, size), values, 'key');
-    })
-    .reduce((sum, part) => add(sum, part));
 }
 
 /** [token, key]: 0 where the key is not after the token, else HIDDEN. */

@@ -1,10 +1,11 @@
 import { gradient } from '../../tensor/gradient.js';
 import type { Tensor } from '../../tensor/graph.js';
-import { compile, type Program } from '../../tensor/onnx.js';
+import { compile, type Program, type Target } from '../../tensor/onnx.js';
 import { add, concat, dims, expand, exp, input, lift, mul, neg, order, pick, slice, sum } from '../../tensor/ops.js';
 import { GRADIENT, SUM } from '../../tensor/session.js';
 import type { Objective } from '../../objectives/objective.js';
 import { policyLoss } from '../../objectives/policy-loss.js';
+import { BLOCKS, type Blocks } from './attention.js';
 import type { QwenConfig } from './config.js';
 import { PLAIN_BUILD, type Build } from './build.js';
 import { policyWeights, type PolicyWeights } from './lora.js';
@@ -24,6 +25,8 @@ export interface BatchShape extends PrefixShape {
   readonly logits?: number;
   /** Whether layers are computed again in the backward pass instead of kept. */
   readonly recompute?: Recompute;
+  /** How attention's scores are cut; as suits the device unless told. */
+  readonly blocks?: Blocks;
 }
 
 /** A micro-batch as the model reads it. */
@@ -44,14 +47,14 @@ export interface Reading {
 function readCompletions(weights: Weights, config: QwenConfig, shape: BatchShape): Reading {
   const { prompts: prompt, samples: sample, length: token } = shape;
   const half = config.text.headDim / 2;
-  const prefix = readPrefix(weights, config, shape, shape.recompute);
+  const prefix = readPrefix(weights, config, shape, shape);
   const written = input('written', 'int64', { prompt, sample, token });
   const first = expand(lift(prefix.last, 'token'), dims({ prompt, sample, token: 1, width: config.text.hidden }));
   const hidden = [first];
   if (token > 1) {
     const turned = (name: string): Tensor => expand(slice(input(name, 'float32', { prompt, token, half }), 'token', 0, token - 1), dims({ prompt, sample, token: token - 1, half }));
     const rotary = { cos: turned('nextCos'), sin: turned('nextSin') };
-    hidden.push(order(decoder(weights, config, embed(weights, slice(written, 'token', 0, token - 1)), rotary, completionAttention(prefix.memory, token - 1), { recompute: shape.recompute }), 'prompt', 'sample', 'token', 'width'));
+    hidden.push(order(decoder(weights, config, embed(weights, slice(written, 'token', 0, token - 1)), rotary, completionAttention(prefix.memory, token - 1), shape), 'prompt', 'sample', 'token', 'width'));
   }
   const score = scoring(weights, config, { hidden: concat(hidden, 'token'), written, temperature: input('temperature', 'float32', {}), suppressed: shape.suppressed, logits: shape.logits });
   return { weights, prefix, score };
@@ -67,8 +70,10 @@ export interface TrainGraph {
 
 /** Emits the loss of a micro-batch with its gradient by every weight that it depends on and that learns: the adapter's, if there is one, else all. */
 export function trainProgram(config: QwenConfig, shape: BatchShape, graph: TrainGraph, { adapter, held, sums = false, ...target }: Build = PLAIN_BUILD): Program {
-  return compile(`train ${graph.name} ${JSON.stringify(shape)}`, target, () => withGradients(config, shape, graph, policyWeights(config, adapter, graph.extra, held), sums));
+  return compile(`train ${graph.name} ${JSON.stringify(shape)}`, target, () => withGradients(config, cut(shape, target), graph, policyWeights(config, adapter, graph.extra, held), sums));
 }
+
+const cut = (shape: BatchShape, { dialect }: Target): BatchShape => ({ blocks: BLOCKS[dialect], ...shape });
 
 function withGradients(config: QwenConfig, shape: BatchShape, graph: TrainGraph, { weights, trained }: PolicyWeights, sums: boolean): Readonly<Record<string, Tensor>> {
   const outputs = graph.build(readCompletions(weights, config, shape), shape);
@@ -84,7 +89,7 @@ function withGradients(config: QwenConfig, shape: BatchShape, graph: TrainGraph,
 /** Log-probs of written tokens and nothing else, [prompt, sample, token]; `of` tells graphs of one shape apart, by the weights that they are bound to. */
 export function scoreProgram(config: QwenConfig, shape: BatchShape, of: string, { adapter, held, ...target }: Build = PLAIN_BUILD): Program {
   const { weights } = policyWeights(config, adapter, [], held);
-  return compile(`score ${of} ${JSON.stringify(shape)}`, target, () => readCompletions(weights, config, shape).score((all, own) => ({ logProbs: pick(all, 'vocab', own) })));
+  return compile(`score ${of} ${JSON.stringify(shape)}`, target, () => readCompletions(weights, config, cut(shape, target)).score((all, own) => ({ logProbs: pick(all, 'vocab', own) })));
 }
 
 /** The graph of a policy-gradient objective; its inputs besides the batch are those of `policyLoss`. */

@@ -1,7 +1,8 @@
 /** Computations within computations: blocks that are computed again, and loops. */
-import { node, nodeWith, sameShape, ShapeError, sizeOf, type DType, type Shape, type Tensor } from '../graph.js';
+import { node, nodeWith, sameShape, ShapeError, sizeOf, type BlockPullBack, type DType, type Shape, type Tensor } from '../graph.js';
+import { add } from './elementwise.js';
 import { gather } from './indexing.js';
-import { merge, pad, slice, split } from './layout.js';
+import { expand, merge, order, pad, slice, split } from './layout.js';
 import { constant } from './values.js';
 
 const hole = (like: { readonly dtype: DType; readonly shape: Shape }): Tensor => node({ kind: 'state' }, [], like.dtype, like.shape);
@@ -15,6 +16,18 @@ export function recompute(inputs: readonly Tensor[], f: (...inputs: Tensor[]) =>
   const holes = inputs.map(hole);
   const results = f(...holes);
   return nodeWith({ kind: 'block', body: { holes, results } }, inputs, results);
+}
+
+/**
+ * Traces `f` as a block with a backward pass of its own, in place of those of the operations in it.
+ *
+ * @param f must read nothing that learns but its inputs.
+ * @param pullBack may read the block's outputs; they are kept for it.
+ */
+export function withGradient(inputs: readonly Tensor[], f: (...inputs: Tensor[]) => readonly Tensor[], pullBack: BlockPullBack): readonly Tensor[] {
+  const holes = inputs.map(hole);
+  const results = f(...holes);
+  return nodeWith({ kind: 'block', body: { holes, results }, pullBack }, inputs, results);
 }
 
 /** What one turn of a loop hands on. */
@@ -69,12 +82,14 @@ export function loop<State extends Readonly<Record<string, Tensor>>, Collected e
  * The last chunk is filled up with zeros, whose results are cut off.
  *
  * @param size most elements of `over` in a chunk; `f` gives values with that dimension, which depend on the same place of the inputs only.
+ * @param sums shapes of those of `f`'s values that lack the dimension: they are added up, which has no gradient. Zeros must add nothing.
  */
 export function inChunks<Inputs extends readonly Tensor[], Key extends string>(
   over: string,
   size: number,
   inputs: Inputs,
   f: (...chunks: Inputs) => Readonly<Record<Key, Tensor>>,
+  sums: Readonly<Record<string, Shape>> = {},
 ): Readonly<Record<Key, Tensor>> {
   const whole = sizeOf(inputs[0] as Tensor, over);
   if (whole === undefined || !(size >= 1)) throw new ShapeError('inChunks', `a dimension called ${over}, and chunks of at least 1`, ...inputs);
@@ -82,11 +97,16 @@ export function inChunks<Inputs extends readonly Tensor[], Key extends string>(
   const steps = Math.ceil(whole / size);
   const chunk = Math.ceil(whole / steps);
   const cut = inputs.map((x) => split(pad(x, over, 0, steps * chunk - whole), over, { step: steps, [over]: chunk }));
-  const { collected } = loop(steps, {}, (turn) => ({
-    state: {},
-    collect: f(...(cut.map((x) => gather(x, 'step', turn)) as readonly Tensor[] as Inputs)),
-    going: constant(Uint8Array.of(1), {}),
-  }));
+  const zeros = Object.fromEntries(Object.entries(sums).map(([name, shape]) => [name, expand(constant([0], {}), shape)]));
+  const { state, collected } = loop(steps, zeros, (turn, before) => {
+    const values = Object.entries<Tensor>(f(...(cut.map((x) => gather(x, 'step', turn)) as readonly Tensor[] as Inputs)));
+    const added = ([name, value]: readonly [string, Tensor]): readonly [string, Tensor] => [name, add(before[name] as Tensor, order(value, ...(before[name] as Tensor).shape.map((dim) => dim.name)))];
+    return {
+      state: Object.fromEntries(values.filter(([name]) => name in zeros).map(added)),
+      collect: Object.fromEntries(values.filter(([name]) => !(name in zeros))),
+      going: constant(Uint8Array.of(1), {}),
+    };
+  });
   const joined = Object.entries<Tensor>(collected).map(([name, value]) => [name, slice(merge(value, ['step', over], over), over, 0, whole)]);
-  return Object.fromEntries(joined) as Record<Key, Tensor>;
+  return { ...state, ...Object.fromEntries(joined) } as Record<Key, Tensor>;
 }

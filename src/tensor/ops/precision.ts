@@ -20,6 +20,9 @@ export function inPrecision<T>(precision: Precision, trace: () => T): T {
   }
 }
 
+/** Of products that are traced now. */
+export const precisionInForce = (): Precision => inForce;
+
 /** An operation in the precision in force: its inputs are cast to it, and its result to float32. */
 export function computed(inputs: readonly Tensor[], operation: (inputs: readonly Tensor[], dtype: Precision) => Tensor): Tensor {
   const precision = inForce;

@@ -70,7 +70,7 @@ function apartBy(a: Float32Array, b: Float32Array): number {
 }
 
 // 2 prompts × 3 completions × 16 tokens are 96: one chunk, two, fourteen of which the last is not full, and one a token.
-const ways: readonly Partial<BatchShape>[] = [{ logits: 48 * vocab }, { logits: 7 * vocab + 1 }, { logits: 1 }, { recompute: 'layers' }, { recompute: 'layers', logits: 7 * vocab }];
+const ways: readonly Partial<BatchShape>[] = [{ logits: 48 * vocab }, { logits: 7 * vocab + 1 }, { logits: 1 }, { recompute: 'layers' }, { recompute: 'layers', logits: 7 * vocab }, { blocks: { together: 0, block: 100 } }, { blocks: { together: 0, block: 500 }, recompute: 'layers' }];
 
 describe.each(Object.entries(graphs))('the training graph of an %s', (_, graph) => {
   let kept: Answer;

@@ -4,6 +4,9 @@
  * Rank 16 unless told, on every linear layer of the language model of `bench/policy.mjs`'s 2.7 M parameters: rollouts of 8 and 64 completions of
  * 96 tokens, and the update of 16 rows of 128 tokens, in which all weights learn or the adapter alone. The two take turns. Prints one JSON
  * line; `cpu` is the processor time of a run in seconds, which other programs on the machine disturb less. `ratio` is with an adapter to without.
+ *
+ * On 2 busy cores, one thread, ONNX Runtime 1.30: rollouts 1.2, the update 0.75. At a hidden size of 192 rank 16 has a fifth of the arithmetic
+ * of the layers that it adapts; at 1024, where it has a thirtieth, rollouts take 1.05.
  */
 import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';

@@ -9,12 +9,13 @@ import { objectiveGraph, scoreProgram, trainProgram } from '../../../src/models/
 import { weightShapes } from '../../../src/models/qwen/weights.js';
 import { grpo } from '../../../src/objectives/policy-gradient.js';
 import { bodyNodes, count, dependencies, describe as described, reachable, type Node, type Tensor } from '../../../src/tensor/graph.js';
+import type * as onnx from '../../../src/tensor/onnx.js';
 import { compile } from '../../../src/tensor/onnx.js';
 import { inPrecision } from '../../../src/tensor/ops.js';
 import { tiny } from './opened.js';
 
 vi.mock('../../../src/tensor/onnx.js', async (original) => {
-  const actual = await original<typeof import('../../../src/tensor/onnx.js')>();
+  const actual = await original<typeof onnx>();
   return { ...actual, compile: vi.fn(actual.compile) };
 });
 

@@ -17,6 +17,7 @@
 # DEVICE=cuda   cuda, or cuda:N
 # TOTAL=580     seconds that all steps may take
 # FAKE=DIR      rehearses on test/cuda/standin, built into this folder: numbers are nonsense, errors are not
+# SHAPE, PEER   further options of shape3b.mjs and peer.py
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -28,12 +29,13 @@ errors=$OUT/errors.txt
 cuda=${SEGR1_CUDA:-}
 if [ -x "$kit/bin/node" ]; then PATH=$kit/bin:$PATH; fi
 if [ -d "$kit/cuda" ]; then cuda=$kit/cuda${cuda:+:$cuda}; fi
-small=()
+# What a rehearsal has other: little work, and no weights, for a stand-in computes nothing.
+SMALL='' WORK='' REHEARSE=''
 if [ -n "${FAKE:-}" ]; then
   cuda=$FAKE${cuda:+:$cuda}
-  # Loops go on to their last turn; large weights are counted, and not copied.
+  SMALL='--hollow --repeats 1' WORK='--prompts 2 --batch 2 --group 2 --tokens 4' REHEARSE=--rehearse
+  # Loops go on to their last turn.
   export STANDIN_LOOPS=1
-  small=(--hollow --repeats 1)
 fi
 if [ -n "$cuda" ]; then export SEGR1_CUDA=$cuda; fi
 export PYTHONUNBUFFERED=1
@@ -46,7 +48,7 @@ doctor() {
     require("node:fs").appendFileSync(process.env.RESULTS, `${JSON.stringify({ step: "doctor", devices, cpu, memory, missing, advice })}\n`);
     console.log(`${cpu.model}, ${cpu.cores} cores, ${(memory.total / 1e9).toFixed(0)} GB, node ${process.version}`);
     for (const { device, name, driver, memory: bytes, works, speed, errors } of devices) {
-      const rates = Object.entries(speed).map(([precision, rate]) => `${precision} ${(rate / 1000).toFixed(2)} TFLOP/s`);
+      const rates = Object.entries(speed).map(([precision, rate]) => `${precision} ${Number((rate / 1000).toPrecision(3))} TFLOP/s`);
       console.log([`${device} ${works ? "works" : "FAILS"}`, name, ...(bytes ? [`${(bytes / 1e9).toFixed(1)} GB`] : []), ...(driver ? [`driver ${driver}`] : []), ...rates, ...errors].join(", "));
     }
     for (const { message } of missing) console.log(message);
@@ -66,22 +68,18 @@ golden() {
 
 train() { node "$here/train.mjs" --device "$DEVICE" --steps "${STEPS:-10}" --memory 8GB; }
 
-# What the rehearsal has other: few tokens, for a stand-in computes nothing and yet launches every kernel.
 shape() {
-  if [ -n "${FAKE:-}" ]; then STANDIN_BYTES=1e6 node "$here/shape3b.mjs" --device "$DEVICE" --folder "$weights" "${small[@]}" --prompts 2 --batch 2 --group 2 --tokens 4 "$@"
-  else node "$here/shape3b.mjs" --device "$DEVICE" --folder "$weights" "$@"; fi
+  # Large weights are counted there, and not copied.
+  if [ -n "${FAKE:-}" ]; then export STANDIN_BYTES=1e6; fi
+  node "$here/shape3b.mjs" --device "$DEVICE" --folder "$weights" $SMALL $WORK "$@"
 }
 shape3b() { KEEP=1 shape ${SHAPE:-}; }
-fit() { shape --step fit --memory 21GB --repeats 1 ${SHAPE:-}; }
-full3b() { shape --step full3b --rank 0 --repeats 1 ${SHAPE:-}; }
+fit() { shape --step fit --memory 21GB ${SHAPE:-}; }
+full3b() { shape --step full3b --rank 0 ${SHAPE:-}; }
 
-peer() {
-  local small=()
-  if [ -n "${FAKE:-}" ]; then small=(--device cpu --layers 2 --prompts 2 --group 2 --tokens 4 --frame 224); fi
-  python3 "$here/peer.py" --folder "$weights" --results "$RESULTS" "${small[@]}" ${PEER:-}
-}
+peer() { python3 "$here/peer.py" --folder "$weights" --results "$RESULTS" $REHEARSE ${PEER:-}; }
 
-options() { node "$here/options.mjs" --device "$DEVICE" "${small[@]}"; }
+options() { node "$here/options.mjs" --device "$DEVICE" $SMALL; }
 
 # Seconds that a step may take.
 limit() {
@@ -97,7 +95,7 @@ limit() {
 }
 
 export -f doctor golden train shape shape3b fit full3b peer options
-export here root weights
+export here root weights SMALL WORK REHEARSE
 total=${TOTAL:-580}
 failed=()
 SECONDS=0
@@ -113,8 +111,7 @@ step() {
   fi
   echo "== $name, at most $most s"
   echo "== $name" >> "$errors"
-  # Arrays are not exported.
-  if SMALL=${small[*]:-} timeout --kill-after=5 "$most" bash -c 'small=(${SMALL:-}); "$1"' step "$name" 2>> "$errors"; then
+  if timeout --kill-after=5 "$most" bash -c '"$1"' step "$name" 2>> "$errors"; then
     echo "== $name took $((SECONDS - start)) s"
   else
     echo "== $name FAILED with $? after $((SECONDS - start)) s; see errors.txt"

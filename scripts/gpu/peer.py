@@ -53,6 +53,8 @@ if cuda and not torch.cuda.is_available():
     sys.exit(0)
 tell({"part": "versions", **versions}, " ".join(f"{name} {version}" for name, version in versions.items()) + (f", {torch.cuda.get_device_name()}" if cuda else ", on the CPU"))
 torch.manual_seed(7)
+# The CPU is slow in halves.
+DTYPE = torch.float32 if asked.rehearse else torch.bfloat16
 
 
 def timed(run):
@@ -72,7 +74,7 @@ def opened():
     file = os.path.join(asked.folder, "model.safetensors")
     # A hole has no values on the disk.
     if not asked.rehearse and os.path.exists(file) and os.stat(file).st_blocks * 512 > os.path.getsize(file) // 2:
-        return Qwen2_5_VLForConditionalGeneration.from_pretrained(asked.folder, dtype=torch.bfloat16, attn_implementation="sdpa").to(asked.device), True
+        return Qwen2_5_VLForConditionalGeneration.from_pretrained(asked.folder, dtype=DTYPE, attn_implementation="sdpa").to(asked.device), True
     if asked.rehearse:
         text.num_hidden_layers, text.hidden_size, text.intermediate_size, text.num_attention_heads, text.num_key_value_heads = 2, 256, 512, 2, 1
         if getattr(text, "layer_types", None):
@@ -80,7 +82,7 @@ def opened():
         vision = config.vision_config
         vision.depth, vision.fullatt_block_indexes, vision.hidden_size, vision.num_heads, vision.intermediate_size, vision.out_hidden_size = 2, [1], 320, 4, 640, 256
     config._attn_implementation = "sdpa"
-    torch.set_default_dtype(torch.bfloat16)
+    torch.set_default_dtype(DTYPE)
     with torch.device(asked.device):
         model = Qwen2_5_VLForConditionalGeneration(config)
     torch.set_default_dtype(torch.float32)
@@ -117,7 +119,7 @@ def prompt_rows():
     image = [ids_of("vision_start_token_id")] + [ids_of("image_token_id")] * (side // vision.spatial_merge_size) ** 2 + [ids_of("vision_end_token_id")]
     rows = [image + torch.randint(1000, 150_000, (256,)).tolist() for _ in range(asked.prompts)]
     pixel = 3 * vision.temporal_patch_size * vision.patch_size**2
-    return torch.tensor(rows, device=asked.device), torch.randn(asked.prompts, side * side, pixel, device=asked.device, dtype=torch.bfloat16), side
+    return torch.tensor(rows, device=asked.device), torch.randn(asked.prompts, side * side, pixel, device=asked.device, dtype=DTYPE), side
 
 
 def log_probs(model, ids, pixels, side, length):
@@ -134,7 +136,7 @@ def probe():
     with open(path) as file:
         told = json.load(file)
     side = told["grid"]["h"]
-    pixels = torch.frombuffer(bytearray(open(os.path.join(asked.folder, "pixels.f32"), "rb").read()), dtype=torch.float32).reshape(1, side * side, -1).to(asked.device, torch.bfloat16)
+    pixels = torch.frombuffer(bytearray(open(os.path.join(asked.folder, "pixels.f32"), "rb").read()), dtype=torch.float32).reshape(1, side * side, -1).to(asked.device, DTYPE)
     worst, total, count = 0.0, 0.0, 0
     with torch.no_grad():
         for tokens, theirs in zip(told["completions"], told["logProbs"]):

@@ -2,7 +2,7 @@
 # usage: scripts/gpu/check.sh [STEP…]      on a machine with a CUDA device: in an unpacked kit, or in a checkout after a build and `segr1 gpu install`
 #
 # Checks this build on the device, and measures it: short lines on the terminal; in the folder OUT results.jsonl, errors.txt and log.txt.
-# A step that fails or takes too long ends itself alone. All that are run without being named take less than ten minutes. See README.md beside this file.
+# A step that fails or takes too long ends itself alone. All together end within ten minutes. See README.md beside this file.
 #
 #   doctor    what the machine has, and how fast products of matrices are
 #   golden    values of every golden suite in float32 and bfloat16, beside what is stored and the CPU's

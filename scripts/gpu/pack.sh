@@ -10,7 +10,7 @@
 #   --all-kernels    keeps kernels too that segr1 never launches, 50 MB; needs no zstandard
 #   --golden DIR     goldens to compare with; test/golden/fixtures unless told
 #   --out DIR        where the parts go; what was there is replaced
-#   --tree DIR       packs this folder as it is
+#   --tree DIR       packs this folder, with files.sha256 that is written into it
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 arch=90 part=44 kernels='' golden=$root/test/golden/fixtures out=.kit tree=''
@@ -115,5 +115,5 @@ if [ -z "$tree" ]; then
 fi
 pack "$tree"
 describe "$tree"
-du -sm "$tree"/* "$tree"/app/* 2> /dev/null | sort -rn | head -12 | sed "s|$tree/||" >&2
+{ du -sm "$tree"/* "$tree"/app/* 2> /dev/null || true; } | sort -rn | head -12 | sed "s|$tree/||" >&2
 ls -l "$out"

@@ -4,6 +4,7 @@
  * What a part counts is what its graph holds; `bench/memory.mjs` sets the sums against measured peaks.
  */
 import { summed, type Memory } from '../inspected.js';
+import { BLOCKS } from './attention.js';
 import type { QwenConfig } from './config.js';
 import { JOINED } from './linear.js';
 import { adapterShapes, type Adapter } from './lora.js';
@@ -39,13 +40,13 @@ export type Job = { readonly kind: 'rollout' | 'full' } | { readonly kind: 'lora
 const FLOAT = 4;
 
 /** Measured on the small policy, whose weights and activations are next to nothing: process, libraries, one traced and opened graph. */
-const RUNTIME = { rollout: 130e6, training: 210e6 };
+const RUNTIME = { rollout: 130e6, training: 160e6 };
 
 /**
- * The runtime's first run of a graph allocates piece by piece, later ones in one block that it has planned meanwhile, and its arena keeps
- * the pieces.
+ * The runtime's first run of a graph allocates piece by piece. Later ones of a rollout take one block that it has planned meanwhile, and
+ * its arena keeps the pieces; training is run without a plan.
  */
-const ARENA = 2;
+const ARENA = { rollout: 2, training: 1 };
 
 /** Elements of some weights. */
 export function parameters(shapes: readonly WeightShape[]): number {
@@ -57,7 +58,7 @@ const width = ({ precision }: Use): number => (precision === 'bfloat16' ? 2 : FL
 /** Peak of a job, in steady state. */
 export function memoryOf(config: QwenConfig, job: Job, use: Use): Memory {
   const all = parameters(weightShapes(config));
-  const runs = (use.workers ?? 1) * ARENA * width(use);
+  const runs = (use.workers ?? 1) * ARENA[job.kind === 'rollout' ? 'rollout' : 'training'] * width(use);
   if (job.kind === 'rollout') {
     const [vision, decoder] = [visionBlock(config, use), joined(config) + cache(config, use) + decoderLayer(config, use) + drawnLogits(config, use)];
     return summed({ runtime: RUNTIME.rollout, weights: frozen(all, use), [vision > decoder ? 'vision tower' : 'decoder and its cache']: runs * Math.max(vision, decoder) });
@@ -73,6 +74,7 @@ export function memoryOf(config: QwenConfig, job: Job, use: Use): Memory {
     average: use.ema === true ? FLOAT * trained : 0,
     'vision tower': runs * (learnsToSee(adapter) ? visionKept(config, use, adapter) : Math.max(0, visionBlock(config, use) - decoder - logits)),
     decoder: runs * decoder,
+    scores: runs * scoresKept(config, use, learnsToSee(adapter)),
     logits: runs * logits,
     'vocabulary by chunks': adapter ? 0 : runs * chunkedVocabulary(config, use),
   });
@@ -125,7 +127,31 @@ function tokenFloats({ text }: QwenConfig): number {
 /** One layer over a prompt, with scores beside their softmax. */
 function decoderLayer(config: QwenConfig, use: Use): number {
   const { prompt } = lengths(config, use);
-  return use.prompts * prompt * (tokenFloats(config) + 2 * config.text.heads * prompt);
+  return use.prompts * prompt * tokenFloats(config) + 2 * together(scores(config, use).prompt);
+}
+
+/** Scores of one layer over prompts and one over completions, and of one block that sees whole images and one that sees windows. */
+function scores(config: QwenConfig, use: Use): Readonly<Record<'prompt' | 'completions' | 'whole' | 'window', number>> {
+  const { patches, prompt } = lengths(config, use);
+  const [text, vision] = [use.prompts * config.text.heads, use.prompts * config.vision.heads * patches];
+  return {
+    prompt: text * prompt ** 2,
+    completions: text * use.group * use.maxTokens * (prompt + use.maxTokens),
+    whole: vision * patches,
+    window: vision * Math.min(patches, (config.vision.window / config.vision.patch) ** 2),
+  };
+}
+
+/** Of some scores, those that exist at once. */
+const together = (all: number): number => Math.min(all, BLOCKS.cpu.together);
+
+/** Softmax over the scores of all layers where it is kept for the backward pass; and of one layer the adjoints of both, or of what is computed again. */
+function scoresKept(config: QwenConfig, use: Use, sees: boolean): number {
+  const { prompt, completions, whole, window } = scores(config, use);
+  const keep = (all: number): number => (use.recompute === true || all > BLOCKS.cpu.together ? 0 : all);
+  const { depth, fullAttention } = config.vision;
+  const vision = sees ? fullAttention.length * keep(whole) + (depth - fullAttention.length) * keep(window) : 0;
+  return config.text.layers * (keep(prompt) + keep(completions)) + vision + 2 * Math.max(...[prompt, completions, ...(sees ? [whole, window] : [])].map(together));
 }
 
 /** Whether what the vision tower computes is needed for the backward pass; else it is gone, but for its features, before the decoder begins. */
@@ -138,16 +164,15 @@ function adaptedFloats(adapter: Adapter | undefined, module: string, layers: num
   return adapter ? (adapter.rank * adapter.matrices.filter((name) => name.startsWith(module)).length) / layers : 0;
 }
 
-/** All layers over prompts and completions, as the backward pass needs them: softmax over prompts and completions, and for each completion the keys and values of its prompt and its own in one. */
+/** All layers over prompts and completions, as the backward pass needs them, without scores: for each completion the keys and values of its prompt and its own in one. */
 function decoderKept(config: QwenConfig, { group, maxTokens, prompts, ...use }: Use, adapter: Adapter | undefined): number {
-  const { heads, layers, kvHeads, headDim } = config.text;
+  const { layers, kvHeads, headDim } = config.text;
   const { prompt } = lengths(config, { group, maxTokens, prompts, ...use });
-  const shares = prompt * prompt + group * maxTokens * (prompt + maxTokens);
   const remembered = 2 * kvHeads * headDim * group * (prompt + maxTokens);
   const tokens = prompt + group * maxTokens;
   const handedOn = config.text.hidden + 2 * config.text.kvHeads * config.text.headDim;
   const floats = tokenFloats(config) + adaptedFloats(adapter, 'model.layers.', layers);
-  return prompts * kept(layers, tokens * handedOn, tokens * floats + heads * shares + remembered, use);
+  return prompts * kept(layers, tokens * handedOn, tokens * floats + remembered, use);
 }
 
 /** Layers as the backward pass needs them: each whole, or what each hands on and one of them whole. */
@@ -160,24 +185,16 @@ function patchFloats({ vision }: QwenConfig): number {
   return 14 * vision.hidden + 4 * vision.intermediate;
 }
 
-/** Patches that one patch attends to, in a block that sees the whole image and in one that sees a window. */
-function seen({ vision }: QwenConfig, patches: number): { readonly whole: number; readonly window: number } {
-  return { whole: patches, window: Math.min(patches, (vision.window / vision.patch) ** 2) };
-}
-
 /** One block that sees the whole image, with scores beside their softmax. */
 function visionBlock(config: QwenConfig, use: Use): number {
   const { patches } = lengths(config, use);
-  return use.prompts * patches * (patchFloats(config) + 2 * config.vision.heads * seen(config, patches).whole);
+  return use.prompts * patches * patchFloats(config) + 2 * together(scores(config, use).whole);
 }
 
-/** All blocks, as the backward pass needs them. */
+/** All blocks, as the backward pass needs them, without scores. */
 function visionKept(config: QwenConfig, use: Use, adapter: Adapter | undefined): number {
-  const { depth, fullAttention, heads } = config.vision;
-  const { patches } = lengths(config, use);
-  const { whole, window } = seen(config, patches);
-  const shares = use.recompute ? whole : fullAttention.length * whole + (depth - fullAttention.length) * window;
-  return use.prompts * patches * (kept(depth, config.vision.hidden, patchFloats(config) + adaptedFloats(adapter, 'visual.blocks.', depth), use) + heads * shares);
+  const { depth, hidden } = config.vision;
+  return use.prompts * lengths(config, use).patches * kept(depth, hidden, patchFloats(config) + adaptedFloats(adapter, 'visual.blocks.', depth), use);
 }
 
 /** Floats of a turn's logits: those it came with, how far each lies below the largest, and its weight, where the next come later. */

@@ -43,7 +43,7 @@ describe('docs/metrics.md', () => {
   const found: Record<string, string[]> = {};
   beforeAll(async () => {
     for (const name of Object.keys(runs)) found[name] = await namesOf(name);
-  }, 180_000);
+  });
 
   it.each(Object.keys(runs))('explains every metric of a run: %s', (name) => {
     expect(found[name]?.length).toBeGreaterThan(9);

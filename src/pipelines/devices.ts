@@ -7,9 +7,11 @@ const MODELS = ['policy', 'segmenter'] as const;
 
 /** Settings with `auto` settled, so that what a run writes down is the device that it ran on. */
 export function settleDevices(settings: Settings): Settings {
+  // Looking for a GPU takes up to two seconds: once for both models.
+  let fastest: string | undefined;
   const settled = MODELS.flatMap((model) => {
     const options = settings[model];
-    return options && 'device' in options && options.device === 'auto' ? [[model, { ...options, device: fastestDevice() }] as const] : [];
+    return options && 'device' in options && options.device === 'auto' ? [[model, { ...options, device: (fastest ??= fastestDevice()) }] as const] : [];
   });
   return { ...settings, ...Object.fromEntries(settled) };
 }

@@ -93,14 +93,14 @@ describe('segr1 segment', () => {
     expect(asked.completion).toMatch(/^<think> .* <\/think> <bbox>\[\d+,\d+,\d+,\d+\]<\/bbox>, <points>/);
     expect(asked).toMatchObject({ policy: LEARNED, prompt: readPrompt(asked.completion ?? '', { width: 112, height: 112 }) });
     expect(asked.area).toBeGreaterThan(0);
-  }, 180_000);
+  });
 
   it('takes a policy’s malformed text for an empty mask', async () => {
     const { code, out } = await segr1(path, ['disc.png', '--policy', QWEN, '--prompt', 'the-dog', '--frame', '56', '--out', 'nothing']);
     expect([code, out.toString()]).toEqual([0, 'disc.png  no prompt in what the policy wrote  nothing/disc.mask.png\n']);
     const { prompt, completion, area } = JSON.parse(readFileSync(join(path, 'nothing/disc.json'), 'utf8')) as Printed;
     expect([prompt, typeof completion, area]).toEqual([null, 'string', 0]);
-  }, 180_000);
+  });
 
   it('goes through folders, tells two files of a name apart, and goes on after a bad one', async () => {
     cpSync(join(path, 'photos'), join(path, 'some'), { recursive: true });

@@ -53,7 +53,7 @@ describe('segr1 pipeline train', () => {
     const policy = await openQwen(join(run, 'checkpoints', checkpoint ?? ''), { workers: 1, threads: 1, batch: 1 });
     expect([policy.version, policy.parameters > 1e6]).toEqual([0, true]);
     await policy.release();
-  }, 180_000);
+  });
 
   it('judges the policy before and after as many steps as were asked for, in JSON lines', async () => {
     const run = join(folder().path, 'run');
@@ -61,7 +61,7 @@ describe('segr1 pipeline train', () => {
     expect(code).toBe(0);
     expect(JSON.parse(out.trim().split('\n').at(-1) ?? '')).toMatchObject({ kind: 'gain', name: 'evaluate', before: { rows: 6 }, after: { rows: 6 }, gains: { 'answer/hit': { n: 6 } } });
     expect(existsSync(join(run, 'after', 'gallery', 'best-1.png'))).toBe(true);
-  }, 180_000);
+  });
 });
 
 describe('segr1 pipeline train, of an adapter', () => {
@@ -74,7 +74,7 @@ describe('segr1 pipeline train, of an adapter', () => {
     const alone = await segr1(['pipeline', 'evaluate', '--json', '--set', `policy.adapter=${join(run, 'checkpoints/step-1')}`, '--run', join(folder().path, 'run'), '--pipelines', quickPipelines()]);
     const tally = alone.out.trim().split('\n').map((line) => JSON.parse(line) as { kind: string; tally: { metrics: object } }).find(({ kind }) => kind === 'tally');
     expect([alone.code, tally?.tally]).toEqual([0, after]);
-  }, 180_000);
+  });
 });
 
 describe('segr1 pipeline evaluate', () => {
@@ -89,11 +89,11 @@ describe('segr1 pipeline evaluate', () => {
     expect(out).toMatch(/^rows {5}12 in, 12 out$/m);
     expect(readdirSync(run).toSorted()).toEqual(['checkpoints', 'config.yaml', 'finished.json', 'gallery', 'metrics', 'overlays', 'report.html', 'rows', 'scores.jsonl', 'summary.json', 'summary.md', 'summary.tex']);
     expect(readdirSync(join(run, 'overlays')).toSorted()).toEqual(['best-1.png', 'index.json', 'random-1.png', 'worst-1.png']);
-  }, 180_000);
+  });
 
   it('prints one JSON line of what was counted with --json', async () => {
     const { out } = await segr1(['pipeline', 'evaluate', '--json', '--set', 'load.scenes.count=4', '--set', 'tally.constants=1', '--set', 'tally.overlays=0']);
     const tallies = out.trim().split('\n').map((line) => JSON.parse(line) as { kind: string }).filter(({ kind }) => kind === 'tally');
     expect(tallies).toMatchObject([{ name: 'evaluate', tally: { rows: 4, marked: {}, metrics: { reward: { n: 4 } } } }]);
-  }, 180_000);
+  });
 });

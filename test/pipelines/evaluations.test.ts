@@ -85,7 +85,7 @@ describe('a run that is judged every two steps', () => {
     expect(await rowsOf(whole.root)).toEqual(await rowsOf(root));
     expect(bytes(whole.root, 4)).toEqual(bytes(root, 4));
     expect(metricsOf(whole.root).map((metrics) => parts(metrics, false))).toEqual(metricsOf(root));
-  }, 180_000);
+  });
 
   it('has what it came to among the metrics of those steps', () => {
     const found = metricsOf(whole.root).map((metrics) => parts(metrics, true));
@@ -103,14 +103,14 @@ describe('a run that is judged every two steps', () => {
     const asTheyAre = (rows: readonly Row[]): unknown => rows.map((row) => ({ ...row, policyVersion: 0 }));
     expect(asTheyAre(await rowsOf(join(whole.root, 'evaluations/step-2')))).toEqual(asTheyAre(await rowsOf(root)));
     expect((await rowsOf(join(whole.root, 'evaluations/step-2'))).map(({ policyVersion }) => policyVersion)).toEqual([2, 2, 2]);
-  }, 180_000);
+  });
 
   it('comes to what evaluating the adapter comes to, where one learns', async () => {
     const first = await ran(pipelines(), { maxSteps: 2 }, 'learn', ['policy.train={ lora: { rank: 4, targets: [q_proj, v_proj] } }', 'update.learningRate=1e-2']);
     const { told } = await ran(pipelines(), {}, 'judge', [`policy.adapter=${join(first.root, 'checkpoints/step-2')}`]);
     expect(tallyOf(first.told, 'step-2')).toEqual(tallyOf(told));
     expect(tallyOf(first.told, 'step-2')).not.toEqual(tallyOf(first.told, 'before'));
-  }, 180_000);
+  });
 
   it('is not judged again after its last step', () => {
     expect(readdirSync(join(whole.root, 'evaluations')).toSorted()).toEqual(['step-2', 'step-4']);
@@ -124,7 +124,7 @@ describe('a run that is judged every two steps', () => {
     expect(readFileSync(join(root, 'evaluations/step-2/config.yaml'), 'utf8')).toContain(join(root, 'checkpoints/step-2'));
     expect(told.flatMap((report) => (report.kind === 'evaluated' ? [report.step] : []))).toEqual([2]);
     expect(existsSync(join(root, 'after', 'summary.json'))).toBe(true);
-  }, 180_000);
+  });
 
   it.each([['', Math.max], ['-', Math.min]])('keeps the checkpoint that was judged best, by %seval_…, and writes one wherever it is judged', async (sign, best) => {
     const found = metricsOf(whole.root).map((metrics) => parts(metrics, true));
@@ -132,7 +132,7 @@ describe('a run that is judged every two steps', () => {
     const at = [0, 1, 2, 3].find((step) => found[step]?.[name] === best(found[1]?.[name] ?? NaN, found[3]?.[name] ?? NaN));
     const { root } = await ran(pipelines({ checkpoints: `{ every: 3, keep: 1, best: '${sign}${name}' }` }));
     expect(readdirSync(join(root, 'checkpoints')).toSorted()).toEqual([...new Set([`step-${(at ?? NaN) + 1}`, 'step-4'])].toSorted());
-  }, 180_000);
+  });
 
   it.each([[2, ['step-2']], [4, ['step-2', 'step-4']]])('writes step %i down where the evaluation behind it is interrupted, and makes up for it', async (step, written) => {
     const cancel = new AbortController();
@@ -148,21 +148,21 @@ describe('a run that is judged every two steps', () => {
     expect(await rowsOf(root)).toEqual(await rowsOf(whole.root));
     expect(bytes(root, 4)).toEqual(bytes(whole.root, 4));
     expect(readFileSync(join(root, 'gain.json'), 'utf8')).toBe(readFileSync(join(whole.root, 'gain.json'), 'utf8'));
-  }, 180_000);
+  });
 
   it('writes a step down that is cut off in its evaluation, though no checkpoint was due', async () => {
     const cancel = new AbortController();
     const watch = (report: Report): void => void (report.kind === 'evaluation' && report.when === 'step-2' && cancel.abort());
     const { root } = await ran(pipelines({ checkpoints: '{ every: 100 }' }), { signal: cancel.signal, watch });
     expect(readdirSync(join(root, 'checkpoints'))).toEqual(['step-2']);
-  }, 180_000);
+  });
 
   it('gives up evaluations of steps that are taken again', async () => {
     const file = pipelines();
     const { root } = await ran(file, { maxSteps: 4 });
     await ran(file, { folder: root, resume: 'step-2', maxSteps: 3 });
     expect(readdirSync(join(root, 'evaluations'))).toEqual(['step-2']);
-  }, 180_000);
+  });
 });
 
 describe('evaluate.every', () => {

@@ -118,5 +118,5 @@ stages:
     expect(await rows(broken)).toEqual(await rows(whole));
     for (const file of ['summary.json', 'scores.jsonl', 'overlays/index.json']) expect(readFileSync(join(broken, file), 'utf8')).toBe(readFileSync(join(whole, file), 'utf8'));
     expect(readdirSync(broken).toSorted()).toEqual(readdirSync(whole).toSorted());
-  }, 180_000);
+  });
 });

@@ -37,7 +37,7 @@ describe('the shipped pipelines, from untrained weights on', () => {
     expect(trained.summary).toMatchObject({ rowsIn: 8, rowsOut: 8, steps: 1, marked: {} });
     const tuned = await ran('finetune', 'finetune', ['load.scenes.count=8', `policy.checkpoint=${at('train/checkpoints/step-1')}`]);
     expect(tuned.summary).toMatchObject({ rowsIn: 8, rowsOut: 8, steps: 1, marked: {} });
-  }, 180_000);
+  });
 
   it('sft learns the thoughts about a run of fit that is replayed', async () => {
     await ran('clicked', 'fit', ['load.scenes.count=6']);
@@ -46,5 +46,5 @@ describe('the shipped pipelines, from untrained weights on', () => {
     expect([summary.steps, summary.marked]).toEqual([3, {}]);
     for (const { thinking, solution, fitted } of rows) expect(`${thinking} ${solution}`.replace(/<think>.*<\/think>/, '')).toBe(fitted?.text.replace(/<think>.*<\/think>/, ''));
     expect(new Set(rows.map(({ id }) => id)).size).toBe(12);
-  }, 180_000);
+  });
 });

@@ -62,8 +62,14 @@ export async function openQwen(dir: string, options: QwenOptions): Promise<QwenP
   const extra = options.extra?.(config) ?? [];
   const [tokenizer, chat, { frozen, ...own }] = await Promise.all([openTokenizer(dir), openChat(dir), loadParameters(dir, config, options, extra)]);
   const engine = openEngine(options);
-  if (frozen) await lendWeights(engine, BASE, frozen, options.precision);
-  await engine.parameters(own.trained.name, own.trained.layout, own.trained.values);
+  try {
+    if (frozen) await lendWeights(engine, BASE, frozen, options.precision);
+    await engine.parameters(own.trained.name, own.trained.layout, own.trained.values);
+  } catch (error) {
+    // Else what a device holds would stay taken.
+    await engine.release();
+    throw error;
+  }
   return policyOn(engine, dir, { config, tokenizer, chat, own, extra, held: frozen ? (options.precision ?? 'float32') : 'float32' }, options);
 }
 
@@ -118,8 +124,11 @@ function policyOn(engine: Engine, dir: string, { config, tokenizer, chat, own, e
       await own.save(to);
     },
     async release() {
-      await learner.release();
-      await engine.release();
+      try {
+        await learner.release();
+      } finally {
+        await engine.release();
+      }
     },
   };
 }

@@ -11,9 +11,9 @@
 import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 
-import { objectiveGraph } from '../dist/models/qwen/train.js';
-import { openQwen } from '../dist/models/qwen/policy.js';
-import { decays } from '../dist/operators/learning.js';
+import { objectiveGraph } from '../dist/models/vlm/train.js';
+import { openQwen } from '../dist/models/vlm/policy.js';
+import { decays } from '../dist/operators/training/schedule.js';
 import { segR1 } from '../dist/objectives/policy-gradient.js';
 import { uniform } from '../dist/random.js';
 import { PEERS, randomCheckpoint, spread } from './made.mjs';

@@ -11,9 +11,9 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 import { drawScene } from '../dist/io/scenes.js';
-import { readConfig } from '../dist/models/qwen/config.js';
-import { openQwen } from '../dist/models/qwen/policy.js';
-import { weightShapes } from '../dist/models/qwen/weights.js';
+import { readConfig } from '../dist/models/qwen2_5_vl/config.js';
+import { openQwen } from '../dist/models/vlm/policy.js';
+import { weightShapes } from '../dist/models/vlm/weights.js';
 import { randomCheckpoint, WIDE } from './made.mjs';
 
 const seconds = (since) => Math.round(performance.now() - since) / 1000;

@@ -12,14 +12,14 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-import { prefixShape } from '../dist/models/qwen/batch.js';
-import { readConfig } from '../dist/models/qwen/config.js';
-import { trainFeeds } from '../dist/models/qwen/feeds.js';
-import { adapterOf, adapterShapes } from '../dist/models/qwen/lora.js';
-import { objectiveGraph, trainProgram } from '../dist/models/qwen/train.js';
-import { weightShapes } from '../dist/models/qwen/weights.js';
+import { prefixShape } from '../dist/models/vlm/batch.js';
+import { readConfig } from '../dist/models/qwen2_5_vl/config.js';
+import { trainFeeds } from '../dist/models/vlm/feeds.js';
+import { adapterOf, adapterShapes } from '../dist/models/vlm/lora.js';
+import { objectiveGraph, trainProgram } from '../dist/models/vlm/train.js';
+import { weightShapes } from '../dist/models/vlm/weights.js';
 import { dapo } from '../dist/objectives/policy-gradient.js';
-import { layoutOf, openEngine } from '../dist/tensor/session.js';
+import { layoutOf, openEngine } from '../dist/tensor/onnx/session.js';
 
 const SIDE = 32;
 const GROUP = 4;

@@ -8,9 +8,9 @@ import { availableParallelism } from 'node:os';
 
 import * as ort from 'onnxruntime-node';
 
-import { draw } from '../dist/models/qwen/sample.js';
+import { draw } from '../dist/models/vlm/sample.js';
 import { draws } from '../dist/random.js';
-import { emit } from '../dist/tensor/onnx.js';
+import { emit } from '../dist/tensor/onnx/emit.js';
 import { argmax, cast, cumsum, div, drop, exp, greater, input, iota, logSoftmax, max, mul, pick, slice, sub, where } from '../dist/tensor/ops.js';
 import { spread, timed } from './made.mjs';
 

@@ -8,12 +8,12 @@ import { lastValueFrom, tap } from 'rxjs';
 import { advantage } from '../dist/operators/advantage.js';
 import { mask } from '../dist/operators/mask.js';
 import { parse } from '../dist/operators/parse.js';
-import { pulled } from '../dist/operators/pulled.js';
+import { pulled } from '../dist/streams/pulled.js';
 import { reward } from '../dist/operators/reward.js';
 import { rollout } from '../dist/operators/rollout.js';
 import { update } from '../dist/operators/update.js';
 import { write } from '../dist/operators/write.js';
-import { credits, released } from '../dist/pipelines/credits.js';
+import { credits, released } from '../dist/streams/credits.js';
 
 const ROWS = 100_000;
 const WINDOW = 16;

@@ -10,11 +10,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { drawScene } from '../dist/io/scenes.js';
-import { readConfig } from '../dist/models/qwen/config.js';
-import { adapterOf } from '../dist/models/qwen/lora.js';
-import { memoryOf } from '../dist/models/qwen/memory.js';
-import { openQwen } from '../dist/models/qwen/policy.js';
-import { objectiveGraph } from '../dist/models/qwen/train.js';
+import { readConfig } from '../dist/models/qwen2_5_vl/config.js';
+import { adapterOf } from '../dist/models/vlm/lora.js';
+import { memoryOf } from '../dist/models/vlm/memory.js';
+import { openQwen } from '../dist/models/vlm/policy.js';
+import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { readSam2Config } from '../dist/models/sam2/config.js';
 import { decodeMemory, embedMemory } from '../dist/models/sam2/memory.js';
 import { openNetwork } from '../dist/models/sam2/network.js';

@@ -9,13 +9,13 @@ import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 
 import { drawScene } from '../dist/io/scenes.js';
-import { openQwen } from '../dist/models/qwen/policy.js';
+import { openQwen } from '../dist/models/vlm/policy.js';
 import { PEERS, randomCheckpoint, spread, timed } from './made.mjs';
-import { decays } from '../dist/operators/learning.js';
-import { objectiveGraph } from '../dist/models/qwen/train.js';
+import { decays } from '../dist/operators/training/schedule.js';
+import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { grpo, segR1 } from '../dist/objectives/policy-gradient.js';
 import { groupAdvantages } from '../dist/operators/advantage.js';
-import { trainRows } from '../dist/operators/train-rows.js';
+import { trainRows } from '../dist/operators/training/train-rows.js';
 import { uniform } from '../dist/random.js';
 
 const REPEATS = 5;

@@ -8,9 +8,9 @@
 import { lastValueFrom, takeUntil, Subject } from 'rxjs';
 
 import { imageReader } from '../dist/io/reader.js';
-import { openGrabCut } from '../dist/models/grabcut.js';
-import { openQwen } from '../dist/models/qwen/policy.js';
-import { objectiveGraph } from '../dist/models/qwen/train.js';
+import { openGrabCut } from '../dist/models/grabcut/segmenter.js';
+import { openQwen } from '../dist/models/vlm/policy.js';
+import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { advantage } from '../dist/operators/advantage.js';
 import { load } from '../dist/operators/load.js';
 import { mask } from '../dist/operators/mask.js';
@@ -18,9 +18,9 @@ import { parse } from '../dist/operators/parse.js';
 import { reward } from '../dist/operators/reward.js';
 import { rollout } from '../dist/operators/rollout.js';
 import { update } from '../dist/operators/update.js';
-import { credits, released } from '../dist/pipelines/credits.js';
-import { scoringOf } from '../dist/pipelines/rewards.js';
-import { readPipeline } from '../dist/pipelines/read.js';
+import { credits, released } from '../dist/streams/credits.js';
+import { scoringOf } from '../dist/pipelines/stages/reward-modules.js';
+import { readPipeline } from '../dist/pipelines/config/read.js';
 import { spread } from './made.mjs';
 
 const WARM = 3;

@@ -14,8 +14,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { drawScene } from '../dist/io/scenes.js';
-import { openQwen } from '../dist/models/qwen/policy.js';
-import { objectiveGraph } from '../dist/models/qwen/train.js';
+import { openQwen } from '../dist/models/vlm/policy.js';
+import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { segR1 } from '../dist/objectives/policy-gradient.js';
 import { uniform } from '../dist/random.js';
 import { randomCheckpoint, spread, timed, USERS } from './made.mjs';

@@ -33,31 +33,31 @@ export { rollout, type RolloutOptions } from './operators/rollout.js';
 export { parse, readPrompt, type ParseOptions } from './operators/parse.js';
 export { answer, readAnswer, type BenchmarkReport } from './operators/answer.js';
 export { mask, type MaskOptions } from './operators/mask.js';
-export { markSpoilt } from './operators/finite.js';
+export { markSpoilt } from './operators/training/finite.js';
 export { reward, type RewardFunction, type RewardOptions } from './operators/reward.js';
 export { advantage, type AdvantageOptions } from './operators/advantage.js';
 export { update, type GraphOf } from './operators/update.js';
-export type { UpdateOptions } from './operators/update-options.js';
+export type { UpdateOptions } from './operators/training/update-options.js';
 export { fit, type FitOptions } from './operators/fit.js';
 export { think, type ThinkOptions, type Thinker } from './operators/think.js';
 export { replay, type ReplayOptions } from './operators/replay.js';
-export type { StepTokens } from './operators/step-metrics.js';
+export type { StepTokens } from './operators/training/step-metrics.js';
 export { sft, type ReportStep, type SftOptions, type Supervision } from './operators/sft.js';
 export { tally, type Tally, type TallyOptions, type TallyReader } from './operators/tally.js';
 export { score, type ScoreOptions, type ScoreResult, type Scores, type Scoring } from './operators/score.js';
-export { openScorer, type Scorer } from './operators/scorer.js';
+export { openScorer, type Scorer } from './operators/scoring/scorer.js';
 export { write, type RowSink, type WriteOptions } from './operators/write.js';
-export { credits, released, type Credits } from './pipelines/credits.js';
+export { credits, released, type Credits } from './streams/credits.js';
 
 // What stages work with.
 export { imageReader, type ReaderOptions } from './io/reader.js';
-export { openGrabCut, type GrabCutOptions } from './models/grabcut.js';
+export { openGrabCut, type GrabCutOptions } from './models/grabcut/segmenter.js';
 export { openSam2, type Sam2Options } from './models/sam2/segmenter.js';
 export type { Inspected, Judged, ReadImage, Segmenter } from './models/segmenter.js';
-export { openQwen, type QwenOptions, type QwenPolicy } from './models/qwen/policy.js';
+export { openQwen, type QwenOptions, type QwenPolicy } from './models/vlm/policy.js';
 export type { Policy, Sampling } from './models/policy.js';
-export { objectiveGraph } from './models/qwen/train.js';
-export { patchMaskHead, supervisedGraph, supervisedInputs } from './models/qwen/supervised.js';
+export { objectiveGraph } from './models/vlm/train.js';
+export { patchMaskHead, supervisedGraph, supervisedInputs } from './models/vlm/supervised.js';
 export { bnpo, dapo, drGrpo, grpo, gspo, luspo, segR1, type Clip, type Clipping } from './objectives/policy-gradient.js';
 export { cispo } from './objectives/cispo.js';
 export { sapo, type Gate } from './objectives/sapo.js';
@@ -73,13 +73,13 @@ export { referringScores, type Convention, type ReferringSample, type ReferringS
 export { saliency, type Saliency } from './metrics/saliency.js';
 export { overSet } from './metrics/saliency-set.js';
 export { structureMeasure } from './metrics/structure-measure.js';
-export { foregroundOverSet, scoreForeground, type Foreground, type GrayMap } from './operators/score-foreground.js';
-export { scoreReferring, type Answer, type ReferringReport } from './operators/score-referring.js';
+export { foregroundOverSet, scoreForeground, type Foreground, type GrayMap } from './operators/scoring/score-foreground.js';
+export { scoreReferring, type Answer, type ReferringReport } from './operators/scoring/score-referring.js';
 
 // What a benchmark came to, and two of them side by side.
 export { benchmarkResult, type BenchmarkResult } from './metrics/benchmarks/result.js';
 export { compareResults, type Comparison } from './metrics/benchmarks/comparison.js';
-export { readBenchmark } from './pipelines/benchmark-files.js';
+export { readBenchmark } from './pipelines/store/benchmark-files.js';
 
 // Rows on disk.
 export { openShards, readRows, recoverRows, type Shards } from './io/shard.js';
@@ -87,7 +87,7 @@ export { rowSchema } from './io/columns.js';
 
 // Pipelines in YAML, and stages of one's own for them.
 export { stage, type Open, type Refusal, type Stage, type StageDefinition, type Surroundings } from './pipelines/stage.js';
-export { readPipeline, type Pipeline, type ReadOptions } from './pipelines/read.js';
-export type { RewardInput, RewardModule } from './pipelines/rewards.js';
-export { run, type RunOptions } from './pipelines/run.js';
-export type { Report, Summary } from './pipelines/report.js';
+export { readPipeline, type Pipeline, type ReadOptions } from './pipelines/config/read.js';
+export type { RewardInput, RewardModule } from './pipelines/stages/reward-modules.js';
+export { run, type RunOptions } from './pipelines/run/run.js';
+export type { Report, Summary } from './pipelines/events.js';

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { tableFromIPC } from 'apache-arrow';
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { readPipeline } from '../src/pipelines/read.js';
-import { run } from '../src/pipelines/run.js';
+import { readPipeline } from '../src/pipelines/config/read.js';
+import { run } from '../src/pipelines/run/run.js';
 import { fixturesFolder } from './golden/golden.js';
 import { folder } from './pipelines/files.js';
 

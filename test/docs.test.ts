@@ -10,7 +10,7 @@ import { z } from 'zod';
 
 import { rowSchema } from '../src/io/columns.js';
 import { PolicyOptions, SegmenterOptions, Settings } from '../src/pipelines/settings.js';
-import { stages } from '../src/pipelines/stages.js';
+import { stages } from '../src/pipelines/stages/table.js';
 import { benchmarkRoots } from './io/benchmarks/published.js';
 import { folder } from './pipelines/files.js';
 

@@ -5,11 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
 
-import { readPipeline } from '../src/pipelines/read.js';
-import { stageEntries } from '../src/pipelines/set.js';
+import { readPipeline } from '../src/pipelines/config/read.js';
+import { stageEntries } from '../src/pipelines/config/overrides.js';
 import { Settings } from '../src/pipelines/settings.js';
 import { surroundings } from '../src/pipelines/stage.js';
-import { stages } from '../src/pipelines/stages.js';
+import { stages } from '../src/pipelines/stages/table.js';
 
 const ROOT = fileURLToPath(new URL('../recipes/', import.meta.url));
 // benchmarks.yaml holds several pipelines by name.

@@ -11,9 +11,9 @@ import { policyLoss } from '../../dist/objectives/policy-loss.js';
 import { sapo } from '../../dist/objectives/sapo.js';
 import { vespo } from '../../dist/objectives/vespo.js';
 import { gradient } from '../../dist/tensor/gradient.js';
-import { emit } from '../../dist/tensor/onnx.js';
+import { emit } from '../../dist/tensor/onnx/emit.js';
 import { input } from '../../dist/tensor/ops.js';
-import { openEngine } from '../../dist/tensor/session.js';
+import { openEngine } from '../../dist/tensor/onnx/session.js';
 
 const SHAPE = '8x12';
 const sum = (values) => values.reduce((total, value) => total + value, 0);

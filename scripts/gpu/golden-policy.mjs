@@ -6,11 +6,11 @@ import { join } from 'node:path';
 
 import { NonFiniteError } from '../../dist/errors.js';
 import { openSafetensors } from '../../dist/io/safetensors.js';
-import { openQwen } from '../../dist/models/qwen/policy.js';
-import { objectiveGraph } from '../../dist/models/qwen/train.js';
+import { openQwen } from '../../dist/models/vlm/policy.js';
+import { objectiveGraph } from '../../dist/models/vlm/train.js';
 import { tokenWeights } from '../../dist/objectives/objective.js';
 import { dapo, segR1 } from '../../dist/objectives/policy-gradient.js';
-import { decays } from '../../dist/operators/learning.js';
+import { decays } from '../../dist/operators/training/schedule.js';
 
 const TINY = 'tiny-qwen2_5_vl';
 

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 
 import { UsageError } from '../errors.js';
 import { resize } from '../io/resize.js';
-import { openGrabCut } from '../models/grabcut.js';
+import { openGrabCut } from '../models/grabcut/segmenter.js';
 import type { Written } from '../models/policy.js';
-import { readConfig } from '../models/qwen/config.js';
-import { openQwen } from '../models/qwen/policy.js';
-import { prompts } from '../models/qwen/prompts.js';
+import { readConfig } from '../models/qwen2_5_vl/config.js';
+import { openQwen } from '../models/vlm/policy.js';
+import { prompts } from '../models/vlm/prompts.js';
 import { openSam2 } from '../models/sam2/segmenter.js';
 import type { Segmenter } from '../models/segmenter.js';
 import { readPrompt } from '../operators/parse.js';

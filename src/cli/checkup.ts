@@ -8,7 +8,7 @@ import type { GpuDevice } from '../gpu/devices.js';
 import { surveyCuda, type CudaRuntime, type CudaSurvey, type Missing } from '../gpu/find.js';
 import { thisMachine, type Machine } from '../gpu/machine.js';
 import { diskSpeed, type DiskSpeed } from '../io/disk-speed.js';
-import { codeVersion } from '../pipelines/run-state.js';
+import { codeVersion } from '../pipelines/store/checkpoint-state.js';
 import type { Precision } from '../tensor/graph.js';
 import type { Trial, Tried } from './device-trial.js';
 

@@ -5,7 +5,7 @@ import { messageOf } from '../errors.js';
 import type { CudaRuntime } from '../gpu/find.js';
 import { freeMemory, listDevices } from '../gpu/devices.js';
 import type { Precision } from '../tensor/graph.js';
-import { openEngine, type Engine } from '../tensor/session.js';
+import { openEngine, type Engine } from '../tensor/onnx/session.js';
 import { matrixRun, measure } from './matrix-speed.js';
 
 /** What is to be tried. */

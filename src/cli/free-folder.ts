@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 
 import { UsageError } from '../errors.js';
 import { kindAt } from '../io/user-files.js';
-import { shortPath } from '../pipelines/locate.js';
+import { shortPath } from '../pipelines/config/yaml-source.js';
 
 /** The whole path of a folder that a command makes. @throws {UsageError} unless nothing is there, or an empty folder. */
 export function freeFolder(path: string, option: string): string {

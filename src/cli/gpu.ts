@@ -6,7 +6,7 @@ import { shown, UsageError } from '../errors.js';
 import { installCuda, type Installed, type InstallOptions } from '../gpu/install.js';
 import { defaultInstallFolder, thisMachine } from '../gpu/machine.js';
 import { openPip } from '../gpu/pip.js';
-import { shortPath } from '../pipelines/locate.js';
+import { shortPath } from '../pipelines/config/yaml-source.js';
 import { once } from './arguments.js';
 
 interface Arguments {

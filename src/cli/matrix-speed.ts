@@ -1,7 +1,7 @@
 import { isFloat, node, type Precision, type Tensor } from '../tensor/graph.js';
-import { emit, type Dialect, type Program } from '../tensor/onnx.js';
+import { emit, type Dialect, type Program } from '../tensor/onnx/emit.js';
 import { cast, expand, input, mul, rename, slice, sum } from '../tensor/ops.js';
-import type { Engine } from '../tensor/session.js';
+import type { Engine } from '../tensor/onnx/session.js';
 
 /** A chain of products of square matrices, and what must come back. */
 export interface MatrixRun {

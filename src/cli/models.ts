@@ -5,8 +5,8 @@ import type { Argv, CommandModule } from 'yargs';
 import { UsageError } from '../errors.js';
 import { readJson } from '../models/checkpoint-json.js';
 import type { Memory, Stored } from '../models/inspected.js';
-import { inspectQwen, type InspectedAdapter, type InspectedCheckpoint } from '../models/qwen/inspect.js';
-import type { Use } from '../models/qwen/memory.js';
+import { inspectQwen, type InspectedAdapter, type InspectedCheckpoint } from '../models/vlm/inspect.js';
+import type { Use } from '../models/vlm/memory.js';
 import { inspectSam2, type InspectedSam2 } from '../models/sam2/inspect.js';
 import { once, wholeNumber } from './arguments.js';
 

@@ -9,7 +9,7 @@ import { jpegSteps } from '../io/prepare/jpeg.js';
 import { listSteps } from '../io/prepare/list.js';
 import type { Step } from '../io/prepare/step.js';
 import { setItems, setNames, type SetName } from '../io/sets/named.js';
-import { shortPath } from '../pipelines/locate.js';
+import { shortPath } from '../pipelines/config/yaml-source.js';
 import { once } from './arguments.js';
 
 interface Arguments {

@@ -5,10 +5,10 @@ import { basename, resolve } from 'node:path';
 import cliProgress from 'cli-progress';
 import type { Argv, CommandModule } from 'yargs';
 
-import { pairFolders, scoreFolders, type PicturePairs } from '../operators/score-folders.js';
+import { pairFolders, scoreFolders, type PicturePairs } from '../operators/scoring/score-folders.js';
 import type { Scores } from '../operators/score.js';
-import { openScorer } from '../operators/scorer.js';
-import { shortPath } from '../pipelines/locate.js';
+import { openScorer } from '../operators/scoring/scorer.js';
+import { shortPath } from '../pipelines/config/yaml-source.js';
 import { plain } from '../report/table.js';
 import { headline, scoreTable } from '../report/score-table.js';
 import { writeItems, writeSummary } from '../report/summary-files.js';

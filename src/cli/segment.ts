@@ -8,7 +8,7 @@ import { DataError, messageOf, UsageError } from '../errors.js';
 import { pictures } from '../io/dataset.js';
 import { encodeMaskPng } from '../io/mask.js';
 import type { Segmenter } from '../models/segmenter.js';
-import { shortPath } from '../pipelines/locate.js';
+import { shortPath } from '../pipelines/config/yaml-source.js';
 import { once, wholeNumber } from './arguments.js';
 import { objectsOf } from './asked.js';
 import { folderOf, given, openAsker, openNamed, type Asker } from './asking.js';

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { shown } from '../errors.js';
 import { PipelineShape } from '../pipelines/settings.js';
 import type { Stage } from '../pipelines/stage.js';
-import { stages } from '../pipelines/stages.js';
+import { stages } from '../pipelines/stages/table.js';
 
 interface OptionSchema {
   readonly type?: string;

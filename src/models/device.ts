@@ -5,7 +5,7 @@ import { messageOf, UsageError } from '../errors.js';
 import { listDevices, type GpuDevice } from '../gpu/devices.js';
 import { findCudaRuntime, surveyCuda } from '../gpu/find.js';
 import type { Precision } from '../tensor/graph.js';
-import type { Device } from '../tensor/session.js';
+import type { Device } from '../tensor/onnx/session.js';
 
 const UNITS = { MB: 1e6, GB: 1e9, MiB: 2 ** 20, GiB: 2 ** 30 } as const;
 const SIZE = /^(\d+(?:\.\d+)?) ?(MB|GB|MiB|GiB)$/;

@@ -2,8 +2,8 @@ import { map, type OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 
 import type { Advantaged, Scored } from '../records.js';
-import { inSteps } from './in-steps.js';
-import { deviation, mean } from './statistics.js';
+import { inSteps } from './training/batch-steps.js';
+import { deviation, mean } from './scoring/statistics.js';
 
 export const AdvantageOptions = z.strictObject({
   /**

@@ -7,7 +7,7 @@ import { boxOfMask, decodeMask, encodeMask, maskIou } from '../io/mask.js';
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Box, Fitted, Mask, Point, Prompt, Sample, Size } from '../records.js';
 import { orMarked, pixelsOf } from './faults.js';
-import { inOrder } from './in-order.js';
+import { inOrder } from '../streams/in-order.js';
 
 export const FitOptions = z.strictObject({
   /** Clicks tried; the best prefix of them is kept. */

@@ -13,8 +13,8 @@ import type { ReadImage } from '../models/segmenter.js';
 import { shuffled } from '../random.js';
 import type { Sample, SceneKey, Size } from '../records.js';
 import { frameOf, LoadOptions } from './load-options.js';
-import { legacyReasoning, legacyReferring } from './protocol.js';
-import { pulled, type Start, type Window } from './pulled.js';
+import { legacyReasoning, legacyReferring } from './scoring/protocol.js';
+import { pulled, type Start, type Window } from '../streams/pulled.js';
 
 export { LoadOptions } from './load-options.js';
 

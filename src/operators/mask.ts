@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Mask, Masked, Prompt, Prompted } from '../records.js';
 import { orMarked, pixelsOf } from './faults.js';
-import { inOrder } from './in-order.js';
+import { inOrder } from '../streams/in-order.js';
 
 export const MaskOptions = z.strictObject({
   /** Rows segmented at once. */

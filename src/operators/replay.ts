@@ -8,7 +8,7 @@ import { readManifest } from '../io/manifest.js';
 import { readRows } from '../io/shard.js';
 import { shuffled } from '../random.js';
 import type { Row } from '../records.js';
-import { pulled, type Window } from './pulled.js';
+import { pulled, type Window } from '../streams/pulled.js';
 
 const carried = ['truth', 'ignore', 'candidates', 'instruction', 'fitted', 'problem', 'thinking', 'solution'] as const;
 

@@ -6,8 +6,8 @@ import type { ReadImage } from '../models/segmenter.js';
 import { hash, uniform } from '../random.js';
 import type { RolledOut, Sample } from '../records.js';
 import { orMarked, pixelsOf } from './faults.js';
-import { inOrder } from './in-order.js';
-import { together } from './together.js';
+import { inOrder } from '../streams/in-order.js';
+import { together } from '../streams/batcher.js';
 
 export const RolloutOptions = z.strictObject({
   /** Completions a prompt. */

@@ -7,12 +7,12 @@ import { readTruth } from '../io/truth.js';
 import type { ReadImage } from '../models/segmenter.js';
 import type { Mask, Masked, Measured, Size } from '../records.js';
 import { orMarked } from './faults.js';
-import { gallery, panelOf, type Panel } from './gallery.js';
-import { inOrder } from './in-order.js';
-import { defectsOf, type Protocol } from './protocol.js';
-import type { Judged, ScoreJob } from './score-item.js';
-import { itemValues, summarised, type ScoredItem, type SetSummary } from './score-summary.js';
-import type { Scorer } from './scorer.js';
+import { gallery, panelOf, type Panel } from './scoring/gallery.js';
+import { inOrder } from '../streams/in-order.js';
+import { defectsOf, type Protocol } from './scoring/protocol.js';
+import type { Judged, ScoreJob } from './scoring/score-item.js';
+import { itemValues, summarised, type ScoredItem, type SetSummary } from './scoring/score-summary.js';
+import type { Scorer } from './scoring/scorer.js';
 
 export const ScoreOptions = z.strictObject({
   /** Rows drawn of the best, of the worst, and at random; 0 draws none. */

@@ -6,10 +6,10 @@ import type { Policy, TrainRow } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
 import type { Fitted, Sample, Thought } from '../records.js';
 import { pixelsOf } from './faults.js';
-import { finiteLoss, leavingOut } from './finite.js';
-import { inSteps } from './in-steps.js';
-import { learning, LearningOptions } from './learning.js';
-import { stepTaken, type StepTokens } from './step-metrics.js';
+import { finiteLoss, leavingOut } from './training/finite.js';
+import { inSteps } from './training/batch-steps.js';
+import { learning, LearningOptions } from './training/schedule.js';
+import { stepTaken, type StepTokens } from './training/step-metrics.js';
 
 export const SftOptions = z.strictObject({
   ...LearningOptions.shape,

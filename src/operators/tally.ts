@@ -3,18 +3,18 @@ import { z } from 'zod';
 
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Sample, Scored } from '../records.js';
-import { constantPrompts, type Constant } from './constants.js';
+import { constantPrompts, type Constant } from './scoring/constants.js';
 import { orMarked, pixelsOf } from './faults.js';
-import { spoilt } from './finite.js';
-import { gallery, panelOf, type Panel } from './gallery.js';
-import { inOrder } from './in-order.js';
+import { spoilt } from './training/finite.js';
+import { gallery, panelOf, type Panel } from './scoring/gallery.js';
+import { inOrder } from '../streams/in-order.js';
 import { masksOf } from './mask.js';
 import { RewardOptions, weightedSum } from './reward.js';
 import { builtInRewards, type Judged } from './rewards/parts.js';
-import { mean, statistics } from './statistics.js';
-import { constantsOf, tallyBook, type Tally, type TallyState, type Tried } from './tally-book.js';
+import { mean, statistics } from './scoring/statistics.js';
+import { constantsOf, tallyBook, type Tally, type TallyState, type Tried } from './scoring/tally-book.js';
 
-export type { Tally } from './tally-book.js';
+export type { Tally } from './scoring/tally-book.js';
 
 export const TallyOptions = z.strictObject({
   /** First rows with a truth on which fixed answers are tried: what is earned without looking. */

@@ -4,13 +4,13 @@ import { z } from 'zod';
 import type { AnswerCache } from '../io/answer-cache.js';
 import { DataError, shown } from '../errors.js';
 import { encodePng } from '../io/image.js';
-import { chatRequest, ChatServerOptions, type ChatServer } from '../models/chat-server.js';
-import { prompts } from '../models/qwen/prompts.js';
+import { chatRequest, ChatServerOptions, type ChatServer } from '../models/server/chat-client.js';
+import { prompts } from '../models/vlm/prompts.js';
 import type { ReadImage } from '../models/segmenter.js';
 import type { Fitted, Thought } from '../records.js';
 import { orMarked, pixelsOf } from './faults.js';
 import { solutionText, thinkingText, thoughtOf } from './fit.js';
-import { inOrder } from './in-order.js';
+import { inOrder } from '../streams/in-order.js';
 import { rationaleRequest } from './rationale.js';
 
 export const ThinkOptions = z

@@ -6,15 +6,15 @@ import type { ReadImage } from '../models/segmenter.js';
 import type { Objective } from '../objectives/objective.js';
 import type { Advantaged, Updated } from '../records.js';
 import { pixelsOf } from './faults.js';
-import { finiteLoss, finiteRows, furtherStep, leavingOut } from './finite.js';
-import { inSteps } from './in-steps.js';
-import { learning } from './learning.js';
-import { chosen, refilled } from './passed-over.js';
+import { finiteLoss, finiteRows, furtherStep, leavingOut } from './training/finite.js';
+import { inSteps } from './training/batch-steps.js';
+import { learning } from './training/schedule.js';
+import { chosen, refilled } from './training/dynamic-sampling.js';
 import type { ReportStep } from './sft.js';
-import { mean } from './statistics.js';
-import { addTokens, graphMetrics, NO_TOKENS, stepStatistics, stepTaken, tokensOf } from './step-metrics.js';
-import { trainRows } from './train-rows.js';
-import { objectiveOf, UpdateOptions } from './update-options.js';
+import { mean } from './scoring/statistics.js';
+import { addTokens, graphMetrics, NO_TOKENS, stepStatistics, stepTaken, tokensOf } from './training/step-metrics.js';
+import { trainRows } from './training/train-rows.js';
+import { objectiveOf, UpdateOptions } from './training/update-options.js';
 
 /** How a kind of policy turns an objective into its training graph. */
 export type GraphOf<Graph> = (objective: Objective) => Graph;

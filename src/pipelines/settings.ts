@@ -1,10 +1,10 @@
 import { z } from 'zod';
 
 import { deviceShape } from '../models/device.js';
-import { GrabCutOptions } from '../models/grabcut.js';
-import { PRECISIONS, type Precision } from '../models/qwen/checkpoint.js';
-import { trainingFault } from '../models/qwen/parameters.js';
-import { prompts, type PromptName } from '../models/qwen/prompts.js';
+import { GrabCutOptions } from '../models/grabcut/segmenter.js';
+import { PRECISIONS, type Precision } from '../models/vlm/checkpoint.js';
+import { trainingFault } from '../models/vlm/parameters.js';
+import { prompts, type PromptName } from '../models/vlm/prompts.js';
 import { Sam2Options } from '../models/sam2/segmenter.js';
 
 const GrabCut = z.strictObject({ kind: z.literal('grabcut'), ...GrabCutOptions.shape });

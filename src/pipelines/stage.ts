@@ -1,13 +1,13 @@
 import type { Observable, OperatorFunction } from 'rxjs';
 import type { z } from 'zod';
 
-import type { QwenPolicy } from '../models/qwen/policy.js';
+import type { QwenPolicy } from '../models/vlm/policy.js';
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
-import type { Start } from '../operators/pulled.js';
+import type { Start } from '../streams/pulled.js';
 import type { Row } from '../records.js';
-import type { Credits } from './credits.js';
-import { valueAt } from './known.js';
-import type { Report } from './report.js';
+import type { Credits } from '../streams/credits.js';
+import { valueAt } from './config/schema-paths.js';
+import type { Report } from './events.js';
 import type { Settings } from './settings.js';
 
 /** What stages are built with: collaborators opened at first use, shared, and released by the runner in reverse order. */

@@ -1,5 +1,5 @@
 import { bootstrap, unitsOf } from '../metrics/bootstrap.js';
-import { setMeasure, type SetMetric, type SetSummary } from '../operators/score-summary.js';
+import { setMeasure, type SetMetric, type SetSummary } from '../operators/scoring/score-summary.js';
 import { metricName, shownValue } from './metric-names.js';
 import { paperTable } from './paper-table.js';
 import type { StoredItem, StoredRun } from './runs.js';

@@ -1,5 +1,5 @@
 import type { Scores } from '../operators/score.js';
-import type { SetSummary } from '../operators/score-summary.js';
+import type { SetSummary } from '../operators/scoring/score-summary.js';
 import { metricName, shownValue } from './metric-names.js';
 import type { Table } from './table.js';
 

@@ -5,9 +5,9 @@ import { pipeline } from 'node:stream/promises';
 
 import { encodePng } from '../io/image.js';
 import { noRoom, writeWhole } from '../io/whole-file.js';
-import type { Panel } from '../operators/gallery.js';
+import type { Panel } from '../operators/scoring/gallery.js';
 import type { Scores } from '../operators/score.js';
-import { itemValues, type ScoredItem } from '../operators/score-summary.js';
+import { itemValues, type ScoredItem } from '../operators/scoring/score-summary.js';
 import type { Tally } from '../operators/tally.js';
 import { latex } from './latex.js';
 import { page, type Picture } from './page.js';

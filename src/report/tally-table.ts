@@ -1,5 +1,5 @@
-import { bestConstant } from '../operators/constants.js';
-import type { Estimate } from '../operators/estimate.js';
+import { bestConstant } from '../operators/scoring/constants.js';
+import type { Estimate } from '../operators/scoring/estimate.js';
 import type { Tally } from '../operators/tally.js';
 import type { Table } from './table.js';
 

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { matrixRun, measure } from '../../src/cli/matrix-speed.js';
-import { openEngine, type Engine } from '../../src/tensor/session.js';
+import { openEngine, type Engine } from '../../src/tensor/onnx/session.js';
 
 const engine = openEngine({ workers: 1, threads: 1 });
 afterAll(() => engine.release());

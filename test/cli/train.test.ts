@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it } from 'vitest';
 
-import { openQwen } from '../../src/models/qwen/policy.js';
+import { openQwen } from '../../src/models/vlm/policy.js';
 import { folder } from '../pipelines/files.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 
 import { dtypeBytes } from '../../src/io/safetensors-header.js';
 import type { EncodedPrompt } from '../../src/models/policy.js';
-import { readConfig, type QwenConfig } from '../../src/models/qwen/config.js';
-import { weightShapes } from '../../src/models/qwen/weights.js';
+import { readConfig, type QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
+import { weightShapes } from '../../src/models/vlm/weights.js';
 import { readSam2Config } from '../../src/models/sam2/config.js';
 import { weightShapes as segmenterShapes } from '../../src/models/sam2/weights.js';
 import { tiny } from './work.js';

@@ -2,15 +2,15 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { rm } from 'node:fs/promises';
 
 import type { TrainRow } from '../../src/models/policy.js';
-import type { QwenPolicy } from '../../src/models/qwen/policy.js';
-import { objectiveGraph } from '../../src/models/qwen/train.js';
+import type { QwenPolicy } from '../../src/models/vlm/policy.js';
+import { objectiveGraph } from '../../src/models/vlm/train.js';
 import { segR1 } from '../../src/objectives/policy-gradient.js';
 import { hollowQwen, promptOf } from './hollow.js';
 import { replay, type Outcome } from './replay.js';
 import { findStandin } from './standin.js';
 import { record, withPolicy } from './work.js';
 
-vi.mock('../../src/tensor/session.js', async (original) => ({ ...(await original<object>()), openEngine: (await import('./recording.js')).openRecorder }));
+vi.mock('../../src/tensor/onnx/session.js', async (original) => ({ ...(await original<object>()), openEngine: (await import('./recording.js')).openRecorder }));
 
 const standin = findStandin();
 const [FRAME, PROMPTS, GROUP, TOKENS] = [768, 8, 8, 400];

@@ -1,15 +1,15 @@
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 
-import { readConfig } from '../../src/models/qwen/config.js';
-import type { QwenOptions, QwenPolicy } from '../../src/models/qwen/policy.js';
-import { objectiveGraph } from '../../src/models/qwen/train.js';
+import { readConfig } from '../../src/models/qwen2_5_vl/config.js';
+import type { QwenOptions, QwenPolicy } from '../../src/models/vlm/policy.js';
+import { objectiveGraph } from '../../src/models/vlm/train.js';
 import { grpo } from '../../src/objectives/policy-gradient.js';
-import { lessons, prompts, writing } from '../models/qwen/lessons.js';
+import { lessons, prompts, writing } from '../models/vlm/lessons.js';
 import { replay, type Case, type Copies, type Events, type Outcome } from './replay.js';
 import { findStandin } from './standin.js';
 import { record, tiny, withPolicy, type Work } from './work.js';
 
-vi.mock('../../src/tensor/session.js', async (original) => ({ ...(await original<object>()), openEngine: (await import('./recording.js')).openRecorder }));
+vi.mock('../../src/tensor/onnx/session.js', async (original) => ({ ...(await original<object>()), openEngine: (await import('./recording.js')).openRecorder }));
 
 const standin = findStandin();
 const { layers } = (await readConfig(tiny)).text;

@@ -1,6 +1,6 @@
 import type { Data, DType, Place } from '../../src/tensor/graph.js';
-import type { Program, ProgramFile } from '../../src/tensor/onnx.js';
-import type { Answer, Engine, EngineLearning, Feeds, Kept, Layout } from '../../src/tensor/session.js';
+import type { Program, ProgramFile } from '../../src/tensor/onnx/emit.js';
+import type { Answer, Engine, EngineLearning, Feeds, Kept, Layout } from '../../src/tensor/onnx/session.js';
 
 /** What an engine was asked. Values are left out: what is placed, copied and allocated depends on sizes alone. */
 export type Call =

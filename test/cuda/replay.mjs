@@ -6,7 +6,7 @@
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { openEngine } from '../../dist/tensor/session.js';
+import { openEngine } from '../../dist/tensor/onnx/session.js';
 
 const [, , folder] = process.argv;
 const { cases, device, repeat } = JSON.parse(readFileSync(join(folder, 'cases.json'), 'utf8'));

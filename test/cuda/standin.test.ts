@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Tensor } from '../../src/tensor/graph.js';
-import { emit, type Program } from '../../src/tensor/onnx.js';
-import { ELEMENT, encodeModel } from '../../src/tensor/onnx-schema.js';
+import { emit, type Program } from '../../src/tensor/onnx/emit.js';
+import { ELEMENT, encodeModel } from '../../src/tensor/onnx/schema.js';
 import { add, dot, input } from '../../src/tensor/ops.js';
 import { replay, type Outcome, type ReplayOptions } from './replay.js';
 import { findStandin, type Standin } from './standin.js';

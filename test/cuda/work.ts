@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 
 import { messageOf } from '../../src/errors.js';
-import { openQwen, type QwenOptions, type QwenPolicy } from '../../src/models/qwen/policy.js';
+import { openQwen, type QwenOptions, type QwenPolicy } from '../../src/models/vlm/policy.js';
 import { fixturesFolder } from '../golden/golden.js';
 import { recorded } from './recording.js';
 import type { Case } from './replay.js';

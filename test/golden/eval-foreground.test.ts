@@ -8,7 +8,7 @@ import { listOf } from '../../src/io/prepare/list.js';
 import { foregroundItems, type ForegroundSet } from '../../src/io/sets/foreground.js';
 import { listedItems } from '../../src/io/sets/listed.js';
 import { overlap } from '../../src/metrics/overlap.js';
-import { foregroundOverSet, scoreForeground, type Foreground, type GrayMap } from '../../src/operators/score-foreground.js';
+import { foregroundOverSet, scoreForeground, type Foreground, type GrayMap } from '../../src/operators/scoring/score-foreground.js';
 import { evalFolder, jsonOf } from './eval-sets.js';
 
 type Values = Readonly<Record<string, string | number | null | Readonly<Record<string, number>>>>;

@@ -8,7 +8,7 @@ import { encodeMask, fromCocoString, maskArea, toCocoString } from '../../src/io
 import { readReasonAnnotation } from '../../src/io/reason-truth.js';
 import { reasonItems } from '../../src/io/sets/reason.js';
 import { readTruth, type Truth } from '../../src/io/truth.js';
-import { scoreReferring, type Answer } from '../../src/operators/score-referring.js';
+import { scoreReferring, type Answer } from '../../src/operators/scoring/score-referring.js';
 import { differing, evalFolder, jsonOf, linesOf, scoresOf } from './eval-sets.js';
 
 interface Stored {

@@ -9,8 +9,8 @@ import { imageSize } from '../../src/io/image.js';
 import { readPickle } from '../../src/io/pickle.js';
 import { referItems, type ReferSet } from '../../src/io/sets/refer.js';
 import { readTruth } from '../../src/io/truth.js';
-import { pairAnswers } from '../../src/operators/protocol.js';
-import { scoreReferring, type Answer } from '../../src/operators/score-referring.js';
+import { pairAnswers } from '../../src/operators/scoring/protocol.js';
+import { scoreReferring, type Answer } from '../../src/operators/scoring/score-referring.js';
 import type { Mask } from '../../src/records.js';
 import { differing, evalFolder, jsonOf, linesOf, namesIn, scoresOf } from './eval-sets.js';
 

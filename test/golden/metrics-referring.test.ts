@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { fromCocoString } from '../../src/io/mask.js';
-import { scoreReferring, type Answer } from '../../src/operators/score-referring.js';
+import { scoreReferring, type Answer } from '../../src/operators/scoring/score-referring.js';
 import type { Mask } from '../../src/records.js';
 import { differing, jsonOf, linesOf, scoresOf } from './eval-sets.js';
 import { goldenFolder } from './golden.js';

@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { openSafetensors, type Tensors } from '../../src/io/safetensors.js';
-import type { QwenConfig } from '../../src/models/qwen/config.js';
-import type { Grid } from '../../src/models/qwen/positions.js';
+import type { QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
+import type { Grid } from '../../src/models/qwen2_5_vl/positions.js';
 import type { EncodedPrompt } from '../../src/models/policy.js';
 import { goldenFolder } from './golden.js';
 

@@ -2,16 +2,16 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { readConfig, type QwenConfig } from '../../src/models/qwen/config.js';
-import { mropePositions, textRotary } from '../../src/models/qwen/positions.js';
-import { decoder, embed, head, prefixAttention } from '../../src/models/qwen/text.js';
-import { visionTower } from '../../src/models/qwen/vision.js';
-import { findWeights, lendWeights } from '../../src/models/qwen/weight-files.js';
-import { weightInputs, weightShapes } from '../../src/models/qwen/weights.js';
+import { readConfig, type QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
+import { mropePositions, textRotary } from '../../src/models/qwen2_5_vl/positions.js';
+import { decoder, embed, head, prefixAttention } from '../../src/models/qwen2_5_vl/text.js';
+import { visionTower } from '../../src/models/qwen2_5_vl/vision.js';
+import { findWeights, lendWeights } from '../../src/models/vlm/weight-files.js';
+import { weightInputs, weightShapes } from '../../src/models/vlm/weights.js';
 import type { Data, Tensor } from '../../src/tensor/graph.js';
-import { emit } from '../../src/tensor/onnx.js';
+import { emit } from '../../src/tensor/onnx/emit.js';
 import { concat, div, exp, input, logSoftmax, mul, neg, pick, reshape, slice, sum } from '../../src/tensor/ops.js';
-import { openEngine, type Engine } from '../../src/tensor/session.js';
+import { openEngine, type Engine } from '../../src/tensor/onnx/session.js';
 import { farthest, folder, goldenRows, has, json, stored, type GoldenRow } from './policy-cases.js';
 
 /** |a - b| <= 1e-4 · max(1, |b|); torch's own two attention kernels are 1.4e-5 apart. */

@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { EncodedPrompt, Sampling } from '../../src/models/policy.js';
-import { prefixShape } from '../../src/models/qwen/batch.js';
-import { readConfig } from '../../src/models/qwen/config.js';
-import { prefixFeeds, seenIds } from '../../src/models/qwen/feeds.js';
-import { openQwen } from '../../src/models/qwen/policy.js';
-import { rolloutProgram } from '../../src/models/qwen/rollout.js';
-import { findWeights, lendWeights } from '../../src/models/qwen/weight-files.js';
-import { openEngine, type Engine } from '../../src/tensor/session.js';
+import { prefixShape } from '../../src/models/vlm/batch.js';
+import { readConfig } from '../../src/models/qwen2_5_vl/config.js';
+import { prefixFeeds, seenIds } from '../../src/models/vlm/feeds.js';
+import { openQwen } from '../../src/models/vlm/policy.js';
+import { rolloutProgram } from '../../src/models/vlm/rollout.js';
+import { findWeights, lendWeights } from '../../src/models/vlm/weight-files.js';
+import { openEngine, type Engine } from '../../src/tensor/onnx/session.js';
 import { farthest, folder, goldenRows, json, promptOf, rowsOf, stored } from './policy-cases.js';
 
 interface Case {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { TrainRow } from '../../src/models/policy.js';
-import { openQwen, type QwenPolicy } from '../../src/models/qwen/policy.js';
+import { openQwen, type QwenPolicy } from '../../src/models/vlm/policy.js';
 import { farthest, folder, goldenRows, has, json, promptOf, stored } from './policy-cases.js';
 
 const names = Object.keys(json<Readonly<Record<string, unknown>>>('forward/cases.json')).filter((name) => has(`forward/${name}.safetensors`));

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { mostUncertain } from '../../src/objectives/entropy.js';
-import { graphMetrics } from '../../src/operators/step-metrics.js';
+import { graphMetrics } from '../../src/operators/training/step-metrics.js';
 import { tokenWeights, type Average, type Objective } from '../../src/objectives/objective.js';
 import { policyLoss } from '../../src/objectives/policy-loss.js';
 import { gradient } from '../../src/tensor/gradient.js';
 import type { Tensor } from '../../src/tensor/graph.js';
-import { emit } from '../../src/tensor/onnx.js';
+import { emit } from '../../src/tensor/onnx/emit.js';
 import { input } from '../../src/tensor/ops.js';
-import { openEngine, type Answer, type Engine, type Feeds } from '../../src/tensor/session.js';
+import { openEngine, type Answer, type Engine, type Feeds } from '../../src/tensor/onnx/session.js';
 import type { Tensors } from '../../src/io/safetensors.js';
 import { farthest, has, integers, json, rowsOf, stored } from './policy-cases.js';
 import { Defaults, objectiveOf, Variant } from './policy-variants.js';

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 
 import type { Gradient, TrainRow } from '../../src/models/policy.js';
-import { saveWeights } from '../../src/models/qwen/checkpoint.js';
-import { readConfig } from '../../src/models/qwen/config.js';
-import { openQwen, type QwenPolicy } from '../../src/models/qwen/policy.js';
-import { learningPrompts, promptInputs } from '../../src/models/qwen/prompt-loss.js';
-import { supervisedGraph } from '../../src/models/qwen/supervised.js';
-import { findWeights, readWeights } from '../../src/models/qwen/weight-files.js';
+import { saveWeights } from '../../src/models/vlm/checkpoint.js';
+import { readConfig } from '../../src/models/qwen2_5_vl/config.js';
+import { openQwen, type QwenPolicy } from '../../src/models/vlm/policy.js';
+import { learningPrompts, promptInputs } from '../../src/models/vlm/prompt-loss.js';
+import { supervisedGraph } from '../../src/models/vlm/supervised.js';
+import { findWeights, readWeights } from '../../src/models/vlm/weight-files.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
 import { agrees, batchImages, GRADIENT, named, type Summary } from './policy-batch.js';
 import { farthest, folder, has, integers, json, rowsOf, stored } from './policy-cases.js';

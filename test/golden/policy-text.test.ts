@@ -5,12 +5,12 @@ import { describe, expect, it } from 'vitest';
 
 import { readImageFile } from '../../src/io/image.js';
 import { openSafetensors, type Tensors } from '../../src/io/safetensors.js';
-import { expandImages, openChat, type Message } from '../../src/models/qwen/chat.js';
-import { readConfig } from '../../src/models/qwen/config.js';
-import { mropePositions, windowOrder, type Grid } from '../../src/models/qwen/positions.js';
-import { imageTokens, patches, smartResize } from '../../src/models/qwen/processor.js';
-import { messagesOf, prompts, type PromptName } from '../../src/models/qwen/prompts.js';
-import { openTokenizer } from '../../src/models/qwen/tokenizer.js';
+import { expandImages, openChat, type Message } from '../../src/models/vlm/chat.js';
+import { readConfig } from '../../src/models/qwen2_5_vl/config.js';
+import { mropePositions, windowOrder, type Grid } from '../../src/models/qwen2_5_vl/positions.js';
+import { imageTokens, patches, smartResize } from '../../src/models/qwen2_5_vl/processor.js';
+import { messagesOf, prompts, type PromptName } from '../../src/models/vlm/prompts.js';
+import { openTokenizer } from '../../src/models/vlm/tokenizer.js';
 import { goldenFolder } from './golden.js';
 
 const folder = join(goldenFolder(), 'policy');

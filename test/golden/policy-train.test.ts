@@ -6,13 +6,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 
 import { openSafetensors, type Tensors } from '../../src/io/safetensors.js';
 import type { TrainRow } from '../../src/models/policy.js';
-import { openQwen, type QwenPolicy } from '../../src/models/qwen/policy.js';
-import { supervisedGraph } from '../../src/models/qwen/supervised.js';
-import { objectiveGraph } from '../../src/models/qwen/train.js';
-import { weightShapes } from '../../src/models/qwen/weights.js';
+import { openQwen, type QwenPolicy } from '../../src/models/vlm/policy.js';
+import { supervisedGraph } from '../../src/models/vlm/supervised.js';
+import { objectiveGraph } from '../../src/models/vlm/train.js';
+import { weightShapes } from '../../src/models/vlm/weights.js';
 import type { Objective } from '../../src/objectives/objective.js';
 import { dapo, segR1 } from '../../src/objectives/policy-gradient.js';
-import { decays, learning, LearningOptions } from '../../src/operators/learning.js';
+import { decays, learning, LearningOptions } from '../../src/operators/training/schedule.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
 import { agrees, batch, batchImages, completionsInOrder, GRADIENT, named, TINY, trainRows, type Summary } from './policy-batch.js';
 import { farthest, folder, has, integers, json, rowsOf, stored } from './policy-cases.js';

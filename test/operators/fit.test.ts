@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { DataError } from '../../src/errors.js';
 import { encodeMask } from '../../src/io/mask.js';
-import { openGrabCut } from '../../src/models/grabcut.js';
+import { openGrabCut } from '../../src/models/grabcut/segmenter.js';
 import type { Segmenter } from '../../src/models/segmenter.js';
 import { answerText, fit, fitPrompt, placeOf } from '../../src/operators/fit.js';
 import { readPrompt } from '../../src/operators/parse.js';

@@ -10,7 +10,7 @@ import { UsageError } from '../../src/errors.js';
 import { maskArea } from '../../src/io/mask.js';
 import { imageReader } from '../../src/io/reader.js';
 import { countRows, load, type LoadOptions } from '../../src/operators/load.js';
-import { credits, released } from '../../src/pipelines/credits.js';
+import { credits, released } from '../../src/streams/credits.js';
 import type { Sample } from '../../src/records.js';
 import { lay, picture } from '../io/sets/lay.js';
 

@@ -12,7 +12,7 @@ import { decodeMask, encodeMask } from '../../src/io/mask.js';
 import { imageReader } from '../../src/io/reader.js';
 import { drawScene } from '../../src/io/scenes.js';
 import { countRows, epochOrder, load, type LoadOptions } from '../../src/operators/load.js';
-import { credits, released } from '../../src/pipelines/credits.js';
+import { credits, released } from '../../src/streams/credits.js';
 import type { Sample } from '../../src/records.js';
 
 let root: string;

@@ -5,7 +5,7 @@ import { rowSchema } from '../../src/io/columns.js';
 import { encodeMask } from '../../src/io/mask.js';
 import { openShards } from '../../src/io/shard.js';
 import { replay, replayable } from '../../src/operators/replay.js';
-import { credits } from '../../src/pipelines/credits.js';
+import { credits } from '../../src/streams/credits.js';
 import type { Row } from '../../src/records.js';
 import { folder } from '../pipelines/files.js';
 import { marked, sample } from './stub-policy.js';

@@ -2,9 +2,9 @@ import { concat, from, lastValueFrom, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 
 import { encodeMask } from '../../src/io/mask.js';
-import { scoreItem } from '../../src/operators/score-item.js';
+import { scoreItem } from '../../src/operators/scoring/score-item.js';
 import { score, type ScoreResult, type Scoring } from '../../src/operators/score.js';
-import type { Scorer } from '../../src/operators/scorer.js';
+import type { Scorer } from '../../src/operators/scoring/scorer.js';
 import type { Masked } from '../../src/records.js';
 import { ascii } from '../ascii.js';
 

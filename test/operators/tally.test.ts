@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { DataError } from '../../src/errors.js';
 import { encodeMask } from '../../src/io/mask.js';
 import type { ReadImage, Segmenter } from '../../src/models/segmenter.js';
-import type { Constant } from '../../src/operators/constants.js';
-import type { Panel } from '../../src/operators/gallery.js';
+import type { Constant } from '../../src/operators/scoring/constants.js';
+import type { Panel } from '../../src/operators/scoring/gallery.js';
 import { tally, type Tally, type TallyMemory, type TallyOptions } from '../../src/operators/tally.js';
 import type { Box, Mask, Prompt, Scored } from '../../src/records.js';
 

@@ -1,9 +1,9 @@
 import { concat, from, lastValueFrom, of, throwError, toArray, type OperatorFunction } from 'rxjs';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
-import { decays } from '../../src/operators/learning.js';
-import { isPassedOver } from '../../src/operators/passed-over.js';
-import type { StepTokens } from '../../src/operators/step-metrics.js';
+import { decays } from '../../src/operators/training/schedule.js';
+import { isPassedOver } from '../../src/operators/training/dynamic-sampling.js';
+import type { StepTokens } from '../../src/operators/training/step-metrics.js';
 import { update } from '../../src/operators/update.js';
 import type { Advantaged, Updated } from '../../src/records.js';
 import { advantaged, blank, marked, missing, stubPolicy } from './stub-policy.js';

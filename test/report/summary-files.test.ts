@@ -3,9 +3,9 @@ import { join } from 'node:path';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { scoreForeground, type GrayMap } from '../../src/operators/score-foreground.js';
-import { summarised, type ScoredItem } from '../../src/operators/score-summary.js';
-import { defectsOf } from '../../src/operators/protocol.js';
+import { scoreForeground, type GrayMap } from '../../src/operators/scoring/score-foreground.js';
+import { summarised, type ScoredItem } from '../../src/operators/scoring/score-summary.js';
+import { defectsOf } from '../../src/operators/scoring/protocol.js';
 import type { Scores } from '../../src/operators/score.js';
 import { writeGallery, writeItems, writeSummary } from '../../src/report/summary-files.js';
 import { folder } from '../pipelines/files.js';

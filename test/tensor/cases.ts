@@ -4,9 +4,9 @@ import fc from 'fast-check';
 import { interpret, type Fed, type Value } from './interpret.js';
 import { hash, uniform } from '../../src/random.js';
 import { count, describe, reachable, dependencies, type Data, type DType, type Tensor } from '../../src/tensor/graph.js';
-import { emit } from '../../src/tensor/onnx.js';
+import { emit } from '../../src/tensor/onnx/emit.js';
 import { input } from '../../src/tensor/ops.js';
-import type { Engine } from '../../src/tensor/session.js';
+import type { Engine } from '../../src/tensor/onnx/session.js';
 
 /** What elements are drawn from: `coarse` has many ties. */
 export type Kind = 'any' | 'positive' | 'coarse' | 'int' | 'bool' | { readonly below: number };

@@ -6,9 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { gradient } from '../../src/tensor/gradient.js';
 import type { Tensor } from '../../src/tensor/graph.js';
-import { emit } from '../../src/tensor/onnx.js';
+import { emit } from '../../src/tensor/onnx/emit.js';
 import { attend, constant, convolve, gelu, input, layerNorm, linear, mul, order, stored, total, type Sizes } from '../../src/tensor/ops.js';
-import { openEngine, type Engine } from '../../src/tensor/session.js';
+import { openEngine, type Engine } from '../../src/tensor/onnx/session.js';
 
 // torch 2.9.1; every value is (arange(n) * 7 % 11 - 5) / 4 in its shape: F.linear, F.layer_norm with half of such a bias, scaled_dot_product_attention with half of
 // such keys, F.conv2d with stride 2 and padding 1, F.gelu.

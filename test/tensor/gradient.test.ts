@@ -11,9 +11,9 @@ import { agree, drawn, furthest, type Draw } from './cases.js';
 import { interpret, type Fed, type Value } from './interpret.js';
 import { dependencies, reachable, scoped, type Data, type Tensor } from '../../src/tensor/graph.js';
 import { gradient } from '../../src/tensor/gradient.js';
-import { emit } from '../../src/tensor/onnx.js';
+import { emit } from '../../src/tensor/onnx/emit.js';
 import * as ops from '../../src/tensor/ops.js';
-import { openEngine } from '../../src/tensor/session.js';
+import { openEngine } from '../../src/tensor/onnx/session.js';
 
 const engine = openEngine({ workers: 1, threads: 1 });
 afterAll(() => engine.release());

@@ -3,9 +3,9 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { draws } from '../../src/random.js';
 import { gradient } from '../../src/tensor/gradient.js';
 import { dependencies, reachable, sizeOf, type Tensor } from '../../src/tensor/graph.js';
-import { emit } from '../../src/tensor/onnx.js';
+import { emit } from '../../src/tensor/onnx/emit.js';
 import { constant, input, logSoftmaxByBlocks, mul, order, quantile, slice, sum as summed, sumByBlocks } from '../../src/tensor/ops.js';
-import { openEngine } from '../../src/tensor/session.js';
+import { openEngine } from '../../src/tensor/onnx/session.js';
 import { interpret } from './interpret.js';
 
 const engine = openEngine({ workers: 1, threads: 1 });

@@ -4,9 +4,9 @@ import { agree, drawn, type Draw } from './cases.js';
 import { interpret, type Value } from './interpret.js';
 import { gradient } from '../../src/tensor/gradient.js';
 import { dependencies, reachable, type Half, type Tensor } from '../../src/tensor/graph.js';
-import { compile, emit } from '../../src/tensor/onnx.js';
+import { compile, emit } from '../../src/tensor/onnx/emit.js';
 import * as ops from '../../src/tensor/ops.js';
-import { openEngine } from '../../src/tensor/session.js';
+import { openEngine } from '../../src/tensor/onnx/session.js';
 
 const engine = openEngine({ workers: 1, threads: 1 });
 afterAll(() => engine.release());

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { scoped, ShapeError } from '../../src/tensor/graph.js';
-import { emit } from '../../src/tensor/onnx.js';
+import { emit } from '../../src/tensor/onnx/emit.js';
 import * as ops from '../../src/tensor/ops.js';
 
 const f = (sizes: ops.Sizes) => ops.input('f', 'float32', sizes);

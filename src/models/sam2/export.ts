@@ -3,8 +3,8 @@ import { join } from 'node:path';
 
 import { ModelError } from '../../errors.js';
 import type { DType } from '../../tensor/graph.js';
-import type { ProgramFile } from '../../tensor/onnx.js';
-import { openEngine, type Feeds, type Kept } from '../../tensor/session.js';
+import type { ProgramFile } from '../../tensor/onnx/emit.js';
+import { openEngine, type Feeds, type Kept } from '../../tensor/onnx/session.js';
 import { readPixels } from './config.js';
 import type { Chosen, Cores, Sam2Model } from './model.js';
 import type { Click } from './prompts.js';

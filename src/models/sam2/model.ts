@@ -1,5 +1,5 @@
 import type { Precision } from '../../tensor/graph.js';
-import type { Device } from '../../tensor/session.js';
+import type { Device } from '../../tensor/onnx/session.js';
 import type { Pixels } from './config.js';
 import type { Click } from './prompts.js';
 

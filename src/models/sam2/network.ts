@@ -1,7 +1,7 @@
 import type { Data, Tensor } from '../../tensor/graph.js';
-import { compile, type Program, type Target } from '../../tensor/onnx.js';
+import { compile, type Program, type Target } from '../../tensor/onnx/emit.js';
 import { input } from '../../tensor/ops.js';
-import { openEngine, type Feeds, type Kept } from '../../tensor/session.js';
+import { openEngine, type Feeds, type Kept } from '../../tensor/onnx/session.js';
 import type { Sam2Config } from './config.js';
 import { decoder } from './decoder.js';
 import { encoder, type Features } from './encoder.js';

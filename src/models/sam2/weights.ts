@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { ModelError } from '../../errors.js';
 import { folderTensors, type Dtype, type Tensors } from '../../io/safetensors.js';
 import type { Precision, Tensor } from '../../tensor/graph.js';
-import type { Dialect } from '../../tensor/onnx.js';
+import type { Dialect } from '../../tensor/onnx/emit.js';
 import { cast, constant, stored, type Sizes } from '../../tensor/ops.js';
 import type { Sam2Config } from './config.js';
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { messageOf } from '../../errors.js';
 import { countRows, load, LoadOptions } from '../../operators/load.js';
 import { MARKED, replay, replayable, ReplayOptions } from '../../operators/replay.js';
-import { refusedBy } from '../rules.js';
+import { refusedBy } from './constraints.js';
 import { stage, type Refusal, type Stage } from '../stage.js';
 
 // The seed and what is tolerated are the whole pipeline's.

@@ -9,8 +9,8 @@ import { decoder } from '../../../src/models/sam2/decoder.js';
 import { encoder, type Features } from '../../../src/models/sam2/encoder.js';
 import { openWeights, type Weights } from '../../../src/models/sam2/weights.js';
 import type { Tensor } from '../../../src/tensor/graph.js';
-import { emit } from '../../../src/tensor/onnx.js';
-import { ELEMENT, encodeAttributes, encodeModel, type Attributes, type NodeProto, type TensorProto, type ValueInfoProto } from '../../../src/tensor/onnx-schema.js';
+import { emit } from '../../../src/tensor/onnx/emit.js';
+import { ELEMENT, encodeAttributes, encodeModel, type Attributes, type NodeProto, type TensorProto, type ValueInfoProto } from '../../../src/tensor/onnx/schema.js';
 import { concat, constant, input, lift, merge, order, slice, split } from '../../../src/tensor/ops.js';
 
 /** How many points and boxes an object has; an export's graphs would take any number. */

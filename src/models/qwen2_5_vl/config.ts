@@ -1,0 +1,176 @@
+import { join } from 'node:path';
+
+import type { z } from 'zod';
+
+import { ModelError, shown } from '../../errors.js';
+import { check, isObject, readJson, type Json } from '../checkpoint-json.js';
+import { Ends, Kind, Pixels, Text, Vision } from './config-keys.js';
+import type { PromptTemplate } from '../vlm/prompts.js';
+
+/** The numbers of a Qwen2.5-VL checkpoint that its graphs, tokens and pixels are made from. */
+export interface QwenConfig {
+  readonly text: TextConfig;
+  readonly vision: VisionConfig;
+  readonly tokens: TokenIds;
+  /** Smallest and largest area after resizing, in pixels. */
+  readonly minPixels: number;
+  readonly maxPixels: number;
+  /** By channel, R G B, of values in [0, 1]. */
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+  /** What the checkpoint was taught to be asked (segr1's own small models). */
+  readonly prompt?: PromptTemplate;
+}
+
+/** The language model. */
+export interface TextConfig {
+  readonly vocab: number;
+  readonly hidden: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly intermediate: number;
+  readonly eps: number;
+  readonly ropeTheta: number;
+  /** Rotary frequencies taken by time, height and width; they sum to `headDim / 2`. */
+  readonly mropeSection: readonly [number, number, number];
+  /** The output head is the embedding table. */
+  readonly tied: boolean;
+}
+
+/** The vision tower. */
+export interface VisionConfig {
+  readonly depth: number;
+  readonly hidden: number;
+  readonly heads: number;
+  readonly intermediate: number;
+  /** Side of a patch, in pixels. */
+  readonly patch: number;
+  /** Patches on a side of one merged token. */
+  readonly merge: number;
+  readonly temporalPatch: number;
+  /** Side of an attention window, in pixels. */
+  readonly window: number;
+  /** Blocks that attend to the whole image. */
+  readonly fullAttention: readonly number[];
+  /** Width of a merged token: the language model's. */
+  readonly outHidden: number;
+  /** The second temporal slot of a still holds a fixed picture of positions, not the frame again (segr1's own small models). */
+  readonly wallpaper: boolean;
+}
+
+/** Ids with a meaning of their own. */
+export interface TokenIds {
+  readonly image: number;
+  readonly video: number;
+  readonly visionStart: number;
+  readonly visionEnd: number;
+  /** Any of these ends an answer. */
+  readonly eos: readonly number[];
+  readonly pad: number;
+}
+
+/**
+ * Reads `config.json`, `generation_config.json` and `preprocessor_config.json` of a checkpoint folder.
+ *
+ * Takes the released flat form and the newer one with `text_config`; keys that are not named here are ignored.
+ *
+ * @throws {ModelError} for another or a quantized architecture, a missing file, a missing or unusable value.
+ */
+export async function readConfig(dir: string): Promise<QwenConfig> {
+  const file = join(dir, 'config.json');
+  const config = await readJson(file);
+  const kind = check(Kind, config, file);
+  const nested = isObject(config['text_config']) ? config['text_config'] : {};
+  const merged: Json = { ...config, ...nested };
+  const source: Json = {
+    ...merged,
+    rope_scaling: merged['rope_parameters'] ?? merged['rope_scaling'],
+    tie_word_embeddings: config['tie_word_embeddings'] ?? nested['tie_word_embeddings'],
+  };
+  const text = check(Text, source, file);
+  const vision = check(Vision, config['vision_config'], file, 'vision_config.');
+  return {
+    text: textConfig(text, file),
+    vision: visionConfig(vision, kind.segr1.wallpaper, text.hidden_size, file),
+    tokens: await tokenIds(dir, merged, file, text),
+    ...(await pixels(dir)),
+    ...(kind.segr1.prompt ? { prompt: { user: kind.segr1.prompt.user, ...(kind.segr1.prompt.system === undefined ? {} : { system: kind.segr1.prompt.system }) } } : {}),
+  };
+}
+
+function textConfig(text: z.output<typeof Text>, file: string): TextConfig {
+  const headDim = text.head_dim ?? text.hidden_size / text.num_attention_heads;
+  const sections = text.rope_scaling.mrope_section;
+  const sum = sections[0] + sections[1] + sections[2];
+  if (2 * sum !== headDim) throw new ModelError(`${file}  mrope_section: expected a sum of half the head width, ${headDim / 2}; got ${shown(sections)}`);
+  if (text.num_attention_heads % text.num_key_value_heads !== 0) {
+    throw new ModelError(`${file}  num_key_value_heads: expected a divisor of num_attention_heads ${text.num_attention_heads}; got ${text.num_key_value_heads}`);
+  }
+  const ropeTheta = text.rope_scaling.rope_theta ?? text.rope_theta;
+  if (ropeTheta === undefined) throw new ModelError(`${file}  rope_theta: expected a positive number; got nothing`);
+  return {
+    vocab: text.vocab_size,
+    hidden: text.hidden_size,
+    layers: text.num_hidden_layers,
+    heads: text.num_attention_heads,
+    kvHeads: text.num_key_value_heads,
+    headDim,
+    intermediate: text.intermediate_size,
+    eps: text.rms_norm_eps,
+    ropeTheta,
+    mropeSection: sections,
+    tied: text.tie_word_embeddings,
+  };
+}
+
+function visionConfig(vision: z.output<typeof Vision>, wallpaper: boolean, width: number, file: string): VisionConfig {
+  if (vision.hidden_size % (4 * vision.num_heads) !== 0) {
+    throw new ModelError(`${file}  vision_config.hidden_size: expected a multiple of 4 × num_heads ${vision.num_heads}; got ${vision.hidden_size}`);
+  }
+  if (vision.window_size % (vision.patch_size * vision.spatial_merge_size) !== 0) {
+    throw new ModelError(`${file}  vision_config.window_size: expected a multiple of patch_size × spatial_merge_size; got ${vision.window_size}`);
+  }
+  if (vision.out_hidden_size !== width) throw new ModelError(`${file}  vision_config.out_hidden_size: expected hidden_size ${width}; got ${vision.out_hidden_size}`);
+  return {
+    depth: vision.depth,
+    hidden: vision.hidden_size,
+    heads: vision.num_heads,
+    intermediate: vision.intermediate_size,
+    patch: vision.patch_size,
+    merge: vision.spatial_merge_size,
+    temporalPatch: vision.temporal_patch_size,
+    window: vision.window_size,
+    fullAttention: vision.fullatt_block_indexes,
+    outHidden: vision.out_hidden_size,
+    wallpaper,
+  };
+}
+
+/** The generation settings win over the model's: released checkpoints list both ends only there. */
+async function tokenIds(dir: string, config: Json, file: string, text: z.output<typeof Text>): Promise<TokenIds> {
+  const path = join(dir, 'generation_config.json');
+  const generation = await readJson(path, {});
+  const ends = generation['eos_token_id'] == null ? check(Ends, config, file) : check(Ends, generation, path);
+  const pad = ends.pad_token_id ?? config['pad_token_id'] ?? config['bos_token_id'];
+  return {
+    image: text.image_token_id,
+    video: text.video_token_id,
+    visionStart: text.vision_start_token_id,
+    visionEnd: text.vision_end_token_id,
+    eos: ends.eos_token_id,
+    pad: typeof pad === 'number' ? pad : (ends.eos_token_id.at(-1) as number),
+  };
+}
+
+/** Newer checkpoints keep the image processor inside `processor_config.json` and name its limits `size`. */
+async function pixels(dir: string): Promise<Pick<QwenConfig, 'minPixels' | 'maxPixels' | 'mean' | 'std'>> {
+  let file = join(dir, 'processor_config.json');
+  const inner = (await readJson(file, {}))['image_processor'];
+  if (!isObject(inner)) file = join(dir, 'preprocessor_config.json');
+  const source = isObject(inner) ? inner : await readJson(file);
+  const size = isObject(source['size']) ? source['size'] : {};
+  const found = check(Pixels, { ...source, min_pixels: source['min_pixels'] ?? size['shortest_edge'], max_pixels: source['max_pixels'] ?? size['longest_edge'] }, file);
+  return { minPixels: found.min_pixels, maxPixels: found.max_pixels, mean: found.image_mean, std: found.image_std };
+}

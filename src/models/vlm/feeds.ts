@@ -1,0 +1,115 @@
+import type { Data } from '../../tensor/graph.js';
+import type { EncodedPrompt, TrainRow, WriteOptions } from '../policy.js';
+import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import { mropePositions, textRotary } from '../qwen2_5_vl/positions.js';
+import type { PrefixShape } from './prefix.js';
+import type { RolloutShape } from './rollout.js';
+import type { BatchShape } from './train.js';
+
+/**
+ * Inputs of `readPrefix`; places without a prompt repeat the first one.
+ *
+ * @throws {ModelError} if a prompt has more or fewer image tokens than its images have features.
+ */
+export function prefixFeeds(config: QwenConfig, prompts: readonly EncodedPrompt[], shape: PrefixShape, next: number): Record<string, Data> {
+  const half = config.text.headDim / 2;
+  const rows = Array.from({ length: shape.prompts }, (_, i) => prompts[i] ?? (prompts[0] as EncodedPrompt));
+  const tokens = new BigInt64Array(rows.length * shape.tokens).fill(BigInt(config.tokens.pad));
+  const visual = new BigInt64Array(tokens.length).fill(-1n);
+  const padding = new BigInt64Array(rows.length);
+  const tables = { cos: new Float32Array(tokens.length * half), sin: new Float32Array(tokens.length * half) };
+  const ahead = { cos: new Float32Array(rows.length * next * half), sin: new Float32Array(rows.length * next * half) };
+  let features = 0n;
+  for (const [r, prompt] of rows.entries()) {
+    const pads = shape.tokens - prompt.tokens.length;
+    const ids = Int32Array.from({ length: shape.tokens }, (_, i) => prompt.tokens[i - pads] ?? config.tokens.pad);
+    for (let i = pads; i < shape.tokens; i++) {
+      tokens[r * shape.tokens + i] = BigInt(ids[i] as number);
+      if (ids[i] === config.tokens.image) visual[r * shape.tokens + i] = features++;
+    }
+    padding[r] = BigInt(pads);
+    const { positions, delta } = mropePositions(ids, shape.grids, config, pads);
+    const own = textRotary(positions, config.text);
+    tables.cos.set(own.cos, r * shape.tokens * half);
+    tables.sin.set(own.sin, r * shape.tokens * half);
+    const following = textRotary(Int32Array.from({ length: 3 * next }, (_, i) => prompt.tokens.length + delta + (i % next)), config.text);
+    ahead.cos.set(following.cos, r * next * half);
+    ahead.sin.set(following.sin, r * next * half);
+  }
+  const feeds: Record<string, Data> = { tokens, padding, ...tables, nextCos: ahead.cos, nextSin: ahead.sin };
+  if (shape.grids.length === 0) return feeds;
+  return { ...feeds, visual, pixels: joined(rows.flatMap(({ images }) => images.map(({ pixels }) => pixels))) };
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** Inputs of a training graph beside the prefix's; places without a row have weight 0 everywhere. */
+export function completionFeeds(rows: readonly TrainRow[], shape: BatchShape, pad: number): Record<string, Data> {
+  const { prompts, samples, length } = shape;
+  const first = rows[0] as TrainRow;
+  const written = new BigInt64Array(prompts * samples * length).fill(BigInt(pad));
+  const feeds: Record<string, Data> = { written };
+  const perToken = Object.keys(first.perToken);
+  for (const name of perToken) feeds[name] = new Float32Array(prompts * samples * length);
+  for (const name of Object.keys(first.perSample ?? {})) feeds[name] = new Float32Array(prompts * samples);
+  for (const [name, value] of Object.entries(first.perPrompt ?? {})) feeds[name] = new Float32Array(prompts * value.length);
+  for (const [r, row] of rows.entries()) {
+    for (const [s, tokens] of row.completions.entries()) {
+      const at = (r * samples + s) * length;
+      for (const [t, token] of tokens.entries()) written[at + t] = BigInt(token);
+      for (const name of perToken) (feeds[name] as Float32Array).set(row.perToken[name]?.[s] ?? [], at);
+    }
+    for (const [name, values] of Object.entries(row.perSample ?? {})) (feeds[name] as Float32Array).set(values, r * samples);
+    for (const [name, value] of Object.entries(row.perPrompt ?? {})) (feeds[name] as Float32Array).set(value, r * value.length);
+  }
+  return feeds;
+}
+
+/** Inputs of `trainProgram` and `scoreProgram`. */
+export function trainFeeds(config: QwenConfig, rows: readonly TrainRow[], shape: BatchShape, temperature: number): Record<string, Data> {
+  const prefix = prefixFeeds(config, rows.map(({ prompt }) => prompt), shape, shape.length);
+  return { ...prefix, ...completionFeeds(rows, shape, config.tokens.pad), temperature: Float32Array.of(temperature) };
+}
+
+/**
+ * Inputs of `rolloutProgram`.
+ *
+ * @param indices of the prompts among those that `uniform` counts.
+ */
+export function rolloutFeeds(
+  config: QwenConfig,
+  prompts: readonly EncodedPrompt[],
+  indices: readonly number[],
+  shape: RolloutShape,
+  { temperature, uniform }: Pick<WriteOptions, 'temperature' | 'uniform'>,
+): Record<string, Data> {
+  const { samples, maxTokens } = shape;
+  const feeds = prefixFeeds(config, prompts, shape, maxTokens);
+  if ((shape.repetitionPenalty ?? 1) !== 1) feeds['seen'] = seenIds(prompts.map(({ tokens }) => tokens), shape.prompts, config.text.vocab);
+  if (shape.greedy) return feeds;
+  const uniforms = new Float32Array(shape.prompts * samples * maxTokens);
+  for (const [p, index] of indices.entries()) {
+    for (let s = 0; s < samples; s++) for (let t = 0; t < maxTokens; t++) uniforms[(p * samples + s) * maxTokens + t] = uniform(index, s, t);
+  }
+  return { ...feeds, uniforms, temperature: Float32Array.of(temperature) };
+}
+
+/**
+ * What the repetition penalty falls on from the start: [prompt, vocab].
+ *
+ * @param ids of each prompt; padding is none of them, for it depends on what else is in the batch.
+ * @param places prompts that the graph has room for.
+ */
+export function seenIds(ids: readonly Iterable<number>[], places: number, vocab: number): Uint8Array {
+  const seen = new Uint8Array(places * vocab);
+  for (const [p, own] of ids.entries()) for (const id of own) seen[p * vocab + id] = 1;
+  return seen;
+}

@@ -1,0 +1,56 @@
+import type { Program } from '../../tensor/onnx/emit.js';
+import type { Answer, Engine, Feeds, RunSettings } from '../../tensor/onnx/session.js';
+
+/** Graphs of an engine by key, each made and opened when it is first run. */
+export interface Programs {
+  run(key: string, make: () => Program, feeds: Feeds, sets: readonly string[], settings?: RunSettings): Promise<Answer>;
+  /** Frees those whose keys begin with `start`. */
+  close(start: string): Promise<void>;
+}
+
+interface Known {
+  readonly opening: Promise<Program>;
+  /** Runs under way. */
+  runs: number;
+}
+
+/** @param most open at once: the one that was longest not run is freed for another; no bound unless told. */
+export function programs(engine: Pick<Engine, 'open' | 'close' | 'run'>, most = Infinity): Programs {
+  /** Those that were run last stand last. */
+  const known = new Map<string, Known>();
+  const opened = async (program: Program, sets: readonly string[]): Promise<Program> => {
+    await engine.open(program, sets);
+    return program;
+  };
+  const close = async (key: string, { opening }: Known): Promise<void> => {
+    known.delete(key);
+    await engine.close(await opening);
+  };
+  const makeRoom = async (): Promise<void> => {
+    const idle = [...known].filter(([, { runs }]) => runs === 0);
+    await Promise.all(idle.slice(0, Math.max(0, known.size + 1 - most)).map(([key, one]) => close(key, one)));
+  };
+  const open = (key: string, make: () => Program, sets: readonly string[]): Known => {
+    const before = known.get(key);
+    const one = before ?? { opening: makeRoom().then(() => opened(make(), sets)), runs: 0 };
+    known.delete(key);
+    known.set(key, one);
+    // What could not be opened may be asked for again, once there is room.
+    if (!before) one.opening.catch(() => known.get(key) === one && known.delete(key));
+    return one;
+  };
+  return {
+    async run(key, make, feeds, sets, settings) {
+      const one = open(key, make, sets);
+      one.runs++;
+      try {
+        return await engine.run(await one.opening, feeds, sets, settings);
+      } finally {
+        one.runs--;
+      }
+    },
+    async close(start) {
+      for (const [key, one] of [...known].filter(([name]) => name.startsWith(start))) await close(key, one);
+    },
+  };
+}

@@ -1,0 +1,162 @@
+import { OutOfMemoryError } from '../../errors.js';
+import type { Engine } from '../../tensor/onnx/session.js';
+import { combined, type EncodedPrompt, type Gradient, type TrainRow, type WriteOptions, type Written } from '../policy.js';
+import { chunks, prefixShape, trainChunks, type Chunk } from './batch.js';
+import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import { rolloutFeeds, trainFeeds } from './feeds.js';
+import { inRuns, type Cut, type Runs, type Size } from './microbatches.js';
+import type { PrefixShape } from './prefix.js';
+import type { Build } from './build.js';
+import type { Programs } from './graph-cache.js';
+import { rolloutProgram, type RolloutShape } from './rollout.js';
+import type { Recompute } from '../qwen2_5_vl/text.js';
+import { scoreProgram, trainProgram, type TrainGraph } from './train.js';
+import { completions } from './completions.js';
+
+/** How work is cut into runs. */
+export interface RunOptions {
+  /** Prompts in one run. */
+  readonly batch: number;
+  /** Tokens in one training run, padding included, where that means fewer prompts; no bound unless told. */
+  readonly tokens?: number;
+  /** Ids that are never written, and count as impossible when completions are scored; those that mean vision or padding, or nothing, unless told. */
+  readonly suppressed?: readonly number[];
+  /** What an update computes twice to keep less; nothing unless told. */
+  readonly recompute?: Recompute;
+}
+
+/** A model on an engine, and how it is run. */
+export interface Model extends Omit<RunOptions, 'batch' | 'tokens'> {
+  /** In messages. */
+  readonly name: string;
+  /** How each kind of work is cut; what there was no room for once is smaller from then on. */
+  readonly runs: Readonly<Record<'write' | 'score' | 'train', Runs>>;
+  readonly config: QwenConfig;
+  readonly build: Build;
+  /** Weights that learn. */
+  readonly parameters: number;
+  /** Where runs look weights up, what learns first. */
+  readonly sets: readonly string[];
+  readonly suppressed: readonly number[];
+  readonly engine: Engine;
+  readonly programs: Programs;
+}
+
+/** Prompts of one rollout, and the graph that they share. */
+interface Asked extends Cut {
+  readonly shape: RolloutShape;
+}
+
+/** Completions of all prompts, in order. */
+export async function write(model: Model, asked: readonly EncodedPrompt[], options: WriteOptions): Promise<Written[][]> {
+  const { config, build, sets, suppressed, programs } = model;
+  const { group, temperature, maxTokens, uniform, ...sampling } = options;
+  const written: Written[][] = Array.from({ length: asked.length });
+  const prompts = (indices: readonly number[]): EncodedPrompt[] => indices.map((i) => asked[i] as EncodedPrompt);
+  await inRuns(asked.length, model.runs.write, {
+    cut: (left, { batch }) =>
+      chunks(prompts(left), batch).map((part): Asked => {
+        const indices = part.map((i) => left[i] as number);
+        return { indices, room: batch, shape: { ...prefixShape(prompts(indices), batch), samples: group, maxTokens, greedy: temperature === 0, suppressed, ends: config.tokens.eos, ...sampling } };
+      }),
+    most: atOnce(model),
+    async work({ indices, shape }) {
+      const feeds = rolloutFeeds(config, prompts(indices), indices, shape, { temperature, uniform });
+      return completions(await programs.run(graphKey('write', shape), () => rolloutProgram(config, shape, build), feeds, sets), shape, indices.length);
+    },
+    take(answers, { indices }) {
+      for (const [at, index] of indices.entries()) written[index] = answers[at] as Written[];
+    },
+    alone: ({ shape }, error) => tooLarge(model, 'rollout', shape, maxTokens, error),
+  });
+  return written;
+}
+
+/** Log-probs of completions, [row][sample][token]. */
+export async function scores(model: Model, rows: readonly TrainRow[], temperature: number): Promise<number[][][]> {
+  const { config, build, sets, programs } = model;
+  const of = sets.join(' ');
+  const all: number[][][] = Array.from({ length: rows.length });
+  await inRuns(rows.length, model.runs.score, {
+    cut: (left, size) => chunked(model, rows, left, size),
+    most: atOnce(model),
+    work: ({ part, shape }) => programs.run(graphKey(`score ${of}`, shape), () => scoreProgram(config, shape, of, build), trainFeeds(config, part, shape, temperature), sets),
+    take({ outputs }, { indices, part, shape }) {
+      const logProbs = outputs['logProbs'] as Float32Array;
+      for (const [r, index] of indices.entries()) {
+        all[index] = (part[r] as TrainRow).completions.map((tokens, s) => {
+          const at = (r * shape.samples + s) * shape.length;
+          return Array.from(logProbs.subarray(at, at + tokens.length));
+        });
+      }
+    },
+    alone: ({ shape }, error) => tooLarge(model, 'scores', shape, shape.length, error),
+  });
+  return all;
+}
+
+/** Summed in row order, whatever runs they are cut into; 0 of no rows. Empty where the engine holds the sum, for the step that follows. */
+export async function gradient(model: Model, graph: TrainGraph, rows: readonly TrainRow[], temperature: number): Promise<Gradient> {
+  const { config, build, parameters, sets, programs, engine } = model;
+  let sum: Float32Array | undefined;
+  let metrics: Record<string, number> = {};
+  /** The engine's sum has what this call has come to. */
+  let begun = false;
+  await inRuns(rows.length, model.runs.train, {
+    cut: (left, size) => chunked(model, rows, left, size),
+    most: engine.workers,
+    work: ({ part, shape }) => programs.run(graphKey(`train ${graph.name}`, shape), () => trainProgram(config, shape, graph, build), trainFeeds(config, part, shape, temperature), sets, build.sums ? { sum: begun ? 'add' : 'begin' } : {}),
+    take({ gradient: part, outputs, sizes }) {
+      begun = true;
+      if (part) sum = sum ? added(sum, part) : part;
+      for (const [name, value] of Object.entries(outputs)) {
+        if (sizes[name]?.length === 0) metrics[name] = combined(name, metrics[name], Number(value[0]));
+      }
+    },
+    alone: ({ shape }, error) => tooLarge(model, 'update', shape, shape.length, error),
+    // A run without room has added some of its gradients, and nobody knows which.
+    ...(build.sums && {
+      again() {
+        begun = false;
+        metrics = {};
+      },
+    }),
+  });
+  return { gradient: sum ?? new Float32Array(begun ? 0 : parameters), metrics };
+}
+
+/** All runs wait for threads of the CPU; on a GPU each waits for the one before, for it may be found to be too large. */
+function atOnce({ engine }: Model): number {
+  return engine.dialect === 'cpu' ? Infinity : 1;
+}
+
+function chunked({ suppressed, recompute = 'none' }: Model, rows: readonly TrainRow[], left: readonly number[], { batch, tokens }: Size): Chunk[] {
+  const some = left.map((i) => rows[i] as TrainRow);
+  return trainChunks(some, batch, tokens, { suppressed, recompute }).map((chunk) => ({ ...chunk, indices: chunk.indices.map((i) => left[i] as number) }));
+}
+
+/** What to say where there is no room for a single prompt. */
+function tooLarge({ name, build, engine, recompute }: Model, doing: 'rollout' | 'scores' | 'update', { tokens, grids, samples }: PrefixShape & { readonly samples: number }, length: number, { bytes }: OutOfMemoryError): Error {
+  const images = grids.map(({ h, w }) => `${w}×${h} patches`).join(' and ');
+  const ways = [
+    ...(grids.length > 0 ? ['a smaller frame'] : []),
+    'a smaller group',
+    'a smaller maxTokens',
+    ...(engine.dialect !== 'cpu' && build.precision === 'float32' ? ['precision: bfloat16'] : []),
+    ...(doing === 'update' && recompute !== 'layers' ? ['recompute: layers'] : []),
+    ...(doing === 'update' && !build.adapter ? ['train: { lora: … }'] : []),
+  ];
+  const one = `one prompt of ${tokens} tokens${images === '' ? '' : `, an image of ${images} among them,`} with ${samples} completions of ${length}`;
+  return new OutOfMemoryError(`${name}  ${doing}: expected memory for ${one}; got ${bytes === undefined ? 'too little' : `no room for ${bytes} bytes of it`}; way out: ${ways.join(', ')}`, bytes);
+}
+
+/** Tells a policy's graphs apart: what is suppressed is the same in all of them. */
+function graphKey(kind: string, shape: object): string {
+  return `${kind} ${JSON.stringify({ ...shape, suppressed: 0 })}`;
+}
+
+/** The sum, in place of `sum`. */
+function added(sum: Float32Array, part: Float32Array): Float32Array {
+  for (let i = 0; i < part.length; i++) sum[i] = (sum[i] as number) + (part[i] as number);
+  return sum;
+}

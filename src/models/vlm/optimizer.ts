@@ -1,0 +1,85 @@
+/** AdamW on what a policy learns: on the device that holds it, or else on the host. */
+import { adamState, gradientNorm, type AdamOptions, type AdamState } from '../../tensor/adamw.js';
+import { openStepper } from '../../tensor/adamw-threads.js';
+import type { Engine, EngineLearning } from '../../tensor/onnx/session.js';
+import type { ParameterSet } from './parameters.js';
+
+/** Holds what AdamW keeps from step to step. */
+export interface Optimizer {
+  /** Euclidean length of a gradient. @param gradient empty where runs have summed theirs up on the device. */
+  norm(gradient: Float32Array): Promise<number>;
+  /** One step on that gradient; later runs of the engine use the new weights. */
+  step(gradient: Float32Array, version: number, options: AdamOptions): Promise<void>;
+  /** The weights as they are now, on the host. */
+  values(): Promise<Float32Array>;
+  /** Moments and steps taken; undefined before the first. */
+  state(): Promise<AdamState | undefined>;
+  /** Goes on with the set's values as they are on the host, and moments. */
+  restore(adam: AdamState | undefined, version: number): Promise<void>;
+  /** Waits for a step under way and ends its threads. */
+  release(): Promise<void>;
+}
+
+/** @param threads that a step may use. */
+export function optimizerOf(engine: Engine, trained: ParameterSet, threads: number): Optimizer {
+  return engine.learning ? onDevice(engine, engine.learning, trained) : onHost(engine, trained, threads);
+}
+
+function onHost(engine: Engine, { name, layout, values }: ParameterSet, threads: number): Optimizer {
+  const stepper = openStepper(threads);
+  let adam: AdamState | undefined;
+  return {
+    norm: async (gradient) => gradientNorm(gradient),
+    async step(gradient, version, options) {
+      adam ??= adamState(layout);
+      await stepper.step(layout, values, gradient, adam, options);
+      await engine.parameters(name, layout, values, version);
+    },
+    values: async () => values,
+    state: async () => adam,
+    async restore(state, version) {
+      adam = state;
+      await engine.parameters(name, layout, values, version);
+    },
+    release: () => stepper.release(),
+  };
+}
+
+function onDevice(engine: Engine, learning: EngineLearning, { name, layout, values }: ParameterSet): Optimizer {
+  /** Steps taken, those before a restored state included. */
+  let taken = 0;
+  /** Whether the host's values are those of the device. */
+  let current = true;
+  const own = async (gradient: Float32Array): Promise<void> => {
+    if (gradient.length > 0) await learning.write(name, 'gradient', gradient);
+  };
+  return {
+    async norm(gradient) {
+      await own(gradient);
+      return learning.norm(name);
+    },
+    async step(_, version, options) {
+      await learning.step(name, layout, { ...options, step: taken + 1, version });
+      taken++;
+      current = false;
+    },
+    async values() {
+      if (!current) values.set(await learning.read(name, 'values'));
+      current = true;
+      return values;
+    },
+    async state() {
+      if (taken === 0) return undefined;
+      return { first: await learning.read(name, 'first'), second: await learning.read(name, 'second'), step: taken };
+    },
+    async restore(adam, version) {
+      await engine.parameters(name, layout, values, version);
+      current = true;
+      taken = adam?.step ?? 0;
+      if (!adam) return;
+      await learning.write(name, 'first', adam.first);
+      await learning.write(name, 'second', adam.second);
+    },
+    release: async () => {},
+  };
+}

@@ -1,0 +1,77 @@
+import { shown, UsageError } from '../../errors.js';
+import { layoutOf, type Layout } from '../../tensor/onnx/session.js';
+import { freshAdapter, readAdapter, saveAdapter } from './adapter.js';
+import { saveWeights, type Precision } from './checkpoint.js';
+import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import type { Adapter, LoraOptions } from './lora.js';
+import { findWeights, readWeights, sharedValues, type WeightFiles } from './weight-files.js';
+import type { FirstValues } from './weights.js';
+
+/** Which weights of a policy learn. */
+export interface Training {
+  /** None, all of the checkpoint's, those of the adapter that `adapter` names, or those of a new one; unless told the adapter's where one is named, else all. */
+  readonly train?: 'none' | 'full' | 'adapter' | { readonly lora: LoraOptions };
+  /** Folder of an adapter in PEFT's layout, on top of the checkpoint. */
+  readonly adapter?: string;
+  /** Key of a new adapter's first values; 0 unless told. */
+  readonly seed?: number;
+  /** What a checkpoint that learned is saved in; as its files are unless told. */
+  readonly save?: Precision;
+}
+
+/** Tensors in one flat array on shared memory, under the name that runs know them by. */
+export interface ParameterSet {
+  readonly name: string;
+  readonly layout: Layout;
+  readonly values: Float32Array;
+}
+
+/** A policy's weights: what learns, and what it stands on. */
+export interface Parameters {
+  /** Empty where nothing learns. */
+  readonly trained: ParameterSet;
+  /** The checkpoint, where it is only read; none where it learns itself. */
+  readonly frozen?: WeightFiles;
+  readonly adapter?: Adapter;
+  /** Writes what was trained, or other values of it, with the files that belong to it. */
+  save(dir: string, values?: Float32Array): Promise<void>;
+}
+
+/** Set names: the checkpoint's weights, those of an adapter, and none. */
+export const BASE = 'policy';
+const ADAPTER = 'adapter';
+const NOTHING = 'nothing';
+
+/**
+ * Reads a checkpoint's weights and its adapter's.
+ *
+ * @param extra weights that exist in training only; they learn, whatever else does.
+ * @throws {UsageError} if `train` and `adapter` don't go together.
+ * @throws {ModelError} naming file, tensor, expected and got.
+ */
+export async function loadParameters(dir: string, config: QwenConfig, { train, adapter: folder, seed = 0, save }: Training, extra: readonly FirstValues[] = []): Promise<Parameters> {
+  const fault = trainingFault(train, folder);
+  if (fault !== undefined) throw new UsageError(`${dir}  train: ${fault}`);
+  const files = await findWeights(dir, config);
+  if (train === 'none') return { trained: setOf(NOTHING, []), frozen: files, save: (to) => saveWeights(files, to, undefined, save) };
+  const fresh = typeof train === 'object' ? freshAdapter(dir, config, train.lora, seed) : undefined;
+  const peft = folder === undefined ? fresh : await readAdapter(folder, config);
+  if (!peft) {
+    const store = await readWeights(files, extra);
+    return { trained: { name: BASE, ...store }, save: (to, values = store.values) => saveWeights(files, to, { ...store, values }, save) };
+  }
+  const trained = setOf(ADAPTER, [...peft.shapes, ...extra]);
+  return { trained, frozen: files, adapter: peft.adapter, save: (to, values = trained.values) => saveAdapter(dir, to, peft, trained.layout, values) };
+}
+
+function setOf(name: string, known: readonly FirstValues[]): ParameterSet {
+  const layout = layoutOf(known.map(({ name: label, sizes }) => ({ name: label, sizes: Object.values(sizes) })));
+  return { name, layout, values: sharedValues(layout, known) };
+}
+
+/** What is wrong with a choice of what learns, or undefined. */
+export function trainingFault(train: Training['train'], adapter: string | undefined): string | undefined {
+  if (adapter !== undefined && train !== undefined && train !== 'adapter') return `expected "adapter" where an adapter is opened, for that is what learns; got ${shown(train)}`;
+  if (adapter === undefined && train === 'adapter') return 'expected adapter, the folder of the one that is meant, beside it; got "adapter" without';
+  return undefined;
+}

@@ -1,0 +1,134 @@
+import { ModelError } from '../../errors.js';
+import type { Precision } from '../../tensor/graph.js';
+import { openEngine, type Device, type Engine } from '../../tensor/onnx/session.js';
+import type { Policy, Resumable } from '../policy.js';
+import type { Build } from './build.js';
+import { openChat, type Chat } from './chat.js';
+import { readConfig, type QwenConfig } from '../qwen2_5_vl/config.js';
+import { encoding } from './encoding.js';
+import { learnerOf } from './learner.js';
+import { optimizerOf } from './optimizer.js';
+import { BASE, loadParameters, type Parameters, type Training } from './parameters.js';
+import { programs } from './graph-cache.js';
+import type { PromptTemplate } from './prompts.js';
+import { referenceOf } from './reference.js';
+import { runsOf, type Runs } from './microbatches.js';
+import { gradient, scores, write, type Model, type RunOptions } from './inference.js';
+import { openTokenizer, type Tokenizer } from './tokenizer.js';
+import type { TrainGraph } from './train.js';
+import { lendWeights } from './weight-files.js';
+import type { FirstValues } from './weights.js';
+import { suppressedIds } from './completions.js';
+
+export interface QwenOptions extends Training, RunOptions {
+  /** What products are computed in, and frozen matrices held in; float32 unless told. What learns is float32. */
+  readonly precision?: Precision;
+  /** The CPU unless told. */
+  readonly device?: Device;
+  /** Told what its user should know, such as that runs have become smaller. */
+  readonly notice?: (text: string) => void;
+  /** What the policy is asked; the checkpoint's own prompt, or else Seg-R1's, unless told. */
+  readonly prompt?: PromptTemplate | ((task: string) => PromptTemplate);
+  /** Threads that hold the weights; jobs run side by side on them. */
+  readonly workers: number;
+  /** Cores that one job may use. */
+  readonly threads: number;
+  /** Weights that exist in training only, with their first values. */
+  readonly extra?: (config: QwenConfig) => readonly FirstValues[];
+}
+
+/** The policy with its own kind of training graph. */
+export type QwenPolicy = Policy<TrainGraph> & Resumable & { readonly config: QwenConfig; readonly tokenizer: Tokenizer };
+
+/** What a checkpoint's folder holds, read. */
+interface Opened {
+  readonly config: QwenConfig;
+  readonly tokenizer: Tokenizer;
+  readonly chat: Chat;
+  /** What learns; what it stands on is the engine's alone. */
+  readonly own: Omit<Parameters, 'frozen'>;
+  readonly extra: readonly FirstValues[];
+  /** What the checkpoint's matrices are held in. */
+  readonly held: Precision;
+}
+
+/**
+ * Opens a Hugging Face checkpoint folder of the Qwen2.5-VL architecture.
+ *
+ * @throws {ModelError} before any session is made, naming file, key or tensor, expected and got.
+ */
+export async function openQwen(dir: string, options: QwenOptions): Promise<QwenPolicy> {
+  const config = await readConfig(dir);
+  const extra = options.extra?.(config) ?? [];
+  const [tokenizer, chat, { frozen, ...own }] = await Promise.all([openTokenizer(dir), openChat(dir), loadParameters(dir, config, options, extra)]);
+  const engine = openEngine(options);
+  try {
+    if (frozen) await lendWeights(engine, BASE, frozen, options.precision);
+    await engine.parameters(own.trained.name, own.trained.layout, own.trained.values);
+  } catch (error) {
+    // Else what a device holds would stay taken.
+    await engine.release();
+    throw error;
+  }
+  return policyOn(engine, dir, { config, tokenizer, chat, own, extra, held: frozen ? (options.precision ?? 'float32') : 'float32' }, options);
+}
+
+/** Graphs that are open at once on a GPU, where each has its libraries' workspaces there. */
+const MOST_GRAPHS = 16;
+
+/** How work is cut into runs, each kind by itself. */
+function cutBy(dir: string, { batch, tokens, notice = () => {} }: QwenOptions): Model['runs'] {
+  const kind = (name: string): Runs =>
+    runsOf({ batch, tokens }, (smaller) => notice(`${dir}  ${name}: memory ran out; from here on ${smaller.batch === 1 ? 'a run has one prompt' : `runs have at most ${smaller.batch} prompts`}${smaller.tokens === undefined ? '' : ` and ${smaller.tokens} tokens`}, which changes no result`));
+  return { write: kind('rollout'), score: kind('scores'), train: kind('update') };
+}
+
+function policyOn(engine: Engine, dir: string, { config, tokenizer, chat, own, extra, held }: Opened, options: QwenOptions): QwenPolicy {
+  const { trained, adapter } = own;
+  const graphs = programs(engine, engine.dialect === 'cpu' ? Infinity : MOST_GRAPHS);
+  const precision = options.precision ?? 'float32';
+  const optimizer = optimizerOf(engine, trained, options.workers * options.threads);
+  const reference = referenceOf(dir, config, trained, optimizer, engine, graphs, precision, extra);
+  const learner = learnerOf(dir, own, reference, optimizer);
+  const parameters = trained.layout.length;
+  const sets = [...new Set([trained.name, BASE])];
+  const build: Build = { dialect: engine.dialect, precision, held, adapter, sums: engine.learning !== undefined };
+  const model: Model = { ...options, name: dir, runs: cutBy(dir, options), config, build, parameters, sets, suppressed: options.suppressed ?? suppressedIds(config, tokenizer), engine, programs: graphs };
+  return {
+    name: dir,
+    config,
+    tokenizer,
+    batch: options.batch,
+    parameters,
+    ...encoding(config, tokenizer, chat, options.prompt),
+    write: (asked, how) => write(model, asked, how),
+    scores: (rows, temperature) => scores(model, rows, temperature),
+    async reference(rows, temperature) {
+      const { set, held: own } = await reference.set();
+      return scores({ ...model, build: { ...build, held: own, adapter: undefined }, sets: [set] }, rows, temperature);
+    },
+    async gradient(graph, rows, temperature) {
+      if (parameters === 0) throw new ModelError(`${dir}  train: expected weights that learn; got a policy opened with "none"`);
+      return gradient(model, graph, rows, temperature);
+    },
+    get version() {
+      return learner.version;
+    },
+    step: (sum, how) => learner.step(sum, how),
+    mixReference: (share) => reference.mix(share),
+    hold: (ready) => learner.hold(ready),
+    saveTraining: (to) => learner.saveTraining(to),
+    restore: (from) => learner.restore(from),
+    async save(to) {
+      await optimizer.values();
+      await own.save(to);
+    },
+    async release() {
+      try {
+        await learner.release();
+      } finally {
+        await engine.release();
+      }
+    },
+  };
+}

@@ -1,0 +1,62 @@
+import { ModelError } from '../../errors.js';
+import { mixInto } from '../../tensor/mix.js';
+import type { Precision } from '../../tensor/graph.js';
+import type { Engine } from '../../tensor/onnx/session.js';
+import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import type { Optimizer } from './optimizer.js';
+import { BASE, type ParameterSet } from './parameters.js';
+import type { Programs } from './graph-cache.js';
+import { findWeights, lendWeights, readWeights } from './weight-files.js';
+import type { FirstValues } from './weights.js';
+
+/** Set name of the reference, where it is not the base. */
+const REFERENCE = 'reference';
+
+/** What a divergence is measured from: the weights that a policy was opened with, and what was mixed into them. */
+export interface Reference {
+  /** Its values in the layout of what learns; none while they are the checkpoint's. */
+  readonly mixed: Float32Array | undefined;
+  /** The engine's set of it, opened when it is first asked for, and what its matrices are held in. */
+  set(): Promise<{ readonly set: string; readonly held: Precision }>;
+  /** Takes values in place of the checkpoint's. */
+  take(values: Float32Array): Promise<void>;
+  /** Moves it towards the weights as they are now. @throws {ModelError} if it has no weights of its own. */
+  mix(share: number): Promise<void>;
+}
+
+/**
+ * The reference of the checkpoint in `dir`.
+ *
+ * @param precision of products.
+ * @param extra weights that the files don't have, with their first values.
+ */
+export function referenceOf(dir: string, config: QwenConfig, { name, layout }: ParameterSet, optimizer: Pick<Optimizer, 'values'>, engine: Engine, graphs: Programs, precision: Precision, extra: readonly FirstValues[] = []): Reference {
+  let mixed: Float32Array | undefined;
+  let opening: Promise<void> | undefined;
+  const take = async (own: Float32Array): Promise<void> => {
+    // Opened on the checkpoint's files, where a graph goes on looking.
+    if (!mixed) await graphs.close(`score ${REFERENCE} `);
+    mixed = own;
+    opening = engine.parameters(REFERENCE, layout, own);
+    await opening;
+  };
+  return {
+    get mixed() {
+      return mixed;
+    },
+    async set() {
+      // What is only read never changes. Else the checkpoint is read again: without a KL term there is no second copy of the weights.
+      if (name !== BASE) return { set: BASE, held: precision };
+      opening ??= findWeights(dir, config).then((files) => lendWeights(engine, REFERENCE, files, precision));
+      await opening;
+      return { set: REFERENCE, held: mixed ? 'float32' : precision };
+    },
+    take,
+    async mix(share) {
+      if (name !== BASE) throw new ModelError(`${dir}  reference: expected weights of its own, as where all of the policy's learn; got the checkpoint below ${name}, which is only read`);
+      const own = mixed ?? (await readWeights(await findWeights(dir, config), extra)).values;
+      mixInto(own, await optimizer.values(), share);
+      await take(own);
+    },
+  };
+}

@@ -1,0 +1,104 @@
+import { gradient } from '../../tensor/gradient.js';
+import type { Tensor } from '../../tensor/graph.js';
+import { compile, type Program, type Target } from '../../tensor/onnx/emit.js';
+import { add, concat, dims, expand, exp, input, lift, mul, neg, order, pick, slice, sum } from '../../tensor/ops.js';
+import { GRADIENT, SUM } from '../../tensor/onnx/session.js';
+import type { Objective } from '../../objectives/objective.js';
+import { policyLoss } from '../../objectives/policy-loss.js';
+import { BLOCKS, type Blocks } from './attention.js';
+import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import { PLAIN_BUILD, type Build } from './build.js';
+import { policyWeights, type PolicyWeights } from './lora.js';
+import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
+import { scoring, type Score } from './scores.js';
+import { completionAttention, decoder, embed, type Recompute } from '../qwen2_5_vl/text.js';
+import type { Weights, WeightShape } from './weights.js';
+
+/** What fixes the graph of a micro-batch. */
+export interface BatchShape extends PrefixShape {
+  /** Completions a prompt. */
+  readonly samples: number;
+  /** Tokens of the longest completion, padding included. */
+  readonly length: number;
+  readonly suppressed: readonly number[];
+  /** Most logits at once; 2^24 unless told. */
+  readonly logits?: number;
+  /** Whether layers are computed again in the backward pass instead of kept. */
+  readonly recompute?: Recompute;
+  /** How attention's scores are cut; as suits the device unless told. */
+  readonly blocks?: Blocks;
+}
+
+/** A micro-batch as the model reads it. */
+export interface Reading {
+  readonly weights: Weights;
+  readonly prefix: Prefix;
+  /** From log-probs at the sampling temperature to [prompt, sample, token]. */
+  readonly score: Score;
+}
+
+/**
+ * Reads completions behind the prefix that their group shares: [prefix | completion 1 | … | completion G], P + G·C tokens instead of G·(P + C).
+ *
+ * Besides the prefix's inputs: `written` int64 [prompt, sample, token], `nextCos` and `nextSin` [prompt, token, half], `temperature`.
+ *
+ * @see Prefix Grouper, arXiv:2506.05433
+ */
+function readCompletions(weights: Weights, config: QwenConfig, shape: BatchShape): Reading {
+  const { prompts: prompt, samples: sample, length: token } = shape;
+  const half = config.text.headDim / 2;
+  const prefix = readPrefix(weights, config, shape, shape);
+  const written = input('written', 'int64', { prompt, sample, token });
+  const first = expand(lift(prefix.last, 'token'), dims({ prompt, sample, token: 1, width: config.text.hidden }));
+  const hidden = [first];
+  if (token > 1) {
+    const turned = (name: string): Tensor => expand(slice(input(name, 'float32', { prompt, token, half }), 'token', 0, token - 1), dims({ prompt, sample, token: token - 1, half }));
+    const rotary = { cos: turned('nextCos'), sin: turned('nextSin') };
+    hidden.push(order(decoder(weights, config, embed(weights, slice(written, 'token', 0, token - 1)), rotary, completionAttention(prefix.memory, token - 1), shape), 'prompt', 'sample', 'token', 'width'));
+  }
+  const score = scoring(weights, config, { hidden: concat(hidden, 'token'), written, temperature: input('temperature', 'float32', {}), suppressed: shape.suppressed, logits: shape.logits });
+  return { weights, prefix, score };
+}
+
+/** A training graph: `loss` is minimised; the other outputs are reported. */
+export interface TrainGraph {
+  readonly name: string;
+  /** Weights beside the checkpoint's own, such as a head that exists in training only. */
+  readonly extra?: readonly WeightShape[];
+  build(reading: Reading, shape: BatchShape): { readonly loss: Tensor } & Readonly<Record<string, Tensor>>;
+}
+
+/** Emits the loss of a micro-batch with its gradient by every weight that it depends on and that learns: the adapter's, if there is one, else all. */
+export function trainProgram(config: QwenConfig, shape: BatchShape, graph: TrainGraph, { adapter, held, sums = false, ...target }: Build = PLAIN_BUILD): Program {
+  return compile(`train ${graph.name} ${JSON.stringify(shape)}`, target, () => withGradients(config, cut(shape, target), graph, policyWeights(config, adapter, graph.extra, held), sums));
+}
+
+const cut = (shape: BatchShape, { dialect }: Target): BatchShape => ({ blocks: BLOCKS[dialect], ...shape });
+
+function withGradients(config: QwenConfig, shape: BatchShape, graph: TrainGraph, { weights, trained }: PolicyWeights, sums: boolean): Readonly<Record<string, Tensor>> {
+  const outputs = graph.build(readCompletions(weights, config, shape), shape);
+  const traced = trained();
+  const slopes = gradient(outputs.loss, traced.map(({ tensor }) => tensor));
+  // Sums are traced in the order in which gradients are known, for outputs are computed in the order in which they were traced.
+  const known = traced.map(({ name, tensor }, i) => ({ name, tensor, slope: slopes[i] as Tensor })).toSorted((a, b) => a.slope.node.id - b.slope.node.id);
+  const before = ({ shape: dims }: Tensor, name: string): Tensor => input(`${SUM}${name}`, 'float32', Object.fromEntries(dims.map((dim) => [dim.name, dim.size])));
+  const named = Object.fromEntries(known.map(({ name, tensor, slope }) => [`${GRADIENT}${name}`, sums ? add(slope, before(tensor, name)) : slope]));
+  return { ...outputs, ...named };
+}
+
+/** Log-probs of written tokens and nothing else, [prompt, sample, token]; `of` tells graphs of one shape apart, by the weights that they are bound to. */
+export function scoreProgram(config: QwenConfig, shape: BatchShape, of: string, { adapter, held, ...target }: Build = PLAIN_BUILD): Program {
+  const { weights } = policyWeights(config, adapter, [], held);
+  return compile(`score ${of} ${JSON.stringify(shape)}`, target, () => readCompletions(weights, config, cut(shape, target)).score((all, own) => ({ logProbs: pick(all, 'vocab', own) })));
+}
+
+/** The graph of a policy-gradient objective; its inputs besides the batch are those of `policyLoss`. */
+export function objectiveGraph(objective: Objective): TrainGraph {
+  return {
+    name: objective.name,
+    build({ score }, { prompts: prompt, samples: sample, length: token }) {
+      const scored = score((all, own) => ({ logProbs: pick(all, 'vocab', own), entropy: neg(sum(mul(exp(all), all), 'vocab')) }));
+      return policyLoss(objective, scored, { prompt, sample, token });
+    },
+  };
+}

@@ -1,0 +1,122 @@
+import { realpath } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+import { ModelError } from '../../errors.js';
+import { fromBf16, fromF16, toBf16, toF16 } from '../../io/half.js';
+import { FLOATS, folderTensors, type Dtype, type Tensors } from '../../io/safetensors.js';
+import type { Half, Place, Precision } from '../../tensor/graph.js';
+import { layoutOf, type Engine, type Layout } from '../../tensor/onnx/session.js';
+import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import { heldIn, newerName, weightShapes, type FirstValues, type WeightShape } from './weights.js';
+
+/** A checkpoint's weights in its files, names, shapes and kinds checked; nothing of them is read yet. */
+export interface WeightFiles {
+  readonly dir: string;
+  readonly shapes: readonly WeightShape[];
+  readonly tensors: Tensors;
+  /** What the files call each weight. */
+  readonly names: ReadonlyMap<string, string>;
+}
+
+/** Weights in one flat array on shared memory. */
+export interface Store {
+  readonly layout: Layout;
+  readonly values: Float32Array;
+}
+
+/**
+ * Finds a checkpoint's weights.
+ *
+ * @throws {ModelError} naming file, tensor, expected and got, before any weight is read.
+ */
+export async function findWeights(dir: string, config: QwenConfig): Promise<WeightFiles> {
+  const tensors = await folderTensors(dir);
+  const shapes = weightShapes(config);
+  return { dir, shapes, tensors, names: new Map(shapes.map((shape) => [shape.name, found(dir, tensors, shape)])) };
+}
+
+function found(dir: string, tensors: Tensors, { name, sizes }: WeightShape): string {
+  const spelling = [name, newerName(name)].find((candidate) => tensors.has(candidate));
+  if (spelling === undefined) throw new ModelError(`${dir}  ${name}: expected a tensor of that name; got none`);
+  const { shape, file, dtype } = tensors.info(spelling);
+  if (!FLOATS.some((known) => known === dtype)) throw new ModelError(`${file}  ${spelling}: expected no quantization: ${FLOATS.join(', ')}; got ${dtype}`);
+  const expected = Object.values(sizes);
+  const rows = expected[0] as number;
+  const count = expected.reduce((product, size) => product * size, 1);
+  if (shape[0] !== rows || shape.reduce((product, size) => product * size, 1) !== count) {
+    throw new ModelError(`${file}  ${spelling}: expected shape [${expected.join(', ')}]; got [${shape.join(', ')}]`);
+  }
+  return spelling;
+}
+
+/** Values that one array holds: 16 GiB of float32. */
+const MOST = 2 ** 32;
+
+/**
+ * Reads weights that are to learn, widened to float32.
+ *
+ * @param extra weights that the files don't have, with their first values.
+ * @throws {ModelError} if they are more than one array holds.
+ */
+export async function readWeights({ dir, shapes, tensors, names }: WeightFiles, extra: readonly FirstValues[] = []): Promise<Store> {
+  const layout = layoutOf([...shapes, ...extra].map(({ name, sizes }) => ({ name, sizes: Object.values(sizes) })));
+  if (layout.length > MOST) throw new ModelError(`${dir}  weights: expected at most ${MOST} that learn; got ${layout.length}; way out: train an adapter, train: { lora: … }`);
+  const values = sharedValues(layout, extra);
+  for (const { name, offset, length } of layout.entries) {
+    const file = names.get(name);
+    if (file !== undefined) await tensors.read(file, values.subarray(offset, offset + length));
+  }
+  return { layout, values };
+}
+
+/** What files call a precision. */
+const STORED: Readonly<Record<Precision, Dtype>> = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' };
+
+const NARROW = { bfloat16: { to: toBf16, from: fromBf16 }, float16: { to: toF16, from: fromF16 } } as const;
+
+/**
+ * Gives an engine weights that are only read, as a set: what the files hold as graphs take it stays there, other tensors are converted
+ * one by one, a copy a worker. One array holds one tensor, so together there may be as many as memory takes.
+ *
+ * @param precision of products; see `heldIn`.
+ */
+export async function lendWeights(engine: Engine, set: string, { shapes, tensors, names }: WeightFiles, precision: Precision = 'float32'): Promise<void> {
+  const places = new Map<string, Place>();
+  const read: { readonly name: string; readonly file: string; readonly held: Precision }[] = [];
+  let folder: string | undefined;
+  for (const shape of shapes) {
+    const { name } = shape;
+    const held = heldIn(shape, precision);
+    const spelling = names.get(name) as string;
+    const { dtype, file, offset } = tensors.info(spelling);
+    const real = await realpath(file);
+    // The runtime looks for files in one folder.
+    const kept = dtype === STORED[held] && (held === 'float32' || engine.dialect !== 'cpu');
+    if (kept && (folder ??= dirname(real)) === dirname(real)) places.set(name, { file: real, offset, dtype: held });
+    else read.push({ name, file: spelling, held });
+  }
+  await engine.places(set, places);
+  for (const { name, file, held } of read) await engine.tensor(set, name, inType(await tensors.read(file), held, engine.dialect));
+}
+
+/** Values as an engine holds them: rounded to halves, of which the CPU keeps what they widen to. */
+function inType(values: Float32Array<ArrayBuffer>, held: Precision, dialect: Engine['dialect']): Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> {
+  if (held === 'float32') return values;
+  return dialect === 'cpu' ? rounded(values, held) : NARROW[held].to(values);
+}
+
+function rounded(values: Float32Array<ArrayBuffer>, half: Half): Float32Array<ArrayBuffer> {
+  NARROW[half].from(NARROW[half].to(values), values);
+  return values;
+}
+
+/** A layout's values on shared memory: 0, but for those of which the first values are given. */
+export function sharedValues(layout: Layout, known: readonly FirstValues[]): Float32Array {
+  const values = new Float32Array(new SharedArrayBuffer(4 * layout.length));
+  const firsts = new Map(known.map(({ name, first }) => [name, first]));
+  for (const { name, offset, length } of layout.entries) {
+    const first = firsts.get(name);
+    if (first) for (let i = 0; i < length; i++) values[offset + i] = first(i);
+  }
+  return values;
+}

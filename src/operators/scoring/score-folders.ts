@@ -1,0 +1,54 @@
+import { join, parse } from 'node:path';
+
+import { from, lastValueFrom, tap, toArray } from 'rxjs';
+
+import { pictures } from '../../io/dataset.js';
+import { inOrder } from '../../streams/in-order.js';
+import { pairAnswers } from './protocol.js';
+import type { Judged } from './score-item.js';
+import { summarised, type ScoredItem } from './score-summary.js';
+import type { Scores } from '../score.js';
+import type { Scorer } from './scorer.js';
+
+/** Pictures of two folders, by name without extension. */
+export interface PicturePairs {
+  readonly items: readonly { readonly id: string; readonly truth: string; readonly predicted: string | null }[];
+  /** Truths without a prediction, and predictions without a truth. */
+  readonly missing: readonly string[];
+  readonly extra: readonly string[];
+}
+
+/**
+ * Pairs predictions and truths by name.
+ *
+ * @throws {UsageError} if a folder is missing or has no picture. @throws {DataError} if two truths share a name.
+ */
+export function pairFolders(predictions: string, truth: string): PicturePairs {
+  const nameOf = (file: string): string => parse(file).name;
+  const truths = pictures('truth', truth);
+  const answers = new Map(pictures('predictions', predictions).map((file) => [nameOf(file), join(predictions, file)]));
+  const paired = pairAnswers(truths.map(nameOf), answers);
+  const items = paired.answers.map(({ id, answer }, i) => ({ id, truth: join(truth, truths[i] as string), predicted: answer }));
+  return { items, missing: paired.missing, extra: paired.strangers };
+}
+
+/**
+ * Scores pictures of masks, each truth once; one without a prediction counts as answered by an empty mask.
+ *
+ * @param set what the set is called.
+ * @param told called with each picture that is done.
+ * @throws {DataError} if a picture can't be read.
+ */
+export async function scoreFolders(scorer: Scorer, { items }: PicturePairs, kind: Judged['kind'], set: string, told: () => void = () => {}): Promise<{ readonly scores: Scores; readonly items: readonly ScoredItem[] }> {
+  const scored = inOrder(async ({ id, truth, predicted }: PicturePairs['items'][number]): Promise<ScoredItem> => {
+    const judged = await scorer.score({ kind, predicted: predicted === null ? null : { path: predicted }, truth: { path: truth } });
+    return { id, set, unit: id, judged, answer: { 'answer/missing': predicted === null ? 1 : 0, 'answer/empty': isEmpty(judged) ? 1 : 0 } };
+  }, scorer.threads * 2);
+  const all = await lastValueFrom(from(items).pipe(scored, tap(told), toArray()));
+  return { scores: { protocol: 'standard', defects: [], unscored: 0, sets: summarised(all, 0) }, items: all };
+}
+
+function isEmpty(judged: Judged): boolean {
+  const { hits, falseAlarms } = judged.kind === 'foreground' ? judged.foreground.half : judged.sample.whole;
+  return hits + falseAlarms === 0;
+}

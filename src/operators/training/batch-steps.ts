@@ -1,0 +1,23 @@
+import { bufferCount, concatMap, connect, filter, from, merge, type OperatorFunction } from 'rxjs';
+
+import type { Sample } from '../../records.js';
+
+/**
+ * Works on `size` rows at a time, one such step after the other; the last step may be smaller. Marked rows go by at once.
+ *
+ * Holds up to `size` rows, so the credit window must not be smaller.
+ */
+export function inSteps<T extends Sample, R extends Sample>(size: number, work: (rows: readonly T[]) => Promise<Iterable<R>>): OperatorFunction<T, R> {
+  return connect((rows) =>
+    merge(
+      // Marked rows lack the columns of the stages that let them by, which the types leave unsaid.
+      rows.pipe(filter((row): row is T & R => row.skipped !== undefined)),
+      rows.pipe(
+        filter((row) => row.skipped === undefined),
+        bufferCount(size),
+        concatMap((step) => from(work(step))),
+        concatMap((step) => from(step)),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,32 @@
+import { messageOf, UsageError } from '../../errors.js';
+import { checkDevice, fastestDevice } from '../../models/device.js';
+import type { Complaint } from './issues.js';
+import type { Settings } from '../settings.js';
+
+const MODELS = ['policy', 'segmenter'] as const;
+
+/** Settings with `auto` settled, so that what a run writes down is the device that it ran on. */
+export function settleDevices(settings: Settings): Settings {
+  // Looking for a GPU takes up to two seconds: once for both models.
+  let fastest: string | undefined;
+  const settled = MODELS.flatMap((model) => {
+    const options = settings[model];
+    return options && 'device' in options && options.device === 'auto' ? [[model, { ...options, device: (fastest ??= fastestDevice()) }] as const] : [];
+  });
+  return { ...settings, ...Object.fromEntries(settled) };
+}
+
+/** What keeps the devices that stages' models ask for from being used; nothing is opened. */
+export function unusableDevices(settings: Settings, uses: (model: 'policy' | 'segmenter') => boolean): Complaint[] {
+  return MODELS.filter(uses).flatMap((model): Complaint[] => {
+    const options = settings[model];
+    if (!options || !('device' in options)) return [];
+    try {
+      checkDevice(options.device);
+      return [];
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      return messageOf(error).split('\n').map((text) => ({ path: [model, 'device'], text: `${model}.device: ${text}` }));
+    }
+  });
+}

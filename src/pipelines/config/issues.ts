@@ -1,0 +1,87 @@
+import type { z } from 'zod';
+
+import { shown } from '../../errors.js';
+import { branchesOf, knownKeys, schemaAt, valueAt } from './schema-paths.js';
+import type { Path } from './yaml-source.js';
+import { knownNames } from './nearest.js';
+
+/** One mistake in a file: where, and what to say about it. */
+export interface Complaint {
+  readonly path: Path;
+  /** Point at the key rather than at the value. */
+  readonly part?: 'key' | 'value';
+  readonly text: string;
+}
+
+type Issue = z.core.$ZodIssue;
+
+/**
+ * What a schema finds wrong with a value, in the words of this project.
+ *
+ * @param subject how the value is called: `advantage` gives `advantage.scale: expected …`; empty at the top of a file.
+ */
+export function complaints(schema: z.ZodType, value: unknown, subject: string): Complaint[] {
+  const result = schema.safeParse(value);
+  return result.success ? [] : result.error.issues.flatMap((issue) => told(issue, [], schema, value, subject));
+}
+
+/** @param schema of what stands at `above`, to which the issue's own path is relative. */
+function told(issue: Issue, above: Path, schema: z.ZodType, value: unknown, subject: string): Complaint[] {
+  const own = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
+  const path: Path = [...above, ...own];
+  const name = [...(subject ? [subject] : []), ...path].join('.') || 'pipeline';
+  const here = schemaAt(schema, own, valueAt(value, above));
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(key, path, name, knownKeys(here)));
+  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
+    const likely = closest(issue.errors);
+    const branch = branchesOf(here)[likely] ?? schema;
+    return (issue.errors[likely] as Issue[]).flatMap((inner) => told(inner, path, branch, value, subject));
+  }
+  return [{ path, text: sentence(name, issue, valueAt(value, path)) }];
+}
+
+function sentence(name: string, issue: Issue, got: unknown): string {
+  const wanted = wantedBy(issue);
+  if (wanted !== undefined) return `${name}: expected ${wanted}; got ${shown(got)}`;
+  return issue.message.includes('; got ') ? `${name}: ${issue.message}` : `${name}: ${issue.message}; got ${shown(got)}`;
+}
+
+/** What would have been right; undefined where the schema's author has said it in words. */
+function wantedBy(issue: Issue): string | undefined {
+  if (issue.code === 'invalid_type') return kindOf(issue);
+  if (issue.code === 'invalid_value') return choice(issue.values);
+  if (issue.code === 'too_small') return `${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${units(issue.origin)}`;
+  if (issue.code === 'too_big') return `${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}${units(issue.origin)}`;
+  if (issue.code !== 'invalid_union') return undefined;
+  const options = (issue as { options?: readonly unknown[] }).options ?? [];
+  return options.length > 0 ? choice(options) : 'another value';
+}
+
+function unknownKey(key: string, path: Path, name: string, known: readonly string[]): Complaint {
+  return { path: [...path, key], part: 'key', text: `${name} has no option ${JSON.stringify(key)}; ${knownNames(key, known)}` };
+}
+
+/** Of a choice's branches, the one that was most likely meant: of the value's own kind, fewest unknown keys, then fewest complaints. */
+function closest(errors: readonly (readonly Issue[])[]): number {
+  const weight = (issue: Issue): number => {
+    if (issue.code === 'unrecognized_keys') return 100 * issue.keys.length;
+    return issue.code === 'invalid_type' && issue.path.length === 0 ? 10_000 : 1;
+  };
+  const weights = errors.map((issues) => issues.reduce((sum, issue) => sum + weight(issue), 0));
+  return weights.indexOf(Math.min(...weights));
+}
+
+function kindOf(issue: z.core.$ZodIssueInvalidType): string {
+  const integer = issue.expected === 'int' || (issue as { format?: string }).format === 'safeint';
+  const kind = integer ? 'integer' : { object: 'map', array: 'list', record: 'map' }[issue.expected as string] ?? issue.expected;
+  return /^[aeio]/.test(kind) ? `an ${kind}` : `a ${kind}`;
+}
+
+function choice(values: readonly unknown[]): string {
+  const list = values.map((value) => JSON.stringify(value) ?? String(value)).join('|');
+  return values.length > 1 ? `one of ${list}` : list;
+}
+
+function units(origin: string): string {
+  return { array: ' items', string: ' characters', set: ' items' }[origin] ?? '';
+}

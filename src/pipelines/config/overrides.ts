@@ -1,0 +1,88 @@
+import { parseDocument } from 'yaml';
+
+import { UsageError } from '../../errors.js';
+import { valueAt } from './schema-paths.js';
+import type { Path } from './yaml-source.js';
+import { knownNames } from './nearest.js';
+
+/** One `--set key=value` of the command line: where it goes in the pipeline's map, and what goes there. */
+export interface Override {
+  readonly path: Path;
+  readonly value: unknown;
+  /** As it was typed, for messages. */
+  readonly typed: string;
+}
+
+type Stages = readonly (readonly [name: string, options: unknown])[];
+
+/**
+ * Turns `rollout.group=16` into a place: the first word is a key of the pipeline, or the name of one of its stages.
+ *
+ * @param keys of the pipeline itself (`seed`, `segmenter` …).
+ * @param stages names of the stages in order.
+ * @throws {UsageError} if the text has no `=`, the value is not YAML, or the first word names neither; or two stages.
+ */
+export function readOverride(text: string, keys: readonly string[], stages: readonly string[]): Override {
+  const typed = `--set ${text}`;
+  const equals = text.indexOf('=');
+  if (equals < 1) throw new UsageError(`${typed}  expected key=value; got ${JSON.stringify(text)}; way out: --set rollout.group=16`);
+  const words = text.slice(0, equals).split('.');
+  const value = readValue(text.slice(equals + 1), typed);
+  const [first, ...rest] = words as [string, ...string[]];
+  if (keys.includes(first) && first !== 'stages') return { path: [first, ...rest.map(step)], value, typed };
+  const at = stages.indexOf(first);
+  if (at < 0) {
+    const known = [...stages, ...keys.filter((key) => key !== 'stages')];
+    throw new UsageError(`${typed}  this pipeline has no stage and no key ${JSON.stringify(first)}; ${knownNames(first, known)}`);
+  }
+  if (stages.lastIndexOf(first) !== at) throw new UsageError(`${typed}  ${first}: expected one stage of this name; got several; way out: change the file`);
+  return { path: ['stages', at, first, ...rest.map(step)], value, typed };
+}
+
+/**
+ * The pipeline's map with the overrides in it, the last one winning; the given map stays as it is.
+ *
+ * Bare stage names become maps where an option is set. A segmenter of another kind begins without the options of the former, wherever its kind is set.
+ */
+export function applied(pipeline: unknown, overrides: readonly Override[]): unknown {
+  const [kinds, others] = [overrides.filter(setsKind), overrides.filter((one) => !setsKind(one))];
+  const chosen = kinds.reduce((map, { path: [model, key], value }) => {
+    const same = valueAt(map, [model, key]) === value;
+    return same ? map : put(map, [model], { [key]: value });
+  }, pipeline);
+  return others.reduce((map, { path, value }) => put(map, path, value), chosen);
+}
+
+function setsKind({ path }: Override): boolean {
+  return path.join('.') === 'segmenter.kind';
+}
+
+/** Names and raw options of the stages of a pipeline's map; an entry that is neither a name nor a map of one key has the name ''. */
+export function stageEntries(stages: unknown): Stages {
+  if (!Array.isArray(stages)) return [];
+  return stages.map((entry: unknown) => {
+    if (typeof entry === 'string') return [entry, {}] as const;
+    const pairs = entry !== null && typeof entry === 'object' && !Array.isArray(entry) ? Object.entries(entry) : [];
+    const [pair] = pairs;
+    return pair && pairs.length === 1 ? ([pair[0], pair[1] ?? {}] as const) : (['', undefined] as const);
+  });
+}
+
+function put(at: unknown, path: Path, value: unknown): unknown {
+  if (path.length === 0) return value;
+  const [first, ...rest] = path as [string | number, ...Path];
+  if (Array.isArray(at) && typeof first === 'number' && first <= at.length) return at.toSpliced(first, 1, put(at[first], rest, value));
+  const map: Record<string, unknown> = at !== null && typeof at === 'object' && !Array.isArray(at) ? { ...at } : {};
+  return { ...map, [first]: put(Object.hasOwn(map, first) ? map[first] : undefined, rest, value) };
+}
+
+function step(word: string): string | number {
+  return /^\d+$/.test(word) ? Number(word) : word;
+}
+
+function readValue(text: string, typed: string): unknown {
+  const document = parseDocument(text, { prettyErrors: false });
+  const [fault] = [...document.errors, ...document.warnings];
+  if (fault) throw new UsageError(`${typed}  value: expected YAML; got ${JSON.stringify(text)} (${fault.message})`);
+  return document.toJS({ maxAliasCount: 0 }) as unknown;
+}

@@ -1,0 +1,40 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import { messageOf } from '../../errors.js';
+import type { Complaint } from './issues.js';
+import { isStage, type Stage } from '../stage.js';
+
+/**
+ * The table with the stages that users' modules export; neither replaces the other's names.
+ *
+ * @param operators module paths as written, relative to `folder`.
+ */
+export async function withModules(
+  table: ReadonlyMap<string, Stage>,
+  operators: readonly string[],
+  folder: string,
+): Promise<{ table: ReadonlyMap<string, Stage>; complaints: readonly Complaint[] }> {
+  const all = new Map(table);
+  const complaints: Complaint[] = [];
+  for (const [index, written] of operators.entries()) {
+    const complain = (text: string): void => void complaints.push({ path: ['operators', index], text: `operators: ${text}` });
+    const file = resolve(folder, written);
+    if (!existsSync(file)) {
+      complain(`expected a module; got ${JSON.stringify(written)}, which is not there`);
+      continue;
+    }
+    try {
+      const exported = Object.values((await import(pathToFileURL(file).href)) as Record<string, unknown>).filter(isStage);
+      if (exported.length === 0) complain(`expected exports made by stage(…); got none in ${JSON.stringify(written)}`);
+      for (const found of exported) {
+        if (all.has(found.name)) complain(`expected a name of its own; got "${found.name}", which is taken; way out: another name in ${JSON.stringify(written)}`);
+        else all.set(found.name, found);
+      }
+    } catch (error) {
+      complain(`expected a module that loads; got ${messageOf(error)} in ${JSON.stringify(written)}`);
+    }
+  }
+  return { table: all, complaints };
+}

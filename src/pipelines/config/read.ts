@@ -1,0 +1,187 @@
+import { dirname, resolve } from 'node:path';
+
+import { stringify } from 'yaml';
+
+import { messageOf, ModelError, shown, UsageError } from '../../errors.js';
+import { readAdapterConfig } from '../../models/vlm/adapter.js';
+import { readConfig } from '../../models/qwen2_5_vl/config.js';
+import { readSam2Config } from '../../models/sam2/config.js';
+import { adapterOf } from '../../models/vlm/lora.js';
+import { settleDevices, unusableDevices } from './devices.js';
+import { byEvaluation } from '../run/best.js';
+import { check, preflights, type Checked, type CheckedStage } from './check.js';
+import type { Complaint } from './issues.js';
+import { valueAt } from './schema-paths.js';
+import type { Path } from './yaml-source.js';
+import { withModules } from './plugins.js';
+import { knownNames } from './nearest.js';
+import { beside, pick, type Picked } from './find.js';
+import { applied, readOverride, stageEntries, type Override } from './overrides.js';
+import { evaluateOf, Settings } from '../settings.js';
+import { surroundings, type Stage } from '../stage.js';
+import { stages } from '../stages/table.js';
+
+export interface ReadOptions {
+  /** `key=value` each, as after `--set`. */
+  readonly set?: readonly string[];
+  /** Where names of pipelines are looked up. */
+  readonly pipelinesFile?: string;
+  /** The stages that a file may name, besides its own modules'. */
+  readonly table?: ReadonlyMap<string, Stage>;
+}
+
+/** A pipeline in which nothing is left to refuse: names known, options complete, order right, files there. */
+export interface Pipeline {
+  readonly name: string;
+  /** The YAML file, absolute. */
+  readonly file: string;
+  readonly settings: Settings;
+  readonly stages: readonly CheckedStage[];
+  /** What `evaluate` names, with this pipeline's policy. */
+  readonly evaluation?: Pipeline;
+}
+
+/**
+ * Reads and checks a pipeline; opens no model.
+ *
+ * Paths in the file are relative to its folder, those of `set` to the working folder.
+ *
+ * @param what a YAML file, or the name of a pipeline.
+ * @throws {UsageError} with every mistake of the file and of `set`, a line each: `file:line:col  what: expected …; got …`.
+ */
+export async function readPipeline(what: string, { set = [], pipelinesFile, table = stages }: ReadOptions = {}): Promise<Pipeline> {
+  const picked = pick(what, pipelinesFile);
+  const written = valueAt(picked.document.value, picked.path);
+  const { overrides, lines } = readOverrides(set, written);
+  const { pipeline, lines: own } = await readMap(picked, applied(written, overrides), overrides, table);
+  lines.push(...own);
+  const evaluation = await readEvaluation(picked, pipeline, overrides, table);
+  lines.push(...evaluation.lines);
+  if (lines.length > 0) throw new UsageError(lines.join('\n'));
+  return evaluation.pipeline ? { ...pipeline, evaluation: evaluation.pipeline } : pipeline;
+}
+
+/** A pipeline as far as it could be read, and what is wrong with it, a line each, in the order of the file. */
+interface Read<P> {
+  readonly pipeline: P;
+  readonly lines: readonly string[];
+}
+
+/** @param given key of the map that was checked before. */
+async function readMap(picked: Picked, map: unknown, overrides: readonly Override[], table: ReadonlyMap<string, Stage>, given?: string): Promise<Read<Pipeline>> {
+  const folder = dirname(picked.document.file);
+  const operators = valueAt(map, ['operators']);
+  const paths = Array.isArray(operators) ? operators.filter((path) => typeof path === 'string') : [];
+  const own = await withModules(table, paths, folder);
+  const resolvePath = (path: string, at: Path): string => resolve(overriding(overrides, at) ? '.' : folder, path);
+  const checked = check(map, own.table, resolvePath);
+  const found = [...own.complaints, ...checked.complaints];
+  if (found.length === 0) found.push(...(await unreadable(checked)), ...(await preflights(checked.stages)));
+  const complaints = found.filter(({ path }) => path[0] !== given || given === undefined);
+  const lines = inOrder(complaints, picked).map((complaint) => `${place(picked, overrides, complaint)}  ${complaint.text}`);
+  const settings = { ...settleDevices(checked.settings), operators: checked.settings.operators.map((path) => resolve(folder, path)) };
+  return { pipeline: { name: picked.name, file: picked.document.file, settings, stages: checked.stages }, lines };
+}
+
+/** What keeps models that stages use from being opened, as far as their configurations say; no weight is read. */
+async function unreadable({ settings, stages: used }: Checked): Promise<Complaint[]> {
+  const uses = (model: 'policy' | 'segmenter'): boolean => used.some(({ stage }) => stage.uses?.includes(model));
+  const found = unusableDevices(settings, uses);
+  if (settings.policy && uses('policy')) found.push(...(await unreadablePolicy(settings.policy)));
+  return settings.segmenter?.kind === 'sam2' && uses('segmenter') ? [...found, ...(await unreadableSegmenter(settings.segmenter.checkpoint))] : found;
+}
+
+async function unreadableSegmenter(checkpoint: string): Promise<Complaint[]> {
+  try {
+    await readSam2Config(checkpoint);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error;
+    return [{ path: ['segmenter', 'checkpoint'], text: `segmenter.checkpoint: ${messageOf(error)}` }];
+  }
+}
+
+async function unreadablePolicy({ checkpoint, adapter, train }: NonNullable<Settings['policy']>): Promise<Complaint[]> {
+  let option = 'checkpoint';
+  try {
+    const config = await readConfig(checkpoint);
+    if (typeof train === 'object') {
+      option = `train.lora.${train.lora.pattern === undefined ? 'targets' : 'pattern'}`;
+      adapterOf(config, train.lora);
+    }
+    option = 'adapter';
+    if (adapter !== undefined) await readAdapterConfig(adapter, config);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ModelError || error instanceof RangeError)) throw error;
+    return [{ path: ['policy', ...option.split('.')], text: `policy.${option}: ${messageOf(error)}` }];
+  }
+}
+
+/** The pipeline that `evaluate` names: its own stages and segmenter, and the policy of the one that is evaluated. */
+async function readEvaluation(picked: Picked, pipeline: Pipeline, overrides: readonly Override[], table: ReadonlyMap<string, Stage>): Promise<Read<Pipeline | undefined>> {
+  const { settings } = pipeline;
+  const { pipeline: name, every } = evaluateOf(settings) ?? {};
+  const refused = (text: string, path: Path = ['evaluate']): Read<undefined> => ({ pipeline: undefined, lines: [`${place(picked, overrides, { path, text })}  ${text}`] });
+  if (byEvaluation(settings.checkpoints.best) && every === undefined) {
+    return refused(`checkpoints.best: expected evaluate: { pipeline, every }, of which such a metric comes; got ${shown(settings.evaluate ?? undefined)}`, ['checkpoints', 'best']);
+  }
+  if (name === undefined) return { pipeline: undefined, lines: [] };
+  if (every !== undefined && !teaches(pipeline)) return refused('evaluate.every: expected a stage that learns, such as update; got none', ['evaluate', 'every']);
+  const other = beside(picked, name);
+  if (!('document' in other)) return refused(`evaluate: expected another pipeline of this file; got ${JSON.stringify(name)}; ${knownNames(name, other)}`);
+  if (!settings.policy) return refused(`evaluate: expected the key "policy", whose training is to be judged; got none`);
+  const written = valueAt(other.document.value, other.path);
+  const map = { ...(written as Record<string, unknown>), policy: settings.policy, evaluate: null };
+  const read = await readMap(other, map, [], table, 'policy');
+  if (read.lines.length > 0) return read;
+  const tallies = read.pipeline.stages.some(({ name: stage }) => stage === 'tally');
+  if (!tallies) return refused(`evaluate: expected a pipeline with the stage tally; got ${JSON.stringify(name)} without`);
+  if (every === undefined || !teaches(read.pipeline)) return read;
+  return refused(`evaluate: expected a pipeline that changes no weight, for between steps it shares those that learn; got ${JSON.stringify(name)}, which may`);
+}
+
+function teaches({ settings, stages: used }: Pipeline): boolean {
+  return surroundings(settings, used).teaches;
+}
+
+/** The pipeline's map with defaults filled in and paths absolute. */
+export function resolved({ settings, stages }: Pipeline): Record<string, unknown> {
+  const { operators, ...rest } = settings;
+  return { ...rest, ...(operators.length > 0 && { operators }), stages: stages.map(({ name, options }) => ({ [name]: options })) };
+}
+
+/** The pipeline as YAML that reads back to the same, the one that it evaluates with beside it. */
+export function resolvedYaml(pipeline: Pipeline): string {
+  const { name, evaluation } = pipeline;
+  return stringify({ [name]: resolved(pipeline), ...(evaluation && { [evaluation.name]: resolved(evaluation) }) });
+}
+
+function readOverrides(set: readonly string[], map: unknown): { overrides: Override[]; lines: string[] } {
+  const names = stageEntries(valueAt(map, ['stages'])).map(([name]) => name);
+  const overrides: Override[] = [];
+  const lines: string[] = [];
+  for (const text of set) {
+    try {
+      overrides.push(readOverride(text, Object.keys(Settings.shape), names));
+    } catch (error) {
+      lines.push(messageOf(error));
+    }
+  }
+  return { overrides, lines };
+}
+
+/** The last override that wrote the value at `path`, or something around it. */
+function overriding(overrides: readonly Override[], path: Path): Override | undefined {
+  return overrides.findLast((override) => override.path.every((step, depth) => String(step) === String(path[depth])));
+}
+
+function place({ document, path }: Picked, overrides: readonly Override[], complaint: Complaint): string {
+  return overriding(overrides, complaint.path)?.typed ?? document.at([...path, ...complaint.path], complaint.part);
+}
+
+/** In the order of the file. */
+function inOrder(complaints: readonly Complaint[], { document, path }: Picked): Complaint[] {
+  const offset = (complaint: Complaint): number => document.offset([...path, ...complaint.path], complaint.part);
+  return complaints.toSorted((a, b) => offset(a) - offset(b));
+}

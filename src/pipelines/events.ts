@@ -1,0 +1,116 @@
+import type { Timing } from '../io/metrics-table.js';
+import type { BenchmarkReport } from '../operators/answer.js';
+import type { Constant } from '../operators/scoring/constants.js';
+import type { Scores } from '../operators/score.js';
+import type { StepTokens } from '../operators/training/step-metrics.js';
+import type { Tally } from '../operators/tally.js';
+import type { Skipped } from '../records.js';
+import type { Picture } from '../report/page.js';
+import type { Gain } from '../report/tally-table.js';
+
+/** What stages and the runner tell whoever watches a run. */
+export type Report =
+  | StartReport
+  /** Something that one should know: about the pipeline, told before the start, or that came up while it ran. */
+  | { readonly kind: 'notice'; readonly text: string }
+  /** An optimizer step, counted from 1; told by `update` once its weights stand. */
+  | StepReport
+  | RowReport
+  /** Rows inside each stage now. */
+  | { readonly kind: 'queue'; readonly depths: Readonly<Record<string, number>>; readonly tokens: number }
+  /** What answers earn that look at nothing; told once it is known. */
+  | { readonly kind: 'baseline'; readonly constants: readonly Constant[] }
+  /** A row's own values, as `tally` counts them. */
+  | { readonly kind: 'counted'; readonly id: string; readonly values: Readonly<Record<string, number>> }
+  | TallyReport
+  /** The policy and the run's state are on disk, in the checkpoint's folder; a run goes on from here. */
+  | { readonly kind: 'checkpoint'; readonly step: number; readonly folder: string }
+  /** Scores of all rows, and the pictures that were drawn of some; told once they have passed. */
+  | { readonly kind: 'scores'; readonly name?: string; readonly scores: Scores; readonly gallery: readonly Picture[] }
+  /** What a benchmark came to; told once its questions are answered. */
+  | { readonly kind: 'benchmark'; readonly name?: string; readonly result: BenchmarkReport }
+  /** Something that an evaluation of the policy reports, before the first step, behind one, or after the last. */
+  | { readonly kind: 'evaluation'; readonly when: When; readonly report: Report }
+  /** What the evaluation behind a step came to; its metrics join those of the step. */
+  | { readonly kind: 'evaluated'; readonly step: number; readonly metrics: Readonly<Record<string, number>> }
+  | GainReport
+  | { readonly kind: 'end'; readonly summary: Summary };
+
+/** Who watches a run is told of everything as it happens. */
+export type Watch = (report: Report) => void;
+
+/** When a policy is judged. */
+export type When = 'before' | 'after' | `step-${number}`;
+
+/** What all rows came to; told once they have passed. */
+export interface TallyReport {
+  readonly kind: 'tally';
+  /** Of the pipeline; the runner fills this in. */
+  readonly name?: string;
+  readonly tally: Tally;
+}
+
+/** What training changed on the rows of the evaluation. */
+export interface GainReport extends Gain {
+  readonly kind: 'gain';
+  /** Name of the pipeline that evaluated. */
+  readonly name: string;
+}
+
+export interface StartReport {
+  readonly kind: 'start';
+  readonly name: string;
+  /** The run's folder. */
+  readonly folder: string;
+  readonly stages: readonly string[];
+  /** Rows that will come, where the source can say. */
+  readonly rows?: number;
+  /** Steps after which the run stops. */
+  readonly maxSteps?: number;
+  /** Step behind which an earlier run goes on. */
+  readonly resumed?: number;
+}
+
+/** A row that left the pipeline, and how many have by now. */
+export interface RowReport {
+  readonly kind: 'row';
+  readonly id: string;
+  readonly rowsIn: number;
+  readonly rowsOut: number;
+  readonly marked: number;
+  readonly skipped?: Skipped;
+}
+
+export interface StepReport {
+  readonly kind: 'step';
+  readonly step: number;
+  /** Ids of the rows that it took in; a checkpoint waits until they have left. */
+  readonly rows?: readonly string[];
+  /** By name, as in `reward`, `rewards/iou/mean`, `kl`. */
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Tokens since the step before; the runner makes `num_tokens` and a speed of them. */
+  readonly tokens?: StepTokens;
+  /** How long it took; the runner fills this in. */
+  readonly timing?: Timing;
+}
+
+/** What a run came to. */
+export interface Summary {
+  readonly name: string;
+  readonly folder: string;
+  readonly rowsIn: number;
+  readonly rowsOut: number;
+  /** Marked rows by stage and reason. */
+  readonly marked: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly steps: number;
+  /** Tokens that the policy wrote. */
+  readonly tokens: number;
+  /** Seconds in which a stage had at least one row, by stage. */
+  readonly seconds: Readonly<Record<string, number>>;
+  /** Seconds from the first pull to the last row. */
+  readonly elapsed: number;
+  /** Why the source was stopped before its end. */
+  readonly stopped?: 'cancelled' | 'steps' | 'faults';
+  /** What went wrong, in words. */
+  readonly fault?: string;
+}

@@ -1,0 +1,47 @@
+import type { Summary } from '../events.js';
+
+export type Stopped = NonNullable<Summary['stopped']>;
+
+/** One signal for every reason to stop the source; the first reason stays. */
+export interface Stopper {
+  readonly signal: AbortSignal;
+  because(reason: Stopped): void;
+  reason(): Stopped | undefined;
+  /** Whether the run is over once the step that it is at has been written down. */
+  ends(): boolean;
+  /** Told of each step: who is to end with one ends now. */
+  stepped(): void;
+  release(): void;
+}
+
+/**
+ * Listens to a signal from outside until it is released.
+ *
+ * @param learns whether the run takes steps, one of which is finished first where it is cancelled.
+ */
+export function stopper(learns: () => boolean, outer?: AbortSignal): Stopper {
+  const controller = new AbortController();
+  let first: Stopped | undefined;
+  // A stage that tells of a step must not see its source end in the middle of that call.
+  const abort = (): void => queueMicrotask(() => controller.abort());
+  const because = (reason: Stopped): void => {
+    first ??= reason;
+    abort();
+  };
+  const cancel = (): void => {
+    first ??= 'cancelled';
+    if (!learns()) abort();
+  };
+  if (outer?.aborted) because('cancelled');
+  outer?.addEventListener('abort', cancel);
+  return {
+    signal: controller.signal,
+    because,
+    reason: () => first,
+    ends: () => first === 'cancelled' || first === 'steps',
+    stepped() {
+      if (first) abort();
+    },
+    release: () => outer?.removeEventListener('abort', cancel),
+  };
+}

@@ -1,0 +1,64 @@
+import { defer, EMPTY, fromEvent, isObservable, takeUntil, tap, type Observable, type OperatorFunction } from 'rxjs';
+
+import { UsageError } from '../../errors.js';
+import type { Row } from '../../records.js';
+import { gauge, gauged, gaugedCredits, gaugedSource, type Gauge } from './stage-metrics.js';
+import { remembering, type KeptRows } from './row-cache.js';
+import type { Pipeline } from '../config/read.js';
+import { columnsOf, type Built, type Open } from '../stage.js';
+
+/** A pipeline ready to be subscribed to, and what its stages measure while it runs. */
+export interface Compiled {
+  /** Rows as the last stage gives them; completes after `open.signal` is aborted and the rows in flight are through. */
+  readonly rows: Observable<Row>;
+  /** One a stage, in order. */
+  readonly gauges: readonly Gauge[];
+}
+
+/**
+ * Opens what the stages need, in their order, and pipes them into one stream; nothing is pulled before it is subscribed to.
+ *
+ * @param entered told of each row as the source gives it.
+ * @param kept of whose rows stages that are `lasting` make nothing anew.
+ */
+export async function compile(pipeline: Pipeline, open: Open, entered: (row: Row) => void = () => {}, kept?: KeptRows): Promise<Compiled> {
+  const gauges = labelled(pipeline.stages.map(({ name }) => name)).map((label) => gauge(label));
+  let rows: Observable<Row> = EMPTY;
+  for (const [index, { name, stage, options }] of pipeline.stages.entries()) {
+    if (open.signal.aborted) return { rows: EMPTY, gauges };
+    const meter = gauges[index];
+    const around = index === 0 ? { ...open, credits: gaugedCredits(open.credits, meter) } : open;
+    const built = await stage.build(options, around);
+    if (index === 0) {
+      rows = ended(gaugedSource(sourceOf(built, name), meter), open.signal).pipe(tap(entered));
+      continue;
+    }
+    const operator = operatorOf(built, name);
+    rows = rows.pipe(gauged(stage.lasting && kept ? remembering(operator, columnsOf(stage, options), kept) : operator, meter));
+  }
+  return { rows, gauges };
+}
+
+function sourceOf(built: Built, name: string): Observable<Row> {
+  if (isObservable(built)) return built;
+  throw new UsageError(`${name}: expected a stream of rows from build; got a ${typeof built}; way out: kind: 'source' is for stages that give rows`);
+}
+
+function operatorOf(built: Built, name: string): OperatorFunction<Row, Row> {
+  // Which columns a row has by now was checked by name when the pipeline was read.
+  if (typeof built === 'function') return built as OperatorFunction<Row, Row>;
+  throw new UsageError(`${name}: expected an operator from build; got ${isObservable(built) ? 'a stream' : typeof built}`);
+}
+
+/** Ends a source at the signal, whatever it waits for; rows that it had not given yet never entered. */
+function ended(source: Observable<Row>, signal: AbortSignal): Observable<Row> {
+  return defer(() => (signal.aborted ? EMPTY : source.pipe(takeUntil(fromEvent(signal, 'abort')))));
+}
+
+/** Names told apart where one comes twice: `mask`, `mask 2`. */
+function labelled(names: readonly string[]): string[] {
+  return names.map((name, index) => {
+    const before = names.slice(0, index).filter((other) => other === name).length;
+    return before === 0 ? name : `${name} ${before + 1}`;
+  });
+}

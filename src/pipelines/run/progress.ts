@@ -1,0 +1,106 @@
+import cliProgress from 'cli-progress';
+
+import { duration, line, NOTHING, seen, share } from './progress-line.js';
+import type { Report, Watch } from '../events.js';
+
+/** Where progress is written; a terminal says how wide it is. */
+export interface Output {
+  write(text: string): unknown;
+  readonly columns?: number;
+}
+
+/** Least time between two plain lines, ms. */
+const LINE_EVERY = 3000;
+/** Least time between two drawings on a terminal, ms. */
+const DRAW_EVERY = 100;
+/** Marked rows told of one by one; the summary counts them all. */
+const MOST_MARKS = 5;
+
+/**
+ * A watcher that writes progress: a bar that is redrawn on a terminal, plain lines elsewhere, JSON lines for programs.
+ *
+ * It keeps no timer, so that a run with nothing left to do is noticed.
+ */
+export function progress(kind: 'terminal' | 'lines' | 'json', out: Output, now: () => number = () => performance.now()): Watch {
+  switch (kind) {
+    case 'json':
+      return (report) => {
+        if (worthALine(report)) out.write(`${JSON.stringify(report)}\n`);
+      };
+    case 'lines':
+      return withEvaluations((label) => lines(out, now, label));
+    case 'terminal':
+      return withEvaluations((label) => terminal(out, now, label));
+  }
+}
+
+/** Whether a program is told: of rows only those that are marked. */
+function worthALine(report: Report): boolean {
+  if (report.kind === 'evaluation') return worthALine(report.report);
+  return report.kind === 'row' ? report.skipped !== undefined : report.kind !== 'counted';
+}
+
+/** Watches a run, and its evaluations before and after each for itself, under a label of its own; those in between are part of it. */
+function withEvaluations(watcher: (label: string) => Watch): Watch {
+  const own = watcher('');
+  const evaluations = { before: watcher('before  '), after: watcher('after  ') };
+  return (report) => {
+    if (report.kind === 'evaluation' && (report.when === 'before' || report.when === 'after')) evaluations[report.when](report.report);
+    else own(report);
+  };
+}
+
+function lines(out: Output, now: () => number, label: string): Watch {
+  let state = NOTHING;
+  let marks = 0;
+  let began = now();
+  let last = -Infinity;
+  return (report) => {
+    state = seen(state, report);
+    if (report.kind === 'start') {
+      began = last = now();
+      out.write(`${label}${report.name}: ${report.stages.join(' > ')}\n`);
+    }
+    if (report.kind === 'notice') out.write(`${label}${report.text}\n`);
+    if (report.kind === 'row' && report.skipped && ++marks <= MOST_MARKS) out.write(`marked ${report.id}  ${report.skipped.stage}: ${report.skipped.reason}\n`);
+    const { kind, ...told } = report.kind === 'evaluation' ? report.report : report;
+    if (report.kind === 'evaluation' && 'stages' in told) out.write(`${report.when}  ${told.name}: ${told.stages.join(' > ')}\n`);
+    const atOnce = kind === 'evaluated' || (report.kind === 'step' && report.step === 1);
+    if (!atOnce && ((kind !== 'step' && kind !== 'row') || now() - last < LINE_EVERY)) return;
+    last = now();
+    out.write(`${label}${line(state, (last - began) / 1000)}\n`);
+  };
+}
+
+function terminal(out: Output, now: () => number, label: string): Watch {
+  let state = NOTHING;
+  let began = now();
+  let last = -Infinity;
+  let drawn = false;
+  let ended = false;
+  return (report) => {
+    state = seen(state, report);
+    if (report.kind === 'start') began = now();
+    if (report.kind === 'notice') {
+      // What is drawn stays above it.
+      out.write(`${drawn ? '\n' : ''}${label}${report.text}\n`);
+      drawn = false;
+      return;
+    }
+    if (ended || (now() - last < DRAW_EVERY && report.kind !== 'end')) return;
+    ended = report.kind === 'end';
+    last = now();
+    const seconds = (last - began) / 1000;
+    const rows = [bar(share(state), seconds), `${label}${line(state, seconds)}`].map((text) => text.slice(0, Math.max(20, (out.columns || 80) - 1)));
+    out.write(`${drawn ? '\x1b[1A' : ''}\r${rows.map((text) => `\x1b[2K${text}`).join('\n\r')}${report.kind === 'end' ? '\n' : ''}`);
+    drawn = true;
+  };
+}
+
+const WIDTH = 40;
+const BAR = { barsize: WIDTH, barCompleteString: '█'.repeat(WIDTH), barIncompleteString: '░'.repeat(WIDTH), barGlue: '' };
+
+function bar(part: number | undefined, seconds: number): string {
+  if (part === undefined) return duration(seconds);
+  return `${cliProgress.Format.BarFormat(part, BAR)} ${Math.floor(part * 100)}%  ${duration(seconds)}`;
+}

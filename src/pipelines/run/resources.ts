@@ -1,0 +1,90 @@
+import { UsageError } from '../../errors.js';
+import { deviceOf, workersOn } from '../../models/device.js';
+import { openGrabCut } from '../../models/grabcut/segmenter.js';
+import { openQwen, type QwenOptions, type QwenPolicy } from '../../models/vlm/policy.js';
+import { promptOfTask, prompts } from '../../models/vlm/prompts.js';
+import { patchMaskHead } from '../../models/vlm/supervised.js';
+import { openSam2 } from '../../models/sam2/segmenter.js';
+import type { Segmenter } from '../../models/segmenter.js';
+import type { Checkpoints } from './checkpointer.js';
+import type { PolicyOptions, SegmenterOptions } from '../settings.js';
+import type { Open, Surroundings } from '../stage.js';
+
+/** The collaborators of one run, and how they are let go. */
+export interface Opened extends Open {
+  /** Releases everything that was opened, last first, each once; waits for running jobs. Safe to call twice. */
+  release(): Promise<void>;
+}
+
+/** Models of a run that another one uses meanwhile: neither opened by that one nor released. */
+export type Lent = Partial<Pick<Open, 'policy' | 'segmenter'>>;
+
+/** Collaborators that are opened when a stage first asks, and shared by all that do. */
+export function opening({ learner, ...given }: Omit<Open, 'segmenter' | 'policy' | 'learner' | 'shared'> & Pick<Checkpoints['forStages'], 'learner'>, lent: Lent = {}): Opened {
+  const made = new Map<string, Promise<unknown>>();
+  const releases: (() => Promise<void>)[] = [];
+
+  function shared<T>(name: string, make: () => T | Promise<T>, release: (made: T) => void | Promise<void>): Promise<T> {
+    const before = made.get(name);
+    if (before) return before as Promise<T>;
+    const making = (async () => {
+      const it = await make();
+      releases.push(async () => release(it));
+      return it;
+    })();
+    made.set(name, making);
+    return making;
+  }
+
+  const policy = (): Promise<QwenPolicy> => shared('policy', () => openPolicy(given, given.option('sft', 'patchMask'), (text) => given.report({ kind: 'notice', text })), (opened) => opened.release());
+
+  return {
+    ...given,
+    shared,
+    policy,
+    async learner() {
+      const opened = await policy();
+      await learner(opened);
+      return opened;
+    },
+    segmenter: () => shared('segmenter', () => openSegmenter(given.settings.segmenter), (segmenter) => segmenter.release()),
+    ...lent,
+    async release() {
+      await Promise.allSettled(made.values());
+      const failed: unknown[] = [];
+      for (const release of releases.splice(0).toReversed()) await release().catch((error: unknown) => failed.push(error));
+      if (failed.length > 0) throw failed[0];
+    },
+  };
+}
+
+async function openPolicy({ settings: { policy: options, seed }, teaches }: Surroundings, patchMask: unknown, notice: (text: string) => void): Promise<QwenPolicy> {
+  if (!options) throw new UsageError('policy: expected the key "policy" in the pipeline; got none');
+  const device = deviceOf(options);
+  const workers = workersOn(device, options.workers);
+  const { checkpoint, adapter, threads, batch, tokens, recompute, prompt, save, precision } = options;
+  // Weights that nothing will change are not read into memory that could be changed.
+  const train = teaches ? options.train : adapter === undefined ? 'none' : options.train;
+  const extra = typeof patchMask === 'number' && patchMask > 0 ? { extra: patchMaskHead } : {};
+  const asked = prompt === undefined ? {} : { prompt: askedOf(prompt) };
+  return await openQwen(checkpoint, { workers, threads, batch, recompute, seed, precision, device, notice, ...(train === undefined ? {} : { train }), ...(adapter === undefined ? {} : { adapter }), ...(tokens === undefined ? {} : { tokens }), ...(save === undefined ? {} : { save }), ...extra, ...asked });
+}
+
+function askedOf(prompt: NonNullable<PolicyOptions['prompt']>): NonNullable<QwenOptions['prompt']> {
+  if (prompt === 'byTask') return promptOfTask;
+  return typeof prompt === 'string' ? prompts[prompt] : { user: prompt.user, ...(prompt.system === undefined ? {} : { system: prompt.system }) };
+}
+
+async function openSegmenter(options: SegmenterOptions | undefined): Promise<Segmenter> {
+  if (!options) throw new UsageError('segmenter: expected the key "segmenter" in the pipeline; got none');
+  switch (options.kind) {
+    case 'grabcut': {
+      const { kind: _, ...own } = options;
+      return await openGrabCut(own);
+    }
+    case 'sam2': {
+      const { kind: _, ...own } = options;
+      return await openSam2(own);
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { connect, filter, map, merge, type OperatorFunction } from 'rxjs';
+
+import { DataError } from '../../errors.js';
+import { recoverRows } from '../../io/shard.js';
+import type { Row } from '../../records.js';
+import type { Folders } from '../stage.js';
+
+/** Rows without a mark that a run had written before it was broken off, by id. */
+export type KeptRows = ReadonlyMap<string, Row>;
+
+/** In a run's folder that was begun again, the rows of before, until it comes to its end. */
+const BEFORE = 'rows.before';
+
+/**
+ * Puts the rows of a run that was broken off beside those that will be written now, and reads them; all are in memory.
+ *
+ * @returns those of whole batches; none where there is damage. Where it was broken off more than once, those of the time that came furthest.
+ */
+export async function putAside({ root, rows }: Pick<Folders, 'root' | 'rows'>): Promise<KeptRows> {
+  const aside = join(root, BEFORE);
+  const [before, since] = [await wholeRows(aside), await wholeRows(rows)];
+  const further = since.size >= before.size;
+  await rm(further ? aside : rows, { recursive: true, force: true });
+  if (further) await rename(rows, aside);
+  return further ? since : before;
+}
+
+/** Removes what `putAside` put aside. */
+export async function dropAside(root: string): Promise<void> {
+  await rm(join(root, BEFORE), { recursive: true, force: true });
+}
+
+async function wholeRows(folder: string): Promise<KeptRows> {
+  const rows = new Map<string, Row>();
+  try {
+    for await (const row of recoverRows(folder)) if (!row.skipped) rows.set(row.id, row);
+  } catch (error) {
+    if (error instanceof DataError) return new Map();
+    throw error;
+  }
+  return rows;
+}
+
+/** The same operator, but rows that are known get their `columns` from there; those do not wait for others. */
+export function remembering(operator: OperatorFunction<Row, Row>, columns: readonly string[], kept: KeptRows): OperatorFunction<Row, Row> {
+  const known = ({ id, skipped }: Row): boolean => {
+    const row = skipped ? undefined : kept.get(id);
+    return row !== undefined && columns.every((name) => Object.hasOwn(row, name));
+  };
+  const filled = (row: Row): Row => ({ ...row, ...Object.fromEntries(columns.map((name) => [name, kept.get(row.id)?.[name as keyof Row]])) });
+  return connect((rows) => merge(rows.pipe(filter(known), map(filled)), rows.pipe(filter((row) => !known(row)), operator)));
+}

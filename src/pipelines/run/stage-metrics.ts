@@ -1,0 +1,122 @@
+import { defer, tap, type Observable, type OperatorFunction } from 'rxjs';
+
+import type { Row } from '../../records.js';
+import type { Credits } from '../../streams/credits.js';
+
+/** What was measured of one stage so far. */
+export interface Gauge {
+  readonly stage: string;
+  rowsIn: number;
+  rowsOut: number;
+  /** Seconds with at least one row inside. */
+  busy(): number;
+  /** Seconds in which a source wanted to give a row and the window was full; 0 for other stages. */
+  blocked(): number;
+}
+
+/** A gauge, and what moves it. */
+export interface Meter extends Gauge {
+  enter(): void;
+  leave(): void;
+  /** Takes back an `enter`: no row came of it. */
+  cancel(): void;
+  /** A row is wanted that may not come yet. */
+  hold(): void;
+  /** It may. */
+  admit(): void;
+}
+
+/** Starts measuring a stage. */
+export function gauge(stage: string, now: () => number = () => performance.now()): Meter {
+  const busy = stopwatch(now);
+  const blocked = stopwatch(now);
+  const meter: Meter = {
+    stage,
+    rowsIn: 0,
+    rowsOut: 0,
+    busy: () => busy.seconds(),
+    blocked: () => blocked.seconds(),
+    enter() {
+      meter.rowsIn++;
+      busy.start();
+    },
+    leave() {
+      meter.rowsOut++;
+      busy.stop();
+    },
+    cancel() {
+      meter.rowsIn--;
+      busy.stop();
+    },
+    hold: () => blocked.start(),
+    admit: () => blocked.stop(),
+  };
+  return meter;
+}
+
+/** Seconds in which more was started than stopped. */
+function stopwatch(now: () => number) {
+  let running = 0;
+  let before = 0;
+  let since = 0;
+  return {
+    seconds: () => (running > 0 ? before + (now() - since) / 1000 : before),
+    start(): void {
+      if (running++ === 0) since = now();
+    },
+    stop(): void {
+      if (--running === 0) before += (now() - since) / 1000;
+    },
+  };
+}
+
+/** The same window for a source, which is busy from each credit it takes until the row comes, or the credit goes back, and blocked where it waits for one. */
+export function gaugedCredits(window: Credits, meter: Meter): Credits {
+  return {
+    get window() {
+      return window.window;
+    },
+    get inFlight() {
+      return window.inFlight;
+    },
+    get peak() {
+      return window.peak;
+    },
+    async take(signal) {
+      const full = window.inFlight >= window.window;
+      if (full) meter.hold();
+      try {
+        await window.take(signal);
+      } finally {
+        if (full) meter.admit();
+      }
+      meter.enter();
+    },
+    give(rowId) {
+      meter.cancel();
+      window.give(rowId);
+    },
+  };
+}
+
+/** Rows of a source, counted as they come. */
+export function gaugedSource(source: Observable<Row>, meter: Meter): Observable<Row> {
+  return source.pipe(
+    tap(() => {
+      if (meter.rowsIn === meter.rowsOut) meter.enter();
+      meter.leave();
+    }),
+  );
+}
+
+/** The same operator, with the rows that enter and leave it counted and timed; rows are not touched. */
+export function gauged(operator: OperatorFunction<Row, Row>, meter: Meter): OperatorFunction<Row, Row> {
+  return (source: Observable<Row>) =>
+    defer(() =>
+      source.pipe(
+        tap(() => meter.enter()),
+        operator,
+        tap(() => meter.leave()),
+      ),
+    );
+}

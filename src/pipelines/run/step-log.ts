@@ -1,0 +1,84 @@
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { syncFile } from '../../io/manifest.js';
+import { cutMetrics, metricsText, replaceMetrics, writeMetrics, type MetricsLine, type Timing } from '../../io/metrics-table.js';
+import { noRoom } from '../../io/whole-file.js';
+import { thousandths } from './clock.js';
+import type { Gauge } from './stage-metrics.js';
+import type { StepReport } from '../events.js';
+
+/** Keeps a run's steps: each becomes one JSON line of `metrics.jsonl` at once, and all of them `metrics.arrow` at each flush. */
+export interface Steps {
+  readonly count: number;
+  /** Writes the step down; the same step with all of its tokens, and where the time since the one before went. @param elapsed seconds of this run. */
+  take(step: StepReport, gauges: readonly Gauge[], elapsed: number): StepReport;
+  /** Adds to the metrics of the newest step what became known later. */
+  amend(metrics: StepReport['metrics']): Promise<void>;
+  /** Writes the table of all steps, and waits until their lines are on disk; nothing where there was none. */
+  flush(): Promise<void>;
+}
+
+/**
+ * @param folder the run's `metrics`.
+ * @param done steps of an earlier run that stay; what it wrote down of later ones is given up.
+ */
+export async function steps(folder: string, done = 0, now: () => Date = () => new Date()): Promise<Steps> {
+  const file = join(folder, 'metrics.jsonl');
+  const lines: MetricsLine[] = done > 0 ? await cutMetrics(file, done) : [];
+  const since = differences();
+  let tokens = lines.at(-1)?.metrics['num_tokens'] ?? 0;
+  return {
+    get count() {
+      return lines.length;
+    },
+    take(step, gauges, elapsed) {
+      const timing = timed(since, step, gauges, elapsed);
+      if (step.tokens) tokens += step.tokens.read + step.tokens.written;
+      const metrics = step.tokens ? { ...step.metrics, num_tokens: tokens } : step.metrics;
+      const line: MetricsLine = { step: step.step, time: now().toISOString(), metrics, ...timing };
+      lines.push(line);
+      try {
+        appendFileSync(file, metricsText(line));
+      } catch (error) {
+        noRoom(file, 'metrics')(error);
+      }
+      return { ...step, metrics, timing };
+    },
+    async amend(metrics) {
+      const last = lines.pop();
+      if (!last) return;
+      lines.push({ ...last, metrics: { ...last.metrics, ...metrics } });
+      await replaceMetrics(file, lines);
+    },
+    async flush() {
+      if (lines.length === 0) return;
+      await syncFile(file).catch(noRoom(file, 'metrics'));
+      await writeMetrics(join(folder, 'metrics.arrow'), lines);
+    },
+  };
+}
+
+/** @param since how much a number has grown; the source's gauge comes first. */
+function timed(since: Grown, { tokens }: StepReport, gauges: readonly Gauge[], elapsed: number): Timing {
+  const seconds = since('elapsed', elapsed);
+  const [source] = gauges;
+  return {
+    speed: { step_time: thousandths(seconds), ...(tokens && { tokens_per_second: thousandths(tokens.written / seconds) }) },
+    seconds: Object.fromEntries(gauges.map((gauge) => [gauge.stage, thousandths(since(`busy ${gauge.stage}`, gauge.busy()))])),
+    blocked: source ? { [source.stage]: thousandths(since('blocked', source.blocked())) } : {},
+    queue: Object.fromEntries(gauges.map((gauge) => [gauge.stage, gauge.rowsIn - gauge.rowsOut])),
+  };
+}
+
+type Grown = (name: string, now: number) => number;
+
+/** How much a number that only grows has grown since it was last asked for. */
+function differences(): Grown {
+  const before = new Map<string, number>();
+  return (name, now) => {
+    const grown = now - (before.get(name) ?? 0);
+    before.set(name, now);
+    return grown;
+  };
+}

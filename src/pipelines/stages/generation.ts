@@ -1,0 +1,43 @@
+import { answer, AnswerOptions } from '../../operators/answer.js';
+import { mask, MaskOptions } from '../../operators/mask.js';
+import { parse, ParseOptions } from '../../operators/parse.js';
+import { rollout, RolloutOptions } from '../../operators/rollout.js';
+import { alone } from './constraints.js';
+import { stage, type Stage } from '../stage.js';
+
+/** What the policy writes, read and cut out. */
+export const answers: readonly Stage[] = [
+  stage({
+    name: 'rollout',
+    options: RolloutOptions,
+    needs: ['image'],
+    adds: ['prompt', 'promptTokens', 'completions', 'policyVersion'],
+    lasting: true,
+    uses: ['policy'],
+    build: async (options, open) => rollout(await open.policy(), open.read, open.settings.seed, options),
+  }),
+  stage({
+    name: 'parse',
+    options: ParseOptions,
+    needs: ['completions'],
+    adds: ['prompts', 'formats'],
+    build: (options) => parse(options),
+  }),
+  stage({
+    name: 'answer',
+    options: AnswerOptions,
+    needs: ['question', 'completions'],
+    adds: ['answer', 'correct'],
+    rules: (_, around) => alone(around),
+    build: (_, open) => answer((result) => open.report({ kind: 'benchmark', result })),
+  }),
+  stage({
+    name: 'mask',
+    options: MaskOptions,
+    needs: ['image', 'prompts'],
+    adds: ['masks'],
+    lasting: true,
+    uses: ['segmenter'],
+    build: async (options, open) => mask(await open.segmenter(), open.read, options),
+  }),
+];

@@ -1,0 +1,100 @@
+import { join } from 'node:path';
+
+import type { z } from 'zod';
+
+import { openAnswers } from '../../io/answer-cache.js';
+import { keyFault, openChatServer } from '../../models/server/chat-client.js';
+import { learningPrompts, promptInputs } from '../../models/vlm/prompt-loss.js';
+import { supervisedGraph, supervisedInputs } from '../../models/vlm/supervised.js';
+import { objectiveGraph, type TrainGraph } from '../../models/vlm/train.js';
+import { isLeftOut } from '../../operators/training/finite.js';
+import { fit, FitOptions } from '../../operators/fit.js';
+import { scheduleFault } from '../../operators/training/schedule.js';
+import { isPassedOver } from '../../operators/training/dynamic-sampling.js';
+import { sft, SftOptions, type ReportStep, type Supervision } from '../../operators/sft.js';
+import { CANCELLED, think, ThinkOptions, type Thinker } from '../../operators/think.js';
+import { update } from '../../operators/update.js';
+import { UpdateOptions } from '../../operators/training/update-options.js';
+import { entropiesTold, ownReference, ownSpread, truncated, unweighed, withinWindow } from './constraints.js';
+import { stage, type Open, type Refusal, type Stage } from '../stage.js';
+
+/** What is taught, and how the policy learns it. */
+export const lessons: readonly Stage[] = [
+  stage({
+    name: 'fit',
+    options: FitOptions,
+    needs: ['image', 'truth'],
+    adds: ['fitted'],
+    lasting: true,
+    uses: ['segmenter'],
+    build: async (options, open) => fit(await open.segmenter(), open.read, options),
+  }),
+  stage({
+    name: 'think',
+    options: ThinkOptions,
+    needs: ['image', 'fitted'],
+    adds: ['problem', 'thinking', 'solution'],
+    lasting: true,
+    chooses: (reason) => reason === CANCELLED,
+    rules: ({ endpoint }) => {
+      const fault = endpoint && keyFault(endpoint);
+      return fault === undefined ? [] : [{ option: 'endpoint.key', text: fault }];
+    },
+    build: async (options, open) => think(open.read, options, await thinker(options, open)),
+  }),
+  stage({
+    name: 'update',
+    options: UpdateOptions,
+    needs: ['completions', 'advantages'],
+    adds: ['step'],
+    uses: ['policy'],
+    chooses: (reason) => isLeftOut(reason) || isPassedOver(reason),
+    rules: (options, around) => [
+      ...withinWindow('groupsPerStep', options.groupsPerStep, around),
+      ...entropiesTold(options, around),
+      ...ownSpread(options, around),
+      ...ownReference(options, around),
+      ...scheduled(options),
+    ],
+    notices: (options, around) => [...truncated(around), ...unweighed(options, around)],
+    build: async (options, open) => {
+      const policy = await open.learner();
+      const temperature = open.option('rollout', 'temperature');
+      return update(policy, objectiveGraph, open.read, typeof temperature === 'number' ? temperature : 1, stepReport(open), options);
+    },
+  }),
+  stage({
+    name: 'sft',
+    options: SftOptions,
+    needs: ['image', 'fitted'],
+    adds: ['step'],
+    uses: ['policy'],
+    chooses: isLeftOut,
+    rules: (options, around) => [...withinWindow('rowsPerStep', options.rowsPerStep, around), ...scheduled(options)],
+    build: async (options, open) => {
+      const policy = await open.learner();
+      const { config, tokenizer } = policy;
+      const learned = options.prompt === 'learned';
+      const graph = supervisedGraph(config, tokenizer, options);
+      const supervision: Supervision<TrainGraph> = {
+        graph: learned ? learningPrompts(config, graph) : graph,
+        inputs: (row, prompt, answer) => {
+          const { perToken, perPrompt } = supervisedInputs(config, tokenizer, options, row, prompt, answer);
+          return { perToken, perPrompt: { ...perPrompt, ...(learned && promptInputs(config, prompt)) } };
+        },
+      };
+      return sft(policy, supervision, open.read, stepReport(open), options);
+    },
+  }),
+];
+
+const stepReport = (open: Open): ReportStep => (step, metrics, rows, tokens) => open.report({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id), tokens });
+
+function scheduled(options: Parameters<typeof scheduleFault>[0]): readonly Refusal[] {
+  const fault = scheduleFault(options);
+  return fault === undefined ? [] : [fault];
+}
+
+async function thinker({ endpoint }: z.output<typeof ThinkOptions>, { folders, signal }: Open): Promise<Thinker | undefined> {
+  return endpoint && { server: openChatServer(endpoint), answers: await openAnswers(join(folders.root, 'answers.jsonl')), signal };
+}

@@ -1,0 +1,78 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { z } from 'zod';
+
+import { DataError } from '../../errors.js';
+import { readSeal } from '../../io/sealed-folder.js';
+
+const counts = z.record(z.string(), z.number());
+
+/** Where a run stood at a checkpoint; `state.json`, beside the bytes and SHA-256 of the checkpoint's files. */
+export const RunState = z.object({
+  /** Version of the program that wrote it. */
+  code: z.string(),
+  /** SHA-256 of the run's `config.yaml`. */
+  config: z.string(),
+  step: z.int().min(1),
+  /** What `checkpoints.best` goes by, more is better; null where nothing was known. */
+  score: z.number().nullable(),
+  /** Step behind which an evaluation was due last; 0 where none was. It may have been broken off. */
+  evaluated: z.int().min(0).default(0),
+  /** Rows that the source has given, and those of them that were on their way; they are made again. */
+  source: z.object({ given: z.int().min(0), again: z.array(z.string()) }),
+  /** What had left by then; the first `rowsOut` rows of the shards are those. */
+  rows: z.object({ rowsOut: z.int().min(0), marks: z.int().min(0), faults: z.int().min(0), tokens: z.int().min(0), marked: z.record(z.string(), counts) }),
+  elapsed: z.number(),
+  seconds: counts,
+  /** What stages remember, by name. */
+  memory: z.record(z.string(), z.unknown()),
+});
+export type RunState = z.output<typeof RunState>;
+
+/** A checkpoint's folder and what it says. */
+export interface Saved {
+  readonly folder: string;
+  readonly state: RunState;
+}
+
+/** @throws {DataError} if a checkpoint's folder has no state, or another's. */
+export async function readState(folder: string): Promise<RunState> {
+  const state = RunState.safeParse(await readSeal(folder));
+  if (state.success) return state.data;
+  const [issue] = state.error.issues;
+  throw new DataError(`${join(folder, 'state.json')}  ${issue?.path.join('.')}: expected the state of a run; got another: ${issue?.message}`);
+}
+
+/** Steps of which there is a checkpoint, the newest first; whole or not. */
+export function checkpointSteps(folder: string): number[] {
+  const steps = readdirSync(folder).flatMap((name) => /^step-(\d+)$/.exec(name)?.[1] ?? []);
+  return steps.map(Number).toSorted((a, b) => b - a);
+}
+
+/** Where the checkpoint of a step lies. */
+export function checkpointFolder(folder: string, step: number): string {
+  return join(folder, `step-${step}`);
+}
+
+/** SHA-256 of a run's `config.yaml`. */
+export function configHash(root: string): string {
+  return createHash('sha256').update(readFileSync(join(root, 'config.yaml'))).digest('hex');
+}
+
+/** Version of this program. */
+export function codeVersion(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string };
+  return version;
+}
+
+/** Steps of checkpoints that need not stay: all but the `keep` newest and the one of the highest score, the newer among equals. */
+export function superseded(all: readonly { readonly step: number; readonly score: number | null }[], keep: number): number[] {
+  const newest = all.toSorted((a, b) => b.step - a.step);
+  const best = newest.reduce<{ step: number; score: number } | undefined>(
+    (top, { step, score }) => (score !== null && (!top || score > top.score) ? { step, score } : top),
+    undefined,
+  );
+  return newest.slice(keep).flatMap(({ step }) => (step === best?.step ? [] : [step]));
+}

@@ -1,0 +1,86 @@
+import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+
+import { messageOf, UsageError } from '../../errors.js';
+import { shortPath } from '../config/yaml-source.js';
+
+/** In a run's folder while a program is at it; says which. */
+export const LOCK = 'run.lock';
+
+/** How often a lock is touched, and how long one of another machine may lie untouched before its program counts as ended, ms. */
+const BEAT = 15_000;
+const SILENCE = 120_000;
+
+/** Locks of this process: a file with its number that is none of these was left by one that had the same. */
+const own = new Set<string>();
+
+/**
+ * Takes a run's folder for this process, and makes it where there is none. What a program that is no more has left is taken over.
+ *
+ * @returns what lets go of it.
+ * @throws {UsageError} if another program is at it, or may be.
+ */
+export function lockRun(root: string): () => void {
+  const file = join(root, LOCK);
+  try {
+    mkdirSync(root, { recursive: true });
+    if (!taken(file)) free(file);
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new UsageError(`${shortPath(root)}  run: expected a folder that can be written to; got ${messageOf(error)}`, { cause: error });
+  }
+  own.add(file);
+  const beat = setInterval(() => touch(file), BEAT).unref();
+  return () => {
+    clearInterval(beat);
+    own.delete(file);
+    rmSync(file, { force: true });
+  };
+}
+
+function taken(file: string): boolean {
+  try {
+    writeFileSync(file, `${process.pid} ${hostname()}\n`, { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    // A full disk takes the name without the words.
+    rmSync(file, { force: true });
+    throw error;
+  }
+}
+
+function touch(file: string): void {
+  try {
+    utimesSync(file, new Date(), new Date());
+  } catch {
+    // Somebody removed it: what is written next says so.
+  }
+}
+
+/** Takes the place of a program that is no more. */
+function free(file: string): void {
+  const [pid = '', host = ''] = readFileSync(file, 'utf8').trim().split(' ');
+  const refuse = (got: string, wayOut: string): never => {
+    throw new UsageError(`${shortPath(file)}  run: expected a folder that no other program is at; got one that ${got}; way out: ${wayOut}`);
+  };
+  if (!/^[1-9]\d*$/.test(pid) || host === '') refuse('somebody took without saying who', `where no program is at it, remove ${shortPath(file)}`);
+  if (host !== hostname()) {
+    const recent = Date.now() - statSync(file).mtimeMs < SILENCE;
+    if (recent) refuse(`process ${pid} of ${host} was at within ${SILENCE / 1000} s`, `wait for it; where it has ended, for so long, or remove ${shortPath(file)}`);
+  } else if (own.has(file) || (Number(pid) !== process.pid && runs(Number(pid)))) {
+    refuse(`process ${pid} is at`, 'wait for it, or end it; or another --run');
+  }
+  rmSync(file, { force: true });
+  if (!taken(file)) refuse('another program took just now', 'wait for it; or another --run');
+}
+
+function runs(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // One that belongs to somebody else may not be asked, but is there.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

@@ -1,0 +1,19 @@
+import type { Program, ProgramFile } from './emit.js';
+
+/** An input or output as a runtime tells it. */
+export interface Described {
+  readonly name: string;
+  /** Of its elements, or `no tensor`. */
+  readonly type: string;
+}
+
+/** What an opened file lacks of what it is said to have, or asks for besides; undefined where it fits. */
+export function mismatch({ file, inputs, outputs }: ProgramFile, asks: readonly Described[], gives: readonly Described[]): string | undefined {
+  const expected = (all: Program['inputs']): string[] => all.map(({ name, dtype }) => `${name} (${dtype})`);
+  const got = (all: readonly Described[]): string[] => all.map(({ name, type }) => `${name} (${type})`);
+  for (const [what, own, found, exact] of [['inputs', expected(inputs), got(asks), true], ['outputs', expected(outputs), got(gives), false]] as const) {
+    if (own.every((one) => found.includes(one)) && (!exact || own.length === found.length)) continue;
+    return `${file}: expected the ${what} ${own.join(', ')}; got ${found.join(', ')}`;
+  }
+  return undefined;
+}

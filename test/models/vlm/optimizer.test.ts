@@ -1,0 +1,63 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { apartBy, graph, lessons, settings } from './lessons.js';
+import { folder, open } from './opened.js';
+import { onCpu, without } from '../../tensor/onnx/native/libraries.js';
+import { folderTensors, openSafetensors } from '../../../src/io/safetensors.js';
+import type { QwenOptions, QwenPolicy } from '../../../src/models/vlm/policy.js';
+
+const device = { kind: 'cpu', libraries: onCpu } as const;
+
+/** Weights and moments as they are saved. */
+async function saved(policy: QwenPolicy): Promise<Record<string, Float32Array>> {
+  const dir = join(await folder(), 'saved');
+  await policy.save(dir);
+  await policy.saveTraining(dir);
+  const adapter = join(dir, 'adapter_model.safetensors');
+  const [weights, state] = [existsSync(adapter) ? await openSafetensors(adapter) : await folderTensors(dir), await openSafetensors(join(dir, 'optimizer.safetensors'))];
+  const all = [...weights.names.map(async (name) => [name, await weights.read(name)] as const), ...state.names.map(async (name) => [name, await state.read(name)] as const)];
+  return Object.fromEntries(await Promise.all(all));
+}
+
+async function stepped(options: Partial<QwenOptions>, steps: number): Promise<QwenPolicy> {
+  const policy = await open({ batch: 2, ...options });
+  const rows = lessons(policy, 2).slice(0, 3);
+  for (let i = 0; i < steps; i++) await policy.step((await policy.gradient(graph, rows, 1)).gradient, { ...settings, maxNorm: 0.5, ema: 0.5 });
+  return policy;
+}
+
+describe.skipIf(without !== '')(`a policy that learns where its weights are held${without}`, () => {
+  it('comes to the same weights, moments, averages and losses as on the host', async () => {
+    const [host, held] = [await stepped({}, 3), await stepped({ device }, 3)];
+    const [expected, got] = [await saved(host), await saved(held)];
+    expect(Object.keys(got)).toEqual(Object.keys(expected));
+    // Adam divides small gradients by their own size, and so their rounding is as large as a step is: 1e-3 three times.
+    for (const [name, values] of Object.entries(expected)) expect([name, apartBy(got[name] as Float32Array, values) < 2e-3]).toEqual([name, true]);
+    const rows = lessons(host, 2).slice(0, 3);
+    const [a, b] = [await host.gradient(graph, rows, 1), await held.gradient(graph, rows, 1)];
+    expect([b.gradient.length, b.metrics['loss']]).toEqual([0, expect.closeTo(a.metrics['loss'] as number, 4)]);
+  });
+
+  it('goes on from what it saved as if it had not been broken off, and takes a gradient that it is handed', async () => {
+    const whole = await stepped({ device, train: { lora: { rank: 2, alpha: 4, targets: ['q_proj'] } } }, 2);
+    const dir = join(await folder(), 'state');
+    await whole.save(dir);
+    await whole.saveTraining(dir);
+    const again = await open({ batch: 2, device, adapter: dir });
+    await again.restore(dir);
+    expect(again.version).toBe(2);
+    const gradient = Float32Array.from({ length: whole.parameters }, (_, i) => ((i % 7) - 3) / 10);
+    for (const policy of [whole, again]) expect(await policy.step(gradient, settings)).toBeCloseTo(Math.hypot(...gradient), 3);
+    expect(await saved(again)).toEqual(await saved(whole));
+  });
+
+  it('moves a reference towards its weights', async () => {
+    const policy = await stepped({ device }, 1);
+    const rows = lessons(policy, 2).slice(0, 1);
+    await policy.mixReference(1);
+    expect(await policy.reference(rows, 1)).toEqual(await policy.scores(rows, 1));
+  });
+});

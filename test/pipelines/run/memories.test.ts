@@ -1,0 +1,14 @@
+import { describe, expect, it } from 'vitest';
+
+import { memories } from '../../../src/pipelines/run/memories.js';
+
+describe('memories', () => {
+  it('keeps stages of one name apart, in their order, and gives each what was its own', () => {
+    const first = memories();
+    for (const value of ['a', 'b']) expect(first.remember('tally', (again) => `${value} without ${[...again].join()}`)).toBeUndefined();
+    const kept = first.kept(new Set(['row']));
+    expect(kept).toEqual({ tally: 'a without row', 'tally 2': 'b without row' });
+    const second = memories(kept);
+    expect([second.remember('tally', () => 0), second.remember('tally', () => 0), second.remember('score', () => 0)]).toEqual(['a without row', 'b without row', undefined]);
+  });
+});

@@ -1,0 +1,54 @@
+import { from, lastValueFrom, Subject, toArray } from 'rxjs';
+import { describe, expect, it } from 'vitest';
+
+import { inOrder } from '../../src/streams/in-order.js';
+
+const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+describe('inOrder', () => {
+  it('keeps the order of its source and works on no more than `inflight` rows', async () => {
+    let [running, most] = [0, 0];
+    const work = async (row: number): Promise<number> => {
+      most = Math.max(most, ++running);
+      await later((row * 37) % 11);
+      running--;
+      return 10 * row;
+    };
+    const rows = Array.from({ length: 20 }, (_, i) => i);
+    expect(await lastValueFrom(from(rows).pipe(inOrder(work, 3), toArray()))).toEqual(rows.map((row) => 10 * row));
+    expect(most).toBe(3);
+  });
+  it('starts no row while `inflight` results wait for a slow one', async () => {
+    const started: number[] = [];
+    let go: () => void = () => {};
+    const slow = new Promise<void>((resolve) => (go = resolve));
+    const done = lastValueFrom(from([0, 1, 2, 3]).pipe(inOrder(async (row) => (started.push(row), row === 0 ? slow : later(0)), 2), toArray()));
+    await later(20);
+    expect(started).toEqual([0, 1]);
+    go();
+    expect(await done).toHaveLength(4);
+  });
+  it('emits what came before a failure, then errors', async () => {
+    const seen: number[] = [];
+    const work = async (row: number): Promise<number> => {
+      if (row === 1) throw new Error('row 1');
+      await later(5);
+      return row;
+    };
+    const failing = new Promise((_, reject) => from([0, 1, 2]).pipe(inOrder(work, 3)).subscribe({ next: (row) => seen.push(row), error: reject }));
+    await expect(failing).rejects.toThrow('row 1');
+    expect(seen).toEqual([0]);
+  });
+  it('takes no further row once unsubscribed', async () => {
+    const started: number[] = [];
+    const rows = new Subject<number>();
+    const subscription = rows.pipe(inOrder(async (row) => void started.push(row), 1)).subscribe();
+    rows.next(0);
+    rows.next(1);
+    subscription.unsubscribe();
+    rows.next(2);
+    await later(5);
+    expect(started).toEqual([0]);
+    expect(rows.observed).toBe(false);
+  });
+});

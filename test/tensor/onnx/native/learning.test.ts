@@ -1,0 +1,83 @@
+import { afterEach, describe, expect, it } from 'vitest';
+
+import { onCpu, without } from './libraries.js';
+import { uniform } from '../../../../src/random.js';
+import { adamState, adamw, gradientNorm } from '../../../../src/tensor/adamw.js';
+import { emit } from '../../../../src/tensor/onnx/emit.js';
+import * as ops from '../../../../src/tensor/ops.js';
+import { GRADIENT, layoutOf, openEngine, SUM, type Engine, type EngineLearning } from '../../../../src/tensor/onnx/session.js';
+
+let engine: Engine;
+afterEach(() => engine.release());
+
+/** An engine that learns where its sets are held. */
+function opened(): EngineLearning {
+  engine = openEngine({ workers: 1, threads: 1, device: { kind: 'cpu', libraries: onCpu } });
+  return engine.learning as EngineLearning;
+}
+
+const drawn = (key: string, length: number): Float32Array => Float32Array.from({ length }, (_, i) => uniform(key, i) * 2 - 1);
+
+describe.skipIf(without !== '')(`learning where the weights are held${without}`, () => {
+  // The second is larger than what one run of the graph takes.
+  const layout = layoutOf([{ name: 'a.bias', sizes: [5] }, { name: 'b', sizes: [2 ** 22 + 3] }, { name: 'c', sizes: [3, 7] }]);
+
+  it('steps as the host does', async () => {
+    const learning = opened();
+    const [values, state] = [drawn('values', layout.length), adamState(layout)];
+    await engine.parameters('policy', layout, values);
+    const options = { learningRate: 1e-2, beta1: 0.8, weightDecay: 0.1, decays: (name: string) => !name.endsWith('bias'), gradientScale: 0.5 };
+    for (let step = 1; step <= 2; step++) {
+      const gradient = drawn(`gradient ${step}`, layout.length);
+      await learning.write('policy', 'gradient', gradient);
+      expect(await learning.norm('policy')).toBeCloseTo(gradientNorm(gradient), 3);
+      await learning.step('policy', layout, { ...options, step, version: 7 });
+      adamw(layout, values, gradient, state, options);
+    }
+    for (const [part, expected] of [['values', values], ['first', state.first], ['second', state.second]] as const) {
+      const got = await learning.read('policy', part);
+      let apart = 0;
+      for (let i = 0; i < got.length; i++) apart = Math.max(apart, Math.abs((got[i] as number) - (expected[i] as number)));
+      expect([part, apart < 1e-6]).toEqual([part, true]);
+    }
+  });
+
+  it("sums gradients up where they are, begins anew when it is told to, and says which version's weights a run had", async () => {
+    const learning = opened();
+    const small = layoutOf([{ name: 'w', sizes: [2] }, { name: 'never', sizes: [3] }]);
+    const [w, x] = [ops.input('w', 'float32', { n: 2 }), ops.input('x', 'float32', { n: 2 })];
+    // The gradient of w · x is x.
+    const program = emit('sums', { loss: ops.total(ops.mul(w, x)), [`${GRADIENT}w`]: ops.add(ops.mul(x, 1), ops.input(`${SUM}w`, 'float32', { n: 2 })) });
+    await engine.open(program);
+    await engine.parameters('policy', small, Float32Array.of(1, 2, 0, 0, 0));
+    const run = async (sum: 'begin' | 'add', ...fed: [number, number]) => engine.run(program, { x: Float32Array.of(...fed) }, ['policy'], { sum });
+    const sum = async (): Promise<number[]> => [...(await learning.read('policy', 'gradient'))];
+    expect(await run('begin', 3, 4)).toEqual({ outputs: { loss: Float32Array.of(11) }, sizes: { loss: [] }, version: 0 });
+    await run('add', 10, 20);
+    expect(await sum()).toEqual([13, 24, 0, 0, 0]);
+    expect(await learning.norm('policy')).toBeCloseTo(Math.hypot(13, 24), 4);
+    await run('begin', 1, 1);
+    expect(await sum()).toEqual([1, 1, 0, 0, 0]);
+    await learning.step('policy', small, { learningRate: 0.5, step: 1, version: 4 });
+    // Adam's first step is the learning rate, whatever the gradient's length.
+    const { outputs, version } = await run('add', 1, 1);
+    expect([version, outputs['loss']?.[0]]).toEqual([4, expect.closeTo(2, 4)]);
+  });
+
+  it('keeps moments where the values are written over, and gives their memory back with the set', async () => {
+    const learning = opened();
+    const small = layoutOf([{ name: 'w', sizes: [1000] }]);
+    await engine.parameters('policy', small, new Float32Array(1000));
+    const { inUse } = (await engine.memory()) ?? { inUse: 0 };
+    await learning.write('policy', 'first', new Float32Array(1000).fill(3));
+    await engine.parameters('policy', small, new Float32Array(1000).fill(1), 2);
+    expect((await learning.read('policy', 'first'))[999]).toBe(3);
+    await engine.parameters('policy', layoutOf([{ name: 'other', sizes: [1000] }]), new Float32Array(1000));
+    expect((await engine.memory())?.inUse).toBe(inUse);
+  });
+
+  it('says which set it knows nothing of', async () => {
+    const learning = opened();
+    await expect(learning.norm('policy')).rejects.toThrow('expected a set that learns where it is held; got policy');
+  });
+});

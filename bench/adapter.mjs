@@ -1,11 +1,15 @@
 /**
  * What an adapter costs beside the policy without one: `node bench/adapter.mjs [RANK]`.
  *
- * Rank 16 unless told, on every linear layer of the language model of `bench/policy.mjs`'s 2.7 M parameters: rollouts of 8 and 64 completions of
- * 96 tokens, and the update of 16 rows of 128 tokens, in which all weights learn or the adapter alone. The two take turns. Prints one JSON
- * line; `cpu` is the processor time of a run in seconds, which other programs on the machine disturb less. `ratio` is with an adapter to without.
+ * Rank 16 unless told, on every linear layer of the language model of `bench/policy.mjs`'s 2.7 M parameters: rollouts
+ * of 8 and 64 completions of
+ * 96 tokens, and the update of 16 rows of 128 tokens, in which all weights learn or the adapter alone. The two take
+ * turns. Prints one JSON
+ * line; `cpu` is the processor time of a run in seconds, which other programs on the machine disturb less. `ratio` is
+ * with an adapter to without.
  *
- * On 2 busy cores, one thread, ONNX Runtime 1.30: rollouts 1.2, the update 0.75. At a hidden size of 192 rank 16 has a fifth of the arithmetic
+ * On 2 busy cores, one thread, ONNX Runtime 1.30: rollouts 1.2, the update 0.75. At a hidden size of 192 rank 16 has a
+ * fifth of the arithmetic
  * of the layers that it adapts; at 1024 it has a thirtieth, and rollouts take 1.1.
  */
 import { rm } from 'node:fs/promises';
@@ -28,7 +32,9 @@ const text = (tokens) => ({ text: '', tokens: Array.from({ length: tokens }, (_,
 
 /** Wall and processor seconds of what `job` does with each of the policies, which take turns. */
 async function compared(ways, options, job) {
-  const policies = await Promise.all(ways.map((train) => openQwen(folder, { workers: 1, threads: 1, ...options, train })));
+  const policies = await Promise.all(
+    ways.map((train) => openQwen(folder, { workers: 1, threads: 1, ...options, train })),
+  );
   try {
     const seen = policies.map(() => ({ wall: [], cpu: [] }));
     for (let i = -1; i < REPEATS; i++) {
@@ -50,14 +56,23 @@ async function compared(ways, options, job) {
 
 const rollout = (rows) =>
   compared(['none', { lora }], { batch: rows }, (policy) =>
-    policy.write(Array.from({ length: rows }, () => text(49)), { group: 1, temperature: 1, maxTokens: 96, uniform: (p, s, t) => uniform(p, s, t) }));
+    policy.write(
+      Array.from({ length: rows }, () => text(49)),
+      { group: 1, temperature: 1, maxTokens: 96, uniform: (p, s, t) => uniform(p, s, t) },
+    ),
+  );
 
 const update = () => {
   const graph = objectiveGraph(segR1(0));
   const rows = Array.from({ length: 16 }, (_, i) => {
     const completion = Array.from({ length: 127 }, (__, t) => 20 + Math.floor(uniform('text', i, t) * 120));
     const one = completion.map(() => 1 / (16 * 127));
-    return { prompt: text(1), completions: [completion], perToken: { oldLogProbs: [one.map(() => 0)], weight: [one], share: [one] }, perSample: { advantages: [1], sampleShare: [1 / 16] } };
+    return {
+      prompt: text(1),
+      completions: [completion],
+      perToken: { oldLogProbs: [one.map(() => 0)], weight: [one], share: [one] },
+      perSample: { advantages: [1], sampleShare: [1 / 16] },
+    };
   });
   return compared(['full', { lora }], { batch: 8 }, async (policy) => {
     const { gradient } = await policy.gradient(graph, rows, 1);

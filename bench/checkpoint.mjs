@@ -1,8 +1,10 @@
 /**
  * Opening a checkpoint and writing a first token: `node bench/checkpoint.mjs [F32|F16|BF16 …]`.
  *
- * 0.7 G parameters of random weights, each kind in a process of its own: seconds, and the process's peak as a multiple of
- * the weights at 4 bytes, after opening and after the first token. Needs 3 GB of disk and 6 GB of memory. Prints one JSON line a kind.
+ * 0.7 G parameters of random weights, each kind in a process of its own: seconds, and the process's peak as a multiple
+ * of
+ * the weights at 4 bytes, after opening and after the first token. Needs 3 GB of disk and 6 GB of memory. Prints one
+ * JSON line a kind.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -26,10 +28,22 @@ function memory() {
 }
 
 async function measure(folder, workers) {
-  const weights = weightShapes(await readConfig(folder)).reduce((sum, { sizes }) => sum + Object.values(sizes).reduce((a, b) => a * b, 1), 0);
-  const share = ({ peak, own }) => ({ peak: Math.round((100 * peak) / (4 * weights)) / 100, own: Math.round((100 * own) / (4 * weights)) / 100 });
+  const weights = weightShapes(await readConfig(folder)).reduce(
+    (sum, { sizes }) => sum + Object.values(sizes).reduce((a, b) => a * b, 1),
+    0,
+  );
+  const share = ({ peak, own }) => ({
+    peak: Math.round((100 * peak) / (4 * weights)) / 100,
+    own: Math.round((100 * own) / (4 * weights)) / 100,
+  });
   let start = performance.now();
-  const policy = await openQwen(folder, { workers, threads: availableParallelism(), batch: 1, train: 'none', prompt: { user: 'segment the main object' } });
+  const policy = await openQwen(folder, {
+    workers,
+    threads: availableParallelism(),
+    batch: 1,
+    train: 'none',
+    prompt: { user: 'segment the main object' },
+  });
   const opened = { seconds: seconds(start), ...share(memory()) };
   const first = [];
   const prompt = policy.encode({}, drawScene({ kind: 'pick', seed: 3, index: 0, rule: 'any' }, 112).image);
@@ -50,7 +64,9 @@ else {
   for (const dtype of process.argv.length > 2 ? process.argv.slice(2) : ['BF16', 'F16', 'F32']) {
     const made = await randomCheckpoint(WIDE, dtype);
     try {
-      const told = execFileSync(process.execPath, [fileURLToPath(import.meta.url), '--one', made, '1'], { encoding: 'utf8' });
+      const told = execFileSync(process.execPath, [fileURLToPath(import.meta.url), '--one', made, '1'], {
+        encoding: 'utf8',
+      });
       console.log(JSON.stringify({ dtype, ...JSON.parse(told) }));
     } finally {
       await rm(made, { recursive: true });

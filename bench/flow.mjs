@@ -1,5 +1,6 @@
 /**
- * What the streams themselves cost: 100,000 rows through the full operator chain with stub models. `node --expose-gc bench/flow.mjs`.
+ * What the streams themselves cost: 100,000 rows through the full operator chain with stub models. `node --expose-gc
+ * bench/flow.mjs`.
  *
  * Prints one JSON line: microseconds a row, the most rows in flight, and the heap at each fifth of the run.
  */
@@ -37,7 +38,8 @@ const segmenter = { name: 'stub', segment: async (_, prompts) => prompts.map(() 
 const read = async () => image;
 
 async function* samples() {
-  for (let i = 0; i < ROWS; i++) yield { id: String(i), image: { path: `${i}.png` }, truth, task: 'stub', frame, original: frame };
+  for (let i = 0; i < ROWS; i++)
+    yield { id: String(i), image: { path: `${i}.png` }, truth, task: 'stub', frame, original: frame };
 }
 
 const window = credits(WINDOW);
@@ -52,7 +54,14 @@ await lastValueFrom(
     mask(segmenter, read, { cacheMegabytes: 1 }),
     reward(),
     advantage(),
-    update(policy, () => undefined, read, 1, () => {}, { groupsPerStep: 8 }),
+    update(
+      policy,
+      () => undefined,
+      read,
+      1,
+      () => {},
+      { groupsPerStep: 8 },
+    ),
     write(sink),
     released(window),
     tap(() => {
@@ -64,4 +73,13 @@ await lastValueFrom(
   ),
 );
 const seconds = (performance.now() - start) / 1000;
-console.log(JSON.stringify({ bench: 'flow', rows, microsecondsPerRow: Math.round((seconds * 1e7) / rows) / 10, window: WINDOW, peakInFlight: window.peak, heapMegabytes: heaps }));
+console.log(
+  JSON.stringify({
+    bench: 'flow',
+    rows,
+    microsecondsPerRow: Math.round((seconds * 1e7) / rows) / 10,
+    window: WINDOW,
+    peakInFlight: window.peak,
+    heapMegabytes: heaps,
+  }),
+);

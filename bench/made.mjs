@@ -12,20 +12,70 @@ import { draws } from '../dist/random.js';
 
 /** The shape that the peers are measured at. */
 export const PEERS = {
-  text: { hidden_size: 192, intermediate_size: 576, num_hidden_layers: 6, num_attention_heads: 6, num_key_value_heads: 2, vocab_size: 704, rope_theta: 1e6, rope_scaling: { type: 'mrope', mrope_section: [4, 6, 6] } },
-  vision: { hidden_size: 96, intermediate_size: 192, depth: 4, num_heads: 4, out_hidden_size: 192, fullatt_block_indexes: [3] },
+  text: {
+    hidden_size: 192,
+    intermediate_size: 576,
+    num_hidden_layers: 6,
+    num_attention_heads: 6,
+    num_key_value_heads: 2,
+    vocab_size: 704,
+    rope_theta: 1e6,
+    rope_scaling: { type: 'mrope', mrope_section: [4, 6, 6] },
+  },
+  vision: {
+    hidden_size: 96,
+    intermediate_size: 192,
+    depth: 4,
+    num_heads: 4,
+    out_hidden_size: 192,
+    fullatt_block_indexes: [3],
+  },
 };
 
-/** 39 million weights, as many as a user may train on a laptop: wide enough that matrix products take most of the time. */
+/**
+ * 39 million weights, as many as a user may train on a laptop: wide enough that matrix products take most of the time.
+ */
 export const USERS = {
-  text: { hidden_size: 512, intermediate_size: 1280, num_hidden_layers: 8, num_attention_heads: 8, num_key_value_heads: 2, vocab_size: 8192, rope_theta: 1e6, rope_scaling: { type: 'mrope', mrope_section: [8, 12, 12] } },
-  vision: { hidden_size: 320, intermediate_size: 1024, depth: 8, num_heads: 8, out_hidden_size: 512, fullatt_block_indexes: [3, 7] },
+  text: {
+    hidden_size: 512,
+    intermediate_size: 1280,
+    num_hidden_layers: 8,
+    num_attention_heads: 8,
+    num_key_value_heads: 2,
+    vocab_size: 8192,
+    rope_theta: 1e6,
+    rope_scaling: { type: 'mrope', mrope_section: [8, 12, 12] },
+  },
+  vision: {
+    hidden_size: 320,
+    intermediate_size: 1024,
+    depth: 8,
+    num_heads: 8,
+    out_hidden_size: 512,
+    fullatt_block_indexes: [3, 7],
+  },
 };
 
 /** A few billion weights' widths on fewer layers: as float32 2.5 GiB, with the vocabulary and the layers of the 3B. */
 export const WIDE = {
-  text: { hidden_size: 2048, intermediate_size: 11008, num_hidden_layers: 4, num_attention_heads: 16, num_key_value_heads: 2, vocab_size: 151_936, rope_theta: 1e6, rope_scaling: { type: 'mrope', mrope_section: [16, 24, 24] } },
-  vision: { hidden_size: 1280, intermediate_size: 3420, depth: 2, num_heads: 16, out_hidden_size: 2048, fullatt_block_indexes: [1] },
+  text: {
+    hidden_size: 2048,
+    intermediate_size: 11008,
+    num_hidden_layers: 4,
+    num_attention_heads: 16,
+    num_key_value_heads: 2,
+    vocab_size: 151_936,
+    rope_theta: 1e6,
+    rope_scaling: { type: 'mrope', mrope_section: [16, 24, 24] },
+  },
+  vision: {
+    hidden_size: 1280,
+    intermediate_size: 3420,
+    depth: 2,
+    num_heads: 16,
+    out_hidden_size: 2048,
+    fullatt_block_indexes: [1],
+  },
 };
 
 /** Writes a checkpoint folder and gives its path. @param dtype F32, F16 or BF16. */
@@ -33,13 +83,17 @@ export async function randomCheckpoint({ text, vision }, dtype = 'F32') {
   const from = new URL('../data/models/tiny/', import.meta.url).pathname;
   const folder = await mkdtemp(join(tmpdir(), 'segr1-bench-'));
   await mkdir(folder, { recursive: true });
-  for (const name of ['preprocessor_config.json', 'chat_template.json', 'tokenizer.json', 'tokenizer_config.json']) await cp(join(from, name), join(folder, name));
+  for (const name of ['preprocessor_config.json', 'chat_template.json', 'tokenizer.json', 'tokenizer_config.json'])
+    await cp(join(from, name), join(folder, name));
   const config = JSON.parse(await readFile(join(from, 'config.json'), 'utf8'));
   delete config.segr1;
   // Ids without a token are never written, so every completion has its full length.
   const end = { eos_token_id: [text.vocab_size - 1], pad_token_id: config.pad_token_id };
   await writeFile(join(folder, 'generation_config.json'), JSON.stringify(end));
-  await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, ...text, vision_config: { ...config.vision_config, ...vision } }));
+  await writeFile(
+    join(folder, 'config.json'),
+    JSON.stringify({ ...config, ...text, vision_config: { ...config.vision_config, ...vision } }),
+  );
   const shapes = weightShapes(await readConfig(folder));
   const tensors = shapes.map(({ name, sizes }) => {
     const shape = Object.values(sizes);
@@ -57,15 +111,30 @@ export async function randomCheckpoint({ text, vision }, dtype = 'F32') {
   return folder;
 }
 
-/** Writes a SAM 2.1 with random weights and gives its path; the released tiny model's shape is what an empty configuration stands for. */
+/**
+ * Writes a SAM 2.1 with random weights and gives its path; the released tiny model's shape is what an empty
+ * configuration stands for.
+ */
 export async function randomSam2() {
   const folder = await mkdtemp(join(tmpdir(), 'segr1-bench-'));
   await writeFile(join(folder, 'config.json'), JSON.stringify({ model_type: 'sam2' }));
-  await writeFile(join(folder, 'preprocessor_config.json'), JSON.stringify({ image_mean: [0.485, 0.456, 0.406], image_std: [0.229, 0.224, 0.225], size: { height: 1024, width: 1024 } }));
+  await writeFile(
+    join(folder, 'preprocessor_config.json'),
+    JSON.stringify({
+      image_mean: [0.485, 0.456, 0.406],
+      image_std: [0.229, 0.224, 0.225],
+      size: { height: 1024, width: 1024 },
+    }),
+  );
   const tensors = [...sam2Shapes(await readSam2Config(folder))].map(([name, shape]) => {
     const draw = draws('bench', name.replace('prompt_encoder.shared_embedding', 'shared_image_embedding'));
     const length = shape.reduce((product, size) => product * size, 1);
-    return { name, dtype: 'F32', shape, data: Float32Array.from({ length }, () => (/norm\w*\.weight/.test(name) ? 1 : draw.uniform(-0.04, 0.04))) };
+    return {
+      name,
+      dtype: 'F32',
+      shape,
+      data: Float32Array.from({ length }, () => (/norm\w*\.weight/.test(name) ? 1 : draw.uniform(-0.04, 0.04))),
+    };
   });
   await writeSafetensors(join(folder, 'model.safetensors'), tensors);
   return folder;

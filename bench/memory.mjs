@@ -1,7 +1,9 @@
 /**
- * Peak memory of rollouts and of training, against what `segr1 models inspect` computes: `node bench/memory.mjs [tiny|middle|sam2] [FRAME]`.
+ * Peak memory of rollouts and of training, against what `segr1 models inspect` computes: `node bench/memory.mjs
+ * [tiny|middle|sam2] [FRAME]`.
  *
- * Each job runs twice in a process of its own; measured is its largest resident size, with what is mapped of files. One JSON line a job.
+ * Each job runs twice in a process of its own; measured is its largest resident size, with what is mapped of files. One
+ * JSON line a job.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -25,30 +27,75 @@ import { randomCheckpoint, randomSam2 } from './made.mjs';
 
 /** 178 million weights in the proportions of the published ones. */
 const MIDDLE = {
-  text: { hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 12, num_attention_heads: 16, num_key_value_heads: 4, vocab_size: 8192, rope_theta: 1e6, rope_scaling: { type: 'mrope', mrope_section: [8, 12, 12] } },
-  vision: { hidden_size: 512, intermediate_size: 1536, depth: 8, num_heads: 8, out_hidden_size: 1024, fullatt_block_indexes: [3, 7] },
+  text: {
+    hidden_size: 1024,
+    intermediate_size: 2816,
+    num_hidden_layers: 12,
+    num_attention_heads: 16,
+    num_key_value_heads: 4,
+    vocab_size: 8192,
+    rope_theta: 1e6,
+    rope_scaling: { type: 'mrope', mrope_section: [8, 12, 12] },
+  },
+  vision: {
+    hidden_size: 512,
+    intermediate_size: 1536,
+    depth: 8,
+    num_heads: 8,
+    out_hidden_size: 1024,
+    fullatt_block_indexes: [3, 7],
+  },
 };
 /** Of the language model and the vision tower, and of the language model alone. */
-const LORA = { lora: { rank: 16, alpha: 32, pattern: String.raw`.*_proj` }, language: { rank: 16, alpha: 32, pattern: String.raw`model\.language_model\..*_proj` } };
+const LORA = {
+  lora: { rank: 16, alpha: 32, pattern: String.raw`.*_proj` },
+  language: { rank: 16, alpha: 32, pattern: String.raw`model\.language_model\..*_proj` },
+};
 const USES = {
   tiny: [{ frame: 112, group: 8, maxTokens: 44, prompts: 4 }],
-  middle: [{ frame: 448, group: 4, maxTokens: 48, prompts: 1 }, { frame: 672, group: 8, maxTokens: 96, prompts: 1 }],
+  middle: [
+    { frame: 448, group: 4, maxTokens: 48, prompts: 1 },
+    { frame: 672, group: 8, maxTokens: 96, prompts: 1 },
+  ],
 };
-const JOBS = [['rollout', 'none'], ['full', 'none'], ['lora', 'none'], ['full', 'layers'], ['lora', 'layers'], ['language', 'none'], ['language', 'layers']];
+const JOBS = [
+  ['rollout', 'none'],
+  ['full', 'none'],
+  ['lora', 'none'],
+  ['full', 'layers'],
+  ['lora', 'layers'],
+  ['language', 'none'],
+  ['language', 'layers'],
+];
 const TRAIN = { rollout: 'none', full: 'full', lora: { lora: LORA.lora }, language: { lora: LORA.language } };
 
 const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
 
 async function measured(folder, job, recompute, { frame, group, maxTokens, prompts }) {
-  const policy = await openQwen(folder, { workers: 1, threads: 2, batch: prompts, recompute, prompt: { user: 'segment the main object' }, train: TRAIN[job] });
-  const encoded = Array.from({ length: prompts }, (_, i) => policy.encode({}, drawScene({ kind: 'pick', seed: 3, index: i, rule: 'any' }, frame).image));
+  const policy = await openQwen(folder, {
+    workers: 1,
+    threads: 2,
+    batch: prompts,
+    recompute,
+    prompt: { user: 'segment the main object' },
+    train: TRAIN[job],
+  });
+  const encoded = Array.from({ length: prompts }, (_, i) =>
+    policy.encode({}, drawScene({ kind: 'pick', seed: 3, index: i, rule: 'any' }, frame).image),
+  );
   if (job === 'rollout') {
-    for (let run = 0; run < 2; run++) await policy.write(encoded, { group, temperature: 1, maxTokens, uniform: () => 0.5 });
+    for (let run = 0; run < 2; run++)
+      await policy.write(encoded, { group, temperature: 1, maxTokens, uniform: () => 0.5 });
   } else {
     const completion = Array.from({ length: maxTokens }, (_, t) => 20 + (t % 100));
     const rows = encoded.map((prompt) => {
       const each = (value) => Array.from({ length: group }, () => completion.map(() => value));
-      return { prompt, completions: Array.from({ length: group }, () => completion), perToken: { oldLogProbs: each(-5), weight: each(1e-3), share: each(1e-3) }, perSample: { advantages: Array.from({ length: group }, (_, i) => i % 2) } };
+      return {
+        prompt,
+        completions: Array.from({ length: group }, () => completion),
+        perToken: { oldLogProbs: each(-5), weight: each(1e-3), share: each(1e-3) },
+        perSample: { advantages: Array.from({ length: group }, (_, i) => i % 2) },
+      };
     });
     for (let step = 0; step < 2; step++) {
       const { gradient } = await policy.gradient(objectiveGraph(segR1(0)), rows, 1);
@@ -67,10 +114,18 @@ async function measuredSam2(folder, objects) {
   const weights = await openWeights(folder, config);
   const network = await openNetwork(weights, config, { workers: 1, threads: 2 });
   const pixels = Float32Array.from({ length: 3 * config.size ** 2 }, (_, i) => Math.sin(i));
-  const clicks = [[40, 50, 2], [900, 800, 3], [60, 70, 1]].map(([x, y, label]) => ({ x, y, label }));
+  const clicks = [
+    [40, 50, 2],
+    [900, 800, 3],
+    [60, 70, 1],
+  ].map(([x, y, label]) => ({ x, y, label }));
   let embedding;
   for (let run = 0; run < 2; run++) embedding = await network.embed(pixels);
-  for (let run = 0; run < 2 && objects > 0; run++) await network.decode(embedding, Array.from({ length: objects }, () => ({ tokens: promptTokens(weights, config, clicks) })));
+  for (let run = 0; run < 2 && objects > 0; run++)
+    await network.decode(
+      embedding,
+      Array.from({ length: objects }, () => ({ tokens: promptTokens(weights, config, clicks) })),
+    );
   await network.release();
   return { peak: peak() };
 }
@@ -84,13 +139,30 @@ if (what === 'child') {
   const dir = await randomSam2();
   const config = await readSam2Config(dir);
   for (const objects of [0, 1, 8]) {
-    const { peak: bytes } = JSON.parse(execFileSync(process.execPath, [fileURLToPath(import.meta.url), 'sam2 child', dir, String(objects)], { encoding: 'utf8' }));
+    const { peak: bytes } = JSON.parse(
+      execFileSync(process.execPath, [fileURLToPath(import.meta.url), 'sam2 child', dir, String(objects)], {
+        encoding: 'utf8',
+      }),
+    );
     const { total, parts } = objects === 0 ? embedMemory(config) : decodeMemory(config, objects);
-    console.log(JSON.stringify({ bench: 'memory', checkpoint: 'sam2', objects, measuredMB: Math.round(bytes / 1e6), computedMB: Math.round(total / 1e6), ratio: Math.round((100 * total) / bytes) / 100, parts: Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, Math.round(part / 1e6)])) }));
+    console.log(
+      JSON.stringify({
+        bench: 'memory',
+        checkpoint: 'sam2',
+        objects,
+        measuredMB: Math.round(bytes / 1e6),
+        computedMB: Math.round(total / 1e6),
+        ratio: Math.round((100 * total) / bytes) / 100,
+        parts: Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, Math.round(part / 1e6)])),
+      }),
+    );
   }
   await rm(dir, { recursive: true });
 } else {
-  const child = (...args) => JSON.parse(execFileSync(process.execPath, [fileURLToPath(import.meta.url), 'child', ...args], { encoding: 'utf8' }));
+  const child = (...args) =>
+    JSON.parse(
+      execFileSync(process.execPath, [fileURLToPath(import.meta.url), 'child', ...args], { encoding: 'utf8' }),
+    );
   const small = fileURLToPath(new URL('../data/models/tiny', import.meta.url));
   const MB = (bytes) => Math.round(bytes / 1e6);
   for (const kind of what === '' ? Object.keys(USES) : [what]) {
@@ -103,9 +175,25 @@ if (what === 'child') {
     for (const each of USES[kind].filter(({ frame }) => folder === undefined || frame === Number(folder))) {
       for (const [job, again] of JOBS) {
         const { peak: bytes, text } = child(dir, job, again, JSON.stringify(each));
-        const { total, parts } = memoryOf(config, LORA[job] ? { kind: 'lora', adapter: adapterOf(config, LORA[job]) } : { kind: job }, { ...each, text, mapped: true, recompute: again === 'layers' });
+        const { total, parts } = memoryOf(
+          config,
+          LORA[job] ? { kind: 'lora', adapter: adapterOf(config, LORA[job]) } : { kind: job },
+          { ...each, text, mapped: true, recompute: again === 'layers' },
+        );
         const all = Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, MB(part)]));
-        console.log(JSON.stringify({ bench: 'memory', checkpoint: kind, job, recompute: again, ...each, measuredMB: MB(bytes), computedMB: MB(total), ratio: Math.round((100 * total) / bytes) / 100, parts: all }));
+        console.log(
+          JSON.stringify({
+            bench: 'memory',
+            checkpoint: kind,
+            job,
+            recompute: again,
+            ...each,
+            measuredMB: MB(bytes),
+            computedMB: MB(total),
+            ratio: Math.round((100 * total) / bytes) / 100,
+            parts: all,
+          }),
+        );
       }
     }
     if (kind !== 'tiny') await rm(dir, { recursive: true });

@@ -2,10 +2,13 @@
  * Milliseconds an image for every metric of a pair, and for the five of most tables (S, weighted F, F, E, MAE), and the
  * correction effort, which stands apart.
  *
- * `node bench/metrics.mjs [--peer PYTHON]`, on the build: a blurred disc of 854 × 480 pixels, one thread, the median of 15; then
- * pictures a second, read from PNG and scored by everything on all cores. With a Python that has pysodmetrics the same two
+ * `node bench/metrics.mjs [--peer PYTHON]`, on the build: a blurred disc of 854 × 480 pixels, one thread, the median of
+ * 15; then
+ * pictures a second, read from PNG and scored by everything on all cores. With a Python that has pysodmetrics the same
+ * two
  * pictures are scored by it in the same run, on one thread, and the times are set side by side.
- * On one of 2 cores, Node 20: 23 ms for all, 10 ms for the five, 10 ms for the correction effort; pysodmetrics 1.6.2 takes 61 and 58 ms.
+ * On one of 2 cores, Node 20: 23 ms for all, 10 ms for the five, 10 ms for the correction effort; pysodmetrics 1.6.2
+ * takes 61 and 58 ms.
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -49,7 +52,12 @@ function median(work) {
     work();
     return performance.now() - start;
   });
-  return Number(times.slice(5).sort((a, b) => a - b)[7].toFixed(2));
+  return Number(
+    times
+      .slice(5)
+      .sort((a, b) => a - b)[7]
+      .toFixed(2),
+  );
 }
 
 /** Pictures a second of everything, decoding included, on a thread a core. */
@@ -68,21 +76,50 @@ async function throughput(pictures) {
 
 /** What a Python's pysodmetrics takes for the same pictures, ms. */
 async function peerTimes(python, { predicted, truth }) {
-  const { stdout } = await promisify(execFile)(python, [fileURLToPath(new URL('metrics-peer.py', import.meta.url)), predicted, truth]);
+  const { stdout } = await promisify(execFile)(python, [
+    fileURLToPath(new URL('metrics-peer.py', import.meta.url)),
+    predicted,
+    truth,
+  ]);
   return JSON.parse(stdout);
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'segr1-bench-'));
 try {
   const pictures = { predicted: join(folder, 'predicted.png'), truth: join(folder, 'truth.png') };
-  const gray = (levels, path) => sharp(levels, { raw: { ...size, channels: 1 } }).toColourspace('b-w').png().toFile(path);
-  await Promise.all([gray(predicted, pictures.predicted), gray(truth.map((bit) => bit * 255), pictures.truth)]);
+  const gray = (levels, path) =>
+    sharp(levels, { raw: { ...size, channels: 1 } })
+      .toColourspace('b-w')
+      .png()
+      .toFile(path);
+  await Promise.all([
+    gray(predicted, pictures.predicted),
+    gray(
+      truth.map((bit) => bit * 255),
+      pictures.truth,
+    ),
+  ]);
 
-  const own = { all_ms: median(() => saliency(predicted, truth, size)), five_ms: median(five), effort_ms: median(() => correctionEffort(hard, truth, size)) };
+  const own = {
+    all_ms: median(() => saliency(predicted, truth, size)),
+    five_ms: median(five),
+    effort_ms: median(() => correctionEffort(hard, truth, size)),
+  };
   const at = process.argv.indexOf('--peer');
   const peer = at < 0 ? undefined : await peerTimes(process.argv[at + 1], pictures);
-  const times = peer && { five: Number((peer.five_ms / own.five_ms).toFixed(2)), effort: Number((peer.effort_ms / own.effort_ms).toFixed(2)) };
-  console.log(JSON.stringify({ bench: 'metrics', size: '854x480', ...own, pool: await throughput(pictures), ...(peer && { peer, peer_over_own: times }) }));
+  const times = peer && {
+    five: Number((peer.five_ms / own.five_ms).toFixed(2)),
+    effort: Number((peer.effort_ms / own.effort_ms).toFixed(2)),
+  };
+  console.log(
+    JSON.stringify({
+      bench: 'metrics',
+      size: '854x480',
+      ...own,
+      pool: await throughput(pictures),
+      ...(peer && { peer, peer_over_own: times }),
+    }),
+  );
 } finally {
   await rm(folder, { recursive: true });
 }

@@ -1,7 +1,8 @@
 /**
  * Rollout and update of the policy at the peers' shape: `node bench/policy.mjs [--peer PYTHON HF_POLICY.py]`.
  *
- * 2.7 M parameters, 112 × 112 pixels, 49-token prompts, 96 new tokens; with `--peer` transformers and TRL are measured in the same run.
+ * 2.7 M parameters, 112 × 112 pixels, 49-token prompts, 96 new tokens; with `--peer` transformers and TRL are measured
+ * in the same run.
  * Prints one JSON line.
  */
 import { execFileSync } from 'node:child_process';
@@ -29,7 +30,10 @@ function prompts(policy, count) {
   return Array.from({ length: count }, (_, i) => {
     const prompt = policy.encode({}, drawScene({ kind: 'pick', seed: 3, index: i, rule: 'any' }, 112).image);
     const text = prompt.tokens.at(-1);
-    return { ...prompt, tokens: [...prompt.tokens, ...Array.from({ length: PROMPT - prompt.tokens.length }, () => text)] };
+    return {
+      ...prompt,
+      tokens: [...prompt.tokens, ...Array.from({ length: PROMPT - prompt.tokens.length }, () => text)],
+    };
   });
 }
 
@@ -39,7 +43,12 @@ async function rollout(rows, group, batch) {
     const asked = prompts(policy, rows);
     let tokens = 0;
     const seconds = await timed(REPEATS, async () => {
-      const written = await policy.write(asked, { group, temperature: 1, maxTokens: NEW, uniform: (p, s, t) => uniform(p, s, t) });
+      const written = await policy.write(asked, {
+        group,
+        temperature: 1,
+        maxTokens: NEW,
+        uniform: (p, s, t) => uniform(p, s, t),
+      });
       tokens = written.flat().reduce((sum, one) => sum + one.tokens.length, 0);
     });
     const times = spread(seconds);
@@ -57,7 +66,12 @@ async function update() {
     const rows = Array.from({ length: 16 }, (_, i) => {
       const completion = Array.from({ length: 127 }, (__, t) => 20 + Math.floor(uniform('text', i, t) * 120));
       const one = completion.map(() => 1 / (16 * 127));
-      return { prompt: { text: '', tokens: [20], images: [] }, completions: [completion], perToken: { oldLogProbs: [one.map(() => 0)], weight: [one], share: [one] }, perSample: { advantages: [1], sampleShare: [1 / 16] } };
+      return {
+        prompt: { text: '', tokens: [20], images: [] },
+        completions: [completion],
+        perToken: { oldLogProbs: [one.map(() => 0)], weight: [one], share: [one] },
+        perSample: { advantages: [1], sampleShare: [1 / 16] },
+      };
     });
     const seconds = await timed(REPEATS, async () => {
       const { gradient } = await policy.gradient(graph, rows, 1);
@@ -72,24 +86,40 @@ async function update() {
 
 /** A group's gradient behind one shared prefix, and the same with a prefix for each completion. */
 async function sharing({ asked, count, group, tokens }) {
-  const open = (batch) => openQwen(folder, { workers: 1, threads: 2, batch, prompt: { user: 'segment the main object' } });
+  const open = (batch) =>
+    openQwen(folder, { workers: 1, threads: 2, batch, prompt: { user: 'segment the main object' } });
   const [policy, apart] = [await open(count), await open(8)];
   try {
     const graph = objectiveGraph(segR1(0));
     const row = (prompt, completions) => ({
       prompt,
       completions,
-      perToken: { oldLogProbs: completions.map((c) => c.map(() => 0)), weight: completions.map((c) => c.map(() => 1e-3)), share: completions.map((c) => c.map(() => 1e-3)) },
+      perToken: {
+        oldLogProbs: completions.map((c) => c.map(() => 0)),
+        weight: completions.map((c) => c.map(() => 1e-3)),
+        share: completions.map((c) => c.map(() => 1e-3)),
+      },
       perSample: { advantages: completions.map(() => 1), sampleShare: completions.map(() => 1 / group) },
     });
     const completion = Array.from({ length: tokens }, (_, t) => 20 + t);
     const encoded = asked(policy);
-    const shared = encoded.map((prompt) => row(prompt, Array.from({ length: group }, () => completion)));
+    const shared = encoded.map((prompt) =>
+      row(
+        prompt,
+        Array.from({ length: group }, () => completion),
+      ),
+    );
     const plain = encoded.flatMap((prompt) => Array.from({ length: group }, () => row(prompt, [completion])));
     const a = spread(await timed(REPEATS, () => policy.gradient(graph, shared, 1)));
     const b = spread(await timed(REPEATS, () => apart.gradient(graph, plain, 1)));
     const read = plain.length * (encoded[0].tokens.length + tokens);
-    return { shared: a, plain: b, ratio: Math.round((b.median / a.median) * 100) / 100, tokensPerSecond: Math.round(read / a.min), tokensPerSecondPlain: Math.round(read / b.min) };
+    return {
+      shared: a,
+      plain: b,
+      ratio: Math.round((b.median / a.median) * 100) / 100,
+      tokensPerSecond: Math.round(read / a.min),
+      tokensPerSecondPlain: Math.round(read / b.min),
+    };
   } finally {
     await policy.release();
     await apart.release();
@@ -99,20 +129,47 @@ async function sharing({ asked, count, group, tokens }) {
 /** One prompt of text, as many tokens long as asked. */
 const long = (length) => () => [{ text: '', tokens: Array.from({ length }, (_, t) => 20 + (t % 120)), images: [] }];
 
-/** A whole step of GRPO as the peers' trainer takes it: 8 prompts with 8 completions of 64 tokens, the reference's log-probs, gradient and AdamW. */
+/**
+ * A whole step of GRPO as the peers' trainer takes it: 8 prompts with 8 completions of 64 tokens, the reference's
+ * log-probs, gradient and AdamW.
+ */
 async function step(kl) {
-  const policy = await openQwen(folder, { workers: 2, threads: 1, batch: 4, prompt: { user: 'segment the main object' } });
+  const policy = await openQwen(folder, {
+    workers: 2,
+    threads: 1,
+    batch: 4,
+    prompt: { user: 'segment the main object' },
+  });
   try {
     const objective = grpo(kl);
     const graph = objectiveGraph(objective);
     const asked = prompts(policy, 8);
     const times = spread(
       await timed(REPEATS, async () => {
-        const written = await policy.write(asked, { group: 8, temperature: 1, maxTokens: 64, uniform: (p, s, t) => uniform(p, s, t) });
-        const rows = written.map((completions, i) => ({ id: String(i), completions, advantages: groupAdvantages(completions.map((_, s) => s % 7), 'group') }));
+        const written = await policy.write(asked, {
+          group: 8,
+          temperature: 1,
+          maxTokens: 64,
+          uniform: (p, s, t) => uniform(p, s, t),
+        });
+        const rows = written.map((completions, i) => ({
+          id: String(i),
+          completions,
+          advantages: groupAdvantages(
+            completions.map((_, s) => s % 7),
+            'group',
+          ),
+        }));
         const batch = trainRows(rows, asked, objective);
         const reference = kl > 0 ? await policy.reference(batch, 1) : [];
-        const { gradient } = await policy.gradient(graph, batch.map((row, i) => ({ ...row, perToken: { ...row.perToken, ...(kl > 0 && { refLogProbs: reference[i] }) } })), 1);
+        const { gradient } = await policy.gradient(
+          graph,
+          batch.map((row, i) => ({
+            ...row,
+            perToken: { ...row.perToken, ...(kl > 0 && { refLogProbs: reference[i] }) },
+          })),
+          1,
+        );
         await policy.step(gradient, { learningRate: 1e-6, maxNorm: 1, decays });
       }),
     );
@@ -135,10 +192,20 @@ result.stepWithoutKl = await step(0);
 const peer = process.argv.indexOf('--peer');
 if (peer > 0) {
   const [python, script] = process.argv.slice(peer + 1);
-  const lines = execFileSync(python, [script, '--only', 'generate', 'train', 'grpo', '--repeats', String(REPEATS)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  const lines = execFileSync(python, [script, '--only', 'generate', 'train', 'grpo', '--repeats', String(REPEATS)], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   const theirs = JSON.parse(lines.trim().split('\n').at(-1));
   const ratio = (ours, other) => Math.round((ours / other) * 100) / 100;
-  result.peer = { torch: theirs.torch, transformers: theirs.transformers, trl: theirs.trl, generate: theirs.generate, train: theirs.train, grpo: theirs.grpo };
+  result.peer = {
+    torch: theirs.torch,
+    transformers: theirs.transformers,
+    trl: theirs.trl,
+    generate: theirs.generate,
+    train: theirs.train,
+    grpo: theirs.grpo,
+  };
   const fastest = (beta) => Math.min(...theirs.grpo.filter((one) => one.beta === beta).map(({ seconds }) => seconds));
   result.ratios = {
     rollout8: ratio(result.rollout8.tokensPerSecond, theirs.generate['8'].tokens_per_s),

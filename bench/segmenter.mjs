@@ -1,8 +1,11 @@
 /**
- * SAM 2.1 at the shape of hiera-tiny, 1024 × 1024, random weights: `node bench/segmenter.mjs [--peer PYTHON SCRIPT ARGUMENTS…]`.
+ * SAM 2.1 at the shape of hiera-tiny, 1024 × 1024, random weights: `node bench/segmenter.mjs [--peer PYTHON SCRIPT
+ * ARGUMENTS…]`.
  *
- * Embedding an image, decoding 1, 8 and 32 prompts of a box and three points, and a group of eight prompts about one image with the embedding
- * kept against one embedding a prompt. The peer's script writes a JSON file at `--out`, with transformers' milliseconds. Prints one JSON line.
+ * Embedding an image, decoding 1, 8 and 32 prompts of a box and three points, and a group of eight prompts about one
+ * image with the embedding
+ * kept against one embedding a prompt. The peer's script writes a JSON file at `--out`, with transformers'
+ * milliseconds. Prints one JSON line.
  */
 import { execFileSync } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
@@ -30,11 +33,29 @@ async function graphs(folder) {
     const draw = draws('bench', 'pixels');
     const pixels = Float32Array.from({ length: 3 * config.size ** 2 }, () => draw.uniform(-2, 2));
     const embedding = await network.embed(pixels);
-    const clicks = [[40, 50, 1], [60, 70, 1], [80, 80, 0], [20, 30, 2], [90, 100, 3]].map(([x, y, label]) => ({ x, y, label }));
-    const asked = (count) => Array.from({ length: count }, (_, i) => ({ tokens: promptTokens(weights, config, clicks.map(({ x, y, label }) => ({ x: x + i, y, label }))) }));
+    const clicks = [
+      [40, 50, 1],
+      [60, 70, 1],
+      [80, 80, 0],
+      [20, 30, 2],
+      [90, 100, 3],
+    ].map(([x, y, label]) => ({ x, y, label }));
+    const asked = (count) =>
+      Array.from({ length: count }, (_, i) => ({
+        tokens: promptTokens(
+          weights,
+          config,
+          clicks.map(({ x, y, label }) => ({ x: x + i, y, label })),
+        ),
+      }));
     const decode = {};
-    for (const count of [1, 8, 32]) decode[count] = spread(await timed(REPEATS, () => network.decode(embedding, asked(count))));
-    return { opened: Math.round(opened * 100) / 100, embed: spread(await timed(REPEATS, () => network.embed(pixels))), decode };
+    for (const count of [1, 8, 32])
+      decode[count] = spread(await timed(REPEATS, () => network.decode(embedding, asked(count))));
+    return {
+      opened: Math.round(opened * 100) / 100,
+      embed: spread(await timed(REPEATS, () => network.embed(pixels))),
+      decode,
+    };
   } finally {
     await network.release();
   }
@@ -44,7 +65,10 @@ async function graphs(folder) {
 async function group(folder, cached) {
   const segmenter = await openSam2({ checkpoint: folder, threads: THREADS, cacheMegabytes: cached ? 512 : 0 });
   const frame = { width: 768, height: 768 };
-  const prompts = Array.from({ length: 8 }, (_, i) => ({ frame, objects: [{ box: [100 + i, 100, 500, 600], points: [{ x: 300, y: 300, label: 1 }] }] }));
+  const prompts = Array.from({ length: 8 }, (_, i) => ({
+    frame,
+    objects: [{ box: [100 + i, 100, 500, 600], points: [{ x: 300, y: 300, label: 1 }] }],
+  }));
   let shade = 0;
   try {
     const run = async () => {
@@ -59,7 +83,14 @@ async function group(folder, cached) {
 }
 
 const folder = await randomSam2();
-const result = { bench: 'segmenter', cores: availableParallelism(), threads: THREADS, node: process.version, repeats: REPEATS, ...(await graphs(folder)) };
+const result = {
+  bench: 'segmenter',
+  cores: availableParallelism(),
+  threads: THREADS,
+  node: process.version,
+  repeats: REPEATS,
+  ...(await graphs(folder)),
+};
 result.group8 = { embeddedOnce: await group(folder, true), embeddedForEach: await group(folder, false) };
 const peer = process.argv.indexOf('--peer');
 if (peer > 0) {
@@ -70,7 +101,11 @@ if (peer > 0) {
   const { embed, decode } = theirs[`sam2 sam2.1-hiera-tiny 1024, ${THREADS} thread(s), ms`];
   const ratio = (milliseconds, seconds) => Math.round(milliseconds / seconds / 10) / 100;
   result.peer = { torch: theirs.torch, transformers: theirs.transformers, embed, decode };
-  result.ratios = { embed: ratio(embed.min, result.embed.min), decode1: ratio(decode.min, result.decode[1].min), decode8: ratio(8 * decode.min, result.decode[8].min) };
+  result.ratios = {
+    embed: ratio(embed.min, result.embed.min),
+    decode1: ratio(decode.min, result.decode[1].min),
+    decode8: ratio(8 * decode.min, result.decode[8].min),
+  };
 }
 await rm(folder, { recursive: true });
 console.log(JSON.stringify(result));

@@ -2,7 +2,8 @@
  * Seconds a step of the default pipeline, and who is at work when: `node bench/train.mjs [STEPS]`.
  *
  * The stages are those of `train` in pipelines.yaml; the models' calls are timed around them. Prints one JSON line:
- * `covered` is the share of wall time in which a rollout, a cut or an update was under way, `overlap` the share with a cut beside a rollout,
+ * `covered` is the share of wall time in which a rollout, a cut or an update was under way, `overlap` the share with a
+ * cut beside a rollout,
  * `cores` the processor time of all threads by the wall time.
  */
 import { lastValueFrom, takeUntil, Subject } from 'rxjs';
@@ -30,14 +31,16 @@ const options = Object.fromEntries(stages.map((entry) => [entry.name ?? entry.st
 
 /** Intervals in which a kind of call was under way, in seconds. */
 const spans = { rollout: [], mask: [], gradient: [], optimizer: [], load: [] };
-const around = (kind, call) => async (...args) => {
-  const start = performance.now() / 1000;
-  try {
-    return await call(...args);
-  } finally {
-    spans[kind].push([start, performance.now() / 1000]);
-  }
-};
+const around =
+  (kind, call) =>
+  async (...args) => {
+    const start = performance.now() / 1000;
+    try {
+      return await call(...args);
+    } finally {
+      spans[kind].push([start, performance.now() / 1000]);
+    }
+  };
 
 /** Seconds covered by intervals, those that overlap counted once. */
 function covered(intervals, from, to) {
@@ -51,11 +54,21 @@ function covered(intervals, from, to) {
   return sum;
 }
 
-const policy = await openQwen(settings.policy.checkpoint, { workers: settings.policy.workers, threads: settings.policy.threads, batch: settings.policy.batch });
+const policy = await openQwen(settings.policy.checkpoint, {
+  workers: settings.policy.workers,
+  threads: settings.policy.threads,
+  batch: settings.policy.batch,
+});
 const { kind: _, ...cutting } = settings.segmenter;
 const segmenter = await openGrabCut(cutting);
 const read = imageReader();
-for (const [kind, it, name] of [['rollout', policy, 'write'], ['gradient', policy, 'gradient'], ['optimizer', policy, 'step'], ['mask', segmenter, 'segment']]) it[name] = around(kind, it[name].bind(it));
+for (const [kind, it, name] of [
+  ['rollout', policy, 'write'],
+  ['gradient', policy, 'gradient'],
+  ['optimizer', policy, 'step'],
+  ['mask', segmenter, 'segment'],
+])
+  it[name] = around(kind, it[name].bind(it));
 
 const window = credits(settings.window);
 const stop = new Subject();
@@ -84,14 +97,28 @@ const last = ends[WARM + STEPS - 1];
 const wall = last - started;
 const cores = (processor() - used) / wall;
 await Promise.all([policy.release(), segmenter.release()]);
-const share = (...kinds) => Math.round((covered(kinds.flatMap((kind) => spans[kind]), started, last) / wall) * 1000) / 1000;
+const share = (...kinds) =>
+  Math.round(
+    (covered(
+      kinds.flatMap((kind) => spans[kind]),
+      started,
+      last,
+    ) /
+      wall) *
+      1000,
+  ) / 1000;
 const both = share('rollout') + share('mask') - share('rollout', 'mask');
 console.log(
   JSON.stringify({
     bench: 'train',
     steps: STEPS,
     secondsPerStep: spread(ends.slice(WARM, WARM + STEPS).map((end, i) => end - ends[WARM + i - 1])),
-    shares: { rollout: share('rollout'), mask: share('mask'), gradient: share('gradient'), optimizer: share('optimizer') },
+    shares: {
+      rollout: share('rollout'),
+      mask: share('mask'),
+      gradient: share('gradient'),
+      optimizer: share('optimizer'),
+    },
     covered: share('rollout', 'mask', 'gradient', 'optimizer'),
     overlap: Math.round(both * 1000) / 1000,
     cores: Math.round(cores * 100) / 100,

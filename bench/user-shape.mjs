@@ -1,8 +1,11 @@
 /**
- * A group's gradient and rollout at a user's shape: `node bench/user-shape.mjs [--repeats N] [--recompute layers] [--peer PYTHON user_shape.py]`.
+ * A group's gradient and rollout at a user's shape: `node bench/user-shape.mjs [--repeats N] [--recompute layers]
+ * [--peer PYTHON user_shape.py]`.
  *
- * 39 M weights; one image of 756 px (54 × 54 patches, 729 tokens), a prompt of 980 tokens, 8 completions of 100. The measured process does
- * both on one policy, as training does; its peak is what was resident of it and its mapped files. With `--peer` transformers is measured
+ * 39 M weights; one image of 756 px (54 × 54 patches, 729 tokens), a prompt of 980 tokens, 8 completions of 100. The
+ * measured process does
+ * both on one policy, as training does; its peak is what was resident of it and its mapped files. With `--peer`
+ * transformers is measured
  * in the same run. Prints one JSON line.
  */
 import { execFileSync } from 'node:child_process';
@@ -29,17 +32,35 @@ const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status'
 
 /** Seconds of each job, and the peak after each. @param jobs of `gradient` and `rollout`, in this order. */
 async function measured(folder, { jobs, repeats, recompute, threads }) {
-  const policy = await openQwen(folder, { workers: 1, threads, batch: 1, recompute, prompt: { user: 'segment the main object' } });
+  const policy = await openQwen(folder, {
+    workers: 1,
+    threads,
+    batch: 1,
+    recompute,
+    prompt: { user: 'segment the main object' },
+  });
   const prompt = policy.encode({}, drawScene({ kind: 'pick', seed: 3, index: 0, rule: 'any' }, SIDE).image);
-  const tokens = [...prompt.tokens, ...Array.from({ length: PROMPT - prompt.tokens.length }, () => prompt.tokens.at(-1))];
+  const tokens = [
+    ...prompt.tokens,
+    ...Array.from({ length: PROMPT - prompt.tokens.length }, () => prompt.tokens.at(-1)),
+  ];
   const asked = { ...prompt, tokens };
   const completion = Array.from({ length: NEW }, (_, t) => 20 + t);
   const each = (value) => Array.from({ length: GROUP }, () => completion.map(() => value));
-  const row = { prompt: asked, completions: Array.from({ length: GROUP }, () => completion), perToken: { oldLogProbs: each(0), weight: each(1e-3), share: each(1e-3) }, perSample: { advantages: Array.from({ length: GROUP }, () => 1), sampleShare: Array.from({ length: GROUP }, () => 1 / GROUP) } };
+  const row = {
+    prompt: asked,
+    completions: Array.from({ length: GROUP }, () => completion),
+    perToken: { oldLogProbs: each(0), weight: each(1e-3), share: each(1e-3) },
+    perSample: {
+      advantages: Array.from({ length: GROUP }, () => 1),
+      sampleShare: Array.from({ length: GROUP }, () => 1 / GROUP),
+    },
+  };
   const graph = objectiveGraph(segR1(0));
   const work = {
     gradient: () => policy.gradient(graph, [row], 1),
-    rollout: () => policy.write([asked], { group: GROUP, temperature: 1, maxTokens: NEW, uniform: (p, s, t) => uniform(p, s, t) }),
+    rollout: () =>
+      policy.write([asked], { group: GROUP, temperature: 1, maxTokens: NEW, uniform: (p, s, t) => uniform(p, s, t) }),
   };
   try {
     const result = {};
@@ -56,23 +77,74 @@ async function measured(folder, { jobs, repeats, recompute, threads }) {
   }
 }
 
-const { values: given, positionals } = parseArgs({ allowPositionals: true, options: { repeats: { type: 'string', default: '5' }, recompute: { type: 'string', default: 'none' }, jobs: { type: 'string', default: 'gradient,rollout' }, threads: { type: 'string', default: '2' }, peer: { type: 'string' }, child: { type: 'string' }, checkpoint: { type: 'string' } } });
+const { values: given, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    repeats: { type: 'string', default: '5' },
+    recompute: { type: 'string', default: 'none' },
+    jobs: { type: 'string', default: 'gradient,rollout' },
+    threads: { type: 'string', default: '2' },
+    peer: { type: 'string' },
+    child: { type: 'string' },
+    checkpoint: { type: 'string' },
+  },
+});
 const repeats = Number(given.repeats);
 
 if (given.child) {
-  console.log(JSON.stringify(await measured(given.child, { jobs: given.jobs.split(','), repeats, recompute: given.recompute, threads: Number(given.threads) })));
+  console.log(
+    JSON.stringify(
+      await measured(given.child, {
+        jobs: given.jobs.split(','),
+        repeats,
+        recompute: given.recompute,
+        threads: Number(given.threads),
+      }),
+    ),
+  );
 } else {
   const folder = given.checkpoint ?? (await randomCheckpoint(USERS));
   const processor = join(folder, 'preprocessor_config.json');
-  await writeFile(processor, JSON.stringify({ ...JSON.parse(await readFile(processor, 'utf8')), max_pixels: 1024 * 1024 }));
-  const run = (command, args) => JSON.parse(execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim().split('\n').at(-1));
-  const ours = run(process.execPath, [fileURLToPath(import.meta.url), '--child', folder, '--jobs', given.jobs, '--repeats', given.repeats, '--recompute', given.recompute, '--threads', given.threads]);
-  const result = { bench: 'user-shape', cores: availableParallelism(), node: process.version, repeats, recompute: given.recompute, ...ours };
+  await writeFile(
+    processor,
+    JSON.stringify({ ...JSON.parse(await readFile(processor, 'utf8')), max_pixels: 1024 * 1024 }),
+  );
+  const run = (command, args) =>
+    JSON.parse(
+      execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+        .trim()
+        .split('\n')
+        .at(-1),
+    );
+  const ours = run(process.execPath, [
+    fileURLToPath(import.meta.url),
+    '--child',
+    folder,
+    '--jobs',
+    given.jobs,
+    '--repeats',
+    given.repeats,
+    '--recompute',
+    given.recompute,
+    '--threads',
+    given.threads,
+  ]);
+  const result = {
+    bench: 'user-shape',
+    cores: availableParallelism(),
+    node: process.version,
+    repeats,
+    recompute: given.recompute,
+    ...ours,
+  };
   if (given.peer) {
     const theirs = run(given.peer, [positionals[0], folder, String(GROUP), String(NEW)]);
     const ratio = (other, seconds) => Math.round((other / seconds.min) * 100) / 100;
     result.peer = theirs;
-    result.ratios = { gradient: ratio(theirs.gradient, ours.gradient.seconds), rollout: ratio(theirs.generate, ours.rollout.seconds) };
+    result.ratios = {
+      gradient: ratio(theirs.gradient, ours.gradient.seconds),
+      rollout: ratio(theirs.generate, ours.rollout.seconds),
+    };
   }
   if (!given.checkpoint) await rm(folder, { recursive: true });
   console.log(JSON.stringify(result));

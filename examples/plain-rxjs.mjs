@@ -4,7 +4,21 @@
  * usage: node examples/plain-rxjs.mjs [CHECKPOINT] [STEPS]      (after npm run build; writes nothing)
  */
 import { map, tap } from 'rxjs';
-import { advantage, credits, imageReader, load, mask, objectiveGraph, openGrabCut, openQwen, parse, released, reward, rollout, update } from 'segr1';
+import {
+  advantage,
+  credits,
+  imageReader,
+  load,
+  mask,
+  objectiveGraph,
+  openGrabCut,
+  openQwen,
+  parse,
+  released,
+  reward,
+  rollout,
+  update,
+} from 'segr1';
 
 const [checkpoint = 'data/models/tiny', steps = '2'] = process.argv.slice(2);
 const SEED = 7;
@@ -29,7 +43,11 @@ const report = (step, metrics) => {
   console.log(`step ${step}  reward ${metrics.reward.toFixed(3)}  right object ${metrics['answer/hit'].toFixed(2)}`);
 };
 
-const rows = load(read, { scenes: { rule: 'warm', count: GROUPS * Number(steps) }, frame: 112, seed: SEED }, window).pipe(
+const rows = load(
+  read,
+  { scenes: { rule: 'warm', count: GROUPS * Number(steps) }, frame: 112, seed: SEED },
+  window,
+).pipe(
   tap(() => counts.in++),
   rollout(policy, read, SEED, { group: 4, maxTokens: 44 }),
   parse(),

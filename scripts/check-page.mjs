@@ -11,6 +11,8 @@ const colours = new Set();
 for (let i = 0; i < data.length; i += 3) colours.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
 console.log(`${info.width}x${info.height}, ${colours.size} colours`);
 if (info.height < 600 || colours.size < 2000) {
-  console.error(`${file}  page: expected at least 600 px of height and 2000 colours, as text and a gallery have; got ${info.height} and ${colours.size}`);
+  console.error(
+    `${file}  page: expected at least 600 px of height and 2000 colours, as text and a gallery have; got ${info.height} and ${colours.size}`,
+  );
   process.exitCode = 1;
 }

@@ -1,4 +1,7 @@
-/** What scripts that measure whole runs share: the command line as a user calls it, and the numbers that a run leaves in its folder. */
+/**
+ * What scripts that measure whole runs share: the command line as a user calls it, and the numbers that a run leaves in
+ * its folder.
+ */
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -7,7 +10,14 @@ import { fileURLToPath } from 'node:url';
 const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
 
 /** What is told of a policy on the held-out scenes, by the names of the run's metrics. */
-const NUMBERS = { reward: 'reward', format: 'rewards/format/mean', parsed: 'answer/parsed', iou: 'rewards/iou/mean', structure: 'rewards/structure/mean', hit: 'answer/hit' };
+const NUMBERS = {
+  reward: 'reward',
+  format: 'rewards/format/mean',
+  parsed: 'answer/parsed',
+  iou: 'rewards/iou/mean',
+  structure: 'rewards/structure/mean',
+  hit: 'answer/hit',
+};
 
 /** Runs a program of Node's to its end; its own table goes nowhere, what it complains of to the terminal. */
 export function program(file, args) {
@@ -24,17 +34,33 @@ export function program(file, args) {
  */
 export function pipeline(name, run, settings, { maxSteps, file } = {}) {
   const set = Object.entries(settings).flatMap(([path, value]) => ['--set', `${path}=${value}`]);
-  const args = ['pipeline', name, ...(file ? ['--pipelines', relative('', file)] : []), ...set, ...(maxSteps ? ['--max-steps', maxSteps] : []), '--run', run];
+  const args = [
+    'pipeline',
+    name,
+    ...(file ? ['--pipelines', relative('', file)] : []),
+    ...set,
+    ...(maxSteps ? ['--max-steps', maxSteps] : []),
+    '--run',
+    run,
+  ];
   const beside = existsSync(run) ? readdirSync(run).filter((name) => name !== 'run.lock') : [];
-  if (beside.length > 0 && !beside.includes('config.yaml')) throw new Error(`${run}: expected a run's folder, which is made anew, or none; got another`);
+  if (beside.length > 0 && !beside.includes('config.yaml'))
+    throw new Error(`${run}: expected a run's folder, which is made anew, or none; got another`);
   rmSync(run, { recursive: true, force: true });
   const seconds = program(CLI, args);
-  return { command: `segr1 ${args.map((word) => (/[\s'{}]/.test(word) ? JSON.stringify(word) : word)).join(' ')}`, seconds };
+  return {
+    command: `segr1 ${args.map((word) => (/[\s'{}]/.test(word) ? JSON.stringify(word) : word)).join(' ')}`,
+    seconds,
+  };
 }
 
 /** The checkpoint that a run ended with. */
 export function checkpointOf(run) {
-  const { step } = readFileSync(join(run, 'metrics/metrics.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line)).at(-1);
+  const { step } = readFileSync(join(run, 'metrics/metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+    .at(-1);
   return join(run, `checkpoints/step-${step}`);
 }
 
@@ -45,11 +71,17 @@ export function judged(run) {
 
 /** Reward on those scenes behind each step that was judged, by step. */
 export function judgedAlong(run) {
-  const lines = readFileSync(join(run, 'metrics/metrics.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
-  return Object.fromEntries(lines.flatMap(({ step, metrics }) => (metrics.eval_reward === undefined ? [] : [[step, metrics.eval_reward]])));
+  const lines = readFileSync(join(run, 'metrics/metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  return Object.fromEntries(
+    lines.flatMap(({ step, metrics }) => (metrics.eval_reward === undefined ? [] : [[step, metrics.eval_reward]])),
+  );
 }
 
-const numbersOf = ({ metrics }) => Object.fromEntries(Object.entries(NUMBERS).map(([name, metric]) => [name, metrics[metric].mean]));
+const numbersOf = ({ metrics }) =>
+  Object.fromEntries(Object.entries(NUMBERS).map(([name, metric]) => [name, metrics[metric].mean]));
 
 /** The policy before a run's first step and after its last, on the scenes that are held out, and the gain by scene. */
 export function learned(run) {
@@ -62,7 +94,13 @@ export function learned(run) {
 /** Lines of JSON, one a finished run, so that a script that was stopped goes on behind them. */
 export function record(file) {
   mkdirSync(dirname(file), { recursive: true });
-  const read = () => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)) : []);
+  const read = () =>
+    existsSync(file)
+      ? readFileSync(file, 'utf8')
+          .split('\n')
+          .filter(Boolean)
+          .map((line) => JSON.parse(line))
+      : [];
   return {
     read,
     add(line) {
@@ -70,7 +108,13 @@ export function record(file) {
       console.log(JSON.stringify(line));
     },
     forget(unwanted) {
-      writeFileSync(file, read().filter((line) => !unwanted(line)).map((line) => `${JSON.stringify(line)}\n`).join(''));
+      writeFileSync(
+        file,
+        read()
+          .filter((line) => !unwanted(line))
+          .map((line) => `${JSON.stringify(line)}\n`)
+          .join(''),
+      );
     },
   };
 }

@@ -27,7 +27,16 @@ function row(i) {
     task: 'segment',
     frame,
     original: { width: 128, height: 96 },
-    ...(i % 3 === 0 && { instruction: i % 2 ? '' : 'the warm one — 猫 🙂', candidates: { boxes: [[1, 2, 3, 4], [5, 6, 7, 8]], target: 1 } }),
+    ...(i % 3 === 0 && {
+      instruction: i % 2 ? '' : 'the warm one — 猫 🙂',
+      candidates: {
+        boxes: [
+          [1, 2, 3, 4],
+          [5, 6, 7, 8],
+        ],
+        target: 1,
+      },
+    }),
   };
   if (far === 0) return { ...sample, skipped: { stage: 'load', reason: 'truncated' } };
   const score = (g) => (i % 11 === 5 && g === 1 ? NaN : g / 4);
@@ -36,9 +45,16 @@ function row(i) {
     ...sample,
     prompt: 'Segment the object',
     promptTokens: [1, 2, 3, i],
-    completions: group.map((g) => ({ text: g === 2 ? '' : `<bbox>[1,2,${g},4]</bbox>`, tokens: g === 2 ? [] : [i, g], logProbs: g === 2 ? [] : [-0.25, -1.5], finish: g ? 'stop' : 'length' })),
+    completions: group.map((g) => ({
+      text: g === 2 ? '' : `<bbox>[1,2,${g},4]</bbox>`,
+      tokens: g === 2 ? [] : [i, g],
+      logProbs: g === 2 ? [] : [-0.25, -1.5],
+      finish: g ? 'stop' : 'length',
+    })),
     policyVersion: Math.floor(i / 8),
-    prompts: group.map((g) => (g === 2 ? null : { frame, objects: [{ box: [1, 2, 10 + g, 40], points: [{ x: 3, y: 4, label: 1 }] }] })),
+    prompts: group.map((g) =>
+      g === 2 ? null : { frame, objects: [{ box: [1, 2, 10 + g, 40], points: [{ x: 3, y: 4, label: 1 }] }] },
+    ),
     formats: [1, 1, 0],
     masks: group.map((g) => (g === 2 ? null : mask(i + g))),
     rewards: { total: group.map(score), byName: { format: [1, 1, 0], iou: group.map(score) } },
@@ -48,6 +64,9 @@ function row(i) {
 }
 
 const metadata = { run: 'drawn', seed: '7', config: '{}', model: '-', tokenizer: '-', prompt: '-', frame: '64x48' };
-const shards = await openShards(folder, rowSchema(['format', 'iou'], metadata), { rowsPerBatch: 10, shardMegabytes: 0.1 });
+const shards = await openShards(folder, rowSchema(['format', 'iou'], metadata), {
+  rowsPerBatch: 10,
+  shardMegabytes: 0.1,
+});
 for (let i = 0; i < Number(rows); i++) await shards.append(row(i));
 await shards.close();

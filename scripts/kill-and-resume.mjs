@@ -1,9 +1,11 @@
 /**
- * Kills a training run, which is evaluated every two steps, with SIGKILL at drawn moments, resumes it until it is done, and compares it with one that was left alone.
+ * Kills a training run, which is evaluated every two steps, with SIGKILL at drawn moments, resumes it until it is done,
+ * and compares it with one that was left alone.
  *
  * node scripts/kill-and-resume.mjs [--kills 20] [--seed 1] [--window 4] [--count 24] [--temperature 0.2]
  *
- * Prints a JSON line; ends with 1 where weights, optimizer, rows, metrics, tallies or the gain differ. A window above the 4 rows of a step is
+ * Prints a JSON line; ends with 1 where weights, optimizer, rows, metrics, tallies or the gain differ. A window above
+ * the 4 rows of a step is
  * asynchronous: there only the ids of the rows are compared.
  */
 import { spawn } from 'node:child_process';
@@ -16,15 +18,31 @@ import { isDeepStrictEqual, parseArgs } from 'node:util';
 import { readRows } from '../dist/io/shard.js';
 import { draws } from '../dist/random.js';
 
-const { values } = parseArgs({ options: { kills: { type: 'string', default: '20' }, seed: { type: 'string', default: '1' }, window: { type: 'string', default: '4' }, count: { type: 'string', default: '24' }, temperature: { type: 'string', default: '0.2' } } });
-const [kills, seed, window, count, temperature] = [values.kills, values.seed, values.window, values.count, values.temperature].map(Number);
+const { values } = parseArgs({
+  options: {
+    kills: { type: 'string', default: '20' },
+    seed: { type: 'string', default: '1' },
+    window: { type: 'string', default: '4' },
+    count: { type: 'string', default: '24' },
+    temperature: { type: 'string', default: '0.2' },
+  },
+});
+const [kills, seed, window, count, temperature] = [
+  values.kills,
+  values.seed,
+  values.window,
+  values.count,
+  values.temperature,
+].map(Number);
 const root = fileURLToPath(new URL('..', import.meta.url));
 const place = mkdtempSync(join(tmpdir(), 'segr1-kill-'));
 const random = draws('kill', seed);
 
 const models = `policy:    { checkpoint: ${JSON.stringify(join(root, 'data/models/tiny'))}, workers: 2, threads: 1, batch: 4 }
   segmenter: { kind: grabcut, size: 32 }`;
-writeFileSync(join(place, 'small.yaml'), `small:
+writeFileSync(
+  join(place, 'small.yaml'),
+  `small:
   seed: 7
   window: ${window}
   checkpoints: { every: 1, keep: 2 }
@@ -49,12 +67,17 @@ judge:
     - mask
     - reward
     - tally:     { constants: 2 }
-`);
+`,
+);
 
 /** Starts the program; `moment` is told of each line, and answers when to kill. */
 function started(args, moment) {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [join(root, 'dist/cli.js'), 'pipeline', join(place, 'small.yaml'), '--json', ...args], { cwd: place });
+    const child = spawn(
+      process.execPath,
+      [join(root, 'dist/cli.js'), 'pipeline', join(place, 'small.yaml'), '--json', ...args],
+      { cwd: place },
+    );
     let [open, error] = ['', ''];
     const kill = () => void child.kill('SIGKILL');
     const stop = moment?.(kill);
@@ -83,7 +106,10 @@ const moments = {
   },
   'behind a step': () => (kill) => {
     let timer;
-    return { said: ({ kind }) => void (kind === 'step' && random.uniform() < 0.5 && (timer ??= within(kill, 600))), end: () => clearTimeout(timer) };
+    return {
+      said: ({ kind }) => void (kind === 'step' && random.uniform() < 0.5 && (timer ??= within(kill, 600))),
+      end: () => clearTimeout(timer),
+    };
   },
   'in a checkpoint': () => (kill) => {
     const look = setInterval(() => {
@@ -98,7 +124,10 @@ const moments = {
     let before;
     const look = setInterval(() => {
       const partial = readdirSync(rows).filter((name) => name.endsWith('.partial'));
-      const bytes = partial.reduce((sum, name) => sum + (statSync(join(rows, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+      const bytes = partial.reduce(
+        (sum, name) => sum + (statSync(join(rows, name), { throwIfNoEntry: false })?.size ?? 0),
+        0,
+      );
       if (before !== undefined && bytes > before && random.uniform() < 0.4) kill();
       before = bytes;
     }, 1);
@@ -106,20 +135,37 @@ const moments = {
   },
   'in an evaluation': () => (kill) => {
     let timer;
-    return { said: ({ kind, when, report }) => void (kind === 'evaluation' && when.startsWith('step-') && report.kind === 'start' && (timer ??= within(kill, 400))), end: () => clearTimeout(timer) };
+    return {
+      said: ({ kind, when, report }) =>
+        void (
+          kind === 'evaluation' &&
+          when.startsWith('step-') &&
+          report.kind === 'start' &&
+          (timer ??= within(kill, 400))
+        ),
+      end: () => clearTimeout(timer),
+    };
   },
   'behind a checkpoint': () => (kill) => {
     let timer;
-    return { said: ({ kind }) => void (kind === 'checkpoint' && (timer ??= within(kill, 50))), end: () => clearTimeout(timer) };
+    return {
+      said: ({ kind }) => void (kind === 'checkpoint' && (timer ??= within(kill, 50))),
+      end: () => clearTimeout(timer),
+    };
   },
 };
 
 /** What a finished run left, as far as it must be the same. */
 async function left(run) {
-  const [last] = readdirSync(join(run, 'checkpoints')).filter((name) => /^step-\d+$/.test(name)).toSorted((a, b) => Number(b.slice(5)) - Number(a.slice(5)));
+  const [last] = readdirSync(join(run, 'checkpoints'))
+    .filter((name) => /^step-\d+$/.test(name))
+    .toSorted((a, b) => Number(b.slice(5)) - Number(a.slice(5)));
   const rows = [];
   for await (const row of readRows(join(run, 'rows'))) rows.push(row);
-  const lines = readFileSync(join(run, 'metrics/metrics.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+  const lines = readFileSync(join(run, 'metrics/metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
   return {
     weights: [last, readFileSync(join(run, 'checkpoints', last, 'model.safetensors')).toString('base64')],
     average: readFileSync(join(run, 'checkpoints', last, 'ema/model.safetensors')).toString('base64'),
@@ -162,12 +208,26 @@ async function compared() {
   const [alone, killed] = [await left(join(place, 'alone')), await left(join(place, 'killed'))];
   ends++;
   const ids = ({ rows }) => rows.map(({ id }) => id).toSorted();
-  const found = window > 4 ? { ids: isDeepStrictEqual(ids(alone), ids(killed)) } : Object.fromEntries(Object.keys(alone).map((key) => [key, isDeepStrictEqual(alone[key], killed[key])]));
+  const found =
+    window > 4
+      ? { ids: isDeepStrictEqual(ids(alone), ids(killed)) }
+      : Object.fromEntries(Object.keys(alone).map((key) => [key, isDeepStrictEqual(alone[key], killed[key])]));
   for (const [key, equal] of Object.entries(found)) same[key] = (same[key] ?? true) && equal;
 }
 
 const equal = Object.values(same).every(Boolean);
-console.log(JSON.stringify({ kills: done, seed, window, rows: count, temperature, ends, same, seconds: Math.round((performance.now() - began) / 1000) }));
+console.log(
+  JSON.stringify({
+    kills: done,
+    seed,
+    window,
+    rows: count,
+    temperature,
+    ends,
+    same,
+    seconds: Math.round((performance.now() - began) / 1000),
+  }),
+);
 if (equal) rmSync(place, { recursive: true });
 else console.error(place);
 process.exitCode = equal ? 0 : 1;

@@ -1,7 +1,7 @@
 /**
  * Draws the first rows of an evaluation run: input, prompt, mask and truth side by side, a row below the other.
  *
- * usage: node scripts/make-picture.mjs RUN [FILE] [COUNT]       (after npm run build; docs/picture.png and 3 unless told)
+ * usage: node scripts/make-picture.mjs RUN [FILE] [COUNT] (after npm run build; docs/picture.png and 3 unless told)
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -28,7 +28,9 @@ function shown(mask) {
   const bits = decodeMask(mask);
   const data = new Uint8Array(SIDE * SIDE * 3);
   for (let i = 0; i < SIDE * SIDE; i++) {
-    const [x, y] = [i % SIDE, Math.floor(i / SIDE)].map((at, axis) => Math.floor((at * (axis === 0 ? mask.width : mask.height)) / SIDE));
+    const [x, y] = [i % SIDE, Math.floor(i / SIDE)].map((at, axis) =>
+      Math.floor((at * (axis === 0 ? mask.width : mask.height)) / SIDE),
+    );
     data.fill(bits[y * mask.width + x] * 255, i * 3, i * 3 + 3);
   }
   return { ...frame, data };
@@ -51,7 +53,9 @@ for await (const row of readRows(join(folder, 'rows'))) {
   const [mask] = row.masks;
   const image = await read(row.image, frame);
   const nothing = { width: 1, height: 1, counts: [1] };
-  strips.push(panels([image, prompt ? drawMarks(image, { prompt }) : image, shown(mask ?? nothing), shown(row.truth)], GAP));
+  strips.push(
+    panels([image, prompt ? drawMarks(image, { prompt }) : image, shown(mask ?? nothing), shown(row.truth)], GAP),
+  );
   console.log(`${row.id}  ${row.completions[0].text}  reward ${row.rewards.total[0].toFixed(3)}`);
 }
 if (strips.length === 0) {

@@ -1,8 +1,10 @@
 /**
  * Writes the untrained small policy: `node scripts/start-tiny.mjs FOLDER [SEED]`.
  *
- * A Qwen2.5-VL of 1.4 M parameters with a closed vocabulary in which each number from 0 to 111 is one token. Its second temporal
- * slot holds a picture of positions (`segr1.wallpaper` in config.json), and neighbouring numbers start with neighbouring embeddings.
+ * A Qwen2.5-VL of 1.4 M parameters with a closed vocabulary in which each number from 0 to 111 is one token. Its second
+ * temporal
+ * slot holds a picture of positions (`segr1.wallpaper` in config.json), and neighbouring numbers start with
+ * neighbouring embeddings.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,10 +16,33 @@ import { draws } from '../dist/random.js';
 
 const FRAME = 112;
 const SEED = Number(process.argv[3] ?? 1);
-const special = ['<|endoftext|>', '<|im_start|>', '<|im_end|>', '<|vision_start|>', '<|vision_end|>', '<|image_pad|>', '<|video_pad|>'];
+const special = [
+  '<|endoftext|>',
+  '<|im_start|>',
+  '<|im_end|>',
+  '<|vision_start|>',
+  '<|vision_end|>',
+  '<|image_pad|>',
+  '<|video_pad|>',
+];
 const tags = ['think', 'bbox', 'points', 'labels'].flatMap((name) => [`<${name}>`, `</${name}>`]);
 const marks = ['[', ']', ',', '[[', ']]', '],[', ', ', ' ', '\n', '.'];
-const words = ['user', 'assistant', 'system', 'segment', ' the', ' main', ' object', ' left', ' right', ' top', ' bottom', ' center', ' middle', ' hidden'];
+const words = [
+  'user',
+  'assistant',
+  'system',
+  'segment',
+  ' the',
+  ' main',
+  ' object',
+  ' left',
+  ' right',
+  ' top',
+  ' bottom',
+  ' center',
+  ' middle',
+  ' hidden',
+];
 const colours = [' red', ' green', ' blue', ' yellow', ' orange', ' purple', ' white', ' black'];
 const numbers = Array.from({ length: FRAME }, (_, i) => String(i));
 const vocabulary = [...special, ...tags, ...marks, ...words, ...colours, ...numbers];
@@ -71,22 +96,51 @@ const template =
   "{% for content in message['content'] %}{% if content['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ content['text'] }}{% endif %}{% endfor %}" +
   '{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}';
 
-const added = special.map((content, i) => ({ id: i, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }));
+const added = special.map((content, i) => ({
+  id: i,
+  content,
+  single_word: false,
+  lstrip: false,
+  rstrip: false,
+  normalized: false,
+  special: true,
+}));
 const tokenizer = {
   version: '1.0',
   truncation: null,
   padding: null,
   added_tokens: added,
   normalizer: null,
-  pre_tokenizer: { type: 'Split', pattern: { Regex: '</?[a-z]+>|\\d+|\\[\\[|\\]\\]|\\],\\[|, | ?[a-z]+|[\\s\\S]' }, behavior: 'Isolated', invert: false },
+  pre_tokenizer: {
+    type: 'Split',
+    pattern: { Regex: '</?[a-z]+>|\\d+|\\[\\[|\\]\\]|\\],\\[|, | ?[a-z]+|[\\s\\S]' },
+    behavior: 'Isolated',
+    invert: false,
+  },
   post_processor: null,
   decoder: { type: 'Fuse' },
-  model: { type: 'BPE', dropout: null, unk_token: null, continuing_subword_prefix: null, end_of_word_suffix: null, fuse_unk: false, byte_fallback: false, ignore_merges: true, vocab: id, merges: [] },
+  model: {
+    type: 'BPE',
+    dropout: null,
+    unk_token: null,
+    continuing_subword_prefix: null,
+    end_of_word_suffix: null,
+    fuse_unk: false,
+    byte_fallback: false,
+    ignore_merges: true,
+    vocab: id,
+    merges: [],
+  },
 };
 
 const files = {
   'config.json': config,
-  'generation_config.json': { bos_token_id: id['<|endoftext|>'], pad_token_id: id['<|endoftext|>'], eos_token_id: [id['<|im_end|>'], id['<|endoftext|>']], do_sample: true },
+  'generation_config.json': {
+    bos_token_id: id['<|endoftext|>'],
+    pad_token_id: id['<|endoftext|>'],
+    eos_token_id: [id['<|im_end|>'], id['<|endoftext|>']],
+    do_sample: true,
+  },
   'preprocessor_config.json': {
     min_pixels: 784,
     max_pixels: FRAME * FRAME,
@@ -120,7 +174,8 @@ function smoothNumbers(width) {
   const rows = Float32Array.from({ length: FRAME * width }, (_, i) => {
     const [n, column] = [Math.floor(i / width), i % width];
     let sum = 0;
-    for (let k = 0; k < waves; k++) sum += Math.cos((Math.PI * k * n) / FRAME) * Math.exp(-k / 10) * mix[k * width + column];
+    for (let k = 0; k < waves; k++)
+      sum += Math.cos((Math.PI * k * n) / FRAME) * Math.exp(-k / 10) * mix[k * width + column];
     return sum;
   });
   const spread = Math.sqrt(rows.reduce((sum, value) => sum + value * value, 0) / rows.length);
@@ -142,12 +197,20 @@ if (!folder) {
   process.exit(2);
 }
 await mkdir(folder, { recursive: true });
-for (const [name, value] of Object.entries(files)) await writeFile(join(folder, name), `${JSON.stringify(value, null, 1)}\n`);
+for (const [name, value] of Object.entries(files))
+  await writeFile(join(folder, name), `${JSON.stringify(value, null, 1)}\n`);
 const shapes = weightShapes(await readConfig(folder));
 const tensors = shapes.map(({ name, sizes }) => {
   const shape = Object.values(sizes);
   const length = shape.reduce((product, size) => product * size, 1);
-  return { name, dtype: 'F32', shape: name.includes('patch_embed') ? [config.vision_config.hidden_size, 3, 2, 14, 14] : shape, data: firstValues(name, length) };
+  return {
+    name,
+    dtype: 'F32',
+    shape: name.includes('patch_embed') ? [config.vision_config.hidden_size, 3, 2, 14, 14] : shape,
+    data: firstValues(name, length),
+  };
 });
 await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' });
-console.log(`${folder}: ${tensors.reduce((sum, { data }) => sum + data.length, 0)} parameters, ${vocabulary.length} tokens`);
+console.log(
+  `${folder}: ${tensors.reduce((sum, { data }) => sum + data.length, 0)} parameters, ${vocabulary.length} tokens`,
+);

@@ -46,5 +46,8 @@ try {
 /** Whether an error's message says all; others are faults of the program, and their stack helps. */
 function expected(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.every(expected);
-  return [UsageError, DataError, ModelError].some((kind) => error instanceof kind) || (error instanceof Error && ['Error', 'YError'].includes(error.name));
+  return (
+    [UsageError, DataError, ModelError].some((kind) => error instanceof kind) ||
+    (error instanceof Error && ['Error', 'YError'].includes(error.name))
+  );
 }

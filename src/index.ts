@@ -58,7 +58,17 @@ export { openQwen, type QwenOptions, type QwenPolicy } from './models/vlm/policy
 export type { Policy, Sampling } from './models/policy.js';
 export { objectiveGraph } from './models/vlm/train.js';
 export { patchMaskHead, supervisedGraph, supervisedInputs } from './models/vlm/supervised.js';
-export { bnpo, dapo, drGrpo, grpo, gspo, luspo, segR1, type Clip, type Clipping } from './objectives/policy-gradient.js';
+export {
+  bnpo,
+  dapo,
+  drGrpo,
+  grpo,
+  gspo,
+  luspo,
+  segR1,
+  type Clip,
+  type Clipping,
+} from './objectives/policy-gradient.js';
 export { cispo } from './objectives/cispo.js';
 export { sapo, type Gate } from './objectives/sapo.js';
 export { vespo, type Gamma } from './objectives/vespo.js';
@@ -73,7 +83,12 @@ export { referringScores, type Convention, type ReferringSample, type ReferringS
 export { saliency, type Saliency } from './metrics/saliency.js';
 export { overSet } from './metrics/saliency-set.js';
 export { structureMeasure } from './metrics/structure-measure.js';
-export { foregroundOverSet, scoreForeground, type Foreground, type GrayMap } from './operators/scoring/score-foreground.js';
+export {
+  foregroundOverSet,
+  scoreForeground,
+  type Foreground,
+  type GrayMap,
+} from './operators/scoring/score-foreground.js';
 export { scoreReferring, type Answer, type ReferringReport } from './operators/scoring/score-referring.js';
 
 // What a benchmark came to, and two of them side by side.
@@ -86,7 +101,14 @@ export { openShards, readRows, recoverRows, type Shards } from './io/shard.js';
 export { rowSchema } from './io/columns.js';
 
 // Pipelines in YAML, and stages of one's own for them.
-export { stage, type Open, type Refusal, type Stage, type StageDefinition, type Surroundings } from './pipelines/stage.js';
+export {
+  stage,
+  type Open,
+  type Refusal,
+  type Stage,
+  type StageDefinition,
+  type Surroundings,
+} from './pipelines/stage.js';
 export { readPipeline, type Pipeline, type ReadOptions } from './pipelines/config/read.js';
 export type { RewardInput, RewardModule } from './pipelines/stages/reward-modules.js';
 export { run, type RunOptions } from './pipelines/run/run.js';

@@ -1,4 +1,6 @@
-/** Counter-based randomness: every draw is a pure function of its key, so order, batching and workers change nothing. */
+/**
+ * Counter-based randomness: every draw is a pure function of its key, so order, batching and workers change nothing.
+ */
 
 const GOLDEN = 0x9e3779b9;
 

@@ -142,7 +142,9 @@ export interface Masked extends Prompted {
   readonly masks: readonly (Mask | null)[];
 }
 
-/** Added by `reward`: [G] totals, and each part by name; NaN is a part that doesn't apply, a total of which none does. */
+/**
+ * Added by `reward`: [G] totals, and each part by name; NaN is a part that doesn't apply, a total of which none does.
+ */
 export interface Scored extends Masked {
   readonly rewards: {
     readonly total: readonly number[];

@@ -7,7 +7,10 @@ import { messageOf, OutOfMemoryError } from './errors.js';
 /** Jobs in worker threads: `call` queues, one job runs in a worker at a time, `release` waits for running jobs. */
 export interface Workers<Job, Answer> {
   readonly size: number;
-  /** Runs a job on the next free worker; rejects with the worker's own message, and as `OutOfMemoryError` where it was one. */
+  /**
+   * Runs a job on the next free worker; rejects with the worker's own message, and as `OutOfMemoryError` where it was
+   * one.
+   */
   call(job: Job, transfer?: readonly Transferable[]): Promise<Answer>;
   /** Runs a job once on every worker, in turn with what is queued there. */
   everywhere(job: Job): Promise<Answer[]>;
@@ -68,7 +71,9 @@ export function workers<Job, Answer>(module: URL, size: number, data?: unknown):
     });
     worker.on('messageerror', (error) => fail(seat, error));
     worker.on('error', (error) => fail(seat, error instanceof Error ? error : new Error(messageOf(error))));
-    worker.on('exit', (code) => fail(seat, new Error(`a worker thread ended: expected it to go on; got exit code ${code}`)));
+    worker.on('exit', (code) =>
+      fail(seat, new Error(`a worker thread ended: expected it to go on; got exit code ${code}`)),
+    );
     return seat;
   });
 
@@ -139,7 +144,9 @@ export function workers<Job, Answer>(module: URL, size: number, data?: unknown):
 }
 
 /** The worker's side: answers each job in order; what `handle` throws becomes the caller's rejection. */
-export function serve<Job, Answer>(handle: (job: Job) => Promise<{ answer: Answer; transfer?: readonly Transferable[] }>): void {
+export function serve<Job, Answer>(
+  handle: (job: Job) => Promise<{ answer: Answer; transfer?: readonly Transferable[] }>,
+): void {
   let last: Promise<void> = Promise.resolve();
   parentPort?.on('message', ({ id, job }: { id: number; job: Job }) => {
     last = last.then(async () => {
@@ -154,7 +161,10 @@ export function serve<Job, Answer>(handle: (job: Job) => Promise<{ answer: Answe
 }
 
 function faultOf(error: unknown): Fault {
-  return { message: messageOf(error), ...(error instanceof OutOfMemoryError ? { outOfMemory: { bytes: error.bytes } } : {}) };
+  return {
+    message: messageOf(error),
+    ...(error instanceof OutOfMemoryError ? { outOfMemory: { bytes: error.bytes } } : {}),
+  };
 }
 
 function errorOf({ message, outOfMemory }: Fault): Error {

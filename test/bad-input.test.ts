@@ -10,15 +10,23 @@ import { folder } from './pipelines/files.js';
 
 const [WIDTH, HEIGHT] = [48, 32];
 const SIZE = { width: WIDTH, height: HEIGHT };
-const [ORANGE, GRAY] = [[230, 120, 20], [70, 80, 90]] as const;
+const [ORANGE, GRAY] = [
+  [230, 120, 20],
+  [70, 80, 90],
+] as const;
 
 /** An orange block on gray, in the left half. */
 const inside = (x: number, y: number): boolean => x >= 6 && x < 22 && y >= 8 && y < 24;
-const pixels = Buffer.from(Array.from({ length: WIDTH * HEIGHT }, (_, i) => (inside(i % WIDTH, Math.floor(i / WIDTH)) ? ORANGE : GRAY)).flat());
-const levels = Buffer.from(Array.from({ length: WIDTH * HEIGHT }, (_, i) => (inside(i % WIDTH, Math.floor(i / WIDTH)) ? 255 : 0)));
+const pixels = Buffer.from(
+  Array.from({ length: WIDTH * HEIGHT }, (_, i) => (inside(i % WIDTH, Math.floor(i / WIDTH)) ? ORANGE : GRAY)).flat(),
+);
+const levels = Buffer.from(
+  Array.from({ length: WIDTH * HEIGHT }, (_, i) => (inside(i % WIDTH, Math.floor(i / WIDTH)) ? 255 : 0)),
+);
 const photo = () => sharp(pixels, { raw: { ...SIZE, channels: 3 } });
 const truth = () => sharp(levels, { raw: { ...SIZE, channels: 1 } }).toColourspace('b-w');
-const flat = (level: number) => sharp({ create: { ...SIZE, channels: 3, background: { r: level, g: level, b: level } } });
+const flat = (level: number) =>
+  sharp({ create: { ...SIZE, channels: 3, background: { r: level, g: level, b: level } } });
 
 /** A PNG whose header promises 100 megapixels behind which there is next to nothing. */
 function hugePng(): Buffer {
@@ -33,7 +41,12 @@ function hugePng(): Buffer {
     check.writeUInt32BE(crc32(body));
     return Buffer.concat([length, body, check]);
   };
-  return Buffer.concat([Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]), chunk('IHDR', header), chunk('IDAT', deflateSync(Buffer.alloc(1000))), chunk('IEND', Buffer.alloc(0))]);
+  return Buffer.concat([
+    Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]),
+    chunk('IHDR', header),
+    chunk('IDAT', deflateSync(Buffer.alloc(1000))),
+    chunk('IEND', Buffer.alloc(0)),
+  ]);
 }
 
 let rows: ReadonlyMap<string, Row>;
@@ -45,7 +58,10 @@ let masks: string;
 async function fitted(folderOfRun: string, tolerate: number): Promise<Summary> {
   const { file } = folder();
   const load = JSON.stringify({ images, masks, frame: 64, shuffle: false });
-  const yaml = file('fit.yaml', `tolerate: ${tolerate}\nsegmenter: { kind: grabcut }\nstages: [{ load: ${load} }, { fit: { maxClicks: 1 } }, write]\n`);
+  const yaml = file(
+    'fit.yaml',
+    `tolerate: ${tolerate}\nsegmenter: { kind: grabcut }\nstages: [{ load: ${load} }, { fit: { maxClicks: 1 } }, write]\n`,
+  );
   return run(await readPipeline(yaml), { folder: folderOfRun });
 }
 
@@ -54,7 +70,11 @@ beforeAll(async () => {
   [images, masks] = [join(root, 'images'), join(root, 'masks')];
   mkdirSync(images);
   mkdirSync(masks);
-  const [png, mask, jpeg] = await Promise.all([photo().png().toBuffer(), truth().png().toBuffer(), photo().jpeg({ quality: 95 }).toBuffer()]);
+  const [png, mask, jpeg] = await Promise.all([
+    photo().png().toBuffer(),
+    truth().png().toBuffer(),
+    photo().jpeg({ quality: 95 }).toBuffer(),
+  ]);
   const put = (name: string, image: Buffer, its: Buffer = mask): void => {
     writeFileSync(join(images, name), image);
     writeFileSync(join(masks, `${name.replace(/\.\w+$/, '')}.png`), its);
@@ -110,14 +130,17 @@ describe('a folder of what people have', () => {
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(8);
   });
 
-  it.each(['plain', 'mask16', 'palette', 'alpha', 'alpha-image', 'cmyk', 'turned', '0/twice.png', '0/twice.jpg'])('finds the block of %s', (name) => {
-    const row = rows.get(name);
-    expect([name, row?.skipped]).toEqual([name, undefined]);
-    // Columns 6 to 21 of 48 and rows 8 to 23 of 32, at 64 x 64.
-    expect(row?.fitted?.prompt.objects[0]?.box).toEqual([8, 16, 28, 47]);
-    expect(Math.max(...(row?.fitted?.ious ?? []))).toBeGreaterThan(0.85);
-    expect(row?.original).toEqual(SIZE);
-  });
+  it.each(['plain', 'mask16', 'palette', 'alpha', 'alpha-image', 'cmyk', 'turned', '0/twice.png', '0/twice.jpg'])(
+    'finds the block of %s',
+    (name) => {
+      const row = rows.get(name);
+      expect([name, row?.skipped]).toEqual([name, undefined]);
+      // Columns 6 to 21 of 48 and rows 8 to 23 of 32, at 64 x 64.
+      expect(row?.fitted?.prompt.objects[0]?.box).toEqual([8, 16, 28, 47]);
+      expect(Math.max(...(row?.fitted?.ious ?? []))).toBeGreaterThan(0.85);
+      expect(row?.original).toEqual(SIZE);
+    },
+  );
 
   it('goes on with a mask that is full', () => {
     expect(rows.get('full')?.skipped).toBeUndefined();

@@ -11,11 +11,16 @@ import { fixturesFolder } from './golden/golden.js';
 import { folder } from './pipelines/files.js';
 
 const page = readFileSync(fileURLToPath(new URL('../docs/metrics.md', import.meta.url)), 'utf8');
-const explained = page.split('\n').flatMap((line) => (line.startsWith('| `') ? [...(line.split('|')[1] ?? '').matchAll(/`([^`]+)`/g)].map(([, name = '']) => name) : []));
+const explained = page
+  .split('\n')
+  .flatMap((line) =>
+    line.startsWith('| `') ? [...(line.split('|')[1] ?? '').matchAll(/`([^`]+)`/g)].map(([, name = '']) => name) : [],
+  );
 
 const place = folder();
 const policy = JSON.stringify(join(fixturesFolder(), 'policy/tiny-qwen2_5_vl-tied-bf16'));
-const answered = '{ load: { scenes: { kind: pick, count: 4 }, frame: 56 } }, { rollout: { group: 2, maxTokens: 4 } }, parse, mask, reward';
+const answered =
+  '{ load: { scenes: { kind: pick, count: 4 }, frame: 56 } }, { rollout: { group: 2, maxTokens: 4 } }, parse, mask, reward';
 
 /** Short runs that between them have every option on which a metric depends. */
 const runs: Readonly<Record<string, string>> = {
@@ -30,8 +35,15 @@ async function namesOf(name: string): Promise<string[]> {
   const text = `window: 4\npolicy: { checkpoint: ${policy} }\nsegmenter: { kind: grabcut, size: 32 }\nstages: [${runs[name]}]\n`;
   const root = join(place.path, name);
   await run(await readPipeline(place.file(`${name}.yaml`, text)), { folder: root });
-  const columns = tableFromIPC(readFileSync(join(root, 'metrics/metrics.arrow'))).schema.fields.map((field) => field.name).slice(2);
-  return runs[name]?.includes('tally') ? [...columns, ...Object.keys((JSON.parse(readFileSync(join(root, 'summary.json'), 'utf8')) as { metrics: object }).metrics)] : columns;
+  const columns = tableFromIPC(readFileSync(join(root, 'metrics/metrics.arrow')))
+    .schema.fields.map((field) => field.name)
+    .slice(2);
+  return runs[name]?.includes('tally')
+    ? [
+        ...columns,
+        ...Object.keys((JSON.parse(readFileSync(join(root, 'summary.json'), 'utf8')) as { metrics: object }).metrics),
+      ]
+    : columns;
 }
 
 /** As the page has it: parts of the reward and stages have no names of their own there. */

@@ -10,7 +10,8 @@ import { readPipeline, readRows, run, type Row } from '../src/index.js';
 import { folder } from './pipelines/files.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const node = (...args: readonly string[]): Promise<{ stdout: string }> => promisify(execFile)(process.execPath, args, { cwd: ROOT });
+const node = (...args: readonly string[]): Promise<{ stdout: string }> =>
+  promisify(execFile)(process.execPath, args, { cwd: ROOT });
 
 /** The shipped policy, or an untrained one where that is not there. */
 let checkpoint = join(ROOT, 'data/models/tiny');
@@ -27,7 +28,10 @@ const mean = (values: readonly number[]): number => values.reduce((sum, value) =
 describe('examples/plain-rxjs.mjs', () => {
   it('trains, and gives out every row that went in', async () => {
     const { stdout } = await node('examples/plain-rxjs.mjs', checkpoint, '2');
-    const counts = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Record<'in' | 'out' | 'easy' | 'steps', number>;
+    const counts = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Record<
+      'in' | 'out' | 'easy' | 'steps',
+      number
+    >;
     expect([counts.in, counts.out]).toEqual([16, 16]);
     // Groups that are too easy are missing from the steps: what is left fills one or two.
     expect(counts.steps).toBe(Math.ceil((16 - counts.easy) / 8));
@@ -54,7 +58,9 @@ describe('examples/custom-stage', () => {
 
   it('is checked like the built-in ones', async () => {
     const set = [`policy.checkpoint=${checkpoint}`, 'easy.ovr=1'];
-    await expect(readPipeline(file, { set })).rejects.toThrow('--set easy.ovr=1  easy has no option "ovr"; known: over; nearest: over');
+    await expect(readPipeline(file, { set })).rejects.toThrow(
+      '--set easy.ovr=1  easy has no option "ovr"; known: over; nearest: over',
+    );
   });
 });
 
@@ -70,7 +76,11 @@ describe('examples/custom-reward', () => {
       rows++;
       const { byName = {}, total = [] } = rewards ?? {};
       expect([Object.keys(byName), step]).toEqual([Object.keys(weights), 1]);
-      for (const [g, sum] of total.entries()) expect(sum).toBeCloseTo(Object.entries(weights).reduce((all, [name, weight]) => all + weight * (byName[name]?.[g] ?? NaN), 0), 5);
+      for (const [g, sum] of total.entries())
+        expect(sum).toBeCloseTo(
+          Object.entries(weights).reduce((all, [name, weight]) => all + weight * (byName[name]?.[g] ?? NaN), 0),
+          5,
+        );
       for (const [g, prompt] of prompts.entries()) if (prompt === null) expect(byName['inside']?.[g]).toBe(0);
     }
     expect(rows).toBe(8);

@@ -78,7 +78,12 @@ describe('segr1', () => {
   });
 
   it('composes with an operator of one’s own, row types widening on the way', () => {
-    const compose = (read: segr1.ReadImage, segmenter: segr1.Segmenter, policy: segr1.QwenPolicy, window: segr1.Credits) =>
+    const compose = (
+      read: segr1.ReadImage,
+      segmenter: segr1.Segmenter,
+      policy: segr1.QwenPolicy,
+      window: segr1.Credits,
+    ) =>
       segr1.load(read, { scenes: { count: 1 }, frame: 112 }, window).pipe(
         segr1.rollout(policy, read, 7),
         segr1.parse(),

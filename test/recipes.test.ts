@@ -13,7 +13,9 @@ import { stages } from '../src/pipelines/stages/table.js';
 
 const ROOT = fileURLToPath(new URL('../recipes/', import.meta.url));
 // benchmarks.yaml holds several pipelines by name.
-const files = readdirSync(ROOT, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.yaml') && name !== 'benchmarks.yaml');
+const files = readdirSync(ROOT, { recursive: true, encoding: 'utf8' }).filter(
+  (name) => name.endsWith('.yaml') && name !== 'benchmarks.yaml',
+);
 
 type Recipe = Readonly<Record<string, unknown>> & { readonly stages: readonly unknown[] };
 
@@ -22,7 +24,11 @@ const recipes = files.flatMap((name) => {
   const file = join(ROOT, name);
   const map = parseDocument(readFileSync(file, 'utf8')).toJS() as Record<string, unknown>;
   if ('stages' in map) return [{ label: name, map: map as Recipe, check: () => readPipeline(file) }];
-  return Object.entries(map).map(([each, own]) => ({ label: `${name}: ${each}`, map: own as Recipe, check: () => readPipeline(each, { pipelinesFile: file }) }));
+  return Object.entries(map).map(([each, own]) => ({
+    label: `${name}: ${each}`,
+    map: own as Recipe,
+    check: () => readPipeline(each, { pipelinesFile: file }),
+  }));
 });
 
 /** What a recipe is refused for on a machine without its data and weights. */
@@ -37,7 +43,9 @@ async function complaints(check: () => Promise<unknown>): Promise<string[]> {
 
 describe.each(recipes)('$label', ({ map, check }) => {
   it('lacks nothing but files', async () => {
-    const others = (await complaints(check)).filter((line) => !/: expected a file or folder; got ".*", and .* is not there$/.test(line));
+    const others = (await complaints(check)).filter(
+      (line) => !/: expected a file or folder; got ".*", and .* is not there$/.test(line),
+    );
     expect(others).toEqual([]);
   });
 
@@ -55,5 +63,9 @@ describe.each(recipes)('$label', ({ map, check }) => {
 
 it('there is every stage of both sizes', () => {
   const names = ['evaluate', 'finetune', 'fit', 'pretrain', 'sft', 'train'];
-  expect(files).toEqual(expect.arrayContaining(['3b', '7b'].flatMap((size) => names.map((stage) => join(`seg-r1-${size}`, `${stage}.yaml`)))));
+  expect(files).toEqual(
+    expect.arrayContaining(
+      ['3b', '7b'].flatMap((size) => names.map((stage) => join(`seg-r1-${size}`, `${stage}.yaml`))),
+    ),
+  );
 });

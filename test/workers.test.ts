@@ -36,7 +36,11 @@ describe('workers', () => {
   });
   it('rejects a job that cannot be copied, and goes on', async () => {
     open(1);
-    const [running, stuck, after] = [pool.call({ wait: 20 }), pool.call({ say: (() => '') as unknown as string }), pool.call({ say: 'after' })];
+    const [running, stuck, after] = [
+      pool.call({ wait: 20 }),
+      pool.call({ say: (() => '') as unknown as string }),
+      pool.call({ say: 'after' }),
+    ];
     await expect(stuck).rejects.toThrow('could not be cloned');
     expect(await running).toBeDefined();
     expect(await after).toMatchObject({ say: 'after' });

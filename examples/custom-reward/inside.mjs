@@ -6,7 +6,9 @@
  */
 export function reward({ prompts }) {
   return prompts.map((prompt) => {
-    const clicks = (prompt?.objects ?? []).flatMap(({ box, points }) => points.filter(({ label }) => label === 1).map((point) => isIn(point, box)));
+    const clicks = (prompt?.objects ?? []).flatMap(({ box, points }) =>
+      points.filter(({ label }) => label === 1).map((point) => isIn(point, box)),
+    );
     return clicks.length === 0 ? 0 : clicks.filter((inside) => inside).length / clicks.length;
   });
 }

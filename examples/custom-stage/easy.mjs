@@ -2,7 +2,10 @@ import { map } from 'rxjs';
 import { stage } from 'segr1';
 import { z } from 'zod';
 
-/** Marks groups whose mean reward is over a limit; `train.yaml` beside this file puts it between `reward` and `advantage`. */
+/**
+ * Marks groups whose mean reward is over a limit; `train.yaml` beside this file puts it between `reward` and
+ * `advantage`.
+ */
 export const easy = stage({
   name: 'easy',
   options: z.strictObject({

@@ -25,7 +25,8 @@ const size = ({ sizes }) => Object.values(sizes).reduce((product, n) => product 
 /**
  * Of prompts with one image each and a group of completions behind each, which share the prompt.
  *
- * Forward 2 operations a weight and token, update 6 as is usual: an adapter itself takes 4, and layers that are computed again 2. Attention counts
+ * Forward 2 operations a weight and token, update 6 as is usual: an adapter itself takes 4, and layers that are
+ * computed again 2. Attention counts
  * the keys that a token may see. The vision tower is frozen, so an update runs it forward alone.
  *
  * @returns operations of a rollout and of an update.
@@ -41,7 +42,8 @@ export function operations(config, { prompts, prompt, patches, group, tokens }) 
   const seen = prompts * ((prompt * (prompt + 1)) / 2 + group * (tokens * prompt + (tokens * (tokens + 1)) / 2));
   const attention = 4 * depth * heads * headDim * seen;
   const { hidden, depth: blocks, fullAttention, window, patch } = config.vision;
-  const whole = fullAttention.length * patches + (blocks - fullAttention.length) * Math.min(patches, (window / patch) ** 2);
+  const whole =
+    fullAttention.length * patches + (blocks - fullAttention.length) * Math.min(patches, (window / patch) ** 2);
   const looking = prompts * (2 * vision * patches + 4 * hidden * patches * whole);
   const language = 2 * layers * (prompts * prompt + written) + 2 * head * written + attention;
   return { rollout: looking + language, update: looking + 3 * language, weights: { layers, vision, head } };

@@ -1,4 +1,7 @@
-/** Losses of every objective by themselves, and their gradients by log-probs and entropies: what they add to a training graph. */
+/**
+ * Losses of every objective by themselves, and their gradients by log-probs and entropies: what they add to a training
+ * graph.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -27,8 +30,23 @@ export async function* losses(folder, target) {
     for (const [name, variant] of Object.entries(variants)) {
       if ((variant.accumulation ?? 1) > 1) continue;
       const objective = objectiveOf(name, { ...defaults, ...variant });
-      const { outputs } = await evaluated(engine, name, objective, await feedsOf(stored, variant, objective, cases[SHAPE][name].num_items_in_batch));
-      const bonus = objective.entropyBonus > 0 ? { 'gradient of entropies': { own: outputs.entropySlope, golden: await stored.read(`grad_entropy.${name}`), floor: 1e-3, allowed: 1e-4 } } : {};
+      const { outputs } = await evaluated(
+        engine,
+        name,
+        objective,
+        await feedsOf(stored, variant, objective, cases[SHAPE][name].num_items_in_batch),
+      );
+      const bonus =
+        objective.entropyBonus > 0
+          ? {
+              'gradient of entropies': {
+                own: outputs.entropySlope,
+                golden: await stored.read(`grad_entropy.${name}`),
+                floor: 1e-3,
+                allowed: 1e-4,
+              },
+            }
+          : {};
       yield {
         name,
         parts: {
@@ -57,7 +75,9 @@ async function evaluated(engine, name, objective, { size, feeds }) {
 /** @param items tokens of the whole step, where TRL was told. */
 async function feedsOf(stored, variant, objective, items) {
   const [sample, token] = stored.info('logp').shape;
-  const [logp, old, ref, sampler, entropy, advantages] = await Promise.all(['logp', 'old_logp', 'ref_logp', 'sampler_logp', 'entropy', 'advantages'].map((name) => stored.read(name)));
+  const [logp, old, ref, sampler, entropy, advantages] = await Promise.all(
+    ['logp', 'old_logp', 'ref_logp', 'sampler_logp', 'entropy', 'advantages'].map((name) => stored.read(name)),
+  );
   const flat = Array.from(await stored.readI64('mask'), Number);
   const mask = Array.from({ length: sample }, (_, r) => flat.slice(r * token, (r + 1) * token));
   const lengths = mask.map(sum);
@@ -73,7 +93,9 @@ async function feedsOf(stored, variant, objective, items) {
     advantages,
     picked: Float32Array.from(picked),
     bonus: Float32Array.from(picked, (one) => one / Math.max(1, sum(picked))),
-    weight: spread(tokenWeights(typeof items === 'number' ? [...lengths, items - sum(lengths)] : lengths, objective.average)),
+    weight: spread(
+      tokenWeights(typeof items === 'number' ? [...lengths, items - sum(lengths)] : lengths, objective.average),
+    ),
     share: spread(tokenWeights(lengths, 'token')),
     sampleShare: new Float32Array(sample).fill(1 / sample),
   };
@@ -82,12 +104,23 @@ async function feedsOf(stored, variant, objective, items) {
 
 /** TRL's options as ours. */
 function objectiveOf(name, told) {
-  const { beta: kl, epsilon: low, epsilon_high: high = low, delta, loss_type: type = 'grpo', mismatch, clip_max: most, clip_min: min } = told;
+  const {
+    beta: kl,
+    epsilon: low,
+    epsilon_high: high = low,
+    delta,
+    loss_type: type = 'grpo',
+    mismatch,
+    clip_max: most,
+    clip_min: min,
+  } = told;
   const [level, beyond] = mismatch?.split('_') ?? [];
   const additions = {
     level: told.importance_sampling_level ?? 'token',
     klCorrected: told.use_bias_correction_kl ?? false,
-    ...(mismatch ? { correction: { level, beyond, max: most ?? Infinity, ...(typeof min === 'number' ? { min } : {}) } } : {}),
+    ...(mismatch
+      ? { correction: { level, beyond, max: most ?? Infinity, ...(typeof min === 'number' ? { min } : {}) } }
+      : {}),
     ...(typeof told.off_policy_mask_threshold === 'number' ? { offPolicy: told.off_policy_mask_threshold } : {}),
     entropyBonus: told.entropy_coef ?? 0,
     topEntropy: told.top_entropy_quantile,
@@ -102,7 +135,12 @@ function objectiveOf(name, told) {
     luspo: () => luspo(kl, clip),
     cispo: () => cispo(kl, { max: high, ...additions }),
     sapo: () => sapo(kl, { positive: told.sapo_temperature_pos, negative: told.sapo_temperature_neg, ...additions }),
-    vespo: () => vespo(kl, { positive: { k: told.vespo_k_pos, lambda: told.vespo_lambda_pos }, negative: { k: told.vespo_k_neg, lambda: told.vespo_lambda_neg }, ...additions }),
+    vespo: () =>
+      vespo(kl, {
+        positive: { k: told.vespo_k_pos, lambda: told.vespo_lambda_pos },
+        negative: { k: told.vespo_k_neg, lambda: told.vespo_lambda_neg },
+        ...additions,
+      }),
   };
   return made[type]();
 }

@@ -1,4 +1,7 @@
-/** The policy on the goldens' checkpoints: log-probs, tokens, gradients, adapters. Each case gives its parts, own values beside the stored ones. */
+/**
+ * The policy on the goldens' checkpoints: log-probs, tokens, gradients, adapters. Each case gives its parts, own values
+ * beside the stored ones.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,7 +19,10 @@ const TINY = 'tiny-qwen2_5_vl';
 
 const json = (path) => JSON.parse(readFileSync(path, 'utf8'));
 const integers = async (tensors, name) => Array.from(await tensors.readI64(name), Number);
-const rowsOf = (flat, width) => Array.from({ length: flat.length / width }, (_, row) => Array.from({ length: width }, (__, i) => flat[row * width + i]));
+const rowsOf = (flat, width) =>
+  Array.from({ length: flat.length / width }, (_, row) =>
+    Array.from({ length: width }, (__, i) => flat[row * width + i]),
+  );
 
 function imagesOf(thw, pixels, width) {
   let at = 0;
@@ -32,16 +38,34 @@ async function storedRows(batch, { tokens, vision }) {
   const length = batch.info('input_ids').shape[1];
   const [ids, attended] = [await integers(batch, 'input_ids'), await integers(batch, 'attention_mask')];
   const width = 3 * vision.temporalPatch * vision.patch ** 2;
-  const images = batch.has('pixel_values') ? imagesOf(await integers(batch, 'image_grid_thw'), await batch.read('pixel_values'), width) : [];
+  const images = batch.has('pixel_values')
+    ? imagesOf(await integers(batch, 'image_grid_thw'), await batch.read('pixel_values'), width)
+    : [];
   return rowsOf(ids, length).map((row, r) => {
     const padding = attended.slice(r * length, (r + 1) * length).indexOf(1);
-    return { ids: row, padding, prompt: { text: '', tokens: row.slice(padding), images: images.splice(0, row.filter((id) => id === tokens.visionStart).length) } };
+    return {
+      ids: row,
+      padding,
+      prompt: {
+        text: '',
+        tokens: row.slice(padding),
+        images: images.splice(0, row.filter((id) => id === tokens.visionStart).length),
+      },
+    };
   });
 }
 
 /** Opens a checkpoint for the time of `use`. */
 async function opened(dir, target, options, use) {
-  const policy = await openQwen(dir, { workers: 1, threads: target.threads, batch: 1, suppressed: [], device: target.device, precision: target.precision, ...options });
+  const policy = await openQwen(dir, {
+    workers: 1,
+    threads: target.threads,
+    batch: 1,
+    suppressed: [],
+    device: target.device,
+    precision: target.precision,
+    ...options,
+  });
   try {
     return await use(policy);
   } finally {
@@ -60,12 +84,22 @@ export async function* forward(folder, target) {
         const stored = await openSafetensors(join(folder, 'forward', file));
         const prompts = (await storedRows(stored, policy.config)).map(({ prompt }) => prompt);
         const from = prompts.map(({ tokens }) => Math.max(1, tokens.lastIndexOf(policy.config.tokens.image) + 2));
-        const own = await policy.scores(prompts.map((prompt, r) => ({ prompt: { ...prompt, tokens: prompt.tokens.slice(0, from[r]) }, completions: [prompt.tokens.slice(from[r])], perToken: {} })), 1);
+        const own = await policy.scores(
+          prompts.map((prompt, r) => ({
+            prompt: { ...prompt, tokens: prompt.tokens.slice(0, from[r]) },
+            completions: [prompt.tokens.slice(from[r])],
+            perToken: {},
+          })),
+          1,
+        );
         const name = file.replace('.safetensors', '');
         const behind = (rows) => rows?.flatMap((row, r) => row.slice(from[r] - 1));
         const kernels = yardstick[checkpoint]?.[name] ?? {};
         const torch = Object.fromEntries(Object.entries(kernels).map(([kernel, rows]) => [kernel, behind(rows)]));
-        found.push({ name: `${checkpoint} ${name}`, parts: { 'log-probs': { own: own.flat(2), golden: torch['float32.eager'], allowed: 1e-4, torch } } });
+        found.push({
+          name: `${checkpoint} ${name}`,
+          parts: { 'log-probs': { own: own.flat(2), golden: torch['float32.eager'], allowed: 1e-4, torch } },
+        });
       }
       return found;
     });
@@ -77,14 +111,21 @@ export async function* forward(folder, target) {
 export async function* generate(folder, target) {
   const { cases, pad_token_id: pad } = json(join(folder, 'generate', 'cases.json'));
   const golden = await openSafetensors(join(folder, 'generate', 'batch.safetensors'));
-  for (const ends of new Set(Object.values(cases).map(({ eos_token_id }) => JSON.stringify([...new Set(eos_token_id)])))) {
+  for (const ends of new Set(
+    Object.values(cases).map(({ eos_token_id }) => JSON.stringify([...new Set(eos_token_id)])),
+  )) {
     const dir = await mkdtemp(join(tmpdir(), 'segr1-golden-'));
     await cp(join(folder, TINY), dir, { recursive: true });
-    await writeFile(join(dir, 'generation_config.json'), JSON.stringify({ eos_token_id: JSON.parse(ends), pad_token_id: pad }));
+    await writeFile(
+      join(dir, 'generation_config.json'),
+      JSON.stringify({ eos_token_id: JSON.parse(ends), pad_token_id: pad }),
+    );
     try {
       const found = await opened(dir, target, { train: 'none' }, async (policy) => {
         const rows = await storedRows(golden, policy.config);
-        const own = Object.entries(cases).filter(([, { eos_token_id }]) => JSON.stringify([...new Set(eos_token_id)]) === ends);
+        const own = Object.entries(cases).filter(
+          ([, { eos_token_id }]) => JSON.stringify([...new Set(eos_token_id)]) === ends,
+        );
         const all = [];
         for (const [name, options] of own) all.push(await written(policy, golden, rows, name, options));
         return all;
@@ -96,7 +137,13 @@ export async function* generate(folder, target) {
   }
 }
 
-async function written(policy, golden, rows, name, { kind, temperature = 1, repetition_penalty: repetitionPenalty = 1, top_k: topK = 0, top_p: topP = 1 }) {
+async function written(
+  policy,
+  golden,
+  rows,
+  name,
+  { kind, temperature = 1, repetition_penalty: repetitionPenalty = 1, top_k: topK = 0, top_p: topP = 1 },
+) {
   const width = golden.info(`${name}.tokens`).shape[1];
   const greedy = kind === 'greedy';
   const tokens = rowsOf(await integers(golden, `${name}.tokens`), width);
@@ -106,7 +153,15 @@ async function written(policy, golden, rows, name, { kind, temperature = 1, repe
   for (const [r, { prompt, padding }] of rows.entries()) {
     // In the stored batch the penalty falls on the padding's id as well.
     if (repetitionPenalty !== 1 && padding > 0) continue;
-    const [[one]] = await policy.write([prompt], { group: 1, temperature: greedy ? 0 : temperature, maxTokens: width, uniform: (_, __, t) => uniforms?.[r][t] ?? 0, repetitionPenalty, topK, topP });
+    const [[one]] = await policy.write([prompt], {
+      group: 1,
+      temperature: greedy ? 0 : temperature,
+      maxTokens: width,
+      uniform: (_, __, t) => uniforms?.[r][t] ?? 0,
+      repetitionPenalty,
+      topK,
+      topP,
+    });
     const end = tokens[r].findIndex((id) => policy.config.tokens.eos.includes(id));
     const length = end < 0 ? width : end + 1;
     own.push(...one.tokens);
@@ -117,7 +172,13 @@ async function written(policy, golden, rows, name, { kind, temperature = 1, repe
     logs.push(...one.logProbs.slice(0, alike));
     stored.push(...(logProbs?.[r].slice(0, alike) ?? []));
   }
-  return { name, parts: { tokens: { own, golden: expected, exact: true }, ...(logProbs ? { 'log-probs': { own: logs, golden: stored, allowed: 1e-4, alone: true } } : {}) } };
+  return {
+    name,
+    parts: {
+      tokens: { own, golden: expected, exact: true },
+      ...(logProbs ? { 'log-probs': { own: logs, golden: stored, allowed: 1e-4, alone: true } } : {}),
+    },
+  };
 }
 
 /** Losses and gradients of a step of GRPO, for all weights and for an adapter. */
@@ -128,7 +189,11 @@ export async function* train(folder, target) {
   const kinds = [
     { kind: 'dapo', objective: dapo(0), options: {} },
     { kind: 'dapo', objective: dapo(0), options: { recompute: 'layers' } },
-    ...['lora-language-only', 'lora'].map((kind) => ({ kind, objective: segR1(0.04), options: { adapter: join(folder, 'train', kind) } })),
+    ...['lora-language-only', 'lora'].map((kind) => ({
+      kind,
+      objective: segR1(0.04),
+      options: { adapter: join(folder, 'train', kind) },
+    })),
   ];
   for (const { kind, objective, options } of kinds) {
     const file = join(folder, 'train', `${kind}.safetensors`);
@@ -141,12 +206,21 @@ export async function* train(folder, target) {
       const first = {
         loss: { own: [metrics.loss], golden: [report[kind].wd0[0].loss], allowed: 1e-5 },
         norm: { own: [norm], golden: [report[kind].wd0[0].grad_norm_before_clipping], allowed: 1e-5 },
-        gradient: { own: await joined(tensors, tensors.names.filter((name) => name.startsWith(FIRST))), whole: true },
+        gradient: {
+          own: await joined(
+            tensors,
+            tensors.names.filter((name) => name.startsWith(FIRST)),
+          ),
+          whole: true,
+        },
         ...(await storedGradient(tensors, golden)),
       };
       // The same graphs once more.
       if (options.recompute) return first;
-      const scores = await policy.scores(taught.map((row) => ({ ...row, perToken: {}, perSample: {} })), 1);
+      const scores = await policy.scores(
+        taught.map((row) => ({ ...row, perToken: {}, perSample: {} })),
+        1,
+      );
       const logProbs = { own: scores.flat(2), golden: await goldenScores(golden, kind, batch, taught), allowed: 2e-5 };
       return { ...first, 'log-probs': logProbs, 'three steps': { own: await threeSteps(policy, graph, taught) } };
     });
@@ -157,7 +231,8 @@ export async function* train(folder, target) {
 const FIRST = 'first.';
 
 /**
- * Takes a step that changes no weight and keeps the whole gradient as the optimizer's first moment, which is read back from where it is saved:
+ * Takes a step that changes no weight and keeps the whole gradient as the optimizer's first moment, which is read back
+ * from where it is saved:
  * on a GPU the gradient comes to the host in no other way.
  */
 async function steppedOn(policy, gradient) {
@@ -168,7 +243,8 @@ async function steppedOn(policy, gradient) {
     await policy.saveTraining(join(dir, 'saved'));
     const stored = await openSafetensors(join(dir, 'saved', 'optimizer.safetensors'));
     const values = new Map();
-    for (const name of stored.names.filter((label) => label.startsWith(FIRST))) values.set(name, await stored.read(name));
+    for (const name of stored.names.filter((label) => label.startsWith(FIRST)))
+      values.set(name, await stored.read(name));
     return { norm, tensors: { names: [...values.keys()], read: async (name) => values.get(name) } };
   } finally {
     await rm(dir, { recursive: true });
@@ -194,9 +270,15 @@ async function joined(tensors, names) {
 
 /** The gradient by those weights of which it is stored. */
 async function storedGradient(tensors, golden) {
-  const stored = golden?.names.filter((name) => name.includes('.grad.') && tensors.names.includes(FIRST + name.split('.grad.')[1])) ?? [];
+  const stored =
+    golden?.names.filter(
+      (name) => name.includes('.grad.') && tensors.names.includes(FIRST + name.split('.grad.')[1]),
+    ) ?? [];
   if (stored.length === 0) return {};
-  const own = await joined(tensors, stored.map((name) => FIRST + name.split('.grad.')[1]));
+  const own = await joined(
+    tensors,
+    stored.map((name) => FIRST + name.split('.grad.')[1]),
+  );
   return { 'gradient by some weights': { own, golden: await joined(golden, stored), whole: true } };
 }
 
@@ -217,10 +299,14 @@ async function goldenScores(golden, kind, batch, taught) {
   const width = batch.info('mask').shape[1];
   const ids = rowsOf(await integers(batch, 'completion_ids'), width).map((row) => `${row.join()},`);
   const stored = rowsOf(await golden.read(name), width);
-  return taught.flatMap(({ completions }) => completions.flatMap((own) => stored[ids.findIndex((row) => row.startsWith(`${own.join()},`))].slice(0, own.length)));
+  return taught.flatMap(({ completions }) =>
+    completions.flatMap((own) => stored[ids.findIndex((row) => row.startsWith(`${own.join()},`))].slice(0, own.length)),
+  );
 }
 
-/** The stored micro-batch with each prompt once, its completions behind it, each token weighed as the objective has it. */
+/**
+ * The stored micro-batch with each prompt once, its completions behind it, each token weighed as the objective has it.
+ */
 async function trainRows(batch, group, objective) {
   const length = batch.info('mask').shape[1];
   const width = batch.info('input_ids').shape[1];
@@ -228,7 +314,9 @@ async function trainRows(batch, group, objective) {
   const cut = (flat) => rowsOf(flat, length).map((row, i) => row.slice(0, lengths[i]));
   const spread = (weights) => lengths.map((n, i) => Array.from({ length: n }, () => weights[i]));
   const padding = rowsOf(await integers(batch, 'attention_mask'), width).map((row) => row.indexOf(1));
-  const prompts = rowsOf(await integers(batch, 'input_ids'), width).map((row, i) => row.slice(padding[i], width - length));
+  const prompts = rowsOf(await integers(batch, 'input_ids'), width).map((row, i) =>
+    row.slice(padding[i], width - length),
+  );
   const perToken = {
     oldLogProbs: cut(await batch.read('old_logp')),
     refLogProbs: cut(await batch.read('ref_logp')),
@@ -238,7 +326,11 @@ async function trainRows(batch, group, objective) {
   const completions = cut(await integers(batch, 'completion_ids'));
   const advantages = await batch.read('advantages');
   const pixels = 'pixel_values_of_prompts';
-  const images = imagesOf(await integers(batch, 'image_grid_thw_of_prompts'), await batch.read(pixels), batch.info(pixels).shape[1]);
+  const images = imagesOf(
+    await integers(batch, 'image_grid_thw_of_prompts'),
+    await batch.read(pixels),
+    batch.info(pixels).shape[1],
+  );
   const keys = prompts.map((ids, i) => JSON.stringify([Math.floor(i / group), ids]));
   const groups = [...new Set(keys)].map((key) => [...keys.keys()].filter((i) => keys[i] === key));
   return groups.map((indices) => ({

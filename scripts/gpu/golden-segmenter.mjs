@@ -1,4 +1,6 @@
-/** SAM 2.1 on the goldens' checkpoints: logits of every prompt from the picture on, and the masks that are made of them. */
+/**
+ * SAM 2.1 on the goldens' checkpoints: logits of every prompt from the picture on, and the masks that are made of them.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,9 +21,19 @@ export async function* segmenter(folder, target) {
   for (const [size, dir] of await checkpoints(folder)) {
     try {
       const images = golden.images.filter((image) => image.size === size);
-      const cases = golden.cases.filter((one) => one.size === size && !one.points?.some(({ length }) => length < Math.max(...one.points.map((points) => points.length))));
+      const cases = golden.cases.filter(
+        (one) =>
+          one.size === size &&
+          !one.points?.some(({ length }) => length < Math.max(...one.points.map((points) => points.length))),
+      );
       yield* answers(folder, dir, target, images, cases);
-      yield* masks(folder, dir, target, images, cases.filter((one) => one.mask_from === undefined));
+      yield* masks(
+        folder,
+        dir,
+        target,
+        images,
+        cases.filter((one) => one.mask_from === undefined),
+      );
     } finally {
       await rm(dir, { recursive: true });
     }
@@ -30,14 +42,18 @@ export async function* segmenter(folder, target) {
 
 /** A folder of each size's own, for they share the weights of one. */
 async function checkpoints(folder) {
-  const folders = readdirSync(folder).map((name) => join(folder, name)).filter((path) => existsSync(join(path, 'config.json')));
+  const folders = readdirSync(folder)
+    .map((name) => join(folder, name))
+    .filter((path) => existsSync(join(path, 'config.json')));
   const whole = folders.find((path) => existsSync(join(path, 'model.safetensors')));
-  return Promise.all(folders.map(async (path) => {
-    const dir = await mkdtemp(join(tmpdir(), 'segr1-golden-'));
-    await cp(whole, dir, { recursive: true });
-    await cp(path, dir, { recursive: true });
-    return [JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8')).prompt_encoder_config.image_size, dir];
-  }));
+  return Promise.all(
+    folders.map(async (path) => {
+      const dir = await mkdtemp(join(tmpdir(), 'segr1-golden-'));
+      await cp(whole, dir, { recursive: true });
+      await cp(path, dir, { recursive: true });
+      return [JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8')).prompt_encoder_config.image_size, dir];
+    }),
+  );
 }
 
 function promptOf({ boxes, points, labels }, [height, width]) {
@@ -61,14 +77,24 @@ async function* answers(folder, dir, { device, precision, threads }, images, cas
       for (const one of cases.filter(({ image: name }) => name === image.name)) {
         const stored = await openSafetensors(join(folder, one.tensors));
         const prompt = promptOf(one, image.original_hw);
-        const mask = stored.has(`${one.prefix}mask_input`) ? { mask: await stored.read(`${one.prefix}mask_input`) } : {};
-        const asked = prompt.objects.map((object) => ({ tokens: promptTokens(weights, config, clicksOf(object, prompt.frame, image.size)), ...mask }));
+        const mask = stored.has(`${one.prefix}mask_input`)
+          ? { mask: await stored.read(`${one.prefix}mask_input`) }
+          : {};
+        const asked = prompt.objects.map((object) => ({
+          tokens: promptTokens(weights, config, clicksOf(object, prompt.frame, image.size)),
+          ...mask,
+        }));
         const decoded = await network.decode(embedding, asked);
         const joined = (key) => decoded.flatMap((answer) => [...answer[key]]);
         yield {
           name: `${one.name} of ${image.name} at ${image.size}`,
           parts: {
-            logits: { own: joined('logits'), golden: await stored.read(`${one.prefix}all_logits`), absolute: true, allowed: 0.02 },
+            logits: {
+              own: joined('logits'),
+              golden: await stored.read(`${one.prefix}all_logits`),
+              absolute: true,
+              allowed: 0.02,
+            },
             iou: { own: joined('iou'), golden: await stored.read(`${one.prefix}all_iou`), allowed: 1e-4 },
           },
         };
@@ -87,13 +113,20 @@ async function* masks(folder, dir, { device, precision, threads, memory }, image
     for (const image of images) {
       const own = cases.filter(({ image: name }) => name === image.name);
       const [height, width] = image.original_hw;
-      const made = await opened.segment(await readImageFile(join(folder, image.file)), own.map((one) => promptOf(one, image.original_hw)), { width, height });
+      const made = await opened.segment(
+        await readImageFile(join(folder, image.file)),
+        own.map((one) => promptOf(one, image.original_hw)),
+        { width, height },
+      );
       const [bits, stored] = [[], []];
       for (const [i, one] of own.entries()) {
         bits.push(...decodeMask(made[i]));
         stored.push(...decodeMask((await readMaskFile(join(folder, one.mask), { width, height })).mask));
       }
-      yield { name: `masks of ${image.name} at ${image.size}`, parts: { pixels: { own: bits, golden: stored, exact: true } } };
+      yield {
+        name: `masks of ${image.name} at ${image.size}`,
+        parts: { pixels: { own: bits, golden: stored, exact: true } },
+      };
     }
   } finally {
     await opened.release();

@@ -1,4 +1,7 @@
-/** What settings do on a device, and two models beside each other: node options.mjs [--device cuda] [--hollow] [--repeats 5] */
+/**
+ * What settings do on a device, and two models beside each other: node options.mjs [--device cuda] [--hollow]
+ * [--repeats 5]
+ */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,7 +21,14 @@ import { differing, share } from './distance.mjs';
 import { randomSam2, roomyFolder } from './random.mjs';
 import { each, short, teller } from './tell.mjs';
 
-const { values: asked } = parseArgs({ options: { device: { type: 'string', default: 'cuda' }, hollow: { type: 'boolean', default: false }, repeats: { type: 'string', default: '5' }, memory: { type: 'string', default: '24GB' } } });
+const { values: asked } = parseArgs({
+  options: {
+    device: { type: 'string', default: 'cuda' },
+    hollow: { type: 'boolean', default: false },
+    repeats: { type: 'string', default: '5' },
+    memory: { type: 'string', default: '24GB' },
+  },
+});
 const tell = teller('options');
 const REPEATS = Number(asked.repeats);
 const device = (tf32 = false) => deviceOf({ device: asked.device, memory: asked.memory, tf32 });
@@ -32,15 +42,23 @@ async function tf32() {
   const a = Float32Array.from({ length: m * k }, () => drawn.normal());
   const b = Float32Array.from({ length: k * n }, () => drawn.normal());
   const exact = new Float64Array(m * n);
-  for (let i = 0; i < m; i++) for (let l = 0; l < k; l++) for (let j = 0; j < n; j++) exact[i * n + j] += a[i * k + l] * b[l * n + j];
+  for (let i = 0; i < m; i++)
+    for (let l = 0; l < k; l++) for (let j = 0; j < n; j++) exact[i * n + j] += a[i * k + l] * b[l * n + j];
   for (const on of [false, true]) {
     const engine = openEngine({ workers: 1, threads: 1, device: device(on) });
     try {
-      const program = emit('product', { c: dot(input('a', 'float32', { i: m, k }), input('b', 'float32', { k, j: n }), 'k') }, engine.dialect);
+      const program = emit(
+        'product',
+        { c: dot(input('a', 'float32', { i: m, k }), input('b', 'float32', { k, j: n }), 'k') },
+        engine.dialect,
+      );
       await engine.open(program);
       const { outputs } = await engine.run(program, { a, b });
       const error = share(outputs.c, exact);
-      tell({ part: 'tf32', on, error }, `tf32 ${on ? 'on ' : 'off'}: a product of float32 is ${short(error)} from float64`);
+      tell(
+        { part: 'tf32', on, error },
+        `tf32 ${on ? 'on ' : 'off'}: a product of float32 is ${short(error)} from float64`,
+      );
     } finally {
       await engine.release();
     }
@@ -52,7 +70,9 @@ const settings = { group: 4, temperature: 1, maxTokens: 24, uniform: (p, s, t) =
 async function withTiny(precision, use) {
   const policy = await openQwen(TINY, { workers: 1, threads: 1, batch: 2, device: device(), precision });
   try {
-    const prompts = [0, 1].map((index) => policy.encode({}, drawScene({ kind: 'pick', seed: 3, index, rule: 'any' }, 112).image));
+    const prompts = [0, 1].map((index) =>
+      policy.encode({}, drawScene({ kind: 'pick', seed: 3, index, rule: 'any' }, 112).image),
+    );
     return await use(policy, prompts);
   } finally {
     await policy.release();
@@ -66,18 +86,38 @@ async function determinism(precision) {
     const written = (await policy.write(prompts, settings)).flat();
     const rows = prompts.map((prompt) => {
       const each = (value) => completions.map((tokens) => tokens.map(() => value));
-      return { prompt, completions, perToken: { oldLogProbs: each(-1), weight: each(1e-2), share: each(1e-2) }, perSample: { advantages: completions.map((_, i) => (i % 2) - 0.5), sampleShare: completions.map(() => 0.125) } };
+      return {
+        prompt,
+        completions,
+        perToken: { oldLogProbs: each(-1), weight: each(1e-2), share: each(1e-2) },
+        perSample: { advantages: completions.map((_, i) => (i % 2) - 0.5), sampleShare: completions.map(() => 0.125) },
+      };
     });
     const { gradient, metrics } = await policy.gradient(graph, rows, 1);
     const norm = await policy.step(gradient, { learningRate: 0, maxNorm: Infinity }).catch((error) => error.message);
-    return { tokens: written.flatMap(({ tokens }) => tokens), logProbs: written.flatMap(({ logProbs }) => logProbs), learned: [metrics.loss, norm] };
+    return {
+      tokens: written.flatMap(({ tokens }) => tokens),
+      logProbs: written.flatMap(({ logProbs }) => logProbs),
+      learned: [metrics.loss, norm],
+    };
   };
-  const completions = Array.from({ length: 4 }, (_, s) => Array.from({ length: 20 }, (__, t) => 20 + ((7 * s + 3 * t) % 100)));
-  const [first, second] = await withTiny(precision, async (policy, prompts) => [await once(policy, prompts, completions), await once(policy, prompts, completions)]);
+  const completions = Array.from({ length: 4 }, (_, s) =>
+    Array.from({ length: 20 }, (__, t) => 20 + ((7 * s + 3 * t) % 100)),
+  );
+  const [first, second] = await withTiny(precision, async (policy, prompts) => [
+    await once(policy, prompts, completions),
+    await once(policy, prompts, completions),
+  ]);
   const third = await withTiny(precision, (policy, prompts) => once(policy, prompts, completions));
-  for (const [name, other] of [['again', second], ['opened again', third]]) {
+  for (const [name, other] of [
+    ['again', second],
+    ['opened again', third],
+  ]) {
     const counts = Object.fromEntries(Object.keys(first).map((key) => [key, differing(other[key], first[key])]));
-    tell({ part: 'determinism', precision, name, ...counts, of: first.tokens.length }, `${precision} ${name}: ${counts.tokens} of ${first.tokens.length} tokens other, ${counts.logProbs} log-probs, ${counts.learned} of loss and norm`);
+    tell(
+      { part: 'determinism', precision, name, ...counts, of: first.tokens.length },
+      `${precision} ${name}: ${counts.tokens} of ${first.tokens.length} tokens other, ${counts.logProbs} log-probs, ${counts.learned} of loss and norm`,
+    );
   }
 }
 
@@ -117,7 +157,10 @@ async function timed(segmenter, precision, when) {
     { x: 40 * i, y: 30 * i, label: 2 },
     { x: 40 * i + 500, y: 30 * i + 600, label: 3 },
   ]);
-  const pixels = Float32Array.from({ length: 3 * size * size }, (_, i) => ((Math.imul(i + 1, 0x9e3779b1) >>> 8) / 2 ** 24 - 0.5) * 4);
+  const pixels = Float32Array.from(
+    { length: 3 * size * size },
+    (_, i) => ((Math.imul(i + 1, 0x9e3779b1) >>> 8) / 2 ** 24 - 0.5) * 4,
+  );
   const [embed, decode] = [[], []];
   for (let i = 0; i <= REPEATS; i++) {
     const start = performance.now();
@@ -131,7 +174,10 @@ async function timed(segmenter, precision, when) {
     embed.push(between - start);
     decode.push(end - between);
   }
-  tell({ part: 'segmenter', precision, when, embed: median(embed), decode: median(decode) }, `sam2.1 large ${precision} ${when}: an image ${short(median(embed))} ms, 8 boxes of it ${short(median(decode))} ms`);
+  tell(
+    { part: 'segmenter', precision, when, embed: median(embed), decode: median(decode) },
+    `sam2.1 large ${precision} ${when}: an image ${short(median(embed))} ms, 8 boxes of it ${short(median(decode))} ms`,
+  );
 }
 
 const well = await each(tell, [

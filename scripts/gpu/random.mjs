@@ -1,5 +1,18 @@
-/** Checkpoints of published shapes with random weights, gigabytes in seconds: one block of random numbers a scale, taken again and again. */
-import { closeSync, cpSync, ftruncateSync, mkdirSync, openSync, readFileSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
+/**
+ * Checkpoints of published shapes with random weights, gigabytes in seconds: one block of random numbers a scale, taken
+ * again and again.
+ */
+import {
+  closeSync,
+  cpSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statfsSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -48,11 +61,13 @@ function blockOf(dtype, fan) {
 function writeRandom(path, tensors, dtype, hollow) {
   const width = WIDTH[dtype];
   let end = 0;
-  const header = Object.fromEntries(tensors.map(({ name, shape }) => {
-    const start = end;
-    end += width * shape.reduce((product, size) => product * size, 1);
-    return [name, { dtype, shape, data_offsets: [start, end] }];
-  }));
+  const header = Object.fromEntries(
+    tensors.map(({ name, shape }) => {
+      const start = end;
+      end += width * shape.reduce((product, size) => product * size, 1);
+      return [name, { dtype, shape, data_offsets: [start, end] }];
+    }),
+  );
   const text = Buffer.from(JSON.stringify(header));
   const padded = Buffer.concat([text, Buffer.alloc((8 - (text.length % 8)) % 8, ' ')]);
   const length = Buffer.alloc(8);
@@ -82,8 +97,10 @@ function writeValues(file, { name, shape }, dtype) {
   if (!known.has(key)) known.set(key, scale ? onesOf(dtype) : blockOf(dtype, fan));
   const block = known.get(key);
   // One table stands at two places of SAM 2.
-  let at = scale ? 0 : (hash(name.replace('prompt_encoder.shared_embedding', 'shared_image_embedding')) % BLOCK) * width;
-  for (let left = count * width; left > 0; ) {
+  let at = scale
+    ? 0
+    : (hash(name.replace('prompt_encoder.shared_embedding', 'shared_image_embedding')) % BLOCK) * width;
+  for (let left = count * width; left > 0;) {
     const piece = Math.min(left, block.length - at);
     left -= writeSync(file, block, at, piece);
     at = 0;
@@ -96,7 +113,8 @@ function onesOf(dtype) {
 }
 
 /**
- * A checkpoint of Qwen2.5-VL-3B's shape in bfloat16, 7.5 GB, which transformers opens as well; with the goldens' tokenizer, which is asked nothing.
+ * A checkpoint of Qwen2.5-VL-3B's shape in bfloat16, 7.5 GB, which transformers opens as well; with the goldens'
+ * tokenizer, which is asked nothing.
  *
  * @param text what is other about the language model, such as fewer layers.
  * @returns bytes written.
@@ -105,7 +123,8 @@ export async function randomQwen(folder, { hollow = false, text = {} } = {}) {
   mkdirSync(folder, { recursive: true });
   cpSync(here('../../test/fixtures/qwen2.5-vl-3b'), folder, { recursive: true });
   const tiny = here('../../test/golden/fixtures/policy/tiny-qwen2_5_vl');
-  for (const name of ['chat_template.json', 'tokenizer.json', 'tokenizer_config.json']) cpSync(join(tiny, name), join(folder, name));
+  for (const name of ['chat_template.json', 'tokenizer.json', 'tokenizer_config.json'])
+    cpSync(join(tiny, name), join(folder, name));
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
   writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, ...text }));
   const read = await readConfig(folder);
@@ -113,7 +132,10 @@ export async function randomQwen(folder, { hollow = false, text = {} } = {}) {
   const tensors = weightShapes(read).map(({ name, sizes }) => {
     const shape = Object.values(sizes);
     // A convolution of its own shape, as files have it.
-    return { name, shape: name === 'visual.patch_embed.proj.weight' ? [shape[0], 3, temporalPatch, patch, patch] : shape };
+    return {
+      name,
+      shape: name === 'visual.patch_embed.proj.weight' ? [shape[0], 3, temporalPatch, patch, patch] : shape,
+    };
   });
   return writeRandom(join(folder, 'model.safetensors'), tensors, 'BF16', hollow);
 }
@@ -133,7 +155,14 @@ const HIERA_LARGE = {
 export async function randomSam2(folder, { hollow = false } = {}) {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'config.json'), JSON.stringify({ model_type: 'sam2', vision_config: HIERA_LARGE }));
-  writeFileSync(join(folder, 'preprocessor_config.json'), JSON.stringify({ image_mean: [0.485, 0.456, 0.406], image_std: [0.229, 0.224, 0.225], size: { height: 1024, width: 1024 } }));
+  writeFileSync(
+    join(folder, 'preprocessor_config.json'),
+    JSON.stringify({
+      image_mean: [0.485, 0.456, 0.406],
+      image_std: [0.229, 0.224, 0.225],
+      size: { height: 1024, width: 1024 },
+    }),
+  );
   const tensors = [...sam2Shapes(await readSam2Config(folder))].map(([name, shape]) => ({ name, shape }));
   return writeRandom(join(folder, 'model.safetensors'), tensors, 'F32', hollow);
 }

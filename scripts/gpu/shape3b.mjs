@@ -1,11 +1,15 @@
 /**
- * The shape of Qwen2.5-VL-3B with random weights: a rollout, an update of an adapter, a whole step of GRPO, and their memory.
+ * The shape of Qwen2.5-VL-3B with random weights: a rollout, an update of an adapter, a whole step of GRPO, and their
+ * memory.
  *
- *   node shape3b.mjs [--device cuda] [--precision bfloat16] [--prompts 8] [--group 8] [--tokens 256] [--frame 768] [--rank 16 | --rank 0]
- *                    [--batch 8] [--run-tokens 6144] [--memory 21GB] [--repeats 2] [--layers 36] [--hollow] [--folder DIR]
+ * node shape3b.mjs [--device cuda] [--precision bfloat16] [--prompts 8] [--group 8] [--tokens 256] [--frame 768]
+ * [--rank 16 | --rank 0]
+ * [--batch 8] [--run-tokens 6144] [--memory 21GB] [--repeats 2] [--layers 36] [--hollow] [--folder DIR]
  *
- * Completions have their full length. A rank of 0 trains all weights. The checkpoint is made in a folder of its own, in memory where there is room, and
- * stays there with `probe.json`, what the policy says of a few tokens, for peer.py. `--hollow` writes no values: for a rehearsal without a device.
+ * Completions have their full length. A rank of 0 trains all weights. The checkpoint is made in a folder of its own, in
+ * memory where there is room, and
+ * stays there with `probe.json`, what the policy says of a few tokens, for peer.py. `--hollow` writes no values: for a
+ * rehearsal without a device.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -48,7 +52,9 @@ const { values: asked } = parseArgs({
 /** Milliseconds between looks at the memory. */
 const EVERY = 4;
 const tell = teller(asked.step);
-const [PROMPTS, GROUP, TOKENS, RANK, REPEATS] = ['prompts', 'group', 'tokens', 'rank', 'repeats'].map((name) => Number(asked[name]));
+const [PROMPTS, GROUP, TOKENS, RANK, REPEATS] = ['prompts', 'group', 'tokens', 'rank', 'repeats'].map((name) =>
+  Number(asked[name]),
+);
 const objective = grpo(0);
 const graph = objectiveGraph(objective);
 const seconds = async (run) => {
@@ -64,12 +70,19 @@ function promptOf({ tokens, vision, text }, seed, words = 256) {
   const id = (i) => 1000 + (hash('word', seed, i) % (Math.min(text.vocab, 151_000) - 1000));
   const pixels = new Float32Array(side * side * 3 * vision.temporalPatch * vision.patch ** 2);
   for (let i = 0; i < pixels.length; i++) pixels[i] = ((Math.imul(i + 1, 0x9e3779b1 ^ seed) >>> 8) / 2 ** 24 - 0.5) * 3;
-  return { text: '', tokens: [tokens.visionStart, ...placeholders, tokens.visionEnd, ...Array.from({ length: words }, (_, i) => id(i))], images: [{ grid: { h: side, w: side }, pixels }] };
+  return {
+    text: '',
+    tokens: [tokens.visionStart, ...placeholders, tokens.visionEnd, ...Array.from({ length: words }, (_, i) => id(i))],
+    images: [{ grid: { h: side, w: side }, pixels }],
+  };
 }
 
 function cardName() {
   try {
-    return listDevices(surveyCuda().driver?.library ?? '')[deviceOf({ device: asked.device, tf32: false }).index ?? 0]?.name ?? 'unknown';
+    return (
+      listDevices(surveyCuda().driver?.library ?? '')[deviceOf({ device: asked.device, tf32: false }).index ?? 0]
+        ?.name ?? 'unknown'
+    );
   } catch {
     return 'unknown';
   }
@@ -77,19 +90,41 @@ function cardName() {
 
 /** Rows of a step: rewards are drawn, so that groups have something to teach. */
 function rowsOf(written, prompts) {
-  const rows = written.map((completions, p) => ({ id: String(p), completions, advantages: groupAdvantages(Float32Array.from(completions, (_, s) => uniform('reward', p, s)), 'group') }));
+  const rows = written.map((completions, p) => ({
+    id: String(p),
+    completions,
+    advantages: groupAdvantages(
+      Float32Array.from(completions, (_, s) => uniform('reward', p, s)),
+      'group',
+    ),
+  }));
   return trainRows(rows, prompts, objective);
 }
 
 async function main() {
   const reused = existsSync(join(asked.folder, 'model.safetensors'));
   if (!reused) {
-    const [bytes, took] = await seconds(() => randomQwen(asked.folder, { hollow: asked.hollow, text: asked.layers === '36' ? {} : { num_hidden_layers: Number(asked.layers) } }));
-    tell({ part: 'weights', bytes, took }, `${(bytes / 1e9).toFixed(1)} GB of ${asked.hollow ? 'no' : 'random'} weights in ${asked.folder}, ${took.toFixed(1)} s`);
+    const [bytes, took] = await seconds(() =>
+      randomQwen(asked.folder, {
+        hollow: asked.hollow,
+        text: asked.layers === '36' ? {} : { num_hidden_layers: Number(asked.layers) },
+      }),
+    );
+    tell(
+      { part: 'weights', bytes, took },
+      `${(bytes / 1e9).toFixed(1)} GB of ${asked.hollow ? 'no' : 'random'} weights in ${asked.folder}, ${took.toFixed(1)} s`,
+    );
   }
   const device = deviceOf({ device: asked.device, memory: asked.memory, tf32: false });
   const config = JSON.parse(readFileSync(join(asked.folder, 'config.json'), 'utf8'));
-  const never = [config.image_token_id, config.video_token_id, config.vision_start_token_id, config.vision_end_token_id, config.eos_token_id, config.bos_token_id];
+  const never = [
+    config.image_token_id,
+    config.video_token_id,
+    config.vision_start_token_id,
+    config.vision_end_token_id,
+    config.eos_token_id,
+    config.bos_token_id,
+  ];
   const options = {
     workers: 1,
     threads: 1,
@@ -100,11 +135,17 @@ async function main() {
     recompute: 'layers',
     // The end among them: every completion has its full length.
     suppressed: never,
-    train: RANK > 0 ? { lora: { rank: RANK, alpha: 2 * RANK, pattern: String.raw`model\.language_model\..*_proj` } } : 'full',
+    train:
+      RANK > 0
+        ? { lora: { rank: RANK, alpha: 2 * RANK, pattern: String.raw`model\.language_model\..*_proj` } }
+        : 'full',
     notice: (text) => tell({ part: 'notice', text }, text),
   };
   const [policy, opening] = await seconds(() => openQwen(asked.folder, options));
-  tell({ part: 'open', took: opening, learning: policy.parameters }, `open ${opening.toFixed(1)} s, ${policy.parameters} weights learn`);
+  tell(
+    { part: 'open', took: opening, learning: policy.parameters },
+    `open ${opening.toFixed(1)} s, ${policy.parameters} weights learn`,
+  );
   // Engines on one device share its memory, so a second one can be asked about both, also while the first computes.
   const watch = openEngine({ workers: 1, threads: 1, device });
   const watching = watched(watch);
@@ -112,7 +153,10 @@ async function main() {
     const use = await watch.memory();
     if (!use) return;
     const most = watching.most();
-    tell({ part: 'memory', when, ...use, seen: most }, `memory ${when}: ${(use.inUse / 1e9).toFixed(2)} GB in use, ${(most / 1e9).toFixed(2)} GB at most meanwhile, ${(use.taken / 1e9).toFixed(1)} GB taken`);
+    tell(
+      { part: 'memory', when, ...use, seen: most },
+      `memory ${when}: ${(use.inUse / 1e9).toFixed(2)} GB in use, ${(most / 1e9).toFixed(2)} GB at most meanwhile, ${(use.taken / 1e9).toFixed(1)} GB taken`,
+    );
   };
   try {
     await measure(policy, memory);
@@ -123,7 +167,11 @@ async function main() {
   }
 }
 
-/** Looks again and again: what was taken at once counts as in use at its most. @returns `most` of what was seen since it was last asked. */
+/**
+ * Looks again and again: what was taken at once counts as in use at its most.
+ *
+ * @returns `most` of what was seen since it was last asked.
+ */
 function watched(engine) {
   let [most, going] = [0, true];
   const look = (async () => {
@@ -149,7 +197,12 @@ function watched(engine) {
 
 async function measure(policy, memory) {
   const prompts = Array.from({ length: PROMPTS }, (_, p) => promptOf(policy.config, p));
-  const [{ tokens: { length: prompt }, images: [{ grid }] }] = prompts;
+  const [
+    {
+      tokens: { length: prompt },
+      images: [{ grid }],
+    },
+  ] = prompts;
   const patches = grid.h * grid.w;
   const counted = operations(policy.config, { prompts: PROMPTS, prompt, patches, group: GROUP, tokens: TOKENS });
   const card = cardName();
@@ -157,60 +210,120 @@ async function measure(policy, memory) {
   const written = PROMPTS * GROUP * TOKENS;
   const all = PROMPTS * GROUP * (prompt + TOKENS);
   const share = (work, took) => (peak === undefined ? undefined : work / took / peak);
-  const said = (work, took) => `${short(work / took / 1e12)} TFLOP/s${peak === undefined ? '' : `, ${(100 * share(work, took)).toFixed(1)} % of ${short(peak / 1e12)}`}`;
-  tell({ part: 'shape', card, peak, prompts: PROMPTS, prompt, patches, group: GROUP, tokens: TOKENS, rank: RANK, precision: asked.precision, ...counted }, `${card}: ${PROMPTS} prompts of ${prompt} tokens, ${patches} patches among them, × ${GROUP} × ${TOKENS}, rank ${RANK}, ${asked.precision}`);
+  const said = (work, took) =>
+    `${short(work / took / 1e12)} TFLOP/s${peak === undefined ? '' : `, ${(100 * share(work, took)).toFixed(1)} % of ${short(peak / 1e12)}`}`;
+  tell(
+    {
+      part: 'shape',
+      card,
+      peak,
+      prompts: PROMPTS,
+      prompt,
+      patches,
+      group: GROUP,
+      tokens: TOKENS,
+      rank: RANK,
+      precision: asked.precision,
+      ...counted,
+    },
+    `${card}: ${PROMPTS} prompts of ${prompt} tokens, ${patches} patches among them, × ${GROUP} × ${TOKENS}, rank ${RANK}, ${asked.precision}`,
+  );
   await memory('with nothing run');
 
   let draw = 0;
-  const rollout = () => policy.write(prompts, { group: GROUP, temperature: 1, maxTokens: TOKENS, uniform: (p, s, t) => uniform(draw, p, s, t) });
+  const rollout = () =>
+    policy.write(prompts, {
+      group: GROUP,
+      temperature: 1,
+      maxTokens: TOKENS,
+      uniform: (p, s, t) => uniform(draw, p, s, t),
+    });
   let completions;
   let batch;
   const update = () => policy.gradient(graph, batch, 1);
   const well = await each(tell, [
-    ['rollout', async () => {
-      const [first, opening] = await seconds(rollout);
-      completions = first;
-      const length = first.flat().reduce((sum, { tokens }) => sum + tokens.length, 0);
-      tell({ part: 'first rollout', took: opening, length }, `first rollout, its graph opened: ${opening.toFixed(1)} s, ${length} tokens`);
-      await memory('behind a rollout');
-    }],
-    ['update', async () => {
-      batch = rowsOf(completions, prompts);
-      const [{ gradient, metrics }, opening] = await seconds(update);
-      const [norm, step] = await seconds(() => policy.step(gradient, { learningRate: 1e-6, maxNorm: 1, decays }).catch((error) => `none: ${error.message}`));
-      tell({ part: 'first update', took: opening, step, metrics, norm }, `first update, its graphs opened: ${opening.toFixed(1)} s, loss ${short(metrics.loss)}, norm ${typeof norm === 'number' ? short(norm) : norm}`);
-      await memory('behind an update');
-    }],
+    [
+      'rollout',
+      async () => {
+        const [first, opening] = await seconds(rollout);
+        completions = first;
+        const length = first.flat().reduce((sum, { tokens }) => sum + tokens.length, 0);
+        tell(
+          { part: 'first rollout', took: opening, length },
+          `first rollout, its graph opened: ${opening.toFixed(1)} s, ${length} tokens`,
+        );
+        await memory('behind a rollout');
+      },
+    ],
+    [
+      'update',
+      async () => {
+        batch = rowsOf(completions, prompts);
+        const [{ gradient, metrics }, opening] = await seconds(update);
+        const [norm, step] = await seconds(() =>
+          policy.step(gradient, { learningRate: 1e-6, maxNorm: 1, decays }).catch((error) => `none: ${error.message}`),
+        );
+        tell(
+          { part: 'first update', took: opening, step, metrics, norm },
+          `first update, its graphs opened: ${opening.toFixed(1)} s, loss ${short(metrics.loss)}, norm ${typeof norm === 'number' ? short(norm) : norm}`,
+        );
+        await memory('behind an update');
+      },
+    ],
   ]);
   if (!well) return;
   const times = { rollout: [], update: [], step: [], whole: [] };
   await each(tell, [
-    ['whole steps', async () => {
-      for (let i = 0; i < REPEATS; i++) {
-        draw++;
-        const [, whole] = await seconds(async () => {
-          const [own, wrote] = await seconds(rollout);
-          batch = rowsOf(own, prompts);
-          const [{ gradient }, learned] = await seconds(update);
-          const [, stepped] = await seconds(() => policy.step(gradient, { learningRate: 1e-6, maxNorm: 1, decays }).catch(() => undefined));
-          times.rollout.push(wrote);
-          times.update.push(learned);
-          times.step.push(stepped);
-        });
-        times.whole.push(whole);
-        tell({ part: 'step', rollout: times.rollout.at(-1), update: times.update.at(-1), step: times.step.at(-1), whole }, `a step: rollout ${times.rollout.at(-1).toFixed(2)} s, update ${times.update.at(-1).toFixed(2)} s, AdamW ${times.step.at(-1).toFixed(3)} s, whole ${whole.toFixed(2)} s`);
-      }
-    }],
+    [
+      'whole steps',
+      async () => {
+        for (let i = 0; i < REPEATS; i++) {
+          draw++;
+          const [, whole] = await seconds(async () => {
+            const [own, wrote] = await seconds(rollout);
+            batch = rowsOf(own, prompts);
+            const [{ gradient }, learned] = await seconds(update);
+            const [, stepped] = await seconds(() =>
+              policy.step(gradient, { learningRate: 1e-6, maxNorm: 1, decays }).catch(() => undefined),
+            );
+            times.rollout.push(wrote);
+            times.update.push(learned);
+            times.step.push(stepped);
+          });
+          times.whole.push(whole);
+          tell(
+            {
+              part: 'step',
+              rollout: times.rollout.at(-1),
+              update: times.update.at(-1),
+              step: times.step.at(-1),
+              whole,
+            },
+            `a step: rollout ${times.rollout.at(-1).toFixed(2)} s, update ${times.update.at(-1).toFixed(2)} s, AdamW ${times.step.at(-1).toFixed(3)} s, whole ${whole.toFixed(2)} s`,
+          );
+        }
+      },
+    ],
   ]);
   if (times.whole.length === 0) return;
   const best = Object.fromEntries(Object.entries(times).map(([name, some]) => [name, Math.min(...some)]));
   const both = counted.rollout + counted.update;
   tell(
     {
-      part: 'result', card, seconds: best, written, all,
-      rolloutTokensPerSecond: written / best.rollout, updateTokensPerSecond: written / best.update, stepTokensPerSecond: all / best.whole,
-      rolloutShare: share(counted.rollout, best.rollout), updateShare: share(counted.update, best.update), stepShare: share(both, best.whole),
-      rolloutFlops: counted.rollout / best.rollout, updateFlops: counted.update / best.update, stepFlops: both / best.whole,
+      part: 'result',
+      card,
+      seconds: best,
+      written,
+      all,
+      rolloutTokensPerSecond: written / best.rollout,
+      updateTokensPerSecond: written / best.update,
+      stepTokensPerSecond: all / best.whole,
+      rolloutShare: share(counted.rollout, best.rollout),
+      updateShare: share(counted.update, best.update),
+      stepShare: share(both, best.whole),
+      rolloutFlops: counted.rollout / best.rollout,
+      updateFlops: counted.update / best.update,
+      stepFlops: both / best.whole,
     },
     [
       `rollout ${best.rollout.toFixed(2)} s, ${Math.round(written / best.rollout)} tokens/s, ${((1000 * best.rollout) / TOKENS).toFixed(1)} ms a turn of ${PROMPTS * GROUP}, ${said(counted.rollout, best.rollout)}`,
@@ -222,12 +335,29 @@ async function measure(policy, memory) {
   await each(tell, [['probe', () => probe(policy, prompts, completions)]]);
 }
 
-/** What the policy says of a completion, for a peer with the same weights; the adapter is the first one still but for a few steps at 1e-6. */
+/**
+ * What the policy says of a completion, for a peer with the same weights; the adapter is the first one still but for a
+ * few steps at 1e-6.
+ */
 async function probe(policy, prompts, completions) {
-  const rows = [{ prompt: prompts[0], completions: completions[0].slice(0, 2).map(({ tokens }) => tokens.slice(0, 64)), perToken: {} }];
+  const rows = [
+    {
+      prompt: prompts[0],
+      completions: completions[0].slice(0, 2).map(({ tokens }) => tokens.slice(0, 64)),
+      perToken: {},
+    },
+  ];
   const [logProbs] = await policy.reference(rows, 1);
   writeFileSync(join(asked.folder, 'pixels.f32'), Buffer.from(prompts[0].images[0].pixels.buffer));
-  writeFileSync(join(asked.folder, 'probe.json'), JSON.stringify({ prompt: prompts[0].tokens, grid: prompts[0].images[0].grid, completions: rows[0].completions, logProbs }));
+  writeFileSync(
+    join(asked.folder, 'probe.json'),
+    JSON.stringify({
+      prompt: prompts[0].tokens,
+      grid: prompts[0].images[0].grid,
+      completions: rows[0].completions,
+      logProbs,
+    }),
+  );
   tell({ part: 'probe', mean: logProbs.flat().reduce((sum, p) => sum + p, 0) / logProbs.flat().length });
 }
 

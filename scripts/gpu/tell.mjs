@@ -1,4 +1,7 @@
-/** What a step of the check found: a line of JSON in the file RESULTS for programs, a short one on the terminal for people. */
+/**
+ * What a step of the check found: a line of JSON in the file RESULTS for programs, a short one on the terminal for
+ * people.
+ */
 import { appendFileSync } from 'node:fs';
 
 /** @param step which every line names. @returns writes a record, and prints its text where there is one. */
@@ -13,7 +16,11 @@ export function teller(step) {
 /** A number in few digits, NaN where there is none. */
 export const short = (value) => (Number.isFinite(value) ? Number(value.toPrecision(3)).toString() : String(value));
 
-/** Runs the parts of a step one after the other; one that fails is told and does not end the others. @returns whether all went well. */
+/**
+ * Runs the parts of a step one after the other; one that fails is told and does not end the others.
+ *
+ * @returns whether all went well.
+ */
 export async function each(tell, parts) {
   let well = true;
   for (const [name, run] of parts) {
@@ -22,7 +29,10 @@ export async function each(tell, parts) {
       await run();
     } catch (error) {
       well = false;
-      tell({ part: name, error: String(error?.message ?? error) }, `${name}  FAILED: ${String(error?.message ?? error).slice(0, 500)}`);
+      tell(
+        { part: name, error: String(error?.message ?? error) },
+        `${name}  FAILED: ${String(error?.message ?? error).slice(0, 500)}`,
+      );
       console.error(error?.stack ?? error);
     }
     tell({ part: name, seconds: (performance.now() - start) / 1000 });

@@ -10,12 +10,15 @@ export interface Words {
 }
 
 /**
- * The objects that are meant: one a box, all with the points, or one of points alone. Corners of a box may stand in any order.
+ * The objects that are meant: one a box, all with the points, or one of points alone. Corners of a box may stand in any
+ * order.
  *
- * @throws {UsageError} for what is no box, point or label, for a box without an area, and if there are labels, but not one a point.
+ * @throws {UsageError} for what is no box, point or label, for a box without an area, and if there are labels, but not
+ * one a point.
  */
 export function objectsOf({ boxes, points, labels }: Words): PromptObject[] {
-  if (labels.length > 0 && labels.length !== points.length) throw new UsageError(`--label: expected one a point, ${points.length} in all; got ${labels.length}`);
+  if (labels.length > 0 && labels.length !== points.length)
+    throw new UsageError(`--label: expected one a point, ${points.length} in all; got ${labels.length}`);
   const clicks = points.map((text, i): Point => {
     const [x, y] = numbers(text, 'point', 'x,y', 2) as [number, number];
     return { x, y, label: labelOf(labels[i] ?? '1') };
@@ -26,12 +29,14 @@ export function objectsOf({ boxes, points, labels }: Words): PromptObject[] {
 
 function boxOf(text: string): Box {
   const [ax, ay, bx, by] = numbers(text, 'box', 'x1,y1,x2,y2', 4) as [number, number, number, number];
-  if (ax === bx || ay === by) throw new UsageError(`--box: expected x1,y1,x2,y2 with an area between; got ${shown(text)}`);
+  if (ax === bx || ay === by)
+    throw new UsageError(`--box: expected x1,y1,x2,y2 with an area between; got ${shown(text)}`);
   return [Math.min(ax, bx), Math.min(ay, by), Math.max(ax, bx), Math.max(ay, by)];
 }
 
 function labelOf(text: string): 0 | 1 {
-  if (text !== '0' && text !== '1') throw new UsageError(`--label: expected 1, the object, or 0, what is not; got ${shown(text)}`);
+  if (text !== '0' && text !== '1')
+    throw new UsageError(`--label: expected 1, the object, or 0, what is not; got ${shown(text)}`);
   return text === '1' ? 1 : 0;
 }
 

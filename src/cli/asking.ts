@@ -48,7 +48,10 @@ export interface PolicyWords {
   readonly frame: number;
 }
 
-/** Lets a policy write what is asked about each image, greedily: asked in its own prompt if that takes a text as one is given, else as in Seg-R1's evaluation. */
+/**
+ * Lets a policy write what is asked about each image, greedily: asked in its own prompt if that takes a text as one is
+ * given, else as in Seg-R1's evaluation.
+ */
 export async function openAsker({ dir, adapter, text, frame: side }: PolicyWords): Promise<Asker> {
   const { prompt: own } = await readConfig(dir);
   const fits = own?.user.includes('{instruction}') === (text !== undefined);
@@ -59,8 +62,13 @@ export async function openAsker({ dir, adapter, text, frame: side }: PolicyWords
   return {
     name: adapter === undefined ? dir : `${dir} with ${adapter}`,
     async ask(image) {
-      const told = policy.encode(text === undefined ? {} : { instruction: text }, resize(image, frame, 'bilinear', 'pillow'));
-      const [written] = (await policy.write([told], { group: 1, temperature: 0, maxTokens: MOST_TOKENS, uniform: () => 0 })).flat() as [Written];
+      const told = policy.encode(
+        text === undefined ? {} : { instruction: text },
+        resize(image, frame, 'bilinear', 'pillow'),
+      );
+      const [written] = (
+        await policy.write([told], { group: 1, temperature: 0, maxTokens: MOST_TOKENS, uniform: () => 0 })
+      ).flat() as [Written];
       const completion = policy.decode(written.tokens);
       return { prompt: readPrompt(completion, frame, { lenient: true }), completion };
     },
@@ -70,7 +78,9 @@ export async function openAsker({ dir, adapter, text, frame: side }: PolicyWords
 
 /** GrabCut by its name, or the SAM 2.1 of a folder. */
 export function openNamed(segmenter: string): Promise<Segmenter> {
-  return segmenter === 'grabcut' ? openGrabCut({ size: GRABCUT_SIDE }) : openSam2({ checkpoint: segmenter, threads: availableParallelism() });
+  return segmenter === 'grabcut'
+    ? openGrabCut({ size: GRABCUT_SIDE })
+    : openSam2({ checkpoint: segmenter, threads: availableParallelism() });
 }
 
 /** Finer than training needs it: one image may take a second. */
@@ -79,7 +89,10 @@ const GRABCUT_SIDE = 256;
 /** @throws {UsageError} unless the folder is there, with `file` in it where one is named. */
 export function folderOf(dir: string, option: string, expected: string, file?: string): string {
   if (existsSync(dir) && (file === undefined || existsSync(join(dir, file)))) return dir;
-  throw new UsageError(`--${option}: expected ${expected}; got ${JSON.stringify(dir)}, ${existsSync(dir) ? `which has no ${file ?? ''}` : 'where nothing is'}`);
+  throw new UsageError(
+    `--${option}: expected ${expected}; got ${JSON.stringify(dir)}, ${existsSync(dir) ? `which has no ${file ?? ''}` : 'where nothing is'}`,
+  );
 }
 
-const squareOf = (side: number | undefined): Size | undefined => (side === undefined ? undefined : { width: side, height: side });
+const squareOf = (side: number | undefined): Size | undefined =>
+  side === undefined ? undefined : { width: side, height: side };

@@ -62,7 +62,11 @@ export interface CheckupOptions {
  *
  * GPUs are tried side by side, behind the CPU, whose figure they would spoil.
  */
-export async function checkUp({ machine = thisMachine(), attempt = inOwnProcess, runs = 'runs' }: CheckupOptions = {}): Promise<Checkup> {
+export async function checkUp({
+  machine = thisMachine(),
+  attempt = inOwnProcess,
+  runs = 'runs',
+}: CheckupOptions = {}): Promise<Checkup> {
   const cpu = { model: cpus()[0]?.model.trim() ?? 'unknown', cores: availableParallelism() };
   const disk = measuredDisk(runs);
   const first = deviceReport(
@@ -109,11 +113,27 @@ async function tryGpus(survey: CudaSurvey, version: string, attempt: Attempt): P
 
 function runtimeOf({ driver, provider, libraries, missing }: CudaSurvey): CudaRuntime | undefined {
   if (!provider || missing.length > 0) return undefined;
-  return { runtime: provider.runtime, provider: provider.folder, libraries, cuda: provider.cuda, driver: driver?.version };
+  return {
+    runtime: provider.runtime,
+    provider: provider.folder,
+    libraries,
+    cuda: provider.cuda,
+    driver: driver?.version,
+  };
 }
 
-function deviceReport(about: Omit<DeviceReport, 'engine' | 'works' | 'speed' | 'errors'>, { speed, errors, free }: Tried): DeviceReport {
-  return { engine: 'onnx', ...about, ...(free === undefined ? {} : { free }), works: speed.float32 !== undefined, speed, errors };
+function deviceReport(
+  about: Omit<DeviceReport, 'engine' | 'works' | 'speed' | 'errors'>,
+  { speed, errors, free }: Tried,
+): DeviceReport {
+  return {
+    engine: 'onnx',
+    ...about,
+    ...(free === undefined ? {} : { free }),
+    works: speed.float32 !== undefined,
+    speed,
+    errors,
+  };
 }
 
 async function tried(attempt: Attempt, trial: Trial): Promise<Tried> {
@@ -152,7 +172,9 @@ function inOwnProcess(trial: Trial): Promise<unknown> {
 
 function endOf(error: ExecFileException | null): string {
   if (error?.killed === true) return `none in ${LIMIT / 1000} s`;
-  return typeof error?.signal === 'string' ? `a process that ended by ${error.signal}` : `a process that ended with ${error?.code ?? 0}`;
+  return typeof error?.signal === 'string'
+    ? `a process that ended by ${error.signal}`
+    : `a process that ended with ${error?.code ?? 0}`;
 }
 
 function measuredDisk(runs: string): Checkup['disk'] {

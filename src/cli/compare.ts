@@ -18,14 +18,21 @@ export const compareCommand: CommandModule<object, Arguments> = {
   describe: 'set runs side by side: differences by row, the paper’s numbers, benchmarks',
   builder: (parser: Argv) =>
     parser
-      .positional('runs', { type: 'string', array: true, demandOption: true, describe: 'folders of runs; differences are to the first' })
+      .positional('runs', {
+        type: 'string',
+        array: true,
+        demandOption: true,
+        describe: 'folders of runs; differences are to the first',
+      })
       .option('json', { type: 'boolean', describe: 'print JSON' })
       .option('markdown', { type: 'boolean', describe: 'print Markdown' }) as unknown as Argv<Arguments>,
   handler: async ({ runs, json, markdown }) => {
     if (json && markdown) throw new UsageError('compare: expected --json or --markdown; got both');
     const comparison = compared(await Promise.all(runs.map(readRun)));
     if (json) return console.log(JSON.stringify(comparison));
-    const parts = comparisonTables(comparison).map(([heading, table]) => (markdown ? `## ${heading}\n\n${markdownTable(table)}` : `${heading}\n\n${plain(table)}\n`));
+    const parts = comparisonTables(comparison).map(([heading, table]) =>
+      markdown ? `## ${heading}\n\n${markdownTable(table)}` : `${heading}\n\n${plain(table)}\n`,
+    );
     console.log([...parts, ...(comparison.sets.some(({ paper }) => paper) ? [BESIDE] : [])].join('\n'));
   },
 };

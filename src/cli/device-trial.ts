@@ -1,4 +1,7 @@
-/** The program that tries one device, in a process of its own: a driver that is broken may end it. Prints one line of JSON. */
+/**
+ * The program that tries one device, in a process of its own: a driver that is broken may end it. Prints one line of
+ * JSON.
+ */
 import { availableParallelism } from 'node:os';
 
 import { messageOf } from '../errors.js';

@@ -9,11 +9,15 @@ export const doctorCommand: CommandModule<object, { readonly json: unknown }> = 
   command: 'doctor',
   describe: 'look at this machine: devices that work, how fast they are, and what would make it better',
   builder: (parser: Argv) =>
-    parser.option('json', { type: 'boolean', describe: 'print JSON; bytes, GFLOP/s, MB/s' }) as unknown as Argv<{ readonly json: unknown }>,
+    parser.option('json', { type: 'boolean', describe: 'print JSON; bytes, GFLOP/s, MB/s' }) as unknown as Argv<{
+      readonly json: unknown;
+    }>,
   handler: async ({ json }) => {
     const found = await checkUp();
     const advice = adviceOn(found);
-    process.stdout.write(json === true ? `${JSON.stringify({ ...found, advice }, null, 2)}\n` : `${textOf(found, advice)}\n`);
+    process.stdout.write(
+      json === true ? `${JSON.stringify({ ...found, advice }, null, 2)}\n` : `${textOf(found, advice)}\n`,
+    );
     if (!found.devices.some(({ device, works }) => device === 'cpu' && works)) process.exitCode = 1;
   },
 };
@@ -29,7 +33,10 @@ const LACK: Readonly<Record<Piece, string>> = {
 };
 
 /** A checkup for people. What is missing stands in the advice. */
-export function textOf({ segr1, node, cpu, memory, disk, devices, missing }: Checkup, advice: readonly string[]): string {
+export function textOf(
+  { segr1, node, cpu, memory, disk, devices, missing }: Checkup,
+  advice: readonly string[],
+): string {
   const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
   const rows = [
     ['segr1', segr1],
@@ -57,9 +64,21 @@ export function textOf({ segr1, node, cpu, memory, disk, devices, missing }: Che
   ].join('\n');
 }
 
-function deviceText({ name, engine, version, works, speed, errors, memory, free, driver, capability }: DeviceReport): string {
+function deviceText({
+  name,
+  engine,
+  version,
+  works,
+  speed,
+  errors,
+  memory,
+  free,
+  driver,
+  capability,
+}: DeviceReport): string {
   const figures = Object.entries(speed).map(
-    ([precision, rate]) => `${precision} ${rate < 10_000 ? `${rate.toFixed(0)} GFLOP/s` : `${(rate / 1000).toFixed(1)} TFLOP/s`}`,
+    ([precision, rate]) =>
+      `${precision} ${rate < 10_000 ? `${rate.toFixed(0)} GFLOP/s` : `${(rate / 1000).toFixed(1)} TFLOP/s`}`,
   );
   const about = [
     ...(memory === undefined
@@ -69,5 +88,8 @@ function deviceText({ name, engine, version, works, speed, errors, memory, free,
     ...(capability === undefined ? [] : [`compute capability ${capability}`]),
   ];
   const state = works ? 'works' : errors.length > 0 ? 'fails' : 'was not tried';
-  return [[`${engine} ${version} ${state}`, ...about, ...figures].join(', '), ...errors.map((error) => `        ${error}`)].join('\n');
+  return [
+    [`${engine} ${version} ${state}`, ...about, ...figures].join(', '),
+    ...errors.map((error) => `        ${error}`),
+  ].join('\n');
 }

@@ -5,11 +5,18 @@ import { UsageError } from '../errors.js';
 import { kindAt } from '../io/user-files.js';
 import { shortPath } from '../pipelines/config/yaml-source.js';
 
-/** The whole path of a folder that a command makes. @throws {UsageError} unless nothing is there, or an empty folder. */
+/**
+ * The whole path of a folder that a command makes.
+ *
+ * @throws {UsageError} unless nothing is there, or an empty folder.
+ */
 export function freeFolder(path: string, option: string): string {
   const folder = resolve(path);
   const got = inPlaceOf(folder);
-  if (got !== undefined) throw new UsageError(`${shortPath(folder)}  --${option}: expected a new or empty folder; got ${got}; way out: another folder`);
+  if (got !== undefined)
+    throw new UsageError(
+      `${shortPath(folder)}  --${option}: expected a new or empty folder; got ${got}; way out: another folder`,
+    );
   return folder;
 }
 

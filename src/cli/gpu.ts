@@ -34,13 +34,17 @@ function installCommand(): CommandModule<object, Arguments> {
     builder: (parser: Argv) =>
       parser
         .option('dir', text("folder for it; one in the user's cache by default"))
-        .option('libraries', text("wheels: fetch all of NVIDIA's libraries; system: none; auto, the default: those that are missing"))
+        .option(
+          'libraries',
+          text("wheels: fetch all of NVIDIA's libraries; system: none; auto, the default: those that are missing"),
+        )
         .option('python', text('a Python with pip, which does the fetching; python3 by default'))
         .option('json', { type: 'boolean', describe: 'print JSON' }) as unknown as Argv<Arguments>,
     handler: async (given) => {
       const [machine, dir] = [thisMachine(), once(given.dir, 'dir')];
       const folder = resolve(dir ?? defaultInstallFolder(machine));
-      const pip = (): ReturnType<typeof openPip> => openPip(once(given.python, 'python') ?? 'python3', process.stderr.isTTY);
+      const pip = (): ReturnType<typeof openPip> =>
+        openPip(once(given.python, 'python') ?? 'python3', process.stderr.isTTY);
       const installed = await installCuda({
         machine,
         folder,
@@ -49,7 +53,9 @@ function installCommand(): CommandModule<object, Arguments> {
         report: (line) => console.error(line),
       });
       const found = folder === resolve(defaultInstallFolder(machine));
-      process.stdout.write(given.json === true ? `${JSON.stringify(toJson(installed), null, 2)}\n` : `${toText(installed, found)}\n`);
+      process.stdout.write(
+        given.json === true ? `${JSON.stringify(toJson(installed), null, 2)}\n` : `${toText(installed, found)}\n`,
+      );
     },
   };
 }

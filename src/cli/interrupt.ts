@@ -2,7 +2,8 @@
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * Calls `stop` at the first of these signals and leaves the next to the system, which ends the process at once, SIGINT with status 130:
+ * Calls `stop` at the first of these signals and leaves the next to the system, which ends the process at once, SIGINT
+ * with status 130:
  * `process.exit` in the middle of a native run would abort instead.
  */
 export function onInterrupt(stop: () => void): () => void {

@@ -18,7 +18,8 @@ const SIZES: Readonly<Record<Dialect, { readonly side: number; readonly products
 };
 
 /**
- * A matrix whose row i is all i mod 7, multiplied again and again by one of which each element is 1 / side: it stays what it is.
+ * A matrix whose row i is all i mod 7, multiplied again and again by one of which each element is 1 / side: it stays
+ * what it is.
  *
  * Both are made from two small inputs inside the graph, so that little is copied and nothing can be computed ahead.
  */
@@ -51,7 +52,11 @@ export function matrixRun(dialect: Dialect, precision: Precision, { side, produc
  * @returns GFLOP/s.
  * @throws {Error} if something else comes back than must.
  */
-export async function measure(engine: Engine, { program, feeds, operations }: MatrixRun, seconds: number): Promise<number> {
+export async function measure(
+  engine: Engine,
+  { program, feeds, operations }: MatrixRun,
+  seconds: number,
+): Promise<number> {
   await engine.open(program);
   try {
     checkRows(program.name, feeds.rows, await engine.run(program, feeds));
@@ -83,5 +88,8 @@ function product(a: Tensor, b: Tensor): Tensor {
 function checkRows(name: string, expected: Float32Array, { outputs }: Awaited<ReturnType<Engine['run']>>): void {
   const got = outputs['back'] as Float32Array;
   const wrong = expected.findIndex((value, i) => !(Math.abs(value - (got[i] ?? Number.NaN)) <= 0.06));
-  if (wrong >= 0) throw new Error(`${name}: expected ${expected[wrong]} in row ${wrong}; got ${got[wrong]}: the device computes wrongly`);
+  if (wrong >= 0)
+    throw new Error(
+      `${name}: expected ${expected[wrong]} in row ${wrong}; got ${got[wrong]}: the device computes wrongly`,
+    );
 }

@@ -38,7 +38,11 @@ function inspectCommand(): CommandModule<object, Arguments> {
     describe: 'architecture, weights, and the memory of rollouts and training; reads headers only',
     builder: (parser: Argv) =>
       parser
-        .positional('folder', { type: 'string', demandOption: true, describe: 'folder of a Qwen2.5-VL, an adapter of one, or a SAM 2.1' })
+        .positional('folder', {
+          type: 'string',
+          demandOption: true,
+          describe: 'folder of a Qwen2.5-VL, an adapter of one, or a SAM 2.1',
+        })
         .option('frame', text('side of the square that is shown, px; 768 unless told'))
         .option('group', text('completions a prompt; 8 unless told'))
         .option('max-tokens', text('tokens of a completion; 400 unless told'))
@@ -50,13 +54,17 @@ function inspectCommand(): CommandModule<object, Arguments> {
         .option('json', { type: 'boolean', describe: 'print JSON, in bytes' }) as unknown as Argv<Arguments>,
     handler: async (given) => {
       const use = useOf(given);
-      const seen = (await isSegmenter(given.folder)) ? await inspectSam2(given.folder, use.prompts) : await inspectQwen(given.folder, use, once(given.base, 'base'));
+      const seen = (await isSegmenter(given.folder))
+        ? await inspectSam2(given.folder, use.prompts)
+        : await inspectQwen(given.folder, use, once(given.base, 'base'));
       process.stdout.write(given.json ? `${JSON.stringify(seen, null, 2)}\n` : `${textOf(seen)}\n`);
     },
   };
 }
 
-/** What is neither is refused by the policy's reader, an adapter's folder without a configuration being one of its own. */
+/**
+ * What is neither is refused by the policy's reader, an adapter's folder without a configuration being one of its own.
+ */
 async function isSegmenter(folder: string): Promise<boolean> {
   const { model_type: kind } = await readJson(join(folder, 'config.json'), {});
   return typeof kind === 'string' && kind.startsWith('sam2');
@@ -73,12 +81,27 @@ function useOf({ frame, group, maxTokens, prompts, precision, recompute, ema }: 
     return text === undefined ? otherwise : wholeNumber(text, option);
   };
   const kind = once(precision, 'precision') ?? 'float32';
-  if (kind !== 'float32' && kind !== 'bfloat16') throw new UsageError(`--precision: expected float32 or bfloat16; got ${kind}`);
-  return { frame: whole(frame, 'frame', 768), group: whole(group, 'group', 8), maxTokens: whole(maxTokens, 'max-tokens', 400), prompts: whole(prompts, 'prompts', 1), precision: kind, recompute: recompute === true, ema: ema === true };
+  if (kind !== 'float32' && kind !== 'bfloat16')
+    throw new UsageError(`--precision: expected float32 or bfloat16; got ${kind}`);
+  return {
+    frame: whole(frame, 'frame', 768),
+    group: whole(group, 'group', 8),
+    maxTokens: whole(maxTokens, 'max-tokens', 400),
+    prompts: whole(prompts, 'prompts', 1),
+    precision: kind,
+    recompute: recompute === true,
+    ema: ema === true,
+  };
 }
 
 function adapterText({ folder, rank, parameters, stored, base, checkpoint }: InspectedAdapter): string {
-  const head = [['adapter', folder], ['rank', String(rank)], ['weights', millions(parameters)], ['stored', storedText(stored)], ['base', checkpoint ? base : `${base}, which is no folder here; --base DIR names one`]];
+  const head = [
+    ['adapter', folder],
+    ['rank', String(rank)],
+    ['weights', millions(parameters)],
+    ['stored', storedText(stored)],
+    ['base', checkpoint ? base : `${base}, which is no folder here; --base DIR names one`],
+  ];
   return `${table(head)}${checkpoint ? `\n\n${checkpointText(checkpoint)}` : ''}`;
 }
 
@@ -86,16 +109,28 @@ function checkpointText({ folder, architecture, parameters, tied, stored, use, m
   const { all, language, vision, embeddings } = parameters;
   const head = [
     ['model', `${folder}  ${architecture}`],
-    ['weights', `${millions(all)}: language ${millions(language)}, vision ${millions(vision)}, embeddings ${millions(embeddings)}`],
+    [
+      'weights',
+      `${millions(all)}: language ${millions(language)}, vision ${millions(vision)}, embeddings ${millions(embeddings)}`,
+    ],
     ['head', tied ? 'the embedding table' : 'of its own'],
     ['stored', storedText(stored)],
-    ['run', `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.recompute === true ? ', layers computed again' : ''}${use.ema === true ? ', weights averaged' : ''}`],
+    [
+      'run',
+      `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.recompute === true ? ', layers computed again' : ''}${use.ema === true ? ', weights averaged' : ''}`,
+    ],
   ];
   return `${table(head)}\n\n${memoryTable(memory)}`;
 }
 
 function segmenterText({ folder, architecture, size, parameters, stored, embedding, memory }: InspectedSam2): string {
-  const head = [['model', `${folder}  ${architecture}`], ['weights', millions(parameters)], ['stored', storedText(stored)], ['looks at', `${size} × ${size} px`], ['keeps', `${(embedding / 2 ** 20).toFixed(1)} MiB an image`]];
+  const head = [
+    ['model', `${folder}  ${architecture}`],
+    ['weights', millions(parameters)],
+    ['stored', storedText(stored)],
+    ['looks at', `${size} × ${size} px`],
+    ['keeps', `${(embedding / 2 ** 20).toFixed(1)} MiB an image`],
+  ];
   return `${table(head)}\n\n${memoryTable(memory)}`;
 }
 
@@ -103,10 +138,18 @@ function memoryTable(memory: Readonly<Record<string, Memory>>): string {
   const jobs = Object.entries(memory);
   const parts = [...new Set(jobs.toReversed().flatMap(([, { parts: own }]) => Object.keys(own)))];
   const gigabytes = (bytes: number | undefined): string => (bytes === undefined ? '' : (bytes / 1e9).toFixed(1));
-  const rows = [['GB', ...jobs.map(([job]) => job)], ...parts.map((part) => [part, ...jobs.map(([, { parts: own }]) => gigabytes(own[part]))]), ['in all', ...jobs.map(([, { total }]) => gigabytes(total))]];
-  return rows.map(([part = '', ...values]) => part.padEnd(22) + values.map((value) => value.padStart(10)).join('')).join('\n');
+  const rows = [
+    ['GB', ...jobs.map(([job]) => job)],
+    ...parts.map((part) => [part, ...jobs.map(([, { parts: own }]) => gigabytes(own[part]))]),
+    ['in all', ...jobs.map(([, { total }]) => gigabytes(total))],
+  ];
+  return rows
+    .map(([part = '', ...values]) => part.padEnd(22) + values.map((value) => value.padStart(10)).join(''))
+    .join('\n');
 }
 
 const millions = (count: number): string => `${(count / 1e6).toLocaleString('en', { maximumFractionDigits: 1 })} M`;
-const storedText = ({ files, bytes, dtypes }: Stored): string => `${dtypes.join(', ')}, ${files} ${files === 1 ? 'file' : 'files'}, ${(bytes / 1e9).toFixed(2)} GB`;
-const table = (rows: readonly string[][]): string => rows.map(([name = '', value = '']) => name.padEnd(9) + value).join('\n');
+const storedText = ({ files, bytes, dtypes }: Stored): string =>
+  `${dtypes.join(', ')}, ${files} ${files === 1 ? 'file' : 'files'}, ${(bytes / 1e9).toFixed(2)} GB`;
+const table = (rows: readonly string[][]): string =>
+  rows.map(([name = '', value = '']) => name.padEnd(9) + value).join('\n');

@@ -36,13 +36,25 @@ export const pipelineCommand: CommandModule<object, Arguments> = {
   builder: (parser: Argv) =>
     parser
       .positional('pipeline', { type: 'string', demandOption: true, describe: 'train.yaml, or a name such as train' })
-      .option('set', { type: 'string', requiresArg: true, describe: 'override one value, as in rollout.group=16; may be repeated' })
+      .option('set', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'override one value, as in rollout.group=16; may be repeated',
+      })
       .option('check', { type: 'boolean', describe: 'print the checked pipeline and stop' })
       .option('json', { type: 'boolean', describe: 'print JSON lines and nothing else' })
       .option('max-steps', { type: 'string', requiresArg: true, describe: 'stop after so many optimizer steps' })
       .option('run', { type: 'string', requiresArg: true, describe: 'folder of the run; runs/NAME-TIME unless told' })
-      .option('resume', { type: 'string', describe: 'go on with the run in --run, else the newest; at its newest checkpoint, or one such as step-20; from its beginning where it has none' })
-      .option('pipelines', { type: 'string', requiresArg: true, describe: 'file in which names are looked up' }) as unknown as Argv<Arguments>,
+      .option('resume', {
+        type: 'string',
+        describe:
+          'go on with the run in --run, else the newest; at its newest checkpoint, or one such as step-20; from its beginning where it has none',
+      })
+      .option('pipelines', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'file in which names are looked up',
+      }) as unknown as Argv<Arguments>,
   handler: async (given) => {
     process.exitCode = await ran(given);
   },
@@ -50,14 +62,23 @@ export const pipelineCommand: CommandModule<object, Arguments> = {
 
 /** @returns the exit code. */
 async function ran(given: Arguments): Promise<number> {
-  const [pipelines, folder, steps] = [once(given.pipelines, 'pipelines'), once(given.run, 'run'), once(given.maxSteps, 'max-steps')];
+  const [pipelines, folder, steps] = [
+    once(given.pipelines, 'pipelines'),
+    once(given.run, 'run'),
+    once(given.maxSteps, 'max-steps'),
+  ];
   const resume = once(given.resume, 'resume');
   const maxSteps = steps === undefined ? undefined : wholeNumber(steps, 'max-steps');
   const set = given.set === undefined ? [] : [given.set].flat().map(String);
-  const pipeline = await readPipeline(given.pipeline, { set, ...(pipelines !== undefined && { pipelinesFile: pipelines }) });
+  const pipeline = await readPipeline(given.pipeline, {
+    set,
+    ...(pipelines !== undefined && { pipelinesFile: pipelines }),
+  });
   if (given.check) {
     for (const text of noticesOf(pipeline)) process.stderr.write(`${text}\n`);
-    process.stdout.write(given.json ? `${JSON.stringify({ name: pipeline.name, ...resolved(pipeline) })}\n` : resolvedYaml(pipeline));
+    process.stdout.write(
+      given.json ? `${JSON.stringify({ name: pipeline.name, ...resolved(pipeline) })}\n` : resolvedYaml(pipeline),
+    );
     return 0;
   }
   const show = progress(given.json ? 'json' : process.stdout.isTTY ? 'terminal' : 'lines', process.stdout);
@@ -69,7 +90,13 @@ async function ran(given: Arguments): Promise<number> {
   const interrupt = new AbortController();
   const release = onInterrupt(() => interrupt.abort());
   try {
-    const options = { signal: interrupt.signal, watch, ...(folder !== undefined && { folder }), ...(maxSteps !== undefined && { maxSteps }), ...(resume !== undefined && { resume: resume === '' ? (true as const) : resume }) } as const;
+    const options = {
+      signal: interrupt.signal,
+      watch,
+      ...(folder !== undefined && { folder }),
+      ...(maxSteps !== undefined && { maxSteps }),
+      ...(resume !== undefined && { resume: resume === '' ? (true as const) : resume }),
+    } as const;
     const { stopped } = await run(pipeline, options);
     return stopped === 'cancelled' ? 130 : 0;
   } finally {
@@ -88,7 +115,8 @@ function tables(): Watch {
     if (report.kind === 'gain') console.log(`\n${plain(gainTable(report))}`);
     if (report.kind !== 'end') return;
     if (counted && report.summary.steps === 0) console.log(`\n${plain(tallyTable(counted))}\n`);
-    for (const set of scores?.sets ?? []) console.log(`${set.set}\n${plain(scoreTable(set, headline(set, scores?.protocol ?? 'standard')))}\n`);
+    for (const set of scores?.sets ?? [])
+      console.log(`${set.set}\n${plain(scoreTable(set, headline(set, scores?.protocol ?? 'standard')))}\n`);
     console.log(summaryText(report.summary));
     if (scores) console.log(`report   ${shortPath(join(report.summary.folder, 'report.html'))}`);
   };
@@ -96,9 +124,15 @@ function tables(): Watch {
 
 /** What a run came to, in lines for people. */
 function summaryText({ folder, rowsIn, rowsOut, marked, steps, tokens, seconds, elapsed, stopped }: Summary): string {
-  const marks = Object.entries(marked).flatMap(([stage, reasons]) => Object.entries(reasons).map(([reason, count]) => ['marked', `${count}  ${stage}: ${reason}`]));
+  const marks = Object.entries(marked).flatMap(([stage, reasons]) =>
+    Object.entries(reasons).map(([reason, count]) => ['marked', `${count}  ${stage}: ${reason}`]),
+  );
   const busy = Object.entries(seconds).map(([stage, spent]) => `${stage} ${spent.toFixed(1)}`);
-  const why = { cancelled: 'interrupted', steps: 'as many steps as were asked for', faults: 'too many rows that cannot be used' };
+  const why = {
+    cancelled: 'interrupted',
+    steps: 'as many steps as were asked for',
+    faults: 'too many rows that cannot be used',
+  };
   const lines = [
     ['rows', `${rowsIn} in, ${rowsOut} out`],
     ...marks,

@@ -31,7 +31,11 @@ export const prepareCommand: CommandModule<object, Arguments> = {
   describe: 'bring a data set into shape: pictures to JPEG, COD10K, CAMO, or a list of images and masks',
   builder: (parser: Argv) =>
     parser
-      .positional('what', { choices: ['jpeg', 'cod10k', 'camo', 'list'] as const, demandOption: true, describe: 'what to do' })
+      .positional('what', {
+        choices: ['jpeg', 'cod10k', 'camo', 'list'] as const,
+        demandOption: true,
+        describe: 'what to do',
+      })
       .positional('path', { type: 'string', demandOption: true, describe: 'the folder; of list the file to write' })
       .option('dry-run', { type: 'boolean', describe: 'print what would be done and stop' })
       .option('replace', { type: 'boolean', describe: 'jpeg: remove each picture once its JPEG is there' })
@@ -40,7 +44,11 @@ export const prepareCommand: CommandModule<object, Arguments> = {
       .option('root', { type: 'string', requiresArg: true, describe: 'list: folder of the set' })
       .option('split', { type: 'string', requiresArg: true, describe: 'list: part of the set' })
       .option('images', { type: 'string', requiresArg: true, describe: 'list: folder of images, instead of a set' })
-      .option('masks', { type: 'string', requiresArg: true, describe: 'list: folder of masks' }) as unknown as Argv<Arguments>,
+      .option('masks', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'list: folder of masks',
+      }) as unknown as Argv<Arguments>,
   handler: async (given) => {
     const { steps, skipped } = await planned(given);
     for (const image of skipped) console.error(`${shortPath(image)}  no mask, left out`);
@@ -52,21 +60,33 @@ export const prepareCommand: CommandModule<object, Arguments> = {
   },
 };
 
-async function planned({ what, path, replace, ...given }: Arguments): Promise<{ steps: readonly Step[]; skipped: readonly string[] }> {
+async function planned({
+  what,
+  path,
+  replace,
+  ...given
+}: Arguments): Promise<{ steps: readonly Step[]; skipped: readonly string[] }> {
   if (what === 'jpeg') return { steps: await jpegSteps(path, { replace: replace === true }), skipped: [] };
   if (what === 'cod10k') return { steps: nonCamSteps(path), skipped: [] };
   if (what === 'camo') return { steps: camoSteps(path), skipped: [] };
 
   const overwrite = given.overwrite === true;
-  const [set, root, split, images, masks] = (['set', 'root', 'split', 'images', 'masks'] as const).map((name) => once(given[name], name));
+  const [set, root, split, images, masks] = (['set', 'root', 'split', 'images', 'masks'] as const).map((name) =>
+    once(given[name], name),
+  );
   if (set === undefined) {
-    if (images === undefined || masks === undefined) throw new UsageError('list: expected --set and --root, or --images and --masks; got neither');
+    if (images === undefined || masks === undefined)
+      throw new UsageError('list: expected --set and --root, or --images and --masks; got neither');
     return listSteps(path, findPairs({ images: resolve(images), masks: resolve(masks) }).all, { overwrite });
   }
-  if (!isSet(set) || root === undefined) throw new UsageError(`list: expected --set of ${setNames.join(', ')}, and --root; got ${set} and ${root ?? 'nothing'}`);
+  if (!isSet(set) || root === undefined)
+    throw new UsageError(
+      `list: expected --set of ${setNames.join(', ')}, and --root; got ${set} and ${root ?? 'nothing'}`,
+    );
   // A list holds pictures of masks; expressions and outlines stay in the files that they came in.
   const pairs = setItems({ set, root, split, images });
-  if (pairs.some(({ mask }) => mask?.includes('.json'))) throw new UsageError(`list: expected a set with pictures of masks; got ${set}`);
+  if (pairs.some(({ mask }) => mask?.includes('.json')))
+    throw new UsageError(`list: expected a set with pictures of masks; got ${set}`);
   return listSteps(path, pairs, { overwrite });
 }
 

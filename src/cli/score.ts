@@ -29,11 +29,29 @@ export const scoreCommand: CommandModule<object, Arguments> = {
   describe: 'score a folder of mask pictures against a folder of truths',
   builder: (parser: Argv) =>
     parser
-      .option('predictions', { type: 'string', requiresArg: true, demandOption: true, describe: 'folder of predicted masks, named as their truths; grey levels are confidences' })
-      .option('truth', { type: 'string', requiresArg: true, demandOption: true, describe: 'folder of true masks; pixels over 128 are the object' })
-      .option('metrics', { choices: ['saliency', 'referring'] as const, default: 'saliency', describe: 'the saliency set, or the conventions of referring expressions' })
+      .option('predictions', {
+        type: 'string',
+        requiresArg: true,
+        demandOption: true,
+        describe: 'folder of predicted masks, named as their truths; grey levels are confidences',
+      })
+      .option('truth', {
+        type: 'string',
+        requiresArg: true,
+        demandOption: true,
+        describe: 'folder of true masks; pixels over 128 are the object',
+      })
+      .option('metrics', {
+        choices: ['saliency', 'referring'] as const,
+        default: 'saliency',
+        describe: 'the saliency set, or the conventions of referring expressions',
+      })
       .option('json', { type: 'boolean', describe: 'print JSON and nothing else' })
-      .option('out', { type: 'string', requiresArg: true, describe: 'folder for summary.json, summary.md, summary.tex, report.html and scores.jsonl' }) as unknown as Argv<Arguments>,
+      .option('out', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'folder for summary.json, summary.md, summary.tex, report.html and scores.jsonl',
+      }) as unknown as Argv<Arguments>,
   handler: async (given) => {
     const predictions = resolve(once(given.predictions, 'predictions') ?? '');
     const truth = resolve(once(given.truth, 'truth') ?? '');
@@ -41,19 +59,35 @@ export const scoreCommand: CommandModule<object, Arguments> = {
     const out = asked === undefined ? undefined : freeFolder(asked, 'out');
     const pairs = pairFolders(predictions, truth);
     const name = basename(predictions);
-    const { scores, items } = await scored(pairs, given.metrics === 'saliency' ? 'foreground' : 'referring', basename(truth));
+    const { scores, items } = await scored(
+      pairs,
+      given.metrics === 'saliency' ? 'foreground' : 'referring',
+      basename(truth),
+    );
     if (out !== undefined) {
       mkdirSync(out, { recursive: true });
       await writeItems(out, items);
       writeSummary(out, name, { scores });
     }
-    console.log(given.json ? JSON.stringify({ name, missing: pairs.missing, extra: pairs.extra, ...scores }) : [scoreText(pairs, scores), ...(out === undefined ? [] : [`written  ${shortPath(out)}`])].join('\n'));
+    console.log(
+      given.json
+        ? JSON.stringify({ name, missing: pairs.missing, extra: pairs.extra, ...scores })
+        : [scoreText(pairs, scores), ...(out === undefined ? [] : [`written  ${shortPath(out)}`])].join('\n'),
+    );
   },
 };
 
 async function scored(pairs: PicturePairs, kind: 'foreground' | 'referring', set: string) {
   // A bar on a terminal, and elsewhere a line every few seconds.
-  const bar = new cliProgress.SingleBar({ stream: process.stderr, noTTYOutput: true, notTTYSchedule: 3000, format: '{bar} {percentage}%  {value}/{total} images  left {eta_formatted}' }, cliProgress.Presets.shades_classic);
+  const bar = new cliProgress.SingleBar(
+    {
+      stream: process.stderr,
+      noTTYOutput: true,
+      notTTYSchedule: 3000,
+      format: '{bar} {percentage}%  {value}/{total} images  left {eta_formatted}',
+    },
+    cliProgress.Presets.shades_classic,
+  );
   const scorer = openScorer(Math.min(availableParallelism(), pairs.items.length));
   bar.start(pairs.items.length, 0);
   try {
@@ -65,7 +99,10 @@ async function scored(pairs: PicturePairs, kind: 'foreground' | 'referring', set
 }
 
 function scoreText({ items, missing, extra }: PicturePairs, { sets: [set], protocol }: Scores): string {
-  const listed = (what: string, names: readonly string[]): string[] => (names.length === 0 ? [] : [`${what}  ${names.length}: ${names.slice(0, 10).join(', ')}${names.length > 10 ? ', …' : ''}`]);
+  const listed = (what: string, names: readonly string[]): string[] =>
+    names.length === 0
+      ? []
+      : [`${what}  ${names.length}: ${names.slice(0, 10).join(', ')}${names.length > 10 ? ', …' : ''}`];
   return [
     ...(set ? [plain(scoreTable(set, headline(set, protocol))), ''] : []),
     `images   ${items.length}, each counted once`,

@@ -30,7 +30,8 @@ export function filesOf(out: string, name: string): Files {
 const pathsOf = ({ mask, overlay, json }: Files): string[] => [mask, overlay, json];
 
 /**
- * Names results by their images, `NAME`; where several images share a name the later ones are `NAME-2`, `NAME-3` …, past what is an image's own name.
+ * Names results by their images, `NAME`; where several images share a name the later ones are `NAME-2`, `NAME-3` …,
+ * past what is an image's own name.
  *
  * No two results have a file in common, also where a file system takes `Photo` and `photo` for one.
  */
@@ -50,7 +51,8 @@ export function placed(images: readonly string[], folder: string): Placed[] {
 /**
  * Checks, before any work, that results may be written.
  *
- * What is there already is only ever replaced where it is an earlier result for the same image, and still as it was written.
+ * What is there already is only ever replaced where it is an earlier result for the same image, and still as it was
+ * written.
  *
  * @param overwrite lets other files be replaced, too; never images that are asked about, nor folders.
  * @throws {UsageError} naming the first file that may not.
@@ -58,18 +60,27 @@ export function placed(images: readonly string[], folder: string): Placed[] {
 export async function refuseTaken(results: readonly Placed[], folder: string, overwrite: boolean): Promise<void> {
   let at = folder;
   while (kindAt(at) === undefined) at = dirname(at);
-  if (!statSync(at, { throwIfNoEntry: false })?.isDirectory()) throw new UsageError(`${shortPath(folder)}  --out: expected a folder, or room for one; got ${shortPath(at)}, a ${kindAt(at)}`);
+  if (!statSync(at, { throwIfNoEntry: false })?.isDirectory())
+    throw new UsageError(
+      `${shortPath(folder)}  --out: expected a folder, or room for one; got ${shortPath(at)}, a ${kindAt(at)}`,
+    );
 
   const inputs = new Set(results.flatMap(({ path }) => identity(path) ?? []));
   const lost = results.flatMap(({ files }) => pathsOf(files)).find((file) => inputs.has(identity(file) ?? ''));
-  if (lost !== undefined) throw new UsageError(`${shortPath(folder)}  --out: expected a folder without the images; got ${shortPath(lost)} there, which would be written over; way out: another folder`);
+  if (lost !== undefined)
+    throw new UsageError(
+      `${shortPath(folder)}  --out: expected a folder without the images; got ${shortPath(lost)} there, which would be written over; way out: another folder`,
+    );
 
   const taken: Taken[] = [];
-  for (const result of results) taken.push(...(await takenBy(result)).filter(({ removable }) => !overwrite || !removable));
+  for (const result of results)
+    taken.push(...(await takenBy(result)).filter(({ removable }) => !overwrite || !removable));
   const [first, ...others] = taken;
   if (first === undefined) return;
   const more = others.length === 0 ? '' : `, and ${others.length} more such files`;
-  throw new UsageError(`${first.text}${more}; way out: another --out${taken.every(({ removable }) => removable) ? ', or --overwrite' : ''}`);
+  throw new UsageError(
+    `${first.text}${more}; way out: another --out${taken.every(({ removable }) => removable) ? ', or --overwrite' : ''}`,
+  );
 }
 
 /** The file that a path leads to, whatever it is called there. */
@@ -92,8 +103,16 @@ async function takenBy({ path, files }: Placed): Promise<Taken[]> {
   for (const file of pathsOf(files)) {
     const kind = kindAt(file);
     if (kind === undefined || (mine && (await isSealed(file, files, seal)))) continue;
-    const of = seal !== undefined && (await isSealed(file, files, seal)) ? `the result for ${shortPath(resolve(files.json, '..', seal.image))}` : kind === 'file' ? 'a file that it did not write, or that was changed since' : `a ${kind}`;
-    taken.push({ text: `${shortPath(file)}  segment: expected nothing there, or the earlier result for ${shortPath(path)}; got ${of}`, removable: kind !== 'folder' });
+    const of =
+      seal !== undefined && (await isSealed(file, files, seal))
+        ? `the result for ${shortPath(resolve(files.json, '..', seal.image))}`
+        : kind === 'file'
+          ? 'a file that it did not write, or that was changed since'
+          : `a ${kind}`;
+    taken.push({
+      text: `${shortPath(file)}  segment: expected nothing there, or the earlier result for ${shortPath(path)}; got ${of}`,
+      removable: kind !== 'folder',
+    });
   }
   return taken;
 }
@@ -126,10 +145,15 @@ function sealOf(file: string): Seal | undefined {
 }
 
 async function isSealed(file: string, { mask, json }: Files, seal: Seal): Promise<boolean> {
-  return kindAt(file) === 'file' && (file === json || (await sha256Of(file)) === (file === mask ? seal.mask : seal.overlay));
+  return (
+    kindAt(file) === 'file' && (file === json || (await sha256Of(file)) === (file === mask ? seal.mask : seal.overlay))
+  );
 }
 
-/** Pictures of a folder without masks and overlays of earlier results there, which nobody means who asks for all images of a folder. */
+/**
+ * Pictures of a folder without masks and overlays of earlier results there, which nobody means who asks for all images
+ * of a folder.
+ */
 export async function withoutResults(paths: readonly string[]): Promise<string[]> {
   const kept: string[] = [];
   for (const path of paths) {
@@ -143,12 +167,17 @@ export async function withoutResults(paths: readonly string[]): Promise<string[]
 }
 
 /**
- * Writes a result, its JSON sealed: that names the image and holds the SHA-256 of the mask, the overlay and itself, by which a later call knows
+ * Writes a result, its JSON sealed: that names the image and holds the SHA-256 of the mask, the overlay and itself, by
+ * which a later call knows
  * its own files again.
  *
  * @throws {DataError} if something came into their place since `refuseTaken`.
  */
-export async function writeFiles(placed: Placed, { mask, overlay, json }: { readonly mask: Uint8Array; readonly overlay: Uint8Array; readonly json: object }, overwrite: boolean): Promise<void> {
+export async function writeFiles(
+  placed: Placed,
+  { mask, overlay, json }: { readonly mask: Uint8Array; readonly overlay: Uint8Array; readonly json: object },
+  overwrite: boolean,
+): Promise<void> {
   const { path, files } = placed;
   const [taken] = (await takenBy(placed)).filter(({ removable }) => !overwrite || !removable);
   if (taken) throw new DataError(taken.text);

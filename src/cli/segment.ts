@@ -37,18 +37,56 @@ export const segmentCommand: CommandModule<object, Arguments> = {
   describe: 'cut objects out of images: by boxes and points, or by what a policy writes',
   builder: (parser: Argv) =>
     parser
-      .positional('images', { type: 'string', array: true, demandOption: true, describe: 'images, and folders of images' })
-      .option('segmenter', { type: 'string', requiresArg: true, default: 'grabcut', describe: 'grabcut, or folder of a SAM 2.1 checkpoint or its export' })
+      .positional('images', {
+        type: 'string',
+        array: true,
+        demandOption: true,
+        describe: 'images, and folders of images',
+      })
+      .option('segmenter', {
+        type: 'string',
+        requiresArg: true,
+        default: 'grabcut',
+        describe: 'grabcut, or folder of a SAM 2.1 checkpoint or its export',
+      })
       .option('box', { type: 'string', requiresArg: true, describe: 'x1,y1,x2,y2 around an object; may be repeated' })
       .option('point', { type: 'string', requiresArg: true, describe: 'x,y; may be repeated' })
-      .option('label', { type: 'string', requiresArg: true, describe: 'of the point in the same place: 1 object, 0 background; all 1 unless told' })
-      .option('policy', { type: 'string', requiresArg: true, describe: 'folder of a policy that writes boxes and points' })
+      .option('label', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'of the point in the same place: 1 object, 0 background; all 1 unless told',
+      })
+      .option('policy', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'folder of a policy that writes boxes and points',
+      })
       .option('adapter', { type: 'string', requiresArg: true, describe: 'folder of an adapter on top of the policy' })
-      .option('prompt', { type: 'string', requiresArg: true, describe: 'what the policy looks for; the primary objects unless told' })
-      .option('frame', { type: 'string', requiresArg: true, describe: 'side of the square that boxes and points are pixels of, px; the image as it is unless told, 768 for a policy' })
-      .option('out', { type: 'string', requiresArg: true, describe: 'folder for masks, overlays and JSON; - writes the mask of one image to standard output' })
-      .option('overwrite', { type: 'boolean', describe: 'replace files that are in the place of a result and no earlier result for the same image; never an image' })
-      .option('json', { type: 'boolean', describe: 'print JSON lines and nothing else; no files without --out' }) as unknown as Argv<Arguments>,
+      .option('prompt', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'what the policy looks for; the primary objects unless told',
+      })
+      .option('frame', {
+        type: 'string',
+        requiresArg: true,
+        describe:
+          'side of the square that boxes and points are pixels of, px; the image as it is unless told, 768 for a policy',
+      })
+      .option('out', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'folder for masks, overlays and JSON; - writes the mask of one image to standard output',
+      })
+      .option('overwrite', {
+        type: 'boolean',
+        describe:
+          'replace files that are in the place of a result and no earlier result for the same image; never an image',
+      })
+      .option('json', {
+        type: 'boolean',
+        describe: 'print JSON lines and nothing else; no files without --out',
+      }) as unknown as Argv<Arguments>,
   handler: async (words) => {
     process.exitCode = await ran(await planned(words));
   },
@@ -66,13 +104,18 @@ interface Plan {
 async function planned(words: Arguments): Promise<Plan> {
   const [segmenter = 'grabcut', out] = [once(words.segmenter, 'segmenter'), once(words.out, 'out')];
   const images = (await Promise.all(words.images.map(imagesOf))).flat();
-  if (images.length > 1 && out === undefined && words.json !== true) throw new UsageError(`--out: expected a folder for ${images.length} images; got nothing`);
-  if (out === '-' && (images.length > 1 || words.json === true)) throw new UsageError(`--out: expected a folder for ${words.json === true ? 'files beside --json' : `${images.length} images`}; got -, which is for the mask of one`);
+  if (images.length > 1 && out === undefined && words.json !== true)
+    throw new UsageError(`--out: expected a folder for ${images.length} images; got nothing`);
+  if (out === '-' && (images.length > 1 || words.json === true))
+    throw new UsageError(
+      `--out: expected a folder for ${words.json === true ? 'files beside --json' : `${images.length} images`}; got -, which is for the mask of one`,
+    );
   const openAsker = askerOf(words);
   if (segmenter !== 'grabcut') folderOf(segmenter, 'segmenter', 'grabcut or the folder of a SAM 2.1 checkpoint');
   const folder = out === '-' || (out === undefined && words.json === true) ? undefined : resolve(out ?? '.');
   const overwrite = words.overwrite === true;
-  if (overwrite && folder === undefined) throw new UsageError('--overwrite: expected it with a folder to write to; got none');
+  if (overwrite && folder === undefined)
+    throw new UsageError('--overwrite: expected it with a folder to write to; got none');
   const results = folder === undefined ? undefined : placed(images, folder);
   if (folder !== undefined && results) await refuseTaken(results, folder, overwrite);
   return {
@@ -89,26 +132,44 @@ async function imagesOf(path: string): Promise<string[]> {
   if (!kind) throw new UsageError(`${path}  segment: expected an image or a folder of images; got nothing there`);
   if (!kind.isDirectory()) return [path];
   const images = await withoutResults(pictures('images', path).map((name) => join(path, name)));
-  if (images.length === 0) throw new UsageError(`${path}  segment: expected a folder of images; got one with earlier results alone`);
+  if (images.length === 0)
+    throw new UsageError(`${path}  segment: expected a folder of images; got one with earlier results alone`);
   return images;
 }
 
 /** @returns what opens the one who asks, once all that was said about it makes sense together. */
 function askerOf(words: Arguments): () => Promise<Asker> {
-  const [dir, adapter, text, side] = [once(words.policy, 'policy'), once(words.adapter, 'adapter'), once(words.prompt, 'prompt'), once(words.frame, 'frame')];
+  const [dir, adapter, text, side] = [
+    once(words.policy, 'policy'),
+    once(words.adapter, 'adapter'),
+    once(words.prompt, 'prompt'),
+    once(words.frame, 'frame'),
+  ];
   const frame = side === undefined ? undefined : wholeNumber(side, 'frame');
-  const [boxes, points, labels] = [words.box, words.point, words.label].map((some) => (some === undefined ? [] : [some].flat().map(String))) as [string[], string[], string[]];
+  const [boxes, points, labels] = [words.box, words.point, words.label].map((some) =>
+    some === undefined ? [] : [some].flat().map(String),
+  ) as [string[], string[], string[]];
   const objects = objectsOf({ boxes, points, labels });
   if (dir === undefined) {
-    const alone = [['adapter', adapter], ['prompt', text]].find(([, value]) => value !== undefined);
+    const alone = [
+      ['adapter', adapter],
+      ['prompt', text],
+    ].find(([, value]) => value !== undefined);
     if (alone) throw new UsageError(`--${alone[0]}: expected it with --policy, which it is for; got it alone`);
-    if (objects.length === 0) throw new UsageError('segment: expected --box or --point, or a --policy that writes them; got none');
+    if (objects.length === 0)
+      throw new UsageError('segment: expected --box or --point, or a --policy that writes them; got none');
     return async () => given(objects, frame);
   }
   if (objects.length > 0) throw new UsageError('segment: expected --policy, or --box and --point; got both');
   folderOf(dir, 'policy', 'the folder of a checkpoint', 'config.json');
   if (adapter !== undefined) folderOf(adapter, 'adapter', 'the folder of an adapter', 'adapter_config.json');
-  return () => openAsker({ dir, frame: frame ?? 768, ...(adapter === undefined ? {} : { adapter }), ...(text === undefined ? {} : { text }) });
+  return () =>
+    openAsker({
+      dir,
+      frame: frame ?? 768,
+      ...(adapter === undefined ? {} : { adapter }),
+      ...(text === undefined ? {} : { text }),
+    });
 }
 
 /** @returns the exit code: 1 where an image could not be used, 130 once interrupted. */
@@ -127,7 +188,10 @@ async function ran({ images, overwrite, show, openAsker: openAsking, openSegment
       if (interrupt.signal.aborted) break;
       failed += await told(path, async () => {
         const result = await segmented(path, asker, segmenter);
-        const json = jsonOf(result, { segmenter: segmenter.name, ...(asker.name === undefined ? {} : { policy: asker.name }) });
+        const json = jsonOf(result, {
+          segmenter: segmenter.name,
+          ...(asker.name === undefined ? {} : { policy: asker.name }),
+        });
         if (files) await writeFiles({ path, files }, { ...(await drawn(result)), json }, overwrite);
         if (show === 'json') console.log(JSON.stringify(json));
         if (show === 'png') process.stdout.write(await encodeMaskPng(result.mask));
@@ -140,7 +204,8 @@ async function ran({ images, overwrite, show, openAsker: openAsking, openSegment
     for (const one of opened.toReversed()) await one.release();
     listening();
   }
-  if (failed > 0) console.error(`${failed} of ${images.length} ${images.length === 1 ? 'image' : 'images'} could not be used`);
+  if (failed > 0)
+    console.error(`${failed} of ${images.length} ${images.length === 1 ? 'image' : 'images'} could not be used`);
   return interrupt.signal.aborted ? 130 : failed > 0 ? 1 : 0;
 }
 
@@ -157,13 +222,24 @@ async function told(image: string, work: () => Promise<void>): Promise<0 | 1> {
 }
 
 function progressBar(total: number): cliProgress.SingleBar {
-  const bar = new cliProgress.SingleBar({ stream: process.stderr, format: '{bar} {percentage}%  {value}/{total} images  left {eta_formatted}' }, cliProgress.Presets.shades_classic);
+  const bar = new cliProgress.SingleBar(
+    { stream: process.stderr, format: '{bar} {percentage}%  {value}/{total} images  left {eta_formatted}' },
+    cliProgress.Presets.shades_classic,
+  );
   bar.start(total, 0);
   return bar;
 }
 
-function lineOf({ image, pixels: { width, height }, prompt, mask, objects, area }: Segmented, files: Files | undefined): string {
+function lineOf(
+  { image, pixels: { width, height }, prompt, mask, objects, area }: Segmented,
+  files: Files | undefined,
+): string {
   const share = `${((100 * area) / (mask.width * mask.height)).toFixed(1)}% of ${width}×${height}`;
   const ious = (objects ?? []).flatMap((one) => (one ? [one.iou.toFixed(3)] : []));
-  return [shortPath(image), prompt ? share : 'no prompt in what the policy wrote', ...(ious.length > 0 ? [`IoU ${ious.join(', ')} expected`] : []), ...(files ? [shortPath(files.mask)] : [])].join('  ');
+  return [
+    shortPath(image),
+    prompt ? share : 'no prompt in what the policy wrote',
+    ...(ious.length > 0 ? [`IoU ${ious.join(', ')} expected`] : []),
+    ...(files ? [shortPath(files.mask)] : []),
+  ].join('  ');
 }

@@ -25,23 +25,55 @@ export async function segmented(image: string, asker: Asker, segmenter: Segmente
   const { prompt, completion } = await asker.ask(pixels);
   const size = { width: pixels.width, height: pixels.height };
   const { mask, objects } = prompt ? await cut(segmenter, pixels, prompt) : { mask: emptyMask(size) };
-  return { image, pixels, prompt, ...(completion === undefined ? {} : { completion }), mask, ...(objects ? { objects } : {}), area: maskArea(mask) };
+  return {
+    image,
+    pixels,
+    prompt,
+    ...(completion === undefined ? {} : { completion }),
+    mask,
+    ...(objects ? { objects } : {}),
+    area: maskArea(mask),
+  };
 }
 
-async function cut(segmenter: Segmenter, image: Image, prompt: Prompt): Promise<Pick<Inspected, 'mask'> & Partial<Inspected>> {
+async function cut(
+  segmenter: Segmenter,
+  image: Image,
+  prompt: Prompt,
+): Promise<Pick<Inspected, 'mask'> & Partial<Inspected>> {
   const size = { width: image.width, height: image.height };
-  const [found] = segmenter.inspect ? await segmenter.inspect(image, [prompt], size) : (await segmenter.segment(image, [prompt], size)).map((mask) => ({ mask }));
+  const [found] = segmenter.inspect
+    ? await segmenter.inspect(image, [prompt], size)
+    : (await segmenter.segment(image, [prompt], size)).map((mask) => ({ mask }));
   return found as Inspected;
 }
 
 /** A result as JSON has it: the mask in COCO's compressed run lengths. */
-export function jsonOf({ pixels, mask, area, image, ...asked }: Segmented, names: { readonly segmenter: string; readonly policy?: string }): object {
+export function jsonOf(
+  { pixels, mask, area, image, ...asked }: Segmented,
+  names: { readonly segmenter: string; readonly policy?: string },
+): object {
   const { width, height } = pixels;
-  return { image: shortPath(image), width, height, ...names, ...asked, area, segmentation: { size: [height, width], counts: toCocoString(mask) } };
+  return {
+    image: shortPath(image),
+    width,
+    height,
+    ...names,
+    ...asked,
+    area,
+    segmentation: { size: [height, width], counts: toCocoString(mask) },
+  };
 }
 
 /** A result as pictures: the mask, and the image with prompt and mask drawn over it. */
-export async function drawn({ pixels, prompt, mask }: Segmented): Promise<{ readonly mask: Buffer; readonly overlay: Buffer }> {
-  const [png, over] = await Promise.all([encodeMaskPng(mask), overlay(pixels, { mask, ...(prompt ? { prompt } : {}) }, FIGURE_INK)]);
+export async function drawn({
+  pixels,
+  prompt,
+  mask,
+}: Segmented): Promise<{ readonly mask: Buffer; readonly overlay: Buffer }> {
+  const [png, over] = await Promise.all([
+    encodeMaskPng(mask),
+    overlay(pixels, { mask, ...(prompt ? { prompt } : {}) }, FIGURE_INK),
+  ]);
   return { mask: png, overlay: over };
 }

@@ -16,19 +16,31 @@ interface OptionSchema {
 export const stagesCommand: CommandModule<object, { readonly json: unknown }> = {
   command: 'stages',
   describe: 'list the stages of a pipeline: columns they need and add, options and defaults',
-  builder: (parser: Argv) => parser.option('json', { type: 'boolean', describe: 'print JSON, options as JSON Schema' }) as unknown as Argv<{ readonly json: unknown }>,
+  builder: (parser: Argv) =>
+    parser.option('json', { type: 'boolean', describe: 'print JSON, options as JSON Schema' }) as unknown as Argv<{
+      readonly json: unknown;
+    }>,
   handler: ({ json }) => {
-    process.stdout.write(json ? `${JSON.stringify(stagesJson(), null, 2)}\n` : `${[...stages.values()].map(stageText).join('\n\n')}\n`);
+    process.stdout.write(
+      json ? `${JSON.stringify(stagesJson(), null, 2)}\n` : `${[...stages.values()].map(stageText).join('\n\n')}\n`,
+    );
   },
 };
 
 /** The stage table for programs, and the schema of a pipeline's own keys. */
 function stagesJson(): unknown {
-  const entries = [...stages.values()].map((stage) => [stage.name, { ...columns(stage), uses: stage.uses ?? [], options: jsonSchema(stage.options) }]);
+  const entries = [...stages.values()].map((stage) => [
+    stage.name,
+    { ...columns(stage), uses: stage.uses ?? [], options: jsonSchema(stage.options) },
+  ]);
   return { pipeline: jsonSchema(PipelineShape), stages: Object.fromEntries(entries) as unknown };
 }
 
-function columns({ kind = 'map', needs = [], adds = [] }: Stage): { kind: string; needs: readonly string[]; adds: readonly string[] | 'by options' } {
+function columns({ kind = 'map', needs = [], adds = [] }: Stage): {
+  kind: string;
+  needs: readonly string[];
+  adds: readonly string[] | 'by options';
+} {
   return { kind, needs, adds: typeof adds === 'function' ? 'by options' : adds };
 }
 
@@ -42,9 +54,14 @@ function stageText(stage: Stage): string {
     ...(typeof adds === 'string' ? [`adds columns ${adds}`] : adds.length > 0 ? [`adds ${adds.join(', ')}`] : []),
     ...(stage.uses ?? []).map((model) => `uses ${model}`),
   ];
-  const { properties = {}, required = [] } = jsonSchema(stage.options) as { properties?: Record<string, OptionSchema>; required?: readonly string[] };
+  const { properties = {}, required = [] } = jsonSchema(stage.options) as {
+    properties?: Record<string, OptionSchema>;
+    required?: readonly string[];
+  };
   const width = Math.max(0, ...Object.keys(properties).map((name) => name.length));
-  const options = Object.entries(properties).map(([name, schema]) => `  ${name.padEnd(width)}  ${optionText(schema, required.includes(name))}`);
+  const options = Object.entries(properties).map(
+    ([name, schema]) => `  ${name.padEnd(width)}  ${optionText(schema, required.includes(name))}`,
+  );
   return [head.join('  '), ...options].join('\n');
 }
 

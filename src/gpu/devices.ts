@@ -73,7 +73,8 @@ function opened(library: string): {
   const driver = koffi.load(library);
   const call = (name: string, types: readonly string[], ...values: readonly unknown[]): void => {
     const code = driver.func(`int ${name}(${types.join(', ')})`)(...values) as number;
-    if (code !== 0) throw new Error(`${library}  ${name}: expected 0; got ${code}, ${REASONS[code] ?? 'an error of the driver'}`);
+    if (code !== 0)
+      throw new Error(`${library}  ${name}: expected 0; got ${code}, ${REASONS[code] ?? 'an error of the driver'}`);
   };
   const out = (name: string, type: string, values: readonly (readonly [string, unknown])[]): unknown => {
     const slot: unknown[] = [null];

@@ -12,7 +12,10 @@ export interface Driver {
   readonly version: string | undefined;
 }
 
-/** The oldest driver branch that runs what is built for a major version of CUDA. @see NVIDIA's guide "CUDA Compatibility", minor versions */
+/**
+ * The oldest driver branch that runs what is built for a major version of CUDA. @see NVIDIA's guide "CUDA
+ * Compatibility", minor versions
+ */
 const OLDEST: Readonly<Record<number, number>> = { 11: 450, 12: 525, 13: 580 };
 
 /** The first `libcuda.so.1` among the places; the toolkit's stubs are not among them. */
@@ -24,7 +27,9 @@ export function findDriver(machine: Machine, where: Iterable<Place>): Driver | u
   return undefined;
 }
 
-/** The oldest driver branch for CUDA `major`, if it is older than that; undefined where it is new enough or not known. */
+/**
+ * The oldest driver branch for CUDA `major`, if it is older than that; undefined where it is new enough or not known.
+ */
 export function tooOld({ version }: Driver, major: number): number | undefined {
   const oldest = OLDEST[major];
   return oldest !== undefined && version !== undefined && Number.parseInt(version, 10) < oldest ? oldest : undefined;
@@ -35,20 +40,27 @@ export function pciCards(root: string): readonly string[] {
   const bus = join(root, 'sys/bus/pci/devices');
   const text = (card: string, name: string): string => readFileSync(join(bus, card, name), 'utf8').trim();
   try {
-    return readdirSync(bus).filter((card) => text(card, 'vendor') === '0x10de' && text(card, 'class').startsWith('0x03'));
+    return readdirSync(bus).filter(
+      (card) => text(card, 'vendor') === '0x10de' && text(card, 'class').startsWith('0x03'),
+    );
   } catch {
     return [];
   }
 }
 
-/** The library's real name ends in the driver's version, also where it is one made for forward compatibility with an older kernel. */
+/**
+ * The library's real name ends in the driver's version, also where it is one made for forward compatibility with an
+ * older kernel.
+ */
 function versionOf(library: string): string | undefined {
   return /^libcuda\.so\.(\d{3,}\.\d+(?:\.\d+)?)$/.exec(basename(realpathSync(library)))?.[1];
 }
 
 function kernelVersion({ root }: Machine): string | undefined {
   try {
-    return /Kernel Module\D*\s(\d{3,}\.\d+(?:\.\d+)?)\s/.exec(readFileSync(join(root, 'proc/driver/nvidia/version'), 'utf8'))?.[1];
+    return /Kernel Module\D*\s(\d{3,}\.\d+(?:\.\d+)?)\s/.exec(
+      readFileSync(join(root, 'proc/driver/nvidia/version'), 'utf8'),
+    )?.[1];
   } catch {
     return undefined;
   }

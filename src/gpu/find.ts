@@ -52,7 +52,10 @@ export class CudaMissingError extends UsageError {
   }
 }
 
-/** The major version of CUDA that the provider for this ONNX Runtime is built for: which libraries to expect before there is a provider. */
+/**
+ * The major version of CUDA that the provider for this ONNX Runtime is built for: which libraries to expect before
+ * there is a provider.
+ */
 export const CUDA = 13;
 const NEEDS = [`libcudart.so.${CUDA}`, `libcublasLt.so.${CUDA}`, `libcublas.so.${CUDA}`, 'libcurand.so.10'];
 
@@ -106,17 +109,30 @@ export function surveyCuda(machine: Machine = thisMachine(), without?: string): 
     ...lacking('libraries', `CUDA ${cuda}`, libraries),
     ...lacking('cudnn', `cuDNN for CUDA ${cuda}`, cudnn),
   ];
-  return { driver, provider, libraries: inOrder([...(driver ? [driver.library] : []), ...libraries.found, ...cudnn.found]), missing };
+  return {
+    driver,
+    provider,
+    libraries: inOrder([...(driver ? [driver.library] : []), ...libraries.found, ...cudnn.found]),
+    missing,
+  };
 }
 
 function runtimeOf({ driver, provider, libraries, missing }: CudaSurvey): CudaRuntime {
   if (missing.length > 0 || !provider) throw new CudaMissingError(missing);
-  return { runtime: provider.runtime, provider: provider.folder, libraries, cuda: provider.cuda, driver: driver?.version };
+  return {
+    runtime: provider.runtime,
+    provider: provider.folder,
+    libraries,
+    cuda: provider.cuda,
+    driver: driver?.version,
+  };
 }
 
 function noFolders({ env }: Machine): Missing[] {
   const given = (env['SEGR1_CUDA'] ?? '').split(delimiter).filter((folder) => folder !== '' && !existsSync(folder));
-  return given.map((folder) => lack('folder', `SEGR1_CUDA: expected a folder; got ${JSON.stringify(folder)}, which is not there`));
+  return given.map((folder) =>
+    lack('folder', `SEGR1_CUDA: expected a folder; got ${JSON.stringify(folder)}, which is not there`),
+  );
 }
 
 function hiddenDevices({ env }: Machine): Missing[] {
@@ -143,7 +159,12 @@ function oldDriver(driver: Driver, cuda: number): Missing[] {
   const oldest = tooOld(driver, cuda);
   return oldest === undefined
     ? []
-    : [lack('driver', `driver: expected ${oldest} or newer for CUDA ${cuda}; got ${driver.version}; way out: a newer driver`)];
+    : [
+        lack(
+          'driver',
+          `driver: expected ${oldest} or newer for CUDA ${cuda}; got ${driver.version}; way out: a newer driver`,
+        ),
+      ];
 }
 
 function lacking(piece: Piece, what: string, { missing, others }: Libraries): Missing[] {

@@ -16,7 +16,9 @@ export interface InstallOptions {
   readonly machine: Machine;
   /** Where everything goes. */
   readonly folder: string;
-  /** Where CUDA's libraries come from: `auto` fetches those that the machine doesn't have, `wheels` all, `system` none. */
+  /**
+   * Where CUDA's libraries come from: `auto` fetches those that the machine doesn't have, `wheels` all, `system` none.
+   */
   readonly libraries: 'auto' | 'system' | 'wheels';
   /** Asked for once something has to be fetched. */
   readonly pip: () => Promise<Pip>;
@@ -41,17 +43,22 @@ const RUNTIME = 'libonnxruntime.so.1';
 const FETCHING = '.fetching-';
 
 /**
- * Puts ONNX Runtime's CUDA provider into a folder, beside a copy of onnxruntime-node's library, and NVIDIA's libraries where they are wanted.
+ * Puts ONNX Runtime's CUDA provider into a folder, beside a copy of onnxruntime-node's library, and NVIDIA's libraries
+ * where they are wanted.
  *
- * A call that was killed is gone on with: packages that are there, whole, are not fetched again. Each file has the SHA-256 that its wheel says.
+ * A call that was killed is gone on with: packages that are there, whole, are not fetched again. Each file has the
+ * SHA-256 that its wheel says.
  *
- * @throws {UsageError} if this machine can't use it, the disk is too small, or `system` lacks a library; {DataError} for a wheel that is damaged
+ * @throws {UsageError} if this machine can't use it, the disk is too small, or `system` lacks a library; {DataError}
+ * for a wheel that is damaged
  * or of another build; Error if pip fails.
  */
 export async function installCuda(options: InstallOptions): Promise<Installed> {
   const { machine, folder, report } = options;
   if (machine.platform !== 'linux/x64')
-    throw new UsageError(`gpu install: expected linux/x64, for which the CUDA provider is built; got ${machine.platform}`);
+    throw new UsageError(
+      `gpu install: expected linux/x64, for which the CUDA provider is built; got ${machine.platform}`,
+    );
   const commit = commitOf(join(machine.onnxruntime.folder, RUNTIME));
   if (commit === undefined)
     throw new UsageError(
@@ -93,7 +100,10 @@ export async function installCuda(options: InstallOptions): Promise<Installed> {
   if (copied) await keep(await copyRuntime(machine, folder));
   for (const part of lacking) await keep(await fetched(part, options, commit));
 
-  const looked = surveyCuda({ ...machine, env: { ...machine.env, SEGR1_CUDA: [folder, machine.env['SEGR1_CUDA'] ?? ''].join(delimiter) } });
+  const looked = surveyCuda({
+    ...machine,
+    env: { ...machine.env, SEGR1_CUDA: [folder, machine.env['SEGR1_CUDA'] ?? ''].join(delimiter) },
+  });
   return {
     folder,
     manifest,
@@ -103,7 +113,11 @@ export async function installCuda(options: InstallOptions): Promise<Installed> {
 }
 
 /** Those of which every file is as the manifest says. */
-async function wholePackages(known: readonly Package[], folder: string, report: (line: string) => void): Promise<readonly Package[]> {
+async function wholePackages(
+  known: readonly Package[],
+  folder: string,
+  report: (line: string) => void,
+): Promise<readonly Package[]> {
   const whole: Package[] = [];
   for (const part of known) {
     const fault = await firstFault(folder, part.files);
@@ -117,12 +131,14 @@ async function wholePackages(known: readonly Package[], folder: string, report: 
 function wantedLibraries({ machine, folder, libraries }: InstallOptions): readonly Part[] {
   if (libraries === 'wheels') return libraryParts();
   const missing = surveyCuda(machine, folder).missing.filter(({ piece }) => piece === 'libraries' || piece === 'cudnn');
-  if (libraries === 'system' && missing.length > 0) throw new UsageError(missing.map(({ message }) => message).join('\n'));
+  if (libraries === 'system' && missing.length > 0)
+    throw new UsageError(missing.map(({ message }) => message).join('\n'));
   return libraryParts(missing.flatMap(({ names }) => names));
 }
 
 /**
- * A copy, not a link: the system's loader would take a link for the library in `node_modules`, where that is loaded already, and the
+ * A copy, not a link: the system's loader would take a link for the library in `node_modules`, where that is loaded
+ * already, and the
  * runtime would look for the provider there.
  */
 async function copyRuntime({ onnxruntime }: Machine, folder: string): Promise<Package> {
@@ -152,10 +168,14 @@ async function fetched(part: Part, { machine, folder, pip, report }: InstallOpti
     });
     if (wanted.length === 0)
       throw new DataError(`${wheel}  expected shared libraries; got ${entries.length} files and none that is wanted`);
-    report(`${part.requirement}  unpacking ${wanted.length} files, ${megabytes(wanted.reduce((sum, { entry }) => sum + entry.bytes, 0))}`);
+    report(
+      `${part.requirement}  unpacking ${wanted.length} files, ${megabytes(wanted.reduce((sum, { entry }) => sum + entry.bytes, 0))}`,
+    );
     const files: Record<string, FileRecord> = {};
-    for (const { entry, to } of wanted) files[to] = await unpack(wheel, entry, records.get(entry.name), join(own, 'files', to));
-    if (part.name === 'onnxruntime-gpu') await checkBuild(machine, { wheel, entries, records }, join(own, 'files'), commit);
+    for (const { entry, to } of wanted)
+      files[to] = await unpack(wheel, entry, records.get(entry.name), join(own, 'files', to));
+    if (part.name === 'onnxruntime-gpu')
+      await checkBuild(machine, { wheel, entries, records }, join(own, 'files'), commit);
     for (const { to } of wanted) {
       await mkdir(dirname(join(folder, to)), { recursive: true });
       await rename(join(own, 'files', to), join(folder, to));
@@ -179,7 +199,9 @@ async function checkBuild(
   }
   const version = providerVersion(provider);
   if (version !== onnxruntime.version)
-    throw new DataError(`${wheel}  ${PROVIDER}: expected version ${onnxruntime.version}, as onnxruntime-node; got ${version ?? 'another'}`);
+    throw new DataError(
+      `${wheel}  ${PROVIDER}: expected version ${onnxruntime.version}, as onnxruntime-node; got ${version ?? 'another'}`,
+    );
   if (!neededBy(provider)?.includes(`libcudart.so.${CUDA}`))
     throw new DataError(
       `${wheel}  ${PROVIDER}: expected one built for CUDA ${CUDA}; got one that needs ${neededBy(provider)?.join(', ') ?? 'nothing'}`,
@@ -191,15 +213,23 @@ async function checkBuild(
   const built = library && commitOf(beside);
   await rm(beside, { force: true });
   if (built !== commit)
-    throw new DataError(`${wheel}  expected a build of commit ${commit}, as onnxruntime-node; got ${built ?? 'one that does not say'}`);
+    throw new DataError(
+      `${wheel}  expected a build of commit ${commit}, as onnxruntime-node; got ${built ?? 'one that does not say'}`,
+    );
 }
 
-/** @throws {UsageError} if the disk has no room for what is unpacked, and the largest wheel, of which pip has two copies for a moment. */
+/**
+ * @throws {UsageError} if the disk has no room for what is unpacked, and the largest wheel, of which pip has two copies
+ * for a moment.
+ */
 function enoughRoom(machine: Machine, folder: string, parts: readonly Part[]): void {
-  const need = parts.reduce((sum, { room }) => sum + room.unpacked, 0) + 2 * Math.max(0, ...parts.map(({ room }) => room.wheel));
+  const need =
+    parts.reduce((sum, { room }) => sum + room.unpacked, 0) + 2 * Math.max(0, ...parts.map(({ room }) => room.wheel));
   const room = machine.room(folder);
   if (room < need)
-    throw new UsageError(`${folder}  disk: expected ${megabytes(need)} free; got ${megabytes(room)}; way out: --dir DIR on another disk`);
+    throw new UsageError(
+      `${folder}  disk: expected ${megabytes(need)} free; got ${megabytes(room)}; way out: --dir DIR on another disk`,
+    );
 }
 
 /** Removes what calls that were killed left behind; those still under way keep theirs. */

@@ -31,9 +31,14 @@ export interface Libraries {
 export function findLibraries(needs: readonly string[], cuda: number, where: Iterable<Place>): Libraries {
   const wanted = needs.filter((name) => name !== 'libcuda.so.1');
   const blas = wanted.filter((name) => name.startsWith('libcublas'));
-  const groups = [...wanted.filter((name) => !blas.includes(name)).map((name) => [name]), ...(blas.length > 0 ? [blas] : [])];
+  const groups = [
+    ...wanted.filter((name) => !blas.includes(name)).map((name) => [name]),
+    ...(blas.length > 0 ? [blas] : []),
+  ];
   const parts = groups.map((names) => ({ names, folder: folderWith(names, where) }));
-  const found = parts.flatMap(({ names, folder }) => (folder === undefined ? [] : names.map((name) => join(folder, name))));
+  const found = parts.flatMap(({ names, folder }) =>
+    folder === undefined ? [] : names.map((name) => join(folder, name)),
+  );
   const missing = parts.flatMap(({ names, folder }) => (folder === undefined ? names : []));
 
   const compiler = parts

@@ -53,8 +53,15 @@ export function thisMachine(): Machine {
   };
 }
 
-/** Where `segr1 gpu install` puts things unless told otherwise: outside `node_modules`, so that installing packages again keeps it. */
-export function defaultInstallFolder({ env, home, onnxruntime }: Pick<Machine, 'env' | 'home' | 'onnxruntime'>): string {
+/**
+ * Where `segr1 gpu install` puts things unless told otherwise: outside `node_modules`, so that installing packages
+ * again keeps it.
+ */
+export function defaultInstallFolder({
+  env,
+  home,
+  onnxruntime,
+}: Pick<Machine, 'env' | 'home' | 'onnxruntime'>): string {
   return join(env['XDG_CACHE_HOME'] || join(home, '.cache'), 'segr1', `cuda-${onnxruntime.version}`);
 }
 
@@ -69,7 +76,12 @@ function installedRuntime(): Machine['onnxruntime'] {
 function firstOutput(commands: readonly (readonly string[])[]): string {
   for (const [program = '', ...args] of commands) {
     try {
-      return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 10_000, maxBuffer: 1 << 24 });
+      return execFileSync(program, args, {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+        timeout: 10_000,
+        maxBuffer: 1 << 24,
+      });
     } catch {
       continue;
     }

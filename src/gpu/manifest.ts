@@ -43,17 +43,27 @@ export async function writeManifest(folder: string, manifest: Manifest): Promise
   }
 }
 
-/** Whether `file` has the size that the folder's manifest says; false where the manifest doesn't know it. Reads no contents. */
+/**
+ * Whether `file` has the size that the folder's manifest says; false where the manifest doesn't know it. Reads no
+ * contents.
+ */
 export function isListed(manifest: Manifest | undefined, folder: string, file: string): boolean {
   const known = manifest?.packages.map(({ files }) => files[file]).find((record) => record !== undefined);
   return known !== undefined && statSync(join(folder, file), { throwIfNoEntry: false })?.size === known.bytes;
 }
 
-/** What is wrong with the first of `files` in `folder` that is not as recorded; undefined where all are. Reads them whole. */
-export async function firstFault(folder: string, files: Readonly<Record<string, FileRecord>>): Promise<string | undefined> {
+/**
+ * What is wrong with the first of `files` in `folder` that is not as recorded; undefined where all are. Reads them
+ * whole.
+ */
+export async function firstFault(
+  folder: string,
+  files: Readonly<Record<string, FileRecord>>,
+): Promise<string | undefined> {
   for (const [name, { bytes, sha256 }] of Object.entries(files)) {
     const size = statSync(join(folder, name), { throwIfNoEntry: false })?.size;
-    if (size !== bytes) return `${name}: expected ${bytes} bytes; got ${size === undefined ? 'no such file' : `${size}`}`;
+    if (size !== bytes)
+      return `${name}: expected ${bytes} bytes; got ${size === undefined ? 'no such file' : `${size}`}`;
     const found = await sha256Of(join(folder, name));
     if (found !== sha256) return `${name}: expected SHA-256 ${sha256}; got ${found}`;
   }

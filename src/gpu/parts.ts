@@ -12,16 +12,36 @@ export interface Part {
 
 /** Wheels of NVIDIA's libraries for CUDA 13, each with the libraries that it is fetched for. */
 const WHEELS: readonly (Omit<Part, 'place'> & { readonly holds: RegExp })[] = [
-  { name: 'nvidia-cuda-runtime', requirement: 'nvidia-cuda-runtime>=13,<14', holds: /^libcudart\./, room: { wheel: 3e6, unpacked: 1e6 } },
-  { name: 'nvidia-cublas', requirement: 'nvidia-cublas>=13,<14', holds: /^libcublas/, room: { wheel: 445e6, unpacked: 609e6 } },
+  {
+    name: 'nvidia-cuda-runtime',
+    requirement: 'nvidia-cuda-runtime>=13,<14',
+    holds: /^libcudart\./,
+    room: { wheel: 3e6, unpacked: 1e6 },
+  },
+  {
+    name: 'nvidia-cublas',
+    requirement: 'nvidia-cublas>=13,<14',
+    holds: /^libcublas/,
+    room: { wheel: 445e6, unpacked: 609e6 },
+  },
   {
     name: 'nvidia-cuda-nvrtc',
     requirement: 'nvidia-cuda-nvrtc>=13,<14',
     holds: /^lib(cublas|nvrtc)/,
     room: { wheel: 59e6, unpacked: 149e6 },
   },
-  { name: 'nvidia-curand', requirement: 'nvidia-curand>=10,<11', holds: /^libcurand\./, room: { wheel: 78e6, unpacked: 105e6 } },
-  { name: 'nvidia-cudnn-cu13', requirement: 'nvidia-cudnn-cu13>=9,<10', holds: /^libcudnn\./, room: { wheel: 517e6, unpacked: 940e6 } },
+  {
+    name: 'nvidia-curand',
+    requirement: 'nvidia-curand>=10,<11',
+    holds: /^libcurand\./,
+    room: { wheel: 78e6, unpacked: 105e6 },
+  },
+  {
+    name: 'nvidia-cudnn-cu13',
+    requirement: 'nvidia-cudnn-cu13>=9,<10',
+    holds: /^libcudnn\./,
+    room: { wheel: 517e6, unpacked: 940e6 },
+  },
 ];
 
 /** The wheel of ONNX Runtime for Python, of which the provider is taken: any of its Python versions has the same. */
@@ -38,12 +58,14 @@ export function providerPart({ onnxruntime }: Pick<Machine, 'onnxruntime'>): Par
 
 /** The wheels of all CUDA libraries, or of those that are named, such as `libcublas.so.13`. */
 export function libraryParts(names?: readonly string[]): readonly Part[] {
-  return WHEELS.filter(({ holds }) => names === undefined || names.some((name) => holds.test(name))).map(({ name, requirement, room }) => ({
-    name,
-    requirement,
-    room,
-    place: inPackages,
-  }));
+  return WHEELS.filter(({ holds }) => names === undefined || names.some((name) => holds.test(name))).map(
+    ({ name, requirement, room }) => ({
+      name,
+      requirement,
+      room,
+      place: inPackages,
+    }),
+  );
 }
 
 /** The wheels' own layout, by which cuDNN finds cuBLAS. */

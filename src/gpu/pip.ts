@@ -4,10 +4,18 @@ import { join } from 'node:path';
 
 import { UsageError } from '../errors.js';
 
-/** The tags that a wheel may have to run on Linux with glibc 2.28, which the provider needs; pip knows only tags that it is told. */
-const PLATFORMS = ['manylinux_2_28', 'manylinux_2_27', 'manylinux_2_26', 'manylinux_2_24', 'manylinux_2_17', 'manylinux2014'].flatMap(
-  (tag) => ['--platform', `${tag}_x86_64`],
-);
+/**
+ * The tags that a wheel may have to run on Linux with glibc 2.28, which the provider needs; pip knows only tags that it
+ * is told.
+ */
+const PLATFORMS = [
+  'manylinux_2_28',
+  'manylinux_2_27',
+  'manylinux_2_26',
+  'manylinux_2_24',
+  'manylinux_2_17',
+  'manylinux2014',
+].flatMap((tag) => ['--platform', `${tag}_x86_64`]);
 
 /** Fetches wheels as pip is configured on this machine. */
 export interface Pip {
@@ -62,7 +70,8 @@ export async function openPip(python: string, bar: boolean): Promise<Pip> {
       // first, which has to be on the disk whose room was looked at.
       const { code, said } = await ran(python, args, { TMPDIR: folder }, bar);
       const [wheel] = (await readdir(folder)).filter((name) => name.endsWith('.whl'));
-      if (code !== 0 || wheel === undefined) throw new Error(`pip  ${requirement}: expected its wheel; got ${errorOf(said)}`);
+      if (code !== 0 || wheel === undefined)
+        throw new Error(`pip  ${requirement}: expected its wheel; got ${errorOf(said)}`);
       return join(folder, wheel);
     },
   };
@@ -87,9 +96,13 @@ function ran(
   show: boolean,
 ): Promise<{ code: number; said: string }> {
   return new Promise((done, fail) => {
-    const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', show ? 2 : 'pipe', 'pipe'] });
+    const child = spawn(program, args, {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', show ? 2 : 'pipe', 'pipe'],
+    });
     let said = '';
-    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on('data', (chunk: Buffer) => (said += chunk.toString()));
     child.on('error', fail);
     child.on('close', (code) => done({ code: code ?? 1, said }));
   });

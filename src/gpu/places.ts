@@ -10,7 +10,8 @@ export interface Place {
 }
 
 /**
- * The folders in which CUDA's libraries and the provider are looked for, in this order, each once: `SEGR1_CUDA`, what `segr1 gpu install`
+ * The folders in which CUDA's libraries and the provider are looked for, in this order, each once: `SEGR1_CUDA`, what
+ * `segr1 gpu install`
  * made, onnxruntime-node's own, `LD_LIBRARY_PATH`, conda's, `/usr/local/cuda*`, the system's, and Python packages last.
  *
  * Looked at as far as they are asked for, and remembered: Python is started only where nothing before has it.
@@ -39,7 +40,8 @@ function* found(machine: Machine, without: string | undefined): Generator<Place,
   for (const list of ordered(machine)) {
     for (const place of list()) {
       const real = realFolder(place.folder);
-      if (real === undefined || seen.has(real) || (without !== undefined && `${real}/`.startsWith(`${without}/`))) continue;
+      if (real === undefined || seen.has(real) || (without !== undefined && `${real}/`.startsWith(`${without}/`)))
+        continue;
       seen.add(real);
       yield place;
     }
@@ -48,7 +50,8 @@ function* found(machine: Machine, without: string | undefined): Generator<Place,
 
 function ordered(machine: Machine): (() => readonly Place[])[] {
   const { env, root, onnxruntime } = machine;
-  const why = (reason: string, folders: readonly string[]): Place[] => folders.map((folder) => ({ folder, why: reason }));
+  const why = (reason: string, folders: readonly string[]): Place[] =>
+    folders.map((folder) => ({ folder, why: reason }));
   const listed = (name: string): string[] => (env[name] ?? '').split(delimiter).filter((folder) => folder !== '');
   return [
     () => why('SEGR1_CUDA', listed('SEGR1_CUDA').flatMap(withPackages)),
@@ -60,7 +63,9 @@ function ordered(machine: Machine): (() => readonly Place[])[] {
     () =>
       why('the system', [
         ...cached(machine),
-        ...['usr/lib/wsl/lib', 'usr/lib/x86_64-linux-gnu', 'usr/lib64', 'usr/local/nvidia/lib64'].map((folder) => join(root, folder)),
+        ...['usr/lib/wsl/lib', 'usr/lib/x86_64-linux-gnu', 'usr/lib64', 'usr/local/nvidia/lib64'].map((folder) =>
+          join(root, folder),
+        ),
       ]),
     () =>
       why(
@@ -76,9 +81,10 @@ const withPackages = (folder: string): string[] => [folder, ...packaged(folder)]
 /** `nvidia/NAME/lib`, as NVIDIA's wheels have it; `cu13` before `cublas` and the like, which are of older releases. */
 function packaged(folder: string): string[] {
   const names = entries(join(folder, 'nvidia'));
-  return [...names.filter((name) => /^cu\d+$/.test(name)).toReversed(), ...names.filter((name) => !/^cu\d+$/.test(name))].map((name) =>
-    join(folder, 'nvidia', name, 'lib'),
-  );
+  return [
+    ...names.filter((name) => /^cu\d+$/.test(name)).toReversed(),
+    ...names.filter((name) => !/^cu\d+$/.test(name)),
+  ].map((name) => join(folder, 'nvidia', name, 'lib'));
 }
 
 /** `/usr/local/cuda` first, then those with a version, newest first. */
@@ -93,7 +99,9 @@ function toolkits(root: string): string[] {
 /** Folders of CUDA's libraries that the system's loader knows. */
 function cached(machine: Machine): string[] {
   const paths = [
-    ...machine.ldconfig().matchAll(/^\s*lib(?:cuda|cudart|cublas|cublasLt|curand|cudnn)\.so[^\n]*x86-64[^\n]*=> (\S+)$/gm),
+    ...machine
+      .ldconfig()
+      .matchAll(/^\s*lib(?:cuda|cudart|cublas|cublasLt|curand|cudnn)\.so[^\n]*x86-64[^\n]*=> (\S+)$/gm),
   ].map(([, path = '']) => dirname(path));
   return [...new Set(paths)];
 }

@@ -71,7 +71,10 @@ export function commitOf(library: string): string | undefined {
   return existsSync(library) ? textAfter(library, 'git-commit-id=', /^([0-9a-f]{6,40})\b/) : undefined;
 }
 
-/** The version of ONNX Runtime that a provider was built for: a text of its own in the file, 1.15 or later, lest it is another library's. */
+/**
+ * The version of ONNX Runtime that a provider was built for: a text of its own in the file, 1.15 or later, lest it is
+ * another library's.
+ */
 export function providerVersion(file: string): string | undefined {
   return textAfter(file, '\x001.', /^((?:1[5-9]|[2-9]\d)\.\d+)\0/)?.replace(/^/, '1.');
 }

@@ -14,22 +14,29 @@ export function neededBy(file: string): readonly string[] | undefined {
     if (head.length < 64 || head.toString('latin1', 0, 6) !== '\x7fELF\x02\x01') return undefined;
     const size = head.readUInt16LE(54);
     const headers = bytes(at, Number(head.readBigUInt64LE(32)), size * head.readUInt16LE(56));
-    const segments = Array.from({ length: Math.floor(headers.length / size) }, (_, i) => segmentOf(headers.subarray(i * size)));
+    const segments = Array.from({ length: Math.floor(headers.length / size) }, (_, i) =>
+      segmentOf(headers.subarray(i * size)),
+    );
     const dynamic = segments.find(({ type }) => type === 2);
     if (!dynamic) return undefined;
     const entries = dynamicEntries(bytes(at, dynamic.offset, dynamic.length));
     const address = entries.find(([tag]) => tag === 5)?.[1] ?? 0;
-    const loaded = segments.find(({ type, start, length }) => type === 1 && address >= start && address < start + length);
+    const loaded = segments.find(
+      ({ type, start, length }) => type === 1 && address >= start && address < start + length,
+    );
     if (!loaded) return undefined;
     const names = bytes(at, address - loaded.start + loaded.offset, entries.find(([tag]) => tag === 10)?.[1] ?? 0);
-    return entries.filter(([tag]) => tag === 1).map(([, offset]) => names.toString('latin1', offset, names.indexOf(0, offset)));
+    return entries
+      .filter(([tag]) => tag === 1)
+      .map(([, offset]) => names.toString('latin1', offset, names.indexOf(0, offset)));
   } finally {
     closeSync(at);
   }
 }
 
 /**
- * The text after the first `mark` in a file, as far as `pattern` reaches from there; reads the file once, 8 MiB at a time.
+ * The text after the first `mark` in a file, as far as `pattern` reaches from there; reads the file once, 8 MiB at a
+ * time.
  *
  * @param pattern begins with `^`; its first group is what is returned, of at most 60 characters.
  * @returns undefined if no `mark` is followed by what `pattern` wants.

@@ -33,9 +33,15 @@ export async function readWheel(file: string): Promise<readonly Entry[]> {
     const end = tail.lastIndexOf('PK\x05\x06', undefined, 'latin1');
     if (end < 0 || tail.length < end + 22)
       throw new DataError(`${file}  expected a wheel, whole; got ${size} bytes without a zip archive's end`);
-    const [count, length, offset] = [tail.readUInt16LE(end + 10), tail.readUInt32LE(end + 12), tail.readUInt32LE(end + 16)];
+    const [count, length, offset] = [
+      tail.readUInt16LE(end + 10),
+      tail.readUInt32LE(end + 12),
+      tail.readUInt32LE(end + 16),
+    ];
     if (offset + length > size)
-      throw new DataError(`${file}  expected a wheel under 4 GB, whole; got ${size} bytes, and a directory at ${offset}`);
+      throw new DataError(
+        `${file}  expected a wheel under 4 GB, whole; got ${size} bytes, and a directory at ${offset}`,
+      );
     return entriesOf(await bytesAt(handle, offset, length), count);
   } finally {
     await handle.close();
@@ -48,7 +54,12 @@ export async function readWheel(file: string): Promise<readonly Entry[]> {
  * @returns what was written.
  * @throws {DataError} if it is not what the wheel's own `RECORD` says.
  */
-export async function unpack(wheel: string, entry: Entry, record: FileRecord | undefined, to: string): Promise<FileRecord> {
+export async function unpack(
+  wheel: string,
+  entry: Entry,
+  record: FileRecord | undefined,
+  to: string,
+): Promise<FileRecord> {
   const hash = createHash('sha256');
   let bytes = 0;
   const counted = new Transform({
@@ -104,7 +115,11 @@ export function nameOfWheel(file: string): { readonly name: string; readonly ver
   return { name: name.replaceAll('_', '-').toLowerCase(), version };
 }
 
-async function inflated(wheel: string, { header, packed, method, name }: Entry, ...to: readonly NodeJS.WritableStream[]): Promise<void> {
+async function inflated(
+  wheel: string,
+  { header, packed, method, name }: Entry,
+  ...to: readonly NodeJS.WritableStream[]
+): Promise<void> {
   const handle = await open(wheel, 'r');
   let local: Buffer;
   try {
@@ -112,18 +127,28 @@ async function inflated(wheel: string, { header, packed, method, name }: Entry, 
   } finally {
     await handle.close();
   }
-  if (method !== 0 && method !== 8) throw new DataError(`${wheel}  ${name}: expected a stored or deflated file; got method ${method}`);
+  if (method !== 0 && method !== 8)
+    throw new DataError(`${wheel}  ${name}: expected a stored or deflated file; got method ${method}`);
   const start = header + 30 + local.readUInt16LE(26) + local.readUInt16LE(28);
-  const source = packed === 0 ? Readable.from([]) : createReadStream(wheel, { start, end: start + packed - 1, highWaterMark: 1 << 20 });
+  const source =
+    packed === 0
+      ? Readable.from([])
+      : createReadStream(wheel, { start, end: start + packed - 1, highWaterMark: 1 << 20 });
   await pipeline([source, ...(method === 8 ? [createInflateRaw()] : []), ...to]).catch((error: unknown) => {
-    throw new DataError(`${wheel}  ${name}: expected a file that can be unpacked; got ${String(error)}`, { cause: error });
+    throw new DataError(`${wheel}  ${name}: expected a file that can be unpacked; got ${String(error)}`, {
+      cause: error,
+    });
   });
 }
 
 function entriesOf(directory: Buffer, count: number): Entry[] {
   const found: Entry[] = [];
   for (let at = 0; found.length < count && at + 46 <= directory.length;) {
-    const [name, extra, comment] = [28, 30, 32].map((offset) => directory.readUInt16LE(at + offset)) as [number, number, number];
+    const [name, extra, comment] = [28, 30, 32].map((offset) => directory.readUInt16LE(at + offset)) as [
+      number,
+      number,
+      number,
+    ];
     found.push({
       name: directory.toString('utf8', at + 46, at + 46 + name),
       bytes: directory.readUInt32LE(at + 24),

@@ -16,7 +16,14 @@ export const Cells = z.object({
   truth_path: z.string().nullable(),
   instruction: z.string().nullable(),
   question: z
-    .object({ benchmark: z.enum(['pope', 'mme', 'mmbench', 'ai2d']), part: z.string(), item: z.string(), turn: number, options: z.array(z.string()), answer: z.string() })
+    .object({
+      benchmark: z.enum(['pope', 'mme', 'mmbench', 'ai2d']),
+      part: z.string(),
+      item: z.string(),
+      turn: number,
+      options: z.array(z.string()),
+      answer: z.string(),
+    })
     .nullish(),
   task: z.string(),
   frame: pair,
@@ -51,9 +58,19 @@ export type Cells = z.output<typeof Cells>;
 export type CocoCell = z.output<typeof coco>;
 
 /** JSON in the cell `scene`. */
-export const SceneText = z.strictObject({ kind: z.enum(['main', 'pick']), seed: number, index: number, rule: z.enum(['warm', 'striped', 'largest', 'any']) });
+export const SceneText = z.strictObject({
+  kind: z.enum(['main', 'pick']),
+  seed: number,
+  index: number,
+  rule: z.enum(['warm', 'striped', 'largest', 'any']),
+});
 /** JSON in the cells that hold prompts. */
 export const PromptText = z.strictObject({
   frame: z.strictObject({ width: number, height: number }),
-  objects: z.array(z.strictObject({ box: box.exactOptional(), points: z.array(z.strictObject({ x: number, y: number, label: z.literal([0, 1]) })) })),
+  objects: z.array(
+    z.strictObject({
+      box: box.exactOptional(),
+      points: z.array(z.strictObject({ x: number, y: number, label: z.literal([0, 1]) })),
+    }),
+  ),
 });

@@ -7,7 +7,8 @@ interface Part {
 }
 
 /**
- * Where one would click to say "this": the pixel of the largest 4-connected part that lies farthest from everything outside it.
+ * Where one would click to say "this": the pixel of the largest 4-connected part that lies farthest from everything
+ * outside it.
  *
  * Outside the picture counts as outside the part; of equals the first in reading order is taken.
  *
@@ -41,7 +42,8 @@ export function clickCentre(bits: Uint8Array, size: Size): { x: number; y: numbe
 }
 
 /**
- * Squared Euclidean distance of each set pixel to the nearest that is not set, 0 where not set; outside the picture nothing counts.
+ * Squared Euclidean distance of each set pixel to the nearest that is not set, 0 where not set; outside the picture
+ * nothing counts.
  *
  * @param bits [height × width], 0 or 1.
  * @see Felzenszwalb & Huttenlocher, Distance Transforms of Sampled Functions, 2012.
@@ -68,7 +70,11 @@ export function squaredDistance(bits: Uint8Array, { width, height }: Size): Floa
 }
 
 /** out[x] = min over q of (x - q)² + line[q]. */
-function lowerEnvelope(line: Float64Array, { at, from }: { at: Int32Array; from: Float64Array }, out: Float64Array): void {
+function lowerEnvelope(
+  line: Float64Array,
+  { at, from }: { at: Int32Array; from: Float64Array },
+  out: Float64Array,
+): void {
   let last = 0;
   at[0] = 0;
   from[0] = -Infinity;
@@ -105,7 +111,14 @@ function largestPart(bits: Uint8Array, size: Size): Part | undefined {
 }
 
 /** Writes the pixels connected to `start` into the queue from `from` on; returns where they end. */
-function flood(bits: Uint8Array, seen: Uint8Array, queue: Int32Array, from: number, start: number, { width }: Size): number {
+function flood(
+  bits: Uint8Array,
+  seen: Uint8Array,
+  queue: Int32Array,
+  from: number,
+  start: number,
+  { width }: Size,
+): number {
   let end = from;
   const visit = (pixel: number): void => {
     if (!bits[pixel] || seen[pixel]) return;

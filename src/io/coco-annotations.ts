@@ -12,9 +12,16 @@ const Id = z.int();
 const Image = z.object({ id: Id, file_name: z.string().min(1), width: z.int().min(1), height: z.int().min(1) });
 const Annotation = z.object({ id: Id, image_id: Id, category_id: Id.default(0), segmentation: z.unknown() });
 const Category = z.object({ id: Id, name: z.string() });
-const File = z.object({ images: z.array(Image), annotations: z.array(Annotation), categories: z.array(Category).default([]) });
+const File = z.object({
+  images: z.array(Image),
+  annotations: z.array(Annotation),
+  categories: z.array(Category).default([]),
+});
 
-const Runs = z.object({ size: z.tuple([z.int().min(1), z.int().min(1)]), counts: z.union([z.string(), z.array(z.int().min(0))]) });
+const Runs = z.object({
+  size: z.tuple([z.int().min(1), z.int().min(1)]),
+  counts: z.union([z.string(), z.array(z.int().min(0))]),
+});
 const Segmentation = z.union([z.array(z.array(z.number())).min(1), Runs]);
 
 export type CocoImage = z.output<typeof Image>;
@@ -33,7 +40,8 @@ const kept = new Map<string, { stamp: string; file: CocoFile }>();
 /**
  * Reads `instances.json` and its like; the last two are remembered, for a set asks for each of its masks.
  *
- * @throws {UsageError} if it can't be read, or lacks images or annotations with their ids; outlines are looked at later.
+ * @throws {UsageError} if it can't be read, or lacks images or annotations with their ids; outlines are looked at
+ * later.
  */
 export function readCocoFile(path: string): CocoFile {
   const stamp = stampOf(path);
@@ -54,14 +62,22 @@ export function readCocoFile(path: string): CocoFile {
  */
 export function cocoMask(segmentation: unknown, size: Size): Mask {
   const parsed = Segmentation.safeParse(segmentation);
-  if (!parsed.success) throw new DataError(`segmentation: expected polygons, or size and counts; got ${shown(segmentation)}`);
+  if (!parsed.success)
+    throw new DataError(`segmentation: expected polygons, or size and counts; got ${shown(segmentation)}`);
   if (Array.isArray(parsed.data)) return unionMasks(parsed.data.map((flat) => maskOfPolygon(flat, size)));
 
-  const { counts, size: [height, width] } = parsed.data;
-  if (width !== size.width || height !== size.height) throw new DataError(`segmentation  size: expected ${size.width}x${size.height} as the image; got ${width}x${height}`);
+  const {
+    counts,
+    size: [height, width],
+  } = parsed.data;
+  if (width !== size.width || height !== size.height)
+    throw new DataError(
+      `segmentation  size: expected ${size.width}x${size.height} as the image; got ${width}x${height}`,
+    );
   if (typeof counts === 'string') return fromCocoString(counts, size);
   const pixels = counts.reduce((sum, run) => sum + run, 0);
-  if (pixels !== width * height) throw new DataError(`segmentation  counts: expected runs that fill ${width}x${height}; got ${pixels} pixels`);
+  if (pixels !== width * height)
+    throw new DataError(`segmentation  counts: expected runs that fill ${width}x${height}; got ${pixels} pixels`);
   return { width, height, counts };
 }
 
@@ -74,7 +90,9 @@ function opened(path: string): CocoFile {
   }
   if (!file.success) {
     const [issue] = file.error.issues;
-    throw new UsageError(`${path}  annotations: expected COCO's images and annotations; got at ${issue?.path.join('.') || 'the top'}: ${issue?.message}`);
+    throw new UsageError(
+      `${path}  annotations: expected COCO's images and annotations; got at ${issue?.path.join('.') || 'the top'}: ${issue?.message}`,
+    );
   }
   const { images, annotations, categories } = file.data;
   return {
@@ -86,6 +104,7 @@ function opened(path: string): CocoFile {
 
 function stampOf(path: string): string {
   const stats = statSync(path, { throwIfNoEntry: false });
-  if (!stats?.isFile()) throw new UsageError(`${path}  annotations: expected a file; got ${stats ? 'a folder' : 'nothing there'}`);
+  if (!stats?.isFile())
+    throw new UsageError(`${path}  annotations: expected a file; got ${stats ? 'a folder' : 'nothing there'}`);
   return `${stats.mtimeMs} ${stats.size}`;
 }

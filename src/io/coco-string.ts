@@ -29,13 +29,14 @@ export function toCocoString(mask: Mask): string {
  */
 export function fromCocoString(text: string, size: Size): Mask {
   const counts: number[] = [];
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     let run = 0;
     let shift = 0;
     let code;
     do {
       code = text.charCodeAt(at++) - 48;
-      if (!(code >= 0 && code < 64) || shift > 30) throw new DataError(`mask  counts: expected COCO run lengths; got ${shown(text)}`);
+      if (!(code >= 0 && code < 64) || shift > 30)
+        throw new DataError(`mask  counts: expected COCO run lengths; got ${shown(text)}`);
       run |= (code & 0x1f) << shift;
       shift += 5;
     } while (code & 0x20);
@@ -45,7 +46,9 @@ export function fromCocoString(text: string, size: Size): Mask {
 
   const pixels = counts.reduce((sum, run) => sum + run, 0);
   if (pixels !== size.width * size.height || counts.some((run) => run < 0)) {
-    throw new DataError(`mask  counts: expected runs that fill ${size.width}x${size.height}; got ${pixels} pixels in ${counts.length} runs`);
+    throw new DataError(
+      `mask  counts: expected runs that fill ${size.width}x${size.height}; got ${pixels} pixels in ${counts.length} runs`,
+    );
   }
   return { width: size.width, height: size.height, counts };
 }

@@ -19,9 +19,14 @@ const coco = struct({ size: fixed(2, int), counts: new Binary() });
  *
  * @param parts names of the reward's parts; without any there is no column `reward_parts`.
  * @param metadata what the run was: run id, seed, config as JSON, hashes of model, tokenizer and prompt, frame.
- * @param more columns that most runs have nothing for: the metrics that `score` adds, by name, and whether truths have parts to `ignore`.
+ * @param more columns that most runs have nothing for: the metrics that `score` adds, by name, and whether truths have
+ * parts to `ignore`.
  */
-export function rowSchema(parts: readonly string[], metadata: Readonly<Record<string, string>> = {}, more: { readonly scores?: readonly string[]; readonly ignore?: boolean } = {}): Schema {
+export function rowSchema(
+  parts: readonly string[],
+  metadata: Readonly<Record<string, string>> = {},
+  more: { readonly scores?: readonly string[]; readonly ignore?: boolean } = {},
+): Schema {
   const { scores = [], ignore = false } = more;
   const columns: Record<string, DataType> = {
     id: text,
@@ -62,7 +67,10 @@ export function rowSchema(parts: readonly string[], metadata: Readonly<Record<st
   };
   const fields = struct(columns).children;
   const features = JSON.stringify({ info: { features: hubFeatures(fields) } });
-  return new Schema(fields, new Map([...Object.entries(metadata), ['schema_version', SCHEMA_VERSION], ['huggingface', features]]));
+  return new Schema(
+    fields,
+    new Map([...Object.entries(metadata), ['schema_version', SCHEMA_VERSION], ['huggingface', features]]),
+  );
 }
 
 /** The same columns as `datasets` spells them (4 and later: `List`, not `Sequence`). */
@@ -76,6 +84,7 @@ function hubFeature(type: DataType): unknown {
     const length = type instanceof FixedSizeList ? type.listSize : -1;
     return { feature: hubFeature(type.valueType), length, _type: 'List' };
   }
-  const dtype = type instanceof Utf8 ? 'string' : type instanceof Binary ? 'binary' : type instanceof Float32 ? 'float32' : 'int32';
+  const dtype =
+    type instanceof Utf8 ? 'string' : type instanceof Binary ? 'binary' : type instanceof Float32 ? 'float32' : 'int32';
   return { dtype, _type: 'Value' };
 }

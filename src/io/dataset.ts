@@ -40,14 +40,21 @@ export interface Pairs {
 }
 
 /**
- * Pairs images and masks by file name without extension; of several masks the first folder's wins, `.png` before others.
+ * Pairs images and masks by file name without extension; of several masks the first folder's wins, `.png` before
+ * others.
  *
- * @throws {UsageError} if a folder is missing or has no picture, if a folder is given for both, or if no image has a mask.
+ * @throws {UsageError} if a folder is missing or has no picture, if a folder is given for both, or if no image has a
+ * mask.
  */
 export function findPairs({ images, masks, pattern }: Folders): Pairs {
   const maskRoots = [masks].flat();
-  const same = [images].flat().find((root) => pattern === undefined && maskRoots.some((other) => resolve(other) === resolve(root)));
-  if (same !== undefined) throw new UsageError(`masks: expected other folders than the images', or a pattern that tells images from masks; got ${same} for both`);
+  const same = [images]
+    .flat()
+    .find((root) => pattern === undefined && maskRoots.some((other) => resolve(other) === resolve(root)));
+  if (same !== undefined)
+    throw new UsageError(
+      `masks: expected other folders than the images', or a pattern that tells images from masks; got ${same} for both`,
+    );
 
   const found = findImages({ images, ...(pattern === undefined ? {} : { pattern }) });
   const byName = maskRoots.map((root) => masksByName(root, pictures('masks', root)));
@@ -57,7 +64,9 @@ export function findPairs({ images, masks, pattern }: Folders): Pairs {
   });
   const unmatched = all.filter(({ mask }) => mask === undefined);
   if (unmatched.length === all.length) {
-    throw new UsageError(`masks: expected a mask named as an image, such as ${parse(all[0].image).name}.png; got none for ${all.length} images in ${maskRoots.join(', ')}`);
+    throw new UsageError(
+      `masks: expected a mask named as an image, such as ${parse(all[0].image).name}.png; got none for ${all.length} images in ${maskRoots.join(', ')}`,
+    );
   }
   return { all, unmatched, repeated: found.repeated };
 }
@@ -79,13 +88,21 @@ export function findImages({ images, pattern }: Omit<Folders, 'masks'>): Pairs {
   const times = new Map<string, number>();
   for (const { file } of files) times.set(parse(file).name, (times.get(parse(file).name) ?? 0) + 1);
   const shared = (file: string): boolean => (times.get(parse(file).name) ?? 0) > 1;
-  const all = files.map(({ at, file, image }): Pair => ({ name: shared(file) ? `${at}/${file}` : parse(file).name, image }));
+  const all = files.map(({ at, file, image }): Pair => ({
+    name: shared(file) ? `${at}/${file}` : parse(file).name,
+    image,
+  }));
   return { all, unmatched: all, repeated: files.filter(({ file }) => shared(file)).length };
 }
 
 /** Whether there is a folder with pictures of its own, beside what is in folders inside it. */
 export function holdsPictures(path: string): boolean {
-  return (statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false) && readdirSync(path, { withFileTypes: true }).some((entry) => !entry.isDirectory() && EXTENSIONS.includes(parse(entry.name).ext.toLowerCase()));
+  return (
+    (statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false) &&
+    readdirSync(path, { withFileTypes: true }).some(
+      (entry) => !entry.isDirectory() && EXTENSIONS.includes(parse(entry.name).ext.toLowerCase()),
+    )
+  );
 }
 
 /**
@@ -96,12 +113,18 @@ export function holdsPictures(path: string): boolean {
  */
 export function pictures(option: 'images' | 'masks' | 'predictions' | 'truth', root: string): string[] {
   const kind = statSync(root, { throwIfNoEntry: false });
-  if (!kind?.isDirectory()) throw new UsageError(`${option}  ${root}: expected a folder of ${option}; got ${kind ? 'a file' : 'nothing there'}`);
+  if (!kind?.isDirectory())
+    throw new UsageError(
+      `${option}  ${root}: expected a folder of ${option}; got ${kind ? 'a file' : 'nothing there'}`,
+    );
   const names = listed(option, root)
     .filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.'))
     .map(({ name }) => name)
     .filter((name) => EXTENSIONS.includes(parse(name).ext.toLowerCase()));
-  if (names.length === 0) throw new UsageError(`${option}  ${root}: expected files named ${EXTENSIONS.map((ext) => `*${ext}`).join(' ')}; got none`);
+  if (names.length === 0)
+    throw new UsageError(
+      `${option}  ${root}: expected files named ${EXTENSIONS.map((ext) => `*${ext}`).join(' ')}; got none`,
+    );
   return names.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
@@ -109,7 +132,9 @@ function listed(option: string, root: string) {
   try {
     return readdirSync(root, { withFileTypes: true });
   } catch (error) {
-    throw new UsageError(`${option}  ${root}: expected a folder that can be read; got ${messageOf(error)}`, { cause: error });
+    throw new UsageError(`${option}  ${root}: expected a folder that can be read; got ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
@@ -120,7 +145,10 @@ function masksByName(root: string, files: readonly string[]): Map<string, string
 }
 
 function matcher(pattern: string): (file: string) => boolean {
-  const source = pattern.replace(/[\\^$.|+()[\]{}]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.');
+  const source = pattern
+    .replace(/[\\^$.|+()[\]{}]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
   const expression = new RegExp(`^${source}$`, 'i');
   return (file) => expression.test(file);
 }

@@ -1,4 +1,14 @@
-import { closeSync, existsSync, fsyncSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
 /** How fast a folder's disk is, in MB/s. */
@@ -54,5 +64,7 @@ function readBack(file: string): number {
 const rate = (bytes: number, began: number): number => bytes / 1e3 / Math.max(performance.now() - began, 1e-3);
 
 function nearest(folder: string): string {
-  return (existsSync(folder) && statSync(folder).isDirectory()) || dirname(folder) === folder ? folder : nearest(dirname(folder));
+  return (existsSync(folder) && statSync(folder).isDirectory()) || dirname(folder) === folder
+    ? folder
+    : nearest(dirname(folder));
 }

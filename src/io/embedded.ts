@@ -1,7 +1,10 @@
 import { open } from 'node:fs/promises';
 
 /** Names a picture that stands as base64 in a table: `mmbench.tsv#start-end`, bytes of the file. */
-export function embeddedReference(path: string, { start, end }: { readonly start: number; readonly end: number }): string {
+export function embeddedReference(
+  path: string,
+  { start, end }: { readonly start: number; readonly end: number },
+): string {
   return `${path}#${start}-${end}`;
 }
 

@@ -29,13 +29,19 @@ export function fromCells(cells: Cells): Row {
     ...(cells.texts && { completions: fromAnswers(cells.texts, cells) }),
     ...(cells.policy_version !== null && { policyVersion: cells.policy_version }),
     ...(typeof cells.correct === 'number' && { answer: cells.answer ?? null, correct: cells.correct }),
-    ...(cells.prompts && { prompts: cells.prompts.map((text) => (text === null ? null : fromJson(text, PromptText, cells.id))) }),
+    ...(cells.prompts && {
+      prompts: cells.prompts.map((text) => (text === null ? null : fromJson(text, PromptText, cells.id))),
+    }),
     ...(cells.formats && { formats: cells.formats }),
     ...(cells.masks && { masks: cells.masks.map((mask) => mask && fromCoco(mask)) }),
     ...(cells.rewards && { rewards: { total: cells.rewards, byName: fromParts(cells.reward_parts ?? {}) } }),
     ...(cells.advantages && { advantages: cells.advantages }),
     ...(cells.step !== null && { step: cells.step }),
-    ...(cells.scores && { scores: Object.fromEntries(Object.entries(cells.scores).filter((entry): entry is [string, number] => entry[1] !== null)) }),
+    ...(cells.scores && {
+      scores: Object.fromEntries(
+        Object.entries(cells.scores).filter((entry): entry is [string, number] => entry[1] !== null),
+      ),
+    }),
     ...(fitted && { fitted: { ...fitted, prompt: fromJson(fitted.prompt, PromptText, cells.id) } }),
     ...(typeof problem === 'string' && { problem }),
     ...(typeof thinking === 'string' && { thinking }),
@@ -54,10 +60,15 @@ function fromParts(parts: Readonly<Record<string, number[] | null>>): Record<str
   return Object.fromEntries(Object.entries(parts).flatMap(([name, values]) => (values ? [[name, values]] : [])));
 }
 
-function fromAnswers(texts: readonly string[], { id, tokens, log_probs: logProbs, finish, entropies }: Cells): Completion[] {
+function fromAnswers(
+  texts: readonly string[],
+  { id, tokens, log_probs: logProbs, finish, entropies }: Cells,
+): Completion[] {
   const lengths = [tokens?.length, logProbs?.length, finish?.length];
   if (!tokens || !logProbs || !finish || lengths.some((length) => length !== texts.length)) {
-    throw new DataError(`row ${id}  tokens, log_probs and finish: expected ${texts.length} each as texts has; got ${lengths.map((n) => n ?? 'none').join(', ')}`);
+    throw new DataError(
+      `row ${id}  tokens, log_probs and finish: expected ${texts.length} each as texts has; got ${lengths.map((n) => n ?? 'none').join(', ')}`,
+    );
   }
   return texts.map((text, g) => {
     const own = entropies?.[g];
@@ -69,6 +80,8 @@ function fromJson<T>(text: string, shape: z.ZodType<T>, id: string): T {
   try {
     return shape.parse(JSON.parse(text));
   } catch (error) {
-    throw new DataError(`row ${id}  ${shown(text)}: expected JSON as it was written; got ${messageOf(error)}`, { cause: error });
+    throw new DataError(`row ${id}  ${shown(text)}: expected JSON as it was written; got ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }

@@ -7,7 +7,8 @@ import { hubFeatures } from './columns.js';
 import { replaceJson, type Shard } from './manifest.js';
 
 /**
- * Gives shards a second name, `data-00000-of-0000N.arrow`, as `datasets.load_from_disk` wants them; the first ones stay.
+ * Gives shards a second name, `data-00000-of-0000N.arrow`, as `datasets.load_from_disk` wants them; the first ones
+ * stay.
  *
  * @returns the shards under those names, in order.
  */
@@ -26,8 +27,17 @@ export async function nameForHub(folder: string, shards: readonly Shard[]): Prom
 
 /** Writes `state.json` and `dataset_info.json`, by which `datasets.load_from_disk` finds shards and columns. */
 export async function describeForHub(folder: string, shards: readonly Shard[], schema: Schema): Promise<void> {
-  const fingerprint = createHash('sha256').update(shards.map(({ sha256 }) => sha256).join()).digest('hex').slice(0, 16);
-  await replaceJson(join(folder, 'dataset_info.json'), { citation: '', description: '', features: hubFeatures(schema.fields), homepage: '', license: '' });
+  const fingerprint = createHash('sha256')
+    .update(shards.map(({ sha256 }) => sha256).join())
+    .digest('hex')
+    .slice(0, 16);
+  await replaceJson(join(folder, 'dataset_info.json'), {
+    citation: '',
+    description: '',
+    features: hubFeatures(schema.fields),
+    homepage: '',
+    license: '',
+  });
   await replaceJson(join(folder, 'state.json'), {
     _data_files: shards.map(({ file }) => ({ filename: file })),
     _fingerprint: fingerprint,

@@ -15,7 +15,8 @@ export interface DecodeOptions {
 }
 
 /**
- * Pixels of a picture file, or of one inside a table (see `embeddedReference`): upright (its EXIF turn undone), 8-bit RGB; embedded colour profiles are not applied.
+ * Pixels of a picture file, or of one inside a table (see `embeddedReference`): upright (its EXIF turn undone), 8-bit
+ * RGB; embedded colour profiles are not applied.
  *
  * @throws {DataError} if the file is missing, empty, cut off, not a picture, or over `PIXEL_LIMIT`.
  */
@@ -40,7 +41,10 @@ export async function decodeImage(bytes: Uint8Array, name: string, options: Deco
   try {
     const upright = open(bytes, PIXEL_LIMIT).autoOrient();
     const opaque = options.alpha === 'white' ? upright.flatten({ background: '#ffffff' }) : upright.removeAlpha();
-    const { data, info } = await opaque.toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+    const { data, info } = await opaque
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
     // A copy: the decoder's own memory cannot be handed to a worker thread.
     return { width: info.width, height: info.height, data: new Uint8Array(data) };
   } catch (error) {
@@ -58,14 +62,18 @@ export async function imageSize(path: string): Promise<Size> {
     const { width, height } = (await open((await readEmbedded(path)) ?? path, false).metadata()).autoOrient;
     return { width, height };
   } catch (error) {
-    throw new DataError(`${path}  image: expected a picture with a readable header; got ${reasonOf(error)}`, { cause: error });
+    throw new DataError(`${path}  image: expected a picture with a readable header; got ${reasonOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
 /** PNG bytes of an image, lossless. */
 export function encodePng(image: Image): Promise<Buffer> {
   const { data, width, height } = image;
-  return sharp(data, { raw: { width, height, channels: 3 } }).png().toBuffer();
+  return sharp(data, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
 }
 
 /** Luma of each pixel by Pillow's convert("L"), [height × width], 0 to 255. */
@@ -83,7 +91,9 @@ function open(source: Uint8Array | string, limit: number | false): Sharp {
 }
 
 async function whyNot(bytes: Uint8Array, error: unknown): Promise<string> {
-  const header = await open(bytes, false).metadata().catch(() => undefined);
+  const header = await open(bytes, false)
+    .metadata()
+    .catch(() => undefined);
   if (header && header.width * header.height > PIXEL_LIMIT) {
     return `expected at most ${PIXEL_LIMIT} pixels; got ${header.width}x${header.height}; store it smaller`;
   }

@@ -34,7 +34,9 @@ export async function readManifest(folder: string): Promise<Manifest> {
   try {
     return Manifest.parse(JSON.parse(await readFile(path, 'utf8')));
   } catch (error) {
-    throw new DataError(`${path}  rows: expected a manifest of sealed shards; got ${messageOf(error)}`, { cause: error });
+    throw new DataError(`${path}  rows: expected a manifest of sealed shards; got ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
@@ -43,7 +45,11 @@ export async function writeManifest(folder: string, manifest: Manifest): Promise
   await replaceJson(join(folder, 'manifest.json'), manifest);
 }
 
-/** Writes a file under another name, and gives it its own once it is on disk: readers see the old or the new, whole. @throws {Error} naming the file. */
+/**
+ * Writes a file under another name, and gives it its own once it is on disk: readers see the old or the new, whole.
+ *
+ * @throws {Error} naming the file.
+ */
 export async function replaceJson(path: string, value: unknown): Promise<void> {
   await replaced(path, `${JSON.stringify(value, null, 2)}\n`).catch(noRoom(path, 'a file'));
 }

@@ -9,7 +9,8 @@ import type { Mask, Size } from '../records.js';
  */
 export function encodeMask(bits: Uint8Array, size: Size): Mask {
   const { width, height } = size;
-  if (bits.length !== width * height) throw new RangeError(`mask bits: expected ${width}x${height} = ${width * height}; got ${bits.length}`);
+  if (bits.length !== width * height)
+    throw new RangeError(`mask bits: expected ${width}x${height} = ${width * height}; got ${bits.length}`);
 
   const counts: number[] = [];
   let inside = false;
@@ -36,7 +37,8 @@ export function encodeMask(bits: Uint8Array, size: Size): Mask {
 export function decodeMask(mask: Mask): Uint8Array {
   const { width, height, counts } = mask;
   const pixels = counts.reduce((sum, run) => sum + run, 0);
-  if (pixels !== width * height) throw new DataError(`mask  counts: expected runs that fill ${width}x${height}; got ${pixels} pixels`);
+  if (pixels !== width * height)
+    throw new DataError(`mask  counts: expected runs that fill ${width}x${height}; got ${pixels} pixels`);
 
   const bits = new Uint8Array(pixels);
   let at = 0;

@@ -8,7 +8,8 @@ import { decodeMask, encodeMask } from './mask-bits.js';
 import { resizeGray } from './resize.js';
 
 /**
- * Reads a mask picture of any kind (1-bit, gray, palette, 16-bit, RGB) as Seg-R1 does: to gray (alpha dropped), stretched to `frame`
+ * Reads a mask picture of any kind (1-bit, gray, palette, 16-bit, RGB) as Seg-R1 does: to gray (alpha dropped),
+ * stretched to `frame`
  * with bilinear weights, foreground over 127. A mask without foreground, or without background, is a mask.
  *
  * @returns the mask at `frame` size, and the size of the file's picture.
@@ -17,14 +18,23 @@ import { resizeGray } from './resize.js';
 export async function readMaskFile(path: string, frame: Size): Promise<{ mask: Mask; original: Size }> {
   const image = await readImageFile(path);
   const gray = resizeGray(toGray(image), image, frame, 'bilinear');
-  return { mask: encodeMask(gray.map((level) => (level > 127 ? 1 : 0)), frame), original: { width: image.width, height: image.height } };
+  return {
+    mask: encodeMask(
+      gray.map((level) => (level > 127 ? 1 : 0)),
+      frame,
+    ),
+    original: { width: image.width, height: image.height },
+  };
 }
 
 /** A mask as an 8-bit gray PNG: 0 and 255. */
 export function encodeMaskPng(mask: Mask): Promise<Buffer> {
   const { width, height } = mask;
   const levels = decodeMask(mask).map((bit) => bit * 255);
-  return sharp(levels, { raw: { width, height, channels: 1 } }).toColourspace('b-w').png().toBuffer();
+  return sharp(levels, { raw: { width, height, channels: 1 } })
+    .toColourspace('b-w')
+    .png()
+    .toBuffer();
 }
 
 /** Writes what `encodeMaskPng` gives. */

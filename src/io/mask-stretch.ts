@@ -10,6 +10,14 @@ import { resizeGray } from './resize.js';
  */
 export function stretchMask(mask: Mask, size: Size, threshold: 127 | 128 = 127): Mask {
   if (mask.width === size.width && mask.height === size.height) return mask;
-  const gray = resizeGray(decodeMask(mask).map((bit) => bit * 255), mask, size, 'bilinear');
-  return encodeMask(gray.map((level) => (level > threshold ? 1 : 0)), { width: size.width, height: size.height });
+  const gray = resizeGray(
+    decodeMask(mask).map((bit) => bit * 255),
+    mask,
+    size,
+    'bilinear',
+  );
+  return encodeMask(
+    gray.map((level) => (level > threshold ? 1 : 0)),
+    { width: size.width, height: size.height },
+  );
 }

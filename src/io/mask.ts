@@ -98,7 +98,9 @@ function merged(a: Mask, b: Mask, keep: (inA: boolean, inB: boolean) => boolean)
 /** Walks two masks together, in stretches where neither changes; no stretch is empty. */
 function sweep(a: Mask, b: Mask, visit: (run: number, inA: boolean, inB: boolean) => void): void {
   if (a.width !== b.width || a.height !== b.height) {
-    throw new DataError(`mask  size: expected two masks of one size; got ${a.width}x${a.height} and ${b.width}x${b.height}`);
+    throw new DataError(
+      `mask  size: expected two masks of one size; got ${a.width}x${a.height} and ${b.width}x${b.height}`,
+    );
   }
   let [i, j] = [0, 0];
   let [restA, restB] = [a.counts[0] ?? 0, b.counts[0] ?? 0];

@@ -26,15 +26,34 @@ export interface MetricsLine extends Timing {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
-/** Steps as a table: `step`, `time`, a column a metric and speed, `seconds/STAGE`, `blocked/STAGE` and `queue/STAGE`; null where a step lacks one. */
+/**
+ * Steps as a table: `step`, `time`, a column a metric and speed, `seconds/STAGE`, `blocked/STAGE` and `queue/STAGE`;
+ * null where a step lacks one.
+ */
 function metricsTable(lines: readonly MetricsLine[]): Table {
-  const flat = lines.map(({ metrics, speed, seconds, blocked, queue }) => ({ ...metrics, ...speed, ...prefixed('seconds', seconds), ...prefixed('blocked', blocked), ...prefixed('queue', queue) }));
+  const flat = lines.map(({ metrics, speed, seconds, blocked, queue }) => ({
+    ...metrics,
+    ...speed,
+    ...prefixed('seconds', seconds),
+    ...prefixed('blocked', blocked),
+    ...prefixed('queue', queue),
+  }));
   const names = [...new Set(flat.flatMap((line) => Object.keys(line)))];
   const columns: Record<string, Vector> = {
-    step: vectorFromArray(lines.map(({ step }) => step), new Int32()),
-    time: vectorFromArray(lines.map(({ time }) => time), new Utf8()),
+    step: vectorFromArray(
+      lines.map(({ step }) => step),
+      new Int32(),
+    ),
+    time: vectorFromArray(
+      lines.map(({ time }) => time),
+      new Utf8(),
+    ),
   };
-  for (const name of names) columns[name] = vectorFromArray(flat.map((line) => line[name] ?? null), new Float64());
+  for (const name of names)
+    columns[name] = vectorFromArray(
+      flat.map((line) => line[name] ?? null),
+      new Float64(),
+    );
   return new Table(columns);
 }
 
@@ -49,7 +68,8 @@ export function metricsText(line: MetricsLine): string {
 }
 
 /**
- * Cuts a file of such lines back to those of the first `steps` steps: none of a step that is to be taken again, nor half a line.
+ * Cuts a file of such lines back to those of the first `steps` steps: none of a step that is to be taken again, nor
+ * half a line.
  *
  * @returns what is left; nothing where there is no file.
  * @throws {DataError} if a step is missing.
@@ -59,9 +79,13 @@ export async function cutMetrics(path: string, steps: number): Promise<MetricsLi
     if (error.code === 'ENOENT') return '';
     throw error;
   });
-  const whole = text.split('\n').slice(0, -1).flatMap((line) => readLine(line) ?? []);
+  const whole = text
+    .split('\n')
+    .slice(0, -1)
+    .flatMap((line) => readLine(line) ?? []);
   const kept = whole.filter(({ step }) => step <= steps);
-  if (kept.length < steps) throw new DataError(`${path}  metrics: expected a line for each of ${steps} steps; got ${kept.length}`);
+  if (kept.length < steps)
+    throw new DataError(`${path}  metrics: expected a line for each of ${steps} steps; got ${kept.length}`);
   await replaceMetrics(path, kept);
   return kept;
 }
@@ -72,11 +96,27 @@ export async function replaceMetrics(path: string, lines: readonly MetricsLine[]
 }
 
 async function replace(path: string, data: string | Uint8Array): Promise<void> {
-  await writeFile(`${path}.partial`, data).then(() => rename(`${path}.partial`, path)).catch(noRoom(path, 'metrics'));
+  await writeFile(`${path}.partial`, data)
+    .then(() => rename(`${path}.partial`, path))
+    .catch(noRoom(path, 'metrics'));
 }
 
-const numbers = z.record(z.string(), z.number().nullable().transform((value) => value ?? NaN));
-const Line = z.object({ step: z.int(), time: z.string(), metrics: numbers, speed: numbers.default({}), seconds: numbers, blocked: numbers.default({}), queue: numbers });
+const numbers = z.record(
+  z.string(),
+  z
+    .number()
+    .nullable()
+    .transform((value) => value ?? NaN),
+);
+const Line = z.object({
+  step: z.int(),
+  time: z.string(),
+  metrics: numbers,
+  speed: numbers.default({}),
+  seconds: numbers,
+  blocked: numbers.default({}),
+  queue: numbers,
+});
 
 function readLine(line: string): MetricsLine | undefined {
   try {

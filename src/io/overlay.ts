@@ -36,8 +36,15 @@ export function overlay(image: Image, marks: Marks, ink?: Ink): Promise<Buffer> 
   return encodePng(drawMarks(image, marks, ink));
 }
 
-/** A copy of an image with the mask tinted and outlined, the truth outlined, boxes orange, points green (foreground) and red. */
-export function drawMarks(image: Image, { prompt, mask, truth }: Marks, { fill: inside, contour }: Ink = { fill: BLUE, contour: BLUE }): Image {
+/**
+ * A copy of an image with the mask tinted and outlined, the truth outlined, boxes orange, points green (foreground) and
+ * red.
+ */
+export function drawMarks(
+  image: Image,
+  { prompt, mask, truth }: Marks,
+  { fill: inside, contour }: Ink = { fill: BLUE, contour: BLUE },
+): Image {
   const canvas: Image = { ...image, data: image.data.slice() };
   const line = Math.max(1, Math.round(Math.min(image.width, image.height) / 250));
   if (mask) {
@@ -46,7 +53,8 @@ export function drawMarks(image: Image, { prompt, mask, truth }: Marks, { fill: 
     outline(canvas, bits, line, contour);
   }
   if (truth) outline(canvas, stretched(truth, image), line, YELLOW);
-  for (const { box } of prompt?.objects ?? []) if (box && prompt) frameBox(canvas, placedBox(box, prompt.frame, image), line, ORANGE);
+  for (const { box } of prompt?.objects ?? [])
+    if (box && prompt) frameBox(canvas, placedBox(box, prompt.frame, image), line, ORANGE);
   for (const { points } of prompt?.objects ?? []) {
     for (const point of points) {
       const x = placed(point.x, prompt?.frame.width ?? image.width, image.width);
@@ -98,15 +106,22 @@ function placed(at: number, from: number, to: number): number {
 }
 
 function placedBox(box: Box, frame: Size, image: Size): Box {
-  const xs = [box[0], box[2]].map((x) => placed(x, frame.width, image.width)).toSorted((a, b) => a - b) as [number, number];
-  const ys = [box[1], box[3]].map((y) => placed(y, frame.height, image.height)).toSorted((a, b) => a - b) as [number, number];
+  const xs = [box[0], box[2]].map((x) => placed(x, frame.width, image.width)).toSorted((a, b) => a - b) as [
+    number,
+    number,
+  ];
+  const ys = [box[1], box[3]].map((y) => placed(y, frame.height, image.height)).toSorted((a, b) => a - b) as [
+    number,
+    number,
+  ];
   return [xs[0], ys[0], xs[1], ys[1]];
 }
 
 function tint(canvas: Image, bits: Uint8Array, colour: Colour): void {
   for (let i = 0, p = 0; i < bits.length; i++, p += 3) {
     if (bits[i] === 0) continue;
-    for (let c = 0; c < 3; c++) canvas.data[p + c] = Math.round(canvas.data[p + c] * (1 - TINT) + (colour[c] as number) * TINT);
+    for (let c = 0; c < 3; c++)
+      canvas.data[p + c] = Math.round(canvas.data[p + c] * (1 - TINT) + (colour[c] as number) * TINT);
   }
 }
 
@@ -116,7 +131,15 @@ function outline(canvas: Image, bits: Uint8Array, line: number, colour: Colour):
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {
       if (bits[i] === 0) continue;
-      const inner = x > 0 && bits[i - 1] && x < width - 1 && bits[i + 1] && y > 0 && bits[i - width] && y < height - 1 && bits[i + width];
+      const inner =
+        x > 0 &&
+        bits[i - 1] &&
+        x < width - 1 &&
+        bits[i + 1] &&
+        y > 0 &&
+        bits[i - width] &&
+        y < height - 1 &&
+        bits[i + width];
       if (!inner) fill(canvas, [x, y, x + line - 1, y + line - 1], colour);
     }
   }

@@ -30,7 +30,11 @@ export function byteReader(all: Uint8Array): ByteReader {
     byte: () => view.getUint8(take(1)),
     unsigned: (bytes) => {
       const from = take(bytes);
-      return bytes === 2 ? view.getUint16(from, true) : bytes === 4 ? view.getUint32(from, true) : Number(view.getBigUint64(from, true));
+      return bytes === 2
+        ? view.getUint16(from, true)
+        : bytes === 4
+          ? view.getUint32(from, true)
+          : Number(view.getBigUint64(from, true));
     },
     int32: () => view.getInt32(take(4), true),
     double: () => view.getFloat64(take(8)),

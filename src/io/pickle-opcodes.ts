@@ -81,9 +81,32 @@ export const opcodes: ReadonlyMap<number, (machine: Machine) => void> = new Map(
 /** Names of opcodes that plain data has no need of, for messages; some of them call what the file names. */
 export const REFUSED: ReadonlyMap<number, string> = new Map(
   Object.entries({
-    '0': 'POP', '1': 'POP_MARK', '2': 'DUP', B: 'BINBYTES', C: 'SHORT_BINBYTES', P: 'PERSID', Q: 'BINPERSID', R: 'REDUCE', b: 'BUILD', c: 'GLOBAL', i: 'INST', o: 'OBJ',
-    '\x81': 'NEWOBJ', '\x82': 'EXT1', '\x83': 'EXT2', '\x84': 'EXT4', '\x8b': 'LONG4', '\x8e': 'BINBYTES8', '\x8f': 'EMPTY_SET', '\x90': 'ADDITEMS', '\x91': 'FROZENSET',
-    '\x92': 'NEWOBJ_EX', '\x93': 'STACK_GLOBAL', '\x96': 'BYTEARRAY8', '\x97': 'NEXT_BUFFER', '\x98': 'READONLY_BUFFER',
+    '0': 'POP',
+    '1': 'POP_MARK',
+    '2': 'DUP',
+    B: 'BINBYTES',
+    C: 'SHORT_BINBYTES',
+    P: 'PERSID',
+    Q: 'BINPERSID',
+    R: 'REDUCE',
+    b: 'BUILD',
+    c: 'GLOBAL',
+    i: 'INST',
+    o: 'OBJ',
+    '\x81': 'NEWOBJ',
+    '\x82': 'EXT1',
+    '\x83': 'EXT2',
+    '\x84': 'EXT4',
+    '\x8b': 'LONG4',
+    '\x8e': 'BINBYTES8',
+    '\x8f': 'EMPTY_SET',
+    '\x90': 'ADDITEMS',
+    '\x91': 'FROZENSET',
+    '\x92': 'NEWOBJ_EX',
+    '\x93': 'STACK_GLOBAL',
+    '\x96': 'BYTEARRAY8',
+    '\x97': 'NEXT_BUFFER',
+    '\x98': 'READONLY_BUFFER',
   }).map(([character, name]) => [character.charCodeAt(0), name]),
 );
 
@@ -98,7 +121,8 @@ function sinceMark({ stack, marks }: Machine): Plain[] {
 }
 
 function last({ stack, marks }: Machine, count: number): Plain[] {
-  if (stack.length - (marks.at(-1) ?? 0) < count) throw new RangeError(`expected ${count} values on the stack; got ${stack.length}`);
+  if (stack.length - (marks.at(-1) ?? 0) < count)
+    throw new RangeError(`expected ${count} values on the stack; got ${stack.length}`);
   return stack.splice(stack.length - count);
 }
 
@@ -110,7 +134,8 @@ function append({ stack }: Machine, items: readonly Plain[]): void {
 
 function mapBelow({ stack }: Machine): Record<string, Plain> {
   const map = stack.pop();
-  if (map === null || typeof map !== 'object' || Array.isArray(map)) throw new RangeError(`expected a map to set items of; got ${shown(map)}`);
+  if (map === null || typeof map !== 'object' || Array.isArray(map))
+    throw new RangeError(`expected a map to set items of; got ${shown(map)}`);
   return map;
 }
 
@@ -118,7 +143,8 @@ function setItems(map: Record<string, Plain>, items: readonly Plain[], { stack }
   if (items.length % 2 !== 0) throw new RangeError(`expected keys and values of a map; got ${items.length} in all`);
   for (let i = 0; i < items.length; i += 2) {
     const key = items[i];
-    if (typeof key !== 'string' && !(typeof key === 'number' && Number.isInteger(key))) throw new RangeError(`expected a text or a whole number as key; got ${shown(key)}`);
+    if (typeof key !== 'string' && !(typeof key === 'number' && Number.isInteger(key)))
+      throw new RangeError(`expected a text or a whole number as key; got ${shown(key)}`);
     map[key] = items[i + 1];
   }
   stack.push(map);
@@ -143,7 +169,8 @@ function decimalOrTruth(text: string): number | boolean {
 
 function whole(text: string): number {
   const value = Number(text);
-  if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value)) throw new RangeError(`expected a whole number within 53 bits; got ${shown(text)}`);
+  if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value))
+    throw new RangeError(`expected a whole number within 53 bits; got ${shown(text)}`);
   return value;
 }
 

@@ -12,13 +12,18 @@ export interface PickleLimits {
 /**
  * Reads plain data that Python pickled: protocols 0 to 5 as far as they make lists, tuples, maps, texts and numbers.
  *
- * Nothing is ever called or imported: an opcode that would is refused. Byte strings of Python 2 are read as UTF-8, and as
+ * Nothing is ever called or imported: an opcode that would is refused. Byte strings of Python 2 are read as UTF-8, and
+ * as
  * Latin-1 where they are not; tuples become lists; keys are texts, or whole numbers written as such.
  *
  * @param name stands for the bytes in messages.
  * @throws {DataError} for another opcode, by its name and position; for what is cut off, too large, or nested too deep.
  */
-export function readPickle(bytes: Uint8Array, name: string, { bytes: most = 2 ** 29, nesting = 32 }: PickleLimits = {}): Plain {
+export function readPickle(
+  bytes: Uint8Array,
+  name: string,
+  { bytes: most = 2 ** 29, nesting = 32 }: PickleLimits = {},
+): Plain {
   if (bytes.length > most) throw new DataError(`${name}  pickle: expected at most ${most} bytes; got ${bytes.length}`);
 
   const reader = byteReader(bytes);
@@ -49,7 +54,8 @@ function nameOf(code: number): string {
 
 function only({ stack, marks }: Machine, bytes: number, nesting: number, fault: (text: string) => DataError): Plain {
   const [value] = stack;
-  if (stack.length !== 1 || marks.length > 0 || value === undefined) throw fault(`STOP: expected one value; got ${stack.length}`);
+  if (stack.length !== 1 || marks.length > 0 || value === undefined)
+    throw fault(`STOP: expected one value; got ${stack.length}`);
   // A value that is referred to twice counts twice: what is small as a file may be endless when it is walked.
   let left = 4 * bytes;
   const walk = (part: Plain, depth: number): void => {
@@ -61,4 +67,3 @@ function only({ stack, marks }: Machine, bytes: number, nesting: number, fault: 
   walk(value, 0);
   return value;
 }
-

@@ -7,16 +7,19 @@ const STEPS = 5;
 const FARTHEST = 1e5;
 
 /**
- * The mask that pycocotools makes of one polygon, byte for byte: its outline is walked in fifths of a pixel, and where it
+ * The mask that pycocotools makes of one polygon, byte for byte: its outline is walked in fifths of a pixel, and where
+ * it
  * passes the middle of a column, everything below changes sides.
  *
  * @param flat x, y, x, y … in pixels; at least three points. Parts outside `size` are cut off.
  * @throws {DataError} for fewer points, an odd number of coordinates, or one that is not a number within 100,000 px.
  */
 export function maskOfPolygon(flat: readonly number[], size: Size): Mask {
-  if (flat.length < 6 || flat.length % 2 !== 0) throw new DataError(`polygon: expected x and y of at least 3 points; got ${flat.length} numbers`);
+  if (flat.length < 6 || flat.length % 2 !== 0)
+    throw new DataError(`polygon: expected x and y of at least 3 points; got ${flat.length} numbers`);
   const wrong = flat.find((value) => typeof value !== 'number' || !(Math.abs(value) <= FARTHEST));
-  if (wrong !== undefined) throw new DataError(`polygon: expected coordinates within ${FARTHEST} px; got ${shown(wrong)}`);
+  if (wrong !== undefined)
+    throw new DataError(`polygon: expected coordinates within ${FARTHEST} px; got ${shown(wrong)}`);
 
   const fine = flat.map((value) => Math.trunc(STEPS * value + 0.5));
   const crossings: number[] = [];
@@ -28,7 +31,14 @@ export function maskOfPolygon(flat: readonly number[], size: Size): Mask {
       before = point;
     }
   }
-  return { width: size.width, height: size.height, counts: runsBetween(crossings.toSorted((a, b) => a - b), size.width * size.height) };
+  return {
+    width: size.width,
+    height: size.height,
+    counts: runsBetween(
+      crossings.toSorted((a, b) => a - b),
+      size.width * size.height,
+    ),
+  };
 }
 
 /** Every step from `from` to `to`, both included, one a unit of the longer side; rounded as seen from the lower end. */
@@ -47,7 +57,11 @@ function* edge(from: readonly [number, number], to: readonly [number, number]): 
 }
 
 /** Where, column by column, a step changes sides; undefined if it does not pass the middle of a column of pixels. */
-function crossed(a: readonly [number, number], b: readonly [number, number], { width, height }: Size): number | undefined {
+function crossed(
+  a: readonly [number, number],
+  b: readonly [number, number],
+  { width, height }: Size,
+): number | undefined {
   if (a[0] === b[0]) return undefined;
   const column = ((b[0] < a[0] ? b[0] : b[0] - 1) + 0.5) / STEPS - 0.5;
   if (!Number.isInteger(column) || column < 0 || column > width - 1) return undefined;

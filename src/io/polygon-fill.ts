@@ -26,10 +26,18 @@ export function fillPolygon(raster: Uint8Array, size: Size, points: readonly Poi
 }
 
 function fillRows(raster: Uint8Array, { width, height }: Size, slopes: readonly Slope[], value: number): void {
-  const first = Math.max(0, slopes.reduce((least, { top }) => Math.min(least, top), height));
-  const end = Math.min(height, slopes.reduce((most, { bottom }) => Math.max(most, bottom), 0));
+  const first = Math.max(
+    0,
+    slopes.reduce((least, { top }) => Math.min(least, top), height),
+  );
+  const end = Math.min(
+    height,
+    slopes.reduce((most, { bottom }) => Math.max(most, bottom), 0),
+  );
   for (let y = first; y < end; y++) {
-    const xs = slopes.filter(({ top, bottom }) => top <= y && y < bottom).map(({ top, x, perRow }) => x + (y - top) * perRow);
+    const xs = slopes
+      .filter(({ top, bottom }) => top <= y && y < bottom)
+      .map(({ top, x, perRow }) => x + (y - top) * perRow);
     xs.sort((a, b) => a - b);
     for (let i = 0; i + 1 < xs.length; i += 2) {
       const [left, right] = [Math.max(0, Math.ceil(xs[i] / ONE)), Math.min(width - 1, Math.floor(xs[i + 1] / ONE))];
@@ -41,7 +49,13 @@ function fillRows(raster: Uint8Array, { width, height }: Size, slopes: readonly 
 /** Where an edge leaves the canvas its slope is that of what is left of it. */
 function slopeOf(from: Point, to: Point, size: Size): Slope {
   const [a, b] = clipped(from, to, size).ends;
-  const seen = a[1] === b[1] ? [[a[0], from[1]], [b[0], to[1]]] as const : [a, b] as const;
+  const seen =
+    a[1] === b[1]
+      ? ([
+          [a[0], from[1]],
+          [b[0], to[1]],
+        ] as const)
+      : ([a, b] as const);
   const perRow = Math.trunc(((seen[1][0] - seen[0][0]) * ONE) / (seen[1][1] - seen[0][1]));
   const [top, bottom, upper] = from[1] < to[1] ? [from[1], to[1], seen[0]] : [to[1], from[1], seen[1]];
   return { top, bottom, x: upper[0] * ONE + (top - upper[1]) * perRow, perRow };
@@ -65,7 +79,10 @@ function drawLine(raster: Uint8Array, size: Size, from: Point, to: Point, value:
   }
 }
 
-/** What of a line lies on the canvas, ends rounded toward where they came from; a line that misses it may be cut half-way. */
+/**
+ * What of a line lies on the canvas, ends rounded toward where they came from; a line that misses it may be cut
+ * half-way.
+ */
 function clipped(from: Point, to: Point, { width, height }: Size): { ends: readonly [Point, Point]; visible: boolean } {
   const [right, bottom] = [width - 1, height - 1];
   const beside = (x: number): number => (x < 0 ? 1 : x > right ? 2 : 0);
@@ -86,9 +103,25 @@ function clipped(from: Point, to: Point, { width, height }: Size): { ends: reado
       second = beside(x2);
     }
     if (crosses()) {
-      if (first) [y1, x1, first] = [y1 + Math.trunc((((first === 1 ? 0 : right) - x1) * (y2 - y1)) / (x2 - x1)), first === 1 ? 0 : right, 0];
-      if (second) [y2, x2, second] = [y2 + Math.trunc((((second === 1 ? 0 : right) - x2) * (y2 - y1)) / (x2 - x1)), second === 1 ? 0 : right, 0];
+      if (first)
+        [y1, x1, first] = [
+          y1 + Math.trunc((((first === 1 ? 0 : right) - x1) * (y2 - y1)) / (x2 - x1)),
+          first === 1 ? 0 : right,
+          0,
+        ];
+      if (second)
+        [y2, x2, second] = [
+          y2 + Math.trunc((((second === 1 ? 0 : right) - x2) * (y2 - y1)) / (x2 - x1)),
+          second === 1 ? 0 : right,
+          0,
+        ];
     }
   }
-  return { ends: [[x1, y1], [x2, y2]], visible: (first | second) === 0 };
+  return {
+    ends: [
+      [x1, y1],
+      [x2, y2],
+    ],
+    visible: (first | second) === 0,
+  };
 }

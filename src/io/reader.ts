@@ -12,7 +12,8 @@ export const ReaderOptions = z.strictObject({
 export type ReaderOptions = z.input<typeof ReaderOptions>;
 
 /**
- * Pixels of a file or a scene, stretched to `frame` where one is given as Pillow stretches them, the least recently used forgotten.
+ * Pixels of a file or a scene, stretched to `frame` where one is given as Pillow stretches them, the least recently
+ * used forgotten.
  *
  * Who asks for the same while it is being read waits for that reading.
  * Images are shared: not to be written to, nor transferred to a thread.

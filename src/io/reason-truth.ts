@@ -31,7 +31,10 @@ export function readReasonAnnotation(path: string): ReasonAnnotation {
     const [issue] = annotation.error.issues;
     throw new Error(`${issue?.path.join('.')}: ${issue?.message}`);
   } catch (error) {
-    throw new DataError(`${path}  annotation: expected JSON with text, is_sentence and shapes; got ${messageOf(error)}`, { cause: error });
+    throw new DataError(
+      `${path}  annotation: expected JSON with text, is_sentence and shapes; got ${messageOf(error)}`,
+      { cause: error },
+    );
   }
 }
 
@@ -43,11 +46,23 @@ export function readReasonAnnotation(path: string): ReasonAnnotation {
  * @see LISA, arXiv:2308.00692.
  */
 export function reasonMasks(shapes: readonly ReasonShape[], size: Size): { truth: Mask; ignore: Mask } {
-  const drawn = shapes.filter(({ label }) => label.toLowerCase() !== 'flag').map((shape) => ({ ignored: shape.label.toLowerCase().includes('ignore'), ...areaOf(shape, size) }));
+  const drawn = shapes
+    .filter(({ label }) => label.toLowerCase() !== 'flag')
+    .map((shape) => ({ ignored: shape.label.toLowerCase().includes('ignore'), ...areaOf(shape, size) }));
   const raster = new Uint8Array(size.width * size.height);
   // Of equal areas the later shape comes first.
-  for (const { points, ignored } of drawn.toReversed().toSorted((a, b) => b.area - a.area)) fillPolygon(raster, size, points, ignored ? IGNORED : TARGET);
-  return { truth: encodeMask(raster.map((value) => (value === TARGET ? 1 : 0)), size), ignore: encodeMask(raster.map((value) => (value === IGNORED ? 1 : 0)), size) };
+  for (const { points, ignored } of drawn.toReversed().toSorted((a, b) => b.area - a.area))
+    fillPolygon(raster, size, points, ignored ? IGNORED : TARGET);
+  return {
+    truth: encodeMask(
+      raster.map((value) => (value === TARGET ? 1 : 0)),
+      size,
+    ),
+    ignore: encodeMask(
+      raster.map((value) => (value === IGNORED ? 1 : 0)),
+      size,
+    ),
+  };
 }
 
 const TARGET = 1;
@@ -58,7 +73,9 @@ const FARTHEST = 1e5;
 function areaOf({ label, points }: ReasonShape, size: Size): { area: number; points: [number, number][] } {
   const wrong = points.flat().find((value) => !(Math.abs(value) <= FARTHEST));
   if (points.length === 0 || wrong !== undefined) {
-    throw new DataError(`shape ${shown(label)}: expected points within ${FARTHEST} px; got ${points.length === 0 ? 'none' : wrong}`);
+    throw new DataError(
+      `shape ${shown(label)}: expected points within ${FARTHEST} px; got ${points.length === 0 ? 'none' : wrong}`,
+    );
   }
   const whole = points.map(([x, y]): [number, number] => [Math.trunc(x), Math.trunc(y)]);
   const raster = new Uint8Array(size.width * size.height);
@@ -73,6 +90,8 @@ function decoded(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    return Array.from(bytes, (byte) => (byte >= 0x80 && byte < 0xa0 ? WESTERN.charAt(byte - 0x80) : String.fromCharCode(byte))).join('');
+    return Array.from(bytes, (byte) =>
+      byte >= 0x80 && byte < 0xa0 ? WESTERN.charAt(byte - 0x80) : String.fromCharCode(byte),
+    ).join('');
   }
 }

@@ -3,7 +3,8 @@ import type { Image, Size } from '../records.js';
 export type Filter = 'bilinear' | 'bicubic';
 
 /**
- * `pillow`: vertical first where the width grows and the height shrinks; `horizontal-first`: always so, as torchvision does;
+ * `pillow`: vertical first where the width grows and the height shrinks; `horizontal-first`: always so, as torchvision
+ * does;
  * `torchvision`: also with weights of 16 bits, as it does with bytes, which moves a pixel by a level now and then.
  */
 export type PassOrder = 'pillow' | 'horizontal-first' | 'torchvision';
@@ -37,28 +38,53 @@ export function resize(image: Image, size: Size, filter: Filter = 'bilinear', or
 }
 
 /** As `resize`, for one channel: `data` [from.height × from.width] becomes [to.height × to.width]. */
-export function resizeGray(data: Uint8Array, from: Size, to: Size, filter: Filter = 'bilinear', order: PassOrder = 'pillow'): Uint8Array {
+export function resizeGray(
+  data: Uint8Array,
+  from: Size,
+  to: Size,
+  filter: Filter = 'bilinear',
+  order: PassOrder = 'pillow',
+): Uint8Array {
   return resample(data, 1, from, to, filter, order);
 }
 
-function resample(data: Uint8Array, channels: 1 | 3, from: Size, to: Size, filter: Filter, order: PassOrder): Uint8Array {
-  if (!(to.width >= 1 && to.height >= 1)) throw new RangeError(`resize: expected sides of at least 1; got ${to.width}x${to.height}`);
+function resample(
+  data: Uint8Array,
+  channels: 1 | 3,
+  from: Size,
+  to: Size,
+  filter: Filter,
+  order: PassOrder,
+): Uint8Array {
+  if (!(to.width >= 1 && to.height >= 1))
+    throw new RangeError(`resize: expected sides of at least 1; got ${to.width}x${to.height}`);
   if (data.length !== from.width * from.height * channels) {
-    throw new RangeError(`resize: expected ${from.width * from.height * channels} bytes for ${from.width}x${from.height}; got ${data.length}`);
+    throw new RangeError(
+      `resize: expected ${from.width * from.height * channels} bytes for ${from.width}x${from.height}; got ${data.length}`,
+    );
   }
 
   const short = order === 'torchvision';
   const alongRow = channels === 3 ? acrossRgb : acrossGray;
   const across = (pixels: Uint8Array, height: number): Uint8Array =>
-    from.width === to.width ? pixels : alongRow(pixels, from.width, height, windows(from.width, to.width, filter, short));
+    from.width === to.width
+      ? pixels
+      : alongRow(pixels, from.width, height, windows(from.width, to.width, filter, short));
   const down = (pixels: Uint8Array, width: number): Uint8Array =>
-    from.height === to.height ? pixels : downRows(pixels, width * channels, windows(from.height, to.height, filter, short));
+    from.height === to.height
+      ? pixels
+      : downRows(pixels, width * channels, windows(from.height, to.height, filter, short));
 
   const verticalFirst = order === 'pillow' && to.width > from.width && to.height < from.height;
   return verticalFirst ? across(down(data, from.width), to.height) : down(across(data, from.height), to.width);
 }
 
-function acrossRgb(data: Uint8Array, width: number, height: number, { starts, counts, weights, fraction, taps }: Windows): Uint8Array {
+function acrossRgb(
+  data: Uint8Array,
+  width: number,
+  height: number,
+  { starts, counts, weights, fraction, taps }: Windows,
+): Uint8Array {
   const wide = starts.length;
   const half = 1 << (fraction - 1);
   const out = new Uint8ClampedArray(wide * height * 3);
@@ -84,7 +110,12 @@ function acrossRgb(data: Uint8Array, width: number, height: number, { starts, co
   return new Uint8Array(out.buffer);
 }
 
-function acrossGray(data: Uint8Array, width: number, height: number, { starts, counts, weights, fraction, taps }: Windows): Uint8Array {
+function acrossGray(
+  data: Uint8Array,
+  width: number,
+  height: number,
+  { starts, counts, weights, fraction, taps }: Windows,
+): Uint8Array {
   const wide = starts.length;
   const half = 1 << (fraction - 1);
   const out = new Uint8ClampedArray(wide * height);
@@ -93,7 +124,8 @@ function acrossGray(data: Uint8Array, width: number, height: number, { starts, c
       let sum = half;
       const first = x * taps;
       const last = first + counts[x];
-      for (let k = first, p = y * width + starts[x]; k < last; k++, p++) sum = (sum + Math.imul(weights[k], data[p])) | 0;
+      for (let k = first, p = y * width + starts[x]; k < last; k++, p++)
+        sum = (sum + Math.imul(weights[k], data[p])) | 0;
       out[o] = sum >> fraction;
     }
   }

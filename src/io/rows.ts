@@ -20,7 +20,8 @@ export function toBatch(rows: readonly Cells[], schema: Schema): RecordBatch {
  */
 export function fromBatch(batch: RecordBatch): Row[] {
   const version = batch.schema.metadata.get('schema_version');
-  if (version !== SCHEMA_VERSION) throw new DataError(`columns of rows: expected schema_version ${SCHEMA_VERSION}; got ${shown(version)}`);
+  if (version !== SCHEMA_VERSION)
+    throw new DataError(`columns of rows: expected schema_version ${SCHEMA_VERSION}; got ${shown(version)}`);
   return Array.from({ length: batch.numRows }, (_, i) => {
     const cells = Cells.safeParse(plain(batch.get(i)));
     if (cells.success) return fromCells(cells.data);

@@ -4,7 +4,21 @@ import { messageOf, ModelError, shown } from '../errors.js';
 
 /** Bytes of one value of each kind a safetensors file may hold. */
 export const dtypeBytes = {
-  F64: 8, I64: 8, U64: 8, F32: 4, I32: 4, U32: 4, F16: 2, BF16: 2, I16: 2, U16: 2, I8: 1, U8: 1, BOOL: 1, F8_E4M3: 1, F8_E5M2: 1,
+  F64: 8,
+  I64: 8,
+  U64: 8,
+  F32: 4,
+  I32: 4,
+  U32: 4,
+  F16: 2,
+  BF16: 2,
+  I16: 2,
+  U16: 2,
+  I8: 1,
+  U8: 1,
+  BOOL: 1,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
 } as const;
 
 export type Dtype = keyof typeof dtypeBytes;
@@ -34,7 +48,9 @@ const MOST_HEADER_BYTES = 100_000_000;
  */
 export async function readHeader(file: string): Promise<Header> {
   const handle = await open(file).catch((error: unknown) => {
-    throw new ModelError(`${file}  safetensors: expected a file that can be read; got ${messageOf(error)}`, { cause: error });
+    throw new ModelError(`${file}  safetensors: expected a file that can be read; got ${messageOf(error)}`, {
+      cause: error,
+    });
   });
   try {
     const { size } = await handle.stat();
@@ -42,7 +58,9 @@ export async function readHeader(file: string): Promise<Header> {
     await handle.read(start, 0, 8, 0);
     const length = Number(start.readBigUInt64LE());
     if (size < 8 || length > Math.min(size - 8, MOST_HEADER_BYTES)) {
-      throw new ModelError(`${file}  header: expected it inside the file; got ${length} bytes of header in a file of ${size}`);
+      throw new ModelError(
+        `${file}  header: expected it inside the file; got ${length} bytes of header in a file of ${size}`,
+      );
     }
     const text = Buffer.alloc(length);
     await handle.read(text, 0, length, 8);
@@ -82,9 +100,11 @@ function checkMetadata(value: unknown, file: string): Record<string, string> {
 function checkTensor(name: string, entry: unknown, file: string, start: number, size: number): TensorInfo {
   const where = `${file}  tensor ${JSON.stringify(name)}`;
   const { dtype, shape, data_offsets: place } = isRecord(entry) ? entry : {};
-  if (!isDtype(dtype)) throw new ModelError(`${where}: expected a dtype of ${Object.keys(dtypeBytes).join(', ')}; got ${shown(dtype)}`);
+  if (!isDtype(dtype))
+    throw new ModelError(`${where}: expected a dtype of ${Object.keys(dtypeBytes).join(', ')}; got ${shown(dtype)}`);
   if (!areCounts(shape)) throw new ModelError(`${where}: expected a shape of whole numbers; got ${shown(shape)}`);
-  if (!areCounts(place) || place.length !== 2) throw new ModelError(`${where}: expected two data_offsets; got ${shown(place)}`);
+  if (!areCounts(place) || place.length !== 2)
+    throw new ModelError(`${where}: expected two data_offsets; got ${shown(place)}`);
 
   const [begin, end] = place as [number, number];
   const expected = shape.reduce((product, side) => product * side, dtypeBytes[dtype]);
@@ -92,7 +112,9 @@ function checkTensor(name: string, entry: unknown, file: string, start: number, 
     throw new ModelError(`${where}: expected ${expected} bytes for ${dtype} [${shape.join(', ')}]; got ${end - begin}`);
   }
   if (start + end > size) {
-    throw new ModelError(`${where}: expected its bytes to end within the file, at ${start + end}; got a file of ${size} bytes; is the copy complete?`);
+    throw new ModelError(
+      `${where}: expected its bytes to end within the file, at ${start + end}; got a file of ${size} bytes; is the copy complete?`,
+    );
   }
   return { dtype, shape, file, offset: start + begin, bytes: expected };
 }

@@ -5,9 +5,15 @@ import { ModelError } from '../errors.js';
 import { toBf16, toF16 } from './half.js';
 import { dtypeBytes, type Dtype } from './safetensors-header.js';
 
-/** A tensor to be stored; F16 and BF16 are given as float32 and rounded to the nearest. What is made by a call is made when its turn comes. */
+/**
+ * A tensor to be stored; F16 and BF16 are given as float32 and rounded to the nearest. What is made by a call is made
+ * when its turn comes.
+ */
 export type StoredTensor = { readonly name: string; readonly shape: readonly number[] } & (
-  | { readonly dtype: 'F32' | 'F16' | 'BF16'; readonly data: Float32Array | (() => Float32Array | Promise<Float32Array>) }
+  | {
+      readonly dtype: 'F32' | 'F16' | 'BF16';
+      readonly data: Float32Array | (() => Float32Array | Promise<Float32Array>);
+    }
   | { readonly dtype: 'I64'; readonly data: BigInt64Array }
 );
 
@@ -25,7 +31,8 @@ const CHUNK = 1 << 22;
 /**
  * Writes a safetensors file that is either whole or absent: under a temporary name, synced, renamed.
  *
- * Wide kinds come first, so that every tensor lies at a multiple of its value's bytes; the same tensors give the same bytes.
+ * Wide kinds come first, so that every tensor lies at a multiple of its value's bytes; the same tensors give the same
+ * bytes.
  *
  * @throws {ModelError} if a name occurs twice or a shape does not fit its data; nothing is written then.
  */
@@ -54,13 +61,18 @@ export async function writeSafetensors(
   await syncFolder(dirname(path));
 }
 
-function headerOf(path: string, tensors: readonly (StoredTensor | RawTensor)[], metadata: Readonly<Record<string, string>>): Buffer {
+function headerOf(
+  path: string,
+  tensors: readonly (StoredTensor | RawTensor)[],
+  metadata: Readonly<Record<string, string>>,
+): Buffer {
   const entries = new Map<string, unknown>();
   if (Object.keys(metadata).length > 0) entries.set('__metadata__', metadata);
   let at = 0;
   for (const tensor of tensors) {
     const { name, dtype, shape } = tensor;
-    if (entries.has(name) || name === '__metadata__') throw new ModelError(`${path}  tensor ${JSON.stringify(name)}: expected a name of its own; got it twice`);
+    if (entries.has(name) || name === '__metadata__')
+      throw new ModelError(`${path}  tensor ${JSON.stringify(name)}: expected a name of its own; got it twice`);
     if ('data' in tensor && typeof tensor.data !== 'function') checkLength(path, tensor, tensor.data);
     const end = at + bytesOf(tensor);
     entries.set(name, { dtype, shape, data_offsets: [at, end] });
@@ -83,7 +95,10 @@ const bytesOf = ({ shape, dtype }: Pick<RawTensor, 'shape' | 'dtype'>): number =
 
 function checkLength(path: string, { name, shape }: StoredTensor, { length }: { readonly length: number }): void {
   const count = valuesOf(shape);
-  if (count !== length) throw new ModelError(`${path}  tensor ${JSON.stringify(name)}: expected ${count} values for [${shape.join(', ')}]; got ${length}`);
+  if (count !== length)
+    throw new ModelError(
+      `${path}  tensor ${JSON.stringify(name)}: expected ${count} values for [${shape.join(', ')}]; got ${length}`,
+    );
 }
 
 async function append(file: FileHandle, path: string, tensor: StoredTensor | RawTensor): Promise<void> {
@@ -92,7 +107,12 @@ async function append(file: FileHandle, path: string, tensor: StoredTensor | Raw
   checkLength(path, tensor, values);
   for (let at = 0; at < values.length; at += CHUNK) {
     const part = values.subarray(at, at + CHUNK);
-    const stored = part instanceof BigInt64Array || tensor.dtype === 'F32' ? part : tensor.dtype === 'F16' ? toF16(part) : toBf16(part);
+    const stored =
+      part instanceof BigInt64Array || tensor.dtype === 'F32'
+        ? part
+        : tensor.dtype === 'F16'
+          ? toF16(part)
+          : toBf16(part);
     await file.writeFile(new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength));
   }
 }
@@ -100,7 +120,10 @@ async function append(file: FileHandle, path: string, tensor: StoredTensor | Raw
 async function appendRaw(file: FileHandle, path: string, tensor: RawTensor): Promise<void> {
   const { name, dtype, shape } = tensor;
   const bytes = await tensor.bytes();
-  if (bytes.length !== bytesOf(tensor)) throw new ModelError(`${path}  tensor ${JSON.stringify(name)}: expected ${bytesOf(tensor)} bytes for ${dtype} [${shape.join(', ')}]; got ${bytes.length}`);
+  if (bytes.length !== bytesOf(tensor))
+    throw new ModelError(
+      `${path}  tensor ${JSON.stringify(name)}: expected ${bytesOf(tensor)} bytes for ${dtype} [${shape.join(', ')}]; got ${bytes.length}`,
+    );
   for (let at = 0; at < bytes.length; at += 4 * CHUNK) await file.writeFile(bytes.subarray(at, at + 4 * CHUNK));
 }
 
@@ -108,11 +131,17 @@ async function appendRaw(file: FileHandle, path: string, tensor: RawTensor): Pro
 const SHARD_BYTES = 5e9;
 
 /**
- * Writes a checkpoint's weights: `model.safetensors`, or where they are more than a shard takes several files and the index that names them.
+ * Writes a checkpoint's weights: `model.safetensors`, or where they are more than a shard takes several files and the
+ * index that names them.
  *
  * @param most bytes of tensors in one file; a larger tensor has a file of its own.
  */
-export async function writeShards(folder: string, tensors: readonly StoredTensor[], metadata: Readonly<Record<string, string>> = {}, most: number = SHARD_BYTES): Promise<void> {
+export async function writeShards(
+  folder: string,
+  tensors: readonly StoredTensor[],
+  metadata: Readonly<Record<string, string>> = {},
+  most: number = SHARD_BYTES,
+): Promise<void> {
   const shards: StoredTensor[][] = [];
   let room = 0;
   for (const tensor of tensors) {
@@ -133,7 +162,10 @@ export async function writeShards(folder: string, tensors: readonly StoredTensor
     await writeSafetensors(join(folder, file), shard, metadata);
     for (const { name } of shard) places[name] = file;
   }
-  const index = { metadata: { total_size: tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0) }, weight_map: places };
+  const index = {
+    metadata: { total_size: tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0) },
+    weight_map: places,
+  };
   await writeFile(join(folder, 'model.safetensors.index.json'), `${JSON.stringify(index, null, 2)}\n`);
 }
 

@@ -19,7 +19,11 @@ export interface Tensors {
   has(name: string): boolean;
   /** @throws {ModelError} if there is no such tensor; so do the reads, and where the kind is another. */
   info(name: string): TensorInfo;
-  /** F32, F16 or BF16, widened in place. @param into takes the values instead of an array of their own; as long as they are. */
+  /**
+   * F32, F16 or BF16, widened in place.
+   *
+   * @param into takes the values instead of an array of their own; as long as they are.
+   */
   read(name: string): Promise<Float32Array<ArrayBuffer>>;
   read(name: string, into: Float32Array): Promise<Float32Array>;
   readF64(name: string): Promise<Float64Array<ArrayBuffer>>;
@@ -42,7 +46,8 @@ export async function openSafetensors(path: string): Promise<Tensors> {
 /**
  * Opens a checkpoint folder: `model.safetensors`, or the shards that `model.safetensors.index.json` names.
  *
- * @throws {ModelError} if there is neither, a shard is missing or cut off, or a tensor is not in the shard it should be in.
+ * @throws {ModelError} if there is neither, a shard is missing or cut off, or a tensor is not in the shard it should be
+ * in.
  */
 export async function folderTensors(folder: string): Promise<Tensors> {
   const whole = join(folder, 'model.safetensors');
@@ -50,7 +55,9 @@ export async function folderTensors(folder: string): Promise<Tensors> {
 
   const index = join(folder, 'model.safetensors.index.json');
   if (!(await exists(index))) {
-    throw new ModelError(`${folder}  checkpoint: expected model.safetensors or model.safetensors.index.json; got neither`);
+    throw new ModelError(
+      `${folder}  checkpoint: expected model.safetensors or model.safetensors.index.json; got neither`,
+    );
   }
   const places = await readIndex(index);
   const files = [...new Set(places.values())];
@@ -59,18 +66,30 @@ export async function folderTensors(folder: string): Promise<Tensors> {
   const tensors = new Map<string, TensorInfo>();
   for (const [name, file] of places) {
     const info = headers[files.indexOf(file)]?.tensors.get(name);
-    if (!info) throw new ModelError(`${join(folder, file)}  tensor ${JSON.stringify(name)}: expected it here, as ${index} says; got a shard without it`);
+    if (!info)
+      throw new ModelError(
+        `${join(folder, file)}  tensor ${JSON.stringify(name)}: expected it here, as ${index} says; got a shard without it`,
+      );
     tensors.set(name, info);
   }
   return tensorsOf(folder, tensors, Object.assign({}, ...headers.map(({ metadata }) => metadata)));
 }
 
-function tensorsOf(where: string, tensors: ReadonlyMap<string, TensorInfo>, metadata: Readonly<Record<string, string>>): Tensors {
+function tensorsOf(
+  where: string,
+  tensors: ReadonlyMap<string, TensorInfo>,
+  metadata: Readonly<Record<string, string>>,
+): Tensors {
   const info = (name: string, kinds: readonly Dtype[] = []): TensorInfo => {
     const found = tensors.get(name);
-    if (!found) throw new ModelError(`${where}  tensor ${JSON.stringify(name)}: expected it among ${tensors.size} tensors; got none of that name`);
+    if (!found)
+      throw new ModelError(
+        `${where}  tensor ${JSON.stringify(name)}: expected it among ${tensors.size} tensors; got none of that name`,
+      );
     if (kinds.length > 0 && !kinds.includes(found.dtype)) {
-      throw new ModelError(`${found.file}  tensor ${JSON.stringify(name)}: expected ${kinds.join(' or ')}; got ${found.dtype}`);
+      throw new ModelError(
+        `${found.file}  tensor ${JSON.stringify(name)}: expected ${kinds.join(' or ')}; got ${found.dtype}`,
+      );
     }
     return found;
   };
@@ -88,7 +107,11 @@ function tensorsOf(where: string, tensors: ReadonlyMap<string, TensorInfo>, meta
     // Halves are read to the end of the room: each is widened before its own bytes are written over.
     const bytes = new Uint8Array(values.buffer, values.byteOffset + values.byteLength - place.bytes, place.bytes);
     await fill(name, place, bytes);
-    if (place.dtype !== 'F32') (place.dtype === 'BF16' ? fromBf16 : fromF16)(new Uint16Array(bytes.buffer, bytes.byteOffset, values.length), values);
+    if (place.dtype !== 'F32')
+      (place.dtype === 'BF16' ? fromBf16 : fromF16)(
+        new Uint16Array(bytes.buffer, bytes.byteOffset, values.length),
+        values,
+      );
     return values;
   }
 
@@ -111,9 +134,12 @@ const CHUNK = 1 << 30;
 async function fill(name: string, { file, offset, bytes }: TensorInfo, into: Uint8Array): Promise<void> {
   const handle = await open(file);
   try {
-    for (let at = 0; at < bytes; ) {
+    for (let at = 0; at < bytes;) {
       const { bytesRead } = await handle.read(into, at, Math.min(CHUNK, bytes - at), offset + at);
-      if (bytesRead === 0) throw new ModelError(`${file}  tensor ${JSON.stringify(name)}: expected ${bytes} bytes; got ${at}; was the file cut meanwhile?`);
+      if (bytesRead === 0)
+        throw new ModelError(
+          `${file}  tensor ${JSON.stringify(name)}: expected ${bytes} bytes; got ${at}; was the file cut meanwhile?`,
+        );
       at += bytesRead;
     }
   } finally {
@@ -130,17 +156,24 @@ async function readIndex(path: string): Promise<Map<string, string>> {
     throw new ModelError(`${path}  index: expected JSON; got ${messageOf(error)}`, { cause: error });
   }
   const map = typeof index === 'object' && index !== null && 'weight_map' in index ? index.weight_map : undefined;
-  if (typeof map !== 'object' || map === null) throw new ModelError(`${path}  weight_map: expected tensor names with shard files; got ${shown(map)}`);
+  if (typeof map !== 'object' || map === null)
+    throw new ModelError(`${path}  weight_map: expected tensor names with shard files; got ${shown(map)}`);
 
   const places = new Map<string, string>();
   for (const [name, shard] of Object.entries(map)) {
     const beside = typeof shard === 'string' && shard === basename(shard);
-    if (!beside) throw new ModelError(`${path}  weight_map ${JSON.stringify(name)}: expected the name of a file in this folder; got ${shown(shard)}`);
+    if (!beside)
+      throw new ModelError(
+        `${path}  weight_map ${JSON.stringify(name)}: expected the name of a file in this folder; got ${shown(shard)}`,
+      );
     places.set(name, shard);
   }
   return places;
 }
 
 async function exists(path: string): Promise<boolean> {
-  return stat(path).then(() => true, () => false);
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }

@@ -1,4 +1,12 @@
-import { DataType, Message, MessageHeader, RecordBatchReader, type Field, type RecordBatch, type Schema } from 'apache-arrow';
+import {
+  DataType,
+  Message,
+  MessageHeader,
+  RecordBatchReader,
+  type Field,
+  type RecordBatch,
+  type Schema,
+} from 'apache-arrow';
 
 import { DataError, messageOf } from '../errors.js';
 
@@ -35,14 +43,17 @@ export function salvage(bytes: Uint8Array): Salvaged {
     throw new DataError(`an Arrow stream: expected a schema; got ${damage ?? `${bytes.length} bytes without one`}`);
   }
   const schema = first.value.message.header() as unknown as Schema;
-  if (!schema.fields.every(isWhole)) throw new DataError('an Arrow stream: expected a schema; got one that lacks a type or a child');
+  if (!schema.fields.every(isWhole))
+    throw new DataError('an Arrow stream: expected a schema; got one that lacks a type or a child');
   let { end } = first.value;
   let next = walk.next();
   while (!next.done && !misfit(next.value.message, schema)) {
     end = next.value.end;
     next = walk.next();
   }
-  const stop = next.done ? next.value : { ended: false, damage: `at byte ${next.value.start} ${misfit(next.value.message, schema)}` };
+  const stop = next.done
+    ? next.value
+    : { ended: false, damage: `at byte ${next.value.start} ${misfit(next.value.message, schema)}` };
   return { schema, bytes: end, ...stop, ...decoded(bytes.subarray(first.value.start, end)) };
 }
 
@@ -52,7 +63,12 @@ function decoded(bytes: Uint8Array): Pick<Salvaged, 'batches' | 'rows'> & Partia
   try {
     for (const batch of RecordBatchReader.from(bytes)) if (batch.data.children.length > 0) batches.push(batch);
   } catch (error) {
-    return { batches, rows: rows(), ended: false, damage: `batch ${batches.length} cannot be decoded: ${messageOf(error)}` };
+    return {
+      batches,
+      rows: rows(),
+      ended: false,
+      damage: `batch ${batches.length} cannot be decoded: ${messageOf(error)}`,
+    };
   }
   return { batches, rows: rows() };
 }
@@ -69,11 +85,13 @@ function* frames(bytes: Uint8Array): Generator<Frame, Stop> {
     if (left < prefix) return damaged(`a prefix of ${left} bytes`);
     const length = view.getInt32(start + prefix - 4, true);
     if (length === 0) return { ended: true };
-    if (length < 0 || length > left - prefix) return damaged(`metadata of ${length} bytes where ${left - prefix} are left`);
+    if (length < 0 || length > left - prefix)
+      return damaged(`metadata of ${length} bytes where ${left - prefix} are left`);
     const message = messageIn(bytes.subarray(start + prefix, start + prefix + length));
     if (typeof message === 'string') return damaged(message);
     const end = start + prefix + length + message.bodyLength;
-    if (!(message.bodyLength >= 0 && end <= bytes.length)) return damaged(`a body of ${message.bodyLength} bytes where ${left - prefix - length} are left`);
+    if (!(message.bodyLength >= 0 && end <= bytes.length))
+      return damaged(`a body of ${message.bodyLength} bytes where ${left - prefix - length} are left`);
     yield { start, end, message };
     start = end;
   }
@@ -96,7 +114,8 @@ function misfit(message: Message, schema: Schema): string | undefined {
   if (message.isDictionaryBatch()) return undefined;
   if (!message.isRecordBatch()) return 'a second schema';
   const { length, nodes, buffers } = message.header() as unknown as Batch;
-  if (buffers.some(({ offset, length: bytes }) => offset < 0 || bytes < 0 || offset + bytes > message.bodyLength)) return 'a buffer outside of its batch';
+  if (buffers.some(({ offset, length: bytes }) => offset < 0 || bytes < 0 || offset + bytes > message.bodyLength))
+    return 'a buffer outside of its batch';
   const rest = nodes.slice();
   const fit = schema.fields.every((field) => takeNodes(field, rest, length)) && rest.length === 0;
   return fit ? undefined : 'a batch whose columns are not those of the schema';
@@ -119,10 +138,21 @@ function isWhole(field: Field | undefined): boolean {
 /** Takes a column's nodes off the front; false where they do not belong to a column of `rows`, if that is known. */
 function takeNodes(field: Field, nodes: Batch['nodes'], rows: number | undefined): boolean {
   const node = nodes.shift();
-  if (!node || node.length < 0 || node.nullCount < 0 || node.nullCount > node.length || (rows ?? node.length) !== node.length) return false;
+  if (
+    !node ||
+    node.length < 0 ||
+    node.nullCount < 0 ||
+    node.nullCount > node.length ||
+    (rows ?? node.length) !== node.length
+  )
+    return false;
   const { type } = field;
   if (DataType.isDictionary(type)) return true;
-  const inner = DataType.isStruct(type) ? node.length : DataType.isFixedSizeList(type) ? node.length * type.listSize : undefined;
+  const inner = DataType.isStruct(type)
+    ? node.length
+    : DataType.isFixedSizeList(type)
+      ? node.length * type.listSize
+      : undefined;
   return ((type as DataType).children ?? []).every((child: Field) => takeNodes(child, nodes, inner));
 }
 
@@ -165,6 +195,7 @@ function vector(view: DataView, table: number, n: number, itemBytes: number): { 
   if (at === 0) return { start: 0, length: 0 };
   const start = follow(view, at) + 4;
   const length = view.getUint32(start - 4, true);
-  if (start + length * itemBytes > view.byteLength) throw new RangeError(`${length} items of ${itemBytes} bytes where ${view.byteLength - start} bytes are left`);
+  if (start + length * itemBytes > view.byteLength)
+    throw new RangeError(`${length} items of ${itemBytes} bytes where ${view.byteLength - start} bytes are left`);
   return { start, length };
 }

@@ -41,7 +41,8 @@ export interface Scene {
  * @throws {RangeError} for a smaller side.
  */
 export function drawScene(key: SceneKey, side: number): Scene {
-  if (!Number.isInteger(side) || side < SMALLEST_SIDE) throw new RangeError(`side of a scene: expected a whole number from ${SMALLEST_SIDE} px; got ${side}`);
+  if (!Number.isInteger(side) || side < SMALLEST_SIDE)
+    throw new RangeError(`side of a scene: expected a whole number from ${SMALLEST_SIDE} px; got ${side}`);
   const name = `${key.kind} ${key.seed} ${key.index} ${key.rule} ${side}`;
   const scene = kept.get(name) ?? drawn(key, side);
   kept.delete(name);
@@ -55,7 +56,9 @@ function drawn(key: SceneKey, side: number): Scene {
     const scene = attempted(key, side, attempt);
     if (scene) return scene;
   }
-  throw new RangeError(`scene ${key.kind} ${key.seed}/${key.index}: expected room for its objects; got none in ${MOST_ATTEMPTS} attempts`);
+  throw new RangeError(
+    `scene ${key.kind} ${key.seed}/${key.index}: expected room for its objects; got none in ${MOST_ATTEMPTS} attempts`,
+  );
 }
 
 function attempted(key: SceneKey, side: number, attempt: number): Scene | undefined {

@@ -11,10 +11,14 @@ import { replaceJson, syncFile, syncFolder } from './manifest.js';
 const STATE = 'state.json';
 
 /** A file as it was when its folder was sealed. */
-const Sealed = z.object({ files: z.record(z.string(), z.object({ bytes: z.int().min(0), sha256: z.string() })), sha256: z.string() });
+const Sealed = z.object({
+  files: z.record(z.string(), z.object({ bytes: z.int().min(0), sha256: z.string() })),
+  sha256: z.string(),
+});
 
 /**
- * Makes `folder` of the files in `fresh` and in folders there, with `state.json` that holds `state`, every file's bytes and SHA-256, and its own.
+ * Makes `folder` of the files in `fresh` and in folders there, with `state.json` that holds `state`, every file's bytes
+ * and SHA-256, and its own.
  *
  * All of it is on disk before the folder has its name; a folder that is there must not be.
  */
@@ -50,13 +54,19 @@ export async function readSeal(folder: string): Promise<unknown> {
 export async function checkSeal(folder: string): Promise<void> {
   const read = await readSeal(folder);
   const seal = Sealed.safeParse(read);
-  if (!seal.success) throw new DataError(`${join(folder, STATE)}  expected bytes and SHA-256 of each file, and its own; got none`);
+  if (!seal.success)
+    throw new DataError(`${join(folder, STATE)}  expected bytes and SHA-256 of each file, and its own; got none`);
   const { sha256: own, ...state } = read as { sha256: string };
-  if (digest(state) !== own) throw new DataError(`${join(folder, STATE)}  SHA-256: expected ${own}, as it says itself; got ${digest(state)}`);
+  if (digest(state) !== own)
+    throw new DataError(`${join(folder, STATE)}  SHA-256: expected ${own}, as it says itself; got ${digest(state)}`);
   for (const [name, { bytes, sha256 }] of Object.entries(seal.data.files)) {
     const file = join(folder, name);
-    const size = await stat(file).then((found) => found.size, () => undefined);
-    if (size !== bytes) throw new DataError(`${file}  expected ${bytes} bytes, as ${STATE} has it; got ${size ?? 'no such file'}`);
+    const size = await stat(file).then(
+      (found) => found.size,
+      () => undefined,
+    );
+    if (size !== bytes)
+      throw new DataError(`${file}  expected ${bytes} bytes, as ${STATE} has it; got ${size ?? 'no such file'}`);
     const found = await sha256Of(file).catch((error: unknown) => {
       throw new DataError(`${file}  expected a file that can be read; got ${messageOf(error)}`, { cause: error });
     });
@@ -66,7 +76,9 @@ export async function checkSeal(folder: string): Promise<void> {
 
 /** SHA-256 of bytes, or of a value as JSON has it, in hexadecimal digits. */
 export function digest(value: object): string {
-  return createHash('sha256').update(value instanceof Uint8Array ? value : JSON.stringify(value)).digest('hex');
+  return createHash('sha256')
+    .update(value instanceof Uint8Array ? value : JSON.stringify(value))
+    .digest('hex');
 }
 
 /** Removes a folder so that it is either whole or not there by its name. */

@@ -36,7 +36,8 @@ export async function* recoverRows(folder: string): AsyncGenerator<Row, void, un
  * What an earlier run left, cut after its first `keep` rows.
  *
  * @returns the sealed shards that lie whole before the cut, and the rows between them and the cut.
- * @throws {DataError} if a sealed shard with rows to keep is not what it was, or there are fewer rows; the rest tells it when it is read.
+ * @throws {DataError} if a sealed shard with rows to keep is not what it was, or there are fewer rows; the rest tells
+ * it when it is read.
  */
 export async function rowsSoFar(folder: string, keep: number): Promise<{ shards: Shard[]; rest: AsyncIterable<Row> }> {
   if (keep === 0) return { shards: [], rest: upTo(0, recoverRows(folder), folder) };
@@ -65,7 +66,10 @@ async function* upTo(count: number, rows: AsyncIterable<Row>, folder: string): A
 
 type Wrong = (what: string, expected: number | string, got: number | string) => DataError;
 
-const wrongIn = (path: string): Wrong => (what, expected, got) => new DataError(`${path}  ${what}: expected ${expected} as the manifest has it; got ${got}`);
+const wrongIn =
+  (path: string): Wrong =>
+  (what, expected, got) =>
+    new DataError(`${path}  ${what}: expected ${expected} as the manifest has it; got ${got}`);
 
 async function checkSize(path: string, { bytes }: Shard): Promise<void> {
   const wrong = wrongIn(path);

@@ -34,7 +34,11 @@ export interface RowSink {
 
 /** A folder of Arrow shards that takes rows. A write that fails is told by every later call. */
 export interface Shards extends RowSink {
-  /** Waits until every row taken is on disk, where a crash cannot reach it. @returns how many rows those are, kept ones included. */
+  /**
+   * Waits until every row taken is on disk, where a crash cannot reach it.
+   *
+   * @returns how many rows those are, kept ones included.
+   */
   flush(): Promise<number>;
 }
 
@@ -42,25 +46,40 @@ export interface Shards extends RowSink {
  * Opens a folder for rows, and makes it where there is none.
  *
  * @param schema as `rowSchema` gives it.
- * @param keep rows of an earlier run to keep, from the first on; the others are given up. A folder with rows is refused without it.
+ * @param keep rows of an earlier run to keep, from the first on; the others are given up. A folder with rows is refused
+ * without it.
  * @throws {UsageError} if there are rows and no word on keeping them.
  * @throws {DataError} if fewer rows are there.
  */
-export async function openShards(folder: string, schema: Schema, options: WriteOptions = {}, keep?: number): Promise<Shards> {
+export async function openShards(
+  folder: string,
+  schema: Schema,
+  options: WriteOptions = {},
+  keep?: number,
+): Promise<Shards> {
   const { rowsPerBatch, shardMegabytes } = WriteOptions.parse(options);
   await mkdir(folder, { recursive: true });
   const names = await readdir(folder);
   const found = names.filter(isOurs);
   const taken = found[0] ?? names.find((name) => HUB_FILES.includes(name));
   if (taken !== undefined && keep === undefined) {
-    throw new UsageError(`${folder}  rows: expected a folder without any; got ${taken}; resume that run or name another folder`);
+    throw new UsageError(
+      `${folder}  rows: expected a folder without any; got ${taken}; resume that run or name another folder`,
+    );
   }
-  const writer = new ShardWriter(folder, schema, rowsPerBatch, shardMegabytes * 1e6, 1 + Math.max(-1, ...found.map(numberOf)));
+  const writer = new ShardWriter(
+    folder,
+    schema,
+    rowsPerBatch,
+    shardMegabytes * 1e6,
+    1 + Math.max(-1, ...found.map(numberOf)),
+  );
   await writer.begin(keep ?? 0);
   return writer;
 }
 
-const isOurs = (name: string): boolean => /^(shard-\d+\.arrow(\.partial)?|data-\d+-of-\d+\.arrow|manifest\.json)$/.test(name);
+const isOurs = (name: string): boolean =>
+  /^(shard-\d+\.arrow(\.partial)?|data-\d+-of-\d+\.arrow|manifest\.json)$/.test(name);
 /** Written once the rows are whole, beside them. */
 const HUB_FILES: readonly string[] = ['state.json', 'dataset_info.json'];
 const numberOf = (name: string): number => Number(/^shard-(\d+)/.exec(name)?.[1] ?? -1);
@@ -104,7 +123,8 @@ class ShardWriter implements Shards {
   }
 
   async append(row: Row): Promise<void> {
-    if (this.#closing) throw new Error(`${this.#folder}  rows: expected an open folder; got row ${row.id} after it was closed`);
+    if (this.#closing)
+      throw new Error(`${this.#folder}  rows: expected an open folder; got row ${row.id} after it was closed`);
     const cells = toCells(row, this.#schema);
     await this.#inTurn(() => this.#take(cells));
   }

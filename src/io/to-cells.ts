@@ -27,7 +27,9 @@ function sampleCells(row: Row) {
     ignore: row.ignore ? toCoco(row.ignore) : null,
     truth_path: row.truthPath ?? null,
     instruction: row.instruction ?? null,
-    question: row.question ? { ...row.question, turn: int32(row.question.turn), options: [...row.question.options] } : null,
+    question: row.question
+      ? { ...row.question, turn: int32(row.question.turn), options: [...row.question.options] }
+      : null,
     task: row.task,
     frame: toPair(row.frame),
     original: toPair(row.original),
@@ -44,7 +46,9 @@ function answerCells(row: Row, schema: Schema) {
     tokens: row.completions?.map(({ tokens }) => tokens.map(int32)) ?? null,
     log_probs: row.completions?.map(({ logProbs }) => [...logProbs]) ?? null,
     finish: row.completions?.map(({ finish }) => finish) ?? null,
-    entropies: row.completions?.some(({ entropies }) => entropies) ? row.completions.map(({ entropies }) => (entropies ? [...entropies] : null)) : null,
+    entropies: row.completions?.some(({ entropies }) => entropies)
+      ? row.completions.map(({ entropies }) => (entropies ? [...entropies] : null))
+      : null,
     policy_version: row.policyVersion === undefined ? null : int32(row.policyVersion),
     answer: row.answer ?? null,
     correct: row.correct ?? null,
@@ -56,7 +60,9 @@ function answerCells(row: Row, schema: Schema) {
     advantages: row.advantages ? [...row.advantages] : null,
     step: row.step === undefined ? null : int32(row.step),
     scores: row.scores ? toScores(row.scores, schema) : null,
-    fitted: row.fitted ? { prompt: JSON.stringify(row.fitted.prompt), ious: [...row.fitted.ious], text: row.fitted.text } : null,
+    fitted: row.fitted
+      ? { prompt: JSON.stringify(row.fitted.prompt), ious: [...row.fitted.ious], text: row.fitted.text }
+      : null,
     problem: row.problem ?? null,
     thinking: row.thinking ?? null,
     solution: row.solution ?? null,
@@ -81,10 +87,15 @@ function toCoco(mask: Mask): CocoCell {
 
 function toParts(byName: Readonly<Record<string, readonly number[]>>, schema: Schema): Record<string, number[] | null> {
   const known = knownNames(schema, 'reward_parts', 'parts of the reward', byName);
-  return Object.fromEntries(known.map((name) => [name, Object.hasOwn(byName, name) ? [...(byName[name] as readonly number[])] : null]));
+  return Object.fromEntries(
+    known.map((name) => [name, Object.hasOwn(byName, name) ? [...(byName[name] as readonly number[])] : null]),
+  );
 }
 
-/** A number that is none, such as the boundary accuracy of a truth without boundary, stays NaN; what another kind of row has is null. */
+/**
+ * A number that is none, such as the boundary accuracy of a truth without boundary, stays NaN; what another kind of row
+ * has is null.
+ */
 function toScores(scores: Readonly<Record<string, number>>, schema: Schema): Record<string, number | null> {
   return Object.fromEntries(knownNames(schema, 'scores', 'scores', scores).map((name) => [name, scores[name] ?? null]));
 }
@@ -94,6 +105,7 @@ function knownNames(schema: Schema, column: string, what: string, given: object)
   const type: DataType | undefined = schema.fields.find(({ name }) => name === column)?.type;
   const known = type instanceof Struct ? type.children.map(({ name }) => name) : [];
   const unknown = Object.keys(given).find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new DataError(`${what}: expected ${known.join(', ') || 'none'}; got ${shown(unknown)}`);
+  if (unknown !== undefined)
+    throw new DataError(`${what}: expected ${known.join(', ') || 'none'}; got ${shown(unknown)}`);
   return known;
 }

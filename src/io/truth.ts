@@ -15,7 +15,10 @@ export interface Truth {
   readonly original: Size;
 }
 
-/** Names annotations of a COCO file: `instances.json#12,15`; none of them, `instances.json#`, says that nothing is to be found. */
+/**
+ * Names annotations of a COCO file: `instances.json#12,15`; none of them, `instances.json#`, says that nothing is to be
+ * found.
+ */
 export function cocoReference(path: string, ids: readonly number[]): string {
   return `${path}#${ids.join(',')}`;
 }
@@ -34,7 +37,8 @@ export function isNoTarget(reference: string): boolean {
  */
 export async function readTruth(reference: string, original: Size, frame: Size): Promise<Truth> {
   const [, path, ids] = /^(.*\.json)#([\d,]*)$/.exec(reference) ?? [];
-  if (path !== undefined) return stretched(cocoTruth(path, (ids ?? '').split(',').filter(Boolean).map(Number), original), frame);
+  if (path !== undefined)
+    return stretched(cocoTruth(path, (ids ?? '').split(',').filter(Boolean).map(Number), original), frame);
   if (!reference.toLowerCase().endsWith('.json')) return readMaskFile(reference, frame);
   const { truth, ignore } = reasonMasks(readReasonAnnotation(reference).shapes, original);
   return stretched({ mask: truth, original, ignore }, frame);

@@ -11,7 +11,8 @@ const [TAB, NEWLINE, RETURN, QUOTE] = [9, 10, 13, 34];
 /**
  * Records of a tab-separated file, the header first; empty lines are left out.
  *
- * Quotes are RFC 4180's: a value that begins with `"` ends at the next single one, and may hold tabs and line breaks; elsewhere a quote is itself.
+ * Quotes are RFC 4180's: a value that begins with `"` ends at the next single one, and may hold tabs and line breaks;
+ * elsewhere a quote is itself.
  *
  * @param name stands for the bytes in messages.
  * @throws {UsageError} if a quote isn't closed, or a record has another number of values than the header.
@@ -21,13 +22,17 @@ export function tsvRecords(bytes: Uint8Array, name: string): Cell[][] {
   let record: Cell[] = [];
   let at = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
   const refuse = (got: string): never => {
-    throw new UsageError(`${name}  record ${records.length + 1}: expected ${records[0] ? `${records[0].length} values` : 'a header'}, tabs between them; got ${got}`);
+    throw new UsageError(
+      `${name}  record ${records.length + 1}: expected ${records[0] ? `${records[0].length} values` : 'a header'}, tabs between them; got ${got}`,
+    );
   };
   while (at < bytes.length) {
     const quoted = bytes[at] === QUOTE;
     const start = quoted ? at + 1 : at;
     let end = start;
-    if (quoted) while (end < bytes.length && (bytes[end] !== QUOTE || bytes[end + 1] === QUOTE)) end += bytes[end] === QUOTE ? 2 : 1;
+    if (quoted)
+      while (end < bytes.length && (bytes[end] !== QUOTE || bytes[end + 1] === QUOTE))
+        end += bytes[end] === QUOTE ? 2 : 1;
     else while (end < bytes.length && bytes[end] !== TAB && bytes[end] !== NEWLINE) end++;
     if (quoted && end >= bytes.length) refuse('a quote that is not closed');
     at = quoted ? end + 1 : end;

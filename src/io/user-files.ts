@@ -6,7 +6,10 @@ import { basename, dirname, join } from 'node:path';
 import { syncFile, syncFolder } from './manifest.js';
 import { noRoom } from './whole-file.js';
 
-/** What is at a path, links not followed; undefined where nothing is. A link counts as something wherever it leads, or if it leads nowhere. */
+/**
+ * What is at a path, links not followed; undefined where nothing is. A link counts as something wherever it leads, or
+ * if it leads nowhere.
+ */
 export function kindAt(path: string): 'file' | 'folder' | 'link' | 'device' | undefined {
   const found = existing(path);
   if (!found) return undefined;
@@ -24,7 +27,9 @@ function existing(path: string): Stats | undefined {
   }
 }
 
-/** Equal for two file names that some file system takes for one: neither case nor the way an accent is composed counts. */
+/**
+ * Equal for two file names that some file system takes for one: neither case nor the way an accent is composed counts.
+ */
 export function foldName(name: string): string {
   return name.normalize('NFC').toUpperCase().toLowerCase().normalize('NFC');
 }
@@ -37,7 +42,11 @@ export function foldName(name: string): string {
  * @param lasting waits until file and name are on disk, where a power cut cannot reach them.
  * @throws {Error} naming the file; nothing is left of it then.
  */
-export async function putFile(file: string, data: string | Uint8Array, { lasting = false }: { readonly lasting?: boolean } = {}): Promise<void> {
+export async function putFile(
+  file: string,
+  data: string | Uint8Array,
+  { lasting = false }: { readonly lasting?: boolean } = {},
+): Promise<void> {
   const temporary = temporaryName(file, data);
   try {
     await writeFile(temporary, data);
@@ -51,10 +60,14 @@ export async function putFile(file: string, data: string | Uint8Array, { lasting
 }
 
 /**
- * The name that a file has until it is whole. It is made of the SHA-256 of the file's own name and bytes: no file of the user's has it, and a
+ * The name that a file has until it is whole. It is made of the SHA-256 of the file's own name and bytes: no file of
+ * the user's has it, and a
  * command that was killed and runs again writes the same one instead of leaving another behind.
  */
 export function temporaryName(file: string, data: string | Uint8Array): string {
-  const digest = createHash('sha256').update(`${basename(file)}\0`).update(data).digest('hex');
+  const digest = createHash('sha256')
+    .update(`${basename(file)}\0`)
+    .update(data)
+    .digest('hex');
   return join(dirname(file), `.segr1-${digest.slice(0, 32)}.partial`);
 }

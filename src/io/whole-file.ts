@@ -16,6 +16,9 @@ export function writeWhole(file: string, data: string | Uint8Array): void {
 /** Says where writing failed: of a full disk the system tells no file. */
 export function noRoom(file: string, what: string): (error: unknown) => never {
   return (error) => {
-    throw new Error(`${file}  writing ${what}: expected a folder with room for ${what.endsWith('s') ? 'them' : 'it'}; got ${messageOf(error)}`, { cause: error });
+    throw new Error(
+      `${file}  writing ${what}: expected a folder with room for ${what.endsWith('s') ? 'them' : 'it'}; got ${messageOf(error)}`,
+      { cause: error },
+    );
   };
 }

@@ -4,15 +4,21 @@ import { dirname, join } from 'node:path';
 
 import { kindAt } from './user-files.js';
 
-/** Lies in a folder while it is being filled. By it a folder that a killed program left is told from one of the user's that has its name. */
+/**
+ * Lies in a folder while it is being filled. By it a folder that a killed program left is told from one of the user's
+ * that has its name.
+ */
 const MARK = '.segr1-partial';
 
 /**
- * Makes a folder that is there whole or not at all: it is filled under a name beside its own, `DIR.partial`, then renamed.
+ * Makes a folder that is there whole or not at all: it is filled under a name beside its own, `DIR.partial`, then
+ * renamed.
  *
- * Where something of the user's is called `DIR.partial`, the name is `DIR.partial-2`, and so on. What a killed program left there is removed.
+ * Where something of the user's is called `DIR.partial`, the name is `DIR.partial-2`, and so on. What a killed program
+ * left there is removed.
  *
- * @param dir what is there under this name is removed once the new folder is whole; the caller has checked that it may be.
+ * @param dir what is there under this name is removed once the new folder is whole; the caller has checked that it may
+ * be.
  * @throws what `fill` throws; nothing is left of the new folder then.
  */
 export async function replaceWhole(dir: string, fill: (fresh: string) => Promise<void>): Promise<void> {

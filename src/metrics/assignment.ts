@@ -1,9 +1,11 @@
 /**
- * Pairs each row with a column of its own so that the costs of the pairs sum to the least (the Hungarian method, O(n² m)).
+ * Pairs each row with a column of its own so that the costs of the pairs sum to the least (the Hungarian method, O(n²
+ * m)).
  *
  * @param costs [n][m], finite.
  * @returns [n] columns; -1 for rows that get none, where there are fewer columns than rows.
- * @see Kuhn, The Hungarian Method for the Assignment Problem, 1955; with potentials and shortest paths as Jonker & Volgenant have it, 1987.
+ * @see Kuhn, The Hungarian Method for the Assignment Problem, 1955; with potentials and shortest paths as Jonker &
+ * Volgenant have it, 1987.
  */
 export function assignment(costs: readonly (readonly number[])[]): number[] {
   const [n, m] = [costs.length, costs[0]?.length ?? 0];
@@ -23,7 +25,12 @@ export function assignment(costs: readonly (readonly number[])[]): number[] {
 }
 
 /** Finds the cheapest way to give the row that owns column 0 one of its own, others moving over, and takes it. */
-function augment(costs: readonly (readonly number[])[], rowPrice: Float64Array, columnPrice: Float64Array, owner: Int32Array): void {
+function augment(
+  costs: readonly (readonly number[])[],
+  rowPrice: Float64Array,
+  columnPrice: Float64Array,
+  owner: Int32Array,
+): void {
   const least = new Float64Array(owner.length).fill(Infinity);
   const from = new Int32Array(owner.length);
   const seen = new Uint8Array(owner.length);

@@ -3,7 +3,8 @@ import type { Size } from '../records.js';
 const BANDS = 5;
 
 /**
- * mBA in [0, 1]: share of the pixels around the truth's boundary that are predicted right, over five widths of the band.
+ * mBA in [0, 1]: share of the pixels around the truth's boundary that are predicted right, over five widths of the
+ * band.
  *
  * @param predicted [height × width], 0 or 1; so is `truth`.
  * @returns NaN where the truth has no boundary.
@@ -13,7 +14,9 @@ const BANDS = 5;
 export function boundaryAccuracy(predicted: Uint8Array, truth: Uint8Array, size: Size): number {
   const pixels = size.width * size.height;
   if (predicted.length !== pixels || truth.length !== pixels) {
-    throw new RangeError(`boundary accuracy: expected ${size.width}x${size.height} = ${pixels} values; got ${predicted.length} and ${truth.length}`);
+    throw new RangeError(
+      `boundary accuracy: expected ${size.width}x${size.height} = ${pixels} values; got ${predicted.length} and ${truth.length}`,
+    );
   }
   const border = borderPixels(truth, size);
   const widest = ((size.width + size.height) / 300 - 1) / BANDS;
@@ -46,7 +49,13 @@ function borderPixels(truth: Uint8Array, { width, height }: Size): Int32Array {
  * Share predicted right of the pixels that have one of the other label within a disc. The nearest such pixel along rows
  * and columns is a border pixel and lies within the disc too, so it is enough to draw discs around the border.
  */
-function accuracyAround(border: Int32Array, predicted: Uint8Array, truth: Uint8Array, { width, height }: Size, radius: number): number {
+function accuracyAround(
+  border: Int32Array,
+  predicted: Uint8Array,
+  truth: Uint8Array,
+  { width, height }: Size,
+  radius: number,
+): number {
   const seen = new Uint8Array(truth.length);
   const disc = halfWidths(radius);
   let band = 0;

@@ -17,7 +17,9 @@ const WIDTH = 0.02;
 export function boundaryOverlaps(predicted: Uint8Array, truth: Uint8Array, size: Size): Float64Array {
   const pixels = size.width * size.height;
   if (predicted.length !== pixels || truth.length !== pixels) {
-    throw new RangeError(`boundary overlap: expected ${size.width}x${size.height} = ${pixels} values; got ${predicted.length} and ${truth.length}`);
+    throw new RangeError(
+      `boundary overlap: expected ${size.width}x${size.height} = ${pixels} values; got ${predicted.length} and ${truth.length}`,
+    );
   }
   const { object, background, objectPixels } = countLevels(boundary(predicted, size), boundary(truth, size));
   let hits = 0;

@@ -35,8 +35,10 @@ export function contours(bits: Uint8Array, size: Size): Contour[] {
   let parts = 0;
   const open = (start: number, hole: boolean, last: number): void => {
     const beside = borders[last];
-    const parent = beside.hole === hole ? beside.parent ?? frame : beside;
-    const points = follow(labels, start, hole, borders.length, stride).map((at) => (Math.floor(at / stride) - 1) * size.width + (at % stride) - 1);
+    const parent = beside.hole === hole ? (beside.parent ?? frame) : beside;
+    const points = follow(labels, start, hole, borders.length, stride).map(
+      (at) => (Math.floor(at / stride) - 1) * size.width + (at % stride) - 1,
+    );
     const border: Border = { hole, parent, inner: [], part: hole ? parent.part : parts++, points };
     parent.inner.push(border);
     borders.push(border);
@@ -55,7 +57,9 @@ function inOrder({ inner }: Border): Contour[] {
   return inner.toReversed().flatMap((border) => [border, ...inOrder(border)]);
 }
 
-/** Follows one border from `start`, marking its pixels with `label`, negative where the right neighbour lies outside. */
+/**
+ * Follows one border from `start`, marking its pixels with `label`, negative where the right neighbour lies outside.
+ */
 function follow(labels: Int32Array, start: number, hole: boolean, label: number, stride: number): number[] {
   // From the right, counterclockwise.
   const steps = [1, 1 - stride, -stride, -stride - 1, -1, stride - 1, stride, stride + 1];
@@ -69,7 +73,7 @@ function follow(labels: Int32Array, start: number, hole: boolean, label: number,
   }
   const end = start + steps[s];
   const points: number[] = [];
-  for (let at = start; ; ) {
+  for (let at = start; ;) {
     const from = s;
     do s = (s + 1) % 8;
     while (labels[at + steps[s]] === 0);

@@ -1,5 +1,17 @@
 import type { Size } from '../records.js';
-import { difference, grown, has, intersection, inverted, packed, remove, shrunk, union, unpacked, type Bitmap } from './bitmap.js';
+import {
+  difference,
+  grown,
+  has,
+  intersection,
+  inverted,
+  packed,
+  remove,
+  shrunk,
+  union,
+  unpacked,
+  type Bitmap,
+} from './bitmap.js';
 import { contours, type Contour } from './contours.js';
 import { pointsLeft } from './polyline.js';
 import { skeleton } from './skeleton.js';
@@ -19,7 +31,9 @@ const TOLERANCE = 2;
 export function correctionEffort(predicted: Uint8Array, truth: Uint8Array, size: Size): number {
   const pixels = size.width * size.height;
   if (predicted.length !== pixels || truth.length !== pixels) {
-    throw new RangeError(`correction effort: expected ${size.width}x${size.height} = ${pixels} values; got ${predicted.length} and ${truth.length}`);
+    throw new RangeError(
+      `correction effort: expected ${size.width}x${size.height} = ${pixels} values; got ${predicted.length} and ${truth.length}`,
+    );
   }
   const [p, t] = [packed(predicted, size), packed(truth, size)];
   const wrong = difference(p, t);
@@ -35,7 +49,10 @@ export function correctionEffort(predicted: Uint8Array, truth: Uint8Array, size:
 
 /** Those errors that reach deep, with what lies around them within RELAX pixels, round what is in `wall`. */
 function regrown(errors: Bitmap, deep: Bitmap, wall: Bitmap): Bitmap {
-  return intersection(times(RELAX, intersection(errors, deep), (map) => difference(grown(map), wall)), errors);
+  return intersection(
+    times(RELAX, intersection(errors, deep), (map) => difference(grown(map), wall)),
+    errors,
+  );
 }
 
 /** Corners of the borders that lie along `beside`, and one for each part of the region that nowhere does. */
@@ -48,7 +65,10 @@ function effort(region: Bitmap, beside: Bitmap): number {
     all.add(contour.part);
     for (const stretch of stretches(contour, wanted)) {
       touched.add(contour.part);
-      points += pointsLeft(stretch.map((i) => [i % region.width, Math.floor(i / region.width)] as const), TOLERANCE);
+      points += pointsLeft(
+        stretch.map((i) => [i % region.width, Math.floor(i / region.width)] as const),
+        TOLERANCE,
+      );
     }
   }
   return points + all.size - touched.size;

@@ -22,7 +22,12 @@ function aligned(hits: number, falseAlarms: number, predicted: number, objectPix
   const [p, t] = [predicted / pixels, objectPixels / pixels];
   const misses = objectPixels - hits;
   const rests = pixels - predicted - misses;
-  return hits * enhanced(1 - p, 1 - t) + falseAlarms * enhanced(1 - p, -t) + misses * enhanced(-p, 1 - t) + rests * enhanced(-p, -t);
+  return (
+    hits * enhanced(1 - p, 1 - t) +
+    falseAlarms * enhanced(1 - p, -t) +
+    misses * enhanced(-p, 1 - t) +
+    rests * enhanced(-p, -t)
+  );
 }
 
 /** 1 where two deviations from the mean are the same, 0 where they are opposite. */

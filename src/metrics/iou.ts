@@ -5,7 +5,8 @@
  * @throws {RangeError} if the lengths differ.
  */
 export function iou(predicted: Uint8Array, truth: Uint8Array): number {
-  if (predicted.length !== truth.length) throw new RangeError(`iou: expected bitmaps of one length; got ${predicted.length} and ${truth.length}`);
+  if (predicted.length !== truth.length)
+    throw new RangeError(`iou: expected bitmaps of one length; got ${predicted.length} and ${truth.length}`);
 
   let both = 0;
   let either = 0;

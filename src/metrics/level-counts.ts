@@ -17,12 +17,18 @@ export interface LevelCounts {
  * @throws {RangeError} if the lengths differ.
  */
 export function countLevels(predicted: Uint8Array, truth: Uint8Array): LevelCounts {
-  if (predicted.length !== truth.length) throw new RangeError(`level counts: expected maps of one length; got ${predicted.length} and ${truth.length}`);
+  if (predicted.length !== truth.length)
+    throw new RangeError(`level counts: expected maps of one length; got ${predicted.length} and ${truth.length}`);
 
   const both = new Uint32Array(512);
   for (let i = 0; i < truth.length; i++) both[(truth[i] << 8) | predicted[i]]++;
   const object = both.subarray(256);
-  return { object, background: both.subarray(0, 256), objectPixels: object.reduce((sum, n) => sum + n, 0), pixels: truth.length };
+  return {
+    object,
+    background: both.subarray(0, 256),
+    objectPixels: object.reduce((sum, n) => sum + n, 0),
+    pixels: truth.length,
+  };
 }
 
 /**

@@ -11,7 +11,13 @@ export const NOTHING: Moments = { count: 0, mean: 0, spread: 0 };
 
 /** @param times [values]: how often each value occurs. */
 export function momentsOf(values: Float64Array, times: Uint32Array): Moments {
-  const first = values[Math.max(0, times.findIndex((n) => n > 0))];
+  const first =
+    values[
+      Math.max(
+        0,
+        times.findIndex((n) => n > 0),
+      )
+    ];
   let count = 0;
   let total = 0;
   for (let k = 0; k < times.length; k++) {
@@ -33,7 +39,11 @@ export function together(a: Moments, b: Moments): Moments {
   if (b.count === 0) return a;
   const count = a.count + b.count;
   const apart = b.mean - a.mean;
-  return { count, mean: a.mean + (apart * b.count) / count, spread: a.spread + b.spread + (apart * apart * a.count * b.count) / count };
+  return {
+    count,
+    mean: a.mean + (apart * b.count) / count,
+    spread: a.spread + b.spread + (apart * apart * a.count * b.count) / count,
+  };
 }
 
 /** With n - 1; 0 for a single value, which does not vary. */

@@ -9,7 +9,8 @@ export interface Nearest {
 }
 
 /**
- * Exact Euclidean feature transform: along columns first, then each row that is asked for as a lower envelope of parabolas.
+ * Exact Euclidean feature transform: along columns first, then each row that is asked for as a lower envelope of
+ * parabolas.
  *
  * @param truth [height × width], 0 or 1, with at least one 1.
  * @returns of a row; the same arrays for each, so they hold until the next is asked for.
@@ -55,11 +56,20 @@ function nearestInColumn(truth: Uint8Array, { width, height }: Size): Int32Array
 }
 
 /**
- * Fills the columns whose parabolas show from below in row `y`, their squared heights, and the first x where each shows.
+ * Fills the columns whose parabolas show from below in row `y`, their squared heights, and the first x where each
+ * shows.
  *
  * @returns how many there are.
  */
-function envelope(rows: Int32Array, base: number, y: number, width: number, sites: Int32Array, heights: Int32Array, starts: Int32Array): number {
+function envelope(
+  rows: Int32Array,
+  base: number,
+  y: number,
+  width: number,
+  sites: Int32Array,
+  heights: Int32Array,
+  starts: Int32Array,
+): number {
   let count = 0;
   for (let x = 0; x < width; x++) {
     const row = rows[base + x];

@@ -20,7 +20,10 @@ export function dice({ hits, falseAlarms, objectPixels }: Outcome): number {
   return share(2 * hits, objectPixels + hits + falseAlarms);
 }
 
-/** BER in [0, 1], the less the better: 1 less the mean of the shares found of object and background; of none, none is found. */
+/**
+ * BER in [0, 1], the less the better: 1 less the mean of the shares found of object and background; of none, none is
+ * found.
+ */
 export function balancedErrorRate({ hits, falseAlarms, objectPixels, pixels }: Outcome): number {
   const background = pixels - objectPixels;
   return 1 - 0.5 * (share(hits, objectPixels) + share(background - falseAlarms, background));

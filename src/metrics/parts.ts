@@ -11,7 +11,7 @@ export function parts(bits: Uint8Array, { width, height }: Size): Int32Array {
   for (let start = 0; start < bits.length; start++) {
     if (bits[start] === 0 || labels[start] > 0) continue;
     labels[start] = ++count;
-    for (const open = [start]; open.length > 0; ) {
+    for (const open = [start]; open.length > 0;) {
       const at = open.pop()!;
       const y = Math.floor(at / width);
       const x = at - y * width;

@@ -2,14 +2,18 @@ import type { Outcome } from './threshold.js';
 
 /**
  * Published ways to score masks that an expression asks for. They differ in what becomes of ignored pixels, of a truth
- * without a target, and in what is added to a denominator; on samples with a target and nothing ignored they agree to 1e-5.
+ * without a target, and in what is added to a denominator; on samples with a target and nothing ignored they agree to
+ * 1e-5.
  *
- * `seg_r1`: ignored pixels are background, and an empty answer to an empty truth earns 0. `seg_r1_ignore`: the same with
+ * `seg_r1`: ignored pixels are background, and an empty answer to an empty truth earns 0. `seg_r1_ignore`: the same
+ * with
  * ignored pixels left out of both masks. `lisa`: left out, too, but where both are empty the sample earns 1.
- * `gref_any_pixel`, `gref_50_pixels`: for sets with samples that have no target; an answer of fewer than 1, of fewer than 50
+ * `gref_any_pixel`, `gref_50_pixels`: for sets with samples that have no target; an answer of fewer than 1, of fewer
+ * than 50
  * pixels is a refusal and counts as an empty mask, and a refusal earns 1 where there is no target.
  *
- * @see Seg-R1, arXiv:2506.22624; LISA, arXiv:2308.00692; gRefCOCO, arXiv:2306.00968, where the refusal is the model's own
+ * @see Seg-R1, arXiv:2506.22624; LISA, arXiv:2308.00692; gRefCOCO, arXiv:2306.00968, where the refusal is the model's
+ * own
  *   output and a refused target's mask stays in the union of cIoU; here it is empty.
  */
 export const conventions = {
@@ -61,7 +65,10 @@ export function referringScores(samples: readonly ReferringSample[], convention:
   if (samples.length === 0) throw new RangeError('referring scores: expected at least 1 sample; got 0');
 
   const { addedToSet } = conventions[convention];
-  const all = samples.map((sample) => ({ ...referringCounts(sample, convention), iou: referringIou(sample, convention) }));
+  const all = samples.map((sample) => ({
+    ...referringCounts(sample, convention),
+    iou: referringIou(sample, convention),
+  }));
   const absent = all.filter(({ target }) => target === 0);
   const present = all.filter(({ target }) => target > 0);
   const hits = sum(all.map((one) => one.hits));
@@ -76,8 +83,14 @@ export function referringScores(samples: readonly ReferringSample[], convention:
   };
 }
 
-/** What a sample adds to the sums: pixels of the intersection, the union and the target, and whether the answer is a refusal. */
-export function referringCounts({ whole, heeded }: ReferringSample, convention: Convention): { hits: number; union: number; target: number; refused: boolean } {
+/**
+ * What a sample adds to the sums: pixels of the intersection, the union and the target, and whether the answer is a
+ * refusal.
+ */
+export function referringCounts(
+  { whole, heeded }: ReferringSample,
+  convention: Convention,
+): { hits: number; union: number; target: number; refused: boolean } {
   const { leavesOut, refusedUnder } = conventions[convention];
   const { hits, falseAlarms, objectPixels } = leavesOut ? heeded : whole;
   const refused = hits + falseAlarms < Math.max(1, refusedUnder);

@@ -1,6 +1,8 @@
 import type { Size } from '../records.js';
 
-/** A bitmap with a frame of zeros, so that each pixel has eight neighbours and no run of ones passes the end of a row. */
+/**
+ * A bitmap with a frame of zeros, so that each pixel has eight neighbours and no run of ones passes the end of a row.
+ */
 export interface Framed {
   /** [(height + 2) × stride], 0 or 1. */
   readonly bits: Uint8Array;
@@ -19,7 +21,7 @@ export function framed(bits: Uint8Array, { width, height }: Size): Framed {
 /** Where ones stand together in a row, row by row. @returns [2 × runs]: the first of each, and the first after it. */
 export function runs({ bits }: Framed): number[] {
   const found: number[] = [];
-  for (let from = bits.indexOf(1); from >= 0; ) {
+  for (let from = bits.indexOf(1); from >= 0;) {
     const end = bits.indexOf(0, from);
     found.push(from, end);
     from = bits.indexOf(1, end);

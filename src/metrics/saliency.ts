@@ -16,7 +16,15 @@ type Thresholded = 'fMeasure' | 'eMeasure' | 'iou' | 'dice' | 'ber' | 'precision
 export type Variant = 'binary' | 'adaptive' | 'mean' | 'max';
 
 export type SaliencyCurve = Thresholded | 'boundaryIou';
-export type SaliencyValue = 'structure' | 'weightedF' | 'mae' | 'mse' | 'boundaryAccuracy' | 'boundaryIou/mean' | 'boundaryIou/max' | `${Thresholded}/${Variant}`;
+export type SaliencyValue =
+  | 'structure'
+  | 'weightedF'
+  | 'mae'
+  | 'mse'
+  | 'boundaryAccuracy'
+  | 'boundaryIou/mean'
+  | 'boundaryIou/max'
+  | `${Thresholded}/${Variant}`;
 
 export interface Saliency {
   readonly values: Readonly<Record<SaliencyValue, number>>;
@@ -36,7 +44,9 @@ export interface Saliency {
 export function saliency(predicted: Uint8Array, truth: Uint8Array, size: Size): Saliency {
   const pixels = size.width * size.height;
   if (pixels === 0 || predicted.length !== pixels || truth.length !== pixels) {
-    throw new RangeError(`saliency: expected ${size.width}x${size.height} = ${pixels} values, at least 1; got ${predicted.length} and ${truth.length}`);
+    throw new RangeError(
+      `saliency: expected ${size.width}x${size.height} = ${pixels} values, at least 1; got ${predicted.length} and ${truth.length}`,
+    );
   }
   const counts = countLevels(predicted, truth);
   const confidence = confidences(counts);
@@ -96,9 +106,23 @@ export function thresholdedMeasures(counts: LevelCounts, confidence: Float64Arra
   };
 }
 
-function variants<Name extends Thresholded>(name: Name, measure: (outcome: Outcome) => number, half: Outcome, adaptive: Outcome, curve: Float64Array) {
-  const entries: [Variant, number][] = [['binary', measure(half)], ['adaptive', measure(adaptive)], ['mean', meanOf(curve)], ['max', Math.max(...curve)]];
-  return Object.fromEntries(entries.map(([variant, value]) => [`${name}/${variant}`, value])) as Record<`${Name}/${Variant}`, number>;
+function variants<Name extends Thresholded>(
+  name: Name,
+  measure: (outcome: Outcome) => number,
+  half: Outcome,
+  adaptive: Outcome,
+  curve: Float64Array,
+) {
+  const entries: [Variant, number][] = [
+    ['binary', measure(half)],
+    ['adaptive', measure(adaptive)],
+    ['mean', meanOf(curve)],
+    ['max', Math.max(...curve)],
+  ];
+  return Object.fromEntries(entries.map(([variant, value]) => [`${name}/${variant}`, value])) as Record<
+    `${Name}/${Variant}`,
+    number
+  >;
 }
 
 /** NaN of nothing. */

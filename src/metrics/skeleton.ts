@@ -37,7 +37,14 @@ function peel(map: Framed): void {
 }
 
 /** @returns the pixels that lost a neighbour, each once. */
-function erase(gone: readonly number[], bits: Uint8Array, codes: Uint8Array, ring: Int32Array, changed: Int32Array, turn: number): number[] {
+function erase(
+  gone: readonly number[],
+  bits: Uint8Array,
+  codes: Uint8Array,
+  ring: Int32Array,
+  changed: Int32Array,
+  turn: number,
+): number[] {
   for (const i of gone) bits[i] = codes[i] = 0;
   const touched: number[] = [];
   for (const i of gone) {
@@ -61,8 +68,15 @@ function neighbourhoods(map: Framed, [n, ne, e, se, s, sw, w, nw]: Int32Array): 
   const found = runs(map);
   for (let k = 0; k < found.length; k += 2) {
     for (let i = found[k]; i < found[k + 1]; i++) {
-      codes[i] = bits[i + n] | (bits[i + ne] << 1) | (bits[i + e] << 2) | (bits[i + se] << 3)
-        | (bits[i + s] << 4) | (bits[i + sw] << 5) | (bits[i + w] << 6) | (bits[i + nw] << 7);
+      codes[i] =
+        bits[i + n] |
+        (bits[i + ne] << 1) |
+        (bits[i + e] << 2) |
+        (bits[i + se] << 3) |
+        (bits[i + s] << 4) |
+        (bits[i + sw] << 5) |
+        (bits[i + w] << 6) |
+        (bits[i + nw] << 7);
     }
   }
   return codes;
@@ -92,10 +106,12 @@ const DEPARTURES = [
 const departed = new Map(DEPARTURES.flatMap((drawn, passes) => drawn.map((names) => [codeOf(names), passes] as const)));
 
 /** [2][256]: whether a pixel with these neighbours goes, from the south-east first, then from the north-west. */
-const PEELED = [0, 1].map((pass) => Uint8Array.from({ length: 256 }, (_, code) => {
-  const passes = departed.get(code);
-  return passes === undefined ? Number(goes(code, pass)) : (passes >> pass) & 1;
-}));
+const PEELED = [0, 1].map((pass) =>
+  Uint8Array.from({ length: 256 }, (_, code) => {
+    const passes = departed.get(code);
+    return passes === undefined ? Number(goes(code, pass)) : (passes >> pass) & 1;
+  }),
+);
 
 /** The paper's rule: an edge, not an end, in one piece, and open to a side of this pass. */
 function goes(code: number, pass: number): boolean {

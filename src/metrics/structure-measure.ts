@@ -27,19 +27,35 @@ interface Predicted {
  * @throws {RangeError} if a length is not that of `size`.
  * @see Fan et al., Structure-measure, ICCV 2017, arXiv:1708.00786.
  */
-export function structureMeasure(predicted: Uint8Array | Float32Array | Float64Array, truth: Uint8Array, size: Size): number {
+export function structureMeasure(
+  predicted: Uint8Array | Float32Array | Float64Array,
+  truth: Uint8Array,
+  size: Size,
+): number {
   return structureOf(predicted, truth, size, (block) => ofValues(predicted, truth, size.width, block));
 }
 
 /** The same of grey levels. @param confidence [256]: what each level stands for, in [0, 1]. */
-export function structureOfLevels(predicted: Uint8Array, confidence: Float64Array, truth: Uint8Array, size: Size): number {
+export function structureOfLevels(
+  predicted: Uint8Array,
+  confidence: Float64Array,
+  truth: Uint8Array,
+  size: Size,
+): number {
   return structureOf(predicted, truth, size, (block) => ofLevels(predicted, confidence, truth, size.width, block));
 }
 
-function structureOf(predicted: ArrayLike<number>, truth: Uint8Array, size: Size, within: (block: Block) => Predicted): number {
+function structureOf(
+  predicted: ArrayLike<number>,
+  truth: Uint8Array,
+  size: Size,
+  within: (block: Block) => Predicted,
+): number {
   const pixels = size.width * size.height;
   if (predicted.length !== pixels || truth.length !== pixels) {
-    throw new RangeError(`structure measure: expected ${size.width}x${size.height} = ${pixels} values; got ${predicted.length} and ${truth.length}`);
+    throw new RangeError(
+      `structure measure: expected ${size.width}x${size.height} = ${pixels} values; got ${predicted.length} and ${truth.length}`,
+    );
   }
   const quadrants = quadrantsOf(truth, size).map(within);
   const object = quadrants.reduce((all, quadrant) => together(all, quadrant.object), NOTHING);
@@ -49,7 +65,10 @@ function structureOf(predicted: ArrayLike<number>, truth: Uint8Array, size: Size
 
   const share = object.count / pixels;
   const filled = share * evenness(object.mean, object) + (1 - share) * evenness(1 - background.mean, background);
-  const alike = quadrants.reduce((sum, quadrant) => sum + ((quadrant.object.count + quadrant.background.count) / pixels) * likeness(quadrant), 0);
+  const alike = quadrants.reduce(
+    (sum, quadrant) => sum + ((quadrant.object.count + quadrant.background.count) / pixels) * likeness(quadrant),
+    0,
+  );
   return Math.max(0, ALPHA * filled + (1 - ALPHA) * alike);
 }
 
@@ -93,32 +112,54 @@ function quadrantsOf(truth: Uint8Array, { width, height }: Size): Block[] {
   ];
 }
 
-function ofLevels(predicted: Uint8Array, confidence: Float64Array, truth: Uint8Array, width: number, { x1, y1, x2, y2 }: Block): Predicted {
+function ofLevels(
+  predicted: Uint8Array,
+  confidence: Float64Array,
+  truth: Uint8Array,
+  width: number,
+  { x1, y1, x2, y2 }: Block,
+): Predicted {
   const both = new Uint32Array(512);
   for (let y = y1; y < y2; y++) {
     for (let i = y * width + x1, end = y * width + x2; i < end; i++) both[(truth[i] << 8) | predicted[i]]++;
   }
-  return { object: momentsOf(confidence, both.subarray(256)), background: momentsOf(confidence, both.subarray(0, 256)) };
+  return {
+    object: momentsOf(confidence, both.subarray(256)),
+    background: momentsOf(confidence, both.subarray(0, 256)),
+  };
 }
 
-function ofValues(predicted: Uint8Array | Float32Array | Float64Array, truth: Uint8Array, width: number, { x1, y1, x2, y2 }: Block): Predicted {
-  const sums = [{ count: 0, first: 0, total: 0, squares: 0 }, { count: 0, first: 0, total: 0, squares: 0 }];
+function ofValues(
+  predicted: Uint8Array | Float32Array | Float64Array,
+  truth: Uint8Array,
+  width: number,
+  { x1, y1, x2, y2 }: Block,
+): Predicted {
+  const sums = [
+    { count: 0, first: 0, total: 0, squares: 0 },
+    { count: 0, first: 0, total: 0, squares: 0 },
+  ];
   for (let y = y1; y < y2; y++) {
     for (let i = y * width + x1, end = y * width + x2; i < end; i++) {
       const sum = sums[truth[i]];
       if (sum.count === 0) sum.first = predicted[i];
-      // Differences from the first value: of one value alone they have a spread of exactly 0, on which the result branches.
+      // Differences from the first value: of one value alone they have a spread of exactly 0, on which the result
+      // branches.
       const p = predicted[i] - sum.first;
       sum.count++;
       sum.total += p;
       sum.squares += p * p;
     }
   }
-  const [background, object] = sums.map(({ count, first, total, squares }) => (count === 0 ? NOTHING : {
-    count,
-    mean: first + total / count,
-    spread: Math.max(0, squares - (total * total) / count),
-  }));
+  const [background, object] = sums.map(({ count, first, total, squares }) =>
+    count === 0
+      ? NOTHING
+      : {
+          count,
+          mean: first + total / count,
+          spread: Math.max(0, squares - (total * total) / count),
+        },
+  );
   return { object, background };
 }
 

@@ -45,7 +45,10 @@ export function atEach(counts: LevelCounts, confidence: Float64Array): Outcome[]
   });
 }
 
-function outcome({ object, background, objectPixels, pixels }: LevelCounts, predicted: (level: number) => boolean): Outcome {
+function outcome(
+  { object, background, objectPixels, pixels }: LevelCounts,
+  predicted: (level: number) => boolean,
+): Outcome {
   let hits = 0;
   let falseAlarms = 0;
   for (let level = 0; level < 256; level++) {

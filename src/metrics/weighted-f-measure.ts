@@ -16,10 +16,17 @@ const BELL = bell();
  * @throws {RangeError} if a length is not that of `size`.
  * @see Margolin et al., How to evaluate foreground maps?, CVPR 2014.
  */
-export function weightedFMeasure(predicted: Uint8Array, confidence: Float64Array, truth: Uint8Array, size: Size): number {
+export function weightedFMeasure(
+  predicted: Uint8Array,
+  confidence: Float64Array,
+  truth: Uint8Array,
+  size: Size,
+): number {
   const pixels = size.width * size.height;
   if (predicted.length !== pixels || truth.length !== pixels) {
-    throw new RangeError(`weighted F-measure: expected ${size.width}x${size.height} = ${pixels} values; got ${predicted.length} and ${truth.length}`);
+    throw new RangeError(
+      `weighted F-measure: expected ${size.width}x${size.height} = ${pixels} values; got ${predicted.length} and ${truth.length}`,
+    );
   }
   let objectPixels = 0;
   for (let i = 0; i < pixels; i++) objectPixels += truth[i];
@@ -41,10 +48,16 @@ interface Pair {
 
 /** What is missed of the object and what is predicted outside it, in pixels, each by its weight. */
 function weighed(pair: Pair): { missed: number; alarmed: number } {
-  const { predicted, confidence, truth, size: { width, height } } = pair;
+  const {
+    predicted,
+    confidence,
+    truth,
+    size: { width, height },
+  } = pair;
   const spans = Array.from({ length: height }, (_, y) => wrongSpan(pair, y));
   const nearest = nearestObject(truth, pair.size);
-  // The rows at hand, framed by zeros. Outside the object stands the error of the nearest pixel of the object; outside the map there is none.
+  // The rows at hand, framed by zeros. Outside the object stands the error of the nearest pixel of the object; outside
+  // the map there is none.
   const errors = Array.from({ length: WINDOW }, () => new Float64Array(width + 2 * REACH));
   let missed = 0;
   let alarmed = 0;
@@ -85,7 +98,12 @@ function widest(spans: readonly Span[], width: number): Span {
 }
 
 /** Sum over a row's background of what is predicted there, weighed by its squared distance from the object. */
-function alarmedIn({ predicted, confidence, truth, size: { width } }: Pair, y: number, [first, last]: Span, squared: Int32Array): number {
+function alarmedIn(
+  { predicted, confidence, truth, size: { width } }: Pair,
+  y: number,
+  [first, last]: Span,
+  squared: Int32Array,
+): number {
   const weights = distanceWeights();
   const base = y * width;
   let total = 0;
@@ -108,7 +126,12 @@ function distanceWeights(): Float64Array {
 }
 
 /** Sum over a row's object of the errors, or of the errors around them where those are less. */
-function missedIn({ predicted, confidence, truth, size: { width } }: Pair, y: number, [first, last]: Span, errors: readonly Float64Array[]): number {
+function missedIn(
+  { predicted, confidence, truth, size: { width } }: Pair,
+  y: number,
+  [first, last]: Span,
+  errors: readonly Float64Array[],
+): number {
   const blurred = first <= last ? blurredDown(errors, y, first, last + 2 * REACH) : errors[0];
   let total = 0;
   for (let x = first; x <= last; x++) {
@@ -126,7 +149,8 @@ function blurredDown(errors: readonly Float64Array[], y: number, from: number, t
   const [a, b, c, d, e, f, g] = errors.map((_, k) => errors[(y - REACH + k + WINDOW) % WINDOW]);
   const [u, v, w, z] = BELL;
   const blurred = new Float64Array(a.length);
-  for (let x = from; x <= to; x++) blurred[x] = u * a[x] + v * b[x] + w * c[x] + z * d[x] + w * e[x] + v * f[x] + u * g[x];
+  for (let x = from; x <= to; x++)
+    blurred[x] = u * a[x] + v * b[x] + w * c[x] + z * d[x] + w * e[x] + v * f[x] + u * g[x];
   return blurred;
 }
 

@@ -47,7 +47,8 @@ export function check<S extends z.ZodType>(schema: S, value: unknown, file: stri
   if (result.success) return result.data;
   const issue = result.error.issues[0] as z.core.$ZodIssue;
   let got: unknown = value;
-  for (const key of issue.path) got = isObject(got) || Array.isArray(got) ? (got as Record<PropertyKey, unknown>)[key] : undefined;
+  for (const key of issue.path)
+    got = isObject(got) || Array.isArray(got) ? (got as Record<PropertyKey, unknown>)[key] : undefined;
   const where = `${prefix}${issue.path.map(String).join('.')}`.replace(/\.$/, '');
   throw new ModelError(`${file}  ${where}: expected ${issue.message}; got ${shown(got)}`);
 }

@@ -14,10 +14,19 @@ const CUDA = /^cuda(?::(\d+))?$/;
 /** Keys of `policy` and of segmenters that a device can compute. */
 export const deviceShape = {
   /** The processor, a CUDA device (the first, or `cuda:N`), or the fastest that works. */
-  device: z.string().regex(/^(?:cpu|auto|cuda(?::\d+)?)$/, 'expected cpu, cuda, cuda:N or auto').default('cpu'),
-  /** What matrix products, convolutions and attention are computed in, and frozen matrices held in; norms, softmax, sampling, losses and what learns are float32. */
+  device: z
+    .string()
+    .regex(/^(?:cpu|auto|cuda(?::\d+)?)$/, 'expected cpu, cuda, cuda:N or auto')
+    .default('cpu'),
+  /**
+   * What matrix products, convolutions and attention are computed in, and frozen matrices held in; norms, softmax,
+   * sampling, losses and what learns are float32.
+   */
   precision: z.enum(['float32', 'bfloat16', 'float16']).default('float32'),
-  /** What is taken of a CUDA device's memory, at once, such as `20GB`; nine tenths of what is free unless told. Models of a process share it: the first one's counts. */
+  /**
+   * What is taken of a CUDA device's memory, at once, such as `20GB`; nine tenths of what is free unless told. Models
+   * of a process share it: the first one's counts.
+   */
   memory: z.string().regex(SIZE, 'expected a size such as 20GB or 900MiB').optional(),
   /** Whether a CUDA device may round the factors of float32 products to 10 bits, as it does unasked elsewhere. */
   tf32: z.boolean().default(false),
@@ -55,14 +64,22 @@ export function checkDevice(device: string): void {
   const [driver = ''] = findCudaRuntime().libraries;
   const there = devicesOf(driver);
   if (there instanceof Error) throw new UsageError(`cuda  driver: expected an answer; got ${there.message}`);
-  if (Number(cuda[1] ?? 0) >= there.length) throw new UsageError(`expected ${there.map(({ index, name }) => `cuda:${index}, ${name}`).join('; ')}; got ${device}`);
+  if (Number(cuda[1] ?? 0) >= there.length)
+    throw new UsageError(
+      `expected ${there.map(({ index, name }) => `cuda:${index}, ${name}`).join('; ')}; got ${device}`,
+    );
 }
 
 /** A choice as an engine takes it; `auto` is settled here where nobody did before. */
 export function deviceOf({ device, memory, tf32 }: Omit<DeviceChoice, 'precision'>): Device {
   const index = CUDA.exec(device === 'auto' ? fastestDevice() : device);
   if (!index) return { kind: 'cpu' };
-  return { kind: 'cuda', index: Number(index[1] ?? 0), tf32, ...(memory === undefined ? {} : { memory: bytesOf(memory) }) };
+  return {
+    kind: 'cuda',
+    index: Number(index[1] ?? 0),
+    tf32,
+    ...(memory === undefined ? {} : { memory: bytesOf(memory) }),
+  };
 }
 
 /** Threads that hold a model's weights: on a GPU one feeds the device, however many are allowed. */

@@ -17,7 +17,11 @@ export interface Memory {
 /** @param names of the tensors that are meant; all unless told. */
 export function storedIn(tensors: Tensors, names: readonly string[] = tensors.names): Stored {
   const infos = names.map((name) => tensors.info(name));
-  return { files: new Set(infos.map(({ file }) => file)).size, bytes: infos.reduce((sum, { bytes }) => sum + bytes, 0), dtypes: [...new Set(infos.map(({ dtype }) => dtype))] };
+  return {
+    files: new Set(infos.map(({ file }) => file)).size,
+    bytes: infos.reduce((sum, { bytes }) => sum + bytes, 0),
+    dtypes: [...new Set(infos.map(({ dtype }) => dtype))],
+  };
 }
 
 /** Parts that are something, and their sum. */

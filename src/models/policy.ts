@@ -8,7 +8,10 @@ export interface EncodedPrompt {
   /** Image placeholders expanded. */
   readonly tokens: readonly number[];
   /** In the order of their placeholders: [patch × pixel], rows and columns of patches; none for text alone. */
-  readonly images: readonly { readonly pixels: Float32Array; readonly grid: { readonly h: number; readonly w: number } }[];
+  readonly images: readonly {
+    readonly pixels: Float32Array;
+    readonly grid: { readonly h: number; readonly w: number };
+  }[];
 }
 
 /** One completion as ids. */
@@ -24,9 +27,14 @@ export interface Written {
   readonly version: number;
 }
 
-/** What a token may be, in the order in which it is applied, the temperature behind the penalty; what isn't told is off. */
+/**
+ * What a token may be, in the order in which it is applied, the temperature behind the penalty; what isn't told is off.
+ */
 export interface Sampling {
-  /** Above 1 makes ids rarer that the prompt or the completion has: their logits are divided by it if above 0, else multiplied. */
+  /**
+   * Above 1 makes ids rarer that the prompt or the completion has: their logits are divided by it if above 0, else
+   * multiplied.
+   */
   readonly repetitionPenalty?: number;
   /** Draws among so many of the likeliest, and what ties with the last of them; 0 among all. */
   readonly topK?: number;
@@ -63,7 +71,10 @@ export interface TrainRow {
 
 /** What the rows of one optimizer step gave. */
 export interface Gradient {
-  /** Summed in row order, in the parameters' layout; empty where it stays on the device for the step that follows, until the next gradient takes its place. */
+  /**
+   * Summed in row order, in the parameters' layout; empty where it stays on the device for the step that follows, until
+   * the next gradient takes its place.
+   */
   readonly gradient: Float32Array;
   /** Scalar outputs of the graph, over all its runs; see `combined`. */
   readonly metrics: Readonly<Record<string, number>>;
@@ -73,11 +84,17 @@ export interface Gradient {
 export interface StepOptions extends AdamOptions {
   /** Largest norm of the gradient. */
   readonly maxNorm: number;
-  /** Share of a running average of the weights that the step keeps, the rest being the weights after it; none is kept unless told. */
+  /**
+   * Share of a running average of the weights that the step keeps, the rest being the weights after it; none is kept
+   * unless told.
+   */
   readonly ema?: number;
 }
 
-/** A scalar of one run with that of the runs before: their sum; the smaller of the two where its name ends in `Min`, the larger where it ends in `Max`. */
+/**
+ * A scalar of one run with that of the runs before: their sum; the smaller of the two where its name ends in `Min`, the
+ * larger where it ends in `Max`.
+ */
 export function combined(name: string, before: number | undefined, value: number): number {
   if (before === undefined) return value;
   if (name.endsWith('Min')) return Math.min(before, value);
@@ -95,24 +112,45 @@ export interface Policy<Graph = unknown> {
   /** Prompts that one run takes; calls with more are cut up. */
   readonly batch: number;
 
-  /** What the policy is told about a sample. @param images at the sample's frame size, or sizes of their own; none for text alone. */
-  encode(sample: Pick<Sample, 'instruction'> & Partial<Pick<Sample, 'task'>>, ...images: readonly Image[]): EncodedPrompt;
+  /**
+   * What the policy is told about a sample.
+   *
+   * @param images at the sample's frame size, or sizes of their own; none for text alone.
+   */
+  encode(
+    sample: Pick<Sample, 'instruction'> & Partial<Pick<Sample, 'task'>>,
+    ...images: readonly Image[]
+  ): EncodedPrompt;
   /** Ids of an answer with its end token, as supervised training wants it. */
   answer(text: string): number[];
   /** Text of a completion, without its end token. */
   decode(tokens: readonly number[]): string;
   /** Writes `group` completions a prompt, in order. */
   write(prompts: readonly EncodedPrompt[], options: WriteOptions): Promise<Written[][]>;
-  /** Log-probs of completions under the weights that the policy was opened with, an adapter's left out, and what was mixed into them, [row][sample][token]. */
+  /**
+   * Log-probs of completions under the weights that the policy was opened with, an adapter's left out, and what was
+   * mixed into them, [row][sample][token].
+   */
   reference(rows: readonly TrainRow[], temperature: number): Promise<number[][][]>;
   /** Log-probs of completions under the weights as they are now, [row][sample][token]. */
   scores(rows: readonly TrainRow[], temperature: number): Promise<number[][][]>;
   gradient(graph: Graph, rows: readonly TrainRow[], temperature: number): Promise<Gradient>;
-  /** One AdamW step on a gradient clipped to `maxNorm`; later calls use the new weights. @returns the norm before clipping. */
+  /**
+   * One AdamW step on a gradient clipped to `maxNorm`; later calls use the new weights.
+   *
+   * @returns the norm before clipping.
+   */
   step(gradient: Float32Array, options: StepOptions): Promise<number>;
-  /** Moves the reference towards the weights as they are now, by the share `mix`; 1 takes their place. @throws {ModelError} if it has no weights of its own, as beside an adapter. */
+  /**
+   * Moves the reference towards the weights as they are now, by the share `mix`; 1 takes their place.
+   *
+   * @throws {ModelError} if it has no weights of its own, as beside an adapter.
+   */
   mixReference(mix: number): Promise<void>;
-  /** Writes a folder that Hugging Face tools open, a checkpoint or where an adapter learns that alone; appears whole or not at all. */
+  /**
+   * Writes a folder that Hugging Face tools open, a checkpoint or where an adapter learns that alone; appears whole or
+   * not at all.
+   */
   save(dir: string): Promise<void>;
   /** Waits for running jobs, frees sessions and threads. */
   release(): Promise<void>;
@@ -122,8 +160,15 @@ export interface Policy<Graph = unknown> {
 export interface Resumable {
   /** Takes no further step before `ready` has settled, so that what is saved meanwhile is of one step. */
   hold(ready: Promise<unknown>): void;
-  /** Puts `optimizer.safetensors` beside what `save` wrote: all that training needs and the saved weights don't tell; and what `save` writes, of their running average, into `ema`. */
+  /**
+   * Puts `optimizer.safetensors` beside what `save` wrote: all that training needs and the saved weights don't tell;
+   * and what `save` writes, of their running average, into `ema`.
+   */
   saveTraining(dir: string): Promise<void>;
-  /** Takes weights, moments and version of a folder that both have written. @throws {ModelError} if they are of other weights. */
+  /**
+   * Takes weights, moments and version of a folder that both have written.
+   *
+   * @throws {ModelError} if they are of other weights.
+   */
   restore(dir: string): Promise<void>;
 }

@@ -30,21 +30,41 @@ export interface Recipe {
 }
 
 /** An objective: what the advantage teaches, where it counts, and the divergence from the reference at every token. */
-export function compose({ name, average, weighs = false, surrogate }: Recipe, kl: number, additions: Additions): Objective {
+export function compose(
+  { name, average, weighs = false, surrogate }: Recipe,
+  kl: number,
+  additions: Additions,
+): Objective {
   const { level = 'token', klCorrected = false, correction, offPolicy, entropyBonus = 0, topEntropy = 1 } = additions;
   const trace = (terms: Terms): Traced => {
     const ratio = ratioOf(terms, level);
     const weights = correction && mismatchWeights(terms, correction);
     const kept = offPolicy === undefined ? undefined : keptSequences(terms, offPolicy);
     const taught = surrogate(ratio, terms, weights);
-    const loss = [kept, terms.picked, weighs ? undefined : weights].reduce((product: Tensor, factor) => (factor ? mul(product, factor) : product), taught.loss);
+    const loss = [kept, terms.picked, weighs ? undefined : weights].reduce(
+      (product: Tensor, factor) => (factor ? mul(product, factor) : product),
+      taught.loss,
+    );
     const divergence = kl === 0 ? undefined : klCorrected ? mul(klEstimate(terms), ratio) : klEstimate(terms);
     return {
       loss: divergence ? add(loss, mul(divergence, kl)) : loss,
-      reports: { ...taught.reports, ...(weights ? { mismatch: weights } : {}), ...(kept ? { kept } : {}), ...(divergence ? { kl: divergence } : {}) },
+      reports: {
+        ...taught.reports,
+        ...(weights ? { mismatch: weights } : {}),
+        ...(kept ? { kept } : {}),
+        ...(divergence ? { kl: divergence } : {}),
+      },
       extremes: { ...taught.extremes, ...(weights ? { mismatchMin: weights, mismatchMax: weights } : {}) },
     };
   };
   const more = JSON.stringify(additions);
-  return { name: more === '{}' ? name : `${name} ${more}`, kl, average, corrects: correction !== undefined, entropyBonus, topEntropy, trace };
+  return {
+    name: more === '{}' ? name : `${name} ${more}`,
+    kl,
+    average,
+    corrects: correction !== undefined,
+    entropyBonus,
+    topEntropy,
+    trace,
+  };
 }

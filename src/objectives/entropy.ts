@@ -1,5 +1,6 @@
 /**
- * The tokens of a step that the policy was least sure of: 1 where the entropy is at least the quantile 1 − `share` of all, else 0.
+ * The tokens of a step that the policy was least sure of: 1 where the entropy is at least the quantile 1 − `share` of
+ * all, else 0.
  *
  * @param entropies [completion][token], nats; NaN is a token that doesn't count, and gets 0.
  * @see Beyond the 80/20 Rule, arXiv:2506.01939

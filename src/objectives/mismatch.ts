@@ -14,12 +14,16 @@ export interface Correction {
 }
 
 /**
- * Importance weights for tokens that were drawn by other numerics, or older weights, than the trainer's: exp(old − sampler), bounded.
+ * Importance weights for tokens that were drawn by other numerics, or older weights, than the trainer's: exp(old −
+ * sampler), bounded.
  *
  * @returns [prompt, sample, token], or [prompt, sample]; constants, 1 where nothing counts.
  * @see TRL, `vllm_importance_sampling_mode`, whose four modes these are
  */
-export function mismatchWeights({ oldLogProbs, samplerLogProbs, mask }: Pick<Terms, 'oldLogProbs' | 'samplerLogProbs' | 'mask'>, { level, beyond, max, min }: Correction): Tensor {
+export function mismatchWeights(
+  { oldLogProbs, samplerLogProbs, mask }: Pick<Terms, 'oldLogProbs' | 'samplerLogProbs' | 'mask'>,
+  { level, beyond, max, min }: Correction,
+): Tensor {
   if (!samplerLogProbs) throw new Error('mismatchWeights: expected log-probs of the sampler; got none');
   const apart = mul(sub(stopGradient(oldLogProbs), samplerLogProbs), mask);
   const weights = exp(level === 'token' ? apart : sum(apart, 'token'));

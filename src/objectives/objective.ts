@@ -18,7 +18,10 @@ export interface Terms {
   readonly advantages: Tensor;
 }
 
-/** A loss and what is reported beside it: [prompt, sample, token], or [prompt, sample] where a completion's tokens share one value. */
+/**
+ * A loss and what is reported beside it: [prompt, sample, token], or [prompt, sample] where a completion's tokens share
+ * one value.
+ */
 export interface Traced {
   /** To be minimised, at each token. */
   readonly loss: Tensor;
@@ -29,7 +32,8 @@ export interface Traced {
 }
 
 /**
- * How tokens are averaged over an optimizer step: `token`, every token of the step weighs the same; `sequence`, every completion does;
+ * How tokens are averaged over an optimizer step: `token`, every token of the step weighs the same; `sequence`, every
+ * completion does;
  * `{ tokens }`, every completion's sum is divided by that number, whatever its length.
  */
 export type Average = 'token' | 'sequence' | { readonly tokens: number };

@@ -8,7 +8,10 @@ import { perSample } from './ratio.js';
 export interface Clip {
   readonly low: number;
   readonly high: number;
-  /** The largest ratio that counts, also where the advantage is below 0: two-sided clipping. @see INTELLECT-2, arXiv:2505.07291 */
+  /**
+   * The largest ratio that counts, also where the advantage is below 0: two-sided clipping. @see INTELLECT-2,
+   * arXiv:2505.07291
+   */
   readonly max?: number | undefined;
 }
 
@@ -31,12 +34,28 @@ function clipped(ratio: Tensor, { advantages, mask }: Terms, { low, high, max }:
   };
 }
 
-function clipping(name: string, average: Recipe['average'], kl: number, { low, high, max, ...additions }: Clipping): Objective {
+function clipping(
+  name: string,
+  average: Recipe['average'],
+  kl: number,
+  { low, high, max, ...additions }: Clipping,
+): Objective {
   const numbers = max === undefined ? [kl, low, high] : [kl, low, high, max];
-  return compose({ name: [name, ...numbers].join(' '), average, surrogate: (ratio, terms) => clipped(ratio, terms, { low, high, max }) }, kl, additions);
+  return compose(
+    {
+      name: [name, ...numbers].join(' '),
+      average,
+      surrogate: (ratio, terms) => clipped(ratio, terms, { low, high, max }),
+    },
+    kl,
+    additions,
+  );
 }
 
-/** Clipped policy gradient, averaged within each completion and then over completions. @see DeepSeekMath, arXiv:2402.03300, equation 3 */
+/**
+ * Clipped policy gradient, averaged within each completion and then over completions. @see DeepSeekMath,
+ * arXiv:2402.03300, equation 3
+ */
 export function grpo(kl: number, options: Clipping = SYMMETRIC): Objective {
   return clipping('grpo', 'sequence', kl, options);
 }
@@ -46,12 +65,18 @@ export function bnpo(kl: number, options: Clipping = SYMMETRIC): Objective {
   return clipping('bnpo', 'token', kl, options);
 }
 
-/** GRPO without the bias to short good answers and long bad ones: sums over completions, all divided by the same `tokens`. @see Dr. GRPO, arXiv:2503.20783 */
+/**
+ * GRPO without the bias to short good answers and long bad ones: sums over completions, all divided by the same
+ * `tokens`. @see Dr. GRPO, arXiv:2503.20783
+ */
 export function drGrpo(kl: number, tokens: number, options: Clipping = SYMMETRIC): Objective {
   return clipping(`dr-grpo ${tokens}`, { tokens }, kl, options);
 }
 
-/** Clipped policy gradient with a wider upper clip, averaged over all tokens of the step. @see DAPO, arXiv:2503.14476, equation 8 */
+/**
+ * Clipped policy gradient with a wider upper clip, averaged over all tokens of the step. @see DAPO, arXiv:2503.14476,
+ * equation 8
+ */
 export function dapo(kl: number, options: Clipping = HIGHER): Objective {
   return clipping('dapo', 'token', kl, options);
 }
@@ -66,7 +91,10 @@ export function luspo(kl: number, options: Clipping = NARROW): Objective {
   return clipping('luspo', { tokens: 1 }, kl, { level: 'sequence', ...options });
 }
 
-/** Policy gradient at ratio 1, as Seg-R1 was trained: one update a rollout, nothing clipped. @see Seg-R1, `compute_loss` of its GRPO trainer */
+/**
+ * Policy gradient at ratio 1, as Seg-R1 was trained: one update a rollout, nothing clipped. @see Seg-R1, `compute_loss`
+ * of its GRPO trainer
+ */
 export function segR1(kl: number, additions: Additions = {}): Objective {
   const surrogate = (_: Tensor, { logProbs, advantages }: Terms): Traced => {
     return { loss: neg(mul(exp(sub(logProbs, stopGradient(logProbs))), advantages)), reports: {} };

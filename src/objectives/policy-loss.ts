@@ -11,15 +11,22 @@ export interface Scored {
 }
 
 /**
- * The loss of a micro-batch and what is reported of it, as scalars that add up to the step's; of names that end in `Min` or `Max`, the
+ * The loss of a micro-batch and what is reported of it, as scalars that add up to the step's; of names that end in
+ * `Min` or `Max`, the
  * smallest or the largest is the step's, infinite where nothing counts.
  *
- * Inputs, [prompt, sample, token]: `oldLogProbs`; `refLogProbs` where there is a KL term; `samplerLogProbs` where the mismatch is corrected;
- * `picked` where tokens are picked by entropy; `weight`, which carries the objective's mean; `share`, which carries the mean over all
+ * Inputs, [prompt, sample, token]: `oldLogProbs`; `refLogProbs` where there is a KL term; `samplerLogProbs` where the
+ * mismatch is corrected;
+ * `picked` where tokens are picked by entropy; `weight`, which carries the objective's mean; `share`, which carries the
+ * mean over all
  * tokens, above 0 at every token that counts and 0 elsewhere; `bonus`, a mean too, where entropy is rewarded.
  * [prompt, sample]: `advantages`, and `sampleShare`, which carries the mean over completions.
  */
-export function policyLoss(objective: Objective, seen: Scored, size: { readonly prompt: number; readonly sample: number; readonly token: number }): { readonly loss: Tensor } & Readonly<Record<string, Tensor>> {
+export function policyLoss(
+  objective: Objective,
+  seen: Scored,
+  size: { readonly prompt: number; readonly sample: number; readonly token: number },
+): { readonly loss: Tensor } & Readonly<Record<string, Tensor>> {
   const per = (name: string): Tensor => input(name, 'float32', size);
   const each = (name: string): Tensor => input(name, 'float32', { prompt: size.prompt, sample: size.sample });
   const [share, sampleShare] = [per('share'), each('sampleShare')];
@@ -38,14 +45,24 @@ export function policyLoss(objective: Objective, seen: Scored, size: { readonly 
   const { loss, reports, extremes = {} } = objective.trace(terms);
   const mean = (x: Tensor): Tensor => total(mul(x, isPerToken(x) ? share : sampleShare));
   const extreme = (name: string, x: Tensor): Tensor => {
-    const largest = (y: Tensor): Tensor => max(where(isPerToken(x) ? counts : greater(sum(terms.mask, 'token'), 0), y, -Infinity), ...y.shape.map((dim) => dim.name));
+    const largest = (y: Tensor): Tensor =>
+      max(
+        where(isPerToken(x) ? counts : greater(sum(terms.mask, 'token'), 0), y, -Infinity),
+        ...y.shape.map((dim) => dim.name),
+      );
     return name.endsWith('Min') ? neg(largest(neg(x))) : largest(x);
   };
-  // How far the sampler's log-probs lie from the trainer's: its own where it worked them out, else those of the weights in training.
-  const apart = abs(terms.samplerLogProbs ? sub(terms.oldLogProbs, terms.samplerLogProbs) : sub(logProbs, terms.oldLogProbs));
+  // How far the sampler's log-probs lie from the trainer's: its own where it worked them out, else those of the weights
+  // in training.
+  const apart = abs(
+    terms.samplerLogProbs ? sub(terms.oldLogProbs, terms.samplerLogProbs) : sub(logProbs, terms.oldLogProbs),
+  );
   const taught = total(mul(loss, per('weight')));
   return {
-    loss: objective.entropyBonus === 0 ? taught : sub(taught, mul(total(mul(seen.entropy, per('bonus'))), objective.entropyBonus)),
+    loss:
+      objective.entropyBonus === 0
+        ? taught
+        : sub(taught, mul(total(mul(seen.entropy, per('bonus'))), objective.entropyBonus)),
     entropy: mean(seen.entropy),
     drift: mean(sub(logProbs, terms.samplerLogProbs ?? terms.oldLogProbs)),
     apart: mean(apart),

@@ -26,7 +26,10 @@ export function isPerToken(x: Tensor): boolean {
  * @returns [prompt, sample, token], or [prompt, sample].
  * @see of completions: GSPO, arXiv:2507.18071, equation 7
  */
-export function ratioOf({ logProbs, oldLogProbs, mask }: Pick<Terms, 'logProbs' | 'oldLogProbs' | 'mask'>, level: Level): Tensor {
+export function ratioOf(
+  { logProbs, oldLogProbs, mask }: Pick<Terms, 'logProbs' | 'oldLogProbs' | 'mask'>,
+  level: Level,
+): Tensor {
   const apart = sub(logProbs, oldLogProbs);
   return exp(level === 'token' ? apart : overTokens(apart, mask));
 }

@@ -9,8 +9,14 @@ export interface Gate {
   readonly negative: number;
 }
 
-/** A soft gate instead of a clip: σ(τ (ratio − 1)) · 4 / τ, of slope 1 on-policy. @see Soft Adaptive Policy Optimization, arXiv:2511.20347 */
-export function sapo(kl: number, { positive = 1, negative = 1.05, ...additions }: Partial<Gate> & Additions = {}): Objective {
+/**
+ * A soft gate instead of a clip: σ(τ (ratio − 1)) · 4 / τ, of slope 1 on-policy. @see Soft Adaptive Policy
+ * Optimization, arXiv:2511.20347
+ */
+export function sapo(
+  kl: number,
+  { positive = 1, negative = 1.05, ...additions }: Partial<Gate> & Additions = {},
+): Objective {
   const surrogate = (ratio: Tensor, { advantages }: Terms): Traced => {
     const sharpness = where(greater(advantages, 0), positive, negative);
     const gate = div(mul(sigmoid(mul(sub(ratio, 1), sharpness)), 4), sharpness);

@@ -7,8 +7,10 @@ import { deviation, mean } from './scoring/statistics.js';
 
 export const AdvantageOptions = z.strictObject({
   /**
-   * `group` divides by the group's spread (GRPO, arXiv:2402.03300); `batch` by that of the step's groups together (arXiv:2508.08221);
-   * `none` only centres (Dr. GRPO, arXiv:2503.20783); `parts` scales each part of the reward within the group, then their sum over the
+   * `group` divides by the group's spread (GRPO, arXiv:2402.03300); `batch` by that of the step's groups together
+   * (arXiv:2508.08221);
+   * `none` only centres (Dr. GRPO, arXiv:2503.20783); `parts` scales each part of the reward within the group, then
+   * their sum over the
    * step (GDPO, arXiv:2601.05242).
    */
   scale: z.enum(['group', 'batch', 'none', 'parts']).default('group'),
@@ -23,10 +25,18 @@ export type AdvantageOptions = z.input<typeof AdvantageOptions>;
 export function advantage<T extends Scored>(options: AdvantageOptions = {}): OperatorFunction<T, T & Advantaged> {
   const { scale, groupsPerStep, weights } = AdvantageOptions.parse(options);
   if (scale === 'group' || scale === 'none') {
-    return map((group) => (group.skipped ? (group as T & Advantaged) : { ...group, advantages: groupAdvantages(group.rewards.total, scale) }));
+    return map((group) =>
+      group.skipped ? (group as T & Advantaged) : { ...group, advantages: groupAdvantages(group.rewards.total, scale) },
+    );
   }
   return inSteps(groupsPerStep, async (rows: readonly T[]) => {
-    const all = scale === 'batch' ? batchAdvantages(rows.map(({ rewards }) => rewards.total)) : partAdvantages(rows.map(({ rewards }) => rewards.byName), weights);
+    const all =
+      scale === 'batch'
+        ? batchAdvantages(rows.map(({ rewards }) => rewards.total))
+        : partAdvantages(
+            rows.map(({ rewards }) => rewards.byName),
+            weights,
+          );
     return rows.map((row, i) => ({ ...row, advantages: all[i] as number[] }));
   });
 }
@@ -58,12 +68,16 @@ export function batchAdvantages(groups: readonly (readonly number[])[]): number[
 }
 
 /**
- * Each part of the reward scaled within its group, so that none drowns another; then the weighted sum, scaled over the step.
+ * Each part of the reward scaled within its group, so that none drowns another; then the weighted sum, scaled over the
+ * step.
  *
  * @param groups each with its parts, [G]; NaN is unscorable and adds nothing; a completion that no part scores gets 0.
  * @see GDPO, arXiv:2601.05242
  */
-export function partAdvantages(groups: readonly Readonly<Record<string, readonly number[]>>[], weights: Readonly<Record<string, number>>): number[][] {
+export function partAdvantages(
+  groups: readonly Readonly<Record<string, readonly number[]>>[],
+  weights: Readonly<Record<string, number>>,
+): number[][] {
   const sums = groups.map((parts) => partSums(parts, weights));
   // Their mean is 0 already, part by part and group by group.
   const spread = deviation(sums.flat()) + TINY;
@@ -71,11 +85,18 @@ export function partAdvantages(groups: readonly Readonly<Record<string, readonly
 }
 
 /** Of one group: its parts, each scaled within it, added up by weight, [G]; NaN where none scores. */
-export function partSums(parts: Readonly<Record<string, readonly number[]>>, weights: Readonly<Record<string, number>>): number[] {
+export function partSums(
+  parts: Readonly<Record<string, readonly number[]>>,
+  weights: Readonly<Record<string, number>>,
+): number[] {
   const counted = Object.entries(parts).filter(([name]) => weights[name] !== 0);
-  const scaled = counted.map(([name, rewards]) => groupAdvantages(rewards, 'group').map((a) => a * (weights[name] ?? 1)));
+  const scaled = counted.map(([name, rewards]) =>
+    groupAdvantages(rewards, 'group').map((a) => a * (weights[name] ?? 1)),
+  );
   const scored = (i: number): boolean => counted.some(([, rewards]) => !Number.isNaN(rewards[i]));
-  return Array.from({ length: counted[0]?.[1].length ?? 0 }, (_, i) => (scored(i) ? scaled.reduce((sum, part) => sum + (part[i] as number), 0) : NaN));
+  return Array.from({ length: counted[0]?.[1].length ?? 0 }, (_, i) =>
+    scored(i) ? scaled.reduce((sum, part) => sum + (part[i] as number), 0) : NaN,
+  );
 }
 
 /** Less the mean; exact zeros where all are equal or one alone is known. */

@@ -16,11 +16,14 @@ export interface BenchmarkReport extends BenchmarkResult {
 }
 
 /**
- * Adds `answer` and `correct` to rows with a question, by the first completion; marked rows and those without a question pass by.
+ * Adds `answer` and `correct` to rows with a question, by the first completion; marked rows and those without a
+ * question pass by.
  *
  * @param done told once the last row has passed, of each benchmark that had a question.
  */
-export function answer<T extends RolledOut>(done: (report: BenchmarkReport) => void): OperatorFunction<T, T & Answered> {
+export function answer<T extends RolledOut>(
+  done: (report: BenchmarkReport) => void,
+): OperatorFunction<T, T & Answered> {
   return (rows) =>
     defer(() => {
       const book = new Map<Question['benchmark'], { readonly verdicts: Verdict[]; marked: number }>();
@@ -47,7 +50,8 @@ export function answer<T extends RolledOut>(done: (report: BenchmarkReport) => v
 }
 
 /**
- * What a completion answers, its thought left out: what stands behind the last `</think>`, inside `<answer>` where there is one.
+ * What a completion answers, its thought left out: what stands behind the last `</think>`, inside `<answer>` where
+ * there is one.
  *
  * @returns `yes`, `no`, or the letter of an option; null where it can't be read, or the thought doesn't end.
  */

@@ -37,12 +37,17 @@ export interface Fit {
  *
  * @throws {ModelError} what the segmenter rejects with errors the stream, unless it is a DataError.
  */
-export function fit<T extends Sample>(segmenter: Segmenter, readImage: ReadImage, options: FitOptions = {}): OperatorFunction<T, T & Fitted> {
+export function fit<T extends Sample>(
+  segmenter: Segmenter,
+  readImage: ReadImage,
+  options: FitOptions = {},
+): OperatorFunction<T, T & Fitted> {
   const { think, inflight, tried, ...clicking } = FitOptions.parse(options);
 
   const search = async (row: T, truth: Uint8Array): Promise<Fit> => {
     const image = await pixelsOf(readImage, row, segmenter);
-    const segmentOnce = async (prompt: Prompt): Promise<Mask> => (await segmenter.segment(image, [prompt], row.frame))[0];
+    const segmentOnce = async (prompt: Prompt): Promise<Mask> =>
+      (await segmenter.segment(image, [prompt], row.frame))[0];
     return fitPrompt(segmentOnce, truth, row.frame, clicking);
   };
   const fitted = (row: T): Promise<T & Fitted> =>
@@ -103,7 +108,10 @@ function firstClick(truth: Uint8Array, frame: Size): Point | undefined {
 
 /** The centre of the largest connected error, of object missed or, inside the box, of ground taken for object. */
 function nextClick(truth: Uint8Array, found: Uint8Array, [x1, y1, x2, y2]: Box, frame: Size): Point | undefined {
-  const missed = clickCentre(truth.map((bit, i) => bit & ~found[i]), frame);
+  const missed = clickCentre(
+    truth.map((bit, i) => bit & ~found[i]),
+    frame,
+  );
   const spilled = clickCentre(
     truth.map((bit, i) => {
       const x = i % frame.width;
@@ -116,7 +124,10 @@ function nextClick(truth: Uint8Array, found: Uint8Array, [x1, y1, x2, y2]: Box, 
   return spilled && { x: spilled.x, y: spilled.y, label: 0 };
 }
 
-/** A template's words about a prompt: `{place}` stands for where the object is, such as `top left`, `{name}` for what a scene calls it. */
+/**
+ * A template's words about a prompt: `{place}` stands for where the object is, such as `top left`, `{name}` for what a
+ * scene calls it.
+ */
 export function thoughtOf({ candidates }: Pick<Sample, 'candidates'>, prompt: Prompt, template: string): string {
   const name = candidates?.names[candidates.target] ?? 'object';
   return template.replaceAll('{place}', () => placeOf(prompt)).replaceAll('{name}', () => name);
@@ -141,12 +152,32 @@ export function solutionText({ objects }: Prompt): string {
   return [...boxes, places, labels].join(', ');
 }
 
-/** Where in the frame's three by three a prompt's boxes lie, or its points where it has none: `top left`, `middle center`. */
+/**
+ * Where in the frame's three by three a prompt's boxes lie, or its points where it has none: `top left`, `middle
+ * center`.
+ */
 export function placeOf({ frame, objects }: Prompt): string {
   const boxes = objects.flatMap(({ box }) => (box ? [box] : []));
-  const corners = boxes.length > 0 ? boxes.flatMap(([x1, y1, x2, y2]) => [{ x: x1, y: y1 }, { x: x2, y: y2 }]) : objects.flatMap(({ points }) => points);
-  const middle = (values: readonly number[], side: number): number => (Math.min(...values) + Math.max(...values)) / 2 / side;
-  const [across, down] = [middle(corners.map(({ x }) => x), frame.width), middle(corners.map(({ y }) => y), frame.height)];
-  const third = (at: number, names: readonly [string, string, string]): string => names[at < 0.4 ? 0 : at > 0.6 ? 2 : 1];
+  const corners =
+    boxes.length > 0
+      ? boxes.flatMap(([x1, y1, x2, y2]) => [
+          { x: x1, y: y1 },
+          { x: x2, y: y2 },
+        ])
+      : objects.flatMap(({ points }) => points);
+  const middle = (values: readonly number[], side: number): number =>
+    (Math.min(...values) + Math.max(...values)) / 2 / side;
+  const [across, down] = [
+    middle(
+      corners.map(({ x }) => x),
+      frame.width,
+    ),
+    middle(
+      corners.map(({ y }) => y),
+      frame.height,
+    ),
+  ];
+  const third = (at: number, names: readonly [string, string, string]): string =>
+    names[at < 0.4 ? 0 : at > 0.6 ? 2 : 1];
   return `${third(down, ['top', 'middle', 'bottom'])} ${third(across, ['left', 'center', 'right'])}`;
 }

@@ -63,19 +63,23 @@ export const LoadOptions = z
     if (scenes && images) refuse('scenes', 'expected either scenes or images; got both');
     if (scenes && set) refuse('scenes', `expected either scenes or a ${benchmark ? 'benchmark' : 'set'}; got both`);
     if (options.set && benchmark) refuse('benchmark', 'expected either a set or a benchmark; got both');
-    if (!scenes && !set && !images) refuse('scenes', 'expected scenes, a set, a benchmark, or images and masks; got none of them');
+    if (!scenes && !set && !images)
+      refuse('scenes', 'expected scenes, a set, a benchmark, or images and masks; got none of them');
     if (!images && !set && masks) refuse('masks', 'expected images beside masks; got masks alone');
     if (!images && !set && pattern) refuse('pattern', 'expected images beside a pattern; got a pattern alone');
     if (set && root === undefined) refuse('root', `expected where ${set} lies; got nothing`);
     if (set && masks) refuse('masks', 'expected the masks of the set; got others');
     if (set && pattern) refuse('pattern', 'expected all of the set; got a pattern');
     if (set && Array.isArray(images)) refuse('images', 'expected one folder beside a set; got a list');
-    if (benchmark && instruction !== undefined) refuse('instruction', 'expected the questions of the benchmark; got another instruction');
-    if (benchmark && benchmark !== 'pope' && images) refuse('images', `expected the pictures of ${benchmark}; got others`);
+    if (benchmark && instruction !== undefined)
+      refuse('instruction', 'expected the questions of the benchmark; got another instruction');
+    if (benchmark && benchmark !== 'pope' && images)
+      refuse('images', `expected the pictures of ${benchmark}; got others`);
     if (!set && root !== undefined) refuse('root', 'expected a set beside root; got root alone');
     if (!set && split !== undefined) refuse('split', 'expected a set beside split; got split alone');
     if (protocol === 'legacy' && !options.set) refuse('protocol', 'expected a set beside protocol: legacy; got none');
-    if (protocol === 'legacy' && shuffle) refuse('shuffle', 'expected false beside protocol: legacy, which goes by the order of items; got true');
+    if (protocol === 'legacy' && shuffle)
+      refuse('shuffle', 'expected false beside protocol: legacy, which goes by the order of items; got true');
     const { width, height } = frameOf(frame);
     if (scenes && (width !== height || width < SMALLEST_SIDE)) {
       refuse('frame', `expected a square of at least ${SMALLEST_SIDE} px for scenes; got ${width}x${height}`);

@@ -31,7 +31,8 @@ interface Mark {
 /**
  * Rows from folders, sets that have a name, or drawn scenes, each made once `window` has room for it.
  *
- * Each image is decoded once here, at frame size, so that what can't be read is marked now; with a `read` that remembers,
+ * Each image is decoded once here, at frame size, so that what can't be read is marked now; with a `read` that
+ * remembers,
  * the stages that follow find it decoded.
  *
  * @param window gets every credit back through whoever lets rows leave; with none given back the stream stands still.
@@ -39,7 +40,12 @@ interface Mark {
  * @throws {UsageError} at once if a folder is missing or empty, or an image has no mask and `maskless` is `refuse`.
  * @throws {DataError} through the stream: more rows than `tolerate` can't be used.
  */
-export function load(read: ReadImage, options: LoadOptions, window: Window, start: Start = BEGINNING): Observable<Sample> {
+export function load(
+  read: ReadImage,
+  options: LoadOptions,
+  window: Window,
+  start: Start = BEGINNING,
+): Observable<Sample> {
   const checked = LoadOptions.parse(options);
   const items = itemsOf(checked);
   return pulled(() => samples(read, items, checked, start), window);
@@ -58,7 +64,11 @@ export function countRows(options: LoadOptions): number {
 }
 
 /** Positions of the items in the order in which an epoch (from 0) takes them. */
-export function epochOrder(count: number, epoch: number, { shuffle, seed }: { readonly shuffle: boolean; readonly seed: number }): Uint32Array {
+export function epochOrder(
+  count: number,
+  epoch: number,
+  { shuffle, seed }: { readonly shuffle: boolean; readonly seed: number },
+): Uint32Array {
   return shuffle ? shuffled(count, 'load', seed, epoch) : Uint32Array.from({ length: count }, (_, i) => i);
 }
 
@@ -66,11 +76,27 @@ function itemsOf(options: Checked): readonly Item[] {
   const { scenes, set, benchmark, images, masks, pattern, limit, seed } = options;
   if (scenes) {
     const { kind, rule, count, offset } = scenes;
-    const keys = Array.from({ length: Math.min(count, limit ?? count) }, (_, i): SceneKey => ({ kind, seed: scenes.seed ?? seed, index: offset + i, rule }));
+    const keys = Array.from({ length: Math.min(count, limit ?? count) }, (_, i): SceneKey => ({
+      kind,
+      seed: scenes.seed ?? seed,
+      index: offset + i,
+      rule,
+    }));
     return keys.map((scene) => ({ name: `${kind}-${scene.seed}-${scene.index}`, scene }));
   }
-  if (set) return withMasks(asDrawn(setItems({ ...options, set, root: options.root ?? '', images: [images].flat()[0] }), options).slice(0, limit), options);
-  if (benchmark) return benchmarkItems({ ...options, benchmark, root: options.root ?? '', images: [images].flat()[0] }).slice(0, limit);
+  if (set)
+    return withMasks(
+      asDrawn(setItems({ ...options, set, root: options.root ?? '', images: [images].flat()[0] }), options).slice(
+        0,
+        limit,
+      ),
+      options,
+    );
+  if (benchmark)
+    return benchmarkItems({ ...options, benchmark, root: options.root ?? '', images: [images].flat()[0] }).slice(
+      0,
+      limit,
+    );
   const fitting = { images: images ?? [], ...(pattern === undefined ? {} : { pattern }) };
   if (masks === undefined) return findImages(fitting).all.slice(0, limit);
   return withMasks(findPairs({ ...fitting, masks }).all.slice(0, limit), options);
@@ -87,12 +113,19 @@ function asDrawn(items: readonly Pair[], { protocol, set, seed }: Checked): read
 function withMasks(taken: readonly Pair[], { maskless }: Checked): readonly Pair[] {
   const lacking = taken.filter(({ mask }) => mask === undefined);
   if (lacking.length > 0 && maskless === 'refuse') {
-    throw new UsageError(`masks: expected one for each of ${taken.length} images; got none for ${lacking.length}, ${lacking[0].image} first; maskless: mark goes on without them`);
+    throw new UsageError(
+      `masks: expected one for each of ${taken.length} images; got none for ${lacking.length}, ${lacking[0].image} first; maskless: mark goes on without them`,
+    );
   }
   return taken;
 }
 
-async function* samples(read: ReadImage, items: readonly Item[], options: Checked, { given, again }: Start): AsyncGenerator<Sample, void, void> {
+async function* samples(
+  read: ReadImage,
+  items: readonly Item[],
+  options: Checked,
+  { given, again }: Start,
+): AsyncGenerator<Sample, void, void> {
   const frame = frameOf(options.frame);
   let faults = 0;
   let at = 0;
@@ -106,9 +139,16 @@ async function* samples(read: ReadImage, items: readonly Item[], options: Checke
         yield drawnSample(asked, item.scene);
         continue;
       }
-      const { sample, mark } = await storedSample(read, asked, item, options.masks !== undefined || options.set !== undefined);
+      const { sample, mark } = await storedSample(
+        read,
+        asked,
+        item,
+        options.masks !== undefined || options.set !== undefined,
+      );
       if (mark?.fault && ++faults > options.tolerate) {
-        throw new DataError(`${item.image}  row ${id}: expected at most ${options.tolerate} rows that can't be used; got ${faults}, the last for: ${mark.reason}`);
+        throw new DataError(
+          `${item.image}  row ${id}: expected at most ${options.tolerate} rows that can't be used; got ${faults}, the last for: ${mark.reason}`,
+        );
       }
       yield mark ? { ...sample, skipped: { stage: 'load', reason: mark.reason } } : sample;
     }
@@ -125,11 +165,24 @@ function drawnSample(asked: Asked, key: SceneKey): Sample {
     truth: encodeMask(truth, asked.frame),
     task: key.kind,
     original: { width: SCENE_SIDE, height: SCENE_SIDE },
-    candidates: { boxes, names: colors, target, mask: encodeMask(labels.map((label) => (label > 0 ? 1 : 0)), asked.frame) },
+    candidates: {
+      boxes,
+      names: colors,
+      target,
+      mask: encodeMask(
+        labels.map((label) => (label > 0 ? 1 : 0)),
+        asked.frame,
+      ),
+    },
   };
 }
 
-async function storedSample(read: ReadImage, asked: Asked, item: Pair, needsMask: boolean): Promise<{ sample: Sample; mark?: Mark }> {
+async function storedSample(
+  read: ReadImage,
+  asked: Asked,
+  item: Pair,
+  needsMask: boolean,
+): Promise<{ sample: Sample; mark?: Mark }> {
   let sample = unread(asked, item);
   try {
     const original = await imageSize(item.image);
@@ -138,10 +191,18 @@ async function storedSample(read: ReadImage, asked: Asked, item: Pair, needsMask
     if (item.mask === undefined) return needsMask ? { sample, mark: { reason: 'no mask', fault: false } } : { sample };
     const truth = await readTruth(item.mask, original, sample.frame);
     if (differ(truth.original, original)) {
-      return { sample, mark: { reason: `mask of another size: expected ${shownSize(original)} as the image; got ${shownSize(truth.original)}`, fault: true } };
+      return {
+        sample,
+        mark: {
+          reason: `mask of another size: expected ${shownSize(original)} as the image; got ${shownSize(truth.original)}`,
+          fault: true,
+        },
+      };
     }
     sample = { ...sample, truth: truth.mask, ...(truth.ignore && { ignore: truth.ignore }) };
-    return maskArea(truth.mask) === 0 && !isNoTarget(item.mask) ? { sample, mark: { reason: 'empty mask', fault: true } } : { sample };
+    return maskArea(truth.mask) === 0 && !isNoTarget(item.mask)
+      ? { sample, mark: { reason: 'empty mask', fault: true } }
+      : { sample };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     return { sample, mark: { reason: withoutPath(messageOf(error), item.image), fault: true } };
@@ -149,7 +210,15 @@ async function storedSample(read: ReadImage, asked: Asked, item: Pair, needsMask
 }
 
 function unread(asked: Asked, { image, mask, instruction, question, task = 'foreground' }: Pair): Sample {
-  return { ...asked, ...(instruction !== undefined && { instruction }), ...(question && { question }), image: { path: image }, task, original: { width: 0, height: 0 }, ...(mask !== undefined && { truthPath: mask }) };
+  return {
+    ...asked,
+    ...(instruction !== undefined && { instruction }),
+    ...(question && { question }),
+    image: { path: image },
+    task,
+    original: { width: 0, height: 0 },
+    ...(mask !== undefined && { truthPath: mask }),
+  };
 }
 
 function differ(a: Size, b: Size): boolean {

@@ -17,19 +17,25 @@ export type MaskOptions = z.input<typeof MaskOptions>;
 /**
  * Adds `masks`: one a prompt, in order, null where the prompt is null.
  *
- * Equal prompts about one image are cut once. The image is read as the segmenter looks at it, and only if something is to be cut; a row
+ * Equal prompts about one image are cut once. The image is read as the segmenter looks at it, and only if something is
+ * to be cut; a row
  * whose image cannot be read is marked. Rows leave in the order they came.
  *
  * @throws {ModelError} what the segmenter rejects with errors the stream, unless it is a DataError.
  */
-export function mask<T extends Prompted>(segmenter: Segmenter, readImage: ReadImage, options: MaskOptions = {}): OperatorFunction<T, T & Masked> {
+export function mask<T extends Prompted>(
+  segmenter: Segmenter,
+  readImage: ReadImage,
+  options: MaskOptions = {},
+): OperatorFunction<T, T & Masked> {
   const { inflight, cacheMegabytes } = MaskOptions.parse(options);
   const cache = recentMasks(cacheMegabytes * 2 ** 20);
 
   const segmented = (row: T): Promise<T & Masked> =>
     orMarked('mask', row, async () => {
       const about = JSON.stringify([segmenter.name, row.image, row.frame]);
-      const cut = async (prompts: readonly Prompt[]): Promise<Mask[]> => segmenter.segment(await pixelsOf(readImage, row, segmenter), prompts, row.frame);
+      const cut = async (prompts: readonly Prompt[]): Promise<Mask[]> =>
+        segmenter.segment(await pixelsOf(readImage, row, segmenter), prompts, row.frame);
       return { ...row, masks: await masksOf(row.prompts, about, cut, cache) };
     });
   return inOrder(segmented, inflight);

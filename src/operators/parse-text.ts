@@ -24,7 +24,9 @@ interface Written<T> {
 /** Longer numbers are no coordinates, and would not fit a shard's column. */
 const MOST_DIGITS = 9;
 
-/** Reads the parts of Seg-R1's format, each by itself; a list that Python could not evaluate takes the others with it. */
+/**
+ * Reads the parts of Seg-R1's format, each by itself; a list that Python could not evaluate takes the others with it.
+ */
 export function readParts(text: string): Parts {
   const think = text.indexOf('<think>');
   const thought = think >= 0 && text.includes('</think>', think + '<think>'.length);
@@ -32,11 +34,14 @@ export function readParts(text: string): Parts {
   const [labels] = tagged(text, 'labels', (cursor) => list(cursor, integer), 1);
   const boxes = tagged(text, 'bbox', (cursor) => tuple(cursor, 4));
   const numbers = [points?.values.flat() ?? [], labels?.values ?? [], boxes.flat()];
-  const refused = points?.evaluates === false || labels?.evaluates === false || numbers.some((some) => some.some(Number.isNaN));
+  const refused =
+    points?.evaluates === false || labels?.evaluates === false || numbers.some((some) => some.some(Number.isNaN));
   if (refused) return { points: null, labels: null, boxes: null, thought };
 
   const flags = labels?.values.filter(isLabel);
-  const unfit = flags !== undefined && (flags.length !== labels?.values.length || (points !== undefined && points.values.length !== flags.length));
+  const unfit =
+    flags !== undefined &&
+    (flags.length !== labels?.values.length || (points !== undefined && points.values.length !== flags.length));
   return {
     points: unfit || !points ? null : points.values.map(([x, y]) => [x, y] as const),
     labels: unfit || !flags ? null : flags,
@@ -46,7 +51,11 @@ export function readParts(text: string): Parts {
 }
 
 /** Whether a completion has every part that the format asks for. */
-export function formatted({ points, labels, boxes, thought }: Parts, mode: 'boxes' | 'points', think: boolean): boolean {
+export function formatted(
+  { points, labels, boxes, thought }: Parts,
+  mode: 'boxes' | 'points',
+  think: boolean,
+): boolean {
   return points !== null && labels !== null && (mode === 'points' || boxes !== null) && (thought || !think);
 }
 
@@ -54,19 +63,27 @@ export function formatted({ points, labels, boxes, thought }: Parts, mode: 'boxe
 export function toPrompt({ points, labels, boxes }: Parts, frame: Size, mode: 'boxes' | 'points'): Prompt | null {
   if (points === null || labels === null || (mode === 'boxes' && boxes === null)) return null;
   const clicks = points.map(([x, y], i): Point => ({ x, y, label: labels[i] }));
-  return { frame, objects: mode === 'points' ? [{ points: clicks }] : (boxes ?? []).map((box) => ({ box, points: clicks })) };
+  return {
+    frame,
+    objects: mode === 'points' ? [{ points: clicks }] : (boxes ?? []).map((box) => ({ box, points: clicks })),
+  };
 }
 
 /** Reads what a looser answer can mean; see `readPrompt`. */
 export function readLeniently(text: string, frame: Size): Prompt | null {
-  const boxes = ['<bbox>', '"bbox_2d"'].flatMap((mark) => runs(text, mark)).flatMap((numbers) => (numbers.length % 4 === 0 ? groups(numbers, 4) : []));
-  const places = ['<points>', '"point_2d"'].flatMap((mark) => runs(text, mark)).flatMap((numbers) => (numbers.length % 2 === 0 ? groups(numbers, 2) : []));
+  const boxes = ['<bbox>', '"bbox_2d"']
+    .flatMap((mark) => runs(text, mark))
+    .flatMap((numbers) => (numbers.length % 4 === 0 ? groups(numbers, 4) : []));
+  const places = ['<points>', '"point_2d"']
+    .flatMap((mark) => runs(text, mark))
+    .flatMap((numbers) => (numbers.length % 2 === 0 ? groups(numbers, 2) : []));
   const labels = text.includes('<labels>') ? runs(text, '<labels>').flat() : places.map(() => 1);
   const known = labels.filter(isLabel);
   const readable = labels.length === places.length && known.length === places.length;
   const points = readable ? places.map(([x, y], i): Point => ({ x, y, label: known[i] })) : [];
   const sorted = boxes.map(([a, b, c, d]): Box => [Math.min(a, c), Math.min(b, d), Math.max(a, c), Math.max(b, d)]);
-  const objects: PromptObject[] = sorted.length > 0 ? sorted.map((box) => ({ box, points })) : points.length > 0 ? [{ points }] : [];
+  const objects: PromptObject[] =
+    sorted.length > 0 ? sorted.map((box) => ({ box, points })) : points.length > 0 ? [{ points }] : [];
   return objects.length > 0 ? { frame, objects } : null;
 }
 
@@ -75,7 +92,7 @@ function tagged<T>(text: string, name: string, read: (cursor: Cursor) => T | und
   const found: T[] = [];
   const open = `<${name}>`;
   const close = `</${name}>`;
-  for (let start = text.indexOf(open); start >= 0 && found.length < most; ) {
+  for (let start = text.indexOf(open); start >= 0 && found.length < most;) {
     const cursor = { text, at: start + open.length };
     space(cursor);
     const value = read(cursor);
@@ -145,15 +162,22 @@ function isDigit(code: number): boolean {
   return code >= 48 && code <= 57;
 }
 
-/** The numbers behind each `mark`, as far as nothing but numbers, brackets, commas and spaces follow; rounded, 0 at least. */
+/**
+ * The numbers behind each `mark`, as far as nothing but numbers, brackets, commas and spaces follow; rounded, 0 at
+ * least.
+ */
 function runs(text: string, mark: string): number[][] {
   const found: number[][] = [];
   const plain = /[-0-9.,:[\]\s]*/y;
   for (let start = text.indexOf(mark); start >= 0; start = text.indexOf(mark, plain.lastIndex)) {
     plain.lastIndex = start + mark.length;
     const [run] = plain.exec(text) as RegExpExecArray;
-    const numbers = run.split(/[,:[\]\s]+/).filter((word) => word !== '').map(Number);
-    if (numbers.length > 0 && numbers.every((n) => Math.abs(n) < 10 ** MOST_DIGITS)) found.push(numbers.map((n) => Math.max(0, Math.round(n))));
+    const numbers = run
+      .split(/[,:[\]\s]+/)
+      .filter((word) => word !== '')
+      .map(Number);
+    if (numbers.length > 0 && numbers.every((n) => Math.abs(n) < 10 ** MOST_DIGITS))
+      found.push(numbers.map((n) => Math.max(0, Math.round(n))));
   }
   return found;
 }

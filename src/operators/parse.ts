@@ -21,7 +21,10 @@ export function parse<T extends RolledOut>(options: ParseOptions = {}): Operator
     if (row.skipped) return row as T & Prompted;
     const parts = row.completions.map(({ text }) => readParts(text));
     const formats = parts.map((part) => (formatted(part, mode, think) ? 1 : 0));
-    const prompts = parts.map((part, i) => toPrompt(part, row.frame, mode) ?? (lenient ? readLeniently(row.completions[i].text, row.frame) : null));
+    const prompts = parts.map(
+      (part, i) =>
+        toPrompt(part, row.frame, mode) ?? (lenient ? readLeniently(row.completions[i].text, row.frame) : null),
+    );
     return { ...row, prompts, formats };
   });
 }
@@ -29,17 +32,25 @@ export function parse<T extends RolledOut>(options: ParseOptions = {}): Operator
 /**
  * Reads `<bbox>`, `<points>` and `<labels>` as Seg-R1's training does: whole numbers, every part there, else nothing.
  *
- * Tags may stand in any order with anything around them; the first points and labels count, and every box, all sharing the points.
- * Boxes stay as written, in or out of the frame. Two readings are ours: a label other than 0 or 1 makes points and labels unreadable
+ * Tags may stand in any order with anything around them; the first points and labels count, and every box, all sharing
+ * the points.
+ * Boxes stay as written, in or out of the frame. Two readings are ours: a label other than 0 or 1 makes points and
+ * labels unreadable
  * (SAM reads 2 and 3 as box corners), and so does a number of more than nine digits everything.
  *
  * @param seen the frame that the policy was shown.
- * @param options.lenient where that fails, also takes boxes alone, points alone (foreground without a `<labels>`), a missing closing tag, several
- *   boxes in one tag, decimals (rounded), negative numbers (0), corners in either order, and Qwen's own `"bbox_2d": […]` and `"point_2d": […]`.
+ * @param options.lenient where that fails, also takes boxes alone, points alone (foreground without a `<labels>`), a
+ * missing closing tag, several
+ * boxes in one tag, decimals (rounded), negative numbers (0), corners in either order, and Qwen's own `"bbox_2d": […]`
+ * and `"point_2d": […]`.
  * @returns null, never a throw: a malformed completion is the policy's fault, and costs it the reward.
  * @see Seg-R1, arXiv:2506.22624, `parse_custom_format` of its repository.
  */
-export function readPrompt(completion: string, seen: Size, options: { readonly lenient?: boolean } = {}): Prompt | null {
+export function readPrompt(
+  completion: string,
+  seen: Size,
+  options: { readonly lenient?: boolean } = {},
+): Prompt | null {
   const strict = toPrompt(readParts(completion), seen, 'boxes');
   return strict ?? (options.lenient ? readLeniently(completion, seen) : null);
 }

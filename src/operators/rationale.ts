@@ -3,7 +3,8 @@ import type { Prompt } from '../records.js';
 /**
  * What Seg-R1's authors asked of a large model to have a fitted prompt explained.
  *
- * The words up to "when segmen" are theirs, as they published them; the rest of theirs is not known, and is written anew here.
+ * The words up to "when segmen" are theirs, as they published them; the rest of theirs is not known, and is written
+ * anew here.
  *
  * @see issue 3 of Seg-R1's repository.
  */

@@ -44,9 +44,13 @@ export async function replayable({ rows }: ReplayOptions): Promise<void> {
   for (const folder of [rows].flat()) await readManifest(rowsIn(folder));
 }
 
-async function* replayed({ rows: folders, columns, epochs, shuffle }: z.output<typeof ReplayOptions>, seed: number): AsyncGenerator<Row, void, void> {
+async function* replayed(
+  { rows: folders, columns, epochs, shuffle }: z.output<typeof ReplayOptions>,
+  seed: number,
+): AsyncGenerator<Row, void, void> {
   const rows: Row[] = [];
-  for (const folder of [folders].flat()) for await (const row of readRows(rowsIn(folder))) rows.push(again(row, columns));
+  for (const folder of [folders].flat())
+    for await (const row of readRows(rowsIn(folder))) rows.push(again(row, columns));
   for (let epoch = 0; epoch < epochs; epoch++) {
     const order = shuffle ? shuffled(rows.length, 'load', seed, epoch) : rows.keys();
     for (const index of order) {
@@ -62,7 +66,16 @@ function again(row: Row, columns: readonly (typeof carried)[number][]): Row {
   const own = Object.fromEntries(carried.filter((name) => row[name] !== undefined).map((name) => [name, row[name]]));
   const lacking = columns.find((name) => row[name] === undefined);
   const reason = row.skipped ? MARKED : lacking === undefined ? undefined : `row: expected ${lacking}; got none`;
-  return { id, image, task, frame, original, ...(truthPath !== undefined && { truthPath }), ...own, ...(reason !== undefined && { skipped: { stage: 'replay', reason } }) };
+  return {
+    id,
+    image,
+    task,
+    frame,
+    original,
+    ...(truthPath !== undefined && { truthPath }),
+    ...own,
+    ...(reason !== undefined && { skipped: { stage: 'replay', reason } }),
+  };
 }
 
 function rowsIn(folder: string): string {

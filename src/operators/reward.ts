@@ -14,26 +14,36 @@ export interface RewardFunction {
   readonly weight: number;
   /** The file that it comes from, for messages. */
   readonly module?: string;
-  /** @returns [G], one number a completion; null where the function doesn't apply. NaN and infinities cost the step that they come to. */
+  /**
+   * @returns [G], one number a completion; null where the function doesn't apply. NaN and infinities cost the step that
+   * they come to.
+   */
   score(row: Masked): readonly (number | null)[] | Promise<readonly (number | null)[]>;
 }
 
 /**
- * Adds `rewards`: format, iou and structure at frame size, the other parts that have a weight, the functions' own, and their weighted sum.
+ * Adds `rewards`: format, iou and structure at frame size, the other parts that have a weight, the functions' own, and
+ * their weighted sum.
  *
- * A completion without a mask has iou and structure 0; without a truth they are NaN, don't apply, and the other parts are all it earns.
- * What a function gave that is no finite number is told in `rewards.notFinite`, and the total of its completion is not finite either.
+ * A completion without a mask has iou and structure 0; without a truth they are NaN, don't apply, and the other parts
+ * are all it earns.
+ * What a function gave that is no finite number is told in `rewards.notFinite`, and the total of its completion is not
+ * finite either.
  * Rows are scored one after another; marked rows pass by, and a truth or mask that can't be used marks its row.
  *
  * @throws {UsageError} if a function's name is taken, it throws, or it doesn't return a number a completion.
  * @see Seg-R1, arXiv:2506.22624: format + 0.7 IoU + 0.3 S-measure.
  */
-export function reward<T extends Masked>(functions: readonly RewardFunction[] = [], options: RewardOptions = {}): OperatorFunction<T, T & Scored> {
+export function reward<T extends Masked>(
+  functions: readonly RewardFunction[] = [],
+  options: RewardOptions = {},
+): OperatorFunction<T, T & Scored> {
   const checked = RewardOptions.parse(options);
   const worth: Record<string, number | undefined> = { ...checked.weights };
   const taken = new Set(Object.keys(RewardWeights.shape));
   for (const { name, weight } of functions) {
-    if (taken.has(name)) throw new UsageError(`reward  functions: expected names that differ; got ${shown(name)} twice`);
+    if (taken.has(name))
+      throw new UsageError(`reward  functions: expected names that differ; got ${shown(name)} twice`);
     taken.add(name);
     worth[name] = weight;
   }
@@ -48,14 +58,22 @@ export function reward<T extends Masked>(functions: readonly RewardFunction[] = 
       if (!(error instanceof DataError)) throw error;
       return of({ ...row, skipped: { stage: 'reward', reason: error.message } } as T & Scored);
     }
-    const scored = (own: Record<string, readonly (number | null)[]>): T & Scored => ({ ...row, rewards: together(parts, own, worth) });
+    const scored = (own: Record<string, readonly (number | null)[]>): T & Scored => ({
+      ...row,
+      rewards: together(parts, own, worth),
+    });
     return counted.length === 0 ? of(scored({})) : from(scoresOf(row, counted).then(scored));
   });
 }
 
 /** [G]; parts of weight 0 are left out, and those that don't apply, which are NaN; NaN only where nothing is left. */
-export function weightedSum(parts: Readonly<Record<string, readonly number[]>>, weights: Readonly<Record<string, number | undefined>>): number[] {
-  const counted = Object.entries(parts).flatMap(([name, values]) => (weights[name] ? [{ weight: weights[name], values }] : []));
+export function weightedSum(
+  parts: Readonly<Record<string, readonly number[]>>,
+  weights: Readonly<Record<string, number | undefined>>,
+): number[] {
+  const counted = Object.entries(parts).flatMap(([name, values]) =>
+    weights[name] ? [{ weight: weights[name], values }] : [],
+  );
   const group = Object.values(parts)[0]?.length ?? 0;
   return Array.from({ length: group }, (_, i) => {
     const scored = counted.filter(({ values }) => !Number.isNaN(values[i]));
@@ -64,14 +82,30 @@ export function weightedSum(parts: Readonly<Record<string, readonly number[]>>, 
 }
 
 /** Among the parts a null is NaN; a NaN that a function gave is one in the total, too. */
-function together(parts: Readonly<Record<string, readonly number[]>>, own: Readonly<Record<string, readonly (number | null)[]>>, weights: Readonly<Record<string, number | undefined>>): Scored['rewards'] {
-  const byName = { ...parts, ...Object.fromEntries(Object.entries(own).map(([name, values]) => [name, values.map((value) => value ?? NaN)])) };
-  const total = weightedSum(byName, weights).map((sum, g) => (Object.values(own).some((values) => Number.isNaN(values[g])) ? NaN : sum));
-  const notFinite = Object.entries(own).flatMap(([name, values]) => values.flatMap((value, g) => (value === null || Number.isFinite(value) ? [] : [`${name} gave ${value} for completion ${g}`])))[0];
+function together(
+  parts: Readonly<Record<string, readonly number[]>>,
+  own: Readonly<Record<string, readonly (number | null)[]>>,
+  weights: Readonly<Record<string, number | undefined>>,
+): Scored['rewards'] {
+  const byName = {
+    ...parts,
+    ...Object.fromEntries(Object.entries(own).map(([name, values]) => [name, values.map((value) => value ?? NaN)])),
+  };
+  const total = weightedSum(byName, weights).map((sum, g) =>
+    Object.values(own).some((values) => Number.isNaN(values[g])) ? NaN : sum,
+  );
+  const notFinite = Object.entries(own).flatMap(([name, values]) =>
+    values.flatMap((value, g) =>
+      value === null || Number.isFinite(value) ? [] : [`${name} gave ${value} for completion ${g}`],
+    ),
+  )[0];
   return { total, byName, ...(notFinite !== undefined && { notFinite }) };
 }
 
-async function scoresOf(row: Masked, functions: readonly RewardFunction[]): Promise<Record<string, readonly (number | null)[]>> {
+async function scoresOf(
+  row: Masked,
+  functions: readonly RewardFunction[],
+): Promise<Record<string, readonly (number | null)[]>> {
   const own: Record<string, readonly (number | null)[]> = {};
   for (const each of functions) own[each.name] = await ownScores(each, row);
   return own;
@@ -86,7 +120,8 @@ async function ownScores(own: RewardFunction, row: Masked): Promise<(number | nu
     throw new UsageError(`${where}: expected scores; got the error ${shown(messageOf(error))}`, { cause: error });
   }
   const wanted = `${where}: expected ${row.completions.length} numbers or nulls, one a completion`;
-  if (!Array.isArray(values) || values.length !== row.completions.length) throw new UsageError(`${wanted}; got ${shown(values)}`);
+  if (!Array.isArray(values) || values.length !== row.completions.length)
+    throw new UsageError(`${wanted}; got ${shown(values)}`);
   return values.map((value: unknown, g) => {
     if (value === null || typeof value === 'number') return value;
     throw new UsageError(`${wanted}; got ${shown(value)} for completion ${g}`);

@@ -33,22 +33,37 @@ export type RolloutOptions = z.input<typeof RolloutOptions>;
 /**
  * Adds `completions`: what the policy writes about each row, `group` times.
  *
- * Draws depend on the seed, the row's id, the completion and the token alone, so batching changes nothing. Rows whose image
+ * Draws depend on the seed, the row's id, the completion and the token alone, so batching changes nothing. Rows whose
+ * image
  * can't be read are marked.
  */
-export function rollout<T extends Sample>(policy: Policy, readImage: ReadImage, seed: number, options: RolloutOptions = {}): OperatorFunction<T, T & RolledOut> {
+export function rollout<T extends Sample>(
+  policy: Policy,
+  readImage: ReadImage,
+  seed: number,
+  options: RolloutOptions = {},
+): OperatorFunction<T, T & RolledOut> {
   const { inflight, ...writing } = RolloutOptions.parse(options);
 
   const write = together<Asked, readonly Written[]>(policy.batch, async (asked) => {
     const keys = asked.map(({ id }) => hash('rollout', seed, id));
-    return policy.write(asked.map(({ prompt }) => prompt), { ...writing, uniform: (p, s, t) => uniform(keys[p] as number, s, t) });
+    return policy.write(
+      asked.map(({ prompt }) => prompt),
+      { ...writing, uniform: (p, s, t) => uniform(keys[p] as number, s, t) },
+    );
   });
 
   const rolledOut = (row: T): Promise<T & RolledOut> =>
     orMarked('rollout', row, async () => {
       const prompt = policy.encode(row, await pixelsOf(readImage, row));
       const written = await write({ id: row.id, prompt });
-      const completions = written.map(({ tokens, logProbs, finish, entropies }) => ({ text: policy.decode(tokens), tokens, logProbs, finish, ...(entropies && { entropies }) }));
+      const completions = written.map(({ tokens, logProbs, finish, entropies }) => ({
+        text: policy.decode(tokens),
+        tokens,
+        logProbs,
+        finish,
+        ...(entropies && { entropies }),
+      }));
       // Completions of one prompt are written in one run.
       const [{ version: policyVersion } = { version: policy.version }] = written;
       return { ...row, prompt: prompt.text, promptTokens: prompt.tokens, completions, policyVersion };

@@ -50,11 +50,19 @@ export interface ScoreResult {
 /**
  * Adds `scores`: the metrics of each row's first answer against its truth, at the size at which the truth is stored.
  *
- * A row without an answer, or with one that can't be read, counts as an empty mask. What an expression asks for (`referring`,
- * `reason-…`) is scored by the conventions of `referring.ts`, everything else by the saliency set. A row whose truth can't be
+ * A row without an answer, or with one that can't be read, counts as an empty mask. What an expression asks for
+ * (`referring`,
+ * `reason-…`) is scored by the conventions of `referring.ts`, everything else by the saliency set. A row whose truth
+ * can't be
  * read again is marked.
  */
-export function score<T extends Masked>(scorer: Scorer, readImage: ReadImage, scoring: Scoring, done: (result: ScoreResult) => Promise<void>, options: ScoreOptions = {}): OperatorFunction<T, T & Measured> {
+export function score<T extends Masked>(
+  scorer: Scorer,
+  readImage: ReadImage,
+  scoring: Scoring,
+  done: (result: ScoreResult) => Promise<void>,
+  options: ScoreOptions = {},
+): OperatorFunction<T, T & Measured> {
   const { overlays } = ScoreOptions.parse(options);
   return (rows) =>
     defer(() => {
@@ -68,7 +76,11 @@ export function score<T extends Masked>(scorer: Scorer, readImage: ReadImage, sc
         });
         return { row: passed, ...(judged && { judged }) };
       };
-      const counted = rows.pipe(inOrder(scored, scorer.threads * 2), tap(({ row, judged }) => book.count(row, judged)), map(({ row }) => row));
+      const counted = rows.pipe(
+        inOrder(scored, scorer.threads * 2),
+        tap(({ row, judged }) => book.count(row, judged)),
+        map(({ row }) => row),
+      );
       return concat(counted, defer(async () => done(await book.result(readImage))).pipe(ignoreElements()));
     });
 }
@@ -82,7 +94,8 @@ function answering(protocol: Protocol): (row: Masked) => Pick<ScoreJob, 'kind' |
     if (isReferring(task)) return { kind: 'referring', predicted };
     if (protocol !== 'legacy') return { kind: 'foreground', predicted };
     before = predicted ?? before;
-    if (before === null) throw new DataError(`${id}  answer: expected one for the first image; got none; way out: protocol: standard`);
+    if (before === null)
+      throw new DataError(`${id}  answer: expected one for the first image; got none; way out: protocol: standard`);
     return { kind: 'foreground', predicted: before };
   };
 }
@@ -114,14 +127,27 @@ function counting({ set, protocol, seed }: Scoring, overlays: number) {
     async result(readImage: ReadImage): Promise<ScoreResult> {
       const panels: Panel[] = [];
       for (const { name, exhibit } of shown.chosen()) panels.push(await panelOf(readImage, name, exhibit));
-      return { scores: { protocol, defects: protocol === 'legacy' ? defectsOf(tasks) : [], unscored, sets: summarised(items, seed) }, items, panels };
+      return {
+        scores: {
+          protocol,
+          defects: protocol === 'legacy' ? defectsOf(tasks) : [],
+          unscored,
+          sets: summarised(items, seed),
+        },
+        items,
+        panels,
+      };
     },
   };
 }
 
 function aboutAnswer({ prompts, masks, completions }: Masked): Record<string, number> {
   const [mask = null] = masks;
-  return { 'answer/unparsed': prompts[0] ? 0 : 1, 'answer/empty': mask === null || maskArea(mask) === 0 ? 1 : 0, 'completions/mean_length': completions[0]?.tokens.length ?? NaN };
+  return {
+    'answer/unparsed': prompts[0] ? 0 : 1,
+    'answer/empty': mask === null || maskArea(mask) === 0 ? 1 : 0,
+    'completions/mean_length': completions[0]?.tokens.length ?? NaN,
+  };
 }
 
 /** Items of one image are drawn together. */

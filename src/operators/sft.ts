@@ -18,7 +18,10 @@ export const SftOptions = z.strictObject({
   rowsPerStep: z.int().min(1).default(32),
   /** Whether the loss is on the answer alone, or on the prompt's words as well. */
   prompt: z.enum(['masked', 'learned']).default('masked'),
-  /** Weight of a loss that asks each image token for the objects' share of its patches; for models without a pretrained eye. */
+  /**
+   * Weight of a loss that asks each image token for the objects' share of its patches; for models without a pretrained
+   * eye.
+   */
   patchMask: z.number().min(0).default(0),
   /** Spread of the targets around a coordinate, in pixels; for tokenizers that have a token for each number. */
   softNumbers: z.number().min(0).default(0),
@@ -33,12 +36,19 @@ export interface Supervision<Graph> {
 }
 
 /** Told after each step, of the rows that it took in, and of the tokens that came since the step before. */
-export type ReportStep = (step: number, metrics: Readonly<Record<string, number>>, rows: readonly Pick<Sample, 'id'>[], tokens: StepTokens) => void;
+export type ReportStep = (
+  step: number,
+  metrics: Readonly<Record<string, number>>,
+  rows: readonly Pick<Sample, 'id'>[],
+  tokens: StepTokens,
+) => void;
 
 /**
- * Teaches a policy the answers in `fitted`, or in `thinking` and `solution` where there are such; rows go on, with their `step`, once it is taken.
+ * Teaches a policy the answers in `fitted`, or in `thinking` and `solution` where there are such; rows go on, with
+ * their `step`, once it is taken.
  *
- * The loss is cross-entropy on the answer and its end token, a mean over the tokens that count in the step. Rows whose image can't be read
+ * The loss is cross-entropy on the answer and its end token, a mean over the tokens that count in the step. Rows whose
+ * image can't be read
  * are marked and left out.
  */
 export function sft<Graph, T extends Fitted>(
@@ -77,7 +87,9 @@ export function sft<Graph, T extends Fitted>(
     return rows.map((row, i) => {
       const fault = lessons[i];
       // Marked rows lack the columns of the stages that let them by, which the types leave unsaid.
-      return fault instanceof DataError ? ({ ...row, skipped: { stage: 'sft', reason: fault.message } } as unknown as T & { step: number }) : { ...row, step };
+      return fault instanceof DataError
+        ? ({ ...row, skipped: { stage: 'sft', reason: fault.message } } as unknown as T & { step: number })
+        : { ...row, step };
     });
   };
   return inSteps(checked.rowsPerStep, leavingOut('sft', taught));
@@ -87,18 +99,29 @@ export function sft<Graph, T extends Fitted>(
 function lessonOf(row: Fitted & Partial<Thought>): Fitted {
   const { problem: instruction, thinking, solution, ...own } = row;
   if (thinking === undefined || solution === undefined) return row;
-  return { ...own, ...(instruction !== undefined && { instruction }), fitted: { ...own.fitted, text: `${thinking} ${solution}` } };
+  return {
+    ...own,
+    ...(instruction !== undefined && { instruction }),
+    fitted: { ...own.fitted, text: `${thinking} ${solution}` },
+  };
 }
 
 /** A lesson is a prompt to read, and one answer. */
 function taughtTokens(rows: readonly TrainRow[]): StepTokens {
   const count = (lengths: readonly number[]): number => lengths.reduce((sum, length) => sum + length, 0);
-  return { read: count(rows.map(({ prompt }) => prompt.tokens.length)), written: count(rows.map(({ completions: [answer] }) => answer?.length ?? 0)) };
+  return {
+    read: count(rows.map(({ prompt }) => prompt.tokens.length)),
+    written: count(rows.map(({ completions: [answer] }) => answer?.length ?? 0)),
+  };
 }
 
-/** Weights that make the sums over rows means: over tokens for answers and prompts, over rows for what is asked of a whole prompt. */
+/**
+ * Weights that make the sums over rows means: over tokens for answers and prompts, over rows for what is asked of a
+ * whole prompt.
+ */
 function weighed(rows: readonly TrainRow[]): TrainRow[] {
-  const told = ({ perPrompt }: TrainRow): number => perPrompt?.['promptWeight']?.reduce((sum, weight) => sum + weight, 0) ?? 0;
+  const told = ({ perPrompt }: TrainRow): number =>
+    perPrompt?.['promptWeight']?.reduce((sum, weight) => sum + weight, 0) ?? 0;
   const tokens = rows.reduce((sum, row) => sum + (row.completions[0]?.length ?? 0) + told(row), 0);
   return rows.map((row) => ({
     ...row,
@@ -106,7 +129,9 @@ function weighed(rows: readonly TrainRow[]): TrainRow[] {
     perPrompt: {
       ...row.perPrompt,
       ...(row.perPrompt?.['patchShare'] && { patchWeight: Float32Array.of(1 / rows.length) }),
-      ...(row.perPrompt?.['promptWeight'] && { promptWeight: row.perPrompt['promptWeight'].map((weight) => weight / tokens) }),
+      ...(row.perPrompt?.['promptWeight'] && {
+        promptWeight: row.perPrompt['promptWeight'].map((weight) => weight / tokens),
+      }),
     },
   }));
 }

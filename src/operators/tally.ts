@@ -66,14 +66,21 @@ export function tally<T extends Scored>(
   const checked = TallyOptions.parse(options);
   const scoring = RewardOptions.parse(rewards);
   const earn: Earn = async (on, answers) => {
-    const masks = await masksOf(answers.prompts, '', async (asked) => segmenter.segment(await pixelsOf(readImage, on, segmenter), asked, on.frame));
-    return weightedSum(builtInRewards({ ...answers, masks, ...(on.truth && { truth: on.truth }) }, scoring), scoring.weights);
+    const masks = await masksOf(answers.prompts, '', async (asked) =>
+      segmenter.segment(await pixelsOf(readImage, on, segmenter), asked, on.frame),
+    );
+    return weightedSum(
+      builtInRewards({ ...answers, masks, ...(on.truth && { truth: on.truth }) }, scoring),
+      scoring.weights,
+    );
   };
 
   return (rows) =>
     defer(() => {
       // Whatever is remembered was given by the line below, in an earlier run.
-      const state = memory.remember((again) => ({ ...book.kept(again), before: judge.before(again) })) as TallyState | undefined;
+      const state = memory.remember((again) => ({ ...book.kept(again), before: judge.before(again) })) as
+        | TallyState
+        | undefined;
       const judge = judging(earn, checked, memory.window, state);
       const book = counting(reader, checked, memory.window, state);
       const judged = async (row: T): Promise<{ row: T; verdict: Verdict }> => {
@@ -84,7 +91,11 @@ export function tally<T extends Scored>(
         });
         return { row: passed, verdict };
       };
-      const counted = rows.pipe(inOrder(judged, INFLIGHT), tap(({ row, verdict }) => book.count(row, verdict)), map(({ row }) => row));
+      const counted = rows.pipe(
+        inOrder(judged, INFLIGHT),
+        tap(({ row, verdict }) => book.count(row, verdict)),
+        map(({ row }) => row),
+      );
       return concat(counted, defer(() => book.tell(readImage)).pipe(ignoreElements()));
     });
 }
@@ -103,8 +114,16 @@ interface Verdict {
   readonly elsewhere?: number;
 }
 
-/** Decides at once, in the order of the calls, which rows are tried and which row comes before. The last `window` of them may come again. */
-function judging(earn: Earn, { constants, anotherScene }: z.output<typeof TallyOptions>, window: number, state?: TallyState) {
+/**
+ * Decides at once, in the order of the calls, which rows are tried and which row comes before. The last `window` of
+ * them may come again.
+ */
+function judging(
+  earn: Earn,
+  { constants, anotherScene }: z.output<typeof TallyOptions>,
+  window: number,
+  state?: TallyState,
+) {
   let before = state?.before;
   const judged: { readonly id: string; readonly before: Sample | undefined }[] = [];
   let untried = constants - (state?.tried.length ?? 0);
@@ -120,10 +139,19 @@ function judging(earn: Earn, { constants, anotherScene }: z.output<typeof TallyO
       if (judged.length > window) judged.shift();
       const isTried = row.truth !== undefined && untried > 0;
       if (isTried) untried--;
-      if (row.truth) before = { id: row.id, image: row.image, truth: row.truth, task: row.task, frame: row.frame, original: row.original };
+      if (row.truth)
+        before = {
+          id: row.id,
+          image: row.image,
+          truth: row.truth,
+          task: row.task,
+          frame: row.frame,
+          original: row.original,
+        };
       const prompts = constantPrompts(row.frame);
       const fixed = isTried ? await earn(row, { prompts, formats: prompts.map(() => 1) }) : undefined;
-      const elsewhere = other && mean(await earn(other, { prompts: row.prompts, formats: row.formats, completions: row.completions }));
+      const elsewhere =
+        other && mean(await earn(other, { prompts: row.prompts, formats: row.formats, completions: row.completions }));
       return { ...(fixed && { fixed }), ...(elsewhere !== undefined && { elsewhere }) };
     },
   };
@@ -134,8 +162,15 @@ function uncounted(row: Scored): string | undefined {
   return row.skipped ? row.skipped.stage : spoilt(row) && 'reward';
 }
 
-/** Counts rows as they pass, and tells the reader. The last `window` of them are not summed up yet: they may come again. */
-function counting(reader: TallyReader, { constants, anotherScene, overlays }: z.output<typeof TallyOptions>, window: number, state?: TallyState) {
+/**
+ * Counts rows as they pass, and tells the reader. The last `window` of them are not summed up yet: they may come again.
+ */
+function counting(
+  reader: TallyReader,
+  { constants, anotherScene, overlays }: z.output<typeof TallyOptions>,
+  window: number,
+  state?: TallyState,
+) {
   const book = tallyBook(state);
   const shown = gallery(overlays, state?.shown);
   const tried: Tried[] = [...(state?.tried ?? [])];
@@ -157,7 +192,10 @@ function counting(reader: TallyReader, { constants, anotherScene, overlays }: z.
   tellConstants();
   return {
     count(row: Scored, { fixed, elsewhere = NaN }: Verdict): void {
-      const values = uncounted(row) !== undefined ? {} : { ...statistics([row]), ...(anotherScene && { 'baseline/another_scene': elsewhere }) };
+      const values =
+        uncounted(row) !== undefined
+          ? {}
+          : { ...statistics([row]), ...(anotherScene && { 'baseline/another_scene': elsewhere }) };
       waiting.push({ row, values });
       // Marked rows overtake others, so each kind is in order for itself.
       const alike = waiting.filter((one) => (one.row.skipped === undefined) === (row.skipped === undefined));

@@ -15,12 +15,18 @@ import { rationaleRequest } from './rationale.js';
 
 export const ThinkOptions = z
   .strictObject({
-    /** The thought, in which `{place}` stands for where the object lies and `{name}` for what a scene calls it; `{place}` where there is no endpoint either. */
+    /**
+     * The thought, in which `{place}` stands for where the object lies and `{name}` for what a scene calls it;
+     * `{place}` where there is no endpoint either.
+     */
     template: z.string().min(1).optional(),
     /** A server that is asked for each thought instead. */
     endpoint: ChatServerOptions.optional(),
   })
-  .refine(({ template, endpoint }) => template === undefined || endpoint === undefined, { error: 'expected either a template or an endpoint; got both', path: ['template'] });
+  .refine(({ template, endpoint }) => template === undefined || endpoint === undefined, {
+    error: 'expected either a template or an endpoint; got both',
+    path: ['template'],
+  });
 export type ThinkOptions = z.input<typeof ThinkOptions>;
 
 /** Whom to ask, and where answers are kept. */
@@ -37,34 +43,54 @@ export const CANCELLED = 'cancelled';
 /**
  * Adds `problem`, `thinking` and `solution` to fitted rows: what FCoT's rows hold, and `sft` teaches.
  *
- * A row that has a thought keeps it; one whose question stays unanswered is marked. Rows leave in the order they came, and
+ * A row that has a thought keeps it; one whose question stays unanswered is marked. Rows leave in the order they came,
+ * and
  * unsubscribing ends the requests under way.
  *
  * @param thinker must be there if the options have an endpoint.
  * @see Seg-R1, arXiv:2506.22624: FCoT.
  */
-export function think<T extends Fitted>(readImage: ReadImage, options: ThinkOptions = {}, thinker?: Thinker): OperatorFunction<T, T & Thought> {
+export function think<T extends Fitted>(
+  readImage: ReadImage,
+  options: ThinkOptions = {},
+  thinker?: Thinker,
+): OperatorFunction<T, T & Thought> {
   const { template = '{place}', endpoint } = ThinkOptions.parse(options);
 
   const answered = async (row: T, ended: AbortSignal): Promise<string> => {
     if (!endpoint || !thinker) return thoughtOf(row, row.fitted.prompt, template);
     const signal = AbortSignal.any([ended, thinker.signal]);
-    const request = chatRequest(endpoint, rationaleRequest(row.fitted.prompt), await encodePng(await pixelsOf(readImage, row)));
+    const request = chatRequest(
+      endpoint,
+      rationaleRequest(row.fitted.prompt),
+      await encodePng(await pixelsOf(readImage, row)),
+    );
     try {
-      return bare(await thinker.answers.answer(`${endpoint.url} ${request}`, () => thinker.server.ask(request, signal)));
+      return bare(
+        await thinker.answers.answer(`${endpoint.url} ${request}`, () => thinker.server.ask(request, signal)),
+      );
     } catch (error) {
       throw signal.aborted ? new DataError(CANCELLED) : error;
     }
   };
-  const thought = (ended: AbortSignal) => (row: T): Promise<T & Thought> =>
-    orMarked('think', row, async () => {
-      const { problem = problemOf(row), thinking, solution = solutionText(row.fitted.prompt) }: Partial<Thought> = row;
-      return { ...row, problem, thinking: thinking ?? thinkingText(await answered(row, ended)), solution };
-    });
+  const thought =
+    (ended: AbortSignal) =>
+    (row: T): Promise<T & Thought> =>
+      orMarked('think', row, async () => {
+        const {
+          problem = problemOf(row),
+          thinking,
+          solution = solutionText(row.fitted.prompt),
+        }: Partial<Thought> = row;
+        return { ...row, problem, thinking: thinking ?? thinkingText(await answered(row, ended)), solution };
+      });
   return (rows) =>
     defer(() => {
       const over = new AbortController();
-      return rows.pipe(inOrder(thought(over.signal), endpoint?.inflight ?? 1), finalize(() => over.abort()));
+      return rows.pipe(
+        inOrder(thought(over.signal), endpoint?.inflight ?? 1),
+        finalize(() => over.abort()),
+      );
     });
 }
 

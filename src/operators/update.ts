@@ -20,7 +20,8 @@ import { objectiveOf, UpdateOptions } from './training/update-options.js';
 export type GraphOf<Graph> = (objective: Objective) => Graph;
 
 /**
- * One optimizer step, or several, for every `groupsPerStep` groups; rows go on with the last `step` that took them in, those that no step takes
+ * One optimizer step, or several, for every `groupsPerStep` groups; rows go on with the last `step` that took them in,
+ * those that no step takes
  * marked, marked rows at once.
  *
  * @param temperature that the completions were written at: log-probs are recomputed at it.
@@ -35,7 +36,10 @@ export function update<Graph, T extends Advantaged>(
   options: UpdateOptions = {},
 ): OperatorFunction<T, T & Updated> {
   const checked = UpdateOptions.parse(options);
-  if (temperature <= 0) throw new UsageError(`update  temperature: expected completions drawn at one above 0; got ${temperature}, where every group is one completion over and over`);
+  if (temperature <= 0)
+    throw new UsageError(
+      `update  temperature: expected completions drawn at one above 0; got ${temperature}, where every group is one completion over and over`,
+    );
   const objective = objectiveOf(checked);
   const graph = graphOf(objective);
   const rate = learning(checked);
@@ -44,7 +48,12 @@ export function update<Graph, T extends Advantaged>(
   const came = (row: T): void => void (since = { ...since, tokens: addTokens(since.tokens, tokensOf(row)) });
   const passed = (groups: number): void => void (since = { ...since, groups: since.groups + groups });
 
-  const stepOn = async (batch: readonly TrainRow[], rows: readonly T[], leftOut: number, leaving: readonly T[]): Promise<number> => {
+  const stepOn = async (
+    batch: readonly TrainRow[],
+    rows: readonly T[],
+    leftOut: number,
+    leaving: readonly T[],
+  ): Promise<number> => {
     const step = policy.version + 1;
     const { gradient, metrics } = await policy.gradient(graph, batch, temperature);
     finiteLoss(metrics);
@@ -61,10 +70,18 @@ export function update<Graph, T extends Advantaged>(
   const learned = async (rows: readonly T[], leftOut: number, leaving: readonly T[]): Promise<number> => {
     finiteRows(rows);
     const prompts = await Promise.all(rows.map(async (row) => policy.encode(row, await pixelsOf(readImage, row))));
-    const batch = trainRows(rows, prompts, objective, ({ finish }) => checked.truncated === 'learn' || finish === 'stop');
+    const batch = trainRows(
+      rows,
+      prompts,
+      objective,
+      ({ finish }) => checked.truncated === 'learn' || finish === 'stop',
+    );
     const scored = await withScores(policy, batch, objective, temperature);
     let step = 0;
-    for (let k = 1; k <= checked.updatesPerBatch; k++) step = await furtherStep(k - 1, () => stepOn(scored, rows, k === 1 ? leftOut : 0, k === checked.updatesPerBatch ? leaving : []));
+    for (let k = 1; k <= checked.updatesPerBatch; k++)
+      step = await furtherStep(k - 1, () =>
+        stepOn(scored, rows, k === 1 ? leftOut : 0, k === checked.updatesPerBatch ? leaving : []),
+      );
     return step;
   };
 
@@ -80,7 +97,10 @@ export function update<Graph, T extends Advantaged>(
 
   const steps = inSteps(checked.groupsPerStep, leavingOut('update', taken));
   if (checked.refill === undefined) return steps;
-  return pipe(refilled<T>(checked.groupsPerStep, checked.refill, (row) => (came(row), passed(1))), steps);
+  return pipe(
+    refilled<T>(checked.groupsPerStep, checked.refill, (row) => (came(row), passed(1))),
+    steps,
+  );
 }
 
 /** What came since the step before: groups that were left out, and tokens of all. */
@@ -92,8 +112,16 @@ function staleness(rows: readonly Advantaged[], version: number): Record<string,
   return { 'staleness/mean': mean(ages), 'staleness/max': Math.max(...ages) };
 }
 
-/** Adds what the objective compares with: the reference's log-probs, and, to correct the sampler's, the trainer's own before the step. */
-async function withScores(policy: Policy, batch: readonly TrainRow[], { kl, corrects }: Objective, temperature: number): Promise<readonly TrainRow[]> {
+/**
+ * Adds what the objective compares with: the reference's log-probs, and, to correct the sampler's, the trainer's own
+ * before the step.
+ */
+async function withScores(
+  policy: Policy,
+  batch: readonly TrainRow[],
+  { kl, corrects }: Objective,
+  temperature: number,
+): Promise<readonly TrainRow[]> {
   const reference = kl > 0 ? await policy.reference(batch, temperature) : undefined;
   const own = corrects ? await policy.scores(batch, temperature) : undefined;
   return batch.map((row, i) => ({

@@ -7,7 +7,8 @@ import type { Row } from '../records.js';
 export { WriteOptions, type RowSink } from '../io/shard.js';
 
 /**
- * Hands each row to the sink, marked ones too, one at a time in the order of arrival, and passes it on once the sink has it.
+ * Hands each row to the sink, marked ones too, one at a time in the order of arrival, and passes it on once the sink
+ * has it.
  *
  * The sink is the operator's from here on: it is closed before completion or an error is told, after the rows that came
  * before either. Unsubscribing closes it as well but cannot wait; whoever needs to calls `close` again and waits there.
@@ -39,7 +40,8 @@ async function closedAfter(sink: RowSink, error: unknown): Promise<never> {
   try {
     await sink.close();
   } catch (second) {
-    if (second !== error) throw new AggregateError([error, second], `${messageOf(error)}; then closing failed: ${messageOf(second)}`);
+    if (second !== error)
+      throw new AggregateError([error, second], `${messageOf(error)}; then closing failed: ${messageOf(second)}`);
   }
   throw error;
 }

@@ -26,8 +26,13 @@ const Lora = z
     vision: z.boolean().default(true),
   })
   .superRefine(({ targets, pattern }, context) => {
-    if (targets && pattern !== undefined) context.addIssue({ code: 'custom', path: ['pattern'], message: 'expected targets or a pattern; got both' });
-    if (!targets && pattern === undefined) context.addIssue({ code: 'custom', message: 'expected targets, such as [q_proj, v_proj], or a pattern; got neither' });
+    if (targets && pattern !== undefined)
+      context.addIssue({ code: 'custom', path: ['pattern'], message: 'expected targets or a pattern; got both' });
+    if (!targets && pattern === undefined)
+      context.addIssue({
+        code: 'custom',
+        message: 'expected targets, such as [q_proj, v_proj], or a pattern; got neither',
+      });
   });
 
 function isExpression(pattern: string): boolean {
@@ -43,13 +48,22 @@ const PolicyShape = z.strictObject({
   checkpoint: z.string().min(1),
   /** Folder of an adapter in PEFT's layout, on top of the checkpoint. */
   adapter: z.string().min(1).optional(),
-  /** Which weights an update changes: the checkpoint's, those of the adapter above, or those of a new one; the adapter's where one is named, else all, unless told. */
+  /**
+   * Which weights an update changes: the checkpoint's, those of the adapter above, or those of a new one; the adapter's
+   * where one is named, else all, unless told.
+   */
   train: z.union([z.enum(['full', 'adapter']), z.strictObject({ lora: Lora })]).optional(),
-  /** What a checkpoint that learned is written in, rounded to the nearest; as the files it came from unless told. Adapters are float32. */
+  /**
+   * What a checkpoint that learned is written in, rounded to the nearest; as the files it came from unless told.
+   * Adapters are float32.
+   */
   save: z.enum(Object.keys(PRECISIONS) as [Precision, ...Precision[]]).optional(),
   runtime: z.enum(['onnx']).default('onnx'),
   ...deviceShape,
-  /** Threads that hold the weights, each a copy of 4 bytes a weight; float32 files that nothing changes are mapped instead, once for all. Runs go on side by side. */
+  /**
+   * Threads that hold the weights, each a copy of 4 bytes a weight; float32 files that nothing changes are mapped
+   * instead, once for all. Runs go on side by side.
+   */
   workers: z.int().min(1).default(1),
   /** Cores of one run; workers × threads should not exceed the machine's. */
   threads: z.int().min(1).default(2),
@@ -57,10 +71,20 @@ const PolicyShape = z.strictObject({
   batch: z.int().min(1).default(4),
   /** What an update computes twice instead of keeping it: nothing, or the inside of every layer. */
   recompute: z.enum(['none', 'layers']).default('none'),
-  /** Tokens in one run that trains, padding included: fewer prompts share it where they are long; no bound unless told. */
+  /**
+   * Tokens in one run that trains, padding included: fewer prompts share it where they are long; no bound unless told.
+   */
   tokens: z.int().min(1).optional(),
-  /** What the policy is asked: a prompt of Seg-R1's by name, `byTask` the one for each row's task, or one's own; the checkpoint's own, or else `rl`, unless told. */
-  prompt: z.union([z.enum(['byTask', ...(Object.keys(prompts) as PromptName[])]), z.strictObject({ system: z.string().optional(), user: z.string().min(1) })]).optional(),
+  /**
+   * What the policy is asked: a prompt of Seg-R1's by name, `byTask` the one for each row's task, or one's own; the
+   * checkpoint's own, or else `rl`, unless told.
+   */
+  prompt: z
+    .union([
+      z.enum(['byTask', ...(Object.keys(prompts) as PromptName[])]),
+      z.strictObject({ system: z.string().optional(), user: z.string().min(1) }),
+    ])
+    .optional(),
 });
 
 /** Which policy to open, and what runs it. */
@@ -80,7 +104,10 @@ const CheckpointOptions = z.strictObject({
   every: z.int().min(1).default(50),
   /** The newest so many stay. */
   keep: z.int().min(1).default(3),
-  /** Metric of which the best one stays as well: its mean since the one before, or what an evaluation came to, `eval_NAME`; `-NAME` where less is better. */
+  /**
+   * Metric of which the best one stays as well: its mean since the one before, or what an evaluation came to,
+   * `eval_NAME`; `-NAME` where less is better.
+   */
   best: z.string().min(1).optional(),
 });
 export type CheckpointOptions = z.output<typeof CheckpointOptions>;
@@ -103,7 +130,10 @@ export const Settings = z.strictObject({
   window: z.int().min(1).default(8),
   policy: PolicyOptions.optional(),
   segmenter: SegmenterOptions.optional(),
-  /** Name of a pipeline in the same file, with `tally`, that is run on the policy before the first step and after the last, with `every` in between, too; null for none. */
+  /**
+   * Name of a pipeline in the same file, with `tally`, that is run on the policy before the first step and after the
+   * last, with `every` in between, too; null for none.
+   */
   evaluate: EvaluateOptions.nullable().optional(),
   checkpoints: CheckpointOptions.prefault({}),
   /** Name of the run's folder under `runs/`; the pipeline's name and the time unless told. */
@@ -122,6 +152,8 @@ export type Settings = z.output<typeof Settings>;
 export const PipelineShape = Settings.extend({ stages: z.array(z.unknown()).min(1) });
 
 /** Which pipeline `evaluate` names, and every how many steps it judges the policy in between, if at all. */
-export function evaluateOf({ evaluate }: Pick<Settings, 'evaluate'>): { readonly pipeline: string; readonly every?: number } | undefined {
+export function evaluateOf({
+  evaluate,
+}: Pick<Settings, 'evaluate'>): { readonly pipeline: string; readonly every?: number } | undefined {
   return typeof evaluate === 'string' ? { pipeline: evaluate } : (evaluate ?? undefined);
 }

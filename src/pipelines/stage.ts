@@ -10,7 +10,9 @@ import { valueAt } from './config/schema-paths.js';
 import type { Report } from './events.js';
 import type { Settings } from './settings.js';
 
-/** What stages are built with: collaborators opened at first use, shared, and released by the runner in reverse order. */
+/**
+ * What stages are built with: collaborators opened at first use, shared, and released by the runner in reverse order.
+ */
 export interface Open extends Surroundings {
   /** The resolved pipeline as JSON, for whoever writes down what a run was. */
   readonly config: string;
@@ -29,7 +31,8 @@ export interface Open extends Surroundings {
   /**
    * For stages that keep something from row to row.
    *
-   * @param keep called at each checkpoint; gives what is known of rows before, as JSON, without those of `again`: they will come once more.
+   * @param keep called at each checkpoint; gives what is known of rows before, as JSON, without those of `again`: they
+   * will come once more.
    * @returns what it gave at the checkpoint from which the run goes on; undefined in a run from the beginning.
    */
   remember(stage: string, keep: (again: ReadonlySet<string>) => unknown): unknown;
@@ -70,7 +73,10 @@ export interface Surroundings {
 }
 
 /** The pipeline as its stages may see it. */
-export function surroundings(settings: Settings, stages: readonly { readonly name: string; readonly options: unknown; readonly stage?: Stage }[]): Surroundings {
+export function surroundings(
+  settings: Settings,
+  stages: readonly { readonly name: string; readonly options: unknown; readonly stage?: Stage }[],
+): Surroundings {
   return {
     settings,
     stages: stages.map(({ name }) => name),
@@ -101,7 +107,10 @@ export interface StageDefinition<Options> {
   readonly paths?: readonly string[];
   /** Rows that a source will give, where it can say. */
   rows?(options: Options): number | undefined;
-  /** Whether what it adds comes of the row alone and stands in shards as it is: of rows that were written before, a run that is begun again takes it from there. */
+  /**
+   * Whether what it adds comes of the row alone and stands in shards as it is: of rows that were written before, a run
+   * that is begun again takes it from there.
+   */
   readonly lasting?: boolean;
   /** Whether a source begins at `open.resumed`; a run that learns cannot go on with another. */
   readonly resumes?: boolean;
@@ -120,7 +129,9 @@ export interface StageDefinition<Options> {
 export type Stage = StageDefinition<unknown>;
 
 /** Declares a stage; a module of one's own exports what this returns, and names itself under `operators:`. */
-export function stage<Schema extends z.ZodType>(definition: Omit<StageDefinition<z.output<Schema>>, 'options'> & { readonly options: Schema }): Stage {
+export function stage<Schema extends z.ZodType>(
+  definition: Omit<StageDefinition<z.output<Schema>>, 'options'> & { readonly options: Schema },
+): Stage {
   // Options are read with the stage's own schema before anything of it is called.
   return Object.freeze({ ...definition }) as unknown as Stage;
 }
@@ -129,7 +140,13 @@ export function stage<Schema extends z.ZodType>(definition: Omit<StageDefinition
 export function isStage(value: unknown): value is Stage {
   if (value === null || typeof value !== 'object') return false;
   const { name, options, build } = value as Partial<Stage>;
-  return typeof name === 'string' && name !== '' && typeof build === 'function' && typeof options === 'object' && typeof options?.safeParse === 'function';
+  return (
+    typeof name === 'string' &&
+    name !== '' &&
+    typeof build === 'function' &&
+    typeof options === 'object' &&
+    typeof options?.safeParse === 'function'
+  );
 }
 
 /** Columns that a stage adds under these options. */

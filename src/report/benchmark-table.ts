@@ -5,7 +5,10 @@ import type { Table } from './table.js';
 /** What a benchmark came to: a line for all, one a part, and how many questions that was. */
 export function benchmarkTable({ benchmark, questions, unread, marked, scores, parts }: BenchmarkReport): Table {
   const names = [...new Set([scores, ...Object.values(parts)].flatMap((own) => Object.keys(own)))];
-  const line = (label: string, own: Scores): string[] => [label, ...names.map((name) => (name in own ? shownScore(name, own[name]) : ''))];
+  const line = (label: string, own: Scores): string[] => [
+    label,
+    ...names.map((name) => (name in own ? shownScore(name, own[name]) : '')),
+  ];
   const count = (label: string, value: number): string[] => [label, String(value), ...names.slice(1).map(() => '')];
   return [
     ['', ...names],

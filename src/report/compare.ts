@@ -13,7 +13,11 @@ export interface ComparedSet {
   /** By metric, a value a run; null where a run lacks it. */
   readonly metrics: Readonly<Record<string, readonly (SetMetric | null)[]>>;
   /** Of each run after the first, by metric: what it has more than the first on the rows that both have. */
-  readonly differences: readonly { readonly run: string; readonly rows: number; readonly metrics: Readonly<Record<string, SetMetric>> }[];
+  readonly differences: readonly {
+    readonly run: string;
+    readonly rows: number;
+    readonly metrics: Readonly<Record<string, SetMetric>>;
+  }[];
   /** Beside what the paper prints, where it prints the set. */
   readonly paper?: Table;
 }
@@ -27,7 +31,11 @@ export interface Comparison {
 
 /** Runs side by side; differences are paired by the rows' ids. */
 export function compared(runs: readonly StoredRun[]): Comparison {
-  const keys = [...new Map(runs.flatMap(({ sets }) => sets.map(({ set, kind }) => [`${kind} ${set}`, { set, kind }] as const))).values()];
+  const keys = [
+    ...new Map(
+      runs.flatMap(({ sets }) => sets.map(({ set, kind }) => [`${kind} ${set}`, { set, kind }] as const)),
+    ).values(),
+  ];
   const numbers = [...new Set(runs.flatMap((run) => Object.keys(run.numbers)))];
   return {
     runs: runs.map(({ name }) => name),
@@ -39,8 +47,13 @@ export function compared(runs: readonly StoredRun[]): Comparison {
 function comparedSet(runs: readonly StoredRun[], { set, kind }: Pick<SetSummary, 'set' | 'kind'>): ComparedSet {
   const own = runs.map(({ sets }) => sets.find((one) => one.set === set && one.kind === kind));
   const names = [...new Set(own.flatMap((one) => Object.keys(one?.metrics ?? {})))];
-  const [first = [], ...others] = runs.map(({ items }) => items.filter((item) => item.set === set && item.kind === kind));
-  const paper = paperTable(set, runs.flatMap(({ name, protocol }, i) => (own[i] ? [{ name, protocol, metrics: own[i].metrics }] : [])));
+  const [first = [], ...others] = runs.map(({ items }) =>
+    items.filter((item) => item.set === set && item.kind === kind),
+  );
+  const paper = paperTable(
+    set,
+    runs.flatMap(({ name, protocol }, i) => (own[i] ? [{ name, protocol, metrics: own[i].metrics }] : [])),
+  );
   return {
     set,
     kind,
@@ -51,7 +64,10 @@ function comparedSet(runs: readonly StoredRun[], { set, kind }: Pick<SetSummary,
 }
 
 /** What `after` has more than `before`, each metric as a set has it, on the rows of both. */
-export function paired(before: readonly StoredItem[], after: readonly StoredItem[]): { rows: number; metrics: Record<string, SetMetric> } {
+export function paired(
+  before: readonly StoredItem[],
+  after: readonly StoredItem[],
+): { rows: number; metrics: Record<string, SetMetric> } {
   const byId = new Map(before.map((item) => [item.id, item]));
   const both = after.flatMap((is) => {
     const was = byId.get(is.id);
@@ -59,28 +75,65 @@ export function paired(before: readonly StoredItem[], after: readonly StoredItem
   });
   if (both.length === 0) return { rows: 0, metrics: {} };
   const [was, is] = [setMeasure(both.map((one) => one.was.values)), setMeasure(both.map((one) => one.is.values))];
-  const intervals = bootstrap(unitsOf(both.map((one) => one.is.unit)), (weights) => {
-    const [old, now] = [was(weights), is(weights)];
-    return Object.fromEntries(Object.keys(now).flatMap((name) => (name in old ? [[name, now[name]! - old[name]!]] : [])));
-  }, 0);
-  return { rows: both.length, metrics: Object.fromEntries(Object.entries(intervals).map(([name, interval]) => [name, { ...interval, n: both.length }])) };
+  const intervals = bootstrap(
+    unitsOf(both.map((one) => one.is.unit)),
+    (weights) => {
+      const [old, now] = [was(weights), is(weights)];
+      return Object.fromEntries(
+        Object.keys(now).flatMap((name) => (name in old ? [[name, now[name]! - old[name]!]] : [])),
+      );
+    },
+    0,
+  );
+  return {
+    rows: both.length,
+    metrics: Object.fromEntries(
+      Object.entries(intervals).map(([name, interval]) => [name, { ...interval, n: both.length }]),
+    ),
+  };
 }
 
 /** Tables under their headings: of each set its numbers and differences, the paper's rows, then other numbers. */
-export function comparisonTables({ runs, sets, numbers }: Comparison): readonly (readonly [heading: string, table: Table])[] {
+export function comparisonTables({
+  runs,
+  sets,
+  numbers,
+}: Comparison): readonly (readonly [heading: string, table: Table])[] {
   const others = Object.entries(numbers);
   return [
-    ...sets.flatMap((set) => [[set.set, setTable(runs, set)] as const, ...(set.paper ? [[`${set.set} beside the paper`, set.paper] as const] : [])]),
-    ...(others.length > 0 ? [['other numbers', [['', ...runs], ...others.map(([name, values]) => [name, ...values.map((value) => (value === null || Number.isNaN(value) ? '-' : value.toFixed(3)))])]] as const] : []),
+    ...sets.flatMap((set) => [
+      [set.set, setTable(runs, set)] as const,
+      ...(set.paper ? [[`${set.set} beside the paper`, set.paper] as const] : []),
+    ]),
+    ...(others.length > 0
+      ? [
+          [
+            'other numbers',
+            [
+              ['', ...runs],
+              ...others.map(([name, values]) => [
+                name,
+                ...values.map((value) => (value === null || Number.isNaN(value) ? '-' : value.toFixed(3))),
+              ]),
+            ],
+          ] as const,
+        ]
+      : []),
   ];
 }
 
 function setTable(runs: readonly string[], { kind, metrics, differences }: ComparedSet): Table {
   // A metric that any of the runs has.
-  const any = Object.fromEntries(Object.entries(metrics).map(([name, values]) => [name, values.find((value) => value !== null)!]));
+  const any = Object.fromEntries(
+    Object.entries(metrics).map(([name, values]) => [name, values.find((value) => value !== null)!]),
+  );
   const lines = headline({ kind, metrics: any }, 'standard').map((name) => [
     `${metricName(name).label}, ${metricName(name).variant}`,
-    ...(metrics[name] ?? []).map((value) => (value ? `${shownValue(name, value.value)} [${shownValue(name, value.low)}, ${shownValue(name, value.high)}]` : '-')),
+    ...(metrics[name] ?? []).map((value) =>
+      value
+        ? `${shownValue(name, value.value)} [${shownValue(name, value.low)}, ${shownValue(name, value.high)}]`
+        : '-',
+    ),
     ...differences.map((difference) => gain(name, difference.metrics[name])),
   ]);
   return [['', ...runs, ...differences.map(({ run, rows }) => `${run} less ${runs[0]}, ${rows} rows`)], ...lines];

@@ -3,7 +3,12 @@ import type { SetSummary } from '../operators/scoring/score-summary.js';
 import { threeDecimals } from './metric-names.js';
 
 /** Columns of the paper's tables of one object an image. */
-const PAPER = [['$S_\\alpha\\uparrow$', 'structure'], ['$F_\\beta^w\\uparrow$', 'weightedF'], ['$E_\\phi\\uparrow$', 'eMeasure/mean'], ['$M\\downarrow$', 'mae']] as const;
+const PAPER = [
+  ['$S_\\alpha\\uparrow$', 'structure'],
+  ['$F_\\beta^w\\uparrow$', 'weightedF'],
+  ['$E_\\phi\\uparrow$', 'eMeasure/mean'],
+  ['$M\\downarrow$', 'mae'],
+] as const;
 
 /** Columns of the table that Seg-R1's released evaluation writes, in its order and by its names. */
 const RELEASED = [
@@ -27,23 +32,46 @@ export function latex(name: string, { sets, protocol }: Scores): string {
   const foreground = sets.filter(({ kind }) => kind === 'foreground');
   const referring = sets.filter(({ kind }) => kind === 'referring');
   const convention = protocol === 'legacy' ? 'seg_r1' : 'lisa';
-  const asked = [['gIoU', `${convention}/iou`], ['cIoU', `${convention}/cIoU`], ['P@0.5', `${convention}/Pr@0.5`]] as const;
+  const asked = [
+    ['gIoU', `${convention}/iou`],
+    ['cIoU', `${convention}/cIoU`],
+    ['P@0.5', `${convention}/Pr@0.5`],
+  ] as const;
   return [
-    ...(foreground.length > 0 ? [tabular('Columns as in the paper, which does not say which F and E it prints: here weighted F and mean E.', name, foreground, PAPER, ofShares), tabular('Columns as in the released evaluation.', name, foreground, RELEASED, ofShares)] : []),
+    ...(foreground.length > 0
+      ? [
+          tabular(
+            'Columns as in the paper, which does not say which F and E it prints: here weighted F and mean E.',
+            name,
+            foreground,
+            PAPER,
+            ofShares,
+          ),
+          tabular('Columns as in the released evaluation.', name, foreground, RELEASED, ofShares),
+        ]
+      : []),
     ...(referring.length > 0 ? [tabular(`Percent, convention ${convention}.`, name, referring, asked, ofPercent)] : []),
   ].join('\n');
 }
 
 type Columns = readonly (readonly [head: string, metric: string])[];
 
-function tabular(comment: string, name: string, sets: readonly SetSummary[], columns: Columns, written: (metric: string, value: number | undefined) => string): string {
+function tabular(
+  comment: string,
+  name: string,
+  sets: readonly SetSummary[],
+  columns: Columns,
+  written: (metric: string, value: number | undefined) => string,
+): string {
   const line = (cells: readonly string[]): string => `${cells.join(' & ')} \\\\`;
   return [
     `% ${comment}`,
     `\\begin{tabular}{ll${'c'.repeat(columns.length)}}`,
     line(['Dataset', 'Method', ...columns.map(([head]) => head)]),
     '\\hline',
-    ...sets.map(({ set, metrics }) => line([plainText(set), plainText(name), ...columns.map(([, metric]) => written(metric, metrics[metric]?.value))])),
+    ...sets.map(({ set, metrics }) =>
+      line([plainText(set), plainText(name), ...columns.map(([, metric]) => written(metric, metrics[metric]?.value))]),
+    ),
     '\\end{tabular}',
     '',
   ].join('\n');
@@ -60,6 +88,10 @@ function ofPercent(_: string, value: number | undefined): string {
 
 /** Text in which nothing is a command. */
 function plainText(text: string): string {
-  const named: Readonly<Record<string, string>> = { '\\': '\\textbackslash{}', '~': '\\textasciitilde{}', '^': '\\textasciicircum{}' };
+  const named: Readonly<Record<string, string>> = {
+    '\\': '\\textbackslash{}',
+    '~': '\\textasciitilde{}',
+    '^': '\\textasciicircum{}',
+  };
   return text.replaceAll(/[\\~^&%$#_{}]/g, (sign) => named[sign] ?? `\\${sign}`);
 }

@@ -37,7 +37,12 @@ const CONVENTIONS: Readonly<Record<Convention, string>> = {
   gref_50_pixels: 'under 50 pixels is a refusal (gRefCOCO)',
 };
 
-const share = (label: string, variant: string, better: 'more' | 'less' = 'more'): MetricName => ({ label, variant, better, share: true });
+const share = (label: string, variant: string, better: 'more' | 'less' = 'more'): MetricName => ({
+  label,
+  variant,
+  better,
+  share: true,
+});
 
 const SINGLE: Readonly<Record<string, MetricName>> = {
   structure: share('S-measure', 'α = 0.5, mean over images'),

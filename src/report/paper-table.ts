@@ -12,9 +12,14 @@ export interface Run {
 }
 
 /** Stands beside the table: what of ours is in its columns. */
-export const BESIDE = 'The paper does not say which F and E it prints, nor of which draw of its random protocol; ours are weighted F and mean E, and of expressions the run’s own convention.';
+export const BESIDE =
+  'The paper does not say which F and E it prints, nor of which draw of its random protocol; ours are weighted F and mean E, and of expressions the run’s own convention.';
 
-/** What the paper prints of a set, and runs of one's own below; undefined where it prints nothing. @param set as in `cod10k/test`. */
+/**
+ * What the paper prints of a set, and runs of one's own below; undefined where it prints nothing.
+ *
+ * @param set as in `cod10k/test`.
+ */
 export function paperTable(set: string, runs: readonly Run[]): Table | undefined {
   const paper = paperOf(set);
   if (!paper) return undefined;
@@ -26,11 +31,22 @@ export function paperTable(set: string, runs: readonly Run[]): Table | undefined
       return Number.isNaN(value) ? '-' : percent ? (value * 100).toFixed(1) : threeDecimals(value);
     }),
   ];
-  return [[paper.title, ...paper.columns], ...paper.rows.map(({ method, values }) => [method, ...values]), ...runs.map(own)];
+  return [
+    [paper.title, ...paper.columns],
+    ...paper.rows.map(({ method, values }) => [method, ...values]),
+    ...runs.map(own),
+  ];
 }
 
 function ourName(column: string, protocol: Scores['protocol']): string {
   const convention = protocol === 'legacy' ? 'seg_r1' : 'lisa';
-  const names: Readonly<Record<string, string>> = { S: 'structure', F: 'weightedF', E: 'eMeasure/mean', M: 'mae', gIoU: `${convention}/iou`, cIoU: `${convention}/cIoU` };
+  const names: Readonly<Record<string, string>> = {
+    S: 'structure',
+    F: 'weightedF',
+    E: 'eMeasure/mean',
+    M: 'mae',
+    gIoU: `${convention}/iou`,
+    cIoU: `${convention}/cIoU`,
+  };
   return names[column] ?? column;
 }

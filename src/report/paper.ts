@@ -18,7 +18,8 @@ export interface PaperSet {
 /**
  * Results as Seg-R1's paper and project page print them. They are of a random protocol: see `defects`.
  *
- * @see Seg-R1, arXiv:2506.22624, tables 1 to 4. In table 2 the rows of A2S stand one column to the right of where they belong;
+ * @see Seg-R1, arXiv:2506.22624, tables 1 to 4. In table 2 the rows of A2S stand one column to the right of where they
+ * belong;
  *   here they are moved.
  */
 const tables: readonly PaperTable[] = [
@@ -62,15 +63,42 @@ const tables: readonly PaperTable[] = [
       ['A2SV2', '- .731 .851 .065', '- .767 .871 .061', '- .891 .939 .041', '- .902 .923 .056'],
       ['A2SV3', '- .759 .868 .062', '- .816 .906 .047', '- .908 .954 .033', '- .923 .951 .038'],
       ['Grounded SAM2', '.708 .590 .744 .102', '.800 .748 .833 .078', '.825 .842 .864 .069', '.845 .849 .871 .078'],
-      ['Seg-R1-3B, SFT first', '.837 .789 .878 .048', '.861 .848 .856 .048', '.780 .818 .820 .077', '.881 .871 .901 .052'],
+      [
+        'Seg-R1-3B, SFT first',
+        '.837 .789 .878 .048',
+        '.861 .848 .856 .048',
+        '.780 .818 .820 .077',
+        '.881 .871 .901 .052',
+      ],
       ['Seg-R1-3B', '.852 .821 .890 .045', '.866 .863 .899 .045', '.772 .814 .809 .078', '.882 .908 .903 .050'],
-      ['Seg-R1-3B tuned on DUTS', '.868 .839 .906 .047', '.909 .914 .942 .031', '.890 .914 .925 .041', '.916 .939 .940 .036'],
-      ['Seg-R1-7B tuned on DUTS', '.878 .850 .911 .045', '.925 .922 .953 .025', '.935 .950 .966 .022', '.939 .956 .962 .025'],
+      [
+        'Seg-R1-3B tuned on DUTS',
+        '.868 .839 .906 .047',
+        '.909 .914 .942 .031',
+        '.890 .914 .925 .041',
+        '.916 .939 .940 .036',
+      ],
+      [
+        'Seg-R1-7B tuned on DUTS',
+        '.878 .850 .911 .045',
+        '.925 .922 .953 .025',
+        '.935 .950 .966 .022',
+        '.939 .956 .962 .025',
+      ],
     ],
   },
   {
     title: 'Table 3, referring expressions, percent',
-    sets: ['refcoco/testA', 'refcoco/testB', 'refcoco/val', 'refcoco+/testA', 'refcoco+/testB', 'refcoco+/val', 'refcocog/test', 'refcocog/val'],
+    sets: [
+      'refcoco/testA',
+      'refcoco/testB',
+      'refcoco/val',
+      'refcoco+/testA',
+      'refcoco+/testB',
+      'refcoco+/val',
+      'refcocog/test',
+      'refcocog/val',
+    ],
     columns: ['cIoU'],
     rows: [
       ['LAVT', '75.8', '68.8', '72.7', '68.4', '55.1', '62.1', '66.0', '65.0'],

@@ -7,16 +7,31 @@ import { z } from 'zod';
 import { messageOf, UsageError } from '../errors.js';
 
 // JSON has no NaN and writes null.
-const number = z.number().nullable().transform((value) => value ?? NaN);
+const number = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? NaN);
 const Metric = z.object({ value: number, low: number, high: number, n: z.number() });
-const SetOf = z.object({ set: z.string(), kind: z.enum(['foreground', 'referring']), n: z.number(), units: z.number(), metrics: z.record(z.string(), Metric) });
+const SetOf = z.object({
+  set: z.string(),
+  kind: z.enum(['foreground', 'referring']),
+  n: z.number(),
+  units: z.number(),
+  metrics: z.record(z.string(), Metric),
+});
 const Stored = z.object({
   name: z.string(),
   protocol: z.enum(['standard', 'legacy']).default('standard'),
   sets: z.array(SetOf).default([]),
   metrics: z.record(z.string(), z.object({ mean: number })).default({}),
 });
-const Item = z.object({ id: z.string(), set: z.string(), unit: z.string(), kind: z.enum(['foreground', 'referring']), values: z.record(z.string(), number) });
+const Item = z.object({
+  id: z.string(),
+  set: z.string(),
+  unit: z.string(),
+  kind: z.enum(['foreground', 'referring']),
+  values: z.record(z.string(), number),
+});
 export type StoredItem = z.output<typeof Item>;
 
 /** What a run's folder tells. */
@@ -37,19 +52,30 @@ export interface StoredRun {
  */
 export async function readRun(folder: string): Promise<StoredRun> {
   const [summary, benchmark] = ['summary.json', 'benchmark.json'].map((file) => join(folder, file)) as [string, string];
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw new UsageError(`${folder}  run: expected a folder; got none`);
-  if (!existsSync(summary) && !existsSync(benchmark)) throw new UsageError(`${folder}  run: expected summary.json or benchmark.json in it; got neither`);
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+    throw new UsageError(`${folder}  run: expected a folder; got none`);
+  if (!existsSync(summary) && !existsSync(benchmark))
+    throw new UsageError(`${folder}  run: expected summary.json or benchmark.json in it; got neither`);
   const { protocol, sets, metrics } = existsSync(summary) ? parsed(summary, Stored) : Stored.parse({ name: '' });
   const measured = existsSync(benchmark) ? numbersOf(parsed(benchmark, z.unknown()), 'benchmark') : {};
   const counted = Object.fromEntries(Object.entries(metrics).map(([name, { mean }]) => [name, mean]));
-  return { name: basename(resolve(folder)), protocol, sets, items: await readItems(join(folder, 'scores.jsonl')), numbers: { ...counted, ...measured } };
+  return {
+    name: basename(resolve(folder)),
+    protocol,
+    sets,
+    items: await readItems(join(folder, 'scores.jsonl')),
+    numbers: { ...counted, ...measured },
+  };
 }
 
 /** Every number of nested maps, by the names on its way. */
 function numbersOf(value: unknown, name: string): Record<string, number> {
   if (typeof value === 'number') return { [name]: value };
   if (value === null || typeof value !== 'object' || Array.isArray(value)) return {};
-  return Object.assign({}, ...Object.entries(value).map(([key, child]) => numbersOf(child, `${name}/${key}`))) as Record<string, number>;
+  return Object.assign(
+    {},
+    ...Object.entries(value).map(([key, child]) => numbersOf(child, `${name}/${key}`)),
+  ) as Record<string, number>;
 }
 
 async function readItems(path: string): Promise<StoredItem[]> {
@@ -69,7 +95,10 @@ function read<T>(text: string, shape: z.ZodType<T>, where: string): T {
   try {
     return shape.parse(JSON.parse(text));
   } catch (error) {
-    const why = error instanceof z.ZodError ? `${error.issues[0]?.path.join('.')}: ${error.issues[0]?.message}` : messageOf(error);
+    const why =
+      error instanceof z.ZodError
+        ? `${error.issues[0]?.path.join('.')}: ${error.issues[0]?.message}`
+        : messageOf(error);
     throw new UsageError(`${where}  run: expected what a run writes; got ${why}`, { cause: error });
   }
 }

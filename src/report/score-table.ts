@@ -4,7 +4,10 @@ import { metricName, shownValue } from './metric-names.js';
 import type { Table } from './table.js';
 
 /** The few numbers by which a set is told of, the protocol's own convention first. */
-export function headline({ kind, metrics }: Pick<SetSummary, 'kind' | 'metrics'>, protocol: Scores['protocol']): readonly string[] {
+export function headline(
+  { kind, metrics }: Pick<SetSummary, 'kind' | 'metrics'>,
+  protocol: Scores['protocol'],
+): readonly string[] {
   const convention = protocol === 'legacy' ? 'seg_r1' : 'lisa';
   const names =
     kind === 'foreground'
@@ -19,7 +22,13 @@ export function scoreTable({ metrics }: SetSummary, names: readonly string[]): T
   const lines = names.map((name) => {
     const { label, variant, better } = metricName(name);
     const { value, low, high, n } = metrics[name]!;
-    return [`${label}${better ? (better === 'more' ? ' ↑' : ' ↓') : ''}`, variant, shownValue(name, value), `${shownValue(name, low)} to ${shownValue(name, high)}`, String(n)];
+    return [
+      `${label}${better ? (better === 'more' ? ' ↑' : ' ↓') : ''}`,
+      variant,
+      shownValue(name, value),
+      `${shownValue(name, low)} to ${shownValue(name, high)}`,
+      String(n),
+    ];
   });
   return [['metric', 'variant', 'value', '95 %', 'n'], ...lines];
 }

@@ -11,7 +11,9 @@ export interface Gain {
   readonly gains: Readonly<Record<string, Estimate>>;
 }
 
-/** How people call metrics, in the order in which they are shown; those without a name here follow as they are called. */
+/**
+ * How people call metrics, in the order in which they are shown; those without a name here follow as they are called.
+ */
 const LABELS: Readonly<Record<string, string>> = {
   reward: 'reward',
   'rewards/format/mean': '  format',
@@ -37,7 +39,12 @@ export function tallyTable(tally: Tally): Table {
 
 /** Before, after, and the gain by row, each ± its standard error. */
 export function gainTable({ before, after, gains }: Gain): Table {
-  const lines = named(after.metrics).map(([label, name]) => [label, plusMinus(before.metrics[name]), plusMinus(after.metrics[name]), signed(gains[name])]);
+  const lines = named(after.metrics).map(([label, name]) => [
+    label,
+    plusMinus(before.metrics[name]),
+    plusMinus(after.metrics[name]),
+    signed(gains[name]),
+  ]);
   const constants = [before, after].map(({ constants: tried }) => plusMinus(bestConstant(tried)?.reward));
   const marks = [before, after].map(({ marked }) => String(total(marked)));
   return [
@@ -51,9 +58,14 @@ export function gainTable({ before, after, gains }: Gain): Table {
 
 function named(metrics: Readonly<Record<string, Estimate>>): (readonly [label: string, name: string])[] {
   // Groups of one have no spread.
-  const known = Object.keys(LABELS).filter((name) => name in metrics && !(name === 'group/reward_std' && metrics[name]?.mean === 0));
+  const known = Object.keys(LABELS).filter(
+    (name) => name in metrics && !(name === 'group/reward_std' && metrics[name]?.mean === 0),
+  );
   const others = Object.keys(metrics).filter((name) => !(name in LABELS));
-  return [...known.map((name) => [LABELS[name] as string, name] as const), ...others.map((name) => [name, name] as const)];
+  return [
+    ...known.map((name) => [LABELS[name] as string, name] as const),
+    ...others.map((name) => [name, name] as const),
+  ];
 }
 
 function estimateLine(label: string, estimate: Estimate): readonly string[] {
@@ -76,7 +88,9 @@ function total(counts: Readonly<Record<string, number>>): number {
 
 function plusMinus(estimate: Estimate | undefined): string {
   if (!estimate || estimate.n === 0) return '-';
-  return Number.isNaN(estimate.error) ? estimate.mean.toFixed(3) : `${estimate.mean.toFixed(3)} ± ${estimate.error.toFixed(3)}`;
+  return Number.isNaN(estimate.error)
+    ? estimate.mean.toFixed(3)
+    : `${estimate.mean.toFixed(3)} ± ${estimate.error.toFixed(3)}`;
 }
 
 function signed(estimate: Estimate | undefined): string {

@@ -12,7 +12,10 @@ interface Waiting<A, B> {
  *
  * @param work gives one answer a question, in order; what it throws rejects every question of its batch.
  */
-export function together<A, B>(size: number, work: (asked: readonly A[]) => Promise<readonly B[]>): (asked: A) => Promise<B> {
+export function together<A, B>(
+  size: number,
+  work: (asked: readonly A[]) => Promise<readonly B[]>,
+): (asked: A) => Promise<B> {
   let waiting: Waiting<A, B>[] = [];
   let timer: NodeJS.Timeout | undefined;
 

@@ -23,7 +23,8 @@ export interface Credits {
  * @throws {RangeError} if it is not a whole number from 1.
  */
 export function credits(window: number): Credits {
-  if (!Number.isInteger(window) || window < 1) throw new RangeError(`window: expected a whole number of rows from 1; got ${window}`);
+  if (!Number.isInteger(window) || window < 1)
+    throw new RangeError(`window: expected a whole number of rows from 1; got ${window}`);
   const waiting = new Set<() => void>();
   let inFlight = 0;
   let peak = 0;
@@ -64,7 +65,10 @@ export function credits(window: number): Credits {
       else await wait(signal);
     },
     give(rowId) {
-      if (inFlight === 0) throw new Error(`credits  give: expected a row in flight; got ${rowId} with none; some row was given back twice`);
+      if (inFlight === 0)
+        throw new Error(
+          `credits  give: expected a row in flight; got ${rowId} with none; some row was given back twice`,
+        );
       inFlight--;
       const [next] = waiting;
       next?.();
@@ -73,6 +77,8 @@ export function credits(window: number): Credits {
 }
 
 /** Gives back the credit of each row that passes; the last operator of a hand-made pipeline. */
-export function released<T extends { readonly id: string }>(window: Pick<Credits, 'give'>): MonoTypeOperatorFunction<T> {
+export function released<T extends { readonly id: string }>(
+  window: Pick<Credits, 'give'>,
+): MonoTypeOperatorFunction<T> {
   return tap((row) => window.give(row.id));
 }

@@ -16,7 +16,8 @@ export interface Start {
 /**
  * A stream that asks its iterator for the next row only once the window has let it in.
  *
- * `from(asyncIterable)` reads on regardless of what follows; here what follows gives a credit back for each row that left.
+ * `from(asyncIterable)` reads on regardless of what follows; here what follows gives a credit back for each row that
+ * left.
  * Unsubscribing ends the wait at once and calls the iterator's `return`.
  *
  * @param open called once a subscriber.

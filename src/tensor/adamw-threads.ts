@@ -13,7 +13,13 @@ export interface Stepper {
    *
    * @param values on shared memory, as the state is; neither is to be read or changed before the promise resolves.
    */
-  step(layout: Layout, values: Float32Array, gradient: Float32Array, state: AdamState, options: AdamOptions): Promise<void>;
+  step(
+    layout: Layout,
+    values: Float32Array,
+    gradient: Float32Array,
+    state: AdamState,
+    options: AdamOptions,
+  ): Promise<void>;
   /** Waits for a step under way and ends the threads; safe to call twice. */
   release(): Promise<void>;
 }
@@ -23,7 +29,8 @@ export function openStepper(threads: number, worthwhile = WORTHWHILE): Stepper {
   let pool: Workers<AdamJob, undefined> | undefined;
   return {
     async step(layout, values, gradient, state, options) {
-      if (threads < 2 || layout.length < worthwhile || gradient.length !== layout.length) return adamw(layout, values, gradient, state, options);
+      if (threads < 2 || layout.length < worthwhile || gradient.length !== layout.length)
+        return adamw(layout, values, gradient, state, options);
       const { first, second } = state;
       state.step += 1;
       const pieces = piecesOf(layout, state.step, options);
@@ -35,7 +42,12 @@ export function openStepper(threads: number, worthwhile = WORTHWHILE): Stepper {
           const [from, to] = [i * size, Math.min((i + 1) * size, layout.length)];
           if (from >= to) return;
           const own = gradient.slice(from, to);
-          const arrays = { values: values.subarray(from, to), gradient: own, first: first.subarray(from, to), second: second.subarray(from, to) };
+          const arrays = {
+            values: values.subarray(from, to),
+            gradient: own,
+            first: first.subarray(from, to),
+            second: second.subarray(from, to),
+          };
           await open.call({ arrays, pieces: within(pieces, from, to) }, [own.buffer]);
         }),
       );

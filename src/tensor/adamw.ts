@@ -30,14 +30,22 @@ export function adamState(layout: Layout): AdamState {
 }
 
 /**
- * One step of Adam with decoupled weight decay; `values` and `state` change in place, as `torch.optim.AdamW` changes them.
+ * One step of Adam with decoupled weight decay; `values` and `state` change in place, as `torch.optim.AdamW` changes
+ * them.
  *
  * @throws {RangeError} if an array is not as long as the layout; nothing is changed then.
  * @see arXiv:1711.05101, algorithm 2
  */
-export function adamw(layout: Layout, values: Float32Array, gradient: Float32Array, state: AdamState, options: AdamOptions): void {
+export function adamw(
+  layout: Layout,
+  values: Float32Array,
+  gradient: Float32Array,
+  state: AdamState,
+  options: AdamOptions,
+): void {
   for (const [name, { length }] of Object.entries({ values, gradient, first: state.first, second: state.second })) {
-    if (length !== layout.length) throw new RangeError(`adamw: expected ${name} as long as the layout, ${layout.length}; got ${length}`);
+    if (length !== layout.length)
+      throw new RangeError(`adamw: expected ${name} as long as the layout, ${layout.length}; got ${length}`);
   }
   const { first, second } = state;
   state.step += 1;
@@ -69,7 +77,15 @@ export interface AdamPiece {
 
 /** A step as pieces, an entry each. @param step counts steps from 1. */
 export function piecesOf(layout: Layout, step: number, options: AdamOptions): AdamPiece[] {
-  const { learningRate, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0, decays = () => true, gradientScale = 1 } = options;
+  const {
+    learningRate,
+    beta1 = 0.9,
+    beta2 = 0.999,
+    epsilon = 1e-8,
+    weightDecay = 0,
+    decays = () => true,
+    gradientScale = 1,
+  } = options;
   const stepSize = learningRate / (1 - beta1 ** step);
   const spread = Math.sqrt(1 - beta2 ** step);
   return layout.entries.map(({ name, offset, length }) => ({
@@ -105,7 +121,10 @@ export function gradientNorm(gradient: Float32Array): number {
   return Math.sqrt(squares);
 }
 
-/** Factor that brings a gradient of length `norm` down to `max`: at most 1, as `torch.nn.utils.clip_grad_norm_` takes it. */
+/**
+ * Factor that brings a gradient of length `norm` down to `max`: at most 1, as `torch.nn.utils.clip_grad_norm_` takes
+ * it.
+ */
 export function clipScale(norm: number, max: number): number {
   return Math.min(1, max / (norm + 1e-6));
 }

@@ -13,7 +13,12 @@ export type Contribution = readonly [to: Tensor, adjoint: Tensor];
  *
  * @param bounds values that count as given: nothing before them is looked at.
  */
-export type PullBack = (outputs: readonly Tensor[], seeds: readonly (Tensor | undefined)[], wrt: readonly Tensor[], bounds?: readonly Tensor[]) => Tensor[];
+export type PullBack = (
+  outputs: readonly Tensor[],
+  seeds: readonly (Tensor | undefined)[],
+  wrt: readonly Tensor[],
+  bounds?: readonly Tensor[],
+) => Tensor[];
 
 /** Sums of the adjoints that reach each tensor. */
 export class Adjoints {
@@ -34,7 +39,10 @@ export class Adjoints {
   }
 }
 
-/** Adjoints of a value's slices come padded with zeros; those that lie side by side are joined instead of padded and added. */
+/**
+ * Adjoints of a value's slices come padded with zeros; those that lie side by side are joined instead of padded and
+ * added.
+ */
 function pieced(parts: readonly Tensor[]): Tensor[] {
   const runs = new Map<string, Tensor[]>();
   const others: Tensor[] = [];
@@ -50,7 +58,11 @@ function joined(over: string, pads: readonly Tensor[]): Tensor[] | undefined {
   const pieces: Tensor[] = [];
   let end = 0;
   const whole = sizeOf(pads[0] as Tensor, over) as number;
-  const zeros = (like: Tensor, size: number): Tensor => expand(constant([0], {}), like.shape.map((dim) => (dim.name === over ? { name: over, size } : dim)));
+  const zeros = (like: Tensor, size: number): Tensor =>
+    expand(
+      constant([0], {}),
+      like.shape.map((dim) => (dim.name === over ? { name: over, size } : dim)),
+    );
   const start = ({ node: { op } }: Tensor): number => (op.kind === 'pad' ? op.before : 0);
   for (const part of pads.toSorted((a, b) => start(a) - start(b))) {
     const piece = part.node.inputs[0] as Tensor;

@@ -1,22 +1,51 @@
 /** Backward passes of computations within computations, and copies of them. */
-import { bodyNodes, captured, count, dependencies, isFloat, isHalf, nodeWith, scoped, ShapeError, sizeOf, type Body, type Node, type Op, type Tensor } from './graph.js';
+import {
+  bodyNodes,
+  captured,
+  count,
+  dependencies,
+  isFloat,
+  isHalf,
+  nodeWith,
+  scoped,
+  ShapeError,
+  sizeOf,
+  type Body,
+  type Node,
+  type Op,
+  type Tensor,
+} from './graph.js';
 import { key, type Contribution, type PullBack } from './adjoints.js';
 import { abs, add, cast, expand, gather, less, loop, or, rename, reshape, slice } from './ops.js';
 
 /**
  * Computes a block's inner values again and pulls back through them.
  *
- * The second computation takes its inputs through a sum with a zero made of an incoming adjoint: without that the runtime
+ * The second computation takes its inputs through a sum with a zero made of an incoming adjoint: without that the
+ * runtime
  * would see two equal computations, keep one, and with it every value that was to be freed.
  */
-export function blockBackward(body: Body, inputs: readonly Tensor[], incoming: readonly (Tensor | undefined)[], needed: ReadonlySet<number>, pullBack: PullBack): readonly Contribution[] {
+export function blockBackward(
+  body: Body,
+  inputs: readonly Tensor[],
+  incoming: readonly (Tensor | undefined)[],
+  needed: ReadonlySet<number>,
+  pullBack: PullBack,
+): readonly Contribution[] {
   const no = never(incoming.find((dy) => dy !== undefined) as Tensor);
   const again = inputs.map((x) => behind(x, no));
   const outer = captured(body);
   const from = [...inputs, ...outer];
   const given = [...again, ...outer];
-  const kept = from.flatMap((to, i) => (isFloat(to.dtype) && needed.has(to.node.id) ? [{ to, at: given[i] as Tensor }] : []));
-  const adjoints = pullBack(instantiate(body, again), incoming, kept.map(({ at }) => at), given);
+  const kept = from.flatMap((to, i) =>
+    isFloat(to.dtype) && needed.has(to.node.id) ? [{ to, at: given[i] as Tensor }] : [],
+  );
+  const adjoints = pullBack(
+    instantiate(body, again),
+    incoming,
+    kept.map(({ at }) => at),
+    given,
+  );
   return kept.map(({ to }, i): Contribution => [to, adjoints[i] as Tensor]);
 }
 
@@ -27,27 +56,48 @@ export function blockBackward(body: Body, inputs: readonly Tensor[], incoming: r
  *
  * @throws {ShapeError} if a turn hands something on, or may be the last before its time.
  */
-export function loopBackward(n: Node, { body, steps }: Extract<Op, { kind: 'loop' }>, incoming: readonly (Tensor | undefined)[], needed: ReadonlySet<number>, pullBack: PullBack): readonly Contribution[] {
+export function loopBackward(
+  n: Node,
+  { body, steps }: Extract<Op, { kind: 'loop' }>,
+  incoming: readonly (Tensor | undefined)[],
+  needed: ReadonlySet<number>,
+  pullBack: PullBack,
+): readonly Contribution[] {
   const [going, ...results] = body.results as [Tensor, ...Tensor[]];
-  if (n.inputs.length > 0 || going.node.op.kind !== 'constant') throw new ShapeError('loop', 'an operation with a gradient', ...n.outputs);
+  if (n.inputs.length > 0 || going.node.op.kind !== 'constant')
+    throw new ShapeError('loop', 'an operation with a gradient', ...n.outputs);
   const floats = (t: Tensor): boolean => isFloat(t.dtype) && needed.has(t.node.id);
   const rows = rowsOf(body, steps).filter((row) => floats(row.inputs[0] as Tensor));
   const outer = captured(body);
-  const read = new Set([...results, ...bodyNodes(body).flatMap((inner) => (rows.includes(inner) ? [] : dependencies(inner)))].map(key));
+  const read = new Set(
+    [...results, ...bodyNodes(body).flatMap((inner) => (rows.includes(inner) ? [] : dependencies(inner)))].map(key),
+  );
   const summed = outer.filter((t) => floats(t) && read.has(key(t)));
   const no = cast(never(incoming.find((dy) => dy !== undefined) as Tensor), 'float32');
 
   const zeros = Object.fromEntries(summed.map((t, i) => [`sum${i}`, expand(no, t.shape)]));
   const { state, collected } = loop(steps, zeros, (turn, sums) => {
-    const again = instantiate({ holes: body.holes, results: [...results, ...rows.map((row) => row.outputs[0] as Tensor)] }, [turn]);
+    const again = instantiate(
+      { holes: body.holes, results: [...results, ...rows.map((row) => row.outputs[0] as Tensor)] },
+      [turn],
+    );
     const [values, own] = [again.slice(0, results.length), again.slice(results.length)];
     const seeds = incoming.map((dy) => dy && gather(dy, 'step', turn));
     const adjoints = pullBack(values, seeds, [...own, ...summed], [...own, ...outer]);
-    const next = summed.map((_, i) => [`sum${i}`, add(sums[`sum${i}`] as Tensor, adjoints[own.length + i] as Tensor)] as const);
-    return { state: Object.fromEntries(next), collect: Object.fromEntries(own.map((_, i) => [`row${i}`, adjoints[i] as Tensor])), going: body.results[0] as Tensor };
+    const next = summed.map(
+      (_, i) => [`sum${i}`, add(sums[`sum${i}`] as Tensor, adjoints[own.length + i] as Tensor)] as const,
+    );
+    return {
+      state: Object.fromEntries(next),
+      collect: Object.fromEntries(own.map((_, i) => [`row${i}`, adjoints[i] as Tensor])),
+      going: body.results[0] as Tensor,
+    };
   });
   return [
-    ...rows.map(({ op, inputs }, i): Contribution => [inputs[0] as Tensor, rename(collected[`row${i}`] as Tensor, { step: (op as Extract<Op, { kind: 'gather' }>).over })]),
+    ...rows.map(({ op, inputs }, i): Contribution => [
+      inputs[0] as Tensor,
+      rename(collected[`row${i}`] as Tensor, { step: (op as Extract<Op, { kind: 'gather' }>).over }),
+    ]),
     ...summed.map((t, i): Contribution => [t, state[`sum${i}`] as Tensor]),
   ];
 }
@@ -56,7 +106,15 @@ export function loopBackward(n: Node, { body, steps }: Extract<Op, { kind: 'loop
 function rowsOf(body: Body, steps: number): readonly Node[] {
   const turn = key(body.holes[0] as Tensor);
   const outside = new Set(captured(body).map(key));
-  return bodyNodes(body).filter(({ op, inputs: [table, index] }) => op.kind === 'gather' && table && index && key(index) === turn && outside.has(key(table)) && sizeOf(table, op.over) === steps);
+  return bodyNodes(body).filter(
+    ({ op, inputs: [table, index] }) =>
+      op.kind === 'gather' &&
+      table &&
+      index &&
+      key(index) === turn &&
+      outside.has(key(table)) &&
+      sizeOf(table, op.over) === steps,
+  );
 }
 
 /** A scalar false that exists only once `x` does, whatever its values. */
@@ -72,7 +130,11 @@ function behind(x: Tensor, no: Tensor): Tensor {
 }
 
 /** Traces a body's computation anew on other inputs. */
-function instantiate(body: Body, inputs: readonly Tensor[], outer: (t: Tensor) => Tensor = (t) => t): readonly Tensor[] {
+function instantiate(
+  body: Body,
+  inputs: readonly Tensor[],
+  outer: (t: Tensor) => Tensor = (t) => t,
+): readonly Tensor[] {
   const bound = new Map<string, Tensor>(body.holes.map((hole, i) => [key(hole), inputs[i] as Tensor]));
   const of = (t: Tensor): Tensor => bound.get(key(t)) ?? outer(t);
   for (const n of bodyNodes(body)) {

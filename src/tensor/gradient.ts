@@ -1,21 +1,72 @@
 /** Reverse-mode differentiation: a function from graph to graph. */
-import { count, dependencies, isFloat, reachable, scoped, ShapeError, sizeOf, type Dim, type Node, type Op, type Tensor } from './graph.js';
+import {
+  count,
+  dependencies,
+  isFloat,
+  reachable,
+  scoped,
+  ShapeError,
+  sizeOf,
+  type Dim,
+  type Node,
+  type Op,
+  type Tensor,
+} from './graph.js';
 import { Adjoints, key, type Contribution } from './adjoints.js';
 import { blockBackward, loopBackward } from './bodies.js';
-import { add, cast, constant, cumsum, div, dot, equal, exp, expand, gather, iota, less, lessEqual, mean, mul, neg, order, pad, reciprocal, rename, reshape, rotate, scatterAdd, sigmoid, sign, slice, sqrt, square, sub, sum, where } from './ops.js';
+import {
+  add,
+  cast,
+  constant,
+  cumsum,
+  div,
+  dot,
+  equal,
+  exp,
+  expand,
+  gather,
+  iota,
+  less,
+  lessEqual,
+  mean,
+  mul,
+  neg,
+  order,
+  pad,
+  reciprocal,
+  rename,
+  reshape,
+  rotate,
+  scatterAdd,
+  sigmoid,
+  sign,
+  slice,
+  sqrt,
+  square,
+  sub,
+  sum,
+  where,
+} from './ops.js';
 
 /**
  * Gradients of a scalar with respect to some of the values it was computed from.
  *
- * @returns one tensor a `wrt`, of its shape, float32 whatever the type of `wrt`; zeros where `loss` does not depend on it.
- * @throws {ShapeError} if `loss` is not a float32 scalar, or the way to a `wrt` leads through an operation without a gradient.
+ * @returns one tensor a `wrt`, of its shape, float32 whatever the type of `wrt`; zeros where `loss` does not depend on
+ * it.
+ * @throws {ShapeError} if `loss` is not a float32 scalar, or the way to a `wrt` leads through an operation without a
+ * gradient.
  */
 export function gradient(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   if (loss.shape.length > 0 || loss.dtype !== 'float32') throw new ShapeError('gradient', 'a float32 scalar', loss);
   return pullBack([loss], [constant([1], {})], wrt);
 }
 
-function pullBack(outputs: readonly Tensor[], seeds: readonly (Tensor | undefined)[], wrt: readonly Tensor[], bounds: readonly Tensor[] = []): Tensor[] {
+function pullBack(
+  outputs: readonly Tensor[],
+  seeds: readonly (Tensor | undefined)[],
+  wrt: readonly Tensor[],
+  bounds: readonly Tensor[] = [],
+): Tensor[] {
   const given = new Set(bounds.map((t) => t.node.id));
   const nodes = reachable(outputs, (n) => (given.has(n.id) ? [] : dependencies(n)));
   const needed = new Set(wrt.map((t) => t.node.id));
@@ -32,9 +83,11 @@ function pullBack(outputs: readonly Tensor[], seeds: readonly (Tensor | undefine
     const incoming = n.outputs.map((output) => adjoints.get(output));
     if (incoming.every((dy) => dy === undefined)) continue;
     scoped(`gradient of ${n.scope}`, () => {
-      for (const [to, adjoint] of backward(n, incoming, needed)) if (isFloat(to.dtype) && needed.has(to.node.id)) adjoints.add(to, adjoint);
+      for (const [to, adjoint] of backward(n, incoming, needed))
+        if (isFloat(to.dtype) && needed.has(to.node.id)) adjoints.add(to, adjoint);
     });
-    // Summed as soon as nothing more is said about them: the runtime computes what is traced first first, and frees what it was computed from.
+    // Summed as soon as nothing more is said about them: the runtime computes what is traced first first, and frees
+    // what it was computed from.
     for (const t of complete.get(n.id) ?? []) adjoints.get(t);
   }
   return wrt.map((t) => adjoints.get(t) ?? expand(constant([0], {}), t.shape));
@@ -47,7 +100,11 @@ function firstRead(nodes: readonly Node[], values: readonly Tensor[]): ReadonlyM
 }
 
 /** What a node's incoming adjoints say about each of its inputs. */
-function backward(n: Node, incoming: readonly (Tensor | undefined)[], needed: ReadonlySet<number>): readonly Contribution[] {
+function backward(
+  n: Node,
+  incoming: readonly (Tensor | undefined)[],
+  needed: ReadonlySet<number>,
+): readonly Contribution[] {
   if (n.op.kind === 'block' && n.op.pullBack) {
     const adjoints = n.op.pullBack(n.inputs, n.outputs, incoming);
     return n.inputs.flatMap((to, i): Contribution[] => (adjoints[i] ? [[to, adjoints[i]]] : []));
@@ -112,11 +169,17 @@ const rules: { readonly [K in Op['kind']]?: Rule<K> } = {
     const rule = binaryRules[op.fn];
     if (!rule) return [];
     const [da, db] = rule(a, b, dy);
-    return [[a, reduced(da, a)], [b, reduced(db, b)]];
+    return [
+      [a, reduced(da, a)],
+      [b, reduced(db, b)],
+    ];
   },
   where: ({ inputs, dy }) => {
     const [condition, yes, no] = inputs as [Tensor, Tensor, Tensor];
-    return [[yes, reduced(where(condition, dy, 0), yes)], [no, reduced(where(condition, 0, dy), no)]];
+    return [
+      [yes, reduced(where(condition, dy, 0), yes)],
+      [no, reduced(where(condition, 0, dy), no)],
+    ];
   },
   cast: ({ inputs, dy }) => [[one(inputs), dy]],
   compare: () => [],
@@ -143,8 +206,12 @@ const rules: { readonly [K in Op['kind']]?: Rule<K> } = {
   },
   dot: ({ op, inputs, dy }) => {
     const [a, b] = two(inputs);
-    const own = (x: Tensor, other: Tensor): string[] => x.shape.map(({ name }) => name).filter((name) => sizeOf(other, name) === undefined);
-    return [[a, dot(dy, b, own(b, a), op.scale)], [b, dot(dy, a, own(a, b), op.scale)]];
+    const own = (x: Tensor, other: Tensor): string[] =>
+      x.shape.map(({ name }) => name).filter((name) => sizeOf(other, name) === undefined);
+    return [
+      [a, dot(dy, b, own(b, a), op.scale)],
+      [b, dot(dy, a, own(a, b), op.scale)],
+    ];
   },
   reshape: ({ inputs, dy }) => [[one(inputs), reshape(dy, one(inputs).shape)]],
   transpose: ({ inputs, dy }) => [[one(inputs), dy]],
@@ -183,13 +250,17 @@ const rules: { readonly [K in Op['kind']]?: Rule<K> } = {
     const unit = mul(x, scale);
     const g = mul(dy, weight);
     const dx = mul(sub(g, mul(unit, mean(mul(g, unit), op.over))), scale);
-    return [[x, dx], [weight, reduced(mul(dy, unit), weight)]];
+    return [
+      [x, dx],
+      [weight, reduced(mul(dy, unit), weight)],
+    ];
   },
   rotate: ({ op, inputs, dy }) => {
     const [x, cos, sin] = inputs as [Tensor, Tensor, Tensor];
     const size = sizeOf(x, op.over) as number;
     const table = (cos.shape.at(-1) as Dim).name;
-    const halves = (whole: Tensor): Tensor[] => [0, size / 2].map((start) => rename(slice(whole, op.over, start, size / 2), { [op.over]: table }));
+    const halves = (whole: Tensor): Tensor[] =>
+      [0, size / 2].map((start) => rename(slice(whole, op.over, start, size / 2), { [op.over]: table }));
     const [a, b, da, db] = [...halves(x), ...halves(dy)] as [Tensor, Tensor, Tensor, Tensor];
     return [
       [x, rotate(dy, cos, neg(sin), op.over)],

@@ -81,7 +81,11 @@ export type Op =
  * @param incoming adjoints of the outputs; undefined for those that nothing depends on.
  * @returns adjoints of the inputs, in order; undefined for those without one.
  */
-export type BlockPullBack = (inputs: readonly Tensor[], outputs: readonly Tensor[], incoming: readonly (Tensor | undefined)[]) => readonly (Tensor | undefined)[];
+export type BlockPullBack = (
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+  incoming: readonly (Tensor | undefined)[],
+) => readonly (Tensor | undefined)[];
 
 /** A computation with holes: `holes` are bound when a block or loop runs; other tensors are captured from outside. */
 export interface Body {
@@ -126,7 +130,11 @@ export function node(op: Op, inputs: readonly Tensor[], dtype: DType, shape: Sha
 }
 
 /** Makes a node with several outputs. */
-export function nodeWith(op: Op, inputs: readonly Tensor[], outputs: readonly { readonly dtype: DType; readonly shape: Shape }[]): readonly Tensor[] {
+export function nodeWith(
+  op: Op,
+  inputs: readonly Tensor[],
+  outputs: readonly { readonly dtype: DType; readonly shape: Shape }[],
+): readonly Tensor[] {
   const made: Tensor[] = [];
   const self: Node = { id: nodes++, op, inputs, outputs: made, scope: scopes.join('/') };
   for (const [index, { dtype, shape }] of outputs.entries()) made.push({ node: self, index, dtype, shape });
@@ -143,7 +151,11 @@ export function describe(value: { readonly dtype?: DType; readonly shape: Shape 
 export class ShapeError extends Error {
   override readonly name = 'ShapeError';
 
-  constructor(operation: string, expected: string, ...got: readonly { readonly dtype?: DType; readonly shape: Shape }[]) {
+  constructor(
+    operation: string,
+    expected: string,
+    ...got: readonly { readonly dtype?: DType; readonly shape: Shape }[]
+  ) {
     const where = scopes.length > 0 ? `${scopes.join('/')}/${operation}` : operation;
     super(`${where}: expected ${expected}; got ${got.map(describe).join(' and ') || 'none'}`);
   }
@@ -166,7 +178,10 @@ export function count(shape: Shape): number {
 }
 
 export function sameShape(a: Shape, b: Shape): boolean {
-  return a.length === b.length && a.every((dim, i) => dim.name === b[i]?.name && dim.size === b[i]?.size && dim.ragged === b[i]?.ragged);
+  return (
+    a.length === b.length &&
+    a.every((dim, i) => dim.name === b[i]?.name && dim.size === b[i]?.size && dim.ragged === b[i]?.ragged)
+  );
 }
 
 /** Everything that `results` need, inputs first; a body's own nodes only when `within` is its results. */
@@ -199,7 +214,8 @@ function contentsOf(body: Body): { readonly nodes: readonly Node[]; readonly cap
   for (const n of all) if (dependencies(n).some((input) => inside.has(input.node.id))) inside.add(n.id);
   const nodes = all.filter((n) => inside.has(n.id) && !holes.has(n.id));
   const outer = new Map<string, Tensor>();
-  for (const t of [...nodes.flatMap(dependencies), ...body.results]) if (!inside.has(t.node.id)) outer.set(`${t.node.id}:${t.index}`, t);
+  for (const t of [...nodes.flatMap(dependencies), ...body.results])
+    if (!inside.has(t.node.id)) outer.set(`${t.node.id}:${t.index}`, t);
   const found = { nodes, captured: [...outer.values()] };
   contents.set(body, found);
   return found;

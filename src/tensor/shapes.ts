@@ -2,7 +2,8 @@
 import { ShapeError, sizeOf, type Shape, type Tensor } from './graph.js';
 
 /** A shape less some of its dimensions. */
-export const without = (x: Tensor, names: readonly string[]): Shape => x.shape.filter(({ name }) => !names.includes(name));
+export const without = (x: Tensor, names: readonly string[]): Shape =>
+  x.shape.filter(({ name }) => !names.includes(name));
 
 /** Names of both: in the order of the operand that has them all, else `a`'s and then what `b` adds. */
 export function broadcast(operation: string, a: Tensor, b: Tensor): Shape {
@@ -17,5 +18,6 @@ export function broadcast(operation: string, a: Tensor, b: Tensor): Shape {
 
 /** @throws {ShapeError} if a name stands twice. */
 export function once(operation: string, shape: Shape, ...from: readonly Tensor[]): void {
-  if (new Set(shape.map(({ name }) => name)).size < shape.length) throw new ShapeError(operation, 'each name once', ...from, { shape });
+  if (new Set(shape.map(({ name }) => name)).size < shape.length)
+    throw new ShapeError(operation, 'each name once', ...from, { shape });
 }

@@ -49,7 +49,8 @@ function place(yaml: string): string {
   const { path, file } = folder();
   cpSync(SMALL, join(path, 'small'), { recursive: true });
   for (const made of ['images', 'masks', 'others', 'empty']) mkdirSync(join(path, made));
-  for (const name of ['pick-00.png', 'pick-01.png']) cpSync(join(ROOT, 'data/sample/images', name), join(path, 'images', name));
+  for (const name of ['pick-00.png', 'pick-01.png'])
+    cpSync(join(ROOT, 'data/sample/images', name), join(path, 'images', name));
   cpSync(join(ROOT, 'data/sample/masks/pick-00.png'), join(path, 'masks/pick-00.png'));
   cpSync(join(ROOT, 'data/sample/masks/pick-02.png'), join(path, 'others/pick-02.png'));
   file('train.yaml', yaml);
@@ -57,29 +58,109 @@ function place(yaml: string): string {
 }
 
 const LOAD = 'load: { scenes: { count: 8 }, frame: 112 }';
-const BOMB = ['a: &a [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]', ...'bcdefgh'.split('').map((name, i) => `${name}: &${name} [${Array(10).fill(`*${'abcdefgh'[i]}`).join(', ')}]`), TRAIN].join('\n');
+const BOMB = [
+  'a: &a [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]',
+  ...'bcdefgh'.split('').map((name, i) => `${name}: &${name} [${Array(10).fill(`*${'abcdefgh'[i]}`).join(', ')}]`),
+  TRAIN,
+].join('\n');
 
 const refused: readonly (readonly [what: string, yaml: string, message: string | RegExp])[] = [
-  ['an unknown key of the pipeline', `sede: 1\n${TRAIN}`, /train\.yaml:1:1 {2}pipeline has no option "sede"; known: seed, window, policy, .*; nearest: seed/],
-  ['an unknown key of a stage', TRAIN.replace('group: 2', 'grup: 2'), 'train.yaml:8:16  rollout has no option "grup"; known: group, temperature, maxTokens, repetitionPenalty, topK, topP, minP, entropy, inflight; nearest: group'],
-  ['an unknown key of a model', TRAIN.replace('kind: grabcut', 'kind: grabcut, sise: 32'), 'segmenter has no option "sise"; known: kind, size, iterations, radius, threads; nearest: size'],
-  ['a value of the wrong type', TRAIN.replace('group: 2', 'group: many'), 'train.yaml:8:23  rollout.group: expected a number; got "many"'],
-  ['an unknown stage', TRAIN.replace('- parse', '- prase'), /train\.yaml:9:5 {2}no stage is called "prase"; known: load, .*; nearest: parse/],
-  ['a stage before what it needs', TRAIN.replace('  - mask\n  - reward\n', '  - reward\n  - mask\n'), 'train.yaml:10:5  reward needs the column "masks", which no earlier stage adds'],
-  ['a pipeline that does not begin with a source', TRAIN.replace(`  - ${LOAD}\n`, ''), 'rollout cannot be the first stage: expected one that gives rows; got "rollout"; way out: begin with load'],
-  ['two stages that write', `${TRAIN}  - write\n`, 'train.yaml:15:5  write writes rows: expected one such stage; got write before it'],
-  ['a stage behind the one that writes', `${TRAIN}  - advantage\n`, 'advantage comes after write: expected write to be the last stage'],
-  ['a window smaller than a step', TRAIN.replace('window: 8', 'window: 4'), 'update.groupsPerStep: expected at most the window of 4; got 8; way out: window: 8'],
-  ['a group of one', TRAIN.replace('group: 2', 'group: 1'), 'advantage: expected rollout.group of at least 2, to compare within a group; got 1'],
-  ['no policy', TRAIN.replace('policy: { checkpoint: small }', ''), 'rollout uses a policy: expected the key "policy" in the pipeline; got none'],
-  ['a folder that is not there', TRAIN.replace(LOAD, 'load: { images: photos, masks: masks }'), /train\.yaml:7:21 {2}load\.images: expected a file or folder; got "photos", and \S+\/photos is not there/],
-  ['a file in place of a folder', TRAIN.replace(LOAD, 'load: { images: train.yaml, masks: masks }'), /images {2}\S+\/train\.yaml: expected a folder of images; got a file/],
-  ['an empty folder', TRAIN.replace(LOAD, 'load: { images: empty, masks: masks }'), /images {2}\S+\/empty: expected files named \*\.png .*; got none/],
-  ['images of which none has a mask', TRAIN.replace(LOAD, 'load: { images: images, masks: others }'), /masks: expected a mask named as an image, such as pick-00\.png; got none for 2 images/],
-  ['images of which one has no mask', TRAIN.replace(LOAD, 'load: { images: images, masks: masks }'), /masks: expected one for each of 2 images; got none for 1, \S+pick-01\.png first; maskless: mark goes on without them/],
-  ['a YAML alias bomb', BOMB, /train\.yaml:1:1 {2}anchors: expected each alias to have an anchor, and at most 100 repeats/],
+  [
+    'an unknown key of the pipeline',
+    `sede: 1\n${TRAIN}`,
+    /train\.yaml:1:1 {2}pipeline has no option "sede"; known: seed, window, policy, .*; nearest: seed/,
+  ],
+  [
+    'an unknown key of a stage',
+    TRAIN.replace('group: 2', 'grup: 2'),
+    'train.yaml:8:16  rollout has no option "grup"; known: group, temperature, maxTokens, repetitionPenalty, topK, topP, minP, entropy, inflight; nearest: group',
+  ],
+  [
+    'an unknown key of a model',
+    TRAIN.replace('kind: grabcut', 'kind: grabcut, sise: 32'),
+    'segmenter has no option "sise"; known: kind, size, iterations, radius, threads; nearest: size',
+  ],
+  [
+    'a value of the wrong type',
+    TRAIN.replace('group: 2', 'group: many'),
+    'train.yaml:8:23  rollout.group: expected a number; got "many"',
+  ],
+  [
+    'an unknown stage',
+    TRAIN.replace('- parse', '- prase'),
+    /train\.yaml:9:5 {2}no stage is called "prase"; known: load, .*; nearest: parse/,
+  ],
+  [
+    'a stage before what it needs',
+    TRAIN.replace('  - mask\n  - reward\n', '  - reward\n  - mask\n'),
+    'train.yaml:10:5  reward needs the column "masks", which no earlier stage adds',
+  ],
+  [
+    'a pipeline that does not begin with a source',
+    TRAIN.replace(`  - ${LOAD}\n`, ''),
+    'rollout cannot be the first stage: expected one that gives rows; got "rollout"; way out: begin with load',
+  ],
+  [
+    'two stages that write',
+    `${TRAIN}  - write\n`,
+    'train.yaml:15:5  write writes rows: expected one such stage; got write before it',
+  ],
+  [
+    'a stage behind the one that writes',
+    `${TRAIN}  - advantage\n`,
+    'advantage comes after write: expected write to be the last stage',
+  ],
+  [
+    'a window smaller than a step',
+    TRAIN.replace('window: 8', 'window: 4'),
+    'update.groupsPerStep: expected at most the window of 4; got 8; way out: window: 8',
+  ],
+  [
+    'a group of one',
+    TRAIN.replace('group: 2', 'group: 1'),
+    'advantage: expected rollout.group of at least 2, to compare within a group; got 1',
+  ],
+  [
+    'no policy',
+    TRAIN.replace('policy: { checkpoint: small }', ''),
+    'rollout uses a policy: expected the key "policy" in the pipeline; got none',
+  ],
+  [
+    'a folder that is not there',
+    TRAIN.replace(LOAD, 'load: { images: photos, masks: masks }'),
+    /train\.yaml:7:21 {2}load\.images: expected a file or folder; got "photos", and \S+\/photos is not there/,
+  ],
+  [
+    'a file in place of a folder',
+    TRAIN.replace(LOAD, 'load: { images: train.yaml, masks: masks }'),
+    /images {2}\S+\/train\.yaml: expected a folder of images; got a file/,
+  ],
+  [
+    'an empty folder',
+    TRAIN.replace(LOAD, 'load: { images: empty, masks: masks }'),
+    /images {2}\S+\/empty: expected files named \*\.png .*; got none/,
+  ],
+  [
+    'images of which none has a mask',
+    TRAIN.replace(LOAD, 'load: { images: images, masks: others }'),
+    /masks: expected a mask named as an image, such as pick-00\.png; got none for 2 images/,
+  ],
+  [
+    'images of which one has no mask',
+    TRAIN.replace(LOAD, 'load: { images: images, masks: masks }'),
+    /masks: expected one for each of 2 images; got none for 1, \S+pick-01\.png first; maskless: mark goes on without them/,
+  ],
+  [
+    'a YAML alias bomb',
+    BOMB,
+    /train\.yaml:1:1 {2}anchors: expected each alias to have an anchor, and at most 100 repeats/,
+  ],
   ['YAML that is none', 'stages: [', /train\.yaml:1:\d+ {2}YAML: /],
-  ['a checkpoint that is not there', TRAIN.replace('checkpoint: small', 'checkpoint: smal'), /policy\.checkpoint: expected a file or folder; got "smal", and \S+\/smal is not there/],
+  [
+    'a checkpoint that is not there',
+    TRAIN.replace('checkpoint: small', 'checkpoint: smal'),
+    /policy\.checkpoint: expected a file or folder; got "smal", and \S+\/smal is not there/,
+  ],
   ['a checkpoint folder without config.json', TRAIN.replace('checkpoint: small', 'checkpoint: empty'), 'config.json'],
 ];
 
@@ -106,7 +187,10 @@ describe('a pipeline that cannot run', () => {
   it.each([
     ['rolout.group=3', '--set rolout.group=3  this pipeline has no stage and no key "rolout"; known: '],
     ['rolout.group=3', '; nearest: rollout'],
-    ['rollout.gruop=3', '--set rollout.gruop=3  rollout has no option "gruop"; known: group, temperature, maxTokens, repetitionPenalty, topK, topP, minP, entropy, inflight; nearest: group'],
+    [
+      'rollout.gruop=3',
+      '--set rollout.gruop=3  rollout has no option "gruop"; known: group, temperature, maxTokens, repetitionPenalty, topK, topP, minP, entropy, inflight; nearest: group',
+    ],
     ['rollout.group=many', '--set rollout.group=many  rollout.group: expected a number; got "many"'],
     ['rollout', '--set rollout  expected key=value; got "rollout"; way out: --set rollout.group=16'],
   ])('is refused for --set %s', async (set, message) => {

@@ -54,7 +54,10 @@ const checkup = (more: Partial<Checkup> = {}): Checkup => ({
 });
 
 /** Answers in place of processes; what was tried, in order. */
-function attempts(answers: Readonly<Record<string, unknown>>): { attempt: (trial: Trial) => Promise<unknown>; tried: Trial[] } {
+function attempts(answers: Readonly<Record<string, unknown>>): {
+  attempt: (trial: Trial) => Promise<unknown>;
+  tried: Trial[];
+} {
   const tried: Trial[] = [];
   const attempt = async (trial: Trial): Promise<unknown> => {
     tried.push(trial);
@@ -79,7 +82,10 @@ describe('checkUp', () => {
     });
     const { devices, missing } = await checkUp({ machine, attempt, runs });
     expect(tried.map(({ kind }) => kind)).toEqual(['cpu', 'list', 'cuda', 'cuda']);
-    expect(tried[2]).toMatchObject({ index: 0, runtime: { provider: join(machine.root, 'home/.cache/segr1/cuda-1.30.0'), cuda: 13 } });
+    expect(tried[2]).toMatchObject({
+      index: 0,
+      runtime: { provider: join(machine.root, 'home/.cache/segr1/cuda-1.30.0'), cuda: 13 },
+    });
     expect(devices.map(({ device, works }) => [device, works])).toEqual([
       ['cpu', true],
       ['cuda:0', true],
@@ -90,7 +96,10 @@ describe('checkUp', () => {
     expect(missing).toEqual([]);
   });
   it('lists GPUs that cannot be tried, with what they lack', async () => {
-    const { attempt, tried } = attempts({ cpu: { speed: { float32: 100 }, errors: [] }, list: [{ index: 0, ...card }] });
+    const { attempt, tried } = attempts({
+      cpu: { speed: { float32: 100 }, errors: [] },
+      list: [{ index: 0, ...card }],
+    });
     const { devices, missing } = await checkUp({ machine: madeMachine(driver('580.65.06')), attempt, runs });
     expect(tried.map(({ kind }) => kind)).toEqual(['cpu', 'list']);
     expect(devices[1]).toMatchObject({ device: 'cuda:0', works: false, errors: [] });
@@ -99,12 +108,21 @@ describe('checkUp', () => {
   it('tries the first GPU where the driver lists none', async () => {
     const list = new Error('libcuda.so.1  cuInit: expected 0; got 100, no device');
     const works = { speed: { float32: 5e4 }, errors: [] };
-    const { attempt, tried } = attempts({ cpu: works, list, 'cuda:0': { speed: {}, errors: ['cuda  device 0: no device'] } });
+    const { attempt, tried } = attempts({
+      cpu: works,
+      list,
+      'cuda:0': { speed: {}, errors: ['cuda  device 0: no device'] },
+    });
     const { devices } = await checkUp({ machine: madeMachine(complete), attempt, runs });
     expect(tried.map(({ kind }) => kind)).toEqual(['cpu', 'list', 'cuda']);
-    expect(devices[1]).toMatchObject({ device: 'cuda:0', works: false, errors: [list.message, 'cuda  device 0: no device'] });
+    expect(devices[1]).toMatchObject({
+      device: 'cuda:0',
+      works: false,
+      errors: [list.message, 'cuda  device 0: no device'],
+    });
     expect(
-      (await checkUp({ machine: madeMachine(complete), ...attempts({ cpu: works, list, 'cuda:0': works }), runs })).devices[1],
+      (await checkUp({ machine: madeMachine(complete), ...attempts({ cpu: works, list, 'cuda:0': works }), runs }))
+        .devices[1],
     ).toMatchObject({ works: true });
   });
   it('goes on where the CPU fails, and where nothing can be written', async () => {
@@ -121,18 +139,32 @@ describe('adviceOn', () => {
     ['nothing of a machine without a GPU that could be', { missing: [] }, []],
     ['what is missing', { missing }, ['cuda  driver: expected …']],
     ['an older Node', { node: '20.18.1' }, ['Node.js 20.19 or newer: this is 20.18.1']],
-    ['too little memory', { memory: { total: 1e9, free: 5e8 } }, ['2 GB of memory or more: this process may have 1.0 GB']],
+    [
+      'too little memory',
+      { memory: { total: 1e9, free: 5e8 } },
+      ['2 GB of memory or more: this process may have 1.0 GB'],
+    ],
     [
       'a slow disk',
       { disk: { folder: '/r', write: 12, read: 900 } },
       ['a faster disk for runs (--run DIR): checkpoints are written at 12 MB/s'],
     ],
-    ['no place for runs', { disk: { folder: '/r', error: 'EACCES' } }, ['a folder for runs that can be written: EACCES']],
-    ['few cores, without a GPU', { cpu: { model: 'Some CPU', cores: 2 } }, ['more cores, for without a GPU it is the 2 that compute']],
+    [
+      'no place for runs',
+      { disk: { folder: '/r', error: 'EACCES' } },
+      ['a folder for runs that can be written: EACCES'],
+    ],
+    [
+      'few cores, without a GPU',
+      { cpu: { model: 'Some CPU', cores: 2 } },
+      ['more cores, for without a GPU it is the 2 that compute'],
+    ],
     [
       'few cores, with one',
       { cpu: { model: 'Some CPU', cores: 2 }, devices: [cpu, gpu] },
-      ['policy: { device: cuda:0, precision: bfloat16 } in the pipeline, for bfloat16 is what this card multiplies fastest in'],
+      [
+        'policy: { device: cuda:0, precision: bfloat16 } in the pipeline, for bfloat16 is what this card multiplies fastest in',
+      ],
     ],
     [
       'a CPU that fails',
@@ -142,12 +174,16 @@ describe('adviceOn', () => {
     [
       'a card without bfloat16',
       { devices: [cpu, { ...gpu, capability: '7.5', speed: { float32: 8000, float16: 50_000 } }] },
-      ['policy: { device: cuda:0, precision: float16 } in the pipeline, for float16 is what this card multiplies fastest in'],
+      [
+        'policy: { device: cuda:0, precision: float16 } in the pipeline, for float16 is what this card multiplies fastest in',
+      ],
     ],
     [
       'a card that is too old',
       { devices: [cpu, { ...gpu, capability: '6.1', works: false, speed: {}, errors: ['no kernel image'] }] },
-      ['cuda:0: a card of compute capability 7.5, 8.0, 8.6, 8.9, 9.0, 12.0; this is 6.1, for which the provider has no kernels'],
+      [
+        'cuda:0: a card of compute capability 7.5, 8.0, 8.6, 8.9, 9.0, 12.0; this is 6.1, for which the provider has no kernels',
+      ],
     ],
     [
       'a card that is taken',
@@ -166,7 +202,12 @@ describe('adviceOn', () => {
     expect(adviceOn(checkup(more as Partial<Checkup>))).toEqual(advice);
   });
   it('puts what stops everything before what is slow', () => {
-    const found = checkup({ node: '18.0.0', disk: { folder: '/r', write: 12, read: 900 }, missing, cpu: { model: 'Some CPU', cores: 1 } });
+    const found = checkup({
+      node: '18.0.0',
+      disk: { folder: '/r', write: 12, read: 900 },
+      missing,
+      cpu: { model: 'Some CPU', cores: 1 },
+    });
     expect(adviceOn(found).map((line) => line.split(/[ :]/)[0])).toEqual(['Node.js', 'cuda', 'a', 'more']);
   });
   it.each([
@@ -175,7 +216,9 @@ describe('adviceOn', () => {
     ['12.1', true],
     ['7.0', false],
   ])('knows whether %s has kernels', (capability, has) => {
-    expect(adviceOn(checkup({ devices: [cpu, { ...gpu, capability }] })).some((line) => line.includes('no kernels'))).toBe(!has);
+    expect(
+      adviceOn(checkup({ devices: [cpu, { ...gpu, capability }] })).some((line) => line.includes('no kernels')),
+    ).toBe(!has);
   });
 });
 
@@ -194,7 +237,11 @@ What would make it better, in this order:
 2. of it`);
   });
   it('says what is missing where there is no GPU', () => {
-    const missing = (['driver', 'provider', 'libraries', 'cudnn'] as const).map((piece) => ({ piece, message: '', names: [] }));
+    const missing = (['driver', 'provider', 'libraries', 'cudnn'] as const).map((piece) => ({
+      piece,
+      message: '',
+      names: [],
+    }));
     expect(textOf(checkup({ missing }), [])).toMatch(
       /^cuda {4}not here: no driver, no provider, no CUDA libraries, no cuDNN\n\nNothing to mend\.$/m,
     );

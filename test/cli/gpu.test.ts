@@ -53,7 +53,8 @@ describe('segr1 gpu install', () => {
       [CLI, ...install(to, madePython({ wheels: wheelFiles({ version, commit }), hang: 'nvidia-curand' }))],
       { env, stdio: 'ignore', detached: true },
     );
-    const leftovers = (): string[] => (existsSync(to) ? readdirSync(to).filter((name) => name.startsWith('.fetching-')) : []);
+    const leftovers = (): string[] =>
+      existsSync(to) ? readdirSync(to).filter((name) => name.startsWith('.fetching-')) : [];
     const packages = (): number =>
       existsSync(join(to, 'manifest.json'))
         ? (JSON.parse(readFileSync(join(to, 'manifest.json'), 'utf8')) as { packages: unknown[] }).packages.length
@@ -72,7 +73,12 @@ describe('segr1 gpu install', () => {
         .filter((line) => line.includes('fetching'))
         .map((line) => line.split(' ')[0]),
     ]).toEqual([0, ['nvidia-curand>=10,<11', 'nvidia-cudnn-cu13>=9,<10']]);
-    expect(JSON.parse(stdout)).toMatchObject({ folder: to, onnxruntime: version, commit, fetched: ['nvidia-curand', 'nvidia-cudnn-cu13'] });
+    expect(JSON.parse(stdout)).toMatchObject({
+      folder: to,
+      onnxruntime: version,
+      commit,
+      fetched: ['nvidia-curand', 'nvidia-cudnn-cu13'],
+    });
     expect(leftovers()).toEqual([]);
   });
 

@@ -7,11 +7,14 @@ const engine = openEngine({ workers: 1, threads: 1 });
 afterAll(() => engine.release());
 
 describe('matrix products', () => {
-  it.each(['float32', 'bfloat16', 'float16'] as const)('come back as they must in %s, rounded to it on the CPU', async (precision) => {
-    const run = matrixRun('cpu', precision, { side: 64, products: 3 });
-    expect(run.operations).toBe(2 * 64 ** 3 * 3);
-    expect(await measure(engine, run, 0)).toBeGreaterThan(0);
-  });
+  it.each(['float32', 'bfloat16', 'float16'] as const)(
+    'come back as they must in %s, rounded to it on the CPU',
+    async (precision) => {
+      const run = matrixRun('cpu', precision, { side: 64, products: 3 });
+      expect(run.operations).toBe(2 * 64 ** 3 * 3);
+      expect(await measure(engine, run, 0)).toBeGreaterThan(0);
+    },
+  );
   it('are emitted for CUDA in the precision itself, with one cast at each end', () => {
     const { program } = matrixRun('cuda', 'bfloat16', { side: 64, products: 3 });
     expect(program.inputs.map(({ name, dtype }) => [name, dtype])).toEqual([

@@ -13,7 +13,9 @@ const tiny = join(policy, 'tiny-qwen2_5_vl');
 
 function segr1(...args: readonly string[]): Promise<{ code: unknown; out: string; err: string }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [CLI, 'models', ...args], { cwd: folder().path }, (error, out, err) => resolve({ code: error?.code ?? 0, out, err }));
+    execFile(process.execPath, [CLI, 'models', ...args], { cwd: folder().path }, (error, out, err) =>
+      resolve({ code: error?.code ?? 0, out, err }),
+    );
   });
 }
 
@@ -29,9 +31,31 @@ describe('segr1 models inspect', () => {
   });
 
   it('prints the same as JSON, and an adapter with its base', async () => {
-    const { out } = await segr1('inspect', join(policy, 'train/lora'), '--base', tiny, '--json', '--group', '2', '--max-tokens', '9', '--precision', 'bfloat16');
-    expect(JSON.parse(out)).toMatchObject({ kind: 'adapter', rank: 4, base: tiny, checkpoint: { use: { frame: 768, group: 2, maxTokens: 9, prompts: 1, precision: 'bfloat16' }, memory: { rollout: {}, full: {}, 'lora 4': {} } } });
-    expect((await segr1('inspect', join(policy, 'train/lora'))).out).toMatch(/^base {5}tiny-qwen2_5_vl, which is no folder here; --base DIR names one$/m);
+    const { out } = await segr1(
+      'inspect',
+      join(policy, 'train/lora'),
+      '--base',
+      tiny,
+      '--json',
+      '--group',
+      '2',
+      '--max-tokens',
+      '9',
+      '--precision',
+      'bfloat16',
+    );
+    expect(JSON.parse(out)).toMatchObject({
+      kind: 'adapter',
+      rank: 4,
+      base: tiny,
+      checkpoint: {
+        use: { frame: 768, group: 2, maxTokens: 9, prompts: 1, precision: 'bfloat16' },
+        memory: { rollout: {}, full: {}, 'lora 4': {} },
+      },
+    });
+    expect((await segr1('inspect', join(policy, 'train/lora'))).out).toMatch(
+      /^base {5}tiny-qwen2_5_vl, which is no folder here; --base DIR names one$/m,
+    );
   });
 
   it('prints what a running average of the weights needs', async () => {
@@ -41,7 +65,11 @@ describe('segr1 models inspect', () => {
   });
 
   it('prints what layers need that are computed again', async () => {
-    const of = async (...more: readonly string[]) => JSON.parse((await segr1('inspect', tiny, '--json', ...more)).out) as { use: object; memory: Record<string, { total: number }> };
+    const of = async (...more: readonly string[]) =>
+      JSON.parse((await segr1('inspect', tiny, '--json', ...more)).out) as {
+        use: object;
+        memory: Record<string, { total: number }>;
+      };
     const [kept, again] = [await of(), await of('--recompute')];
     expect([kept.use, again.use]).toMatchObject([{ recompute: false }, { recompute: true }]);
     expect(again.memory['full'].total).toBeLessThan(kept.memory['full'].total);
@@ -58,7 +86,12 @@ describe('segr1 models inspect', () => {
 
   it.each([
     ['no folder', ['inspect', 'gone'], 1, 'gone/config.json  checkpoint: expected a readable file; got ENOENT'],
-    ['half a frame', ['inspect', tiny, '--frame', '7.5'], 2, '--frame: expected a whole number of at least 1; got "7.5"'],
+    [
+      'half a frame',
+      ['inspect', tiny, '--frame', '7.5'],
+      2,
+      '--frame: expected a whole number of at least 1; got "7.5"',
+    ],
     ['another precision', ['inspect', tiny, '--precision', 'int8'], 2, 'precision'],
     ['nothing to do', [], 2, 'models: expected inspect; got nothing'],
   ])('refuses %s', async (_, args, status, message) => {

@@ -36,7 +36,14 @@ const ENDLESS = '[{ rows: { count: 1000000 } }, { guess: { delay: 20 } }, { teac
 describe('segr1 pipeline', () => {
   it('runs a pipeline, sums it up and ends with 0', async () => {
     const root = join(folder().path, 'run');
-    const { code, out, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: 9 } }, guess, { doubt: { every: 4, onPurpose: true } }, { teach: { groupsPerStep: 4 } }]'), '--run', root]);
+    const { code, out, err } = await segr1([
+      'pipeline',
+      stubPipeline(
+        '[{ rows: { count: 9 } }, guess, { doubt: { every: 4, onPurpose: true } }, { teach: { groupsPerStep: 4 } }]',
+      ),
+      '--run',
+      root,
+    ]);
     expect([code, err]).toEqual([0, '']);
     expect(out).toMatch(/^rows {5}9 in, 9 out$/m);
     expect(out).toMatch(/^marked {3}3 {2}doubt: on purpose$/m);
@@ -46,7 +53,10 @@ describe('segr1 pipeline', () => {
 
   it('prints JSON lines and nothing else', async () => {
     const { code, out } = await segr1(['pipeline', stubPipeline('[rows, guess, teach]'), '--json']);
-    const lines = out.trim().split('\n').map((text) => JSON.parse(text) as { kind: string });
+    const lines = out
+      .trim()
+      .split('\n')
+      .map((text) => JSON.parse(text) as { kind: string });
     expect(code).toBe(0);
     expect(lines.map(({ kind }) => kind)).toEqual(['start', 'step', 'step', 'step', 'step', 'end']);
   });
@@ -60,29 +70,59 @@ describe('segr1 pipeline', () => {
   });
 
   it('prints the checked pipeline and opens nothing with --check', async () => {
-    const { code, out } = await segr1(['pipeline', stubPipeline('[rows, guess, teach]'), '--check', '--set', 'rows.count=3', '--set', 'seed=9']);
+    const { code, out } = await segr1([
+      'pipeline',
+      stubPipeline('[rows, guess, teach]'),
+      '--check',
+      '--set',
+      'rows.count=3',
+      '--set',
+      'seed=9',
+    ]);
     expect(code).toBe(0);
     expect(out).toContain('seed: 9');
     expect(out).toContain('count: 3');
-    expect(JSON.parse((await segr1(['pipeline', stubPipeline('[rows]'), '--check', '--json'])).out)).toMatchObject({ name: 'stub', stages: [{ rows: { count: 16 } }] });
+    expect(JSON.parse((await segr1(['pipeline', stubPipeline('[rows]'), '--check', '--json'])).out)).toMatchObject({
+      name: 'stub',
+      stages: [{ rows: { count: 16 } }],
+    });
   });
 
   it('says beside the checked pipeline what is worth a word', async () => {
-    const { code, out, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: 2 } }, { doubt: { every: 4, onPurpose: true } }]'), '--check']);
+    const { code, out, err } = await segr1([
+      'pipeline',
+      stubPipeline('[{ rows: { count: 2 } }, { doubt: { every: 4, onPurpose: true } }]'),
+      '--check',
+    ]);
     expect([code, err]).toEqual([0, 'doubt  doubts one of 4 rows\n']);
     expect(out).not.toContain('doubts one');
   });
 
   it.each([
     ['an unknown pipeline', ['trian'], 'no pipeline is called "trian"; known: '],
-    ['a wrong override', ['STUB', '--set', 'rows.cuont=3'], '--set rows.cuont=3  rows has no option "cuont"; known: count; nearest: count'],
-    ['an override of another stage', ['STUB', '--set', 'rollout.group=16'], 'this pipeline has no stage and no key "rollout"'],
+    [
+      'a wrong override',
+      ['STUB', '--set', 'rows.cuont=3'],
+      '--set rows.cuont=3  rows has no option "cuont"; known: count; nearest: count',
+    ],
+    [
+      'an override of another stage',
+      ['STUB', '--set', 'rollout.group=16'],
+      'this pipeline has no stage and no key "rollout"',
+    ],
     ['an unknown flag', ['STUB', '--chekc'], 'Unknown argument: chekc'],
     ['no steps', ['STUB', '--max-steps', '0'], '--max-steps: expected a whole number of at least 1; got "0"'],
     ['two folders', ['STUB', '--run', 'a', '--run', 'b'], '--run: expected it once; got ["a","b"]'],
-    ['a used folder', ['STUB', '--run', '/'], 'run: expected a new or empty folder; got one with files in it; way out: another --run'],
+    [
+      'a used folder',
+      ['STUB', '--run', '/'],
+      'run: expected a new or empty folder; got one with files in it; way out: another --run',
+    ],
   ])('ends with 2 for %s', async (_, args, message) => {
-    const { code, err, out } = await segr1(['pipeline', ...args.map((arg) => (arg === 'STUB' ? stubPipeline('[rows, guess]') : arg))]);
+    const { code, err, out } = await segr1([
+      'pipeline',
+      ...args.map((arg) => (arg === 'STUB' ? stubPipeline('[rows, guess]') : arg)),
+    ]);
     expect(err).toContain(message);
     expect([code, out]).toEqual([2, '']);
   });
@@ -101,9 +141,14 @@ describe('segr1 pipeline', () => {
   });
 
   it('notices that nothing goes on any more', async () => {
-    const { code, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: 100 } }, guess, drop]', 'window: 4')]);
+    const { code, err } = await segr1([
+      'pipeline',
+      stubPipeline('[{ rows: { count: 100 } }, guess, drop]', 'window: 4'),
+    ]);
     expect(code).toBe(1);
-    expect(err).toContain('rows: expected them to go on; got nothing running, with a window of 4: drop took 10 and gave 6; way out');
+    expect(err).toContain(
+      'rows: expected them to go on; got nothing running, with a window of 4: drop took 10 and gave 6; way out',
+    );
   });
 
   it('stops after so many steps', async () => {
@@ -148,7 +193,10 @@ describe('segr1 stages', () => {
 
   it('gives JSON Schema', async () => {
     const { out } = await segr1(['stages', '--json']);
-    expect(JSON.parse(out)).toMatchObject({ pipeline: { properties: { seed: { default: 0 } } }, stages: { mask: { needs: ['image', 'prompts'], options: { type: 'object' } } } });
+    expect(JSON.parse(out)).toMatchObject({
+      pipeline: { properties: { seed: { default: 0 } } },
+      stages: { mask: { needs: ['image', 'prompts'], options: { type: 'object' } } },
+    });
   });
 });
 

@@ -12,15 +12,22 @@ import { readRows } from '../../src/io/shard.js';
 import { folder } from '../pipelines/files.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const rehearse = async (...args: string[]): Promise<unknown> => JSON.parse((await promisify(execFile)(process.execPath, [join(root, 'scripts/kill-and-resume.mjs'), ...args])).stdout);
+const rehearse = async (...args: string[]): Promise<unknown> =>
+  JSON.parse(
+    (await promisify(execFile)(process.execPath, [join(root, 'scripts/kill-and-resume.mjs'), ...args])).stdout,
+  );
 
 describe('a run that is killed', () => {
   it('comes to the same, bit by bit, where it is strictly on-policy', async () => {
-    expect(await rehearse('--kills', '3', '--seed', '5', '--count', '16')).toMatchObject({ same: { weights: true, average: true, optimizer: true, rows: true, metrics: true, tally: true, gain: true } });
+    expect(await rehearse('--kills', '3', '--seed', '5', '--count', '16')).toMatchObject({
+      same: { weights: true, average: true, optimizer: true, rows: true, metrics: true, tally: true, gain: true },
+    });
   }, 300_000);
 
   it('loses and repeats no row where rollouts go on while the update runs', async () => {
-    expect(await rehearse('--kills', '2', '--seed', '6', '--count', '16', '--window', '8')).toMatchObject({ same: { ids: true } });
+    expect(await rehearse('--kills', '2', '--seed', '6', '--count', '16', '--window', '8')).toMatchObject({
+      same: { ids: true },
+    });
   }, 300_000);
 });
 
@@ -39,7 +46,10 @@ stages:
   - write
 `;
 
-function segr1(args: readonly string[], said: (line: string, child: ReturnType<typeof spawn>) => void = () => {}): Promise<{ code: number | null; out: string; err: string }> {
+function segr1(
+  args: readonly string[],
+  said: (line: string, child: ReturnType<typeof spawn>) => void = () => {},
+): Promise<{ code: number | null; out: string; err: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [join(root, 'dist/cli.js'), 'pipeline', ...args], { cwd: folder().path });
     let [out, err, open] = ['', '', ''];
@@ -60,28 +70,33 @@ describe('a signal', () => {
     ['SIGTERM', 130],
     // The process ends by it in the end, without a code.
     ['SIGHUP', null],
-  ] as const)('%s finishes the step and writes it down, and the run goes on, with no row lost and none there twice', async (signal, code) => {
-    const place = folder();
-    const args = [place.file('small.yaml', PIPELINE), '--run', join(place.path, 'run')];
-    const first = await segr1(args, (line, child) => void (line.startsWith('step 1 ') && child.kill(signal)));
-    expect([first.code, first.err]).toEqual([code, 'finishing what is in flight; once more ends at once\n']);
-    expect(first.out).toMatch(/^stopped {2}interrupted$/m);
-    expect(readdirSync(join(place.path, 'run/checkpoints'))).toEqual([expect.stringMatching(/^step-[123]$/)]);
+  ] as const)(
+    '%s finishes the step and writes it down, and the run goes on, with no row lost and none there twice',
+    async (signal, code) => {
+      const place = folder();
+      const args = [place.file('small.yaml', PIPELINE), '--run', join(place.path, 'run')];
+      const first = await segr1(args, (line, child) => void (line.startsWith('step 1 ') && child.kill(signal)));
+      expect([first.code, first.err]).toEqual([code, 'finishing what is in flight; once more ends at once\n']);
+      expect(first.out).toMatch(/^stopped {2}interrupted$/m);
+      expect(readdirSync(join(place.path, 'run/checkpoints'))).toEqual([expect.stringMatching(/^step-[123]$/)]);
 
-    const last = await segr1([...args, '--resume']);
-    expect([last.code, last.err]).toEqual([0, '']);
-    expect(last.out).toMatch(/^rows {5}16 in, 16 out$/m);
-    const ids: string[] = [];
-    for await (const { id } of readRows(join(place.path, 'run/rows'))) ids.push(id);
-    expect([ids.length, new Set(ids).size]).toEqual([16, 16]);
-    expect(readdirSync(join(place.path, 'run/checkpoints'))).toContain('step-4');
-  }, 300_000);
+      const last = await segr1([...args, '--resume']);
+      expect([last.code, last.err]).toEqual([0, '']);
+      expect(last.out).toMatch(/^rows {5}16 in, 16 out$/m);
+      const ids: string[] = [];
+      for await (const { id } of readRows(join(place.path, 'run/rows'))) ids.push(id);
+      expect([ids.length, new Set(ids).size]).toEqual([16, 16]);
+      expect(readdirSync(join(place.path, 'run/checkpoints'))).toContain('step-4');
+    },
+    300_000,
+  );
 });
 
 /** A server that leaves the question of that number, from 1, without an answer. */
 async function chatServer(silent: number, met: () => void): Promise<{ url: string; asked: () => number }> {
   let asked = 0;
-  const answer = (to: ServerResponse): unknown => to.end(JSON.stringify({ choices: [{ message: { content: `thought ${asked}` }, finish_reason: 'stop' }] }));
+  const answer = (to: ServerResponse): unknown =>
+    to.end(JSON.stringify({ choices: [{ message: { content: `thought ${asked}` }, finish_reason: 'stop' }] }));
   const server = createServer((from, to) => {
     from.resume();
     from.on('end', () => (++asked === silent ? met() : answer(to)));
@@ -98,25 +113,33 @@ describe('thoughts that a server was asked for', () => {
   it.each([
     ['SIGKILL', null],
     ['SIGTERM', 130],
-  ] as const)('are not asked for again behind %s', async (signal, code) => {
-    const place = folder();
-    let child: ReturnType<typeof spawn> | undefined;
-    const server = await chatServer(4, () => child?.kill(signal));
-    const stages = `[load: { scenes: { count: 6 }, frame: 64 }, fit: { maxClicks: 1 }, think: { endpoint: { url: "${server.url}", model: m, inflight: 1 } }, write]`;
-    const args = [place.file('thoughts.yaml', `seed: 7\nsegmenter: { kind: grabcut, size: 32 }\nstages: ${stages}\n`), '--run', join(place.path, 'run')];
-    const first = await segr1(args, (_, running) => (child = running));
-    expect([first.code, server.asked()]).toEqual([code, 4]);
+  ] as const)(
+    'are not asked for again behind %s',
+    async (signal, code) => {
+      const place = folder();
+      let child: ReturnType<typeof spawn> | undefined;
+      const server = await chatServer(4, () => child?.kill(signal));
+      const stages = `[load: { scenes: { count: 6 }, frame: 64 }, fit: { maxClicks: 1 }, think: { endpoint: { url: "${server.url}", model: m, inflight: 1 } }, write]`;
+      const args = [
+        place.file('thoughts.yaml', `seed: 7\nsegmenter: { kind: grabcut, size: 32 }\nstages: ${stages}\n`),
+        '--run',
+        join(place.path, 'run'),
+      ];
+      const first = await segr1(args, (_, running) => (child = running));
+      expect([first.code, server.asked()]).toEqual([code, 4]);
 
-    const last = await segr1([...args, '--resume']);
-    expect([last.code, last.err, server.asked()]).toEqual([0, '', 4 + 3]);
-    const thoughts: unknown[] = [];
-    for await (const { thinking } of readRows(join(place.path, 'run/rows'))) thoughts.push(thinking);
-    expect(thoughts).toEqual([1, 2, 3, 5, 6, 7].map((n) => `<think> thought ${n} </think>`));
+      const last = await segr1([...args, '--resume']);
+      expect([last.code, last.err, server.asked()]).toEqual([0, '', 4 + 3]);
+      const thoughts: unknown[] = [];
+      for await (const { thinking } of readRows(join(place.path, 'run/rows'))) thoughts.push(thinking);
+      expect(thoughts).toEqual([1, 2, 3, 5, 6, 7].map((n) => `<think> thought ${n} </think>`));
 
-    const again = await segr1([...args, '--resume']);
-    expect([again.code, server.asked()]).toEqual([0, 7]);
-    expect(again.out).toContain('resume: the run has come to its end; nothing of it is run again');
-  }, 300_000);
+      const again = await segr1([...args, '--resume']);
+      expect([again.code, server.asked()]).toEqual([0, 7]);
+      expect(again.out).toContain('resume: the run has come to its end; nothing of it is run again');
+    },
+    300_000,
+  );
 });
 
 describe('SIGINT in an evaluation', () => {

@@ -1,4 +1,15 @@
-import { appendFileSync, cpSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 import fc from 'fast-check';
@@ -10,23 +21,50 @@ import { foldName, temporaryName } from '../../src/io/user-files.js';
 import { lay } from '../io/sets/lay.js';
 import { folder, refusal } from '../pipelines/files.js';
 
-const names = (...images: readonly string[]): string[] => placed(images, 'out').map(({ files }) => files.json.slice('out/'.length, -'.json'.length));
+const names = (...images: readonly string[]): string[] =>
+  placed(images, 'out').map(({ files }) => files.json.slice('out/'.length, -'.json'.length));
 
 describe('placed', () => {
   it.each([
-    [['a.png', 'b.png'], ['a', 'b']],
-    [['a.png', 'a.jpg', 'x/a.png'], ['a', 'a-2', 'a-3']],
-    [['a.png', 'x/a.png', 'a-2.png'], ['a', 'a-3', 'a-2']],
-    [['a-2.png', 'a.png', 'x/a.png', 'x/a-2.png'], ['a-2', 'a', 'a-3', 'a-2-2']],
-    [['Photo.png', 'photo.png'], ['Photo', 'photo-2']],
-    [['PHOTO-2.png', 'Photo.png', 'photo.png'], ['PHOTO-2', 'Photo', 'photo-3']],
-    [['caf\u00e9.png', 'cafe\u0301.png'], ['caf\u00e9', 'cafe\u0301-2']],
-    [['a.png', 'a.mask.png', 'a.overlay.png'], ['a', 'a.mask', 'a.overlay']],
+    [
+      ['a.png', 'b.png'],
+      ['a', 'b'],
+    ],
+    [
+      ['a.png', 'a.jpg', 'x/a.png'],
+      ['a', 'a-2', 'a-3'],
+    ],
+    [
+      ['a.png', 'x/a.png', 'a-2.png'],
+      ['a', 'a-3', 'a-2'],
+    ],
+    [
+      ['a-2.png', 'a.png', 'x/a.png', 'x/a-2.png'],
+      ['a-2', 'a', 'a-3', 'a-2-2'],
+    ],
+    [
+      ['Photo.png', 'photo.png'],
+      ['Photo', 'photo-2'],
+    ],
+    [
+      ['PHOTO-2.png', 'Photo.png', 'photo.png'],
+      ['PHOTO-2', 'Photo', 'photo-3'],
+    ],
+    [
+      ['caf\u00e9.png', 'cafe\u0301.png'],
+      ['caf\u00e9', 'cafe\u0301-2'],
+    ],
+    [
+      ['a.png', 'a.mask.png', 'a.overlay.png'],
+      ['a', 'a.mask', 'a.overlay'],
+    ],
   ])('calls the results of %j %j', (images, expected) => expect(names(...images)).toEqual(expected));
 
   it('gives no two results a file in common, whatever the images are called, and each name of one image to that image', () => {
     const stem = fc.stringMatching(/^[abAB](\.mask|\.overlay|\.json|-[23]){0,3}$/);
-    const image = fc.tuple(fc.constantFrom('', 'x/', 'y/'), stem, fc.constantFrom('.png', '.jpg', '.JPG')).map((parts) => parts.join(''));
+    const image = fc
+      .tuple(fc.constantFrom('', 'x/', 'y/'), stem, fc.constantFrom('.png', '.jpg', '.JPG'))
+      .map((parts) => parts.join(''));
     fc.assert(
       fc.property(fc.uniqueArray(image, { maxLength: 12 }), (images) => {
         const results = placed(images, 'out');
@@ -34,7 +72,9 @@ describe('placed', () => {
         expect(new Set(files).size).toBe(3 * images.length);
         expect(results.map(({ path }) => path)).toEqual(images);
         const stems = images.map((path) => /([^/]+)\.\w+$/.exec(path)?.[1] ?? '');
-        for (const [i, name] of names(...images).entries()) if (stems.filter((other) => foldName(other) === foldName(stems[i]!)).length === 1) expect(name).toBe(stems[i]);
+        for (const [i, name] of names(...images).entries())
+          if (stems.filter((other) => foldName(other) === foldName(stems[i]!)).length === 1)
+            expect(name).toBe(stems[i]);
       }),
     );
   });
@@ -44,9 +84,16 @@ describe('placed', () => {
   });
 });
 
-const RESULT = { mask: Buffer.from('mask'), overlay: Buffer.from('overlay'), json: { area: 3, objects: [{ iou: 0.1 + 0.2, none: undefined }] } };
+const RESULT = {
+  mask: Buffer.from('mask'),
+  overlay: Buffer.from('overlay'),
+  json: { area: 3, objects: [{ iou: 0.1 + 0.2, none: undefined }] },
+};
 
-/** A folder with images of that name in it, which are asked about, and what else there is; results go beside them unless told. */
+/**
+ * A folder with images of that name in it, which are asked about, and what else there is; results go beside them unless
+ * told.
+ */
 function place(images: readonly string[], others: Readonly<Record<string, string>> = {}) {
   const { path } = folder();
   const at = (name: string): string => join(path, name);
@@ -77,7 +124,11 @@ const OUT = 'way out: another --out, or --overwrite';
 describe('refuseTaken', () => {
   it.each([
     ['an annotation', 'photo.json', '{"version": "5.4.1", "shapes": [], "imagePath": "photo.png"}'],
-    ['JSON with the fields of a result', 'photo.json', '{"image": "photo.png", "files": {"image": "photo.png", "mask": "0", "overlay": "0"}, "sha256": "0"}'],
+    [
+      'JSON with the fields of a result',
+      'photo.json',
+      '{"image": "photo.png", "files": {"image": "photo.png", "mask": "0", "overlay": "0"}, "sha256": "0"}',
+    ],
     ['a mask', 'photo.mask.png', 'mine'],
     ['an overlay', 'photo.overlay.png', 'mine'],
     ['an empty file', 'photo.json', ''],
@@ -92,7 +143,9 @@ describe('refuseTaken', () => {
 
   it('counts several', async () => {
     const { refused } = place(['photo.png', 'b.png'], { 'photo.json': '{}', 'b.json': '{}', 'photo.mask.png': '' });
-    expect(await refused()).toBe(`photo.mask.png  ${EARLIER} photo.png; got ${STRANGER}, and 2 more such files; ${OUT}`);
+    expect(await refused()).toBe(
+      `photo.mask.png  ${EARLIER} photo.png; got ${STRANGER}, and 2 more such files; ${OUT}`,
+    );
   });
 
   it('refuses a folder whatever it is told, and a link unless it is', async () => {
@@ -100,19 +153,27 @@ describe('refuseTaken', () => {
     symlinkSync('nowhere', at('photo.json'));
     expect(await refused()).toBe(`photo.json  ${EARLIER} photo.png; got a link; ${OUT}`);
     mkdirSync(at('photo.mask.png'));
-    expect(await refused({ overwrite: true })).toBe(`photo.mask.png  ${EARLIER} photo.png; got a folder; way out: another --out`);
+    expect(await refused({ overwrite: true })).toBe(
+      `photo.mask.png  ${EARLIER} photo.png; got a folder; way out: another --out`,
+    );
     expect(await refused()).toMatch(/; way out: another --out$/);
     rmSync(at('photo.mask.png'), { recursive: true });
     rmSync(at('photo.json'));
     symlinkSync('kept.json', at('photo.json'));
     expect(await refused()).toContain('got a link');
     await write({ overwrite: true });
-    expect([readFileSync(at('kept.json'), 'utf8'), everything()]).toEqual(['mine', ['kept.json', 'photo.json', 'photo.mask.png', 'photo.overlay.png', 'photo.png']]);
+    expect([readFileSync(at('kept.json'), 'utf8'), everything()]).toEqual([
+      'mine',
+      ['kept.json', 'photo.json', 'photo.mask.png', 'photo.overlay.png', 'photo.png'],
+    ]);
   });
 
   it('refuses what is one of the images, under any name and whatever it is told', async () => {
     const { at, refused, write } = place(['photo.png', 'photo.mask.png']);
-    for (const overwrite of [false, true]) expect(await refused({ overwrite })).toContain('--out: expected a folder without the images; got photo.mask.png there, which would be written over; way out: another folder');
+    for (const overwrite of [false, true])
+      expect(await refused({ overwrite })).toContain(
+        '--out: expected a folder without the images; got photo.mask.png there, which would be written over; way out: another folder',
+      );
     await write({ out: 'out' });
     rmSync(at('out/photo.overlay.png'));
     linkSync(at('photo.mask.png'), at('out/photo.overlay.png'));
@@ -129,14 +190,18 @@ describe('refuseTaken', () => {
   ])('refuses an --out that is %s', async (_, out, put, got) => {
     const { at, refused } = place(['photo.png']);
     put(at(out));
-    expect(await refused({ out, overwrite: true })).toBe(`${out}  --out: expected a folder, or room for one; got ${got}`);
+    expect(await refused({ out, overwrite: true })).toBe(
+      `${out}  --out: expected a folder, or room for one; got ${got}`,
+    );
   });
 
   it('refuses the result for another image', async () => {
     const { at, write, refused } = place(['y/photo.png'], { 'x/photo.png': 'picture' });
     const [other] = placed([at('x/photo.png')], at('out'));
     await writeFiles(other!, RESULT, false);
-    expect(await refused({ out: 'out' })).toBe(`out/photo.mask.png  ${EARLIER} y/photo.png; got the result for x/photo.png, and 2 more such files; ${OUT}`);
+    expect(await refused({ out: 'out' })).toBe(
+      `out/photo.mask.png  ${EARLIER} y/photo.png; got the result for x/photo.png, and 2 more such files; ${OUT}`,
+    );
     await write({ out: 'out', overwrite: true });
     await write({ out: 'out' });
   });
@@ -144,7 +209,11 @@ describe('refuseTaken', () => {
   it.each<[string, (at: (name: string) => string) => void, string]>([
     ['mask', (at) => cpSync(at('photo.png'), at('photo.mask.png')), 'photo.mask.png'],
     ['overlay', (at) => appendFileSync(at('photo.overlay.png'), 'x'), 'photo.overlay.png'],
-    ['JSON', (at) => writeFileSync(at('photo.json'), readFileSync(at('photo.json'), 'utf8').replace('{', '{ "label": "dog",')), 'photo.mask.png'],
+    [
+      'JSON',
+      (at) => writeFileSync(at('photo.json'), readFileSync(at('photo.json'), 'utf8').replace('{', '{ "label": "dog",')),
+      'photo.mask.png',
+    ],
   ])('refuses a %s that the user has changed', async (_, change, named) => {
     const { at, write, refused } = place(['photo.png']);
     await write();
@@ -157,11 +226,25 @@ describe('writeFiles', () => {
   it('leaves files that it knows again and replaces, wherever image and results are moved together', async () => {
     const { at, write, everything } = place(['a.png', 'x/a.png']);
     for (let time = 0; time < 2; time++) await write({ out: 'out' });
-    const all = ['a.png', 'out', 'out/a-2.json', 'out/a-2.mask.png', 'out/a-2.overlay.png', 'out/a.json', 'out/a.mask.png', 'out/a.overlay.png', 'x', 'x/a.png'];
+    const all = [
+      'a.png',
+      'out',
+      'out/a-2.json',
+      'out/a-2.mask.png',
+      'out/a-2.overlay.png',
+      'out/a.json',
+      'out/a.mask.png',
+      'out/a.overlay.png',
+      'x',
+      'x/a.png',
+    ];
     expect(everything()).toEqual(all);
     const moved = folder().path;
     cpSync(at('.'), moved, { recursive: true });
-    const results = placed(['a.png', 'x/a.png'].map((name) => join(moved, name)), join(moved, 'out'));
+    const results = placed(
+      ['a.png', 'x/a.png'].map((name) => join(moved, name)),
+      join(moved, 'out'),
+    );
     await refuseTaken(results, join(moved, 'out'), false);
   });
 
@@ -174,16 +257,19 @@ describe('writeFiles', () => {
     await write({ overwrite: true });
   });
 
-  it.each([['JSON'], ['JSON', 'mask'], ['JSON', 'overlay']])('goes on where it was killed with %s alone', async (...left) => {
-    const { at, write, everything } = place(['photo.png']);
-    await write();
-    const whole = everything();
-    if (!left.includes('mask')) rmSync(at('photo.mask.png'));
-    if (!left.includes('overlay')) rmSync(at('photo.overlay.png'));
-    writeFileSync(temporaryName(at('photo.overlay.png'), RESULT.overlay), 'over');
-    await write();
-    expect(everything()).toEqual(whole);
-  });
+  it.each([['JSON'], ['JSON', 'mask'], ['JSON', 'overlay']])(
+    'goes on where it was killed with %s alone',
+    async (...left) => {
+      const { at, write, everything } = place(['photo.png']);
+      await write();
+      const whole = everything();
+      if (!left.includes('mask')) rmSync(at('photo.mask.png'));
+      if (!left.includes('overlay')) rmSync(at('photo.overlay.png'));
+      writeFileSync(temporaryName(at('photo.overlay.png'), RESULT.overlay), 'over');
+      await write();
+      expect(everything()).toEqual(whole);
+    },
+  );
 });
 
 describe('withoutResults', () => {
@@ -191,7 +277,16 @@ describe('withoutResults', () => {
     const { at, write } = place(['a.png', 'b.png'], { 'c.mask.png': 'mine', 'd.overlay.png': 'mine', 'd.json': '{}' });
     await write();
     appendFileSync(at('b.mask.png'), 'changed');
-    const all = ['a.mask.png', 'a.overlay.png', 'a.png', 'b.mask.png', 'b.overlay.png', 'b.png', 'c.mask.png', 'd.overlay.png'].map(at);
+    const all = [
+      'a.mask.png',
+      'a.overlay.png',
+      'a.png',
+      'b.mask.png',
+      'b.overlay.png',
+      'b.png',
+      'c.mask.png',
+      'd.overlay.png',
+    ].map(at);
     expect(await withoutResults(all)).toEqual(['a.png', 'b.mask.png', 'b.png', 'c.mask.png', 'd.overlay.png'].map(at));
   });
 });

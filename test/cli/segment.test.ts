@@ -22,7 +22,9 @@ const LEARNED = join(ROOT, 'data/models/tiny');
 
 function segr1(cwd: string, args: readonly string[]): Promise<{ code: unknown; out: Buffer; err: string }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [CLI, 'segment', ...args], { cwd, encoding: 'buffer' }, (error, out, err) => resolve({ code: error?.code ?? 0, out, err: err.toString() }));
+    execFile(process.execPath, [CLI, 'segment', ...args], { cwd, encoding: 'buffer' }, (error, out, err) =>
+      resolve({ code: error?.code ?? 0, out, err: err.toString() }),
+    );
   });
 }
 
@@ -39,7 +41,12 @@ interface Printed {
 
 const size = { width: 150, height: 90 };
 const disc = drawn('disc', 150, 90);
-const truth = encodeMask(Uint8Array.from({ length: 150 * 90 }, (_, i) => (shows('disc', Math.floor(((i % 150) * 120) / 150), Math.floor((Math.floor(i / 150) * 120) / 90)) ? 1 : 0)), size);
+const truth = encodeMask(
+  Uint8Array.from({ length: 150 * 90 }, (_, i) =>
+    shows('disc', Math.floor(((i % 150) * 120) / 150), Math.floor((Math.floor(i / 150) * 120) / 90)) ? 1 : 0,
+  ),
+  size,
+);
 /** Around the disc: columns and rows 22 to 82 of 120, 36 to 96. */
 const box = ['--box', '24,24,106,76'];
 
@@ -48,26 +55,41 @@ beforeAll(async () => {
   path = folder().path;
   mkdirSync(join(path, 'photos'));
   const png = await encodePng(disc);
-  for (const file of ['disc.png', 'photos/a.png', 'photos/b.png', 'photos/b.bmp.png']) writeFileSync(join(path, file), png);
+  for (const file of ['disc.png', 'photos/a.png', 'photos/b.png', 'photos/b.bmp.png'])
+    writeFileSync(join(path, file), png);
 });
 const printed = async (...args: readonly string[]): Promise<Printed[]> => {
   const { out, err } = await segr1(path, [...args, '--json']);
   expect(err).toBe('');
-  return out.toString().trim().split('\n').map((line) => JSON.parse(line) as Printed);
+  return out
+    .toString()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Printed);
 };
 
 describe('segr1 segment', () => {
   it('finds what a box is drawn around, and writes mask, overlay and JSON at the image’s size', async () => {
     const { code, out } = await segr1(path, ['disc.png', ...box, '--out', 'one']);
-    expect([code, out.toString()]).toEqual([0, expect.stringMatching(/^disc\.png {2}\d+\.\d% of 150×90 {2}one\/disc\.mask\.png\n$/)]);
+    expect([code, out.toString()]).toEqual([
+      0,
+      expect.stringMatching(/^disc\.png {2}\d+\.\d% of 150×90 {2}one\/disc\.mask\.png\n$/),
+    ]);
     expect(readdirSync(join(path, 'one')).toSorted()).toEqual(['disc.json', 'disc.mask.png', 'disc.overlay.png']);
     const { mask, original } = await readMaskFile(join(path, 'one/disc.mask.png'), size);
     expect([original, maskIou(mask, truth) > 0.9]).toEqual([size, true]);
     const json = JSON.parse(readFileSync(join(path, 'one/disc.json'), 'utf8')) as Printed;
-    expect(json).toMatchObject({ image: 'disc.png', segmenter: expect.stringMatching(/^grabcut\//), area: maskArea(mask), prompt: { frame: size, objects: [{ box: [24, 24, 106, 76], points: [] }] } });
+    expect(json).toMatchObject({
+      image: 'disc.png',
+      segmenter: expect.stringMatching(/^grabcut\//),
+      area: maskArea(mask),
+      prompt: { frame: size, objects: [{ box: [24, 24, 106, 76], points: [] }] },
+    });
     expect(fromCocoString(json.segmentation.counts, size)).toEqual(mask);
     const overlay = await readImageFile(join(path, 'one/disc.overlay.png'));
-    expect(overlay).toEqual(drawMarks(disc, { mask, prompt: { frame: size, objects: [{ box: [24, 24, 106, 76], points: [] }] } }, FIGURE_INK));
+    expect(overlay).toEqual(
+      drawMarks(disc, { mask, prompt: { frame: size, objects: [{ box: [24, 24, 106, 76], points: [] }] } }, FIGURE_INK),
+    );
   });
 
   it('sorts corners, takes places of a stretched square, and what lies outside as the edge', async () => {
@@ -82,22 +104,58 @@ describe('segr1 segment', () => {
   });
 
   it('tells what SAM 2.1 thinks of each object', async () => {
-    const [{ objects, segmenter, area }] = (await printed('disc.png', '--segmenter', SAM2, ...box, '--box', '2,2,30,30', '--point', '60,50', '--point', '10,10', '--label', '1', '--label', '0')) as [Printed];
+    const [{ objects, segmenter, area }] = (await printed(
+      'disc.png',
+      '--segmenter',
+      SAM2,
+      ...box,
+      '--box',
+      '2,2,30,30',
+      '--point',
+      '60,50',
+      '--point',
+      '10,10',
+      '--label',
+      '1',
+      '--label',
+      '0',
+    )) as [Printed];
     expect([segmenter, objects?.length, area > 0]).toEqual(['sam2/tiny-128', 2, true]);
-    for (const one of objects ?? []) expect([one!.output in [0, 1, 2, 3], one!.iou > 0 && one!.iou < 1, one!.stability > 0 && one!.stability <= 1]).toEqual([true, true, true]);
+    for (const one of objects ?? [])
+      expect([
+        one!.output in [0, 1, 2, 3],
+        one!.iou > 0 && one!.iou < 1,
+        one!.stability > 0 && one!.stability <= 1,
+      ]).toEqual([true, true, true]);
   });
 
   it('lets a policy write the prompt, and keeps all that it wrote', async () => {
     const scene = join(ROOT, 'data/sample/images/pick-00.png');
     const [asked] = (await printed(scene, '--policy', LEARNED, '--frame', '112')) as [Printed];
     expect(asked.completion).toMatch(/^<think> .* <\/think> <bbox>\[\d+,\d+,\d+,\d+\]<\/bbox>, <points>/);
-    expect(asked).toMatchObject({ policy: LEARNED, prompt: readPrompt(asked.completion ?? '', { width: 112, height: 112 }) });
+    expect(asked).toMatchObject({
+      policy: LEARNED,
+      prompt: readPrompt(asked.completion ?? '', { width: 112, height: 112 }),
+    });
     expect(asked.area).toBeGreaterThan(0);
   });
 
   it('takes a policy’s malformed text for an empty mask', async () => {
-    const { code, out } = await segr1(path, ['disc.png', '--policy', QWEN, '--prompt', 'the-dog', '--frame', '56', '--out', 'nothing']);
-    expect([code, out.toString()]).toEqual([0, 'disc.png  no prompt in what the policy wrote  nothing/disc.mask.png\n']);
+    const { code, out } = await segr1(path, [
+      'disc.png',
+      '--policy',
+      QWEN,
+      '--prompt',
+      'the-dog',
+      '--frame',
+      '56',
+      '--out',
+      'nothing',
+    ]);
+    expect([code, out.toString()]).toEqual([
+      0,
+      'disc.png  no prompt in what the policy wrote  nothing/disc.mask.png\n',
+    ]);
     const { prompt, completion, area } = JSON.parse(readFileSync(join(path, 'nothing/disc.json'), 'utf8')) as Printed;
     expect([prompt, typeof completion, area]).toEqual([null, 'string', 0]);
   });
@@ -109,7 +167,11 @@ describe('segr1 segment', () => {
     expect([code, out.toString().trim().split('\n').length]).toEqual([1, 4]);
     expect(err).toContain('some/broken.jpg  image: expected a picture');
     expect(err).toMatch(/\n1 of 5 images could not be used\n$/);
-    expect(readdirSync(join(path, 'many')).filter((name) => name.endsWith('.json')).toSorted()).toEqual(['a-2.json', 'a.json', 'b.bmp.json', 'b.json']);
+    expect(
+      readdirSync(join(path, 'many'))
+        .filter((name) => name.endsWith('.json'))
+        .toSorted(),
+    ).toEqual(['a-2.json', 'a.json', 'b.bmp.json', 'b.json']);
   });
 
   it('writes the mask of one image to standard output, or JSON lines of many, and no file', async () => {
@@ -117,22 +179,66 @@ describe('segr1 segment', () => {
     const { out } = await segr1(path, ['disc.png', ...box, '--out', '-']);
     writeFileSync(join(folder().path, 'mask.png'), out);
     expect(out.subarray(1, 4).toString()).toBe('PNG');
-    expect((await printed('photos', ...box)).map(({ image }) => image)).toEqual(['photos/a.png', 'photos/b.bmp.png', 'photos/b.png']);
+    expect((await printed('photos', ...box)).map(({ image }) => image)).toEqual([
+      'photos/a.png',
+      'photos/b.bmp.png',
+      'photos/b.png',
+    ]);
     expect(readdirSync(path).length).toBe(before);
   });
 
   it.each<[string, string[], string]>([
     ['no prompt', ['disc.png'], 'segment: expected --box or --point, or a --policy that writes them; got none'],
-    ['another label', ['disc.png', '--point', '1,2', '--label', '2'], '--label: expected 1, the object, or 0, what is not; got "2"'],
-    ['several images and no folder', ['disc.png', 'photos', ...box], '--out: expected a folder for 4 images; got nothing'],
-    ['several images on standard output', ['photos', ...box, '--out', '-'], '--out: expected a folder for 3 images; got -, which is for the mask of one'],
-    ['an image that is not there', ['none.png', ...box], 'none.png  segment: expected an image or a folder of images; got nothing there'],
-    ['a box and a policy', ['disc.png', ...box, '--policy', QWEN], 'segment: expected --policy, or --box and --point; got both'],
-    ['words for nobody', ['disc.png', ...box, '--prompt', 'dog'], '--prompt: expected it with --policy, which it is for; got it alone'],
-    ['a policy that is not there', ['disc.png', '--policy', 'photos'], '--policy: expected the folder of a checkpoint; got "photos", which has no config.json'],
-    ['a segmenter that is not there', ['disc.png', ...box, '--segmenter', 'sam'], '--segmenter: expected grabcut or the folder of a SAM 2.1 checkpoint; got "sam", where nothing is'],
-    ['--overwrite where nothing is written', ['disc.png', ...box, '--json', '--overwrite'], '--overwrite: expected it with a folder to write to; got none'],
-    ['a frame of half a pixel', ['disc.png', ...box, '--frame', '0.5'], '--frame: expected a whole number of at least 1; got "0.5"'],
+    [
+      'another label',
+      ['disc.png', '--point', '1,2', '--label', '2'],
+      '--label: expected 1, the object, or 0, what is not; got "2"',
+    ],
+    [
+      'several images and no folder',
+      ['disc.png', 'photos', ...box],
+      '--out: expected a folder for 4 images; got nothing',
+    ],
+    [
+      'several images on standard output',
+      ['photos', ...box, '--out', '-'],
+      '--out: expected a folder for 3 images; got -, which is for the mask of one',
+    ],
+    [
+      'an image that is not there',
+      ['none.png', ...box],
+      'none.png  segment: expected an image or a folder of images; got nothing there',
+    ],
+    [
+      'a box and a policy',
+      ['disc.png', ...box, '--policy', QWEN],
+      'segment: expected --policy, or --box and --point; got both',
+    ],
+    [
+      'words for nobody',
+      ['disc.png', ...box, '--prompt', 'dog'],
+      '--prompt: expected it with --policy, which it is for; got it alone',
+    ],
+    [
+      'a policy that is not there',
+      ['disc.png', '--policy', 'photos'],
+      '--policy: expected the folder of a checkpoint; got "photos", which has no config.json',
+    ],
+    [
+      'a segmenter that is not there',
+      ['disc.png', ...box, '--segmenter', 'sam'],
+      '--segmenter: expected grabcut or the folder of a SAM 2.1 checkpoint; got "sam", where nothing is',
+    ],
+    [
+      '--overwrite where nothing is written',
+      ['disc.png', ...box, '--json', '--overwrite'],
+      '--overwrite: expected it with a folder to write to; got none',
+    ],
+    [
+      'a frame of half a pixel',
+      ['disc.png', ...box, '--frame', '0.5'],
+      '--frame: expected a whole number of at least 1; got "0.5"',
+    ],
   ])('refuses %s', async (_, args, words) => {
     const { code, out, err } = await segr1(path, args);
     expect([code, out.length, err.trim()]).toEqual([2, 0, words]);
@@ -142,7 +248,12 @@ describe('segr1 segment', () => {
     const { path: at } = folder();
     for (const file of ['a.png', 'a.mask.png']) cpSync(join(path, 'disc.png'), join(at, file));
     const { code, err } = await segr1(at, ['.', ...box, '--out', '.', '--overwrite']);
-    expect([code, err]).toEqual([2, expect.stringContaining('--out: expected a folder without the images; got a.mask.png there, which would be written over')]);
+    expect([code, err]).toEqual([
+      2,
+      expect.stringContaining(
+        '--out: expected a folder without the images; got a.mask.png there, which would be written over',
+      ),
+    ]);
   });
 
   it('writes over a file of the user’s only where it is told to', async () => {
@@ -150,13 +261,26 @@ describe('segr1 segment', () => {
     cpSync(join(path, 'disc.png'), join(at, 'photo.png'));
     file('photo.json', '{"version": "5.4.1", "shapes": [], "imagePath": "photo.png"}');
     const { code, out, err } = await segr1(at, ['photo.png', ...box]);
-    expect([code, out.length, err.trim()]).toEqual([2, 0, 'photo.json  segment: expected nothing there, or the earlier result for photo.png; got a file that it did not write, or that was changed since; way out: another --out, or --overwrite']);
-    expect([readdirSync(at), readFileSync(join(at, 'photo.json'), 'utf8')]).toEqual([['photo.json', 'photo.png'], '{"version": "5.4.1", "shapes": [], "imagePath": "photo.png"}']);
+    expect([code, out.length, err.trim()]).toEqual([
+      2,
+      0,
+      'photo.json  segment: expected nothing there, or the earlier result for photo.png; got a file that it did not write, or that was changed since; way out: another --out, or --overwrite',
+    ]);
+    expect([readdirSync(at), readFileSync(join(at, 'photo.json'), 'utf8')]).toEqual([
+      ['photo.json', 'photo.png'],
+      '{"version": "5.4.1", "shapes": [], "imagePath": "photo.png"}',
+    ]);
 
     file('photo.json.partial', 'mine');
     expect((await segr1(at, ['photo.png', ...box, '--overwrite'])).code).toBe(0);
-    expect(JSON.parse(readFileSync(join(at, 'photo.json'), 'utf8'))).toMatchObject({ image: 'photo.png', files: { image: 'photo.png' } });
-    expect([readdirSync(at).toSorted(), readFileSync(join(at, 'photo.json.partial'), 'utf8')]).toEqual([['photo.json', 'photo.json.partial', 'photo.mask.png', 'photo.overlay.png', 'photo.png'], 'mine']);
+    expect(JSON.parse(readFileSync(join(at, 'photo.json'), 'utf8'))).toMatchObject({
+      image: 'photo.png',
+      files: { image: 'photo.png' },
+    });
+    expect([readdirSync(at).toSorted(), readFileSync(join(at, 'photo.json.partial'), 'utf8')]).toEqual([
+      ['photo.json', 'photo.json.partial', 'photo.mask.png', 'photo.overlay.png', 'photo.png'],
+      'mine',
+    ]);
   });
 
   it('knows its own files again: replaces them, and takes none for an image where it is given their folder', async () => {
@@ -166,7 +290,16 @@ describe('segr1 segment', () => {
     const first = readFileSync(join(at, 'a.json'), 'utf8');
     const { code, err } = await segr1(at, ['.', '--box', '1,1,9,9', '--out', '.']);
     expect([code, err, readFileSync(join(at, 'a.json'), 'utf8') === first]).toEqual([0, '', false]);
-    expect(readdirSync(at).toSorted()).toEqual(['a.json', 'a.mask.png', 'a.overlay.png', 'a.png', 'b.json', 'b.mask.png', 'b.overlay.png', 'b.png']);
+    expect(readdirSync(at).toSorted()).toEqual([
+      'a.json',
+      'a.mask.png',
+      'a.overlay.png',
+      'a.png',
+      'b.json',
+      'b.mask.png',
+      'b.overlay.png',
+      'b.png',
+    ]);
   });
 
   it('finishes the image at SIGINT', async () => {

@@ -16,11 +16,13 @@ type Shapes = readonly (readonly [name: string, shape: readonly number[]])[];
 /** Writes a safetensors file of zeros that takes no room on the disk: its header, and a hole. */
 async function writeHollow(path: string, shapes: Shapes, dtype: 'F32' | 'BF16'): Promise<void> {
   let at = 0;
-  const header = Object.fromEntries(shapes.map(([name, shape]) => {
-    const start = at;
-    at += dtypeBytes[dtype] * shape.reduce((product, size) => product * size, 1);
-    return [name, { dtype, shape, data_offsets: [start, at] }];
-  }));
+  const header = Object.fromEntries(
+    shapes.map(([name, shape]) => {
+      const start = at;
+      at += dtypeBytes[dtype] * shape.reduce((product, size) => product * size, 1);
+      return [name, { dtype, shape, data_offsets: [start, at] }];
+    }),
+  );
   const text = JSON.stringify(header);
   const padded = Buffer.from(text.padEnd(8 * Math.ceil(text.length / 8)));
   const length = Buffer.alloc(8);
@@ -32,15 +34,20 @@ async function writeHollow(path: string, shapes: Shapes, dtype: 'F32' | 'BF16'):
 }
 
 /**
- * A checkpoint of the published 3B's shape, its weights zeros; with the small policy's tokenizer, which is asked nothing.
+ * A checkpoint of the published 3B's shape, its weights zeros; with the small policy's tokenizer, which is asked
+ * nothing.
  *
  * @param text what is other about the language model, such as fewer layers.
  */
-export async function hollowQwen({ dtype = 'F32', text = {} }: { readonly dtype?: 'F32' | 'BF16'; readonly text?: Readonly<Record<string, number>> } = {}): Promise<string> {
+export async function hollowQwen({
+  dtype = 'F32',
+  text = {},
+}: { readonly dtype?: 'F32' | 'BF16'; readonly text?: Readonly<Record<string, number>> } = {}): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'segr1-3b-'));
   const published = fileURLToPath(new URL('../fixtures/qwen2.5-vl-3b', import.meta.url));
   await cp(published, folder, { recursive: true });
-  for (const name of ['chat_template.json', 'tokenizer.json', 'tokenizer_config.json']) await cp(join(tiny, name), join(folder, name));
+  for (const name of ['chat_template.json', 'tokenizer.json', 'tokenizer_config.json'])
+    await cp(join(tiny, name), join(folder, name));
   const path = join(folder, 'config.json');
   const config = JSON.parse(await readFile(path, 'utf8')) as object;
   await writeFile(path, JSON.stringify({ ...config, ...text }));
@@ -55,7 +62,16 @@ export function promptOf({ tokens, vision }: QwenConfig, frame: number, words = 
   const side = vision.merge * Math.round(frame / unit);
   const placeholders = Array.from({ length: (side / vision.merge) ** 2 }, () => tokens.image);
   const ids = Array.from({ length: words }, (_, i) => 1 + (i % 500));
-  return { text: '', tokens: [tokens.visionStart, ...placeholders, tokens.visionEnd, ...ids.slice(2)], images: [{ grid: { h: side, w: side }, pixels: new Float32Array(side * side * 3 * vision.temporalPatch * vision.patch ** 2) }] };
+  return {
+    text: '',
+    tokens: [tokens.visionStart, ...placeholders, tokens.visionEnd, ...ids.slice(2)],
+    images: [
+      {
+        grid: { h: side, w: side },
+        pixels: new Float32Array(side * side * 3 * vision.temporalPatch * vision.patch ** 2),
+      },
+    ],
+  };
 }
 
 /** Hiera's sizes in the published checkpoints of SAM 2.1; those of tiny are what transformers fills in. */
@@ -77,7 +93,14 @@ const HIERA = {
 export async function hollowSam2(size: keyof typeof HIERA): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'segr1-sam2-'));
   await writeFile(join(folder, 'config.json'), JSON.stringify({ model_type: 'sam2', vision_config: HIERA[size] }));
-  await writeFile(join(folder, 'preprocessor_config.json'), JSON.stringify({ image_mean: [0.485, 0.456, 0.406], image_std: [0.229, 0.224, 0.225], size: { height: 1024, width: 1024 } }));
+  await writeFile(
+    join(folder, 'preprocessor_config.json'),
+    JSON.stringify({
+      image_mean: [0.485, 0.456, 0.406],
+      image_std: [0.229, 0.224, 0.225],
+      size: { height: 1024, width: 1024 },
+    }),
+  );
   await writeHollow(join(folder, 'model.safetensors'), [...segmenterShapes(await readSam2Config(folder))], 'F32');
   return folder;
 }

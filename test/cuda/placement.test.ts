@@ -28,7 +28,10 @@ import { replay, type Outcome } from './replay.js';
 import { findStandin } from './standin.js';
 import { record, tiny, withPolicy, type Work } from './work.js';
 
-vi.mock('../../src/tensor/onnx/session.js', async (original) => ({ ...(await original<object>()), openEngine: (await import('./recording.js')).openRecorder }));
+vi.mock('../../src/tensor/onnx/session.js', async (original) => ({
+  ...(await original<object>()),
+  openEngine: (await import('./recording.js')).openRecorder,
+}));
 
 const standin = findStandin();
 const LORA = { lora: { rank: 4, alpha: 8, pattern: '.*_proj' } };
@@ -46,38 +49,77 @@ const SAMPLING = {
 const short = { ...writing, group: 2, maxTokens: 4 };
 const first = (policy: QwenPolicy) => prompts(policy).slice(0, 1);
 const rows = (policy: QwenPolicy): TrainRow[] => lessons(policy, 2, first(policy));
-const written = (policy: QwenPolicy): TrainRow[] => rows(policy).map((row) => ({ ...row, perToken: {}, perSample: {} }));
+const written = (policy: QwenPolicy): TrainRow[] =>
+  rows(policy).map((row) => ({ ...row, perToken: {}, perSample: {} }));
 
 /** Of float16, which has every kernel that bfloat16 has. */
 const SOME = /all options|adapter, layers|supervised/;
 
 function policies(precision: Precision): Work[] {
-  const work = (name: string, options: Partial<QwenOptions>, run: (policy: QwenPolicy) => Promise<unknown>): Work => withPolicy(`${name}, ${precision}`, { ...options, precision }, run);
+  const work = (name: string, options: Partial<QwenOptions>, run: (policy: QwenPolicy) => Promise<unknown>): Work =>
+    withPolicy(`${name}, ${precision}`, { ...options, precision }, run);
   return [
-    ...Object.entries(SAMPLING).map(([name, sampling]) => work(`a rollout of ${name}`, { train: 'none' }, (policy) => policy.write(first(policy), { ...short, ...sampling }))),
-    work('rollouts of prompts of many shapes', { train: 'none', batch: 2 }, (policy) => policy.write(prompts(policy), short)),
+    ...Object.entries(SAMPLING).map(([name, sampling]) =>
+      work(`a rollout of ${name}`, { train: 'none' }, (policy) =>
+        policy.write(first(policy), { ...short, ...sampling }),
+      ),
+    ),
+    work('rollouts of prompts of many shapes', { train: 'none', batch: 2 }, (policy) =>
+      policy.write(prompts(policy), short),
+    ),
     work('a rollout by an adapter', { train: LORA }, (policy) => policy.write(first(policy), short)),
     work('scores', { train: 'full' }, (policy) => policy.scores(written(policy), 1)),
     work('scores of the reference', { train: 'full' }, (policy) => policy.reference(written(policy), 1)),
-    work('training of all weights', { train: 'full' }, (policy) => policy.gradient(objectiveGraph(grpo(0.04)), rows(policy), 1)),
-    work('training of all weights, layers computed again', { train: 'full', recompute: 'layers' }, (policy) => policy.gradient(objectiveGraph(segR1(0.04)), rows(policy), 1)),
-    work('training of an adapter', { train: LORA }, (policy) => policy.gradient(objectiveGraph(dapo(0)), rows(policy), 1)),
-    work('training of an adapter, layers computed again', { train: LORA, recompute: 'layers' }, (policy) => policy.gradient(objectiveGraph(segR1(0)), rows(policy), 1)),
-    work('supervised training with soft numbers and the patch-mask loss', { train: 'full', extra: patchMaskHead }, async (policy) => {
-      const taught = rows(policy).map((row): TrainRow => {
-        const { weight = [] } = row.perToken;
-        const patches = row.prompt.images.reduce((sum, { grid }) => sum + grid.h * grid.w, 0);
-        return { ...row, perToken: { weight, soft: weight }, perSample: {}, perPrompt: { patchShare: new Float32Array(patches), patchWeight: new Float32Array(1) } };
-      });
-      await policy.gradient(supervisedGraph(policy.config, policy.tokenizer, { patchMask: 1, softNumbers: 1 }), taught, 1);
-    }),
+    work('training of all weights', { train: 'full' }, (policy) =>
+      policy.gradient(objectiveGraph(grpo(0.04)), rows(policy), 1),
+    ),
+    work('training of all weights, layers computed again', { train: 'full', recompute: 'layers' }, (policy) =>
+      policy.gradient(objectiveGraph(segR1(0.04)), rows(policy), 1),
+    ),
+    work('training of an adapter', { train: LORA }, (policy) =>
+      policy.gradient(objectiveGraph(dapo(0)), rows(policy), 1),
+    ),
+    work('training of an adapter, layers computed again', { train: LORA, recompute: 'layers' }, (policy) =>
+      policy.gradient(objectiveGraph(segR1(0)), rows(policy), 1),
+    ),
+    work(
+      'supervised training with soft numbers and the patch-mask loss',
+      { train: 'full', extra: patchMaskHead },
+      async (policy) => {
+        const taught = rows(policy).map((row): TrainRow => {
+          const { weight = [] } = row.perToken;
+          const patches = row.prompt.images.reduce((sum, { grid }) => sum + grid.h * grid.w, 0);
+          return {
+            ...row,
+            perToken: { weight, soft: weight },
+            perSample: {},
+            perPrompt: { patchShare: new Float32Array(patches), patchWeight: new Float32Array(1) },
+          };
+        });
+        await policy.gradient(
+          supervisedGraph(policy.config, policy.tokenizer, { patchMask: 1, softNumbers: 1 }),
+          taught,
+          1,
+        );
+      },
+    ),
     // Emitted by itself, for the small vocabulary's logits would be of one chunk.
     {
       name: `training in chunks of logits that are no share of its tokens, ${precision}`,
       run: async () => {
         const config = await readConfig(tiny);
-        const shape = { prompts: 1, tokens: 16, grids: [{ h: 4, w: 4 }], samples: 2, length: 8, suppressed: [], logits: 7 * config.text.vocab };
-        await ran(trainProgram(config, shape, objectiveGraph(grpo(0.04)), { dialect: 'cuda', precision, held: 'float32' }));
+        const shape = {
+          prompts: 1,
+          tokens: 16,
+          grids: [{ h: 4, w: 4 }],
+          samples: 2,
+          length: 8,
+          suppressed: [],
+          logits: 7 * config.text.vocab,
+        };
+        await ran(
+          trainProgram(config, shape, objectiveGraph(grpo(0.04)), { dialect: 'cuda', precision, held: 'float32' }),
+        );
       },
     },
   ];
@@ -85,7 +127,10 @@ function policies(precision: Precision): Work[] {
 
 const golden = json<{ defaults: unknown; variants: Record<string, unknown> }>('losses/losses.json');
 /** Losses by themselves: all that an objective adds to a training graph. */
-const losses = Object.entries(golden.variants).map(([name, variant]): Work => ({ name: `the loss of ${name}`, run: () => ran(lossProgram(name, Variant.parse(variant))) }));
+const losses = Object.entries(golden.variants).map(([name, variant]): Work => ({
+  name: `the loss of ${name}`,
+  run: () => ran(lossProgram(name, Variant.parse(variant))),
+}));
 
 function lossProgram(name: string, variant: Variant): Program {
   const size = { prompt: 2, sample: 3, token: 5 };
@@ -98,20 +143,41 @@ function lossProgram(name: string, variant: Variant): Program {
 async function ran(program: Program): Promise<void> {
   const engine = openEngine({ workers: 1, threads: 1 });
   await engine.open(program);
-  await engine.run(program, Object.fromEntries(program.inputs.map(({ name, sizes }) => [name, new Float32Array(sizes.reduce((product, size) => product * size, 1))])));
+  await engine.run(
+    program,
+    Object.fromEntries(
+      program.inputs.map(({ name, sizes }) => [
+        name,
+        new Float32Array(sizes.reduce((product, size) => product * size, 1)),
+      ]),
+    ),
+  );
   await engine.close(program);
 }
 
 const fixtures = [...checkpointFolders(goldenSet(join(fixturesFolder(), 'segmenter')))];
 const segmenters = (precision: Precision): Work[] => [
-  ...fixtures.map(([size, folders]) => segmenting(`a segmenter of ${size} px, ${precision}`, precision, async () => folders)),
-  ...(['tiny', 'large'] as const).map((size) => segmenting(`a segmenter of the shape of sam2.1-hiera-${size}, ${precision}`, precision, async () => inOne(await hollowSam2(size)))),
+  ...fixtures.map(([size, folders]) =>
+    segmenting(`a segmenter of ${size} px, ${precision}`, precision, async () => folders),
+  ),
+  ...(['tiny', 'large'] as const).map((size) =>
+    segmenting(`a segmenter of the shape of sam2.1-hiera-${size}, ${precision}`, precision, async () =>
+      inOne(await hollowSam2(size)),
+    ),
+  ),
 ];
 
-const inOne = (folder: string): { readonly config: string; readonly weights: string } => ({ config: folder, weights: folder });
+const inOne = (folder: string): { readonly config: string; readonly weights: string } => ({
+  config: folder,
+  weights: folder,
+});
 
 /** Embeds an image and asks for three objects in each way; sizes of a model may share weights. */
-function segmenting(name: string, precision: Precision, folders: () => Promise<{ readonly config: string; readonly weights: string }>): Work {
+function segmenting(
+  name: string,
+  precision: Precision,
+  folders: () => Promise<{ readonly config: string; readonly weights: string }>,
+): Work {
   const run = async (): Promise<void> => {
     const { config: from, weights: beside } = await folders();
     const config = await readSam2Config(from);
@@ -119,7 +185,11 @@ function segmenting(name: string, precision: Precision, folders: () => Promise<{
     const network = await openNetwork(weights, config, { workers: 1, threads: 1, precision });
     const embedding = await network.embed(new Float32Array(3 * config.size ** 2));
     const tokens = promptTokens(weights, config, [{ x: 3, y: 4, label: 1 }]);
-    await network.answer(embedding, Array.from({ length: 3 }, () => ({ tokens })), false);
+    await network.answer(
+      embedding,
+      Array.from({ length: 3 }, () => ({ tokens })),
+      false,
+    );
     await network.answer(embedding, [{ tokens, mask: new Float32Array((config.size / 4) ** 2) }], true);
     await network.decode(embedding, [{ tokens }]);
     await network.release();
@@ -127,17 +197,24 @@ function segmenting(name: string, precision: Precision, folders: () => Promise<{
   return { name, run };
 }
 
-describe.skipIf('lacks' in standin)(`on CUDA every node of a graph is placed on the device${'lacks' in standin ? `, left out: ${standin.lacks}` : ''}`, () => {
-  const works = [...(['float32', 'bfloat16'] as const).flatMap((precision) => [...policies(precision), ...segmenters(precision)]), ...policies('float16').filter(({ name }) => SOME.test(name)), ...losses];
-  let outcomes: ReadonlyMap<string, Outcome>;
-  beforeAll(async () => {
-    if (!('lacks' in standin)) outcomes = await replay(standin, await record(works));
-  }, 600_000);
+describe.skipIf('lacks' in standin)(
+  `on CUDA every node of a graph is placed on the device${'lacks' in standin ? `, left out: ${standin.lacks}` : ''}`,
+  () => {
+    const works = [
+      ...(['float32', 'bfloat16'] as const).flatMap((precision) => [...policies(precision), ...segmenters(precision)]),
+      ...policies('float16').filter(({ name }) => SOME.test(name)),
+      ...losses,
+    ];
+    let outcomes: ReadonlyMap<string, Outcome>;
+    beforeAll(async () => {
+      if (!('lacks' in standin)) outcomes = await replay(standin, await record(works));
+    }, 600_000);
 
-  it.each(works.map(({ name }) => name))('%s', (name) => {
-    const { error, opened, runs } = outcomes.get(name) as Outcome;
-    expect(error).toBeUndefined();
-    expect(runs.length).toBeGreaterThan(0);
-    expect(opened.length).toBeGreaterThan(0);
-  });
-});
+    it.each(works.map(({ name }) => name))('%s', (name) => {
+      const { error, opened, runs } = outcomes.get(name) as Outcome;
+      expect(error).toBeUndefined();
+      expect(runs.length).toBeGreaterThan(0);
+      expect(opened.length).toBeGreaterThan(0);
+    });
+  },
+);

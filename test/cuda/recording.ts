@@ -4,9 +4,19 @@ import type { Answer, Engine, EngineLearning, Feeds, Kept, Layout } from '../../
 
 /** What an engine was asked. Values are left out: what is placed, copied and allocated depends on sizes alone. */
 export type Call =
-  | { readonly kind: 'places'; readonly set: string; readonly places: readonly (readonly [name: string, place: Place])[] }
+  | {
+      readonly kind: 'places';
+      readonly set: string;
+      readonly places: readonly (readonly [name: string, place: Place])[];
+    }
   | { readonly kind: 'parameters'; readonly set: string; readonly layout: Layout }
-  | { readonly kind: 'tensor'; readonly set: string; readonly name: string; readonly length: number; readonly half: boolean }
+  | {
+      readonly kind: 'tensor';
+      readonly set: string;
+      readonly name: string;
+      readonly length: number;
+      readonly half: boolean;
+    }
   | { readonly kind: 'open'; readonly program: Program; readonly sets: readonly string[] }
   | { readonly kind: 'close'; readonly name: string }
   | {
@@ -21,9 +31,20 @@ export type Call =
     }
   | { readonly kind: 'drop'; readonly kept: readonly number[] }
   | { readonly kind: 'norm'; readonly set: string }
-  | { readonly kind: 'step'; readonly set: string; readonly layout: Layout; readonly options: Parameters<EngineLearning['step']>[2] };
+  | {
+      readonly kind: 'step';
+      readonly set: string;
+      readonly layout: Layout;
+      readonly options: Parameters<EngineLearning['step']>[2];
+    };
 
-const ARRAYS = { float32: Float32Array, bfloat16: Uint16Array, float16: Uint16Array, int64: BigInt64Array, bool: Uint8Array } as const satisfies Readonly<Record<DType, new (length: number) => Data>>;
+const ARRAYS = {
+  float32: Float32Array,
+  bfloat16: Uint16Array,
+  float16: Uint16Array,
+  int64: BigInt64Array,
+  bool: Uint8Array,
+} as const satisfies Readonly<Record<DType, new (length: number) => Data>>;
 const GRADIENT = 'gradient:';
 
 let open: Call[][] = [];
@@ -35,7 +56,10 @@ export function recorded(): Call[] {
   return calls;
 }
 
-/** Takes the place of `openEngine`: computes nothing, answers every run with zeros of the declared sizes, and keeps what it was asked. */
+/**
+ * Takes the place of `openEngine`: computes nothing, answers every run with zeros of the declared sizes, and keeps what
+ * it was asked.
+ */
 export function openRecorder(): Engine {
   const calls: Call[] = [];
   const programs = new Map<string, Program>();
@@ -90,19 +114,25 @@ export function openRecorder(): Engine {
 }
 
 function emitted(program: Program | ProgramFile): Program {
-  if ('file' in program) throw new Error(`${program.name}: expected a graph of segr1's own; got the file ${program.file}`);
+  if ('file' in program)
+    throw new Error(`${program.name}: expected a graph of segr1's own; got the file ${program.file}`);
   return program;
 }
 
 function extents(feeds: Feeds): Record<string, number | { readonly kept: number }> {
-  const extent = (feed: Data | Kept): number | { readonly kept: number } => ('id' in feed ? { kept: feed.id } : 'data' in feed ? feed.data.length : feed.length);
+  const extent = (feed: Data | Kept): number | { readonly kept: number } =>
+    'id' in feed ? { kept: feed.id } : 'data' in feed ? feed.data.length : feed.length;
   return Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [name, extent(feed)]));
 }
 
 function zeros({ outputs }: Program, layout: Layout | undefined, keep: Readonly<Record<string, number>>): Answer {
   const plain = outputs.filter(({ name }) => !name.startsWith(GRADIENT));
   return {
-    outputs: Object.fromEntries(plain.filter(({ name }) => !(name in keep)).map(({ name, dtype, sizes }) => [name, new ARRAYS[dtype](sizes.reduce((product, size) => product * size, 1))])),
+    outputs: Object.fromEntries(
+      plain
+        .filter(({ name }) => !(name in keep))
+        .map(({ name, dtype, sizes }) => [name, new ARRAYS[dtype](sizes.reduce((product, size) => product * size, 1))]),
+    ),
     kept: Object.fromEntries(Object.entries(keep).map(([name, id]) => [name, { id }])),
     sizes: Object.fromEntries(plain.map(({ name, sizes }) => [name, sizes])),
     ...(layout && plain.length < outputs.length ? { gradient: new Float32Array(layout.length) } : {}),

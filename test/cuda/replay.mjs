@@ -1,5 +1,6 @@
 /**
- * Asks engines on a CUDA device what recorded ones were asked, with zeros for all values: `node replay.mjs FOLDER`. Started by replay.ts, on the stand-in.
+ * Asks engines on a CUDA device what recorded ones were asked, with zeros for all values: `node replay.mjs FOLDER`.
+ * Started by replay.ts, on the stand-in.
  *
  * FOLDER has `cases.json` and the graphs. One JSON line a case; marks between its runs go into the stand-in's log.
  */
@@ -11,7 +12,13 @@ import { openEngine } from '../../dist/tensor/onnx/session.js';
 const [, , folder] = process.argv;
 const { cases, device, repeat } = JSON.parse(readFileSync(join(folder, 'cases.json'), 'utf8'));
 
-const ARRAYS = { float32: Float32Array, bfloat16: Uint16Array, float16: Uint16Array, int64: BigInt64Array, bool: Uint8Array };
+const ARRAYS = {
+  float32: Float32Array,
+  bfloat16: Uint16Array,
+  float16: Uint16Array,
+  int64: BigInt64Array,
+  bool: Uint8Array,
+};
 const mark = (...words) => appendFileSync(process.env.STANDIN_LOG, `mark ${words.join(' ')}\n`);
 const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
@@ -20,15 +27,19 @@ function replaying(engine) {
   const programs = new Map();
   const kept = new Map();
   const fed = (program, feeds) =>
-    Object.fromEntries(Object.entries(feeds).map(([name, feed]) => {
-      if (typeof feed === 'object') return [name, kept.get(feed.kept)];
-      const { dtype } = program.inputs.find((input) => input.name === name) ?? { dtype: 'float32' };
-      return [name, new ARRAYS[dtype](feed)];
-    }));
+    Object.fromEntries(
+      Object.entries(feeds).map(([name, feed]) => {
+        if (typeof feed === 'object') return [name, kept.get(feed.kept)];
+        const { dtype } = program.inputs.find((input) => input.name === name) ?? { dtype: 'float32' };
+        return [name, new ARRAYS[dtype](feed)];
+      }),
+    );
   return {
     places: ({ set, places }) => engine.places(set, new Map(places)),
-    parameters: ({ set, layout }) => engine.parameters(set, layout, new Float32Array(new SharedArrayBuffer(4 * layout.length))),
-    tensor: ({ set, name, length, half }) => engine.tensor(set, name, half ? new Uint16Array(length) : new Float32Array(length)),
+    parameters: ({ set, layout }) =>
+      engine.parameters(set, layout, new Float32Array(new SharedArrayBuffer(4 * layout.length))),
+    tensor: ({ set, name, length, half }) =>
+      engine.tensor(set, name, half ? new Uint16Array(length) : new Float32Array(length)),
     async open({ program: { file, ...program }, sets }) {
       mark('open', program.name);
       programs.set(program.name, program);

@@ -59,24 +59,52 @@ export interface Outcome {
 }
 
 /**
- * Does on the stand-in what engines were asked, in a process of its own: what crashes there fails the cases that come behind it.
+ * Does on the stand-in what engines were asked, in a process of its own: what crashes there fails the cases that come
+ * behind it.
  *
  * @returns an outcome a case, by name.
  */
-export async function replay(standin: Standin, cases: readonly Case[], { repeat = 1, memory, tf32 = false, env = {} }: ReplayOptions = {}): Promise<ReadonlyMap<string, Outcome>> {
+export async function replay(
+  standin: Standin,
+  cases: readonly Case[],
+  { repeat = 1, memory, tf32 = false, env = {} }: ReplayOptions = {},
+): Promise<ReadonlyMap<string, Outcome>> {
   const folder = await mkdtemp(join(tmpdir(), 'segr1-standin-'));
   try {
-    await writeCases(folder, cases, { device: { kind: 'cuda', index: 0, tf32, ...(memory === undefined ? { grow: true } : { memory }), libraries: standin }, repeat });
+    await writeCases(folder, cases, {
+      device: {
+        kind: 'cuda',
+        index: 0,
+        tf32,
+        ...(memory === undefined ? { grow: true } : { memory }),
+        libraries: standin,
+      },
+      repeat,
+    });
     const log = join(folder, 'log');
-    const { told, printed, end } = await run([fileURLToPath(new URL('replay.mjs', import.meta.url)), folder], { STANDIN_LOG: log, STANDIN_BYTES: '1e6', STANDIN_LOOPS: '1', ...env });
+    const { told, printed, end } = await run([fileURLToPath(new URL('replay.mjs', import.meta.url)), folder], {
+      STANDIN_LOG: log,
+      STANDIN_BYTES: '1e6',
+      STANDIN_LOOPS: '1',
+      ...env,
+    });
     const events = existsSync(log) ? await readLog(log) : new Map<string, Logged>();
     const done = new Map(told.flatMap((one) => (one.done === undefined ? [] : [[one.done, one] as const])));
     const last = `expected the process to get to the end; got ${end} at ${told.at(-1)?.begun ?? 'its start'}\n${printed.slice(-2000)}`;
-    return new Map(cases.map(({ name, error: before }) => {
-      const ended = done.get(name);
-      const error = before ?? (ended ? ended.error : last);
-      return [name, { ...(error === undefined ? {} : { error }), ...(ended?.memory ? { most: ended.memory.most } : {}), ...(events.get(name) ?? nothing()) }];
-    }));
+    return new Map(
+      cases.map(({ name, error: before }) => {
+        const ended = done.get(name);
+        const error = before ?? (ended ? ended.error : last);
+        return [
+          name,
+          {
+            ...(error === undefined ? {} : { error }),
+            ...(ended?.memory ? { most: ended.memory.most } : {}),
+            ...(events.get(name) ?? nothing()),
+          },
+        ];
+      }),
+    );
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -109,14 +137,19 @@ interface Told {
   readonly memory?: { readonly most: number };
 }
 
-async function run(args: readonly string[], env: Readonly<Record<string, string>>): Promise<{ readonly told: readonly Told[]; readonly printed: string; readonly end: string }> {
+async function run(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<{ readonly told: readonly Told[]; readonly printed: string; readonly end: string }> {
   const child = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let [out, printed] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (printed += text));
   const stop = (): void => void child.kill();
   process.once('exit', stop);
-  const end = await new Promise<string>((resolve) => child.once('close', (code, signal) => resolve(signal === null ? `exit status ${code}` : signal)));
+  const end = await new Promise<string>((resolve) =>
+    child.once('close', (code, signal) => resolve(signal === null ? `exit status ${code}` : signal)),
+  );
   process.off('exit', stop);
   const told = out.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as Told] : []));
   return { told, printed, end };
@@ -151,7 +184,18 @@ class Counting {
 
   events(held: number, peak: number): Events {
     const { program, copies, kernels, operations, rounded, waits } = this;
-    return { program, toDevice: copies.h2d, toHost: copies.d2h, within: copies.d2d, kernels, operations, rounded, waits, held, peak };
+    return {
+      program,
+      toDevice: copies.h2d,
+      toHost: copies.d2h,
+      within: copies.d2d,
+      kernels,
+      operations,
+      rounded,
+      waits,
+      held,
+      peak,
+    };
   }
 }
 

@@ -11,10 +11,14 @@ export type Standin = NativeLibraries;
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 
-/** The stand-in, built where it is older than its sources, with the provider as `scripts/cuda-provider.sh` fetches it; or why there is none, as a test's name says it. */
+/**
+ * The stand-in, built where it is older than its sources, with the provider as `scripts/cuda-provider.sh` fetches it;
+ * or why there is none, as a test's name says it.
+ */
 export function findStandin(): Standin | { readonly lacks: string } {
   const machine = thisMachine();
-  if (machine.platform !== 'linux/x64') return { lacks: `the CUDA provider is for linux/x64, this is ${machine.platform}` };
+  if (machine.platform !== 'linux/x64')
+    return { lacks: `the CUDA provider is for linux/x64, this is ${machine.platform}` };
   if (spawnSync('gcc', ['--version']).error) return { lacks: 'there is no gcc' };
   const folder = join(here, '..', '..', '.cache', 'standin');
   execFileSync(join(here, 'standin', 'build.sh'), [folder], { stdio: 'pipe' });
@@ -30,5 +34,10 @@ export function findStandin(): Standin | { readonly lacks: string } {
 /** The machine as if its CUDA libraries were the stand-in. */
 function withLibraries(machine: Machine, libraries: string): Machine {
   const { SEGR1_CUDA: folders = '', XDG_CACHE_HOME } = machine.env;
-  return { ...machine, env: { SEGR1_CUDA: [libraries, folders].join(delimiter), XDG_CACHE_HOME }, ldconfig: () => '', sitePackages: () => [] };
+  return {
+    ...machine,
+    env: { SEGR1_CUDA: [libraries, folders].join(delimiter), XDG_CACHE_HOME },
+    ldconfig: () => '',
+    sitePackages: () => [],
+  };
 }

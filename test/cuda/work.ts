@@ -12,7 +12,10 @@ export interface Work {
   readonly run: () => Promise<unknown>;
 }
 
-/** What engines are asked by each, one after the other. Test files that call this put `openRecorder` in the place of `openEngine`. */
+/**
+ * What engines are asked by each, one after the other. Test files that call this put `openRecorder` in the place of
+ * `openEngine`.
+ */
 export async function record(works: readonly Work[]): Promise<Case[]> {
   const cases: Case[] = [];
   for (const { name, run } of works) {
@@ -26,9 +29,20 @@ export async function record(works: readonly Work[]): Promise<Case[]> {
 export const tiny = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl');
 
 /** Work with a policy, the small one unless told. */
-export function withPolicy(name: string, options: Partial<QwenOptions>, work: (policy: QwenPolicy) => Promise<unknown>, folder = tiny): Work {
+export function withPolicy(
+  name: string,
+  options: Partial<QwenOptions>,
+  work: (policy: QwenPolicy) => Promise<unknown>,
+  folder = tiny,
+): Work {
   const run = async (): Promise<void> => {
-    const policy = await openQwen(folder, { workers: 1, threads: 1, batch: 1, prompt: { user: 'Where is {instruction}?' }, ...options });
+    const policy = await openQwen(folder, {
+      workers: 1,
+      threads: 1,
+      batch: 1,
+      prompt: { user: 'Where is {instruction}?' },
+      ...options,
+    });
     await work(policy);
     await policy.release();
   };

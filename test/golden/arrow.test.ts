@@ -16,25 +16,34 @@ interface Case {
   readonly what: string;
 }
 const folder = join(goldenFolder(), 'arrow', 'damaged');
-const { cases, ids }: { cases: readonly Case[]; ids: readonly string[] } = JSON.parse(readFileSync(join(folder, 'expected.json'), 'utf8'));
+const { cases, ids }: { cases: readonly Case[]; ids: readonly string[] } = JSON.parse(
+  readFileSync(join(folder, 'expected.json'), 'utf8'),
+);
 const idsOf = ({ batches }: Salvaged): unknown[] => batches.flatMap((batch) => [...(batch.getChild('id') ?? [])]);
 
 describe('salvage recovers what is whole of a damaged stream', () => {
   it('has a case for every file', () => {
-    expect(cases.map(({ file }) => file).sort()).toEqual(readdirSync(folder).filter((name) => name.endsWith('.arrow')).sort());
+    expect(cases.map(({ file }) => file).sort()).toEqual(
+      readdirSync(folder)
+        .filter((name) => name.endsWith('.arrow'))
+        .sort(),
+    );
   });
 
-  it.each(cases.map((one) => [one.file, one.what, one] as const))('%s: %s', (file, _, { bytes, recover_rows: rows }) => {
-    const stored = readFileSync(join(folder, file));
-    expect(stored).toHaveLength(bytes);
-    if (rows === null) {
-      expect(() => salvage(stored)).toThrow(DataError);
-      return;
-    }
-    const got = salvage(stored);
-    expect(idsOf(got)).toEqual(ids.slice(0, rows));
-    expect(got.rows).toBe(rows);
-  });
+  it.each(cases.map((one) => [one.file, one.what, one] as const))(
+    '%s: %s',
+    (file, _, { bytes, recover_rows: rows }) => {
+      const stored = readFileSync(join(folder, file));
+      expect(stored).toHaveLength(bytes);
+      if (rows === null) {
+        expect(() => salvage(stored)).toThrow(DataError);
+        return;
+      }
+      const got = salvage(stored);
+      expect(idsOf(got)).toEqual(ids.slice(0, rows));
+      expect(got.rows).toBe(rows);
+    },
+  );
 
   it('says what lies behind the end, and what stopped it', () => {
     const read = (file: string): Salvaged => salvage(readFileSync(join(folder, file)));
@@ -43,7 +52,9 @@ describe('salvage recovers what is whole of a damaged stream', () => {
     expect(read('no-end-mark.arrow').damage).toBeUndefined();
     expect(read('zero-tail.arrow')).toMatchObject({ bytes: 4888, ended: true });
     expect(read('huge-length.arrow').damage).toBe('at byte 3496 metadata of 2147483632 bytes where 4376 are left');
-    expect(() => read('cut-in-schema.arrow')).toThrow('an Arrow stream: expected a schema; got at byte 0 metadata of 1976 bytes where 32 are left');
+    expect(() => read('cut-in-schema.arrow')).toThrow(
+      'an Arrow stream: expected a schema; got at byte 0 metadata of 1976 bytes where 32 are left',
+    );
   });
 
   const whole = readFileSync(join(folder, 'whole.arrow'));

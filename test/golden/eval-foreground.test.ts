@@ -8,7 +8,12 @@ import { listOf } from '../../src/io/prepare/list.js';
 import { foregroundItems, type ForegroundSet } from '../../src/io/sets/foreground.js';
 import { listedItems } from '../../src/io/sets/listed.js';
 import { overlap } from '../../src/metrics/overlap.js';
-import { foregroundOverSet, scoreForeground, type Foreground, type GrayMap } from '../../src/operators/scoring/score-foreground.js';
+import {
+  foregroundOverSet,
+  scoreForeground,
+  type Foreground,
+  type GrayMap,
+} from '../../src/operators/scoring/score-foreground.js';
 import { evalFolder, jsonOf } from './eval-sets.js';
 
 type Values = Readonly<Record<string, string | number | null | Readonly<Record<string, number>>>>;
@@ -45,7 +50,8 @@ describe.runIf(folder)('sets of one object an image (of photos, so only where th
     const { images, per_image: each, values } = expected[set] as Stored;
     const items = listedItems(join(folder, `${set}.jsonl`));
     const got: Foreground[] = [];
-    for (const { mask = '' } of items) got.push(scoreForeground(await grayOf(join(folder, 'predictions', set, basename(mask))), await grayOf(mask)));
+    for (const { mask = '' } of items)
+      got.push(scoreForeground(await grayOf(join(folder, 'predictions', set, basename(mask))), await grayOf(mask)));
 
     expect(items.map(({ image }) => basename(image))).toEqual(each.map(({ image }) => image));
     expect(got.flatMap((one, i) => apart(one, each[i] as Values))).toEqual([]);
@@ -76,7 +82,11 @@ async function grayOf(path: string): Promise<GrayMap> {
 function apart(got: Foreground, stored: Values): string[] {
   const named = ours(got);
   const leaves = Object.entries(stored).flatMap(([name, value]): [string, number | null][] =>
-    value !== null && typeof value === 'object' ? Object.entries(value).map(([variant, each]) => [`${name}/${variant}`, each]) : typeof value === 'string' ? [] : [[name, value]],
+    value !== null && typeof value === 'object'
+      ? Object.entries(value).map(([variant, each]) => [`${name}/${variant}`, each])
+      : typeof value === 'string'
+        ? []
+        : [[name, value]],
   );
   return leaves.flatMap(([name, wanted]) => {
     const value = named[name] ?? Infinity;
@@ -87,7 +97,14 @@ function apart(got: Foreground, stored: Values): string[] {
 
 /** Ours by the names that are stored. */
 function ours({ values, correctionEffort, half }: Foreground): Record<string, number> {
-  const measures = [['iou', 'iou'], ['dice', 'dice'], ['ber', 'ber'], ['precision', 'precision'], ['recall', 'recall'], ['fbeta', 'fMeasure']] as const;
+  const measures = [
+    ['iou', 'iou'],
+    ['dice', 'dice'],
+    ['ber', 'ber'],
+    ['precision', 'precision'],
+    ['recall', 'recall'],
+    ['fbeta', 'fMeasure'],
+  ] as const;
   const thresholded = measures.flatMap(([name, own]) => [
     [`${name}/binary`, values[`${own}/binary`]] as const,
     [`${name}/adaptive`, values[`${own}/adaptive`]] as const,

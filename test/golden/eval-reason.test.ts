@@ -36,34 +36,62 @@ const expected = folder ? jsonOf<Stored>(folder, 'expected.json') : { items: [],
 const splits = [...new Set(expected.items.map(({ split }) => split))];
 
 describe.runIf(folder)('ReasonSeg (of photos, so only where the full goldens are)', () => {
-  it.each(expected.items.map((item) => [item.stem, item] as const))('%s: texts, target and what is ignored', async (stem, item) => {
-    const path = join(folder, 'ReasonSeg', item.split, `${stem}.json`);
-    const { text, is_sentence: sentences } = readReasonAnnotation(path);
-    expect([text, sentences]).toEqual([item.texts, item.is_sentence]);
-    expect(isUtf8(readFileSync(path))).toBe(item.encoding === 'utf-8');
+  it.each(expected.items.map((item) => [item.stem, item] as const))(
+    '%s: texts, target and what is ignored',
+    async (stem, item) => {
+      const path = join(folder, 'ReasonSeg', item.split, `${stem}.json`);
+      const { text, is_sentence: sentences } = readReasonAnnotation(path);
+      expect([text, sentences]).toEqual([item.texts, item.is_sentence]);
+      expect(isUtf8(readFileSync(path))).toBe(item.encoding === 'utf-8');
 
-    const { mask, ignore } = await truthOf(path);
-    expect([maskArea(mask), ignore && maskArea(ignore)]).toEqual([item.target_pixels, item.ignore_pixels]);
-    const picture = await readImageFile(join(folder, 'gt', `${stem}.png`));
-    const levels = toGray(picture);
-    expect(toCocoString(mask)).toBe(toCocoString(encodeMask(levels.map((level) => (level === 1 ? 1 : 0)), picture)));
-    expect(ignore && toCocoString(ignore)).toBe(toCocoString(encodeMask(levels.map((level) => (level === 255 ? 1 : 0)), picture)));
-  });
+      const { mask, ignore } = await truthOf(path);
+      expect([maskArea(mask), ignore && maskArea(ignore)]).toEqual([item.target_pixels, item.ignore_pixels]);
+      const picture = await readImageFile(join(folder, 'gt', `${stem}.png`));
+      const levels = toGray(picture);
+      expect(toCocoString(mask)).toBe(
+        toCocoString(
+          encodeMask(
+            levels.map((level) => (level === 1 ? 1 : 0)),
+            picture,
+          ),
+        ),
+      );
+      expect(ignore && toCocoString(ignore)).toBe(
+        toCocoString(
+          encodeMask(
+            levels.map((level) => (level === 255 ? 1 : 0)),
+            picture,
+          ),
+        ),
+      );
+    },
+  );
 
   it.each(splits)('%s: an item a text, with the prompt that it asks for', (split) => {
     const items = reasonItems(folder, split);
-    const wanted = expected.items.filter((item) => item.split === split).flatMap(({ texts, is_sentence }) => texts.map((text) => [text, is_sentence ? 'reason-sentence' : 'reason-phrase']));
+    const wanted = expected.items
+      .filter((item) => item.split === split)
+      .flatMap(({ texts, is_sentence }) =>
+        texts.map((text) => [text, is_sentence ? 'reason-sentence' : 'reason-phrase']),
+      );
     expect(items.map(({ instruction, task }) => [instruction, task])).toEqual(wanted);
   });
 
   it.each(Object.entries(expected.scores))('%s', async (name, entry) => {
     const [which, texts] = name.split(' ') as [string, 'first' | 'all'];
-    const wanted = linesOf<Prediction>(folder, 'predictions.jsonl').filter(({ split, text_index: text }) => (which === 'both' || which === split) && (texts === 'all' || text === 0));
+    const wanted = linesOf<Prediction>(folder, 'predictions.jsonl').filter(
+      ({ split, text_index: text }) => (which === 'both' || which === split) && (texts === 'all' || text === 0),
+    );
     const items = new Map(splits.flatMap((split) => reasonItems(folder, split)).map((item) => [item.name, item]));
     const answers = wanted.map(async ({ stem, text_index: text, size: [height, width], counts }): Promise<Answer> => {
       const item = items.get(`${stem}-${text}`);
       const { mask: truth, ignore } = await truthOf(item?.mask ?? '');
-      return { id: item?.name ?? '', predicted: fromCocoString(counts, { width, height }), truth, ...(ignore && { ignore }) };
+      return {
+        id: item?.name ?? '',
+        predicted: fromCocoString(counts, { width, height }),
+        truth,
+        ...(ignore && { ignore }),
+      };
     });
     const { sets, items: each } = scoreReferring(await Promise.all(answers));
     expect(each).toHaveLength(entry.samples);

@@ -21,7 +21,9 @@ interface Prediction {
   readonly counts: string;
 }
 interface Stored {
-  readonly [set: string]: Readonly<Record<string, Readonly<Record<string, unknown>> & { readonly expressions: number }>>;
+  readonly [set: string]: Readonly<
+    Record<string, Readonly<Record<string, unknown>> & { readonly expressions: number }>
+  >;
 }
 interface Areas {
   readonly gt_area: Readonly<Record<string, number>>;
@@ -30,12 +32,24 @@ interface Areas {
 
 const folder = evalFolder('refer') ?? '';
 const expected = folder ? jsonOf<Stored & Areas>(folder, 'expected.json') : ({} as Stored & Areas);
-const sets = namesIn(folder, 'Refer_Segm').filter((name) => existsSync(join(folder, 'Refer_Segm', name, 'instances.json'))) as ReferSet[];
+const sets = namesIn(folder, 'Refer_Segm').filter((name) =>
+  existsSync(join(folder, 'Refer_Segm', name, 'instances.json')),
+) as ReferSet[];
 const scored = sets.filter((set) => set in expected);
 const splits = scored.flatMap((set) => Object.keys(expected[set] ?? {}).map((split) => [set, split] as const));
 const FIRST = ' first expression of each image';
 
-const predictions = new Map(scored.map((set) => [set, new Map(linesOf<Prediction>(folder, `predictions-${set}.jsonl`).map((one) => [`${one.ref_id}-${one.sent_id}`, maskOf(one)]))]));
+const predictions = new Map(
+  scored.map((set) => [
+    set,
+    new Map(
+      linesOf<Prediction>(folder, `predictions-${set}.jsonl`).map((one) => [
+        `${one.ref_id}-${one.sent_id}`,
+        maskOf(one),
+      ]),
+    ),
+  ]),
+);
 
 describe.runIf(folder)('referring sets (of photos, so only where the full goldens are)', () => {
   it('are there', () => expect(splits.length).toBeGreaterThan(0));
@@ -43,7 +57,10 @@ describe.runIf(folder)('referring sets (of photos, so only where the full golden
   it.each(splits)('%s, %s: every expression once', async (set, split) => {
     const all = referItems(set, folder, split.replace(FIRST, ''));
     const items = split.endsWith(FIRST) ? firstOfEach(all) : all;
-    const { answers, missing } = pairAnswers(items.map(({ name }) => name), predictions.get(set) as ReadonlyMap<string, Mask>);
+    const { answers, missing } = pairAnswers(
+      items.map(({ name }) => name),
+      predictions.get(set) as ReadonlyMap<string, Mask>,
+    );
     const { sets: scores, items: each } = scoreReferring(await answered(items, answers));
     expect(missing).toEqual([]);
     expect(each).toHaveLength(expected[set]?.[split]?.expressions as number);
@@ -52,12 +69,19 @@ describe.runIf(folder)('referring sets (of photos, so only where the full golden
 
   it.each(sets)('%s: the same from both of its files', (set) => {
     const base = join(folder, 'Refer_Segm', set);
-    const [pickle, json] = ['.p', '.json'].map((ext) => namesIn(base).find((name) => name.endsWith(ext) && name.includes('refs('))) as [string, string];
+    const [pickle, json] = ['.p', '.json'].map((ext) =>
+      namesIn(base).find((name) => name.endsWith(ext) && name.includes('refs(')),
+    ) as [string, string];
     expect(readPickle(readFileSync(join(base, pickle)), pickle)).toEqual(jsonOf(base, json));
   });
 
-  it.each([['refcoco', 'gt_area'], ['grefcoco', 'gref_gt_area']] as const)('%s: areas of what is meant', async (set, key) => {
-    const items = [...new Set(Object.keys(expected[set] ?? {}).map((split) => split.replace(FIRST, '')))].flatMap((split) => referItems(set, folder, split));
+  it.each([
+    ['refcoco', 'gt_area'],
+    ['grefcoco', 'gref_gt_area'],
+  ] as const)('%s: areas of what is meant', async (set, key) => {
+    const items = [...new Set(Object.keys(expected[set] ?? {}).map((split) => split.replace(FIRST, '')))].flatMap(
+      (split) => referItems(set, folder, split),
+    );
     const areas = new Map<string, number>();
     for (const item of items) areas.set(item.name.split('-')[0] as string, maskArea(await truthOf(item)));
     expect(Object.fromEntries(areas)).toEqual(expected[key]);
@@ -69,7 +93,10 @@ describe.runIf(folder)('referring sets (of photos, so only where the full golden
   });
 });
 
-async function answered(items: readonly Pair[], answers: readonly { id: string; answer: Mask | null }[]): Promise<Answer[]> {
+async function answered(
+  items: readonly Pair[],
+  answers: readonly { id: string; answer: Mask | null }[],
+): Promise<Answer[]> {
   const truths = await Promise.all(items.map(truthOf));
   return answers.map(({ id, answer }, i) => ({ id, predicted: answer, truth: truths[i] as Mask }));
 }

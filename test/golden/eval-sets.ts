@@ -15,7 +15,10 @@ export function jsonOf<T>(...path: string[]): T {
 }
 
 export function linesOf<T>(...path: string[]): T[] {
-  return readFileSync(join(...path), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as T);
+  return readFileSync(join(...path), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as T);
 }
 
 export function namesIn(...path: string[]): string[] {

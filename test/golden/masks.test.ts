@@ -4,7 +4,18 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { readImageFile, toGray } from '../../src/io/image.js';
-import { boxOfMask, decodeMask, encodeMask, fromCocoString, intersectionArea, maskArea, maskIou, subtractMask, toCocoString, unionMasks } from '../../src/io/mask.js';
+import {
+  boxOfMask,
+  decodeMask,
+  encodeMask,
+  fromCocoString,
+  intersectionArea,
+  maskArea,
+  maskIou,
+  subtractMask,
+  toCocoString,
+  unionMasks,
+} from '../../src/io/mask.js';
 import { maskOfPolygon } from '../../src/io/polygon-coco.js';
 import { reasonMasks, type ReasonShape } from '../../src/io/reason-truth.js';
 import { boxIou } from '../../src/metrics/box.js';
@@ -22,7 +33,10 @@ interface Stored {
 
 const folder = join(goldenFolder(), 'masks');
 const metrics = join(goldenFolder(), 'metrics');
-const stored = readFileSync(join(folder, 'rle.jsonl'), 'utf8').trim().split('\n').map((line): Stored => JSON.parse(line));
+const stored = readFileSync(join(folder, 'rle.jsonl'), 'utf8')
+  .trim()
+  .split('\n')
+  .map((line): Stored => JSON.parse(line));
 const pictures: ReadonlyMap<string, { root: string; gt: string; pred: string }> = new Map(
   JSON.parse(readFileSync(join(metrics, 'cases.json'), 'utf8')).cases.map((one: { name: string }) => [one.name, one]),
 );
@@ -40,7 +54,14 @@ describe('masks agree with pycocotools', () => {
 
   it.each(readable.map((one) => [one.name, one] as const))('%s: encoded from its picture', async (_, one) => {
     const image = await readImageFile(pictureOf(one.name));
-    expect(toCocoString(encodeMask(toGray(image).map((level) => (level > 128 ? 1 : 0)), image))).toBe(one.counts);
+    expect(
+      toCocoString(
+        encodeMask(
+          toGray(image).map((level) => (level > 128 ? 1 : 0)),
+          image,
+        ),
+      ),
+    ).toBe(one.counts);
   });
 });
 
@@ -54,35 +75,40 @@ interface Pairs {
 }
 
 const pairs = join(folder, 'pairs.json');
-describe.runIf(existsSync(pairs))('pairs of masks agree with pycocotools (of photos, so only where the full goldens are)', () => {
-  const named = (name: string): Mask => opened(stored.find((one) => one.name === name) as Stored);
-  const read = (): Pairs => JSON.parse(readFileSync(pairs, 'utf8'));
+describe.runIf(existsSync(pairs))(
+  'pairs of masks agree with pycocotools (of photos, so only where the full goldens are)',
+  () => {
+    const named = (name: string): Mask => opened(stored.find((one) => one.name === name) as Stored);
+    const read = (): Pairs => JSON.parse(readFileSync(pairs, 'utf8'));
 
-  it('IoU, and the share of one mask that lies in the other', () => {
-    const { names, iou, iou_crowd: covered } = read();
-    const masks = names.map(named);
-    masks.forEach((a, i) =>
-      masks.forEach((b, j) => {
-        expect(maskIou(a, b)).toBeCloseTo(iou[i]?.[j] as number, 12);
-        if (maskArea(a) > 0) expect(intersectionArea(a, b) / maskArea(a)).toBeCloseTo(covered[i]?.[j] as number, 12);
-      }),
-    );
-  });
+    it('IoU, and the share of one mask that lies in the other', () => {
+      const { names, iou, iou_crowd: covered } = read();
+      const masks = names.map(named);
+      masks.forEach((a, i) =>
+        masks.forEach((b, j) => {
+          expect(maskIou(a, b)).toBeCloseTo(iou[i]?.[j] as number, 12);
+          if (maskArea(a) > 0) expect(intersectionArea(a, b) / maskArea(a)).toBeCloseTo(covered[i]?.[j] as number, 12);
+        }),
+      );
+    });
 
-  it('union and intersection, byte by byte', () => {
-    const { union, intersection } = read();
-    expect(toCocoString(unionMasks(union.of.map(named)))).toBe(union.counts);
-    // What two have in common is what is left of one without the rest of it.
-    expect(toCocoString(intersection.of.map(named).reduce((a, b) => subtractMask(a, subtractMask(a, b))))).toBe(intersection.counts);
-    expect(intersectionArea(...(intersection.of.map(named) as [Mask, Mask]))).toBe(intersection.area);
-  });
+    it('union and intersection, byte by byte', () => {
+      const { union, intersection } = read();
+      expect(toCocoString(unionMasks(union.of.map(named)))).toBe(union.counts);
+      // What two have in common is what is left of one without the rest of it.
+      expect(toCocoString(intersection.of.map(named).reduce((a, b) => subtractMask(a, subtractMask(a, b))))).toBe(
+        intersection.counts,
+      );
+      expect(intersectionArea(...(intersection.of.map(named) as [Mask, Mask]))).toBe(intersection.area);
+    });
 
-  it('IoU of boxes', () => {
-    const { xywh, iou } = read().boxes;
-    const boxes = xywh.map((box) => inclusive(box) as [number, number, number, number]);
-    boxes.forEach((a, i) => boxes.forEach((b, j) => expect(boxIou(a, b)).toBeCloseTo(iou[i]?.[j] as number, 12)));
-  });
-});
+    it('IoU of boxes', () => {
+      const { xywh, iou } = read().boxes;
+      const boxes = xywh.map((box) => inclusive(box) as [number, number, number, number]);
+      boxes.forEach((a, i) => boxes.forEach((b, j) => expect(boxIou(a, b)).toBeCloseTo(iou[i]?.[j] as number, 12)));
+    });
+  },
+);
 
 interface StoredPolygons extends Stored {
   readonly polygons: readonly (readonly number[])[];
@@ -110,20 +136,42 @@ interface StoredShapes {
   readonly areas: readonly number[];
 }
 
-describe.runIf(existsSync(join(folder, 'reason-polygons.jsonl')))('shapes agree with ReasonSeg (of photos, so only where the full goldens are)', () => {
-  it.each(linesOf<StoredShapes>('reason-polygons.jsonl').map((one) => [one.name, one] as const))('%s', async (_, one) => {
-    const [height, width] = one.size;
-    const { truth, ignore } = reasonMasks(one.shapes, { width, height });
-    expect([maskArea(truth), maskArea(ignore)]).toEqual([one.target_pixels, one.ignore_pixels]);
+describe.runIf(existsSync(join(folder, 'reason-polygons.jsonl')))(
+  'shapes agree with ReasonSeg (of photos, so only where the full goldens are)',
+  () => {
+    it.each(linesOf<StoredShapes>('reason-polygons.jsonl').map((one) => [one.name, one] as const))(
+      '%s',
+      async (_, one) => {
+        const [height, width] = one.size;
+        const { truth, ignore } = reasonMasks(one.shapes, { width, height });
+        expect([maskArea(truth), maskArea(ignore)]).toEqual([one.target_pixels, one.ignore_pixels]);
 
-    const picture = toGray(await readImageFile(join(folder, one.png)));
-    expect(toCocoString(truth)).toBe(toCocoString(encodeMask(picture.map((level) => (level === 1 ? 1 : 0)), { width, height })));
-    expect(toCocoString(ignore)).toBe(toCocoString(encodeMask(picture.map((level) => (level === 255 ? 1 : 0)), { width, height })));
+        const picture = toGray(await readImageFile(join(folder, one.png)));
+        expect(toCocoString(truth)).toBe(
+          toCocoString(
+            encodeMask(
+              picture.map((level) => (level === 1 ? 1 : 0)),
+              { width, height },
+            ),
+          ),
+        );
+        expect(toCocoString(ignore)).toBe(
+          toCocoString(
+            encodeMask(
+              picture.map((level) => (level === 255 ? 1 : 0)),
+              { width, height },
+            ),
+          ),
+        );
 
-    const alone = one.shapes.map((shape) => reasonMasks([shape], { width, height })).map((each) => maskArea(each.truth) + maskArea(each.ignore));
-    expect(alone.filter((area) => area > 0)).toEqual(one.areas.filter((area) => area > 0));
-  });
-});
+        const alone = one.shapes
+          .map((shape) => reasonMasks([shape], { width, height }))
+          .map((each) => maskArea(each.truth) + maskArea(each.ignore));
+        expect(alone.filter((area) => area > 0)).toEqual(one.areas.filter((area) => area > 0));
+      },
+    );
+  },
+);
 
 function opened({ counts, size: [height, width] }: Stored): Mask {
   return fromCocoString(counts, { width, height });
@@ -142,5 +190,10 @@ function pictureOf(name: string): string {
 
 function linesOf<T>(file: string): T[] {
   const path = join(folder, file);
-  return existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n').map((line): T => JSON.parse(line)) : [];
+  return existsSync(path)
+    ? readFileSync(path, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line): T => JSON.parse(line))
+    : [];
 }

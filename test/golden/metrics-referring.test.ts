@@ -16,15 +16,23 @@ interface Group extends Readonly<Record<string, unknown>> {
 const stored = join(goldenFolder(), 'metrics', 'referring.json');
 const groups = existsSync(stored) ? jsonOf<{ groups: Record<string, Group> }>(stored).groups : {};
 const masks = new Map(
-  linesOf<{ name: string; size: [number, number]; counts: string }>(goldenFolder(), 'masks', 'rle.jsonl').map(({ name, size: [height, width], counts }) => [name, fromCocoString(counts, { width, height })]),
+  linesOf<{ name: string; size: [number, number]; counts: string }>(goldenFolder(), 'masks', 'rle.jsonl').map(
+    ({ name, size: [height, width], counts }) => [name, fromCocoString(counts, { width, height })],
+  ),
 );
 const usable = Object.entries(groups).filter(([, { names }]) => names.every((name) => masks.has(`${name}/gt`)));
 
 describe('referring scores agree with their published formulas', () => {
-  it.runIf(masks.has('blackswan_00004-dilate/gt'))('on every group, where the photos are', () => expect(usable).toHaveLength(Object.keys(groups).length));
+  it.runIf(masks.has('blackswan_00004-dilate/gt'))('on every group, where the photos are', () =>
+    expect(usable).toHaveLength(Object.keys(groups).length),
+  );
 
   it.each(usable)('%s', (_, { names, ...scores }) => {
-    const answers = names.map((id): Answer => ({ id, predicted: masks.get(`${id}/pred`) as Mask, truth: masks.get(`${id}/gt`) as Mask }));
+    const answers = names.map((id): Answer => ({
+      id,
+      predicted: masks.get(`${id}/pred`) as Mask,
+      truth: masks.get(`${id}/gt`) as Mask,
+    }));
     expect(differing(scoresOf(scores), scoreReferring(answers).sets)).toEqual([]);
   });
 });

@@ -24,14 +24,21 @@ describe('totals and advantages agree with TRL, whatever did not score', () => {
   it.each(cases)('$name, $weights, $aggregation, $scale', (one) => {
     const totals = totalsOf(one);
     expect(totals.flat()).toHaveLength(one.total.length);
-    totals.flat().forEach((total, i) => agree(total, one.total[i] as number | null, one.aggregation === 'sum_then_normalize' ? 1e-12 : SCALED));
+    totals
+      .flat()
+      .forEach((total, i) =>
+        agree(total, one.total[i] as number | null, one.aggregation === 'sum_then_normalize' ? 1e-12 : SCALED),
+      );
     const advantages = advantagesOf(one, totals).flat();
     expect(advantages).toHaveLength(one.advantages.length);
     advantages.forEach((a, i) => agree(a, one.advantages[i] as number, SCALED));
   });
 });
 
-/** How far what was scaled may lie apart, as a share: TRL takes n / (n - 1) of the variance in float32, which is off by 1.5e-8. */
+/**
+ * How far what was scaled may lie apart, as a share: TRL takes n / (n - 1) of the variance in float32, which is off by
+ * 1.5e-8.
+ */
 const SCALED = 3e-8;
 
 function agree(own: number, trl: number | null, share: number): void {
@@ -47,7 +54,8 @@ function partsOf({ group, weights, rewards }: Case): Record<string, number[]>[] 
   });
 }
 
-const named = ({ weights }: Case): Record<string, number> => Object.fromEntries(weights.map((weight, k) => [`f${k}`, weight]));
+const named = ({ weights }: Case): Record<string, number> =>
+  Object.fromEntries(weights.map((weight, k) => [`f${k}`, weight]));
 
 function totalsOf(one: Case): number[][] {
   const total = one.aggregation === 'normalize_then_sum' ? partSums : weightedSum;

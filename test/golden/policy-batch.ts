@@ -22,7 +22,9 @@ export const batch = await stored('train/batch.safetensors');
 
 /** Whether values have the golden sum and norm. */
 export function agrees(values: Float32Array, sum: number, norm: number, name: string, slack: number): void {
-  expect(Math.abs(values.reduce((total, value) => total + value, 0) - sum), `sum of ${name}`).toBeLessThan(slack * Math.sqrt(values.length) + 1e-5);
+  expect(Math.abs(values.reduce((total, value) => total + value, 0) - sum), `sum of ${name}`).toBeLessThan(
+    slack * Math.sqrt(values.length) + 1e-5,
+  );
   expect(Math.abs(gradientNorm(values) - norm), `norm of ${name}`).toBeLessThan(slack + 1e-7);
 }
 
@@ -34,7 +36,11 @@ export function named(config: QwenConfig, flat: Float32Array): Record<string, Fl
 
 /** The prompts' images. */
 export async function batchImages(): Promise<ReturnType<typeof imagesOf>> {
-  return imagesOf(await integers(batch, 'image_grid_thw_of_prompts'), await batch.read('pixel_values_of_prompts'), batch.info('pixel_values_of_prompts').shape[1]);
+  return imagesOf(
+    await integers(batch, 'image_grid_thw_of_prompts'),
+    await batch.read('pixel_values_of_prompts'),
+    batch.info('pixel_values_of_prompts').shape[1],
+  );
 }
 
 /** The batch with each prompt once, its completions behind it, each token weighed as the objective has it. */
@@ -43,9 +49,12 @@ export async function trainRows(objective: Objective): Promise<TrainRow[]> {
   const width = batch.info('input_ids').shape[1];
   const lengths = rowsOf(await integers(batch, 'mask'), length).map((row) => row.reduce((sum, one) => sum + one, 0));
   const cut = <T>(flat: ArrayLike<T>): T[][] => rowsOf(flat, length).map((row, i) => row.slice(0, lengths[i]));
-  const each = (weights: readonly number[]): number[][] => lengths.map((n, i) => Array.from({ length: n }, () => weights[i]));
+  const each = (weights: readonly number[]): number[][] =>
+    lengths.map((n, i) => Array.from({ length: n }, () => weights[i]));
   const padding = rowsOf(await integers(batch, 'attention_mask'), width).map((row) => row.indexOf(1));
-  const prompts = rowsOf(await integers(batch, 'input_ids'), width).map((row, i) => row.slice(padding[i], width - length));
+  const prompts = rowsOf(await integers(batch, 'input_ids'), width).map((row, i) =>
+    row.slice(padding[i], width - length),
+  );
   const perToken = {
     oldLogProbs: cut(await batch.read('old_logp')),
     refLogProbs: cut(await batch.read('ref_logp')),
@@ -68,5 +77,7 @@ export async function trainRows(objective: Objective): Promise<TrainRow[]> {
 /** Which row of the batch each completion is. */
 export async function completionsInOrder(rows: readonly TrainRow[]): Promise<number[]> {
   const all = rowsOf(await integers(batch, 'completion_ids'), batch.info('mask').shape[1]).map((row) => row.join());
-  return rows.flatMap(({ completions }) => completions.map((own) => all.findIndex((row) => `${row},`.startsWith(`${own.join()},`))));
+  return rows.flatMap(({ completions }) =>
+    completions.map((own) => all.findIndex((row) => `${row},`.startsWith(`${own.join()},`))),
+  );
 }

@@ -20,11 +20,17 @@ export async function integers(tensors: Tensors, name: string): Promise<number[]
 
 /** Rows of a flat [rows, width] tensor. */
 export function rowsOf<T>(flat: ArrayLike<T>, width: number): T[][] {
-  return Array.from({ length: flat.length / width }, (_, row) => Array.from({ length: width }, (__, i) => flat[row * width + i]));
+  return Array.from({ length: flat.length / width }, (_, row) =>
+    Array.from({ length: width }, (__, i) => flat[row * width + i]),
+  );
 }
 
 /** Grids and pixels of images, one behind the other. */
-export function imagesOf(thw: readonly number[], pixels: Float32Array, width: number): { readonly grid: Grid; readonly pixels: Float32Array }[] {
+export function imagesOf(
+  thw: readonly number[],
+  pixels: Float32Array,
+  width: number,
+): { readonly grid: Grid; readonly pixels: Float32Array }[] {
   let at = 0;
   return rowsOf(thw, 3).map(([, h, w]) => {
     const first = at;
@@ -46,7 +52,9 @@ export async function goldenRows(batch: Tensors, { tokens, vision }: QwenConfig)
   const length = batch.info('input_ids').shape[1];
   const [ids, attended] = await Promise.all([integers(batch, 'input_ids'), integers(batch, 'attention_mask')]);
   const width = 3 * vision.temporalPatch * vision.patch ** 2;
-  const images = batch.has('pixel_values') ? imagesOf(await integers(batch, 'image_grid_thw'), await batch.read('pixel_values'), width) : [];
+  const images = batch.has('pixel_values')
+    ? imagesOf(await integers(batch, 'image_grid_thw'), await batch.read('pixel_values'), width)
+    : [];
   return rowsOf(ids, length).map((row, r) => {
     const own = images.splice(0, row.filter((id) => id === tokens.visionStart).length);
     return { ids: row, padding: attended.slice(r * length, (r + 1) * length).indexOf(1), images: own };
@@ -59,7 +67,12 @@ export function promptOf({ ids, padding, images }: GoldenRow): EncodedPrompt {
 }
 
 /** Largest |a - b| / max(floor, |b|) of the places that count; NaN where one of them is. */
-export function farthest(own: ArrayLike<number>, expected: ArrayLike<number>, floor = 1, counts: (i: number) => boolean = () => true): number {
+export function farthest(
+  own: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  floor = 1,
+  counts: (i: number) => boolean = () => true,
+): number {
   if (own.length !== expected.length) throw new Error(`expected ${expected.length} values; got ${own.length}`);
   let most = 0;
   for (let i = 0; i < expected.length; i++) {

@@ -18,7 +18,9 @@ import { farthest, folder, goldenRows, has, json, stored, type GoldenRow } from 
 const CLOSE = 1e-4;
 const TEMPERATURES = { '': 1, '_t0.7': 0.7 };
 
-const names = Object.keys(json<Readonly<Record<string, unknown>>>('forward/cases.json')).filter((name) => has(`forward/${name}.safetensors`));
+const names = Object.keys(json<Readonly<Record<string, unknown>>>('forward/cases.json')).filter((name) =>
+  has(`forward/${name}.safetensors`),
+);
 let engine: Engine;
 
 beforeAll(() => void (engine = openEngine({ workers: 1, threads: 1 })));
@@ -35,13 +37,23 @@ describe('the model agrees with transformers', () => {
     const rows = await goldenRows(golden, config);
     const outputs = await forward(name, config, rows);
     const length = rows[0].ids.length;
-    const real = (per: number, places: number) => (i: number): boolean => Math.floor(i / per) % places >= rows[Math.floor(i / per / places)].padding;
+    const real =
+      (per: number, places: number) =>
+      (i: number): boolean =>
+        Math.floor(i / per) % places >= rows[Math.floor(i / per / places)].padding;
 
-    if (rows.some(({ images }) => images.length > 0)) expect(farthest(outputs['features'], await golden.read('image_features'))).toBeLessThan(CLOSE);
-    expect(farthest(outputs['logits'], await golden.read('logits'), 1, real(config.text.vocab, length))).toBeLessThan(CLOSE);
+    if (rows.some(({ images }) => images.length > 0))
+      expect(farthest(outputs['features'], await golden.read('image_features'))).toBeLessThan(CLOSE);
+    expect(farthest(outputs['logits'], await golden.read('logits'), 1, real(config.text.vocab, length))).toBeLessThan(
+      CLOSE,
+    );
     for (const suffix of Object.keys(TEMPERATURES)) {
-      expect(farthest(outputs[`logp${suffix}`], await golden.read(`logp${suffix}`), 1, real(1, length - 1))).toBeLessThan(CLOSE);
-      expect(farthest(outputs[`entropy${suffix}`], await golden.read(`entropy${suffix}`), 1, real(1, length))).toBeLessThan(CLOSE);
+      expect(
+        farthest(outputs[`logp${suffix}`], await golden.read(`logp${suffix}`), 1, real(1, length - 1)),
+      ).toBeLessThan(CLOSE);
+      expect(
+        farthest(outputs[`entropy${suffix}`], await golden.read(`entropy${suffix}`), 1, real(1, length)),
+      ).toBeLessThan(CLOSE);
     }
   });
 });
@@ -62,23 +74,52 @@ async function checkpoint(name: string): Promise<QwenConfig> {
 }
 
 /** All of a batch at once, with any number of images a row; in training and rollouts there is at most one. */
-async function forward(name: string, config: QwenConfig, rows: readonly GoldenRow[]): Promise<Readonly<Record<string, Float32Array>>> {
+async function forward(
+  name: string,
+  config: QwenConfig,
+  rows: readonly GoldenRow[],
+): Promise<Readonly<Record<string, Float32Array>>> {
   const { text, vision, tokens: ids } = config;
   const weights = weightInputs(weightShapes(config));
   const [prompt, token, half] = [rows.length, rows[0].ids.length, text.headDim / 2];
   const images = rows.flatMap((row) => row.images);
   const pixel = 3 * vision.temporalPatch * vision.patch ** 2;
   const towers = images.map(({ grid }, i) => {
-    const features = visionTower(weights, config, input(`pixels${i}`, 'float32', { image: 1, patch: grid.h * grid.w, pixel }), grid);
-    return reshape(features, features.shape.filter((dim) => dim.name !== 'image'));
+    const features = visionTower(
+      weights,
+      config,
+      input(`pixels${i}`, 'float32', { image: 1, patch: grid.h * grid.w, pixel }),
+      grid,
+    );
+    return reshape(
+      features,
+      features.shape.filter((dim) => dim.name !== 'image'),
+    );
   });
   const features = towers.length > 0 ? concat(towers, 'visual') : undefined;
   const tokens = input('tokens', 'int64', { prompt, token });
-  const rotary = { cos: input('cos', 'float32', { prompt, token, half }), sin: input('sin', 'float32', { prompt, token, half }) };
+  const rotary = {
+    cos: input('cos', 'float32', { prompt, token, half }),
+    sin: input('sin', 'float32', { prompt, token, half }),
+  };
   const x = embed(weights, tokens, features, features && input('visual', 'int64', { prompt, token }));
-  const logits = head(weights, config, decoder(weights, config, x, rotary, prefixAttention(input('padding', 'int64', { prompt }), token)));
+  const logits = head(
+    weights,
+    config,
+    decoder(weights, config, x, rotary, prefixAttention(input('padding', 'int64', { prompt }), token)),
+  );
 
-  const tables = rows.map((row) => textRotary(mropePositions(row.ids, row.images.map(({ grid }) => grid), config, row.padding).positions, text));
+  const tables = rows.map((row) =>
+    textRotary(
+      mropePositions(
+        row.ids,
+        row.images.map(({ grid }) => grid),
+        config,
+        row.padding,
+      ).positions,
+      text,
+    ),
+  );
   let feature = 0n;
   const flat = rows.flatMap((row) => row.ids);
   const feeds: Record<string, Data> = {
@@ -89,7 +130,11 @@ async function forward(name: string, config: QwenConfig, rows: readonly GoldenRo
     sin: Float32Array.from(tables.flatMap(({ sin }) => [...sin])),
     ...Object.fromEntries(images.map(({ pixels }, i) => [`pixels${i}`, pixels])),
   };
-  const program = emit(`forward ${name}`, { logits, ...scores(logits, tokens, token), ...(features ? { features } : {}) });
+  const program = emit(`forward ${name}`, {
+    logits,
+    ...scores(logits, tokens, token),
+    ...(features ? { features } : {}),
+  });
   await engine.open(program);
   const { outputs } = await engine.run(program, feeds);
   await engine.close(program);

@@ -24,8 +24,19 @@ interface Case {
 /** A prompt, and the ids that the penalty falls on: in the golden rows the padding is one of them. */
 type Asked = EncodedPrompt & { readonly seen: ReadonlySet<number> };
 
-const KNOWN = new Set(['kind', 'temperature', 'eos_token_id', 'repetition_penalty', 'top_k', 'top_p', 'margin', 'smallest_top2_margin']);
-const cases = Object.entries(json<{ cases: Record<string, Case> }>('generate/cases.json').cases).map(([name, options]) => ({ name, options }));
+const KNOWN = new Set([
+  'kind',
+  'temperature',
+  'eos_token_id',
+  'repetition_penalty',
+  'top_k',
+  'top_p',
+  'margin',
+  'smallest_top2_margin',
+]);
+const cases = Object.entries(json<{ cases: Record<string, Case> }>('generate/cases.json').cases).map(
+  ([name, options]) => ({ name, options }),
+);
 
 const config = await readConfig(join(folder, 'tiny-qwen2_5_vl'));
 const golden = await stored('generate/batch.safetensors');
@@ -50,19 +61,36 @@ describe('rollouts agree with transformers', () => {
   });
 
   it('with one end and several, greedily and drawn', () => {
-    expect(new Set(cases.map(({ options }) => `${options.kind}, ${new Set(options.eos_token_id).size > 1 ? 'several ends' : 'one end'}`))).toEqual(
+    expect(
+      new Set(
+        cases.map(
+          ({ options }) => `${options.kind}, ${new Set(options.eos_token_id).size > 1 ? 'several ends' : 'one end'}`,
+        ),
+      ),
+    ).toEqual(
       new Set(['greedy, one end', 'greedy, several ends', 'inverse CDF, one end', 'inverse CDF, several ends']),
     );
   });
 });
 
 it('nothing that a case asks for is passed over', () => {
-  expect(cases.flatMap(({ name, options }) => Object.keys(options).filter((key) => !KNOWN.has(key)).map((key) => `${name}: ${key}`))).toEqual([]);
+  expect(
+    cases.flatMap(({ name, options }) =>
+      Object.keys(options)
+        .filter((key) => !KNOWN.has(key))
+        .map((key) => `${name}: ${key}`),
+    ),
+  ).toEqual([]);
 });
 
 /** Of the greedy cases that end where the checkpoint ends, the one with the strongest penalty. */
 const penalised = cases
-  .filter(({ options }) => options.kind === 'greedy' && (options.repetition_penalty ?? 1) > 1 && options.eos_token_id.every((id) => config.tokens.eos.includes(id)))
+  .filter(
+    ({ options }) =>
+      options.kind === 'greedy' &&
+      (options.repetition_penalty ?? 1) > 1 &&
+      options.eos_token_id.every((id) => config.tokens.eos.includes(id)),
+  )
   .toSorted((a, b) => (b.options.repetition_penalty ?? 1) - (a.options.repetition_penalty ?? 1));
 
 describe("the policy's own padding", () => {
@@ -72,8 +100,20 @@ describe("the policy's own padding", () => {
     const { tokens } = await expected(name, options);
     const end = tokens[row].findIndex((id) => config.tokens.eos.includes(id));
     const length = end >= 0 ? end + 1 : tokens[row].length;
-    const policy = await openQwen(join(folder, 'tiny-qwen2_5_vl'), { workers: 1, threads: 1, batch: 2, suppressed: [] });
-    const [[own]] = await policy.write([prompts[row]], { group: 1, temperature: 0, maxTokens: length, uniform: () => 0, repetitionPenalty: options.repetition_penalty ?? 1, entropy: true });
+    const policy = await openQwen(join(folder, 'tiny-qwen2_5_vl'), {
+      workers: 1,
+      threads: 1,
+      batch: 2,
+      suppressed: [],
+    });
+    const [[own]] = await policy.write([prompts[row]], {
+      group: 1,
+      temperature: 0,
+      maxTokens: length,
+      uniform: () => 0,
+      repetitionPenalty: options.repetition_penalty ?? 1,
+      entropy: true,
+    });
     await policy.release();
     expect(prefixShape([prompts[row]], 2).tokens).toBeGreaterThan(prompts[row].tokens.length);
     expect(own.tokens).toEqual(tokens[row].slice(0, length));
@@ -86,9 +126,21 @@ describe('what else is in the batch changes nothing', () => {
   it.each(cases)('$name', async ({ name, options }) => {
     const { tokens, logProbs, uniforms } = await expected(name, options);
     for (const [row, prompt] of prompts.entries()) {
-      const shorter = { ...prompt, tokens: prompt.tokens.filter((id, i) => i < 2 || i > 4 || id === config.tokens.image) };
+      const shorter = {
+        ...prompt,
+        tokens: prompt.tokens.filter((id, i) => i < 2 || i > 4 || id === config.tokens.image),
+      };
       const backwards = uniforms.map((values) => values.toReversed());
-      const together = await rollout([shorter, prompt, prompt], [[backwards[row], uniforms[row]], [uniforms[row], backwards[row]], [backwards[row], uniforms[row]]], tokens[row].length, options);
+      const together = await rollout(
+        [shorter, prompt, prompt],
+        [
+          [backwards[row], uniforms[row]],
+          [uniforms[row], backwards[row]],
+          [backwards[row], uniforms[row]],
+        ],
+        tokens[row].length,
+        options,
+      );
       expect(together[1][0].tokens).toEqual(tokens[row]);
       expect(together[2][1].tokens).toEqual(tokens[row]);
       if (logProbs) expect(farthest(together[2][1].logProbs, logProbs[row])).toBeLessThan(1e-4);
@@ -99,29 +151,66 @@ describe('what else is in the batch changes nothing', () => {
   });
 });
 
-async function expected(name: string, { kind }: Case): Promise<{ tokens: number[][]; logProbs?: number[][]; uniforms: number[][] }> {
+async function expected(
+  name: string,
+  { kind }: Case,
+): Promise<{ tokens: number[][]; logProbs?: number[][]; uniforms: number[][] }> {
   const width = golden.info(`${name}.tokens`).shape[1];
   const tokens = rowsOf(await golden.readI64(`${name}.tokens`), width).map((row) => row.map(Number));
   if (kind === 'greedy') return { tokens, uniforms: tokens.map((row) => row.map(() => 0)) };
-  return { tokens, logProbs: rowsOf(await golden.read(`${name}.logp`), width), uniforms: rowsOf(await golden.read(`${name}.u`), width) };
+  return {
+    tokens,
+    logProbs: rowsOf(await golden.read(`${name}.logp`), width),
+    uniforms: rowsOf(await golden.read(`${name}.u`), width),
+  };
 }
 
 /** @param uniforms [prompt][sample][token] @returns [prompt][sample], with the pad id and 0 behind an end. */
-async function rollout(asked: readonly Asked[], uniforms: readonly (readonly (readonly number[])[])[], maxTokens: number, options: Case): Promise<{ tokens: number[]; logProbs: number[] }[][]> {
+async function rollout(
+  asked: readonly Asked[],
+  uniforms: readonly (readonly (readonly number[])[])[],
+  maxTokens: number,
+  options: Case,
+): Promise<{ tokens: number[]; logProbs: number[] }[][]> {
   const samples = uniforms[0].length;
   const greedy = options.kind === 'greedy';
   const { repetition_penalty: repetitionPenalty = 1, top_k: topK = 0, top_p: topP = 1 } = options;
   const sampling: Sampling = { repetitionPenalty, topK, topP };
-  const shape = { ...prefixShape(asked, asked.length), samples, maxTokens, greedy, suppressed: [], ends: options.eos_token_id, ...sampling };
+  const shape = {
+    ...prefixShape(asked, asked.length),
+    samples,
+    maxTokens,
+    greedy,
+    suppressed: [],
+    ends: options.eos_token_id,
+    ...sampling,
+  };
   const program = rolloutProgram(config, shape);
   await engine.open(program);
-  const drawn = { uniforms: Float32Array.from(uniforms.flat(2)), temperature: Float32Array.of(options.temperature ?? 1) };
-  const seen = repetitionPenalty === 1 ? {} : { seen: seenIds(asked.map((one) => one.seen), asked.length, config.text.vocab) };
-  const { outputs } = await engine.run(program, { ...prefixFeeds(config, asked, shape, maxTokens), ...(greedy ? {} : drawn), ...seen });
+  const drawn = {
+    uniforms: Float32Array.from(uniforms.flat(2)),
+    temperature: Float32Array.of(options.temperature ?? 1),
+  };
+  const seen =
+    repetitionPenalty === 1
+      ? {}
+      : {
+          seen: seenIds(
+            asked.map((one) => one.seen),
+            asked.length,
+            config.text.vocab,
+          ),
+        };
+  const { outputs } = await engine.run(program, {
+    ...prefixFeeds(config, asked, shape, maxTokens),
+    ...(greedy ? {} : drawn),
+    ...seen,
+  });
   await engine.close(program);
   const wide = asked.length * samples;
   const steps = outputs['written'].length / wide;
-  const read = <T>(values: ArrayLike<T>, at: number, rest: number): number[] => Array.from({ length: maxTokens }, (_, t) => (t < steps ? Number(values[t * wide + at]) : rest));
+  const read = <T>(values: ArrayLike<T>, at: number, rest: number): number[] =>
+    Array.from({ length: maxTokens }, (_, t) => (t < steps ? Number(values[t * wide + at]) : rest));
   return asked.map((_, p) =>
     Array.from({ length: samples }, (__, s) => ({
       tokens: read<number | bigint>(outputs['written'] as BigInt64Array, p * samples + s, config.tokens.pad),

@@ -6,10 +6,20 @@ import type { TrainRow } from '../../src/models/policy.js';
 import { openQwen, type QwenPolicy } from '../../src/models/vlm/policy.js';
 import { farthest, folder, goldenRows, has, json, promptOf, stored } from './policy-cases.js';
 
-const names = Object.keys(json<Readonly<Record<string, unknown>>>('forward/cases.json')).filter((name) => has(`forward/${name}.safetensors`));
+const names = Object.keys(json<Readonly<Record<string, unknown>>>('forward/cases.json')).filter((name) =>
+  has(`forward/${name}.safetensors`),
+);
 
 let policy: QwenPolicy;
-beforeAll(async () => void (policy = await openQwen(join(folder, 'tiny-qwen2_5_vl'), { workers: 1, threads: 1, batch: 2, suppressed: [] })));
+beforeAll(
+  async () =>
+    void (policy = await openQwen(join(folder, 'tiny-qwen2_5_vl'), {
+      workers: 1,
+      threads: 1,
+      batch: 2,
+      suppressed: [],
+    })),
+);
 afterAll(() => policy.release());
 
 describe('log-probs of what stands behind the images agree with transformers', () => {
@@ -18,8 +28,14 @@ describe('log-probs of what stands behind the images agree with transformers', (
     const rows = await goldenRows(golden, policy.config);
     const width = rows[0].ids.length;
     // As a completion: what comes after the last image, but for a token of the prompt.
-    const starts = rows.map(({ ids, padding }) => Math.max(padding, ids.lastIndexOf(policy.config.tokens.visionEnd)) + 1);
-    const lessons = rows.map((row, r): TrainRow => ({ prompt: promptOf({ ...row, ids: row.ids.slice(0, starts[r]) }), completions: [row.ids.slice(starts[r])], perToken: {} }));
+    const starts = rows.map(
+      ({ ids, padding }) => Math.max(padding, ids.lastIndexOf(policy.config.tokens.visionEnd)) + 1,
+    );
+    const lessons = rows.map((row, r): TrainRow => ({
+      prompt: promptOf({ ...row, ids: row.ids.slice(0, starts[r]) }),
+      completions: [row.ids.slice(starts[r])],
+      perToken: {},
+    }));
     const scores = await policy.reference(lessons, 1);
     const expected = await golden.read('logp');
     for (const [r, [own]] of scores.entries()) {

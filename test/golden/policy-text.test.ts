@@ -52,18 +52,27 @@ describe('chat agrees with transformers', () => {
     const tokenizer = await openTokenizer(join(folder, 'tiny-qwen2_5_vl'));
     const text = chat.render(messages, { answer: rendered.endsWith('assistant\n') });
     const names = image === null ? [] : typeof image === 'string' ? [image] : image;
-    const counts = names.map((path) => gridOf(grids[path.slice('images/'.length, -'.png'.length)].grid)).map((grid) => imageTokens(grid, config));
+    const counts = names
+      .map((path) => gridOf(grids[path.slice('images/'.length, -'.png'.length)].grid))
+      .map((grid) => imageTokens(grid, config));
     expect(text).toBe(rendered);
     expect(expandImages(tokenizer.encode(text), counts, config.tokens.image)).toEqual(ids);
   });
 
-  it.each(cases.filter((one) => one.image !== null && one.prompt in prompts && !one.answered))('$prompt is written out from its name', ({ prompt, messages }) => {
-    expect(messagesOf(prompts[prompt as PromptName], instructions[prompt])).toEqual(messages);
-  });
+  it.each(cases.filter((one) => one.image !== null && one.prompt in prompts && !one.answered))(
+    '$prompt is written out from its name',
+    ({ prompt, messages }) => {
+      expect(messagesOf(prompts[prompt as PromptName], instructions[prompt])).toEqual(messages);
+    },
+  );
 });
 
 it('smart_resize agrees with transformers', () => {
-  const { limits, rows }: { limits: [number, number][]; rows: { height: number; width: number; resized: ([number, number] | null)[] }[] } = json('processor/smart_resize.json');
+  const {
+    limits,
+    rows,
+  }: { limits: [number, number][]; rows: { height: number; width: number; resized: ([number, number] | null)[] }[] } =
+    json('processor/smart_resize.json');
   for (const { height, width, resized } of rows) {
     limits.forEach(([minPixels, maxPixels], i) => {
       const own = (): unknown => smartResize({ width, height }, { ...config, minPixels, maxPixels });
@@ -75,7 +84,9 @@ it('smart_resize agrees with transformers', () => {
 });
 
 describe('patches agree with transformers', () => {
-  const names = readdirSync(join(folder, 'processor')).filter((file) => file.endsWith('.safetensors')).map((file) => file.slice(0, -'.safetensors'.length));
+  const names = readdirSync(join(folder, 'processor'))
+    .filter((file) => file.endsWith('.safetensors'))
+    .map((file) => file.slice(0, -'.safetensors'.length));
   const readable = names.filter((name) => existsSync(join(folder, 'images', `${name}.png`)));
 
   it.each(readable)('%s', async (name) => {
@@ -83,10 +94,15 @@ describe('patches agree with transformers', () => {
     const image = await readImageFile(join(folder, 'images', `${name}.png`), { alpha: 'white' });
     const pillow = stored.has('pixel_values_pil') && patches(image, config, 'pillow');
     const torchvision = patches(image, config);
-    const rows = stored.has('rows') ? await integers(stored, 'rows') : [...Array(torchvision.grid.h * torchvision.grid.w).keys()];
+    const rows = stored.has('rows')
+      ? await integers(stored, 'rows')
+      : [...Array(torchvision.grid.h * torchvision.grid.w).keys()];
     expect(torchvision.grid).toEqual(gridOf(grids[name].grid));
-    // torchvision's fixed point has fewer bits: a grey level here and there, 1 / (255 × 0.2613); libvips lays alpha on white up to two levels off.
-    expect(farthest(torchvision.pixels, await stored.read('pixel_values'), rows)).toBeLessThan(grids[name].mode === 'RGBA' ? 0.05 : 0.0151);
+    // torchvision's fixed point has fewer bits: a grey level here and there, 1 / (255 × 0.2613); libvips lays alpha on
+    // white up to two levels off.
+    expect(farthest(torchvision.pixels, await stored.read('pixel_values'), rows)).toBeLessThan(
+      grids[name].mode === 'RGBA' ? 0.05 : 0.0151,
+    );
     if (pillow) expect(farthest(pillow.pixels, await stored.read('pixel_values_pil'), rows)).toBeLessThan(1e-6);
   });
 });
@@ -97,14 +113,22 @@ describe('positions agree with transformers', () => {
 
   it.each(names)('%s', async (name) => {
     const stored = await openSafetensors(join(folder, 'forward', `${name}.safetensors`));
-    const [ids, attended, expected, deltas] = await Promise.all(['input_ids', 'attention_mask', 'position_ids', 'rope_deltas'].map((key) => integers(stored, key)));
+    const [ids, attended, expected, deltas] = await Promise.all(
+      ['input_ids', 'attention_mask', 'position_ids', 'rope_deltas'].map((key) => integers(stored, key)),
+    );
     const thw = stored.has('image_grid_thw') ? await integers(stored, 'image_grid_thw') : [];
     const images = Array.from({ length: thw.length / 3 }, (_, i): Grid => gridOf(thw.slice(3 * i, 3 * i + 3)));
     const [rows, length] = stored.info('input_ids').shape;
     for (let row = 0, at = 0; row < rows; at += cases[name].images[row++].length) {
-      const part = (values: readonly number[], from: number): number[] => values.slice(from * length, (from + 1) * length);
+      const part = (values: readonly number[], from: number): number[] =>
+        values.slice(from * length, (from + 1) * length);
       const padding = part(attended, row).indexOf(1);
-      const own = mropePositions(part(ids, row), images.slice(at, at + cases[name].images[row].length), config, padding);
+      const own = mropePositions(
+        part(ids, row),
+        images.slice(at, at + cases[name].images[row].length),
+        config,
+        padding,
+      );
       expect([...own.positions]).toEqual([0, 1, 2].flatMap((axis) => part(expected, axis * rows + row)));
       expect(own.delta).toBe(deltas[row]);
     }
@@ -119,7 +143,8 @@ describe('positions agree with transformers', () => {
     );
     expect(joined.order).toEqual(await integers(stored, 'window_index'));
     expect(joined.bounds).toEqual([...(await stored.readI32('cu_window_seqlens'))]);
-    for (const { order, inverse } of orders) expect(Array.from(inverse, (place) => order[place])).toEqual([...order.keys()]);
+    for (const { order, inverse } of orders)
+      expect(Array.from(inverse, (place) => order[place])).toEqual([...order.keys()]);
   });
 });
 

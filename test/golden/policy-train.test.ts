@@ -14,7 +14,17 @@ import type { Objective } from '../../src/objectives/objective.js';
 import { dapo, segR1 } from '../../src/objectives/policy-gradient.js';
 import { decays, learning, LearningOptions } from '../../src/operators/training/schedule.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
-import { agrees, batch, batchImages, completionsInOrder, GRADIENT, named, TINY, trainRows, type Summary } from './policy-batch.js';
+import {
+  agrees,
+  batch,
+  batchImages,
+  completionsInOrder,
+  GRADIENT,
+  named,
+  TINY,
+  trainRows,
+  type Summary,
+} from './policy-batch.js';
 import { farthest, folder, has, integers, json, rowsOf, stored } from './policy-cases.js';
 
 interface Report {
@@ -24,10 +34,18 @@ interface Report {
   readonly [state: `wd${number}.step${number}.sum_and_norm`]: Summary;
 }
 
-const train = json<{ lr: number; betas: [number, number]; max_grad_norm: number; sft: { answer: { loss: number; grad_norm: number; grad_sum_and_norm: Summary } } } & Record<'seg-r1' | 'dapo', Report>>(
-  'train/train.json',
-);
-const objectives: readonly (readonly ['seg-r1' | 'dapo', Objective])[] = [['seg-r1', segR1(0.04)], ['dapo', dapo(0)]];
+const train = json<
+  {
+    lr: number;
+    betas: [number, number];
+    max_grad_norm: number;
+    sft: { answer: { loss: number; grad_norm: number; grad_sum_and_norm: Summary } };
+  } & Record<'seg-r1' | 'dapo', Report>
+>('train/train.json');
+const objectives: readonly (readonly ['seg-r1' | 'dapo', Objective])[] = [
+  ['seg-r1', segR1(0.04)],
+  ['dapo', dapo(0)],
+];
 
 const scratch: string[] = [];
 let policy: QwenPolicy;
@@ -60,22 +78,35 @@ describe.each(objectives)('%s agrees with torch', (kind, objective) => {
     if (has(file)) {
       const golden = rowsOf(await (await stored(file)).read(`${kind}.logp`), batch.info('mask').shape[1]);
       const order = await completionsInOrder(rows);
-      for (const [i, own] of scores.flat().entries()) expect(farthest(own, golden[order[i]].slice(0, own.length))).toBeLessThan(1e-5);
+      for (const [i, own] of scores.flat().entries())
+        expect(farthest(own, golden[order[i]].slice(0, own.length))).toBeLessThan(1e-5);
     }
     const { metrics } = await policy.gradient(objectiveGraph(objective), rows, 1);
     const all = (name: string): number[] => rows.flatMap((row) => row.perToken[name]).flat();
     const own = scores.flat(2);
     const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
     expect(metrics['drift']).toBeCloseTo(mean(own.map((p, i) => p - all('oldLogProbs')[i])), 5);
-    expect(metrics['kl'] ?? 0).toBeCloseTo(objective.kl === 0 ? 0 : mean(all('refLogProbs').map((r, i) => Math.exp(r - own[i]) - (r - own[i]) - 1)), 5);
+    expect(metrics['kl'] ?? 0).toBeCloseTo(
+      objective.kl === 0 ? 0 : mean(all('refLogProbs').map((r, i) => Math.exp(r - own[i]) - (r - own[i]) - 1)),
+      5,
+    );
   });
 
   it.each([0, 0.01] as const)('in three steps with a weight decay of %d', async (weightDecay) => {
-    const rate = learning(LearningOptions.parse({ learningRate: train.lr, weightDecay, beta1: train.betas[0], beta2: train.betas[1], maxNorm: train.max_grad_norm }));
+    const rate = learning(
+      LearningOptions.parse({
+        learningRate: train.lr,
+        weightDecay,
+        beta1: train.betas[0],
+        beta2: train.betas[1],
+        maxNorm: train.max_grad_norm,
+      }),
+    );
     const tiny: Record<string, Float32Array> = {};
     for (const step of [1, 2, 3]) {
       const { gradient, metrics } = await policy.gradient(objectiveGraph(objective), rows, 1);
-      for (const [name, part] of Object.entries(named(policy.config, gradient))) tiny[name] = (tiny[name] ?? part).map((least, i) => Math.min(Math.abs(least), Math.abs(part[i])));
+      for (const [name, part] of Object.entries(named(policy.config, gradient)))
+        tiny[name] = (tiny[name] ?? part).map((least, i) => Math.min(Math.abs(least), Math.abs(part[i])));
       const expected = report[`wd${weightDecay}`][step - 1];
       expect(Math.abs(metrics['loss'] - expected.loss)).toBeLessThan(step === 1 ? 1e-5 : 1e-3);
       const norm = await policy.step(gradient, rate(step));
@@ -85,44 +116,68 @@ describe.each(objectives)('%s agrees with torch', (kind, objective) => {
   });
 
   it('in what decays', () => {
-    const exempt = weightShapes(policy.config).map(({ name }) => name).filter((name) => !decays(name));
+    const exempt = weightShapes(policy.config)
+      .map(({ name }) => name)
+      .filter((name) => !decays(name));
     expect(exempt.toSorted()).toEqual([...report.no_weight_decay_on].toSorted());
   });
 });
 
 const SFT = 'train/sft.safetensors';
-describe.skipIf(!has(SFT))('supervised answers agree with torch (too large for the copy, so only where the full goldens are)', () => {
-  it('in the loss and its gradient', async () => {
-    const golden = await stored(SFT);
-    const width = golden.info('input_ids').shape[1];
-    const labels = rowsOf(await integers(golden, 'labels.answer'), width);
-    const ids = rowsOf(await integers(golden, 'input_ids'), width);
-    const padding = rowsOf(await integers(golden, 'attention_mask'), width).map((row) => row.indexOf(1));
-    const images = await batchImages();
-    const answers = labels.map((row) => row.filter((id) => id >= 0));
-    const tokens = answers.reduce((sum, answer) => sum + answer.length, 0);
-    const rows = ids.map((row, r): TrainRow => ({
-      prompt: { text: '', tokens: row.slice(padding[r], labels[r].findIndex((id) => id >= 0)), images: [images[r]] },
-      completions: [answers[r]],
-      perToken: { weight: [answers[r].map(() => 1 / tokens)] },
-    }));
-    const { gradient, metrics } = await policy.gradient(supervisedGraph(policy.config, policy.tokenizer, { patchMask: 0, softNumbers: 0 }), rows, 1);
-    const { loss, grad_norm: length, grad_sum_and_norm: summary } = train.sft.answer;
-    expect(metrics).toEqual({ loss: expect.closeTo(loss, 4), nll: expect.closeTo(loss, 4) });
-    expect(gradientNorm(gradient) / length).toBeCloseTo(1, 4);
-    const parts = named(policy.config, gradient);
-    for (const [name, [sum, norm]] of Object.entries(summary)) {
-      agrees(parts[name], sum, norm, name, 1e-4 * norm);
-      if (golden.has(`answer.grad.${name}`)) expect(farthest(parts[name], await golden.read(`answer.grad.${name}`), GRADIENT.floor), name).toBeLessThan(GRADIENT.relative);
-    }
-  });
-});
+describe.skipIf(!has(SFT))(
+  'supervised answers agree with torch (too large for the copy, so only where the full goldens are)',
+  () => {
+    it('in the loss and its gradient', async () => {
+      const golden = await stored(SFT);
+      const width = golden.info('input_ids').shape[1];
+      const labels = rowsOf(await integers(golden, 'labels.answer'), width);
+      const ids = rowsOf(await integers(golden, 'input_ids'), width);
+      const padding = rowsOf(await integers(golden, 'attention_mask'), width).map((row) => row.indexOf(1));
+      const images = await batchImages();
+      const answers = labels.map((row) => row.filter((id) => id >= 0));
+      const tokens = answers.reduce((sum, answer) => sum + answer.length, 0);
+      const rows = ids.map((row, r): TrainRow => ({
+        prompt: {
+          text: '',
+          tokens: row.slice(
+            padding[r],
+            labels[r].findIndex((id) => id >= 0),
+          ),
+          images: [images[r]],
+        },
+        completions: [answers[r]],
+        perToken: { weight: [answers[r].map(() => 1 / tokens)] },
+      }));
+      const { gradient, metrics } = await policy.gradient(
+        supervisedGraph(policy.config, policy.tokenizer, { patchMask: 0, softNumbers: 0 }),
+        rows,
+        1,
+      );
+      const { loss, grad_norm: length, grad_sum_and_norm: summary } = train.sft.answer;
+      expect(metrics).toEqual({ loss: expect.closeTo(loss, 4), nll: expect.closeTo(loss, 4) });
+      expect(gradientNorm(gradient) / length).toBeCloseTo(1, 4);
+      const parts = named(policy.config, gradient);
+      for (const [name, [sum, norm]] of Object.entries(summary)) {
+        agrees(parts[name], sum, norm, name, 1e-4 * norm);
+        if (golden.has(`answer.grad.${name}`))
+          expect(farthest(parts[name], await golden.read(`answer.grad.${name}`), GRADIENT.floor), name).toBeLessThan(
+            GRADIENT.relative,
+          );
+      }
+    });
+  },
+);
 
 function open(): Promise<QwenPolicy> {
   return openQwen(join(folder, 'tiny-qwen2_5_vl'), { workers: 1, threads: 1, batch: 2, suppressed: [] });
 }
 
-async function parametersAgree(kind: 'seg-r1' | 'dapo', weightDecay: 0 | 0.01, step: number, gradients: Readonly<Record<string, Float32Array>>): Promise<void> {
+async function parametersAgree(
+  kind: 'seg-r1' | 'dapo',
+  weightDecay: 0 | 0.01,
+  step: number,
+  gradients: Readonly<Record<string, Float32Array>>,
+): Promise<void> {
   const saved = await save();
   const report = train[kind];
   const file = `train/${kind}.safetensors`;
@@ -131,12 +186,20 @@ async function parametersAgree(kind: 'seg-r1' | 'dapo', weightDecay: 0 | 0.01, s
     const own = await saved.read(name);
     // As far as the tiny gradients among them may have gone astray.
     const astray = gradients[name].reduce((count, g) => count + (Math.abs(g) < TINY ? 1 : 0), 0);
-    expect(Math.abs(gradientNorm(own) - norm), `norm of ${name}`).toBeLessThan(1e-5 * norm + step * train.lr * Math.sqrt(astray) + 1e-5);
+    expect(Math.abs(gradientNorm(own) - norm), `norm of ${name}`).toBeLessThan(
+      1e-5 * norm + step * train.lr * Math.sqrt(astray) + 1e-5,
+    );
     const key = `${kind}.wd${weightDecay}.step${step}.${name}`;
     if (!golden?.has(key)) continue;
     const expected = await golden.read(key);
-    expect(farthest(own, expected, 1, (i) => Math.abs(gradients[name][i]) >= TINY), name).toBeLessThan(1e-4);
-    expect(farthest(own, expected, 1, (i) => Math.abs(gradients[name][i]) < TINY), name).toBeLessThan(2 * step * train.lr);
+    expect(
+      farthest(own, expected, 1, (i) => Math.abs(gradients[name][i]) >= TINY),
+      name,
+    ).toBeLessThan(1e-4);
+    expect(
+      farthest(own, expected, 1, (i) => Math.abs(gradients[name][i]) < TINY),
+      name,
+    ).toBeLessThan(2 * step * train.lr);
   }
 }
 

@@ -41,7 +41,13 @@ export const Variant = z.strictObject({
 export type Variant = z.output<typeof Variant>;
 
 /** TRL's, where a variant doesn't say. */
-export const Defaults = z.object({ epsilon: z.number(), delta: z.number().nullable(), beta: z.number(), ...Gates, top_entropy_quantile: z.literal(1) });
+export const Defaults = z.object({
+  epsilon: z.number(),
+  delta: z.number().nullable(),
+  beta: z.number(),
+  ...Gates,
+  top_entropy_quantile: z.literal(1),
+});
 export type Defaults = z.output<typeof Defaults>;
 
 function correctionOf({ mismatch, clip_max: max, clip_min: min }: Variant): Correction | undefined {

@@ -48,7 +48,12 @@ export interface Golden extends GoldenSet {
 
 export function goldenSet(folder: string): Golden {
   const path = (file: string): string => join(folder, file);
-  return { ...(JSON.parse(readFileSync(path('cases.json'), 'utf8')) as GoldenSet), folder, path, tensors: (file) => openSafetensors(path(file)) };
+  return {
+    ...(JSON.parse(readFileSync(path('cases.json'), 'utf8')) as GoldenSet),
+    folder,
+    path,
+    tensors: (file) => openSafetensors(path(file)),
+  };
 }
 
 /** A checkpoint at one size; the sizes of a set share the weights of the first. */
@@ -58,14 +63,31 @@ export interface Checkpoint {
   readonly network: Network;
 }
 
-export function checkpointFolders({ folder }: Golden): Map<number, { readonly config: string; readonly weights: string }> {
-  const folders = readdirSync(folder).map((name) => join(folder, name)).filter((path) => existsSync(join(path, 'config.json')));
+export function checkpointFolders({
+  folder,
+}: Golden): Map<number, { readonly config: string; readonly weights: string }> {
+  const folders = readdirSync(folder)
+    .map((name) => join(folder, name))
+    .filter((path) => existsSync(join(path, 'config.json')));
   const whole = folders.find((path) => existsSync(join(path, 'model.safetensors')));
-  const sizeOf = (path: string): number => (JSON.parse(readFileSync(join(path, 'config.json'), 'utf8')) as { prompt_encoder_config: { image_size: number } }).prompt_encoder_config.image_size;
-  return new Map(folders.map((config) => [sizeOf(config), { config, weights: existsSync(join(config, 'model.safetensors')) ? config : (whole as string) }]));
+  const sizeOf = (path: string): number =>
+    (JSON.parse(readFileSync(join(path, 'config.json'), 'utf8')) as { prompt_encoder_config: { image_size: number } })
+      .prompt_encoder_config.image_size;
+  return new Map(
+    folders.map((config) => [
+      sizeOf(config),
+      { config, weights: existsSync(join(config, 'model.safetensors')) ? config : (whole as string) },
+    ]),
+  );
 }
 
-export async function openCheckpoint({ config: folder, weights: from }: { readonly config: string; readonly weights: string }): Promise<Checkpoint> {
+export async function openCheckpoint({
+  config: folder,
+  weights: from,
+}: {
+  readonly config: string;
+  readonly weights: string;
+}): Promise<Checkpoint> {
   const config = await readSam2Config(folder);
   const weights = await openWeights(from, config);
   return { config, weights, network: await openNetwork(weights, config, { workers: 1, threads: 1 }) };
@@ -87,9 +109,14 @@ export function clicks(golden: GoldenCase, image: GoldenImage): Click[][] {
   return prompt.objects.map((object) => clicksOf(object, prompt.frame, image.size));
 }
 
-export const tokensOf = ({ weights, config }: Checkpoint, of: readonly Click[][]): Float32Array[] => of.map((some) => promptTokens(weights, config, some));
+export const tokensOf = ({ weights, config }: Checkpoint, of: readonly Click[][]): Float32Array[] =>
+  of.map((some) => promptTokens(weights, config, some));
 
-/** [channel, S/n, S/n] → the order of `Embedding`: pixel by pixel of S/16, finer cells inside. @param levels how often a pixel is halved. */
+/**
+ * [channel, S/n, S/n] → the order of `Embedding`: pixel by pixel of S/16, finer cells inside.
+ *
+ * @param levels how often a pixel is halved.
+ */
 export function inside(values: Float32Array, channels: number, levels: 0 | 1 | 2): Float32Array {
   const side = Math.sqrt(values.length / channels);
   const out = new Float32Array(values.length);
@@ -108,7 +135,8 @@ function nested(x: number, y: number, side: number, levels: number): number {
 }
 
 export async function storedEmbedding(stored: Tensors, { width }: Sam2Config): Promise<Embedding> {
-  const level = async (i: 0 | 1 | 2, channels: number): Promise<Float32Array> => inside(await stored.read(`image_embeddings.${i}`), channels, (2 - i) as 0 | 1 | 2);
+  const level = async (i: 0 | 1 | 2, channels: number): Promise<Float32Array> =>
+    inside(await stored.read(`image_embeddings.${i}`), channels, (2 - i) as 0 | 1 | 2);
   return { finest: await level(0, width / 8), fine: await level(1, width / 4), image: await level(2, width) };
 }
 

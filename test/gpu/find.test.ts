@@ -9,7 +9,12 @@ import { runtimeFile } from './shared-objects.js';
 
 const INSTALLED = `home/.cache/segr1/cuda-${VERSION}`;
 const CUDA = 'usr/local/cuda-13.0/lib64';
-const complete = { ...driver('580.65.06'), ...provider(INSTALLED), ...toolkit(CUDA), ...cudnn('usr/lib/x86_64-linux-gnu') };
+const complete = {
+  ...driver('580.65.06'),
+  ...provider(INSTALLED),
+  ...toolkit(CUDA),
+  ...cudnn('usr/lib/x86_64-linux-gnu'),
+};
 
 /** What is said to be missing; the machine's folder taken off. */
 function complaint(machine: ReturnType<typeof madeMachine>): string {
@@ -36,7 +41,9 @@ describe('findCudaRuntime', () => {
       provider: join(machine.root, INSTALLED),
       libraries: [
         'usr/lib/x86_64-linux-gnu/libcuda.so.1',
-        ...['cudart.so.13', 'nvrtc.so.13', 'cublasLt.so.13', 'cublas.so.13', 'curand.so.10'].map((name) => `${CUDA}/lib${name}`),
+        ...['cudart.so.13', 'nvrtc.so.13', 'cublasLt.so.13', 'cublas.so.13', 'curand.so.10'].map(
+          (name) => `${CUDA}/lib${name}`,
+        ),
         'usr/lib/x86_64-linux-gnu/libcudnn.so.9',
       ].map((name) => join(machine.root, name)),
       cuda: 13,
@@ -51,7 +58,8 @@ describe('findCudaRuntime', () => {
   it("finds NVIDIA's wheels and ONNX Runtime's own among Python's packages", () => {
     const capi = provider('python/onnxruntime/capi');
     const wheel = {
-      'python/onnxruntime/capi/libonnxruntime_providers_cuda.so': capi['python/onnxruntime/capi/libonnxruntime_providers_cuda.so'] ?? '',
+      'python/onnxruntime/capi/libonnxruntime_providers_cuda.so':
+        capi['python/onnxruntime/capi/libonnxruntime_providers_cuda.so'] ?? '',
       'python/onnxruntime/capi/libonnxruntime_providers_shared.so': '',
       [`python/onnxruntime/capi/libonnxruntime.so.${VERSION}`]: runtimeFile(COMMIT),
     };
@@ -59,11 +67,19 @@ describe('findCudaRuntime', () => {
       { ...driver('580.65.06'), ...wheel, ...toolkit('python/nvidia/cu13/lib'), ...cudnn('python/nvidia/cudnn/lib') },
       { python: ['ROOT/python'] },
     );
-    expect(findCudaRuntime(machine).runtime).toBe(join(machine.root, `python/onnxruntime/capi/libonnxruntime.so.${VERSION}`));
+    expect(findCudaRuntime(machine).runtime).toBe(
+      join(machine.root, `python/onnxruntime/capi/libonnxruntime.so.${VERSION}`),
+    );
   });
   it('prefers SEGR1_CUDA, which may name several folders', () => {
     const machine = madeMachine(
-      { ...complete, ...provider('mine'), 'stand-in/libcuda.so.1': '', ...toolkit('stand-in'), 'stand-in/libcudnn.so.9': '' },
+      {
+        ...complete,
+        ...provider('mine'),
+        'stand-in/libcuda.so.1': '',
+        ...toolkit('stand-in'),
+        'stand-in/libcudnn.so.9': '',
+      },
       { env: { SEGR1_CUDA: 'ROOT/stand-in:ROOT/mine' } },
     );
     const { runtime, libraries, driver: version } = findCudaRuntime(machine);
@@ -85,14 +101,21 @@ describe('findCudaRuntime', () => {
   });
   it('passes over a cuDNN for another CUDA, which has the same name', () => {
     const machine = madeMachine({ ...complete, ...cudnn('ld', 12) }, { env: { LD_LIBRARY_PATH: 'ROOT/ld' } });
-    expect(findCudaRuntime(machine).libraries.at(-1)).toBe(join(machine.root, 'usr/lib/x86_64-linux-gnu/libcudnn.so.9'));
+    expect(findCudaRuntime(machine).libraries.at(-1)).toBe(
+      join(machine.root, 'usr/lib/x86_64-linux-gnu/libcudnn.so.9'),
+    );
   });
   it('passes over a provider of another version for one that fits', () => {
     const machine = madeMachine({ ...complete, ...provider('mine', '1.27.0') }, { env: { SEGR1_CUDA: 'ROOT/mine' } });
     expect(findCudaRuntime(machine).provider).toBe(join(machine.root, INSTALLED));
   });
   it('works with a provider for CUDA 12, its libraries and a driver for those', () => {
-    const machine = madeMachine({ ...driver('535.104.05'), ...provider(INSTALLED, VERSION, 12), ...toolkit(CUDA, 12), ...cudnn(CUDA, 12) });
+    const machine = madeMachine({
+      ...driver('535.104.05'),
+      ...provider(INSTALLED, VERSION, 12),
+      ...toolkit(CUDA, 12),
+      ...cudnn(CUDA, 12),
+    });
     expect(findCudaRuntime(machine)).toMatchObject({ cuda: 12, driver: '535.104.05' });
   });
 });

@@ -10,7 +10,14 @@ import type { Pip } from '../../src/gpu/pip.js';
 import { COMMIT, cudnn, driver, madeMachine, toolkit, VERSION, type MadeMachine } from './machines.js';
 import { wheelFiles, writeWheel } from './wheels.js';
 
-const PACKAGES = ['onnxruntime-gpu', 'nvidia-cuda-runtime', 'nvidia-cublas', 'nvidia-cuda-nvrtc', 'nvidia-curand', 'nvidia-cudnn-cu13'];
+const PACKAGES = [
+  'onnxruntime-gpu',
+  'nvidia-cuda-runtime',
+  'nvidia-cublas',
+  'nvidia-cuda-nvrtc',
+  'nvidia-curand',
+  'nvidia-cudnn-cu13',
+];
 
 /** A pip that writes the wheel asked for; `fail` says for which requirements it doesn't. */
 function madePip(
@@ -21,7 +28,8 @@ function madePip(
   const asked: string[] = [];
   const download = async (requirement: string, to: string): Promise<string> => {
     asked.push(requirement);
-    if (fail(requirement)) throw new Error(`pip  ${requirement}: expected its wheel; got No matching distribution found`);
+    if (fail(requirement))
+      throw new Error(`pip  ${requirement}: expected its wheel; got No matching distribution found`);
     mkdirSync(to, { recursive: true });
     const name = (/^[\w-]+/.exec(requirement)?.[0] ?? '').replaceAll('-', '_');
     const { version, files } = wheels[name] ?? { version: '0', files: {} };
@@ -55,7 +63,12 @@ const nvidia = [
   'cudnn/lib/libcudnn.so.9',
   'cudnn/lib/libcudnn_adv.so.9',
 ].map((name) => `nvidia/${name}`);
-const own = ['libonnxruntime.so.1', 'libonnxruntime_providers_cuda.so', 'libonnxruntime_providers_shared.so', 'manifest.json'];
+const own = [
+  'libonnxruntime.so.1',
+  'libonnxruntime_providers_cuda.so',
+  'libonnxruntime_providers_shared.so',
+  'manifest.json',
+];
 
 describe('installCuda', () => {
   it('puts provider, runtime and libraries where they are found', async () => {
@@ -81,7 +94,9 @@ describe('installCuda', () => {
   it('copies the runtime: a link would be taken for the one in node_modules', async () => {
     const machine = madeMachine();
     const { folder } = await installCuda(options(machine));
-    const [copy, original] = [folder, machine.onnxruntime.folder].map((place) => statSync(join(place, 'libonnxruntime.so.1')));
+    const [copy, original] = [folder, machine.onnxruntime.folder].map((place) =>
+      statSync(join(place, 'libonnxruntime.so.1')),
+    );
     expect(copy?.ino).not.toBe(original?.ino);
     expect(copy?.size).toBe(original?.size);
   });
@@ -105,7 +120,9 @@ describe('installCuda', () => {
     const { folder } = await installCuda(options(machine));
     harm(join(folder, 'nvidia/cu13/lib/libcurand.so.10'));
     const lines: string[] = [];
-    expect((await installCuda(options(machine, { report: (line) => lines.push(line) }))).fetched).toEqual(['nvidia-curand']);
+    expect((await installCuda(options(machine, { report: (line) => lines.push(line) }))).fetched).toEqual([
+      'nvidia-curand',
+    ]);
     expect(lines[0]).toMatch(/^nvidia-curand 10\.4\.0\.35 {2}nvidia\/cu13\/lib\/libcurand\.so\.10: expected .*; got /);
     expect(names(folder)).toEqual([...own, ...nvidia]);
   });
@@ -155,16 +172,25 @@ describe('libraries', () => {
   });
   it('are fetched one by one where some are missing', async () => {
     const machine = madeMachine(toolkit('usr/local/cuda/lib64'));
-    expect((await installCuda(options(machine))).fetched).toEqual(['onnxruntime-node', 'onnxruntime-gpu', 'nvidia-cudnn-cu13']);
+    expect((await installCuda(options(machine))).fetched).toEqual([
+      'onnxruntime-node',
+      'onnxruntime-gpu',
+      'nvidia-cudnn-cu13',
+    ]);
   });
   it('are all fetched as wheels, whatever the system has', async () => {
     const machine = madeMachine({ ...toolkit('usr/local/cuda/lib64'), ...cudnn('usr/lib64') });
-    expect((await installCuda(options(machine, { libraries: 'wheels' }))).fetched).toEqual(['onnxruntime-node', ...PACKAGES]);
+    expect((await installCuda(options(machine, { libraries: 'wheels' }))).fetched).toEqual([
+      'onnxruntime-node',
+      ...PACKAGES,
+    ]);
   });
   it("stay the system's where only those are wanted, which is refused before anything is made", async () => {
     const machine = madeMachine(toolkit('usr/local/cuda-12.9/lib64', 12));
     const given = options(machine, { libraries: 'system' });
-    await expect(installCuda(given)).rejects.toThrow(/^cuda {2}CUDA 13: expected libcudart\.so\.13, .*; got .*libcudart\.so\.12/);
+    await expect(installCuda(given)).rejects.toThrow(
+      /^cuda {2}CUDA 13: expected libcudart\.so\.13, .*; got .*libcudart\.so\.12/,
+    );
     expect(existsSync(given.folder)).toBe(false);
   });
   it('that were fetched are verified, and not looked for in the system', async () => {
@@ -181,7 +207,11 @@ describe('a wheel is refused', () => {
       wheelFiles({ version: '1.27.0' }),
       'libonnxruntime_providers_cuda.so: expected version 1.30.0, as onnxruntime-node; got 1.27.0',
     ],
-    ['of another commit', wheelFiles({ commit: '0123abcd9' }), 'expected a build of commit f2c39fe2f, as onnxruntime-node; got 0123abcd9'],
+    [
+      'of another commit',
+      wheelFiles({ commit: '0123abcd9' }),
+      'expected a build of commit f2c39fe2f, as onnxruntime-node; got 0123abcd9',
+    ],
     [
       'for another CUDA',
       wheelFiles({ cuda: 12 }),
@@ -189,7 +219,12 @@ describe('a wheel is refused', () => {
     ],
     [
       'without a provider',
-      { onnxruntime_gpu: { version: VERSION, files: { 'onnxruntime/capi/libonnxruntime_providers_shared.so': Buffer.from('x') } } },
+      {
+        onnxruntime_gpu: {
+          version: VERSION,
+          files: { 'onnxruntime/capi/libonnxruntime_providers_shared.so': Buffer.from('x') },
+        },
+      },
       'expected libonnxruntime_providers_cuda.so; got a wheel without',
     ],
     [
@@ -205,8 +240,12 @@ describe('a wheel is refused', () => {
   });
   it('that is damaged', async () => {
     const machine = madeMachine();
-    const given = options(machine, { pip: madePip(wheelFiles(), undefined, (line) => line.replace(/sha256=../, 'sha256=AA')).pip });
-    await expect(installCuda(given)).rejects.toThrow(/libonnxruntime_providers_cuda\.so: expected \d+ bytes, SHA-256 .*; got /);
+    const given = options(machine, {
+      pip: madePip(wheelFiles(), undefined, (line) => line.replace(/sha256=../, 'sha256=AA')).pip,
+    });
+    await expect(installCuda(given)).rejects.toThrow(
+      /libonnxruntime_providers_cuda\.so: expected \d+ bytes, SHA-256 .*; got /,
+    );
   });
 });
 

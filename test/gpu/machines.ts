@@ -8,7 +8,9 @@ import { providerFile, runtimeFile } from './shared-objects.js';
 export const VERSION = '1.30.0';
 export const COMMIT = 'f2c39fe2f';
 
-/** A machine in a temporary folder. Files are made of their names: empty, or with what is given; `-> NAME` makes a link. */
+/**
+ * A machine in a temporary folder. Files are made of their names: empty, or with what is given; `-> NAME` makes a link.
+ */
 export interface MadeMachine extends Machine {
   /** How often Python was asked. */
   asked: number;
@@ -16,7 +18,11 @@ export interface MadeMachine extends Machine {
 
 export function madeMachine(
   files: Readonly<Record<string, string | Buffer>> = {},
-  { env = {}, ldconfig = '', python = [] }: { env?: Readonly<Record<string, string>>; ldconfig?: string; python?: readonly string[] } = {},
+  {
+    env = {},
+    ldconfig = '',
+    python = [],
+  }: { env?: Readonly<Record<string, string>>; ldconfig?: string; python?: readonly string[] } = {},
 ): MadeMachine {
   const root = folder().path;
   const onnxruntime = { version: VERSION, folder: join(root, 'node_modules/onnxruntime-node') };

@@ -13,7 +13,10 @@ describe('openPip', () => {
     const python = madePython();
     const to = join(folder().path, 'new');
     const wheel = await (await openPip(python, false)).download('nvidia-curand>=10,<11', to);
-    expect([dirname(wheel), basename(wheel)]).toEqual([to, 'nvidia_curand-10.4.0.35-py3-none-manylinux_2_28_x86_64.whl']);
+    expect([dirname(wheel), basename(wheel)]).toEqual([
+      to,
+      'nvidia_curand-10.4.0.35-py3-none-manylinux_2_28_x86_64.whl',
+    ]);
     const [, call] = readFileSync(join(dirname(python), 'calls'), 'utf8')
       .trim()
       .split('\n')
@@ -41,7 +44,9 @@ describe('openPip', () => {
   });
   it('says the last line where pip has no error of its own', async () => {
     const pip = await openPip(madePython({ wheels: {}, says: 'Killed' }), false);
-    await expect(pip.download('nvidia-curand>=10,<11', folder().path)).rejects.toThrow('expected its wheel; got Killed');
+    await expect(pip.download('nvidia-curand>=10,<11', folder().path)).rejects.toThrow(
+      'expected its wheel; got Killed',
+    );
   });
   it.each([
     ['/nowhere/python', 'no program of that name'],

@@ -26,7 +26,8 @@ describe('places', () => {
   };
   const options = {
     env: { SEGR1_CUDA: 'ROOT/given:ROOT/more', LD_LIBRARY_PATH: 'ROOT/ld:/nowhere', CONDA_PREFIX: 'ROOT/conda' },
-    ldconfig: '\tlibcudart.so.13 (libc6,x86-64) => ROOT/opt/cuda/lib/libcudart.so.13\n\tlibz.so.1 (libc6,x86-64) => ROOT/ld/libz.so.1\n',
+    ldconfig:
+      '\tlibcudart.so.13 (libc6,x86-64) => ROOT/opt/cuda/lib/libcudart.so.13\n\tlibz.so.1 (libc6,x86-64) => ROOT/ld/libz.so.1\n',
     python: ['ROOT/python'],
   };
   const seen = (machine: ReturnType<typeof madeMachine>, without?: string): string[] =>

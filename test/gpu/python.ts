@@ -5,8 +5,15 @@ import { folder } from '../pipelines/files.js';
 import { put } from './machines.js';
 import { wheelFiles, writeWheel } from './wheels.js';
 
-/** A program that is called as `python -m pip` is, and copies wheels out of a folder; it hangs at the requirement that begins with `hang`. */
-export function madePython({ wheels = wheelFiles(), hang = 'none', says = 'ERROR: No matching distribution found for it' } = {}): string {
+/**
+ * A program that is called as `python -m pip` is, and copies wheels out of a folder; it hangs at the requirement that
+ * begins with `hang`.
+ */
+export function madePython({
+  wheels = wheelFiles(),
+  hang = 'none',
+  says = 'ERROR: No matching distribution found for it',
+} = {}): string {
   const { path } = folder();
   for (const [name, { version, files }] of Object.entries(wheels)) writeWheel(path, name, version, files);
   const text = `#!/usr/bin/env node

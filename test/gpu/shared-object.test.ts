@@ -45,11 +45,14 @@ describe('neededBy', () => {
 
 describe('textAfter', () => {
   const chunk = 1 << 23;
-  it.each([-10, -6, -1, 0, 1])('finds a text that begins %i bytes from where one chunk ends and the next begins', (offset) => {
-    const content = Buffer.alloc(2 * chunk, 'x');
-    content.write('mark:text;', chunk + offset);
-    expect(textAfter(file(content), 'mark:', /^(\w+);/)).toBe('text');
-  });
+  it.each([-10, -6, -1, 0, 1])(
+    'finds a text that begins %i bytes from where one chunk ends and the next begins',
+    (offset) => {
+      const content = Buffer.alloc(2 * chunk, 'x');
+      content.write('mark:text;', chunk + offset);
+      expect(textAfter(file(content), 'mark:', /^(\w+);/)).toBe('text');
+    },
+  );
   it('passes over marks that something else follows', () => {
     expect(textAfter(file('mark:; mark:a; mark:b;'), 'mark:', /^(\w+);/)).toBe('a');
     expect(textAfter(file('mark:; mark'), 'mark:', /^(\w+);/)).toBeUndefined();

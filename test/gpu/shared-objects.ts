@@ -34,7 +34,14 @@ export function sharedObject(needs: readonly string[], text = ''): Buffer {
 /** The provider of a version of ONNX Runtime for a major version of CUDA. */
 export function providerFile(version: string, cuda = 13): Buffer {
   return sharedObject(
-    [`libcublasLt.so.${cuda}`, `libcublas.so.${cuda}`, 'libcurand.so.10', `libcudart.so.${cuda}`, 'libcuda.so.1', 'libc.so.6'],
+    [
+      `libcublasLt.so.${cuda}`,
+      `libcublas.so.${cuda}`,
+      'libcurand.so.10',
+      `libcudart.so.${cuda}`,
+      'libcuda.so.1',
+      'libc.so.6',
+    ],
     `1.3.2\0Invalid device ID: \0${version}\0cudaSetDevice`,
   );
 }

@@ -12,11 +12,15 @@ import { writeWheel } from './wheels.js';
 
 describe('a wheel', () => {
   it('gives back what was put in', async () => {
-    const contents = fc.dictionary(fc.stringMatching(/^[a-z]{1,8}(\/[a-zé_.]{1,8})?$/), fc.uint8Array({ maxLength: 3000 }), {
-      minKeys: 1,
-      maxKeys: 5,
-      noNullPrototype: true,
-    });
+    const contents = fc.dictionary(
+      fc.stringMatching(/^[a-z]{1,8}(\/[a-zé_.]{1,8})?$/),
+      fc.uint8Array({ maxLength: 3000 }),
+      {
+        minKeys: 1,
+        maxKeys: 5,
+        noNullPrototype: true,
+      },
+    );
     await fc.assert(
       fc.asyncProperty(contents, async (files) => {
         const { path } = folder();
@@ -44,7 +48,9 @@ describe('a wheel', () => {
     const { path } = folder();
     const wheel = writeWheel(path, 'some', '1.0', { 'a.so': Buffer.alloc(2000, 'a'), 'b.so': Buffer.alloc(2000, 'b') });
     writeFileSync(wheel, readFileSync(wheel).subarray(0, at));
-    await expect(readWheel(wheel)).rejects.toThrow(/expected a wheel, whole; got \d+ bytes without a zip archive's end/);
+    await expect(readWheel(wheel)).rejects.toThrow(
+      /expected a wheel, whole; got \d+ bytes without a zip archive's end/,
+    );
   });
 
   it.each([

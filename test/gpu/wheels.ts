@@ -28,7 +28,10 @@ export function writeWheel(
   return path;
 }
 
-/** What the wheels of the provider and of NVIDIA's libraries hold, as far as is looked at; by the name in the wheel's file name. */
+/**
+ * What the wheels of the provider and of NVIDIA's libraries hold, as far as is looked at; by the name in the wheel's
+ * file name.
+ */
 export function wheelFiles({ version = VERSION, commit = COMMIT, cuda = 13 } = {}): Readonly<
   Record<string, { readonly version: string; readonly files: Readonly<Record<string, Buffer>> }>
 > {
@@ -58,12 +61,18 @@ export function wheelFiles({ version = VERSION, commit = COMMIT, cuda = 13 } = {
     },
     nvidia_cuda_nvrtc: {
       version: '13.0.88',
-      files: { 'nvidia/cu13/lib/libnvrtc.so.13': text('nvrtc'), 'nvidia/cu13/lib/libnvrtc-builtins.so.13.0': text('builtins') },
+      files: {
+        'nvidia/cu13/lib/libnvrtc.so.13': text('nvrtc'),
+        'nvidia/cu13/lib/libnvrtc-builtins.so.13.0': text('builtins'),
+      },
     },
     nvidia_curand: { version: '10.4.0.35', files: { 'nvidia/cu13/lib/libcurand.so.10': text('rand') } },
     nvidia_cudnn_cu13: {
       version: '9.13.0.50',
-      files: { 'nvidia/cudnn/lib/libcudnn.so.9': text('dnn'), 'nvidia/cudnn/lib/libcudnn_adv.so.9': Buffer.from('\0libcublasLt.so.13\0') },
+      files: {
+        'nvidia/cudnn/lib/libcudnn.so.9': text('dnn'),
+        'nvidia/cudnn/lib/libcudnn_adv.so.9': Buffer.from('\0libcublasLt.so.13\0'),
+      },
     },
   };
 }

@@ -12,7 +12,9 @@ describe('openAnswers', () => {
     const asked: string[] = [];
     const ask = (answer: string) => async (): Promise<string> => (asked.push(answer), answer);
     const cache = await openAnswers(path);
-    expect(await Promise.all([cache.answer('q', ask('a\nb')), cache.answer('q', ask('twice')), cache.answer('p', ask('c'))])).toEqual(['a\nb', 'a\nb', 'c']);
+    expect(
+      await Promise.all([cache.answer('q', ask('a\nb')), cache.answer('q', ask('twice')), cache.answer('p', ask('c'))]),
+    ).toEqual(['a\nb', 'a\nb', 'c']);
     expect(await (await openAnswers(path)).answer('q', ask('again'))).toBe('a\nb');
     expect(asked).toEqual(['a\nb', 'c']);
   });
@@ -31,7 +33,8 @@ describe('openAnswers', () => {
     appendFileSync(path, '{"key":"0f');
     await (await openAnswers(path)).answer('p', async () => 'new');
     const again = await openAnswers(path);
-    const known = (question: string): Promise<string> => again.answer(question, () => Promise.reject(new Error('asked')));
+    const known = (question: string): Promise<string> =>
+      again.answer(question, () => Promise.reject(new Error('asked')));
     expect(await Promise.all([known('q'), known('p')])).toEqual(['kept', 'new']);
   });
 });

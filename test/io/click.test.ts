@@ -5,7 +5,10 @@ import { clickCentre, squaredDistance } from '../../src/io/click.js';
 /** '#' is set; rows are separated by spaces. */
 function drawn(picture: string): [Uint8Array, { width: number; height: number }] {
   const rows = picture.split(' ');
-  return [Uint8Array.from(rows.join(''), (mark) => (mark === '#' ? 1 : 0)), { width: rows[0].length, height: rows.length }];
+  return [
+    Uint8Array.from(rows.join(''), (mark) => (mark === '#' ? 1 : 0)),
+    { width: rows[0].length, height: rows.length },
+  ];
 }
 
 describe('clickCentre', () => {
@@ -30,7 +33,13 @@ describe('squaredDistance', () => {
     const bits = Uint8Array.from({ length: width * height }, (_, i) => ((i * 2654435761) >>> 28 > 2 ? 1 : 0));
     const unset = [...bits.keys()].filter((i) => !bits[i]);
     const slow = Array.from(bits, (bit, i) =>
-      bit ? Math.min(...unset.map((j) => ((i % width) - (j % width)) ** 2 + (Math.floor(i / width) - Math.floor(j / width)) ** 2)) : 0,
+      bit
+        ? Math.min(
+            ...unset.map(
+              (j) => ((i % width) - (j % width)) ** 2 + (Math.floor(i / width) - Math.floor(j / width)) ** 2,
+            ),
+          )
+        : 0,
     );
     expect([...squaredDistance(bits, { width, height })]).toEqual(slow);
   });

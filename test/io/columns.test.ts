@@ -10,8 +10,15 @@ describe('rowSchema', () => {
     expect(features).toMatchObject({
       id: { dtype: 'string', _type: 'Value' },
       step: { dtype: 'int32', _type: 'Value' },
-      log_probs: { feature: { feature: { dtype: 'float32', _type: 'Value' }, length: -1, _type: 'List' }, length: -1, _type: 'List' },
-      truth: { size: { feature: { dtype: 'int32', _type: 'Value' }, length: 2, _type: 'List' }, counts: { dtype: 'binary', _type: 'Value' } },
+      log_probs: {
+        feature: { feature: { dtype: 'float32', _type: 'Value' }, length: -1, _type: 'List' },
+        length: -1,
+        _type: 'List',
+      },
+      truth: {
+        size: { feature: { dtype: 'int32', _type: 'Value' }, length: 2, _type: 'List' },
+        counts: { dtype: 'binary', _type: 'Value' },
+      },
       reward_parts: { iou: { feature: { dtype: 'float32', _type: 'Value' }, length: -1, _type: 'List' } },
     });
     expect([metadata.get('seed'), metadata.get('schema_version')]).toEqual(['7', '1']);

@@ -25,7 +25,17 @@ afterEach(() => rmSync(root, { recursive: true }));
 
 describe('findPairs', () => {
   it('pairs by base name, in order of name, and lists images without a mask apart', () => {
-    lay('im/b.jpg', 'im/a.JPEG', 'im/c.png', 'im/notes.txt', 'im/.hidden.png', 'im/inner/d.jpg', 'gt/a.png', 'gt/b.png', 'gt/z.png');
+    lay(
+      'im/b.jpg',
+      'im/a.JPEG',
+      'im/c.png',
+      'im/notes.txt',
+      'im/.hidden.png',
+      'im/inner/d.jpg',
+      'gt/a.png',
+      'gt/b.png',
+      'gt/z.png',
+    );
     const { all, unmatched, repeated } = findPairs({ images: at('im'), masks: at('gt') });
     expect(all).toEqual([
       { name: 'a', image: at('im/a.JPEG'), mask: at('gt/a.png') },
@@ -51,13 +61,18 @@ describe('findPairs', () => {
 
   it('takes only images that fit the pattern', () => {
     lay('im/cam-1.jpg', 'im/CAM-2.jpg', 'im/other (1).jpg', 'gt/cam-1.png', 'gt/CAM-2.png');
-    expect(findPairs({ images: at('im'), masks: at('gt'), pattern: 'cam-?.*' }).all.map(({ name }) => name)).toEqual(['CAM-2', 'cam-1']);
+    expect(findPairs({ images: at('im'), masks: at('gt'), pattern: 'cam-?.*' }).all.map(({ name }) => name)).toEqual([
+      'CAM-2',
+      'cam-1',
+    ]);
     expect(findImages({ images: at('im'), pattern: 'other (?).jpg' }).all).toHaveLength(1);
   });
 
   it('takes images and masks from one folder where a pattern tells them apart', () => {
     lay('both/a.jpg', 'both/a.png');
-    expect(findPairs({ images: at('both'), masks: at('both'), pattern: '*.jpg' }).all).toEqual([{ name: 'a', image: at('both/a.jpg'), mask: at('both/a.png') }]);
+    expect(findPairs({ images: at('both'), masks: at('both'), pattern: '*.jpg' }).all).toEqual([
+      { name: 'a', image: at('both/a.jpg'), mask: at('both/a.png') },
+    ]);
   });
 
   it.each([
@@ -66,7 +81,11 @@ describe('findPairs', () => {
     ['a file for a folder', ['im', 'gt/a.png'], 'images  ROOT/im: expected a folder of images; got a file'],
     ['a folder without images', ['im/', 'im/a.txt', 'gt/a.png'], 'images  ROOT/im: expected files named *.png *.jpg'],
     ['a folder without masks', ['im/a.jpg', 'gt/'], 'masks  ROOT/gt: expected files named *.png *.jpg'],
-    ['no image with a mask', ['im/a.jpg', 'im/b.jpg', 'gt/c.png'], 'masks: expected a mask named as an image, such as a.png; got none for 2 images in ROOT/gt'],
+    [
+      'no image with a mask',
+      ['im/a.jpg', 'im/b.jpg', 'gt/c.png'],
+      'masks: expected a mask named as an image, such as a.png; got none for 2 images in ROOT/gt',
+    ],
   ])('refuses %s', (_, paths, message) => {
     lay(...paths);
     const run = (): unknown => findPairs({ images: at('im'), masks: at('gt') });
@@ -76,7 +95,11 @@ describe('findPairs', () => {
 
   it('refuses one folder for both, and a pattern that nothing fits', () => {
     lay('im/a.jpg', 'gt/a.png');
-    expect(() => findPairs({ images: at('im'), masks: at('im/') })).toThrow(`masks: expected other folders than the images', or a pattern that tells images from masks; got ${at('im')} for both`);
-    expect(() => findPairs({ images: at('im'), masks: at('gt'), pattern: '*.png' })).toThrow(`images  ${at('im')}: expected file names such as *.png; got none`);
+    expect(() => findPairs({ images: at('im'), masks: at('im/') })).toThrow(
+      `masks: expected other folders than the images', or a pattern that tells images from masks; got ${at('im')} for both`,
+    );
+    expect(() => findPairs({ images: at('im'), masks: at('gt'), pattern: '*.png' })).toThrow(
+      `images  ${at('im')}: expected file names such as *.png; got none`,
+    );
   });
 });

@@ -22,8 +22,12 @@ describe('a picture inside a table', () => {
 
   it('is no picture where the bytes are others', async () => {
     const path = folder().file('some.tsv', 'index\timage\n1\tAAAA\n');
-    await expect(readImageFile(embeddedReference(path, { start: 14, end: 18 }))).rejects.toThrow('image: expected a picture that can be decoded to its end');
-    await expect(imageSize(embeddedReference(`${path}.tsv`, { start: 0, end: 4 }))).rejects.toThrow('image: expected a picture with a readable header; got ENOENT: no such file or directory');
+    await expect(readImageFile(embeddedReference(path, { start: 14, end: 18 }))).rejects.toThrow(
+      'image: expected a picture that can be decoded to its end',
+    );
+    await expect(imageSize(embeddedReference(`${path}.tsv`, { start: 0, end: 4 }))).rejects.toThrow(
+      'image: expected a picture with a readable header; got ENOENT: no such file or directory',
+    );
   });
 
   it('is none where a file is named', async () => {

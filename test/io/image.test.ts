@@ -22,7 +22,10 @@ async function stored(name: string, bytes: Uint8Array): Promise<string> {
 const pixels = Uint8Array.of(255, 0, 0, 0, 255, 0, 0, 0, 255, 10, 20, 30, 100, 150, 200, 250, 250, 250);
 const picture = (): Sharp => sharp(pixels, { raw: { width: 3, height: 2, channels: 3 } });
 const noise = (width: number, height: number): Sharp =>
-  sharp(Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 7919 + (i >> 3) * 104729) & 255), { raw: { width, height, channels: 3 } });
+  sharp(
+    Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 7919 + (i >> 3) * 104729) & 255),
+    { raw: { width, height, channels: 3 } },
+  );
 const cut = (bytes: Uint8Array): Uint8Array => bytes.subarray(0, Math.floor(bytes.length * 0.7));
 
 describe('readImageFile', () => {
@@ -37,7 +40,10 @@ describe('readImageFile', () => {
   });
 
   it('expands gray', async () => {
-    const bytes = await sharp(Uint8Array.of(0, 7, 127, 255), { raw: { width: 2, height: 2, channels: 1 } }).toColourspace('b-w').png().toBuffer();
+    const bytes = await sharp(Uint8Array.of(0, 7, 127, 255), { raw: { width: 2, height: 2, channels: 1 } })
+      .toColourspace('b-w')
+      .png()
+      .toBuffer();
     expect((await sharp(bytes).metadata()).channels).toBe(1);
     expect([...(await decodeImage(bytes, 'gray')).data]).toEqual([0, 0, 0, 7, 7, 7, 127, 127, 127, 255, 255, 255]);
   });
@@ -53,14 +59,21 @@ describe('readImageFile', () => {
     ['gray', 1, 'grey16'],
   ] as const)('keeps the high byte of 16-bit %s', async (_, channels, space) => {
     const values = Uint16Array.from({ length: 4 * channels }, (_unused, i) => i * 5000 + 255);
-    const bytes = await sharp(values, { raw: { width: 2, height: 2, channels } }).toColourspace(space).png().toBuffer();
+    const bytes = await sharp(values, { raw: { width: 2, height: 2, channels } })
+      .toColourspace(space)
+      .png()
+      .toBuffer();
     expect((await sharp(bytes).metadata()).depth).toBe('ushort');
     const { data } = await decodeImage(bytes, '16 bit');
     expect([...data]).toEqual([...values].flatMap((value) => Array.from({ length: 3 / channels }, () => value >> 8)));
   });
 
   it('drops alpha, or lays it on white where asked', async () => {
-    const bytes = await sharp(Uint8Array.of(200, 100, 50, 0, 200, 100, 50, 255), { raw: { width: 2, height: 1, channels: 4 } }).png().toBuffer();
+    const bytes = await sharp(Uint8Array.of(200, 100, 50, 0, 200, 100, 50, 255), {
+      raw: { width: 2, height: 1, channels: 4 },
+    })
+      .png()
+      .toBuffer();
     expect([...(await decodeImage(bytes, 'alpha')).data]).toEqual([200, 100, 50, 200, 100, 50]);
     expect([...(await decodeImage(bytes, 'alpha', { alpha: 'white' })).data]).toEqual([255, 255, 255, 200, 100, 50]);
   });
@@ -87,10 +100,18 @@ describe('readImageFile', () => {
 describe('what cannot be decoded is a DataError with path and reason', () => {
   const broken: [string, () => Promise<Uint8Array>, RegExp][] = [
     ['empty.jpg', async () => new Uint8Array(0), /expected a picture; got 0 bytes/],
-    ['text.png', async () => Buffer.from('not a picture'), /expected a picture that can be decoded to its end; got .*unsupported image format/],
+    [
+      'text.png',
+      async () => Buffer.from('not a picture'),
+      /expected a picture that can be decoded to its end; got .*unsupported image format/,
+    ],
     ['cut.jpg', async () => cut(await noise(64, 64).jpeg().toBuffer()), /decoded to its end; got .+/],
     ['cut.png', async () => cut(await noise(64, 64).png().toBuffer()), /decoded to its end; got .+/],
-    ['bomb.png', async () => rawPng({ width: 20_000, height: 20_000 }, 'rgb', 8, new Uint8Array(100)), /expected at most 89478485 pixels; got 20000x20000; store it smaller/],
+    [
+      'bomb.png',
+      async () => rawPng({ width: 20_000, height: 20_000 }, 'rgb', 8, new Uint8Array(100)),
+      /expected at most 89478485 pixels; got 20000x20000; store it smaller/,
+    ],
   ];
   it.each(broken)('%s', async (name, bytes, reason) => {
     const path = await stored(name, await bytes());
@@ -103,7 +124,9 @@ describe('what cannot be decoded is a DataError with path and reason', () => {
 
   it('a missing file', async () => {
     const path = join(folder, 'missing.png');
-    await expect(readImageFile(path)).rejects.toThrow(`${path}  image: expected a file that can be read; got ENOENT: no such file or directory`);
+    await expect(readImageFile(path)).rejects.toThrow(
+      `${path}  image: expected a file that can be read; got ENOENT: no such file or directory`,
+    );
     await expect(imageSize(path)).rejects.toThrow(DataError);
   });
 });

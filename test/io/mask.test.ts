@@ -8,7 +8,18 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { DataError } from '../../src/errors.js';
 import {
-  boxOfMask, decodeMask, emptyMask, encodeMask, fromCocoString, intersectionArea, maskArea, maskIou, readMaskFile, toCocoString, unionMasks, writeMaskPng,
+  boxOfMask,
+  decodeMask,
+  emptyMask,
+  encodeMask,
+  fromCocoString,
+  intersectionArea,
+  maskArea,
+  maskIou,
+  readMaskFile,
+  toCocoString,
+  unionMasks,
+  writeMaskPng,
 } from '../../src/io/mask.js';
 import type { Mask } from '../../src/records.js';
 import { ascii } from '../ascii.js';
@@ -20,7 +31,10 @@ const bitmaps = (count: number) =>
   fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 9 })).chain(([width, height]) =>
     fc.record({
       size: fc.constant({ width, height }),
-      bits: fc.array(fc.uint8Array({ minLength: width * height, maxLength: width * height, max: 1 }), { minLength: count, maxLength: count }),
+      bits: fc.array(fc.uint8Array({ minLength: width * height, maxLength: width * height, max: 1 }), {
+        minLength: count,
+        maxLength: count,
+      }),
     }),
   );
 
@@ -37,12 +51,14 @@ describe('run lengths', () => {
   });
 
   it('come back as they were, through bits and through text', () => {
-    fc.assert(fc.property(bitmaps(1), ({ size, bits: [bits = new Uint8Array()] }) => {
-      const mask = encodeMask(bits, size);
-      expect(decodeMask(mask)).toEqual(bits);
-      expect(fromCocoString(toCocoString(mask), size)).toEqual(mask);
-      expect(maskArea(mask)).toBe(bits.reduce((a, b) => a + b, 0));
-    }));
+    fc.assert(
+      fc.property(bitmaps(1), ({ size, bits: [bits = new Uint8Array()] }) => {
+        const mask = encodeMask(bits, size);
+        expect(decodeMask(mask)).toEqual(bits);
+        expect(fromCocoString(toCocoString(mask), size)).toEqual(mask);
+        expect(maskArea(mask)).toBe(bits.reduce((a, b) => a + b, 0));
+      }),
+    );
   });
 
   it('carry large differences through text', () => {
@@ -56,7 +72,9 @@ describe('run lengths', () => {
   });
 
   it('refuse to be more or less than their size', () => {
-    expect(() => decodeMask({ width: 2, height: 2, counts: [1, 2] })).toThrow('mask  counts: expected runs that fill 2x2; got 3 pixels');
+    expect(() => decodeMask({ width: 2, height: 2, counts: [1, 2] })).toThrow(
+      'mask  counts: expected runs that fill 2x2; got 3 pixels',
+    );
     expect(() => encodeMask(new Uint8Array(3), { width: 2, height: 2 })).toThrow('mask bits: expected 2x2 = 4; got 3');
   });
 });
@@ -74,18 +92,25 @@ describe('areas', () => {
   });
 
   it('of runs equal those of bits', () => {
-    fc.assert(fc.property(bitmaps(3), ({ size, bits }) => {
-      const masks = bits.map((one) => encodeMask(one, size));
-      const [a, b] = masks as [Mask, Mask, Mask];
-      const [bitsA, bitsB] = bits as [Uint8Array, Uint8Array, Uint8Array];
-      const union = unionMasks(masks);
-      expect(union).toEqual(encodeMask(bitsA.map((_, i) => (bits.some((one) => one[i] === 1) ? 1 : 0)), size));
-      for (const mask of masks) expect(intersectionArea(union, mask)).toBe(maskArea(mask));
-      expect(intersectionArea(a, b)).toBe(bitsA.filter((bit, i) => bit & bitsB[i]).length);
-      expect(maskIou(a, b)).toBe(maskIou(b, a));
-      expect(maskIou(a, b)).toBeGreaterThanOrEqual(0);
-      expect(maskIou(a, b)).toBeLessThanOrEqual(1);
-    }));
+    fc.assert(
+      fc.property(bitmaps(3), ({ size, bits }) => {
+        const masks = bits.map((one) => encodeMask(one, size));
+        const [a, b] = masks as [Mask, Mask, Mask];
+        const [bitsA, bitsB] = bits as [Uint8Array, Uint8Array, Uint8Array];
+        const union = unionMasks(masks);
+        expect(union).toEqual(
+          encodeMask(
+            bitsA.map((_, i) => (bits.some((one) => one[i] === 1) ? 1 : 0)),
+            size,
+          ),
+        );
+        for (const mask of masks) expect(intersectionArea(union, mask)).toBe(maskArea(mask));
+        expect(intersectionArea(a, b)).toBe(bitsA.filter((bit, i) => bit & bitsB[i]).length);
+        expect(maskIou(a, b)).toBe(maskIou(b, a));
+        expect(maskIou(a, b)).toBeGreaterThanOrEqual(0);
+        expect(maskIou(a, b)).toBeLessThanOrEqual(1);
+      }),
+    );
   });
 
   it('take runs of length 0 for what they are', () => {
@@ -95,7 +120,9 @@ describe('areas', () => {
   });
 
   it('refuse masks of two sizes, and no mask at all', () => {
-    expect(() => maskIou(emptyMask({ width: 2, height: 3 }), emptyMask({ width: 3, height: 2 }))).toThrow('expected two masks of one size; got 2x3 and 3x2');
+    expect(() => maskIou(emptyMask({ width: 2, height: 3 }), emptyMask({ width: 3, height: 2 }))).toThrow(
+      'expected two masks of one size; got 2x3 and 3x2',
+    );
     expect(() => unionMasks([])).toThrow('expected at least one mask; got none');
   });
 });
@@ -109,13 +136,16 @@ describe('boxOfMask', () => {
   ])('%s', (drawing, box) => expect(boxOfMask(masked(drawing))).toEqual(box));
 
   it('is the smallest that holds every pixel', () => {
-    fc.assert(fc.property(bitmaps(1), ({ size, bits: [bits = new Uint8Array()] }) => {
-      const inside = [...bits.keys()].filter((i) => bits[i]);
-      const xs = inside.map((i) => i % size.width);
-      const ys = inside.map((i) => Math.floor(i / size.width));
-      const box = inside.length === 0 ? undefined : [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
-      expect(boxOfMask(encodeMask(bits, size))).toEqual(box);
-    }));
+    fc.assert(
+      fc.property(bitmaps(1), ({ size, bits: [bits = new Uint8Array()] }) => {
+        const inside = [...bits.keys()].filter((i) => bits[i]);
+        const xs = inside.map((i) => i % size.width);
+        const ys = inside.map((i) => Math.floor(i / size.width));
+        const box =
+          inside.length === 0 ? undefined : [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+        expect(boxOfMask(encodeMask(bits, size))).toEqual(box);
+      }),
+    );
   });
 });
 
@@ -146,9 +176,33 @@ describe('mask files', () => {
     ['1-bit gray', async () => rawPng(size, 'gray', 1, Uint8Array.of(0b01100000, 0b01100000, 0b00010000))],
     ['2-bit palette', () => gray().png({ palette: true, colours: 4 }).toBuffer()],
     ['RGB', () => gray().toColourspace('srgb').png().toBuffer()],
-    ['16-bit gray', () => sharp(Uint16Array.from(levels, (level) => level * 257), { raw: { ...size, channels: 1 } }).toColourspace('grey16').png().toBuffer()],
-    ['alpha that hides it', () => sharp(Uint8Array.from([...levels].flatMap((l) => [l, l, l, 0])), { raw: { ...size, channels: 4 } }).png().toBuffer()],
-    ['palette, by luma: red 76, green 150', () => sharp(Uint8Array.from([...levels].flatMap((l) => (l ? [0, 255, 0] : [255, 0, 0]))), { raw: { ...size, channels: 3 } }).png({ palette: true }).toBuffer()],
+    [
+      '16-bit gray',
+      () =>
+        sharp(
+          Uint16Array.from(levels, (level) => level * 257),
+          { raw: { ...size, channels: 1 } },
+        )
+          .toColourspace('grey16')
+          .png()
+          .toBuffer(),
+    ],
+    [
+      'alpha that hides it',
+      () =>
+        sharp(Uint8Array.from([...levels].flatMap((l) => [l, l, l, 0])), { raw: { ...size, channels: 4 } })
+          .png()
+          .toBuffer(),
+    ],
+    [
+      'palette, by luma: red 76, green 150',
+      () =>
+        sharp(Uint8Array.from([...levels].flatMap((l) => (l ? [0, 255, 0] : [255, 0, 0]))), {
+          raw: { ...size, channels: 3 },
+        })
+          .png({ palette: true })
+          .toBuffer(),
+    ],
   ];
   it.each(kinds)('read %s', async (kind, encoded) => {
     const path = join(folder, `${kind.replaceAll(/\W+/g, '-')}.png`);
@@ -160,7 +214,10 @@ describe('mask files', () => {
     const path = join(folder, 'wide.png');
     await writeMaskPng(path, masked('#... #...'));
     // Weights of the left output pixel are (3, 3, 1) / 7, so a lone left column gives 109.
-    expect(await readMaskFile(path, { width: 2, height: 2 })).toEqual({ mask: masked('.. ..'), original: { width: 4, height: 2 } });
+    expect(await readMaskFile(path, { width: 2, height: 2 })).toEqual({
+      mask: masked('.. ..'),
+      original: { width: 4, height: 2 },
+    });
     await writeMaskPng(path, masked('##.. ##..'));
     expect((await readMaskFile(path, { width: 2, height: 2 })).mask).toEqual(masked('#. #.'));
   });

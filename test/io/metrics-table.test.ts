@@ -11,19 +11,61 @@ describe('writeMetrics', () => {
   it('gives each number a column, null where a step lacks it', async () => {
     const path = join(mkdtempSync(join(tmpdir(), 'segr1-')), 'metrics.arrow');
     await writeMetrics(path, [
-      { step: 1, time: '2026-01-01T00:00:00.000Z', metrics: { reward: 0.5 }, speed: { step_time: 2 }, seconds: { mask: 0.25 }, blocked: { load: 1.5 }, queue: { mask: 1 } },
-      { step: 2, time: '2026-01-01T00:00:01.000Z', metrics: { reward: NaN, 'baseline/constant': 1.25 }, speed: { step_time: 3 }, seconds: { mask: 0.5 }, blocked: { load: 0 }, queue: { mask: 0 } },
+      {
+        step: 1,
+        time: '2026-01-01T00:00:00.000Z',
+        metrics: { reward: 0.5 },
+        speed: { step_time: 2 },
+        seconds: { mask: 0.25 },
+        blocked: { load: 1.5 },
+        queue: { mask: 1 },
+      },
+      {
+        step: 2,
+        time: '2026-01-01T00:00:01.000Z',
+        metrics: { reward: NaN, 'baseline/constant': 1.25 },
+        speed: { step_time: 3 },
+        seconds: { mask: 0.5 },
+        blocked: { load: 0 },
+        queue: { mask: 0 },
+      },
     ]);
     const table = tableFromIPC(readFileSync(path));
     expect(table.toArray().map((row) => row?.toJSON())).toEqual([
-      { step: 1, time: '2026-01-01T00:00:00.000Z', reward: 0.5, 'baseline/constant': null, step_time: 2, 'seconds/mask': 0.25, 'blocked/load': 1.5, 'queue/mask': 1 },
-      { step: 2, time: '2026-01-01T00:00:01.000Z', reward: NaN, 'baseline/constant': 1.25, step_time: 3, 'seconds/mask': 0.5, 'blocked/load': 0, 'queue/mask': 0 },
+      {
+        step: 1,
+        time: '2026-01-01T00:00:00.000Z',
+        reward: 0.5,
+        'baseline/constant': null,
+        step_time: 2,
+        'seconds/mask': 0.25,
+        'blocked/load': 1.5,
+        'queue/mask': 1,
+      },
+      {
+        step: 2,
+        time: '2026-01-01T00:00:01.000Z',
+        reward: NaN,
+        'baseline/constant': 1.25,
+        step_time: 3,
+        'seconds/mask': 0.5,
+        'blocked/load': 0,
+        'queue/mask': 0,
+      },
     ]);
   });
 });
 
 describe('cutMetrics', () => {
-  const line = (step: number, mean = 0.5) => ({ step, time: '2026-01-01T00:00:00.000Z', metrics: { reward: mean }, speed: {}, seconds: {}, blocked: {}, queue: { mask: 1 } });
+  const line = (step: number, mean = 0.5) => ({
+    step,
+    time: '2026-01-01T00:00:00.000Z',
+    metrics: { reward: mean },
+    speed: {},
+    seconds: {},
+    blocked: {},
+    queue: { mask: 1 },
+  });
   const file = (text: string): string => {
     const path = join(mkdtempSync(join(tmpdir(), 'segr1-')), 'metrics.jsonl');
     writeFileSync(path, text);
@@ -37,7 +79,10 @@ describe('cutMetrics', () => {
     expect(readFileSync(path, 'utf8')).toBe([line(1), line(2, NaN)].map(metricsText).join(''));
   });
 
-  it.each([['there are fewer', metricsText(line(1))], ['one was cut off', metricsText(line(1)) + metricsText(line(2)).slice(0, -1)]])('refuses where %s', async (_, text) => {
+  it.each([
+    ['there are fewer', metricsText(line(1))],
+    ['one was cut off', metricsText(line(1)) + metricsText(line(2)).slice(0, -1)],
+  ])('refuses where %s', async (_, text) => {
     await expect(cutMetrics(file(text), 2)).rejects.toThrow('metrics: expected a line for each of 2 steps; got 1');
   });
 });

@@ -11,24 +11,47 @@ const masked = (drawing: string): Mask => encodeMask(ascii(drawing).bits, ascii(
 
 /** One letter a pixel: `.` black, `t` tinted, and the initials of blue, yellow, orange, green, red, white. */
 function letters({ width, height, data }: Image): string[] {
-  const names: Record<string, string> = { '0,0,0': '.', '30,120,255': 'b', '255,215,0': 'y', '255,140,0': 'o', '0,200,70': 'g', '230,30,40': 'r', '255,255,255': 'w', '11,42,89': 't' };
+  const names: Record<string, string> = {
+    '0,0,0': '.',
+    '30,120,255': 'b',
+    '255,215,0': 'y',
+    '255,140,0': 'o',
+    '0,200,70': 'g',
+    '230,30,40': 'r',
+    '255,255,255': 'w',
+    '11,42,89': 't',
+  };
   return Array.from({ length: height }, (_, y) =>
-    Array.from({ length: width }, (_unused, x) => names[[...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)].join()] ?? '?').join(''),
+    Array.from(
+      { length: width },
+      (_unused, x) => names[[...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)].join()] ?? '?',
+    ).join(''),
   );
 }
 
 describe('drawMarks', () => {
   it('tints a mask and draws its edge', () => {
-    expect(letters(drawMarks(black(5, 5), { mask: masked('..... .###. .###. .###. .....') }))).toEqual(['.....', '.bbb.', '.btb.', '.bbb.', '.....']);
+    expect(letters(drawMarks(black(5, 5), { mask: masked('..... .###. .###. .###. .....') }))).toEqual([
+      '.....',
+      '.bbb.',
+      '.btb.',
+      '.bbb.',
+      '.....',
+    ]);
   });
 
   it('draws a mask as the figures of Seg-R1 do where asked', () => {
     const { data } = drawMarks(black(5, 5), { mask: masked('..... .###. .###. .###. .....') }, FIGURE_INK);
-    expect([[...data.subarray(18, 21)], [...data.subarray(36, 39)]]).toEqual([[0, 230, 255], [52, 21, 81]]);   // the contour, and 0.35 of the fill
+    expect([[...data.subarray(18, 21)], [...data.subarray(36, 39)]]).toEqual([
+      [0, 230, 255],
+      [52, 21, 81],
+    ]); // the contour, and 0.35 of the fill
   });
 
   it('draws the truth over it, without tint', () => {
-    expect(letters(drawMarks(black(4, 3), { mask: masked('##.. ##.. ....'), truth: masked('..#. .... ....') }))).toEqual(['bby.', 'bb..', '....']);
+    expect(
+      letters(drawMarks(black(4, 3), { mask: masked('##.. ##.. ....'), truth: masked('..#. .... ....') })),
+    ).toEqual(['bby.', 'bb..', '....']);
   });
 
   it('stretches a mask to the image', () => {
@@ -39,7 +62,17 @@ describe('drawMarks', () => {
     const box = { frame: { width: 10, height: 10 }, objects: [{ box: [7, 5, 2, 1] as const, points: [] }] };
     expect(letters(drawMarks(black(5, 5), { prompt: box }))).toEqual(['.ooo.', '.o.o.', '.ooo.', '.....', '.....']);
 
-    const points = { frame: { width: 16, height: 8 }, objects: [{ points: [{ x: 3, y: 3, label: 1 as const }, { x: 12, y: 3, label: 0 as const }] }] };
+    const points = {
+      frame: { width: 16, height: 8 },
+      objects: [
+        {
+          points: [
+            { x: 3, y: 3, label: 1 as const },
+            { x: 12, y: 3, label: 0 as const },
+          ],
+        },
+      ],
+    };
     const got = letters(drawMarks(black(16, 8), { prompt: points }));
     expect(got[3]).toBe('wgggggw..wrrrrrw');
     expect(got[0]).toBe('...w........w...');
@@ -47,7 +80,10 @@ describe('drawMarks', () => {
 
   it('leaves out what lies off the image, and the image itself alone', () => {
     const image = black(4, 4);
-    const prompt = { frame: image, objects: [{ box: [-1e9, 2, 1e9, 1e9] as const, points: [{ x: 1e9, y: -5, label: 1 as const }] }] };
+    const prompt = {
+      frame: image,
+      objects: [{ box: [-1e9, 2, 1e9, 1e9] as const, points: [{ x: 1e9, y: -5, label: 1 as const }] }],
+    };
     expect(letters(drawMarks(image, { prompt }))).toEqual(['....', '....', 'oooo', '....']);
     expect(letters(image).join('')).toBe('.'.repeat(16));
   });
@@ -67,6 +103,8 @@ describe('panels', () => {
   });
 
   it('refuse images of two heights', () => {
-    expect(() => panels([black(2, 2), black(2, 3)])).toThrow('panels  height: expected 2 pixels as in the first; got 3');
+    expect(() => panels([black(2, 2), black(2, 3)])).toThrow(
+      'panels  height: expected 2 pixels as in the first; got 3',
+    );
   });
 });

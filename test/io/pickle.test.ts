@@ -8,16 +8,50 @@ const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 
 // python 3.11: base64.b64encode(pickle.dumps(data, protocol=p)); tuples come back as lists.
 const data = [
-  { ref_id: 7, ann_id: [12, -1], split: 'val', no_target: false, big: 70_000, neg: -3, huge: 2 ** 40, x: 0.25, none: null, pair: [1, 'é'], one: [2], three: [1, 2, 3], empty: [], map: {}, sent: 'the café – 😀' },
+  {
+    ref_id: 7,
+    ann_id: [12, -1],
+    split: 'val',
+    no_target: false,
+    big: 70_000,
+    neg: -3,
+    huge: 2 ** 40,
+    x: 0.25,
+    none: null,
+    pair: [1, 'é'],
+    one: [2],
+    three: [1, 2, 3],
+    empty: [],
+    map: {},
+    sent: 'the café – 😀',
+  },
   { ref_id: 8, split: 'val' },
 ];
 const stored: readonly (readonly [string, string])[] = [
-  ['protocol 0', 'KGxwMAooZHAxClZyZWZfaWQKcDIKSTcKc1Zhbm5faWQKcDMKKGxwNApJMTIKYUktMQphc1ZzcGxpdApwNQpWdmFsCnA2CnNWbm9fdGFyZ2V0CnA3CkkwMApzVmJpZwpwOApJNzAwMDAKc1ZuZWcKcDkKSS0zCnNWaHVnZQpwMTAKTDEwOTk1MTE2Mjc3NzZMCnNWeApwMTEKRjAuMjUKc1Zub25lCnAxMgpOc1ZwYWlyCnAxMwooSTEKVukKcDE0CnRwMTUKc1ZvbmUKcDE2CihJMgp0cDE3CnNWdGhyZWUKcDE4CihJMQpJMgpJMwp0cDE5CnNWZW1wdHkKcDIwCihscDIxCnNWbWFwCnAyMgooZHAyMwpzVnNlbnQKcDI0ClZ0aGUgY2Fm6SBcdTIwMTMgXFUwMDAxZjYwMApwMjUKc2EoZHAyNgpnMgpJOApzZzUKZzYKc2Eu'],
-  ['protocol 1', 'XXEAKH1xAShYBgAAAHJlZl9pZHECSwdYBgAAAGFubl9pZHEDXXEEKEsMSv////9lWAUAAABzcGxpdHEFWAMAAAB2YWxxBlgJAAAAbm9fdGFyZ2V0cQdJMDAKWAMAAABiaWdxCEpwEQEAWAMAAABuZWdxCUr9////WAQAAABodWdlcQpMMTA5OTUxMTYyNzc3NkwKWAEAAAB4cQtHP9AAAAAAAABYBAAAAG5vbmVxDE5YBAAAAHBhaXJxDShLAVgCAAAAw6lxDnRxD1gDAAAAb25lcRAoSwJ0cRFYBQAAAHRocmVlcRIoSwFLAksDdHETWAUAAABlbXB0eXEUXXEVWAMAAABtYXBxFn1xF1gEAAAAc2VudHEYWBIAAAB0aGUgY2Fmw6kg4oCTIPCfmIBxGXV9cRooaAJLCGgFaAZ1ZS4='],
-  ['protocol 2', 'gAJdcQAofXEBKFgGAAAAcmVmX2lkcQJLB1gGAAAAYW5uX2lkcQNdcQQoSwxK/////2VYBQAAAHNwbGl0cQVYAwAAAHZhbHEGWAkAAABub190YXJnZXRxB4lYAwAAAGJpZ3EISnARAQBYAwAAAG5lZ3EJSv3///9YBAAAAGh1Z2VxCooGAAAAAAABWAEAAAB4cQtHP9AAAAAAAABYBAAAAG5vbmVxDE5YBAAAAHBhaXJxDUsBWAIAAADDqXEOhnEPWAMAAABvbmVxEEsChXERWAUAAAB0aHJlZXESSwFLAksDh3ETWAUAAABlbXB0eXEUXXEVWAMAAABtYXBxFn1xF1gEAAAAc2VudHEYWBIAAAB0aGUgY2Fmw6kg4oCTIPCfmIBxGXV9cRooaAJLCGgFaAZ1ZS4='],
-  ['protocol 3', 'gANdcQAofXEBKFgGAAAAcmVmX2lkcQJLB1gGAAAAYW5uX2lkcQNdcQQoSwxK/////2VYBQAAAHNwbGl0cQVYAwAAAHZhbHEGWAkAAABub190YXJnZXRxB4lYAwAAAGJpZ3EISnARAQBYAwAAAG5lZ3EJSv3///9YBAAAAGh1Z2VxCooGAAAAAAABWAEAAAB4cQtHP9AAAAAAAABYBAAAAG5vbmVxDE5YBAAAAHBhaXJxDUsBWAIAAADDqXEOhnEPWAMAAABvbmVxEEsChXERWAUAAAB0aHJlZXESSwFLAksDh3ETWAUAAABlbXB0eXEUXXEVWAMAAABtYXBxFn1xF1gEAAAAc2VudHEYWBIAAAB0aGUgY2Fmw6kg4oCTIPCfmIBxGXV9cRooaAJLCGgFaAZ1ZS4='],
-  ['protocol 4', 'gASV4QAAAAAAAABdlCh9lCiMBnJlZl9pZJRLB4wGYW5uX2lklF2UKEsMSv////9ljAVzcGxpdJSMA3ZhbJSMCW5vX3RhcmdldJSJjANiaWeUSnARAQCMA25lZ5RK/f///4wEaHVnZZSKBgAAAAAAAYwBeJRHP9AAAAAAAACMBG5vbmWUTowEcGFpcpRLAYwCw6mUhpSMA29uZZRLAoWUjAV0aHJlZZRLAUsCSwOHlIwFZW1wdHmUXZSMA21hcJR9lIwEc2VudJSMEnRoZSBjYWbDqSDigJMg8J+YgJR1fZQoaAJLCGgFaAZ1ZS4='],
-  ['protocol 5', 'gAWV4QAAAAAAAABdlCh9lCiMBnJlZl9pZJRLB4wGYW5uX2lklF2UKEsMSv////9ljAVzcGxpdJSMA3ZhbJSMCW5vX3RhcmdldJSJjANiaWeUSnARAQCMA25lZ5RK/f///4wEaHVnZZSKBgAAAAAAAYwBeJRHP9AAAAAAAACMBG5vbmWUTowEcGFpcpRLAYwCw6mUhpSMA29uZZRLAoWUjAV0aHJlZZRLAUsCSwOHlIwFZW1wdHmUXZSMA21hcJR9lIwEc2VudJSMEnRoZSBjYWbDqSDigJMg8J+YgJR1fZQoaAJLCGgFaAZ1ZS4='],
+  [
+    'protocol 0',
+    'KGxwMAooZHAxClZyZWZfaWQKcDIKSTcKc1Zhbm5faWQKcDMKKGxwNApJMTIKYUktMQphc1ZzcGxpdApwNQpWdmFsCnA2CnNWbm9fdGFyZ2V0CnA3CkkwMApzVmJpZwpwOApJNzAwMDAKc1ZuZWcKcDkKSS0zCnNWaHVnZQpwMTAKTDEwOTk1MTE2Mjc3NzZMCnNWeApwMTEKRjAuMjUKc1Zub25lCnAxMgpOc1ZwYWlyCnAxMwooSTEKVukKcDE0CnRwMTUKc1ZvbmUKcDE2CihJMgp0cDE3CnNWdGhyZWUKcDE4CihJMQpJMgpJMwp0cDE5CnNWZW1wdHkKcDIwCihscDIxCnNWbWFwCnAyMgooZHAyMwpzVnNlbnQKcDI0ClZ0aGUgY2Fm6SBcdTIwMTMgXFUwMDAxZjYwMApwMjUKc2EoZHAyNgpnMgpJOApzZzUKZzYKc2Eu',
+  ],
+  [
+    'protocol 1',
+    'XXEAKH1xAShYBgAAAHJlZl9pZHECSwdYBgAAAGFubl9pZHEDXXEEKEsMSv////9lWAUAAABzcGxpdHEFWAMAAAB2YWxxBlgJAAAAbm9fdGFyZ2V0cQdJMDAKWAMAAABiaWdxCEpwEQEAWAMAAABuZWdxCUr9////WAQAAABodWdlcQpMMTA5OTUxMTYyNzc3NkwKWAEAAAB4cQtHP9AAAAAAAABYBAAAAG5vbmVxDE5YBAAAAHBhaXJxDShLAVgCAAAAw6lxDnRxD1gDAAAAb25lcRAoSwJ0cRFYBQAAAHRocmVlcRIoSwFLAksDdHETWAUAAABlbXB0eXEUXXEVWAMAAABtYXBxFn1xF1gEAAAAc2VudHEYWBIAAAB0aGUgY2Fmw6kg4oCTIPCfmIBxGXV9cRooaAJLCGgFaAZ1ZS4=',
+  ],
+  [
+    'protocol 2',
+    'gAJdcQAofXEBKFgGAAAAcmVmX2lkcQJLB1gGAAAAYW5uX2lkcQNdcQQoSwxK/////2VYBQAAAHNwbGl0cQVYAwAAAHZhbHEGWAkAAABub190YXJnZXRxB4lYAwAAAGJpZ3EISnARAQBYAwAAAG5lZ3EJSv3///9YBAAAAGh1Z2VxCooGAAAAAAABWAEAAAB4cQtHP9AAAAAAAABYBAAAAG5vbmVxDE5YBAAAAHBhaXJxDUsBWAIAAADDqXEOhnEPWAMAAABvbmVxEEsChXERWAUAAAB0aHJlZXESSwFLAksDh3ETWAUAAABlbXB0eXEUXXEVWAMAAABtYXBxFn1xF1gEAAAAc2VudHEYWBIAAAB0aGUgY2Fmw6kg4oCTIPCfmIBxGXV9cRooaAJLCGgFaAZ1ZS4=',
+  ],
+  [
+    'protocol 3',
+    'gANdcQAofXEBKFgGAAAAcmVmX2lkcQJLB1gGAAAAYW5uX2lkcQNdcQQoSwxK/////2VYBQAAAHNwbGl0cQVYAwAAAHZhbHEGWAkAAABub190YXJnZXRxB4lYAwAAAGJpZ3EISnARAQBYAwAAAG5lZ3EJSv3///9YBAAAAGh1Z2VxCooGAAAAAAABWAEAAAB4cQtHP9AAAAAAAABYBAAAAG5vbmVxDE5YBAAAAHBhaXJxDUsBWAIAAADDqXEOhnEPWAMAAABvbmVxEEsChXERWAUAAAB0aHJlZXESSwFLAksDh3ETWAUAAABlbXB0eXEUXXEVWAMAAABtYXBxFn1xF1gEAAAAc2VudHEYWBIAAAB0aGUgY2Fmw6kg4oCTIPCfmIBxGXV9cRooaAJLCGgFaAZ1ZS4=',
+  ],
+  [
+    'protocol 4',
+    'gASV4QAAAAAAAABdlCh9lCiMBnJlZl9pZJRLB4wGYW5uX2lklF2UKEsMSv////9ljAVzcGxpdJSMA3ZhbJSMCW5vX3RhcmdldJSJjANiaWeUSnARAQCMA25lZ5RK/f///4wEaHVnZZSKBgAAAAAAAYwBeJRHP9AAAAAAAACMBG5vbmWUTowEcGFpcpRLAYwCw6mUhpSMA29uZZRLAoWUjAV0aHJlZZRLAUsCSwOHlIwFZW1wdHmUXZSMA21hcJR9lIwEc2VudJSMEnRoZSBjYWbDqSDigJMg8J+YgJR1fZQoaAJLCGgFaAZ1ZS4=',
+  ],
+  [
+    'protocol 5',
+    'gAWV4QAAAAAAAABdlCh9lCiMBnJlZl9pZJRLB4wGYW5uX2lklF2UKEsMSv////9ljAVzcGxpdJSMA3ZhbJSMCW5vX3RhcmdldJSJjANiaWeUSnARAQCMA25lZ5RK/f///4wEaHVnZZSKBgAAAAAAAYwBeJRHP9AAAAAAAACMBG5vbmWUTowEcGFpcpRLAYwCw6mUhpSMA29uZZRLAoWUjAV0aHJlZZRLAUsCSwOHlIwFZW1wdHmUXZSMA21hcJR9lIwEc2VudJSMEnRoZSBjYWbDqSDigJMg8J+YgJR1fZQoaAJLCGgFaAZ1ZS4=',
+  ],
 ];
 
 describe('readPickle', () => {
@@ -26,7 +60,12 @@ describe('readPickle', () => {
   });
 
   it('reads byte strings of Python 2, as UTF-8 where they are that', () => {
-    expect(readPickle(bytes("(lp0\nS'it\\'s'\np1\naS'caf\\xc3\\xa9'\naS\"caf\\xe9\"\naU\x04caf\xe9aI01\naL12L\nag1\na."), 'py2')).toEqual(["it's", 'café', 'café', 'café', true, 12, "it's"]);
+    expect(
+      readPickle(
+        bytes("(lp0\nS'it\\'s'\np1\naS'caf\\xc3\\xa9'\naS\"caf\\xe9\"\naU\x04caf\xe9aI01\naL12L\nag1\na."),
+        'py2',
+      ),
+    ).toEqual(["it's", 'café', 'café', 'café', true, 12, "it's"]);
   });
 
   it('takes a key called __proto__ for a key', () => {
@@ -37,7 +76,11 @@ describe('readPickle', () => {
 
   it.each([
     ['a call of the system', "cos\nsystem\n(S'ls'\ntR.", 'byte 0: expected an opcode of plain data; got GLOBAL, 0x63'],
-    ['the same in protocol 4', '\x80\x04\x8c\x02os\x8c\x06system\x93.', 'byte 14: expected an opcode of plain data; got STACK_GLOBAL, 0x93'],
+    [
+      'the same in protocol 4',
+      '\x80\x04\x8c\x02os\x8c\x06system\x93.',
+      'byte 14: expected an opcode of plain data; got STACK_GLOBAL, 0x93',
+    ],
     ['a reduction', ']R.', 'byte 1: expected an opcode of plain data; got REDUCE, 0x52'],
     ['a state', ']}b.', 'byte 2: expected an opcode of plain data; got BUILD, 0x62'],
     ['an instance', '(ios\nsystem\n.', 'byte 1: expected an opcode of plain data; got INST, 0x69'],
@@ -58,7 +101,9 @@ describe('readPickle', () => {
   });
 
   it('refuses what is nested too deep, holds itself, or grows when it is walked', () => {
-    expect(() => readPickle(bytes(`${']'.repeat(40)}${'a'.repeat(39)}.`), 'deep')).toThrow('at most 32 levels of lists and maps; got more');
+    expect(() => readPickle(bytes(`${']'.repeat(40)}${'a'.repeat(39)}.`), 'deep')).toThrow(
+      'at most 32 levels of lists and maps; got more',
+    );
     expect(() => readPickle(bytes(']q\x00h\x00a.'), 'loop')).toThrow('expected at most');
     const laughs = `](K\x01K\x01e${Array.from({ length: 25 }, (_, i) => `q${String.fromCharCode(i)}](h${String.fromCharCode(i)}h${String.fromCharCode(i)}e`).join('')}`;
     expect(() => readPickle(bytes(`(${laughs}l.`), 'laughs')).toThrow(/values in \d+ bytes; got more/);
@@ -68,7 +113,8 @@ describe('readPickle', () => {
   it('refuses every file that was cut off', () => {
     for (const [name, base64] of stored) {
       const whole = Buffer.from(base64, 'base64');
-      for (let length = 0; length < whole.length; length++) expect(() => readPickle(whole.subarray(0, length), name)).toThrow(DataError);
+      for (let length = 0; length < whole.length; length++)
+        expect(() => readPickle(whole.subarray(0, length), name)).toThrow(DataError);
     }
   });
 

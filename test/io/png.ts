@@ -13,9 +13,16 @@ export function rawPng(size: Size, kind: 'gray' | 'rgb', depth: 1 | 8, rows: Uin
   header.writeUInt32BE(size.height, 4);
   header.set([depth, kind === 'gray' ? 0 : 2], 8);
   const stride = Math.ceil((size.width * depth * (kind === 'gray' ? 1 : 3)) / 8);
-  const filtered = Array.from({ length: Math.floor(rows.length / stride) }, (_, y) => Buffer.from([0, ...rows.subarray(y * stride, (y + 1) * stride)]));
+  const filtered = Array.from({ length: Math.floor(rows.length / stride) }, (_, y) =>
+    Buffer.from([0, ...rows.subarray(y * stride, (y + 1) * stride)]),
+  );
   const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-  return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', deflateSync(Buffer.concat(filtered))), chunk('IEND', Buffer.alloc(0))]);
+  return Buffer.concat([
+    signature,
+    chunk('IHDR', header),
+    chunk('IDAT', deflateSync(Buffer.concat(filtered))),
+    chunk('IEND', Buffer.alloc(0)),
+  ]);
 }
 
 function chunk(kind: string, data: Buffer): Buffer {

@@ -9,7 +9,10 @@ const size = { width: 20, height: 12 };
 
 describe('maskOfPolygon', () => {
   it('agrees with pycocotools on random polygons', () => {
-    const apart = polygons.filter(({ size: [height, width], points, coco }) => toCocoString(maskOfPolygon(points.flat(), { width, height })) !== coco);
+    const apart = polygons.filter(
+      ({ size: [height, width], points, coco }) =>
+        toCocoString(maskOfPolygon(points.flat(), { width, height })) !== coco,
+    );
     expect(polygons.length).toBeGreaterThan(100);
     expect(apart).toEqual([]);
   });

@@ -32,14 +32,18 @@ describe('imageReader', () => {
   it('reads a file at its own size, or stretched as Pillow does', async () => {
     const read = imageReader();
     expect(await read({ path })).toEqual(image);
-    expect(await read({ path }, { width: 16, height: 20 })).toEqual(resize(image, { width: 16, height: 20 }, 'bilinear', 'pillow'));
+    expect(await read({ path }, { width: 16, height: 20 })).toEqual(
+      resize(image, { width: 16, height: 20 }, 'bilinear', 'pillow'),
+    );
   });
 
   it('draws a scene at the frame, at 112 px without one, and stretches it to a frame that is not square', async () => {
     const read = imageReader();
     expect(await read({ scene: key }, { width: 64, height: 64 })).toEqual(drawScene(key, 64).image);
     expect(await read({ scene: key })).toEqual(drawScene(key, 112).image);
-    expect(await read({ scene: key }, { width: 64, height: 48 })).toEqual(resize(drawScene(key, 64).image, { width: 64, height: 48 }));
+    expect(await read({ scene: key }, { width: 64, height: 48 })).toEqual(
+      resize(drawScene(key, 64).image, { width: 64, height: 48 }),
+    );
   });
 
   it('reads once for all who ask at the same time, and for who asks later', async () => {
@@ -56,7 +60,10 @@ describe('imageReader', () => {
   });
 
   it('forgets what was used longest ago when its bytes are spent', async () => {
-    const size = (width: number): [{ path: string }, { width: number; height: number }] => [{ path }, { width, height: 10 }];
+    const size = (width: number): [{ path: string }, { width: number; height: number }] => [
+      { path },
+      { width, height: 10 },
+    ];
     const read = imageReader({ cacheMegabytes: 0.00065 });
     const ten = await read(...size(10));
     const eleven = await read(...size(11));

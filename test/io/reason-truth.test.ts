@@ -12,17 +12,31 @@ import { polygons } from '../polygons.js';
 const folder = mkdtempSync(join(tmpdir(), 'segr1-reason-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const square = (label: string, from: number, to: number): ReasonShape => ({ label, points: [[from, from], [to, from], [to, to], [from, to]] });
+const square = (label: string, from: number, to: number): ReasonShape => ({
+  label,
+  points: [
+    [from, from],
+    [to, from],
+    [to, to],
+    [from, to],
+  ],
+});
 const size = { width: 10, height: 10 };
 
 describe('reasonMasks', () => {
   it('draws as opencv does, outline and all', () => {
-    const apart = polygons.filter(({ size: [height, width], points, cv2 }) => toCocoString(reasonMasks([{ label: 'target', points }], { width, height }).truth) !== cv2);
+    const apart = polygons.filter(
+      ({ size: [height, width], points, cv2 }) =>
+        toCocoString(reasonMasks([{ label: 'target', points }], { width, height }).truth) !== cv2,
+    );
     expect(apart).toEqual([]);
   });
 
   it('draws the larger first, whatever their order', () => {
-    for (const shapes of [[square('target', 1, 8), square('ignore this', 3, 5)], [square('IGNORE', 3, 5), square('target', 1, 8)]]) {
+    for (const shapes of [
+      [square('target', 1, 8), square('ignore this', 3, 5)],
+      [square('IGNORE', 3, 5), square('target', 1, 8)],
+    ]) {
       const { truth, ignore } = reasonMasks(shapes, size);
       expect([maskArea(truth), maskArea(ignore)]).toEqual([64 - 9, 9]);
     }
@@ -39,12 +53,31 @@ describe('reasonMasks', () => {
   });
 
   it('draws two points as a line, and one as a pixel', () => {
-    expect([...decodeMask(reasonMasks([{ label: 'target', points: [[0, 0], [3, 0]] }], size).truth)].slice(0, 5)).toEqual([1, 1, 1, 1, 0]);
+    expect(
+      [
+        ...decodeMask(
+          reasonMasks(
+            [
+              {
+                label: 'target',
+                points: [
+                  [0, 0],
+                  [3, 0],
+                ],
+              },
+            ],
+            size,
+          ).truth,
+        ),
+      ].slice(0, 5),
+    ).toEqual([1, 1, 1, 1, 0]);
     expect(maskArea(reasonMasks([{ label: 'target', points: [[4, 4]] }], size).truth)).toBe(1);
   });
 
   it('refuses a shape without points, or far away', () => {
-    expect(() => reasonMasks([{ label: 'target', points: [] }], size)).toThrow('shape "target": expected points within 100000 px; got none');
+    expect(() => reasonMasks([{ label: 'target', points: [] }], size)).toThrow(
+      'shape "target": expected points within 100000 px; got none',
+    );
     expect(() => reasonMasks([{ label: 'target', points: [[0, 1e9]] }], size)).toThrow('got 1000000000');
   });
 });
@@ -54,7 +87,8 @@ describe('readReasonAnnotation', () => {
     writeFileSync(join(folder, name), bytes);
     return join(folder, name);
   };
-  const json = (text: string): string => JSON.stringify({ text: [text], is_sentence: false, shapes: [square('target', 0, 1)] });
+  const json = (text: string): string =>
+    JSON.stringify({ text: [text], is_sentence: false, shapes: [square('target', 0, 1)] });
 
   it('reads UTF-8, and cp1252 where that fails', () => {
     expect(readReasonAnnotation(file('u.json', json('a café – “in”'))).text).toEqual(['a café – “in”']);

@@ -19,6 +19,8 @@ describe('resizeNearest', () => {
   });
 
   it('refuses levels that do not fill their size', () => {
-    expect(() => resizeNearest(row(11), { width: 4, height: 3 }, { width: 2, height: 2 })).toThrow('expected 4x3 = 12 levels; got 11');
+    expect(() => resizeNearest(row(11), { width: 4, height: 3 }, { width: 2, height: 2 })).toThrow(
+      'expected 4x3 = 12 levels; got 11',
+    );
   });
 });

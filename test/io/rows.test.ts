@@ -28,7 +28,11 @@ const mask = size.chain(({ width, height }) =>
 );
 const prompt = record({
   frame: size,
-  objects: list(record({ box, points: list(record({ x: int, y: int, label: fc.constantFrom(0 as const, 1 as const) })) }, ['points'])),
+  objects: list(
+    record({ box, points: list(record({ x: int, y: int, label: fc.constantFrom(0 as const, 1 as const) })) }, [
+      'points',
+    ]),
+  ),
 });
 const scene = record({
   kind: fc.constantFrom('main' as const, 'pick' as const),
@@ -36,7 +40,16 @@ const scene = record({
   index: int,
   rule: fc.constantFrom('warm' as const, 'striped' as const, 'largest' as const, 'any' as const),
 });
-const completion = record({ text: words, tokens: list(int), logProbs: list(float), finish: fc.constantFrom('stop' as const, 'length' as const), entropies: list(float) }, ['text', 'tokens', 'logProbs', 'finish']);
+const completion = record(
+  {
+    text: words,
+    tokens: list(int),
+    logProbs: list(float),
+    finish: fc.constantFrom('stop' as const, 'length' as const),
+    entropies: list(float),
+  },
+  ['text', 'tokens', 'logProbs', 'finish'],
+);
 const byName = record({ format: list(float), iou: list(float) }, []);
 
 const question = record({
@@ -48,7 +61,10 @@ const question = record({
   answer: words,
 });
 /** Both columns of `answer`, or neither. */
-const answered = fc.oneof(fc.constant({}), record({ answer: fc.option(words), correct: fc.constantFrom(0 as const, 1 as const) }));
+const answered = fc.oneof(
+  fc.constant({}),
+  record({ answer: fc.option(words), correct: fc.constantFrom(0 as const, 1 as const) }),
+);
 
 const stored: fc.Arbitrary<Row> = record(
   {
@@ -80,14 +96,23 @@ const stored: fc.Arbitrary<Row> = record(
   ['id', 'image', 'task', 'frame', 'original'],
 );
 const row: fc.Arbitrary<Row> = fc.tuple(stored, answered).map(([own, columns]) => ({ ...own, ...columns }));
-const sample: Row = { id: '0/0/a', image: { path: 'a.png' }, task: 'segment', frame: { width: 4, height: 3 }, original: { width: 8, height: 6 } };
+const sample: Row = {
+  id: '0/0/a',
+  image: { path: 'a.png' },
+  task: 'segment',
+  frame: { width: 4, height: 3 },
+  original: { width: 8, height: 6 },
+};
 
 describe('toBatch and fromBatch', () => {
   it('give every row back, NaN and what it lacks included', () => {
     const schema = rowSchema(['format', 'iou'], { run: 'test' }, { scores: ['structure', 'lisa/iou'], ignore: true });
     fc.assert(
       fc.property(fc.array(row, { maxLength: 5 }), (rows) => {
-        const batch = toBatch(rows.map((one) => toCells(one, schema)), schema);
+        const batch = toBatch(
+          rows.map((one) => toCells(one, schema)),
+          schema,
+        );
         const { batches } = tableFromIPC(tableToIPC(new Table(schema, [batch]), 'stream'));
         expect(batches.flatMap(fromBatch)).toStrictEqual(rows);
       }),
@@ -98,7 +123,14 @@ describe('toBatch and fromBatch', () => {
   it('keep a row without parts where the schema has no column for them', () => {
     const schema = rowSchema([]);
     const rows: Row[] = [{ ...sample, rewards: { total: [0.5, NaN], byName: {} } }];
-    expect(fromBatch(toBatch(rows.map((one) => toCells(one, schema)), schema))).toStrictEqual(rows);
+    expect(
+      fromBatch(
+        toBatch(
+          rows.map((one) => toCells(one, schema)),
+          schema,
+        ),
+      ),
+    ).toStrictEqual(rows);
   });
 
   it('refuses columns of another version', () => {
@@ -110,9 +142,18 @@ describe('toBatch and fromBatch', () => {
   it('refuses completions whose columns do not fit together, and prompts that are not JSON', () => {
     const schema = rowSchema([]);
     const cells = toCells(sample, schema);
-    const torn = toBatch([{ ...cells, texts: ['a', 'b'], tokens: [[1]], log_probs: null, finish: ['stop', 'stop'] }], schema);
-    expect(() => fromBatch(torn)).toThrow('row 0/0/a  tokens, log_probs and finish: expected 2 each as texts has; got 1, none, 2');
-    expect(() => fromBatch(toBatch([{ ...cells, prompts: ['{'] }], schema))).toThrow('row 0/0/a  "{": expected JSON as it was written; got');
-    expect(() => fromBatch(toBatch([{ ...cells, finish: ['later' as 'stop'] }], schema))).toThrow('row 0 of a batch, column finish.0');
+    const torn = toBatch(
+      [{ ...cells, texts: ['a', 'b'], tokens: [[1]], log_probs: null, finish: ['stop', 'stop'] }],
+      schema,
+    );
+    expect(() => fromBatch(torn)).toThrow(
+      'row 0/0/a  tokens, log_probs and finish: expected 2 each as texts has; got 1, none, 2',
+    );
+    expect(() => fromBatch(toBatch([{ ...cells, prompts: ['{'] }], schema))).toThrow(
+      'row 0/0/a  "{": expected JSON as it was written; got',
+    );
+    expect(() => fromBatch(toBatch([{ ...cells, finish: ['later' as 'stop'] }], schema))).toThrow(
+      'row 0 of a batch, column finish.0',
+    );
   });
 });

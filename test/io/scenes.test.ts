@@ -4,8 +4,15 @@ import { drawScene, type Scene } from '../../src/io/scenes.js';
 import type { SceneKey } from '../../src/records.js';
 
 const SIDE = 112;
-const key = (index: number, more: Partial<SceneKey> = {}): SceneKey => ({ kind: 'pick', seed: 3, index, rule: 'warm', ...more });
-const several = (count: number, more: Partial<SceneKey> = {}): Scene[] => Array.from({ length: count }, (_, index) => drawScene(key(index, more), SIDE));
+const key = (index: number, more: Partial<SceneKey> = {}): SceneKey => ({
+  kind: 'pick',
+  seed: 3,
+  index,
+  rule: 'warm',
+  ...more,
+});
+const several = (count: number, more: Partial<SceneKey> = {}): Scene[] =>
+  Array.from({ length: count }, (_, index) => drawScene(key(index, more), SIDE));
 const area = (bits: Uint8Array): number => bits.reduce((sum, bit) => sum + bit, 0);
 
 /** Mean colour of the pixels where `bits` is set. */
@@ -65,7 +72,9 @@ describe.each(['pick', 'main'] as const)('drawScene, %s', (kind) => {
   });
 
   it('refuses a frame too small for its objects', () => {
-    expect(() => drawScene(key(0, { kind }), 31)).toThrow('side of a scene: expected a whole number from 32 px; got 31');
+    expect(() => drawScene(key(0, { kind }), 31)).toThrow(
+      'side of a scene: expected a whole number from 32 px; got 31',
+    );
   });
 });
 
@@ -74,20 +83,27 @@ describe('pick scenes', () => {
     const scenes = several(40);
     expect(new Set(scenes.map(({ boxes }) => boxes.length))).toEqual(new Set([3, 4]));
     for (const scene of scenes) {
-      expect(scene.colors.map((color) => ['red', 'orange', 'yellow'].includes(color))).toEqual(scene.colors.map((_, k) => k === scene.target));
+      expect(scene.colors.map((color) => ['red', 'orange', 'yellow'].includes(color))).toEqual(
+        scene.colors.map((_, k) => k === scene.target),
+      );
       const [red, , blue] = meanColor(scene, scene.truth);
       expect(red - blue).toBeGreaterThan(100);
     }
   });
 
   it('ask for the object with the largest radius by the rule `largest`', () => {
-    const share = several(40, { rule: 'largest' }).map(({ labels, boxes, truth }) => area(truth) / (labels.filter((label) => label > 0).length / boxes.length));
+    const share = several(40, { rule: 'largest' }).map(
+      ({ labels, boxes, truth }) => area(truth) / (labels.filter((label) => label > 0).length / boxes.length),
+    );
     expect(share.reduce((sum, value) => sum + value, 0) / share.length).toBeGreaterThan(1.3);
   });
 
   it('ask for a random candidate by the rule `any`', () => {
-    const targets = several(200, { rule: 'any' }).filter(({ boxes }) => boxes.length === 4).map(({ target }) => target);
-    for (let k = 0; k < 4; k++) expect(targets.filter((target) => target === k).length / targets.length).toBeGreaterThan(0.15);
+    const targets = several(200, { rule: 'any' })
+      .filter(({ boxes }) => boxes.length === 4)
+      .map(({ target }) => target);
+    for (let k = 0; k < 4; k++)
+      expect(targets.filter((target) => target === k).length / targets.length).toBeGreaterThan(0.15);
   });
 
   it('draw the three attributes independently', () => {

@@ -1,4 +1,15 @@
-import { appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -33,7 +44,9 @@ describe('sealFolder', () => {
     await sealFolder(join(place, 'fresh'), join(place, 'step-2'), {});
     await checkSeal(join(place, 'step-2'));
     truncateSync(join(place, 'step-2/ema/weights'), 2);
-    await expect(checkSeal(join(place, 'step-2'))).rejects.toThrow('ema/weights  expected 3 bytes, as state.json has it; got 2');
+    await expect(checkSeal(join(place, 'step-2'))).rejects.toThrow(
+      'ema/weights  expected 3 bytes, as state.json has it; got 2',
+    );
   });
 });
 
@@ -51,13 +64,18 @@ describe('checkSeal', () => {
   it('refuses a folder whose state is another, whatever still fits it', async () => {
     const file = join(folder, 'state.json');
     writeFileSync(file, readFileSync(file, 'utf8').replace('"step": 1', '"step": 3'));
-    await expect(checkSeal(folder)).rejects.toThrow(/state\.json {2}SHA-256: expected \w{64}, as it says itself; got \w{64}$/);
+    await expect(checkSeal(folder)).rejects.toThrow(
+      /state\.json {2}SHA-256: expected \w{64}, as it says itself; got \w{64}$/,
+    );
   });
 
-  it.skipIf(process.getuid?.() === 0 || process.platform === 'win32')('refuses a file that cannot be read (where the tester is not allowed to read all)', async () => {
-    chmodSync(join(folder, 'weights'), 0);
-    await expect(checkSeal(folder)).rejects.toThrow('weights  expected a file that can be read; got EACCES');
-  });
+  it.skipIf(process.getuid?.() === 0 || process.platform === 'win32')(
+    'refuses a file that cannot be read (where the tester is not allowed to read all)',
+    async () => {
+      chmodSync(join(folder, 'weights'), 0);
+      await expect(checkSeal(folder)).rejects.toThrow('weights  expected a file that can be read; got EACCES');
+    },
+  );
 
   it('refuses a folder whose state is cut short', async () => {
     truncateSync(join(folder, 'state.json'), 20);

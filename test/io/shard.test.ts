@@ -19,7 +19,8 @@ vi.mock('node:fs/promises', async (original) => {
   const open: typeof fs.open = async (...args) => {
     const handle = await fs.open(...args);
     const write = handle.write.bind(handle);
-    const guarded = (...chunk: Parameters<typeof write>) => (disk.full ? Promise.reject(new Error('ENOSPC: no space left on device, write')) : write(...chunk));
+    const guarded = (...chunk: Parameters<typeof write>) =>
+      disk.full ? Promise.reject(new Error('ENOSPC: no space left on device, write')) : write(...chunk);
     return Object.assign(handle, { write: guarded });
   };
   return { ...fs, open };
@@ -33,8 +34,14 @@ const row = (i: number): Row => ({
   frame: { width: 4, height: 3 },
   original: { width: 8, height: 6 },
   ...(i % 3 === 0 && { skipped: { stage: 'load', reason: 'truncated' } }),
-  ...(i % 3 === 1 && { completions: [{ text: 'größer 猫', tokens: [i], logProbs: [-0.5], finish: 'stop' }], policyVersion: i }),
-  ...(i % 3 === 2 && { masks: [{ width: 4, height: 3, counts: [5, 2, 5] }, null], rewards: { total: [NaN, 1], byName: { iou: [NaN, 1] } } }),
+  ...(i % 3 === 1 && {
+    completions: [{ text: 'größer 猫', tokens: [i], logProbs: [-0.5], finish: 'stop' }],
+    policyVersion: i,
+  }),
+  ...(i % 3 === 2 && {
+    masks: [{ width: 4, height: 3, counts: [5, 2, 5] }, null],
+    rewards: { total: [NaN, 1], byName: { iou: [NaN, 1] } },
+  }),
 });
 const rows = (n: number, start = 0): Row[] => Array.from({ length: n }, (_, i) => row(start + i));
 const all = async (source: AsyncIterable<Row>): Promise<Row[]> => {
@@ -73,10 +80,17 @@ describe('openShards', () => {
     expect(table.schema.metadata.get('seed')).toBe('7');
     expect([...bytes.subarray(-8)]).toEqual([255, 255, 255, 255, 0, 0, 0, 0]);
     const sha256 = createHash('sha256').update(bytes).digest('hex');
-    expect(await readManifest(folder)).toEqual({ shards: [{ file: 'data-00000-of-00001.arrow', rows: 25, bytes: bytes.length, sha256 }], open: null });
+    expect(await readManifest(folder)).toEqual({
+      shards: [{ file: 'data-00000-of-00001.arrow', rows: 25, bytes: bytes.length, sha256 }],
+      open: null,
+    });
 
     const state = JSON.parse(await readFile(join(folder, 'state.json'), 'utf8'));
-    expect(state).toMatchObject({ _data_files: [{ filename: 'data-00000-of-00001.arrow' }], _format_kwargs: {}, _split: null });
+    expect(state).toMatchObject({
+      _data_files: [{ filename: 'data-00000-of-00001.arrow' }],
+      _format_kwargs: {},
+      _split: null,
+    });
     const { features } = JSON.parse(await readFile(join(folder, 'dataset_info.json'), 'utf8'));
     expect(Object.keys(features)).toEqual(schema.fields.map(({ name }) => name));
   });
@@ -100,7 +114,9 @@ describe('openShards', () => {
     await Promise.all([shards.close(), shards.close()]);
     expect((await readManifest(folder)).shards).toMatchObject([{ file: 'data-00000-of-00001.arrow', rows: 0 }]);
     expect(await all(readRows(folder))).toEqual([]);
-    await expect(shards.append(row(0))).rejects.toThrow(`${folder}  rows: expected an open folder; got row 0/0/a after it was closed`);
+    await expect(shards.append(row(0))).rejects.toThrow(
+      `${folder}  rows: expected an open folder; got row 0/0/a after it was closed`,
+    );
   });
 
   it('keeps the order of rows that are appended without waiting', async () => {
@@ -112,24 +128,31 @@ describe('openShards', () => {
 
   it('refuses a row that its columns cannot hold, and goes on', async () => {
     const shards = await openShards(folder, schema);
-    await expect(shards.append({ ...row(0), step: 0.5 })).rejects.toThrow('row 0/0/a  a column of 32-bit integers: expected one; got 0.5');
+    await expect(shards.append({ ...row(0), step: 0.5 })).rejects.toThrow(
+      'row 0/0/a  a column of 32-bit integers: expected one; got 0.5',
+    );
     await shards.append(row(1));
     await shards.close();
     expect(await all(readRows(folder))).toStrictEqual([row(1)]);
   });
 
-  it.each(['state.json', 'dataset_info.json'])('refuses a folder with a %s of something else, and leaves it', async (name) => {
-    await mkdir(folder);
-    await writeFile(join(folder, name), 'mine');
-    await expect(openShards(folder, schema)).rejects.toThrow(`rows: expected a folder without any; got ${name}`);
-    expect(await readFile(join(folder, name), 'utf8')).toBe('mine');
-  });
+  it.each(['state.json', 'dataset_info.json'])(
+    'refuses a folder with a %s of something else, and leaves it',
+    async (name) => {
+      await mkdir(folder);
+      await writeFile(join(folder, name), 'mine');
+      await expect(openShards(folder, schema)).rejects.toThrow(`rows: expected a folder without any; got ${name}`);
+      expect(await readFile(join(folder, name), 'utf8')).toBe('mine');
+    },
+  );
 
   it('refuses a folder that holds rows, or the beginning of some', async () => {
     const shards = await openShards(folder, schema);
     await expect(openShards(folder, schema)).rejects.toThrow(UsageError);
     await shards.close();
-    await expect(openShards(folder, schema)).rejects.toThrow(`${folder}  rows: expected a folder without any; got data-00000-of-00001.arrow`);
+    await expect(openShards(folder, schema)).rejects.toThrow(
+      `${folder}  rows: expected a folder without any; got data-00000-of-00001.arrow`,
+    );
   });
 });
 
@@ -160,7 +183,9 @@ describe('a disk that fails', () => {
     const shards = await openShards(folder, schema);
     await shards.append(row(0));
     await rm(folder, { recursive: true });
-    await expect(shards.close()).rejects.toThrow('shard-00000.arrow.partial  writing rows: expected a folder with room for them; got ENOENT');
+    await expect(shards.close()).rejects.toThrow(
+      'shard-00000.arrow.partial  writing rows: expected a folder with room for them; got ENOENT',
+    );
   });
 });
 
@@ -194,7 +219,8 @@ describe('a run that was cut off', () => {
     await shards.close();
     expect(await all(readRows(folder))).toStrictEqual(rows(40));
     const after = (await readManifest(folder)).shards;
-    if (keep > 30) expect(after.slice(0, before.length).map(({ sha256 }) => sha256)).toEqual(before.map(({ sha256 }) => sha256));
+    if (keep > 30)
+      expect(after.slice(0, before.length).map(({ sha256 }) => sha256)).toEqual(before.map(({ sha256 }) => sha256));
     const listed = after.map(({ file }) => file);
     expect((await names()).filter((name) => /^(data|shard)-/.test(name))).toEqual(listed);
   });
@@ -208,7 +234,9 @@ describe('a run that was cut off', () => {
     await append(second, rows(3, 30));
     await second.close();
     expect(await all(readRows(folder))).toStrictEqual(rows(33));
-    expect((await names()).filter((name) => name.startsWith('data-'))).toHaveLength((await readManifest(folder)).shards.length);
+    expect((await names()).filter((name) => name.startsWith('data-'))).toHaveLength(
+      (await readManifest(folder)).shards.length,
+    );
   });
 
   it.each([
@@ -224,8 +252,12 @@ describe('a run that was cut off', () => {
     await writeFile(path, bytes);
     await expect(openShards(folder, schema, {}, keep)).rejects.toThrow(`${path}  SHA-256: expected`);
     await truncate(path, 500);
-    await expect(openShards(folder, schema, {}, keep)).rejects.toThrow(`${path}  bytes: expected ${bytes.length} as the manifest has it; got 500`);
-    expect(await names()).toEqual(expect.arrayContaining(['data-00000-of-00001.arrow', 'dataset_info.json', 'state.json']));
+    await expect(openShards(folder, schema, {}, keep)).rejects.toThrow(
+      `${path}  bytes: expected ${bytes.length} as the manifest has it; got 500`,
+    );
+    expect(await names()).toEqual(
+      expect.arrayContaining(['data-00000-of-00001.arrow', 'dataset_info.json', 'state.json']),
+    );
   });
 
   it('refuses to keep more rows than there are, and leaves the folder as it was', async () => {
@@ -247,7 +279,9 @@ describe('readRows', () => {
     const path = await written();
     const bytes = await readFile(path);
     await writeFile(path, bytes.subarray(0, -8));
-    await expect(all(readRows(folder))).rejects.toThrow(`${path}  bytes: expected ${bytes.length} as the manifest has it; got ${bytes.length - 8}`);
+    await expect(all(readRows(folder))).rejects.toThrow(
+      `${path}  bytes: expected ${bytes.length} as the manifest has it; got ${bytes.length - 8}`,
+    );
   });
 
   it('tells of a shard that changed, and of one that is gone', async () => {
@@ -258,11 +292,15 @@ describe('readRows', () => {
     await writeFile(path, bytes);
     await expect(all(readRows(folder))).rejects.toThrow(`${path}  SHA-256: expected`);
     await rm(path);
-    await expect(all(readRows(folder))).rejects.toThrow(`${path}  a shard: expected ${bytes.length} bytes as the manifest has it; got ENOENT`);
+    await expect(all(readRows(folder))).rejects.toThrow(
+      `${path}  a shard: expected ${bytes.length} bytes as the manifest has it; got ENOENT`,
+    );
   });
 
   it('tells of a folder without a manifest', async () => {
-    await expect(all(readRows(folder))).rejects.toThrow(`${join(folder, 'manifest.json')}  rows: expected a manifest of sealed shards; got ENOENT`);
+    await expect(all(readRows(folder))).rejects.toThrow(
+      `${join(folder, 'manifest.json')}  rows: expected a manifest of sealed shards; got ENOENT`,
+    );
   });
 
   it('lets go of its file when a reader stops early', async () => {

@@ -5,7 +5,13 @@ import { rowSchema } from '../../src/io/columns.js';
 import { toCells } from '../../src/io/to-cells.js';
 import type { Row } from '../../src/records.js';
 
-const sample: Row = { id: '0/0/a', image: { path: 'a.png' }, task: 'segment', frame: { width: 4, height: 3 }, original: { width: 8, height: 6 } };
+const sample: Row = {
+  id: '0/0/a',
+  image: { path: 'a.png' },
+  task: 'segment',
+  frame: { width: 4, height: 3 },
+  original: { width: 8, height: 6 },
+};
 
 describe('toCells', () => {
   it.each([0.5, NaN, 2 ** 31])('refuses %s where the column holds integers', (step) => {
@@ -16,11 +22,15 @@ describe('toCells', () => {
 
   it('refuses a part of the reward that the schema lacks', () => {
     const rewards = { total: [1], byName: { structure: [1] } };
-    expect(() => toCells({ ...sample, rewards }, rowSchema(['format', 'iou']))).toThrow('row 0/0/a  parts of the reward: expected format, iou; got "structure"');
+    expect(() => toCells({ ...sample, rewards }, rowSchema(['format', 'iou']))).toThrow(
+      'row 0/0/a  parts of the reward: expected format, iou; got "structure"',
+    );
   });
 
   it('refuses a score that the schema lacks', () => {
-    expect(() => toCells({ ...sample, scores: { mae: 0 } }, rowSchema([], {}, { scores: ['structure'] }))).toThrow('row 0/0/a  scores: expected structure; got "mae"');
+    expect(() => toCells({ ...sample, scores: { mae: 0 } }, rowSchema([], {}, { scores: ['structure'] }))).toThrow(
+      'row 0/0/a  scores: expected structure; got "mae"',
+    );
   });
 
   it('writes a mask as COCO has it: height first, counts as bytes', () => {

@@ -10,13 +10,55 @@ function read(text: string): string[][] {
 
 describe('tsvRecords', () => {
   it.each([
-    ['a\tb\n1\t2\n', [['a', 'b'], ['1', '2']]],
-    ['a\tb\r\n1\t2', [['a', 'b'], ['1', '2']]],
-    ['\uFEFFa\tb\n\n\t\n', [['a', 'b'], ['', '']]],
-    ['a\tb\n1\t', [['a', 'b'], ['1', '']]],
-    ['a\tb\n"one\ttwo"\t"line\nbreak"\r\n', [['a', 'b'], ['one\ttwo', 'line\nbreak']]],
-    ['a\tb\n"say ""hi"""\t""\n', [['a', 'b'], ['say "hi"', '']]],
-    ['a\tb\n5" screen\tit is "so"\n', [['a', 'b'], ['5" screen', 'it is "so"']]],
+    [
+      'a\tb\n1\t2\n',
+      [
+        ['a', 'b'],
+        ['1', '2'],
+      ],
+    ],
+    [
+      'a\tb\r\n1\t2',
+      [
+        ['a', 'b'],
+        ['1', '2'],
+      ],
+    ],
+    [
+      '\uFEFFa\tb\n\n\t\n',
+      [
+        ['a', 'b'],
+        ['', ''],
+      ],
+    ],
+    [
+      'a\tb\n1\t',
+      [
+        ['a', 'b'],
+        ['1', ''],
+      ],
+    ],
+    [
+      'a\tb\n"one\ttwo"\t"line\nbreak"\r\n',
+      [
+        ['a', 'b'],
+        ['one\ttwo', 'line\nbreak'],
+      ],
+    ],
+    [
+      'a\tb\n"say ""hi"""\t""\n',
+      [
+        ['a', 'b'],
+        ['say "hi"', ''],
+      ],
+    ],
+    [
+      'a\tb\n5" screen\tit is "so"\n',
+      [
+        ['a', 'b'],
+        ['5" screen', 'it is "so"'],
+      ],
+    ],
     ['größe\t雪\n', [['größe', '雪']]],
     ['', []],
   ])('%j', (text, records) => expect(read(text)).toEqual(records));

@@ -14,7 +14,14 @@ describe('kindAt', () => {
     mkdirSync(join(path, 'b'));
     symlinkSync('nowhere', join(path, 'c'));
     symlinkSync('b', join(path, 'd'));
-    expect(['a', 'b', 'c', 'd', 'e', 'a/b'].map((name) => kindAt(join(path, name)))).toEqual(['file', 'folder', 'link', 'link', undefined, undefined]);
+    expect(['a', 'b', 'c', 'd', 'e', 'a/b'].map((name) => kindAt(join(path, name)))).toEqual([
+      'file',
+      'folder',
+      'link',
+      'link',
+      undefined,
+      undefined,
+    ]);
     if (existsSync('/dev/null')) expect(kindAt('/dev/null')).toBe('device');
   });
 });
@@ -31,7 +38,12 @@ describe('foldName', () => {
 
   it('does nothing the second time, and does not look at case', () => {
     fc.assert(fc.property(fc.string({ unit: 'grapheme' }), (name) => foldName(foldName(name)) === foldName(name)));
-    fc.assert(fc.property(fc.string({ unit: 'grapheme-ascii' }), (name) => foldName(name.toUpperCase()) === foldName(name.toLowerCase())));
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'grapheme-ascii' }),
+        (name) => foldName(name.toUpperCase()) === foldName(name.toLowerCase()),
+      ),
+    );
   });
 });
 
@@ -52,13 +64,22 @@ describe('putFile', () => {
   });
 
   it('has another temporary name for another file, and for other bytes', () => {
-    expect(new Set([temporaryName('x/a', 'b'), temporaryName('x/a', 'c'), temporaryName('x/b', 'b'), temporaryName('x/ab', '')]).size).toBe(4);
+    expect(
+      new Set([
+        temporaryName('x/a', 'b'),
+        temporaryName('x/a', 'c'),
+        temporaryName('x/b', 'b'),
+        temporaryName('x/ab', ''),
+      ]).size,
+    ).toBe(4);
   });
 
   it('names the file where it cannot, and leaves nothing behind', async () => {
     const { path } = folder();
     mkdirSync(join(path, 'a'));
-    expect(await refusal(putFile(join(path, 'a'), 'x'))).toMatch(/^a {2}writing a file: expected a folder with room for it; got E/);
+    expect(await refusal(putFile(join(path, 'a'), 'x'))).toMatch(
+      /^a {2}writing a file: expected a folder with room for it; got E/,
+    );
     expect(readdirSync(path)).toEqual(['a']);
   });
 });

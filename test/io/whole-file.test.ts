@@ -25,9 +25,14 @@ describe('writeWhole', () => {
 });
 
 describe('replaceJson', () => {
-  it.skipIf(!existsSync('/dev/full'))('names the file, which the system does not where the disk is full (where there is /dev/full)', async () => {
-    const { path } = folder();
-    symlinkSync('/dev/full', join(path, 'a.partial'));
-    expect(await refusal(replaceJson(join(path, 'a'), {}))).toBe('a  writing a file: expected a folder with room for it; got ENOSPC: no space left on device, write');
-  });
+  it.skipIf(!existsSync('/dev/full'))(
+    'names the file, which the system does not where the disk is full (where there is /dev/full)',
+    async () => {
+      const { path } = folder();
+      symlinkSync('/dev/full', join(path, 'a.partial'));
+      expect(await refusal(replaceJson(join(path, 'a'), {}))).toBe(
+        'a  writing a file: expected a folder with room for it; got ENOSPC: no space left on device, write',
+      );
+    },
+  );
 });

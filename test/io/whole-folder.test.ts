@@ -6,13 +6,20 @@ import { describe, expect, it } from 'vitest';
 import { replaceWhole } from '../../src/io/whole-folder.js';
 import { folder } from '../pipelines/files.js';
 
-const put = (text: string) => async (fresh: string): Promise<void> => writeFileSync(join(fresh, 'x'), text);
+const put =
+  (text: string) =>
+  async (fresh: string): Promise<void> =>
+    writeFileSync(join(fresh, 'x'), text);
 
 describe('replaceWhole', () => {
   it('makes the folder, its parents too, with what was put there and nothing else', async () => {
     const { path } = folder();
     await replaceWhole(join(path, 'in/m'), put('new'));
-    expect([readdirSync(join(path, 'in')), readdirSync(join(path, 'in/m')), readFileSync(join(path, 'in/m/x'), 'utf8')]).toEqual([['m'], ['x'], 'new']);
+    expect([
+      readdirSync(join(path, 'in')),
+      readdirSync(join(path, 'in/m')),
+      readFileSync(join(path, 'in/m/x'), 'utf8'),
+    ]).toEqual([['m'], ['x'], 'new']);
   });
 
   it('takes the place of the older one once it is whole', async () => {
@@ -37,7 +44,8 @@ describe('replaceWhole', () => {
     make(join(path, 'm.partial-2'));
     await replaceWhole(join(path, 'm'), put('new'));
     expect(readdirSync(path).toSorted()).toEqual(['m', 'm.partial', 'm.partial-2']);
-    if (existsSync(join(path, 'm.partial/precious'))) expect(readFileSync(join(path, 'm.partial/precious'), 'utf8')).toBe('x');
+    if (existsSync(join(path, 'm.partial/precious')))
+      expect(readFileSync(join(path, 'm.partial/precious'), 'utf8')).toBe('x');
   });
 
   it('removes what it left when it was killed', async () => {

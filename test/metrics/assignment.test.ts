@@ -9,15 +9,32 @@ describe('assignment', () => {
     ['rows without columns', [[], []], [-1, -1]],
     ['one of each', [[7]], [0]],
     // Each row by itself would take column 0; together 1 + 2 is the least.
-    ['two that want the same', [[1, 5], [0, 2]], [0, 1]],
+    [
+      'two that want the same',
+      [
+        [1, 5],
+        [0, 2],
+      ],
+      [0, 1],
+    ],
     ['more columns than rows', [[4, 1, 3]], [1]],
     ['more rows than columns', [[4], [1], [3]], [-1, 0, -1]],
-    ['costs below zero', [[-1, -3], [-2, -3]], [1, 0]],
+    [
+      'costs below zero',
+      [
+        [-1, -3],
+        [-2, -3],
+      ],
+      [1, 0],
+    ],
   ])('%s', (_, costs, expected) => expect(assignment(costs)).toEqual(expected));
 
   it('costs as little as the best of all ways to pair', () => {
     const table = fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 5 })).chain(([n, m]) =>
-      fc.array(fc.array(fc.integer({ min: -9, max: 9 }), { minLength: m, maxLength: m }), { minLength: n, maxLength: n }),
+      fc.array(fc.array(fc.integer({ min: -9, max: 9 }), { minLength: m, maxLength: m }), {
+        minLength: n,
+        maxLength: n,
+      }),
     );
     fc.assert(
       fc.property(table, (costs) => {

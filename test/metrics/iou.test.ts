@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { iou } from '../../src/metrics/iou.js';
 import { ascii } from '../ascii.js';
 
-const bits = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: length, maxLength: length, max: 1 });
+const bits = (length: number): fc.Arbitrary<Uint8Array> =>
+  fc.uint8Array({ minLength: length, maxLength: length, max: 1 });
 
 describe('iou', () => {
   it.each([
@@ -13,14 +14,18 @@ describe('iou', () => {
     ['the same', '.#. ##.', '.#. ##.', 1],
     ['prediction empty', '.. ..', '#. ..', 0],
     ['both empty', '.. ..', '.. ..', 0],
-  ])('%s', (_, predicted, truth, expected) => expect(iou(ascii(predicted).bits, ascii(truth).bits)).toBeCloseTo(expected, 12));
+  ])('%s', (_, predicted, truth, expected) =>
+    expect(iou(ascii(predicted).bits, ascii(truth).bits)).toBeCloseTo(expected, 12),
+  );
 
   it('is symmetric and within 0 and 1', () => {
-    fc.assert(fc.property(bits(12), bits(12), (a, b) => {
-      expect(iou(a, b)).toBe(iou(b, a));
-      expect(iou(a, b)).toBeGreaterThanOrEqual(0);
-      expect(iou(a, b)).toBeLessThanOrEqual(1);
-    }));
+    fc.assert(
+      fc.property(bits(12), bits(12), (a, b) => {
+        expect(iou(a, b)).toBe(iou(b, a));
+        expect(iou(a, b)).toBeGreaterThanOrEqual(0);
+        expect(iou(a, b)).toBeLessThanOrEqual(1);
+      }),
+    );
   });
 
   it('refuses bitmaps of two lengths', () => {

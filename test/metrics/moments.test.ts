@@ -26,12 +26,17 @@ describe('moments', () => {
   });
 
   it('of two are those of all their values', () => {
-    fc.assert(fc.property(times, times, (a, b) => {
-      const parted = together(momentsOf(values, a), momentsOf(values, b));
-      const whole = momentsOf(values, a.map((n, k) => n + b[k]));
-      expect(parted.count).toBe(whole.count);
-      expect(parted.mean).toBeCloseTo(whole.mean, 12);
-      expect(parted.spread).toBeCloseTo(whole.spread, 9);
-    }));
+    fc.assert(
+      fc.property(times, times, (a, b) => {
+        const parted = together(momentsOf(values, a), momentsOf(values, b));
+        const whole = momentsOf(
+          values,
+          a.map((n, k) => n + b[k]),
+        );
+        expect(parted.count).toBe(whole.count);
+        expect(parted.mean).toBeCloseTo(whole.mean, 12);
+        expect(parted.spread).toBeCloseTo(whole.spread, 9);
+      }),
+    );
   });
 });

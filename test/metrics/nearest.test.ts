@@ -19,22 +19,33 @@ describe('nearestObject', () => {
   });
 
   it('finds what a search of every pixel finds', () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 12 }), fc.uint8Array({ minLength: 24, maxLength: 96, max: 9 }), (width, cells) => {
-      const height = Math.floor(cells.length / width);
-      const truth = cells.slice(0, width * height).map((cell, i) => (cell === 0 || i === 7 ? 1 : 0));
-      const { index, squared } = everyRow(truth, { width, height });
-      for (let i = 0; i < truth.length; i++) {
-        expect(truth[index[i]]).toBe(1);
-        expect(squared[i]).toBe(apart(i, index[i], width));
-        expect(squared[i]).toBe(Math.min(...[...truth.keys()].filter((j) => truth[j] === 1).map((j) => apart(i, j, width))));
-      }
-    }));
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 12 }),
+        fc.uint8Array({ minLength: 24, maxLength: 96, max: 9 }),
+        (width, cells) => {
+          const height = Math.floor(cells.length / width);
+          const truth = cells.slice(0, width * height).map((cell, i) => (cell === 0 || i === 7 ? 1 : 0));
+          const { index, squared } = everyRow(truth, { width, height });
+          for (let i = 0; i < truth.length; i++) {
+            expect(truth[index[i]]).toBe(1);
+            expect(squared[i]).toBe(apart(i, index[i], width));
+            expect(squared[i]).toBe(
+              Math.min(...[...truth.keys()].filter((j) => truth[j] === 1).map((j) => apart(i, j, width))),
+            );
+          }
+        },
+      ),
+    );
   });
 });
 
 function everyRow(truth: Uint8Array, size: Size): { index: number[]; squared: number[] } {
   const row = nearestObject(truth, size);
-  const rows = Array.from({ length: size.height }, (_, y) => ({ index: [...row(y).index], squared: [...row(y).squared] }));
+  const rows = Array.from({ length: size.height }, (_, y) => ({
+    index: [...row(y).index],
+    squared: [...row(y).squared],
+  }));
   return { index: rows.flatMap(({ index }) => index), squared: rows.flatMap(({ squared }) => squared) };
 }
 

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 
-import { conventions, referringIou, referringScores, type Convention, type ReferringSample } from '../../src/metrics/referring.js';
+import {
+  conventions,
+  referringIou,
+  referringScores,
+  type Convention,
+  type ReferringSample,
+} from '../../src/metrics/referring.js';
 
 /** 100 pixels, of which so many are predicted, true, and both. */
 function sample(predicted: number, objectPixels: number, hits: number): ReferringSample {
@@ -24,7 +30,9 @@ describe('referring scores', () => {
     ['lisa', 1],
     ['gref_any_pixel', 1],
     ['gref_50_pixels', 1],
-  ] as const)('%s: a right empty answer earns %i', (convention, earned) => expect(referringIou(sample(0, 0, 0), convention)).toBe(earned));
+  ] as const)('%s: a right empty answer earns %i', (convention, earned) =>
+    expect(referringIou(sample(0, 0, 0), convention)).toBe(earned),
+  );
 
   it('a mask under 50 pixels is a refusal by one convention alone', () => {
     const small = [sample(49, 60, 49), sample(49, 0, 0)];
@@ -45,8 +53,13 @@ describe('referring scores', () => {
   });
 
   it('leaves ignored pixels out only where the convention does', () => {
-    const spilling: ReferringSample = { whole: { hits: 30, falseAlarms: 30, objectPixels: 30, pixels: 100 }, heeded: { hits: 30, falseAlarms: 0, objectPixels: 30, pixels: 70 } };
-    expect(names.map((convention) => Number(referringIou(spilling, convention).toFixed(6)))).toEqual([0.5, 1, 1, 0.5, 0.5]);
+    const spilling: ReferringSample = {
+      whole: { hits: 30, falseAlarms: 30, objectPixels: 30, pixels: 100 },
+      heeded: { hits: 30, falseAlarms: 0, objectPixels: 30, pixels: 70 },
+    };
+    expect(names.map((convention) => Number(referringIou(spilling, convention).toFixed(6)))).toEqual([
+      0.5, 1, 1, 0.5, 0.5,
+    ]);
   });
 
   it('refuses an empty set', () => {

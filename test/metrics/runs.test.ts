@@ -15,13 +15,19 @@ describe('runs', () => {
   });
 
   it('cover the ones and nothing else', () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 9 }), fc.uint8Array({ minLength: 9, maxLength: 80, max: 1 }), (width, cells) => {
-      const height = Math.floor(cells.length / width);
-      const map = framed(cells.slice(0, width * height), { width, height });
-      const drawn = new Uint8Array(map.bits.length);
-      const found = runs(map);
-      for (let k = 0; k < found.length; k += 2) drawn.fill(1, found[k], found[k + 1]);
-      expect(drawn).toEqual(map.bits);
-    }));
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 9 }),
+        fc.uint8Array({ minLength: 9, maxLength: 80, max: 1 }),
+        (width, cells) => {
+          const height = Math.floor(cells.length / width);
+          const map = framed(cells.slice(0, width * height), { width, height });
+          const drawn = new Uint8Array(map.bits.length);
+          const found = runs(map);
+          for (let k = 0; k < found.length; k += 2) drawn.fill(1, found[k], found[k + 1]);
+          expect(drawn).toEqual(map.bits);
+        },
+      ),
+    );
   });
 });

@@ -6,7 +6,8 @@ import { structureMeasure, structureOfLevels } from '../../src/metrics/structure
 import { ascii } from '../ascii.js';
 
 const small = { width: 48, height: 64 };
-const rectangle = (y1: number, y2: number, x1: number, x2: number): Uint8Array => drawn({ width: 768, height: 768 }, (x, y) => y >= y1 && y <= y2 && x >= x1 && x <= x2);
+const rectangle = (y1: number, y2: number, x1: number, x2: number): Uint8Array =>
+  drawn({ width: 768, height: 768 }, (x, y) => y >= y1 && y <= y2 && x >= x1 && x <= x2);
 const large = { truth: rectangle(200, 499, 250, 599), predicted: rectangle(210, 519, 240, 579) };
 const truth = drawn(small, (x, y) => (x - 20) ** 2 + (y - 30) ** 2 <= 225);
 const predicted = drawn(small, (x, y) => (x - 24) ** 2 + (y - 28) ** 2 <= 196);
@@ -34,7 +35,13 @@ describe('structureMeasure', () => {
       return Math.floor(255 * Math.min(1, Math.max(0, (20 - distance) / 12)));
     });
     expect(levels.reduce((a, b) => a + b, 0)).toBe(166147);
-    expect(structureMeasure(levels.map((level) => level / 255), truth, small).toFixed(6)).toBe('0.831367');
+    expect(
+      structureMeasure(
+        levels.map((level) => level / 255),
+        truth,
+        small,
+      ).toFixed(6),
+    ).toBe('0.831367');
   });
 
   it.each([
@@ -59,34 +66,49 @@ describe('structureMeasure', () => {
         soft: fc.float32Array({ ...exactly, min: 0, max: 1, noNaN: true }),
       });
     });
-    fc.assert(fc.property(maps, ({ size, truth: wanted, binary, soft }) => {
-      for (const map of [binary, soft]) {
-        const value = structureMeasure(map, wanted, size);
-        expect(value).toBeGreaterThanOrEqual(0);
-        expect(value).toBeLessThanOrEqual(1 + 1e-9);
-      }
-      expect(structureMeasure(Float32Array.from(binary), wanted, size)).toBe(structureMeasure(binary, wanted, size));
-      expect(structureMeasure(wanted, wanted, size)).toBeCloseTo(1, 6);
-    }));
+    fc.assert(
+      fc.property(maps, ({ size, truth: wanted, binary, soft }) => {
+        for (const map of [binary, soft]) {
+          const value = structureMeasure(map, wanted, size);
+          expect(value).toBeGreaterThanOrEqual(0);
+          expect(value).toBeLessThanOrEqual(1 + 1e-9);
+        }
+        expect(structureMeasure(Float32Array.from(binary), wanted, size)).toBe(structureMeasure(binary, wanted, size));
+        expect(structureMeasure(wanted, wanted, size)).toBeCloseTo(1, 6);
+      }),
+    );
   });
 
   it('is the same of grey levels as of what they stand for', () => {
     const maps = fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 9 })).chain(([width, height]) => {
       const exactly = { minLength: width * height, maxLength: width * height };
-      return fc.record({ size: fc.constant({ width, height }), levels: fc.uint8Array(exactly), wanted: fc.uint8Array({ ...exactly, max: 1 }) });
+      return fc.record({
+        size: fc.constant({ width, height }),
+        levels: fc.uint8Array(exactly),
+        wanted: fc.uint8Array({ ...exactly, max: 1 }),
+      });
     });
     const confidence = Float64Array.from({ length: 256 }, (_, level) => level / 255);
-    fc.assert(fc.property(maps, ({ size, levels, wanted }) => {
-      const soft = Float64Array.from(levels, (level) => confidence[level]);
-      expect(structureOfLevels(levels, confidence, wanted, size)).toBeCloseTo(structureMeasure(soft, wanted, size), 9);
-    }));
+    fc.assert(
+      fc.property(maps, ({ size, levels, wanted }) => {
+        const soft = Float64Array.from(levels, (level) => confidence[level]);
+        expect(structureOfLevels(levels, confidence, wanted, size)).toBeCloseTo(
+          structureMeasure(soft, wanted, size),
+          9,
+        );
+      }),
+    );
   });
 
   it('refuses maps that do not fill the size', () => {
-    expect(() => structureMeasure(empty, truth, { width: 48, height: 63 })).toThrow('structure measure: expected 48x63 = 3024 values; got 3072 and 3072');
+    expect(() => structureMeasure(empty, truth, { width: 48, height: 63 })).toThrow(
+      'structure measure: expected 48x63 = 3024 values; got 3072 and 3072',
+    );
   });
 });
 
 function drawn(size: { width: number; height: number }, inside: (x: number, y: number) => boolean): Uint8Array {
-  return Uint8Array.from({ length: size.width * size.height }, (_, i) => (inside(i % size.width, Math.floor(i / size.width)) ? 1 : 0));
+  return Uint8Array.from({ length: size.width * size.height }, (_, i) =>
+    inside(i % size.width, Math.floor(i / size.width)) ? 1 : 0,
+  );
 }

@@ -6,9 +6,12 @@ import { bytesOf, deviceOf, deviceShape, workersOn } from '../../src/models/devi
 const Options = z.strictObject(deviceShape);
 
 describe('deviceShape', () => {
-  it('is the CPU in float32 unless told', () => expect(Options.parse({})).toEqual({ device: 'cpu', precision: 'float32', tf32: false }));
+  it('is the CPU in float32 unless told', () =>
+    expect(Options.parse({})).toEqual({ device: 'cpu', precision: 'float32', tf32: false }));
 
-  it.each(['cpu', 'cuda', 'cuda:0', 'cuda:12', 'auto'])('takes %s', (device) => expect(Options.parse({ device }).device).toBe(device));
+  it.each(['cpu', 'cuda', 'cuda:0', 'cuda:12', 'auto'])('takes %s', (device) =>
+    expect(Options.parse({ device }).device).toBe(device),
+  );
 
   it.each(['gpu', 'cuda:', 'cuda:-1', 'cuda0', 'CUDA', ''])('refuses the device %j', (device) => {
     expect(Options.safeParse({ device }).error?.issues[0]?.message).toBe('expected cpu, cuda, cuda:N or auto');
@@ -27,7 +30,8 @@ it.each([
   ['100 MB', 1e8],
 ])('%s is %i bytes', (size, bytes) => expect(bytesOf(size)).toBe(bytes));
 
-it('the CPU has no options of its own', () => expect(deviceOf({ device: 'cpu', memory: '1GB', tf32: true })).toEqual({ kind: 'cpu' }));
+it('the CPU has no options of its own', () =>
+  expect(deviceOf({ device: 'cpu', memory: '1GB', tf32: true })).toEqual({ kind: 'cpu' }));
 
 it('a GPU is fed by one thread, however many are allowed', () => {
   expect([workersOn({ kind: 'cpu' }, 3), workersOn({ kind: 'cuda', index: 0 }, 3)]).toEqual([3, 1]);

@@ -13,7 +13,9 @@ export function drawn(kind: Kind, width: number, height: number): Image {
       const object = shows(kind, u, v);
       const stripe = object && (Math.floor(u / 6) + Math.floor(v / 9)) % 2 ? 30 : 0;
       for (let c = 0; c < 3; c++) {
-        const noise = Math.floor(((((x * 7919 + y * 104729 + c * 1299709 + x * y * 31) % 65521) * 40503) % 65536) / 2048);
+        const noise = Math.floor(
+          ((((x * 7919 + y * 104729 + c * 1299709 + x * y * 31) % 65521) * 40503) % 65536) / 2048,
+        );
         data[i++] = (object ? 110 + 30 * c : 60 + Math.floor(u / 3) + (2 - c) * 18) + stripe + noise;
       }
     }

@@ -21,25 +21,34 @@ export function behavesAsSegmenter(name: string, open: (threads: number) => Prom
     let segmenter: Segmenter;
     beforeAll(async () => void (segmenter = await open(1)));
     afterAll(() => segmenter.release());
-    const ask = async (...objects: PromptObject[]): Promise<Mask> => ((await segmenter.segment(image, [prompt(...objects)], frame)) as [Mask])[0];
+    const ask = async (...objects: PromptObject[]): Promise<Mask> =>
+      ((await segmenter.segment(image, [prompt(...objects)], frame)) as [Mask])[0];
 
-    if (sees) it('finds a bright disc on dark ground by its box', async () => {
-      expect(iou(await ask({ box: leftBox, points: [] }), inside('left'))).toBeGreaterThan(0.9);
-    });
+    if (sees)
+      it('finds a bright disc on dark ground by its box', async () => {
+        expect(iou(await ask({ box: leftBox, points: [] }), inside('left'))).toBeGreaterThan(0.9);
+      });
     it('gives the union of what its objects get alone', async () => {
-      const objects: PromptObject[] = [{ box: leftBox, points: [{ x: 34, y: 60, label: 1 }] }, { box: rightBox, points: [] }, { points: [{ x: 86, y: 40, label: 1 }] }];
+      const objects: PromptObject[] = [
+        { box: leftBox, points: [{ x: 34, y: 60, label: 1 }] },
+        { box: rightBox, points: [] },
+        { points: [{ x: 86, y: 40, label: 1 }] },
+      ];
       const alone = await Promise.all(objects.map((object) => ask(object)));
       expect(await ask(...objects)).toEqual(unionMasks(alone));
       expect(new Set(alone.map(({ counts }) => counts.join())).size).toBe(3);
     });
     it('skips an object that is not one and keeps the others', async () => {
       const nothing: PromptObject[] = [{ box: [200, 200, 240, 240], points: [] }, { points: [] }];
-      expect(await ask(nothing[0] as PromptObject, { box: leftBox, points: [] }, nothing[1] as PromptObject)).toEqual(await ask({ box: leftBox, points: [] }));
+      expect(await ask(nothing[0] as PromptObject, { box: leftBox, points: [] }, nothing[1] as PromptObject)).toEqual(
+        await ask({ box: leftBox, points: [] }),
+      );
     });
-    if (sees) it('unites what two boxes find', async () => {
-      const mask = await ask({ box: leftBox, points: [] }, { box: rightBox, points: [] });
-      expect(iou(mask, (x, y) => inside('left')(x, y) || inside('right')(x, y))).toBeGreaterThan(0.85);
-    });
+    if (sees)
+      it('unites what two boxes find', async () => {
+        const mask = await ask({ box: leftBox, points: [] }, { box: rightBox, points: [] });
+        expect(iou(mask, (x, y) => inside('left')(x, y) || inside('right')(x, y))).toBeGreaterThan(0.85);
+      });
     it('leaves out points outside of the box', async () => {
       const points: Point[] = [{ x: 34, y: 60, label: 1 }];
       const more: Point[] = [...points, { x: 86, y: 40, label: 1 }, { x: 55, y: 60, label: 0 }];
@@ -47,7 +56,9 @@ export function behavesAsSegmenter(name: string, open: (threads: number) => Prom
     });
     it('takes a box with its corners swapped, and one that leaves the frame', async () => {
       expect(await ask({ box: [54, 80, 14, 40], points: [] })).toEqual(await ask({ box: leftBox, points: [] }));
-      expect(await ask({ box: [-30, 40, 54, 80], points: [] })).toEqual(await ask({ box: [0, 40, 54, 80], points: [] }));
+      expect(await ask({ box: [-30, 40, 54, 80], points: [] })).toEqual(
+        await ask({ box: [0, 40, 54, 80], points: [] }),
+      );
     });
     it.each([
       ['no pixel wide', [30, 30, 30, 80]],
@@ -55,10 +66,11 @@ export function behavesAsSegmenter(name: string, open: (threads: number) => Prom
     ] as const)('finds nothing in a box %s', async (_, box) => {
       expect(area(await ask({ box, points: [] }))).toBe(0);
     });
-    if (sees) it('finds something by points alone', async () => {
-      const mask = await ask({ points: [{ x: 34, y: 60, label: 1 }] });
-      expect(bits(mask)[60 * frame.width + 34]).toBe(1);
-    });
+    if (sees)
+      it('finds something by points alone', async () => {
+        const mask = await ask({ points: [{ x: 34, y: 60, label: 1 }] });
+        expect(bits(mask)[60 * frame.width + 34]).toBe(1);
+      });
     it('answers at frame size in the order of the prompts', async () => {
       const [left, right, nothing] = (await segmenter.segment(
         image,
@@ -76,7 +88,11 @@ export function behavesAsSegmenter(name: string, open: (threads: number) => Prom
       expect(await segmenter.segment(image, [], frame)).toEqual([]);
     });
     it('gives the same masks again, in another order and on two threads', async () => {
-      const prompts = [prompt({ box: leftBox, points: [] }), prompt({ box: [4, 4, 107, 107], points: [{ x: 86, y: 40, label: 1 }] }), prompt({ box: rightBox, points: [] })];
+      const prompts = [
+        prompt({ box: leftBox, points: [] }),
+        prompt({ box: [4, 4, 107, 107], points: [{ x: 86, y: 40, label: 1 }] }),
+        prompt({ box: rightBox, points: [] }),
+      ];
       const once = await segmenter.segment(image, prompts, frame);
       expect((await segmenter.segment(image, prompts.toReversed(), frame)).toReversed()).toEqual(once);
       const pair = await open(2);
@@ -111,8 +127,15 @@ function twoDiscs(): Image {
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const uneven = (x * 7 + y * 13 + x * y) % 11;
-      const rgb = inside('left')(x / 2, y / 2) ? [230, 190, 60] : inside('right')(x / 2, y / 2) ? [90, 200, 220] : [30, 34, 40];
-      data.set(rgb.map((value) => value + uneven), (y * width + x) * 3);
+      const rgb = inside('left')(x / 2, y / 2)
+        ? [230, 190, 60]
+        : inside('right')(x / 2, y / 2)
+          ? [90, 200, 220]
+          : [30, 34, 40];
+      data.set(
+        rgb.map((value) => value + uneven),
+        (y * width + x) * 3,
+      );
     }
   }
   return { width, height, data };

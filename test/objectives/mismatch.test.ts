@@ -11,7 +11,10 @@ const ofCompletion = (i: number): number => Math.exp(overCompletion(apart, 'sum'
 const within = (weight: number): boolean => weight >= 0.8 && weight <= 1.2;
 
 describe('mismatchWeights', () => {
-  it.each([['token', ofToken], ['sequence', ofCompletion]] as const)('of a %s', (level, weight) => {
+  it.each([
+    ['token', ofToken],
+    ['sequence', ofCompletion],
+  ] as const)('of a %s', (level, weight) => {
     close(weights({ level, beyond: 'truncate', max: Infinity }), weight);
     close(weights({ level, beyond: 'truncate', max: 1.2 }), (i) => Math.min(weight(i), 1.2));
     close(weights({ level, beyond: 'truncate', max: 1.2, min: 0.8 }), (i) => Math.min(Math.max(weight(i), 0.8), 1.2));
@@ -20,12 +23,22 @@ describe('mismatchWeights', () => {
   });
 
   it('are 1 where the sampler was right', () => {
-    const [{ data }] = interpret([mismatchWeights({ ...terms, samplerLogProbs: terms.oldLogProbs }, { level: 'sequence', beyond: 'mask', max: 3 })], fed);
+    const [{ data }] = interpret(
+      [
+        mismatchWeights(
+          { ...terms, samplerLogProbs: terms.oldLogProbs },
+          { level: 'sequence', beyond: 'mask', max: 3 },
+        ),
+      ],
+      fed,
+    );
     expect([...data]).toEqual([1, 1, 1, 1, 1, 1]);
   });
 
   it('need a sampler', () => {
     const { samplerLogProbs: _, ...without } = terms;
-    expect(() => mismatchWeights(without, { level: 'token', beyond: 'mask', max: 2 })).toThrow('mismatchWeights: expected log-probs of the sampler; got none');
+    expect(() => mismatchWeights(without, { level: 'token', beyond: 'mask', max: 2 })).toThrow(
+      'mismatchWeights: expected log-probs of the sampler; got none',
+    );
   });
 });

@@ -6,7 +6,8 @@ import { advantage, close, completionOf, fed, k3, overCompletion, ratio, size, t
 
 const pickedTerm = input('picked', 'float32', size);
 const apart = (i: number): number => fed.refLogProbs[i] - fed.logProbs[i];
-const clipped = (i: number, low: number, high: number): number => -Math.min(ratio(i) * advantage(i), Math.min(Math.max(ratio(i), 1 - low), 1 + high) * advantage(i));
+const clipped = (i: number, low: number, high: number): number =>
+  -Math.min(ratio(i) * advantage(i), Math.min(Math.max(ratio(i), 1 - low), 1 + high) * advantage(i));
 /** Only where moving the ratio further is not clipped away. */
 const clippedSlope = (i: number, low: number, high: number): number => {
   const held = advantage(i) > 0 ? ratio(i) > 1 + high : ratio(i) < 1 - low;
@@ -17,7 +18,10 @@ describe.each([
   ['grpo', grpo, { low: 0.2, high: 0.2 }, 'sequence'],
   ['dapo', dapo, { low: 0.2, high: 0.28 }, 'token'],
 ] as const)('%s', (name, make, range, average) => {
-  it.each([['its own clip', undefined, range], ['another', { low: 0.1, high: 0.5 }, { low: 0.1, high: 0.5 }]])('clips the ratio by %s', (_, given, { low, high }) => {
+  it.each([
+    ['its own clip', undefined, range],
+    ['another', { low: 0.1, high: 0.5 }, { low: 0.1, high: 0.5 }],
+  ])('clips the ratio by %s', (_, given, { low, high }) => {
     const { loss, slope } = traced(make(0, given));
     close(loss, (i) => clipped(i, low, high));
     close(slope, (i) => clippedSlope(i, low, high));
@@ -32,19 +36,35 @@ describe.each([
 
   it('is told apart by its numbers, and says how it is averaged', () => {
     expect(make(0)).toMatchObject({ kl: 0, average, name: `${name} 0 ${range.low} ${range.high}` });
-    expect(new Set([make(0), make(0.1), make(0, { low: 0.1, high: 0.2 }), make(0, { low: 0.2, high: 0.1 })].map((objective) => objective.name)).size).toBe(4);
+    expect(
+      new Set(
+        [make(0), make(0.1), make(0, { low: 0.1, high: 0.2 }), make(0, { low: 0.2, high: 0.1 })].map(
+          (objective) => objective.name,
+        ),
+      ).size,
+    ).toBe(4);
   });
 });
 
 describe('the others that clip', () => {
   it('are averaged in their own way', () => {
-    expect([grpo(0), bnpo(0), drGrpo(0, 44), dapo(0), gspo(0), luspo(0)].map(({ average }) => average)).toEqual(['sequence', 'token', { tokens: 44 }, 'token', 'sequence', { tokens: 1 }]);
+    expect([grpo(0), bnpo(0), drGrpo(0, 44), dapo(0), gspo(0), luspo(0)].map(({ average }) => average)).toEqual([
+      'sequence',
+      'token',
+      { tokens: 44 },
+      'token',
+      'sequence',
+      { tokens: 1 },
+    ]);
     expect(drGrpo(0, 44).name).not.toBe(drGrpo(0, 45).name);
   });
 
   it('hold the ratio below a largest one on both sides', () => {
     const { loss, slope } = traced(grpo(0, { low: 0.2, high: 0.2, max: 1.3 }));
-    close(loss, (i) => -Math.min(Math.min(ratio(i), 1.3) * advantage(i), Math.min(Math.max(ratio(i), 0.8), 1.2) * advantage(i)));
+    close(
+      loss,
+      (i) => -Math.min(Math.min(ratio(i), 1.3) * advantage(i), Math.min(Math.max(ratio(i), 0.8), 1.2) * advantage(i)),
+    );
     close(slope, (i) => (ratio(i) > 1.3 ? 0 : clippedSlope(i, 0.2, 0.2)));
   });
 
@@ -68,12 +88,19 @@ describe('additions', () => {
   const plain: Clipping = { low: 0.2, high: 0.2 };
 
   it('multiply the divergence with the ratio', () => {
-    close(traced(grpo(0.04, { ...plain, klCorrected: true })).loss, (i) => clipped(i, 0.2, 0.2) + 0.04 * ratio(i) * k3(i));
+    close(
+      traced(grpo(0.04, { ...plain, klCorrected: true })).loss,
+      (i) => clipped(i, 0.2, 0.2) + 0.04 * ratio(i) * k3(i),
+    );
   });
 
   it('weigh what the advantage teaches by the mismatch, and not the divergence', () => {
-    const weight = (i: number): number => Math.min(1.2, Math.exp((fed.oldLogProbs[i] - fed.samplerLogProbs[i]) * fed.mask[i]));
-    close(traced(grpo(0.04, { ...plain, correction: { level: 'token', beyond: 'truncate', max: 1.2 } })).loss, (i) => clipped(i, 0.2, 0.2) * weight(i) + 0.04 * k3(i));
+    const weight = (i: number): number =>
+      Math.min(1.2, Math.exp((fed.oldLogProbs[i] - fed.samplerLogProbs[i]) * fed.mask[i]));
+    close(
+      traced(grpo(0.04, { ...plain, correction: { level: 'token', beyond: 'truncate', max: 1.2 } })).loss,
+      (i) => clipped(i, 0.2, 0.2) * weight(i) + 0.04 * k3(i),
+    );
   });
 
   it('leave bad completions out that the policy has moved away from', () => {
@@ -92,7 +119,14 @@ describe('additions', () => {
   });
 
   it('are in the name', () => {
-    const additions = [{}, { klCorrected: true }, { offPolicy: 0.1 }, { level: 'sequence' }, { entropyBonus: 0.1 }, { correction: { level: 'token', beyond: 'mask', max: 2 } }] as const;
+    const additions = [
+      {},
+      { klCorrected: true },
+      { offPolicy: 0.1 },
+      { level: 'sequence' },
+      { entropyBonus: 0.1 },
+      { correction: { level: 'token', beyond: 'mask', max: 2 } },
+    ] as const;
     expect(new Set(additions.map((each) => grpo(0.1, { ...plain, ...each }).name)).size).toBe(additions.length);
   });
 });

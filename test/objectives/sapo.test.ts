@@ -13,6 +13,9 @@ it('closes a soft gate as the ratio leaves 1', () => {
 });
 
 it('is the plain policy gradient where the policy wrote the tokens itself', () => {
-  const { slope } = traced(sapo(0, { positive: 2, negative: 3 }), { ...terms, oldLogProbs: stopGradient(terms.logProbs) });
+  const { slope } = traced(sapo(0, { positive: 2, negative: 3 }), {
+    ...terms,
+    oldLogProbs: stopGradient(terms.logProbs),
+  });
   close(slope, (i) => -advantage(i));
 });

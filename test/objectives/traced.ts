@@ -9,9 +9,13 @@ import { interpret } from '../tensor/interpret.js';
 
 export const size = { prompt: 2, sample: 3, token: 4 };
 export const tokens = 24;
-const draw = (name: string, low: number, high: number, n = tokens): number[] => Array.from({ length: n }, (_, i) => low + (high - low) * uniform(name, i));
+const draw = (name: string, low: number, high: number, n = tokens): number[] =>
+  Array.from({ length: n }, (_, i) => low + (high - low) * uniform(name, i));
 
-/** Ratios from e^-0.8 to e^0.8, on either side of every clip, with advantages of both signs; completions of 4, 4, 2, 1, 3 and 0 tokens. */
+/**
+ * Ratios from e^-0.8 to e^0.8, on either side of every clip, with advantages of both signs; completions of 4, 4, 2, 1,
+ * 3 and 0 tokens.
+ */
 export const fed = {
   logProbs: draw('new', -3, -2.2),
   oldLogProbs: draw('old', -3, -2.2),
@@ -25,15 +29,29 @@ export const fed = {
 const per = (name: string): Tensor => input(name, 'float32', size);
 export const logProbs = per('logProbs');
 const { picked: _, ...always } = fed;
-export const terms = { ...(Object.fromEntries(Object.keys(always).map((name) => [name, per(name)])) as unknown as Terms), logProbs, advantages: input('advantages', 'float32', { prompt: 2, sample: 3 }) };
+export const terms = {
+  ...(Object.fromEntries(Object.keys(always).map((name) => [name, per(name)])) as unknown as Terms),
+  logProbs,
+  advantages: input('advantages', 'float32', { prompt: 2, sample: 3 }),
+};
 
 /** Loss a token, what its sum changes with each log-prob, and what is reported. */
-export function traced(objective: Objective, given: Terms = terms): { loss: Float64Array; slope: Float64Array; reports: Record<string, Float64Array> } {
+export function traced(
+  objective: Objective,
+  given: Terms = terms,
+): { loss: Float64Array; slope: Float64Array; reports: Record<string, Float64Array> } {
   const { loss, reports } = objective.trace(given);
   const whole = expand(loss, logProbs.shape);
-  const [value, slope, ...rest] = interpret([whole, gradient(total(whole), [logProbs])[0], ...Object.values(reports)], fed);
+  const [value, slope, ...rest] = interpret(
+    [whole, gradient(total(whole), [logProbs])[0], ...Object.values(reports)],
+    fed,
+  );
   expect(value.shape).toEqual(logProbs.shape);
-  return { loss: value.data, slope: slope.data, reports: Object.fromEntries(Object.keys(reports).map((name, i) => [name, rest[i].data])) };
+  return {
+    loss: value.data,
+    slope: slope.data,
+    reports: Object.fromEntries(Object.keys(reports).map((name, i) => [name, rest[i].data])),
+  };
 }
 
 export function close(own: ArrayLike<number>, expected: (i: number) => number): void {
@@ -43,12 +61,15 @@ export function close(own: ArrayLike<number>, expected: (i: number) => number): 
 /** Of the completion that a token belongs to. */
 export const advantage = (i: number): number => fed.advantages[Math.floor(i / size.token)];
 export const ratio = (i: number): number => Math.exp(fed.logProbs[i] - fed.oldLogProbs[i]);
-export const k3 = (i: number): number => Math.exp(fed.refLogProbs[i] - fed.logProbs[i]) - (fed.refLogProbs[i] - fed.logProbs[i]) - 1;
+export const k3 = (i: number): number =>
+  Math.exp(fed.refLogProbs[i] - fed.logProbs[i]) - (fed.refLogProbs[i] - fed.logProbs[i]) - 1;
 
 /** Of each completion, 0 where it has no tokens. */
 export function overCompletion(value: (i: number) => number, how: 'mean' | 'sum'): (completion: number) => number {
   return (completion) => {
-    const counted = Array.from({ length: size.token }, (__, t) => completion * size.token + t).filter((i) => fed.mask[i] === 1);
+    const counted = Array.from({ length: size.token }, (__, t) => completion * size.token + t).filter(
+      (i) => fed.mask[i] === 1,
+    );
     const all = counted.reduce((sum, i) => sum + value(i), 0);
     return how === 'sum' ? all : all / Math.max(1, counted.length);
   };

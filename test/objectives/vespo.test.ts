@@ -5,7 +5,10 @@ import { stopGradient } from '../../src/tensor/ops.js';
 import { advantage, close, completionOf, fed, overCompletion, terms, traced } from './traced.js';
 
 const moved = overCompletion((i) => fed.logProbs[i] - fed.oldLogProbs[i], 'sum');
-const mismatch = overCompletion((i) => Math.log(Math.min(1.2, Math.exp(fed.oldLogProbs[i] - fed.samplerLogProbs[i]))), 'sum');
+const mismatch = overCompletion(
+  (i) => Math.log(Math.min(1.2, Math.exp(fed.oldLogProbs[i] - fed.samplerLogProbs[i]))),
+  'sum',
+);
 const gamma = (logRatio: number, completion: number): number => {
   const [k, lambda] = fed.advantages[completion] >= 0 ? [2, 3] : [3, 2];
   return Math.exp(logRatio) ** k * Math.exp(lambda * (1 - Math.exp(logRatio)));

@@ -9,18 +9,42 @@ import { marked, sample } from './stub-policy.js';
 const pope: Question = { benchmark: 'pope', part: 'random', item: 'one', turn: 0, options: [], answer: 'yes' };
 
 function wrote(id: string, text: string, question: Question | undefined = pope): RolledOut {
-  return { ...sample(id), ...(question && { question }), prompt: id, promptTokens: [], policyVersion: 0, completions: [{ text, tokens: [1], logProbs: [0], finish: 'stop' }] };
+  return {
+    ...sample(id),
+    ...(question && { question }),
+    prompt: id,
+    promptTokens: [],
+    policyVersion: 0,
+    completions: [{ text, tokens: [1], logProbs: [0], finish: 'stop' }],
+  };
 }
 
 describe('answer', () => {
   it('says what was answered and whether that is right, and tells what it came to when all have passed', async () => {
     const told: BenchmarkReport[] = [];
-    const rows = [wrote('a', 'Yes.'), wrote('b', 'no'), wrote('c', 'perhaps'), { ...marked('d'), question: pope } as unknown as RolledOut];
-    const all = await lastValueFrom(from(rows).pipe(answer((report) => told.push(report)), toArray()));
-    expect(all.map(({ id, answer: given, correct }) => [id, given, correct])).toEqual([['a', 'yes', 1], ['b', 'no', 0], ['c', null, 0], ['d', undefined, undefined]]);
+    const rows = [
+      wrote('a', 'Yes.'),
+      wrote('b', 'no'),
+      wrote('c', 'perhaps'),
+      { ...marked('d'), question: pope } as unknown as RolledOut,
+    ];
+    const all = await lastValueFrom(
+      from(rows).pipe(
+        answer((report) => told.push(report)),
+        toArray(),
+      ),
+    );
+    expect(all.map(({ id, answer: given, correct }) => [id, given, correct])).toEqual([
+      ['a', 'yes', 1],
+      ['b', 'no', 0],
+      ['c', null, 0],
+      ['d', undefined, undefined],
+    ]);
     expect(all[3]).toBe(rows[3]);
     const scores = { accuracy: 1 / 3, precision: 1, recall: 1 / 3, f1: 0.5, yesRate: 1 / 3 };
-    expect(told).toEqual([{ benchmark: 'pope', questions: 3, unread: 1, marked: 1, scores, parts: { random: scores } }]);
+    expect(told).toEqual([
+      { benchmark: 'pope', questions: 3, unread: 1, marked: 1, scores, parts: { random: scores } },
+    ]);
   });
 
   it('lets rows without a question by, and counts anew for each subscriber', async () => {
@@ -42,7 +66,10 @@ describe('answer', () => {
 
   it('tells nothing of a source that fails', async () => {
     const told: BenchmarkReport[] = [];
-    const failing = concat(of(wrote('a', 'yes')), throwError(() => new Error('cut off')));
+    const failing = concat(
+      of(wrote('a', 'yes')),
+      throwError(() => new Error('cut off')),
+    );
     await expect(lastValueFrom(failing.pipe(answer((report) => told.push(report))))).rejects.toThrow('cut off');
     expect(told).toEqual([]);
   });
@@ -64,5 +91,6 @@ describe('readAnswer', () => {
     ['<think>a dog</think> <bbox>[1,2,3,4]</bbox>', null],
   ])('%j is %s', (text, expected) => expect(readAnswer(text, animals)).toBe(expected));
 
-  it('reads yes and no where there are no options', () => expect(readAnswer('<think>no</think>Yes', { options: [] })).toBe('yes'));
+  it('reads yes and no where there are no options', () =>
+    expect(readAnswer('<think>no</think>Yes', { options: [] })).toBe('yes'));
 });

@@ -32,19 +32,29 @@ describe('fitPrompt', () => {
     const { segmentOnce, asked } = scripted('############', '..###.......', '..###.####..', '..#.........');
     const { prompt, iou } = await fitPrompt(segmentOnce, bits('..#######...'), line, { maxClicks: 3, stop: 1 });
     const [first, second, third] = [2, 5, 5].map((x) => ({ x, y: 0, label: 1 }));
-    expect(asked.map(({ objects }) => objects[0].points)).toEqual([[], [first], [first, second], [first, second, third]]);
+    expect(asked.map(({ objects }) => objects[0].points)).toEqual([
+      [],
+      [first],
+      [first, second],
+      [first, second, third],
+    ]);
     expect(iou.map((value) => value.toFixed(4))).toEqual(['0.5833', '0.4286', '0.7500', '0.1429']);
     expect(prompt).toEqual({ frame: line, objects: [{ box: [2, 0, 8, 0], points: [first, second] }] });
   });
   it('clicks ground that was taken for object as background', async () => {
     const { segmentOnce } = scripted('.#########..', '.#########..', '.###..####..');
     const { prompt, iou } = await fitPrompt(segmentOnce, bits('.##....###..'), line, { maxClicks: 2, stop: 1 });
-    expect(prompt.objects[0].points).toEqual([{ x: 7, y: 0, label: 1 }, { x: 3, y: 0, label: 0 }]);
+    expect(prompt.objects[0].points).toEqual([
+      { x: 7, y: 0, label: 1 },
+      { x: 3, y: 0, label: 0 },
+    ]);
     expect(iou[2]).toBeCloseTo(5 / 7, 12);
   });
   it('places one click however good the box is, and stops there', async () => {
     const { segmentOnce, asked } = scripted('..###.......', '..###.......');
-    expect((await fitPrompt(segmentOnce, bits('..###.......'), line, { maxClicks: 4, stop: 0.95 })).iou).toEqual([1, 1]);
+    expect((await fitPrompt(segmentOnce, bits('..###.......'), line, { maxClicks: 4, stop: 0.95 })).iou).toEqual([
+      1, 1,
+    ]);
     expect(asked).toHaveLength(2);
   });
   it('stops when no error is left to click', async () => {
@@ -54,13 +64,18 @@ describe('fitPrompt', () => {
     expect(asked).toHaveLength(2);
   });
   it('refuses an empty truth', async () => {
-    await expect(fitPrompt(scripted().segmentOnce, bits('............'), line, { maxClicks: 1, stop: 1 })).rejects.toThrow(DataError);
+    await expect(
+      fitPrompt(scripted().segmentOnce, bits('............'), line, { maxClicks: 1, stop: 1 }),
+    ).rejects.toThrow(DataError);
   });
 });
 
 describe('answerText', () => {
   const frame = { width: 100, height: 100 };
-  const points = [{ x: 12, y: 20, label: 1 }, { x: 30, y: 9, label: 0 }] as const;
+  const points = [
+    { x: 12, y: 20, label: 1 },
+    { x: 30, y: 9, label: 0 },
+  ] as const;
 
   it('writes box, points and labels after a thought', () => {
     expect(answerText({ frame, objects: [{ box: [1, 2, 33, 44], points }] })).toBe(
@@ -72,7 +87,13 @@ describe('answerText', () => {
     expect(readPrompt(answerText(prompt), frame)).toEqual(prompt);
   });
   it('writes a tag for each box and one list of points', () => {
-    const prompt: Prompt = { frame, objects: [{ box: [1, 2, 33, 44], points: [points[0]] }, { box: [50, 50, 90, 90], points: [{ x: 60, y: 60, label: 1 }] }] };
+    const prompt: Prompt = {
+      frame,
+      objects: [
+        { box: [1, 2, 33, 44], points: [points[0]] },
+        { box: [50, 50, 90, 90], points: [{ x: 60, y: 60, label: 1 }] },
+      ],
+    };
     expect(answerText(prompt, 'two')).toBe(
       '<think> two </think> <bbox>[1,2,33,44]</bbox>, <bbox>[50,50,90,90]</bbox>, <points>[[12,20],[60,60]]</points>, <labels>[1,1]</labels>',
     );
@@ -98,17 +119,37 @@ describe('fit', () => {
 
   const truthOf = (kind: Kind): Mask => {
     const canvas = (at: number): number => Math.floor((at * 120) / 112);
-    return encodeMask(Uint8Array.from({ length: 112 * 112 }, (_, i) => Number(shows(kind, canvas(i % 112), canvas(Math.floor(i / 112))))), frame);
+    return encodeMask(
+      Uint8Array.from({ length: 112 * 112 }, (_, i) =>
+        Number(shows(kind, canvas(i % 112), canvas(Math.floor(i / 112)))),
+      ),
+      frame,
+    );
   };
-  const sample = (kind: Kind, more: Partial<Sample> = {}): Sample => ({ id: kind, image: { path: kind }, truth: truthOf(kind), task: '', frame, original: frame, ...more });
+  const sample = (kind: Kind, more: Partial<Sample> = {}): Sample => ({
+    id: kind,
+    image: { path: kind },
+    truth: truthOf(kind),
+    task: '',
+    frame,
+    original: frame,
+    ...more,
+  });
   const run = (rows: readonly Sample[], options = {}) =>
-    lastValueFrom(from(rows).pipe(fit(segmenter, async (source) => drawn(('path' in source ? source.path : 'disc') as Kind, 112, 112), options), toArray()));
+    lastValueFrom(
+      from(rows).pipe(
+        fit(segmenter, async (source) => drawn(('path' in source ? source.path : 'disc') as Kind, 112, 112), options),
+        toArray(),
+      ),
+    );
 
   it('finds prompts that lead grabCut to the truth', async () => {
     const got = await run([sample('disc'), sample('two'), sample('ring')]);
     for (const { fitted } of got) expect(Math.max(...fitted.ious.slice(1))).toBeGreaterThan(0.85);
     expect(got[0].fitted.prompt.objects[0].box).toEqual([21, 34, 77, 90]);
-    expect(got[0].fitted.text).toMatch(/^<think> middle center <\/think> <bbox>\[21,34,77,90\]<\/bbox>, <points>\[\[\d+,\d+\]/);
+    expect(got[0].fitted.text).toMatch(
+      /^<think> middle center <\/think> <bbox>\[21,34,77,90\]<\/bbox>, <points>\[\[\d+,\d+\]/,
+    );
   });
   it('thinks what its template says', async () => {
     const [{ fitted }] = await run([sample('disc')], { think: 'It is {place}.', maxClicks: 1 });
@@ -118,7 +159,9 @@ describe('fit', () => {
     const { truth: _, ...bare } = sample('disc');
     const empty = sample('disc', { truth: { ...frame, counts: [112 * 112] } });
     const got = await run([bare, empty]);
-    const unreadable = await lastValueFrom(of(sample('disc')).pipe(fit(segmenter, () => Promise.reject(new Error('gone')))));
+    const unreadable = await lastValueFrom(
+      of(sample('disc')).pipe(fit(segmenter, () => Promise.reject(new Error('gone')))),
+    );
     expect([...got, unreadable].map(({ skipped }) => skipped?.stage)).toEqual(['fit', 'fit', 'fit']);
     expect(got[0].skipped?.reason).toBe('disc  truth: expected a mask to fit; got nothing');
   });

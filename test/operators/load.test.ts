@@ -24,7 +24,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
-const picture = (width: number, height: number, color: string) => sharp({ create: { width, height, channels: 3, background: color } });
+const picture = (width: number, height: number, color: string) =>
+  sharp({ create: { width, height, channels: 3, background: color } });
 
 /** A mask picture whose left `share` is foreground. */
 function half(width: number, height: number, share = 0.5): Sharp {
@@ -33,8 +34,12 @@ function half(width: number, height: number, share = 0.5): Sharp {
 }
 
 async function pair(name: string, width = 40, height = 30): Promise<void> {
-  await picture(width, height, '#336699').png().toFile(at('im', `${name}.png`));
-  await half(width, height).png().toFile(at('gt', `${name}.png`));
+  await picture(width, height, '#336699')
+    .png()
+    .toFile(at('im', `${name}.png`));
+  await half(width, height)
+    .png()
+    .toFile(at('gt', `${name}.png`));
 }
 
 async function rows(options: LoadOptions): Promise<Sample[]> {
@@ -42,18 +47,41 @@ async function rows(options: LoadOptions): Promise<Sample[]> {
   return await lastValueFrom(load(imageReader(), options, window).pipe(released(window), toArray()));
 }
 
-const folders = (more: Partial<LoadOptions> = {}): LoadOptions => ({ images: at('im'), masks: at('gt'), frame: 20, shuffle: false, ...more });
+const folders = (more: Partial<LoadOptions> = {}): LoadOptions => ({
+  images: at('im'),
+  masks: at('gt'),
+  frame: 20,
+  shuffle: false,
+  ...more,
+});
 
 describe('load, from scenes', () => {
   const scenes: LoadOptions = { scenes: { count: 6, seed: 3 }, frame: 64 };
 
   it('gives the scene, its truth at the frame and its candidates', async () => {
-    const [row] = await rows({ scenes: { count: 1, seed: 3, offset: 5, rule: 'striped' }, frame: 64, instruction: 'the striped one' });
+    const [row] = await rows({
+      scenes: { count: 1, seed: 3, offset: 5, rule: 'striped' },
+      frame: 64,
+      instruction: 'the striped one',
+    });
     const key = { kind: 'pick', seed: 3, index: 5, rule: 'striped' } as const;
     const { truth, boxes, colors, labels, target } = drawScene(key, 64);
     expect(row).toMatchObject({
-      id: 'e0/0/pick-3-5', image: { scene: key }, task: 'pick', frame: { width: 64, height: 64 }, original: { width: 112, height: 112 },
-      candidates: { boxes, names: colors, target, mask: encodeMask(labels.map((label) => (label > 0 ? 1 : 0)), { width: 64, height: 64 }) }, instruction: 'the striped one',
+      id: 'e0/0/pick-3-5',
+      image: { scene: key },
+      task: 'pick',
+      frame: { width: 64, height: 64 },
+      original: { width: 112, height: 112 },
+      candidates: {
+        boxes,
+        names: colors,
+        target,
+        mask: encodeMask(
+          labels.map((label) => (label > 0 ? 1 : 0)),
+          { width: 64, height: 64 },
+        ),
+      },
+      instruction: 'the striped one',
     });
     expect(row.truth && decodeMask(row.truth)).toEqual(truth);
   });
@@ -61,16 +89,25 @@ describe('load, from scenes', () => {
   it('goes through every scene once an epoch, each epoch in another order that the seed decides', async () => {
     const got = await rows({ ...scenes, epochs: 2, seed: 9 });
     const indices = got.map(({ id }) => id.split('/').slice(0, 2).join('/'));
-    expect(indices).toEqual([0, 1].flatMap((epoch) => [...epochOrder(6, epoch, { shuffle: true, seed: 9 })].map((index) => `e${epoch}/${index}`)));
+    expect(indices).toEqual(
+      [0, 1].flatMap((epoch) =>
+        [...epochOrder(6, epoch, { shuffle: true, seed: 9 })].map((index) => `e${epoch}/${index}`),
+      ),
+    );
     expect(new Set(indices).size).toBe(12);
-    expect([...epochOrder(6, 0, { shuffle: true, seed: 9 })]).not.toEqual([...epochOrder(6, 1, { shuffle: true, seed: 9 })]);
+    expect([...epochOrder(6, 0, { shuffle: true, seed: 9 })]).not.toEqual([
+      ...epochOrder(6, 1, { shuffle: true, seed: 9 }),
+    ]);
     expect(await rows({ ...scenes, epochs: 2, seed: 9 })).toEqual(got);
     expect(countRows({ ...scenes, epochs: 2 })).toBe(12);
   });
 
   it('takes the first of them, in order where it does not shuffle, and draws by the run seed without one of its own', async () => {
     const got = await rows({ scenes: { kind: 'main', count: 6 }, frame: 64, limit: 2, shuffle: false, seed: 4 });
-    expect(got.map(({ id, candidates }) => [id, candidates?.boxes.length])).toEqual([['e0/0/main-4-0', 1], ['e0/1/main-4-1', 1]]);
+    expect(got.map(({ id, candidates }) => [id, candidates?.boxes.length])).toEqual([
+      ['e0/0/main-4-0', 1],
+      ['e0/1/main-4-1', 1],
+    ]);
   });
 
   it('goes on behind rows that were given, with those that come again', async () => {
@@ -78,7 +115,9 @@ describe('load, from scenes', () => {
     const all = await rows(options);
     const window = credits(2);
     const again = new Set([all[1]!.id, all[3]!.id]);
-    const rest = await lastValueFrom(load(imageReader(), options, window, { given: 5, again }).pipe(released(window), toArray()));
+    const rest = await lastValueFrom(
+      load(imageReader(), options, window, { given: 5, again }).pipe(released(window), toArray()),
+    );
     expect(rest).toEqual([all[1], all[3], ...all.slice(5)]);
   });
 
@@ -86,7 +125,9 @@ describe('load, from scenes', () => {
     const window = credits(3);
     const got: Sample[] = [];
     const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 30));
-    const subscription = load(imageReader(), { scenes: { count: 50 }, frame: 32 }, window).subscribe((row) => got.push(row));
+    const subscription = load(imageReader(), { scenes: { count: 50 }, frame: 32 }, window).subscribe((row) =>
+      got.push(row),
+    );
     await pause();
     expect(got).toHaveLength(3);
     window.give(got[0].id);
@@ -102,8 +143,16 @@ describe('load, from scenes', () => {
     ['no source', {}, 'expected scenes, a set, a benchmark, or images and masks; got none of them'],
     ['two sources', { scenes: { count: 1 }, images: 'im', masks: 'gt' }, 'expected either scenes or images; got both'],
     ['masks alone', { masks: 'gt' }, 'expected images beside masks; got masks alone'],
-    ['a frame that is not square', { scenes: { count: 1 }, frame: [64, 48] }, 'expected a square of at least 32 px for scenes; got 64x48'],
-    ['a frame too small', { scenes: { count: 1 }, frame: 16 }, 'expected a square of at least 32 px for scenes; got 16x16'],
+    [
+      'a frame that is not square',
+      { scenes: { count: 1 }, frame: [64, 48] },
+      'expected a square of at least 32 px for scenes; got 64x48',
+    ],
+    [
+      'a frame too small',
+      { scenes: { count: 1 }, frame: 16 },
+      'expected a square of at least 32 px for scenes; got 16x16',
+    ],
   ] as [string, LoadOptions, string][])('refuses %s', (_, options, message) => {
     expect(() => load(imageReader(), options, credits(1))).toThrow(message);
   });
@@ -114,8 +163,13 @@ describe('load, from folders', () => {
     await pair('a');
     const [row] = await rows(folders({ frame: [20, 10] }));
     expect(row).toMatchObject({
-      id: 'e0/0/a', image: { path: at('im', 'a.png') }, truthPath: at('gt', 'a.png'), task: 'foreground',
-      frame: { width: 20, height: 10 }, original: { width: 40, height: 30 }, truth: { width: 20, height: 10, counts: [0, 100, 100] },
+      id: 'e0/0/a',
+      image: { path: at('im', 'a.png') },
+      truthPath: at('gt', 'a.png'),
+      task: 'foreground',
+      frame: { width: 20, height: 10 },
+      original: { width: 40, height: 30 },
+      truth: { width: 20, height: 10, counts: [0, 100, 100] },
     });
     expect(row.skipped).toBeUndefined();
   });
@@ -128,9 +182,14 @@ describe('load, from folders', () => {
   });
 
   it('keeps a full mask, and marks an empty one', async () => {
-    for (const [name, share] of [['empty', 0], ['full', 1]] as const) {
+    for (const [name, share] of [
+      ['empty', 0],
+      ['full', 1],
+    ] as const) {
       await pair(name);
-      await half(40, 30, share).png().toFile(at('gt', `${name}.png`));
+      await half(40, 30, share)
+        .png()
+        .toFile(at('gt', `${name}.png`));
     }
     const got = await rows(folders({ tolerate: 1 }));
     expect(got.map(({ skipped }) => skipped)).toEqual([{ stage: 'load', reason: 'empty mask' }, undefined]);
@@ -138,7 +197,11 @@ describe('load, from folders', () => {
 
   it('marks what cannot be used, and goes on', async () => {
     for (const name of ['cut', 'good', 'nopicture', 'nomask', 'other']) await pair(name);
-    await sharp(Buffer.from(Uint8Array.from({ length: 30000 }, (_, i) => (i * 7919) >>> 3)), { raw: { width: 100, height: 100, channels: 3 } }).jpeg().toFile(at('im', 'cut.jpg'));
+    await sharp(Buffer.from(Uint8Array.from({ length: 30000 }, (_, i) => (i * 7919) >>> 3)), {
+      raw: { width: 100, height: 100, channels: 3 },
+    })
+      .jpeg()
+      .toFile(at('im', 'cut.jpg'));
     rmSync(at('im', 'cut.png'));
     await half(100, 100).png().toFile(at('gt', 'cut.png'));
     truncateSync(at('im', 'cut.jpg'), 3000);
@@ -151,7 +214,10 @@ describe('load, from folders', () => {
     expect(reasons.cut).toContain('image: expected a picture that can be decoded to its end');
     expect(reasons.nopicture).toContain('image: expected a picture with a readable header');
     expect(reasons.nomask).toContain(`${at('gt', 'nomask.png')}  image: expected a picture`);
-    expect([reasons.good, reasons.other]).toEqual([undefined, 'mask of another size: expected 40x30 as the image; got 41x30']);
+    expect([reasons.good, reasons.other]).toEqual([
+      undefined,
+      'mask of another size: expected 40x30 as the image; got 41x30',
+    ]);
     expect(got.map(({ truth }) => truth !== undefined)).toEqual([false, true, false, false, false]);
   });
 
@@ -160,9 +226,16 @@ describe('load, from folders', () => {
     for (const name of ['a', 'c']) writeFileSync(at('im', `${name}.png`), 'text');
     const window = credits(8);
     const seen: string[] = [];
-    const error: unknown = await new Promise((resolve) => load(imageReader(), folders({ tolerate: 1 }), window).subscribe({ next: ({ id }) => seen.push(id), error: resolve }));
+    const error: unknown = await new Promise((resolve) =>
+      load(imageReader(), folders({ tolerate: 1 }), window).subscribe({
+        next: ({ id }) => seen.push(id),
+        error: resolve,
+      }),
+    );
     expect(error).toBeInstanceOf(DataError);
-    expect((error as Error).message).toContain(`${at('im', 'c.png')}  row e0/2/c: expected at most 1 rows that can't be used; got 2, the last for: image: expected a picture with a readable header`);
+    expect((error as Error).message).toContain(
+      `${at('im', 'c.png')}  row e0/2/c: expected at most 1 rows that can't be used; got 2, the last for: image: expected a picture with a readable header`,
+    );
     expect(seen).toEqual(['e0/0/a', 'e0/1/b']);
     expect(window.inFlight).toBe(2);
   });
@@ -172,7 +245,9 @@ describe('load, from folders', () => {
     await pair('b');
     rmSync(at('gt', 'b.png'));
     expect(() => load(imageReader(), folders(), credits(1))).toThrow(UsageError);
-    expect(() => load(imageReader(), folders(), credits(1))).toThrow(`masks: expected one for each of 2 images; got none for 1, ${at('im', 'b.png')} first; maskless: mark goes on without them`);
+    expect(() => load(imageReader(), folders(), credits(1))).toThrow(
+      `masks: expected one for each of 2 images; got none for 1, ${at('im', 'b.png')} first; maskless: mark goes on without them`,
+    );
     const got = await rows(folders({ maskless: 'mark' }));
     expect(got.map(({ skipped }) => skipped?.reason)).toEqual([undefined, 'no mask']);
   });
@@ -187,7 +262,9 @@ describe('load, from folders', () => {
   it('reads the shipped sample, which is what its script draws', async () => {
     const sample = (folder: string): string => fileURLToPath(new URL(`../../data/sample/${folder}`, import.meta.url));
     const got = await rows({ images: sample('images'), masks: sample('masks'), frame: 96, shuffle: false });
-    expect(got.map(({ id }) => id)).toEqual(Array.from({ length: 16 }, (_, i) => `e0/${i}/pick-${String(i).padStart(2, '0')}`));
+    expect(got.map(({ id }) => id)).toEqual(
+      Array.from({ length: 16 }, (_, i) => `e0/${i}/pick-${String(i).padStart(2, '0')}`),
+    );
     for (const [index, { image, truth, skipped }] of got.entries()) {
       const scene = drawScene({ kind: 'pick', rule: 'warm', seed: 2024, index }, 96);
       expect([skipped, truth && decodeMask(truth)]).toEqual([undefined, scene.truth]);
@@ -196,7 +273,9 @@ describe('load, from folders', () => {
   });
 
   it('refuses a missing folder before any work', () => {
-    expect(() => load(imageReader(), folders({ images: at('none') }), credits(1))).toThrow(`images  ${at('none')}: expected a folder of images; got nothing there`);
+    expect(() => load(imageReader(), folders({ images: at('none') }), credits(1))).toThrow(
+      `images  ${at('none')}: expected a folder of images; got nothing there`,
+    );
   });
 
   it('passes on what is no fault of the data', async () => {

@@ -18,7 +18,19 @@ function maskAt(x: number): Mask {
 }
 
 function row(path: string, prompts: readonly (Prompt | null)[]): Prompted {
-  return { id: path, image: { path }, task: '', frame, original: frame, prompt: '', promptTokens: [], completions: [], policyVersion: 0, prompts, formats: prompts.map(() => 1) };
+  return {
+    id: path,
+    image: { path },
+    task: '',
+    frame,
+    original: frame,
+    prompt: '',
+    promptTokens: [],
+    completions: [],
+    policyVersion: 0,
+    prompts,
+    formats: prompts.map(() => 1),
+  };
 }
 
 function fakes(wait: (x: number) => number = () => 0) {
@@ -36,7 +48,8 @@ function fakes(wait: (x: number) => number = () => 0) {
   };
   const readImage: ReadImage = async (source, size = frame) => {
     reads.push(source);
-    if ('path' in source && source.path === 'broken.jpg') throw new DataError('broken.jpg  image: expected a picture; got 0 bytes');
+    if ('path' in source && source.path === 'broken.jpg')
+      throw new DataError('broken.jpg  image: expected a picture; got 0 bytes');
     return { ...size, data: new Uint8Array(size.width * size.height * 3) };
   };
   return { calls, reads, segmenter, readImage };
@@ -61,7 +74,12 @@ describe('mask', () => {
   });
   it('answers from earlier rows what is asked again about an image', async () => {
     const { segmenter, readImage, calls, reads } = fakes();
-    const rows = [row('a.jpg', [at(0), at(1)]), row('b.jpg', [at(0)]), row('a.jpg', [at(1), at(2)]), row('a.jpg', [at(0)])];
+    const rows = [
+      row('a.jpg', [at(0), at(1)]),
+      row('b.jpg', [at(0)]),
+      row('a.jpg', [at(1), at(2)]),
+      row('a.jpg', [at(0)]),
+    ];
     const got = await run(rows, mask(segmenter, readImage, { inflight: 1 }));
     expect(calls).toEqual([[0, 1], [0], [2]]);
     expect(reads).toHaveLength(3);
@@ -89,12 +107,18 @@ describe('mask', () => {
   });
   it('marks a row for any reason that reading fails', async () => {
     const { segmenter } = fakes();
-    const [got] = await run([row('a.jpg', [at(0)])], mask(segmenter, () => Promise.reject(new Error('no such host'))));
+    const [got] = await run(
+      [row('a.jpg', [at(0)])],
+      mask(segmenter, () => Promise.reject(new Error('no such host'))),
+    );
     expect(got.skipped).toEqual({ stage: 'mask', reason: 'no such host' });
   });
   it('errors when the segmenter fails', async () => {
     const { readImage, segmenter } = fakes();
-    const failing: Segmenter = { ...segmenter, segment: () => Promise.reject(new ModelError('fake/1  segment: out of memory')) };
+    const failing: Segmenter = {
+      ...segmenter,
+      segment: () => Promise.reject(new ModelError('fake/1  segment: out of memory')),
+    };
     await expect(run([row('a.jpg', [at(0)])], mask(failing, readImage))).rejects.toThrow(ModelError);
   });
   it('widens the row by one column', () => {

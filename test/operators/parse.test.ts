@@ -18,7 +18,10 @@ const labels = '<labels>[1,0]</labels>';
 const whole = think + box + points + labels;
 
 const BOX = [10, 20, 300, 400];
-const POINTS = [[50, 60], [70, 80]];
+const POINTS = [
+  [50, 60],
+  [70, 80],
+];
 const LABELS = [1, 0];
 
 describe('parse', () => {
@@ -27,8 +30,22 @@ describe('parse', () => {
     new TestScheduler((actual, expected) => expect(actual).toEqual(expected)).run(({ cold, expectObservable }) => {
       const rows = cold('  -a-b-|', { a: rolledOut(whole, 'no'), b: marked });
       const expected = '   -x-y-|';
-      const prompt = { frame, objects: [{ box: BOX, points: [{ x: 50, y: 60, label: 1 }, { x: 70, y: 80, label: 0 }] }] };
-      expectObservable(rows.pipe(parse())).toBe(expected, { x: { ...rolledOut(whole, 'no'), prompts: [prompt, null], formats: [1, 0] }, y: marked });
+      const prompt = {
+        frame,
+        objects: [
+          {
+            box: BOX,
+            points: [
+              { x: 50, y: 60, label: 1 },
+              { x: 70, y: 80, label: 0 },
+            ],
+          },
+        ],
+      };
+      expectObservable(rows.pipe(parse())).toBe(expected, {
+        x: { ...rolledOut(whole, 'no'), prompts: [prompt, null], formats: [1, 0] },
+        y: marked,
+      });
     });
   });
 
@@ -53,15 +70,37 @@ describe('parse', () => {
   });
 
   it('asks with points alone in mode points', () => {
-    expect(parsed(whole, { mode: 'points' }).prompts[0]?.objects).toEqual([{ points: [{ x: 50, y: 60, label: 1 }, { x: 70, y: 80, label: 0 }] }]);
+    expect(parsed(whole, { mode: 'points' }).prompts[0]?.objects).toEqual([
+      {
+        points: [
+          { x: 50, y: 60, label: 1 },
+          { x: 70, y: 80, label: 0 },
+        ],
+      },
+    ]);
   });
 
   it('has the segmenter asked with points alone in mode points', async () => {
     const asked: Prompt[] = [];
-    const segment: Segmenter['segment'] = async (_, prompts) => (asked.push(...prompts), prompts.map(() => emptyMask(frame)));
-    const rows = of(rolledOut(points + labels, labels)).pipe(parse({ mode: 'points' }), mask({ name: 'none', segment, release: async () => {} }, async () => ({ ...frame, data: new Uint8Array(0) })));
+    const segment: Segmenter['segment'] = async (_, prompts) => (
+      asked.push(...prompts),
+      prompts.map(() => emptyMask(frame))
+    );
+    const rows = of(rolledOut(points + labels, labels)).pipe(
+      parse({ mode: 'points' }),
+      mask({ name: 'none', segment, release: async () => {} }, async () => ({ ...frame, data: new Uint8Array(0) })),
+    );
     expect((await firstValueFrom(rows)).masks).toEqual([emptyMask(frame), null]);
-    expect(asked.map(({ objects }) => objects)).toEqual([[{ points: [{ x: 50, y: 60, label: 1 }, { x: 70, y: 80, label: 0 }] }]]);
+    expect(asked.map(({ objects }) => objects)).toEqual([
+      [
+        {
+          points: [
+            { x: 50, y: 60, label: 1 },
+            { x: 70, y: 80, label: 0 },
+          ],
+        },
+      ],
+    ]);
   });
 
   it('keeps formats strict where it reads leniently', () => {
@@ -93,13 +132,27 @@ describe('readParts', () => {
     ['leading zero', `${think}<bbox>[01,2,3,4]</bbox>${points}${labels}`, null, null, null, 0],
     ['label 2 (Seg-R1: fine)', `${think}${box}${points}<labels>[1,2]</labels>`, null, null, [BOX], 0],
     ['no points in the list', `${think}${box}<points>[]</points>${labels}`, null, LABELS, [BOX], 0],
-    ['another order, spaces, junk after', `x ${labels}\n<points> [ [50 , 60],\n[70,80] ] </points>${think}${box}junk`, POINTS, LABELS, [BOX], 1],
+    [
+      'another order, spaces, junk after',
+      `x ${labels}\n<points> [ [50 , 60],\n[70,80] ] </points>${think}${box}junk`,
+      POINTS,
+      LABELS,
+      [BOX],
+      1,
+    ],
     ['two points tags', `${whole}<points>[[9,9]]</points>`, POINTS, LABELS, [BOX], 1],
     ['an unreadable tag before a good one', `<points>?</points>${whole}`, POINTS, LABELS, [BOX], 1],
     ['closing tag missing', think + box + points + '<labels>[1,0]', POINTS, null, [BOX], 0],
     ['zeros', `${think}<bbox>[00,0,3,4]</bbox>${points}${labels}`, POINTS, LABELS, [[0, 0, 3, 4]], 1],
     ['ten digits', `${think}<bbox>[1234567890,2,3,4]</bbox>${points}${labels}`, null, null, null, 0],
-    ['out of the frame', `${think}<bbox>[900,2,1,4000]</bbox>${points}${labels}`, POINTS, LABELS, [[900, 2, 1, 4000]], 1],
+    [
+      'out of the frame',
+      `${think}<bbox>[900,2,1,4000]</bbox>${points}${labels}`,
+      POINTS,
+      LABELS,
+      [[900, 2, 1, 4000]],
+      1,
+    ],
     ['nothing', '', null, null, null, 0],
   ])('%s', (_, text, expectedPoints, expectedLabels, boxes, format) => {
     expect(readParts(text)).toMatchObject({ points: expectedPoints, labels: expectedLabels, boxes });
@@ -107,19 +160,47 @@ describe('readParts', () => {
   });
 
   it("finds what Seg-R1's regular expressions find", () => {
-    const word = fc.constantFrom('<points>', '</points>', '<labels>', '</labels>', '<bbox>', '</bbox>', '[', ']', '[', ']', ',', ',', ' ', '\n', '0', '1', '1', '12', '[[1,2],[3,4]]', '[1,0]', '[1,2,3,4]', 'x', '-');
+    const word = fc.constantFrom(
+      '<points>',
+      '</points>',
+      '<labels>',
+      '</labels>',
+      '<bbox>',
+      '</bbox>',
+      '[',
+      ']',
+      '[',
+      ']',
+      ',',
+      ',',
+      ' ',
+      '\n',
+      '0',
+      '1',
+      '1',
+      '12',
+      '[[1,2],[3,4]]',
+      '[1,0]',
+      '[1,2,3,4]',
+      'x',
+      '-',
+    );
     fc.assert(
       fc.property(fc.array(word, { maxLength: 14 }), (words) => {
         const text = words.join('');
         const { boxes } = readParts(text);
         const regex = /<bbox>\s*(\[\s*\d+\s*,\s*\d+\s*,\s*\d+\s*,\s*\d+\s*\])\s*<\/bbox>/g;
         const theirs = Array.from(text.matchAll(regex), ([, list]) => list);
-        const bad = (list: string | undefined): boolean => list !== undefined && (/\b0+[1-9]/.test(list) || /[\d\]]\s+[\d[]|\][[]/.test(list));
+        const bad = (list: string | undefined): boolean =>
+          list !== undefined && (/\b0+[1-9]/.test(list) || /[\d\]]\s+[\d[]|\][[]/.test(list));
         const lists = [
           /<points>\s*(\[\s*(?:\[\s*\d+\s*,\s*\d+\s*\]\s*,?\s*)+\])\s*<\/points>/.exec(text)?.[1],
           /<labels>\s*(\[\s*(?:\d+\s*,?\s*)+\])\s*<\/labels>/.exec(text)?.[1],
         ];
-        const expected = [...lists, ...theirs].some(bad) || theirs.length === 0 ? null : theirs.map((list) => JSON.parse(list.replaceAll(/\b0+(?=0)/g, '')));
+        const expected =
+          [...lists, ...theirs].some(bad) || theirs.length === 0
+            ? null
+            : theirs.map((list) => JSON.parse(list.replaceAll(/\b0+(?=0)/g, '')));
         expect(boxes).toEqual(expected);
       }),
       { numRuns: 3000 },
@@ -130,7 +211,10 @@ describe('readParts', () => {
 describe('readPrompt', () => {
   it('gives every box all points', () => {
     const prompt = readPrompt(`${whole}<bbox>[1,2,3,4]</bbox>`, frame);
-    expect(prompt?.objects.map(({ box: own, points: clicks }) => [own, clicks.length])).toEqual([[BOX, 2], [[1, 2, 3, 4], 2]]);
+    expect(prompt?.objects.map(({ box: own, points: clicks }) => [own, clicks.length])).toEqual([
+      [BOX, 2],
+      [[1, 2, 3, 4], 2],
+    ]);
   });
 
   it.each([
@@ -138,10 +222,25 @@ describe('readPrompt', () => {
     ['points alone', '<points>[[1,2]]</points>', [{ points: [{ x: 1, y: 2, label: 1 }] }]],
     ['decimals and negative numbers', '<bbox>[-1.5,2.4,3.6,4]</bbox>', [{ box: [0, 2, 4, 4], points: [] }]],
     ['corners in another order', '<bbox>[30,40,10,20]</bbox>', [{ box: [10, 20, 30, 40], points: [] }]],
-    ['several boxes in one tag', '<bbox>[[1,2,3,4],[5,6,7,8]]</bbox>', [{ box: [1, 2, 3, 4], points: [] }, { box: [5, 6, 7, 8], points: [] }]],
+    [
+      'several boxes in one tag',
+      '<bbox>[[1,2,3,4],[5,6,7,8]]</bbox>',
+      [
+        { box: [1, 2, 3, 4], points: [] },
+        { box: [5, 6, 7, 8], points: [] },
+      ],
+    ],
     ['no closing tag', '<bbox>[1,2,3,4', [{ box: [1, 2, 3, 4], points: [] }]],
-    ["Qwen's own", '```json\n[{"bbox_2d": [1, 2, 3, 4], "label": "bird"}, {"point_2d": [5, 6]}]\n```', [{ box: [1, 2, 3, 4], points: [{ x: 5, y: 6, label: 1 }] }]],
-    ['labels that do not fit drop the points', '<bbox>[1,2,3,4]</bbox><points>[[1,2]]</points><labels>[1,0]</labels>', [{ box: [1, 2, 3, 4], points: [] }]],
+    [
+      "Qwen's own",
+      '```json\n[{"bbox_2d": [1, 2, 3, 4], "label": "bird"}, {"point_2d": [5, 6]}]\n```',
+      [{ box: [1, 2, 3, 4], points: [{ x: 5, y: 6, label: 1 }] }],
+    ],
+    [
+      'labels that do not fit drop the points',
+      '<bbox>[1,2,3,4]</bbox><points>[[1,2]]</points><labels>[1,0]</labels>',
+      [{ box: [1, 2, 3, 4], points: [] }],
+    ],
     ['three numbers', '<bbox>[1,2,3]</bbox>', undefined],
     ['no numbers', '<bbox>[a]</bbox>', undefined],
     ['not a number', '<bbox>[1.2.3,4,5,6]</bbox>', undefined],
@@ -183,6 +282,8 @@ function rolledOut(...texts: readonly string[]): RolledOut {
 
 function parsed(text: string, options: Parameters<typeof parse>[0] = {}): Prompted {
   const rows: Prompted[] = [];
-  of(rolledOut(text)).pipe(parse(options)).subscribe((row) => rows.push(row));
+  of(rolledOut(text))
+    .pipe(parse(options))
+    .subscribe((row) => rows.push(row));
   return rows[0];
 }

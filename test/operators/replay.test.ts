@@ -11,8 +11,20 @@ import { folder } from '../pipelines/files.js';
 import { marked, sample } from './stub-policy.js';
 
 const frame = { width: 4, height: 4 };
-const fitted = { prompt: { frame, objects: [{ points: [{ x: 1, y: 2, label: 1 as const }] }] }, ious: [0.5], text: 'there' };
-const row = (name: string): Row => ({ ...sample(`e0/5/${name}`), truth: encodeMask(new Uint8Array(16).fill(1), frame), fitted, step: 3, problem: 'q', thinking: 't', solution: 's' });
+const fitted = {
+  prompt: { frame, objects: [{ points: [{ x: 1, y: 2, label: 1 as const }] }] },
+  ious: [0.5],
+  text: 'there',
+};
+const row = (name: string): Row => ({
+  ...sample(`e0/5/${name}`),
+  truth: encodeMask(new Uint8Array(16).fill(1), frame),
+  fitted,
+  step: 3,
+  problem: 'q',
+  thinking: 't',
+  solution: 's',
+});
 const { fitted: _, ...unfitted } = row('c');
 
 let run: string;
@@ -26,7 +38,12 @@ beforeAll(async () => {
 /** All that it gives, with a window of one row. */
 async function replayed(options: object, seed = 1): Promise<Row[]> {
   const window = credits(1);
-  return lastValueFrom(replay({ rows: run, ...options }, seed, window).pipe(tap(({ id }) => window.give(id)), toArray()));
+  return lastValueFrom(
+    replay({ rows: run, ...options }, seed, window).pipe(
+      tap(({ id }) => window.give(id)),
+      toArray(),
+    ),
+  );
 }
 
 describe('replay', () => {
@@ -48,13 +65,29 @@ describe('replay', () => {
     const once = await ids(1);
     expect(new Set(once).size).toBe(16);
     expect(await ids(1)).toEqual(once);
-    const orders = [0, 1, 2, 3].map((epoch) => once.slice(4 * epoch, 4 * epoch + 4).map((id) => id.slice(3)).join(' '));
+    const orders = [0, 1, 2, 3].map((epoch) =>
+      once
+        .slice(4 * epoch, 4 * epoch + 4)
+        .map((id) => id.slice(3))
+        .join(' '),
+    );
     expect(new Set(orders).size).toBeGreaterThan(1);
   });
 
   it('takes the folder of the rows as well, or several, and says where there are none', async () => {
     expect(await replayed({ rows: `${run}/rows` })).toHaveLength(4);
-    expect((await replayed({ rows: [run, `${run}/rows`], shuffle: false })).map(({ id }) => id.slice(3))).toEqual(['0/a', '1/b', '2/c', '3/d', '4/a', '5/b', '6/c', '7/d']);
-    await expect(replayable({ rows: folder().path })).rejects.toThrow('rows: expected a manifest of sealed shards; got');
+    expect((await replayed({ rows: [run, `${run}/rows`], shuffle: false })).map(({ id }) => id.slice(3))).toEqual([
+      '0/a',
+      '1/b',
+      '2/c',
+      '3/d',
+      '4/a',
+      '5/b',
+      '6/c',
+      '7/d',
+    ]);
+    await expect(replayable({ rows: folder().path })).rejects.toThrow(
+      'rows: expected a manifest of sealed shards; got',
+    );
   });
 });

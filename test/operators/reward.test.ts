@@ -15,8 +15,10 @@ describe('weightedSum', () => {
   it('adds what is weighted and applies', () => {
     expect(weightedSum({ a: [1, 2], b: [NaN, NaN], c: [1, NaN] }, { a: 2, b: 0, c: 0.5 })).toEqual([2.5, 4]);
   });
-  it('is NaN where nothing that counts applies', () => expect(weightedSum({ a: [NaN, 0], b: [1, 1] }, { a: 2, b: 0 })).toEqual([NaN, 0]));
-  it('lets no number of a part hide an infinity', () => expect(weightedSum({ a: [1], b: [-Infinity] }, { a: 1, b: 1 })).toEqual([-Infinity]));
+  it('is NaN where nothing that counts applies', () =>
+    expect(weightedSum({ a: [NaN, 0], b: [1, 1] }, { a: 2, b: 0 })).toEqual([NaN, 0]));
+  it('lets no number of a part hide an infinity', () =>
+    expect(weightedSum({ a: [1], b: [-Infinity] }, { a: 1, b: 1 })).toEqual([-Infinity]));
 });
 
 describe('reward', () => {
@@ -40,7 +42,10 @@ describe('reward', () => {
 
   it('marks a row whose mask and truth differ in size', async () => {
     const row = await score(masked([{ width: 2, height: 1, counts: [0, 2] }], truth));
-    expect(row.skipped).toEqual({ stage: 'reward', reason: 'mask  size: expected two masks of one size; got 2x1 and 48x64' });
+    expect(row.skipped).toEqual({
+      stage: 'reward',
+      reason: 'mask  size: expected two masks of one size; got 2x1 and 48x64',
+    });
     expect(row).not.toHaveProperty('rewards');
   });
 
@@ -50,7 +55,10 @@ describe('reward', () => {
       weight: 2,
       score: (row) => (row.id === 'slow' ? new Promise((done) => setTimeout(() => done([0.5]), 20)) : [0.25]),
     };
-    const rows = [{ ...masked([null], truth, [0]), id: 'slow' }, { ...masked([null], truth, [0]), id: 'fast' }];
+    const rows = [
+      { ...masked([null], truth, [0]), id: 'slow' },
+      { ...masked([null], truth, [0]), id: 'fast' },
+    ];
     const scored = await lastValueFrom(of(...rows).pipe(reward([short]), toArray()));
     expect(scored.map(({ id, rewards }) => [id, rewards.total, rewards.byName['short']])).toEqual([
       ['slow', [1], [0.5]],
@@ -60,20 +68,29 @@ describe('reward', () => {
 
   it('refuses a name twice, and a function that answers for another number of completions', async () => {
     const named = (name: string, score: RewardFunction['score']): RewardFunction => ({ name, weight: 1, score });
-    expect(() => reward([named('iou', () => [1])])).toThrow('reward  functions: expected names that differ; got "iou" twice');
+    expect(() => reward([named('iou', () => [1])])).toThrow(
+      'reward  functions: expected names that differ; got "iou" twice',
+    );
     const wanted = 'reward  own, row 0/0/disc: expected 1 numbers or nulls, one a completion; got';
     await expect(score(masked([null], truth), [named('own', () => [])])).rejects.toThrow(`${wanted} []`);
-    await expect(score(masked([null], truth), [named('own', () => ['1'] as never)])).rejects.toThrow(`${wanted} "1" for completion 0`);
+    await expect(score(masked([null], truth), [named('own', () => ['1'] as never)])).rejects.toThrow(
+      `${wanted} "1" for completion 0`,
+    );
     await expect(score(masked([null], truth), [named('own', () => 1 as never)])).rejects.toThrow(`${wanted} 1`);
     const lost = named('own', () => Promise.reject(new Error('lost')));
-    await expect(score(masked([null], truth), [{ ...lost, module: 'own.mjs' }])).rejects.toThrow('reward  own of own.mjs, row 0/0/disc: expected scores; got the error "lost"');
+    await expect(score(masked([null], truth), [{ ...lost, module: 'own.mjs' }])).rejects.toThrow(
+      'reward  own of own.mjs, row 0/0/disc: expected scores; got the error "lost"',
+    );
   });
 
   it('leaves out what is null, and does not ask what weighs nothing', async () => {
     const idle: RewardFunction = { name: 'idle', weight: 0, score: () => Promise.reject(new Error('asked')) };
     const own: RewardFunction = { name: 'own', weight: 1, score: () => [null, 2] };
     const { rewards } = await score(masked([null, null], truth, [1, 1]), [own, idle]);
-    expect(rewards).toEqual({ total: [1, 3], byName: { format: [1, 1], iou: [0, 0], structure: [0, 0], own: [NaN, 2] } });
+    expect(rewards).toEqual({
+      total: [1, 3],
+      byName: { format: [1, 1], iou: [0, 0], structure: [0, 0], own: [NaN, 2] },
+    });
   });
 
   it('scores a row without a truth by what needs none', async () => {
@@ -108,7 +125,11 @@ function score(row: Masked, ...rest: Parameters<typeof reward>): Promise<Scored>
   return firstValueFrom(of(row).pipe(reward(...rest)));
 }
 
-function masked(masks: readonly (Mask | null)[], gt: Mask | undefined, formats: readonly number[] = masks.map(() => 1)): Masked {
+function masked(
+  masks: readonly (Mask | null)[],
+  gt: Mask | undefined,
+  formats: readonly number[] = masks.map(() => 1),
+): Masked {
   const completion = { text: '', tokens: [], logProbs: [], finish: 'stop' as const };
   return {
     id: '0/0/disc',
@@ -129,5 +150,10 @@ function masked(masks: readonly (Mask | null)[], gt: Mask | undefined, formats: 
 
 /** Pixels within the square root of `reach` of (x, y). */
 function disc(x: number, y: number, reach: number): Mask {
-  return encodeMask(Uint8Array.from({ length: size.width * size.height }, (_, i) => ((i % size.width) - x) ** 2 + (Math.floor(i / size.width) - y) ** 2 <= reach ? 1 : 0), size);
+  return encodeMask(
+    Uint8Array.from({ length: size.width * size.height }, (_, i) =>
+      ((i % size.width) - x) ** 2 + (Math.floor(i / size.width) - y) ** 2 <= reach ? 1 : 0,
+    ),
+    size,
+  );
 }

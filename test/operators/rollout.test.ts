@@ -13,11 +13,27 @@ describe('rollout', () => {
   it('adds what the policy was told and what it wrote', async () => {
     const policy = stubPolicy();
     policy.version = 4;
-    const written = await lastValueFrom(from(rows(1)).pipe(rollout(policy, blank, 7, { group: 2, temperature: 0.8, maxTokens: 9 })));
-    expect(written).toMatchObject({ ...sample('row 0'), prompt: 'row 0', promptTokens: Array.from('row 0', (sign) => sign.charCodeAt(0)), policyVersion: 4 });
-    expect(written.completions.map(({ text, tokens, finish }) => [text, tokens, finish])).toEqual([['0+7', [0, 7], 'stop'], ['1+7', [1, 7], 'stop']]);
+    const written = await lastValueFrom(
+      from(rows(1)).pipe(rollout(policy, blank, 7, { group: 2, temperature: 0.8, maxTokens: 9 })),
+    );
+    expect(written).toMatchObject({
+      ...sample('row 0'),
+      prompt: 'row 0',
+      promptTokens: Array.from('row 0', (sign) => sign.charCodeAt(0)),
+      policyVersion: 4,
+    });
+    expect(written.completions.map(({ text, tokens, finish }) => [text, tokens, finish])).toEqual([
+      ['0+7', [0, 7], 'stop'],
+      ['1+7', [1, 7], 'stop'],
+    ]);
     const off = { repetitionPenalty: 1, topK: 0, topP: 1, minP: 0, entropy: false };
-    expect(policy.asked.written[0].options).toEqual({ group: 2, temperature: 0.8, maxTokens: 9, ...off, uniform: expect.any(Function) });
+    expect(policy.asked.written[0].options).toEqual({
+      group: 2,
+      temperature: 0.8,
+      maxTokens: 9,
+      ...off,
+      uniform: expect.any(Function),
+    });
   });
 
   it('says which weights wrote, even where a step came between asking and writing', async () => {
@@ -35,7 +51,9 @@ describe('rollout', () => {
   });
 
   it('hands on how to sample, and the entropies that come of it', async () => {
-    const policy = stubPolicy({ write: async (prompts, options) => prompts.map(() => [{ ...one, entropies: [options.topP ?? 0] }]) });
+    const policy = stubPolicy({
+      write: async (prompts, options) => prompts.map(() => [{ ...one, entropies: [options.topP ?? 0] }]),
+    });
     const sampling = { repetitionPenalty: 1.1, topK: 20, topP: 0.9, minP: 0.05, entropy: true };
     const { completions, policyVersion } = await lastValueFrom(from(rows(1)).pipe(rollout(policy, blank, 7, sampling)));
     const { version, ...written } = one;
@@ -58,8 +76,14 @@ describe('rollout', () => {
   });
 
   it('draws by seed, row, completion and token, whatever the batches', async () => {
-    const drawn = async (batch: number, seed: number, source: readonly Sample[]): Promise<Record<string, readonly (readonly number[])[]>> => {
-      const all = await lastValueFrom(from(source).pipe(rollout(stubPolicy({ batch }), blank, seed, { group: 3 }), toArray()));
+    const drawn = async (
+      batch: number,
+      seed: number,
+      source: readonly Sample[],
+    ): Promise<Record<string, readonly (readonly number[])[]>> => {
+      const all = await lastValueFrom(
+        from(source).pipe(rollout(stubPolicy({ batch }), blank, seed, { group: 3 }), toArray()),
+      );
       return Object.fromEntries(all.map(({ id, completions }) => [id, completions.map(({ logProbs }) => logProbs)]));
     };
     const alone = await drawn(1, 7, rows(5));
@@ -70,7 +94,12 @@ describe('rollout', () => {
 
   it('lets marked rows by, and marks those whose image cannot be read', async () => {
     const policy = stubPolicy();
-    const all = await lastValueFrom(of(marked('a'), sample('b'), sample('c'), marked('d'), sample('e')).pipe(rollout(policy, missing('b.jpg'), 7), toArray()));
+    const all = await lastValueFrom(
+      of(marked('a'), sample('b'), sample('c'), marked('d'), sample('e')).pipe(
+        rollout(policy, missing('b.jpg'), 7),
+        toArray(),
+      ),
+    );
     expect(all.map(({ id, skipped }) => [id, skipped?.stage, skipped?.reason])).toEqual([
       ['a', 'load', 'no file'],
       ['b', 'rollout', 'b.jpg: no such file'],
@@ -84,7 +113,10 @@ describe('rollout', () => {
   it("errors with the policy's own fault, and passes the source's on", async () => {
     const broken = stubPolicy({ write: () => Promise.reject(new Error('out of memory')) });
     await expect(lastValueFrom(from(rows(3)).pipe(rollout(broken, blank, 7)))).rejects.toThrow('out of memory');
-    const failing = concat(from(rows(1)), throwError(() => new Error('source')));
+    const failing = concat(
+      from(rows(1)),
+      throwError(() => new Error('source')),
+    );
     await expect(lastValueFrom(failing.pipe(rollout(stubPolicy(), blank, 7)))).rejects.toThrow('source');
   });
 
@@ -101,6 +133,18 @@ describe('rollout', () => {
 
   it('widens the row and refuses what makes no sense', () => {
     expectTypeOf(rollout<Sample>(stubPolicy(), blank, 7)).toEqualTypeOf<OperatorFunction<Sample, Sample & RolledOut>>();
-    for (const options of [{ group: 0 }, { temperature: -1 }, { maxTokens: 0 }, { inflight: 0 }, { topK: -1 }, { topP: 0 }, { topP: 1.1 }, { minP: 2 }, { repetitionPenalty: 0 }, { grup: 8 }]) expect(() => rollout(stubPolicy(), blank, 7, options)).toThrow();
+    for (const options of [
+      { group: 0 },
+      { temperature: -1 },
+      { maxTokens: 0 },
+      { inflight: 0 },
+      { topK: -1 },
+      { topP: 0 },
+      { topP: 1.1 },
+      { minP: 2 },
+      { repetitionPenalty: 0 },
+      { grup: 8 },
+    ])
+      expect(() => rollout(stubPolicy(), blank, 7, options)).toThrow();
   });
 });

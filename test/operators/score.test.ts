@@ -16,13 +16,29 @@ const [left, right] = [drawn('##.. ##..'), drawn('..## ..##')];
 function row(id: string, answer: typeof left | null, more: Partial<Masked> = {}): Masked {
   const sample = { id, image: { path: `${id}.png` }, task: 'foreground', frame, original: frame, truth: left };
   const completions = [{ text: '', tokens: [1, 2, 3], logProbs: [0, 0, 0], finish: 'stop' as const }];
-  return { ...sample, prompt: '', promptTokens: [], completions, policyVersion: 0, prompts: [answer && { frame, objects: [] }], formats: [1], masks: [answer], ...more };
+  return {
+    ...sample,
+    prompt: '',
+    promptTokens: [],
+    completions,
+    policyVersion: 0,
+    prompts: [answer && { frame, objects: [] }],
+    formats: [1],
+    masks: [answer],
+    ...more,
+  };
 }
 
 async function scored(rows: readonly Masked[], scoring: Partial<Scoring> = {}) {
   const results: ScoreResult[] = [];
   const read = async () => ({ ...frame, data: new Uint8Array(24) });
-  const stage = score<Masked>(here, read, { set: 'drawn', protocol: 'standard', seed: 1, ...scoring }, async (result) => void results.push(result), { overlays: 1 });
+  const stage = score<Masked>(
+    here,
+    read,
+    { set: 'drawn', protocol: 'standard', seed: 1, ...scoring },
+    async (result) => void results.push(result),
+    { overlays: 1 },
+  );
   const out = await lastValueFrom(concat(from(rows)).pipe(stage, toArray()));
   return { out, result: results[0]!, told: results.length };
 }
@@ -30,15 +46,35 @@ async function scored(rows: readonly Masked[], scoring: Partial<Scoring> = {}) {
 describe('score', () => {
   it('adds the metrics of every row and tells of the set once', async () => {
     const { out, result, told } = await scored([row('a', left), row('b', right)]);
-    expect(out.map(({ id, scores }) => [id, scores['iou/binary'], scores['mae']])).toEqual([['a', 1, 0], ['b', 0, 1]]);
+    expect(out.map(({ id, scores }) => [id, scores['iou/binary'], scores['mae']])).toEqual([
+      ['a', 1, 0],
+      ['b', 0, 1],
+    ]);
     expect(told).toBe(1);
-    expect(result.scores).toMatchObject({ protocol: 'standard', defects: [], unscored: 0, sets: [{ set: 'drawn', n: 2, metrics: { 'iou/binary': { value: 0.5, low: 0, high: 1, n: 2 }, 'completions/mean_length': { value: 3 } } }] });
-    expect(result.panels.map(({ name, id }) => [name, id]).slice(0, 2)).toEqual([['best-1', 'a'], ['worst-1', 'b']]);
+    expect(result.scores).toMatchObject({
+      protocol: 'standard',
+      defects: [],
+      unscored: 0,
+      sets: [
+        {
+          set: 'drawn',
+          n: 2,
+          metrics: { 'iou/binary': { value: 0.5, low: 0, high: 1, n: 2 }, 'completions/mean_length': { value: 3 } },
+        },
+      ],
+    });
+    expect(result.panels.map(({ name, id }) => [name, id]).slice(0, 2)).toEqual([
+      ['best-1', 'a'],
+      ['worst-1', 'b'],
+    ]);
   });
 
   it('counts an answer that can’t be read as an empty mask', async () => {
     const { result } = await scored([row('a', left), row('b', null)]);
-    expect(result.scores.sets[0]).toMatchObject({ n: 2, metrics: { 'iou/binary': { value: 0.5 }, 'answer/unparsed': { value: 0.5 }, 'answer/empty': { value: 0.5 } } });
+    expect(result.scores.sets[0]).toMatchObject({
+      n: 2,
+      metrics: { 'iou/binary': { value: 0.5 }, 'answer/unparsed': { value: 0.5 }, 'answer/empty': { value: 0.5 } },
+    });
   });
 
   it('repeats the answer before only under legacy, and says so', async () => {
@@ -59,7 +95,10 @@ describe('score', () => {
     const marked = row('m', left, { skipped: { stage: 'load', reason: 'cut off' } });
     const { out, result } = await scored([marked, row('a', left, { truthPath: '/nowhere/a.png' }), row('b', left)]);
     expect(out[0]).toBe(marked);
-    expect(out[1]!.skipped).toMatchObject({ stage: 'score', reason: expect.stringContaining('/nowhere/a.png  image: expected a file') as string });
+    expect(out[1]!.skipped).toMatchObject({
+      stage: 'score',
+      reason: expect.stringContaining('/nowhere/a.png  image: expected a file') as string,
+    });
     expect([result.scores.unscored, result.scores.sets[0]!.n]).toEqual([2, 1]);
   });
 });

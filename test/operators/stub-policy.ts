@@ -15,7 +15,9 @@ export interface Asked {
 
 export type StubPolicy = Policy<string> & { version: number; readonly asked: Asked };
 
-/** A policy without weights: a prompt is its instruction, a completion two tokens, a gradient the number of its rows. */
+/**
+ * A policy without weights: a prompt is its instruction, a completion two tokens, a gradient the number of its rows.
+ */
 export function stubPolicy(over: Partial<Policy<string>> = {}): StubPolicy {
   const asked: Asked = { written: [], references: [], gradients: [], steps: [], mixes: [], saved: [] };
   const policy: StubPolicy = {
@@ -24,12 +26,23 @@ export function stubPolicy(over: Partial<Policy<string>> = {}): StubPolicy {
     parameters: 1,
     batch: 2,
     asked,
-    encode: ({ instruction = '' }): EncodedPrompt => ({ text: instruction, tokens: Array.from(instruction, (sign) => sign.charCodeAt(0)), images: [] }),
+    encode: ({ instruction = '' }): EncodedPrompt => ({
+      text: instruction,
+      tokens: Array.from(instruction, (sign) => sign.charCodeAt(0)),
+      images: [],
+    }),
     answer: (text) => [...Array.from(text, (sign) => sign.charCodeAt(0)), 0],
     decode: (tokens) => tokens.join('+'),
     async write(prompts, options): Promise<Written[][]> {
       asked.written.push({ prompts, options });
-      return prompts.map((_, p) => Array.from({ length: options.group }, (__, s) => ({ tokens: [s, 7], logProbs: [options.uniform(p, s, 0), options.uniform(p, s, 1)], finish: 'stop', version: policy.version })));
+      return prompts.map((_, p) =>
+        Array.from({ length: options.group }, (__, s) => ({
+          tokens: [s, 7],
+          logProbs: [options.uniform(p, s, 0), options.uniform(p, s, 1)],
+          finish: 'stop',
+          version: policy.version,
+        })),
+      );
     },
     async reference(rows, temperature) {
       asked.references.push({ rows, temperature });
@@ -59,24 +72,52 @@ export function stubPolicy(over: Partial<Policy<string>> = {}): StubPolicy {
   return policy;
 }
 
-export const blank: ReadImage = async (_, frame = { width: 1, height: 1 }) => ({ ...frame, data: new Uint8Array(3 * frame.width * frame.height) });
+export const blank: ReadImage = async (_, frame = { width: 1, height: 1 }) => ({
+  ...frame,
+  data: new Uint8Array(3 * frame.width * frame.height),
+});
 
 /** Reads all but the images of the given names. */
-export const missing = (...paths: readonly string[]): ReadImage => async (source, frame) => {
-  if ('path' in source && paths.includes(source.path)) throw new Error(`${source.path}: no such file`);
-  return blank(source, frame);
-};
+export const missing =
+  (...paths: readonly string[]): ReadImage =>
+  async (source, frame) => {
+    if ('path' in source && paths.includes(source.path)) throw new Error(`${source.path}: no such file`);
+    return blank(source, frame);
+  };
 
 export function sample(id: string): Sample {
-  return { id, image: { path: `${id}.jpg` }, instruction: id, task: 'segment', frame: { width: 4, height: 4 }, original: { width: 4, height: 4 } };
+  return {
+    id,
+    image: { path: `${id}.jpg` },
+    instruction: id,
+    task: 'segment',
+    frame: { width: 4, height: 4 },
+    original: { width: 4, height: 4 },
+  };
 }
 
 export const marked = (id: string): Sample => ({ ...sample(id), skipped: { stage: 'load', reason: 'no file' } });
 
 /** A row of completions with as many tokens as `lengths` says. */
-export function advantaged(id: string, lengths: readonly number[], advantages: readonly number[] = lengths.map(() => 1)): Advantaged {
-  const completions = lengths.map((length): Completion => ({ text: '', tokens: Array.from({ length }, (_, t) => t), logProbs: Array.from({ length }, (_, t) => -t), finish: 'stop' }));
-  const none = { prompt: id, promptTokens: [], policyVersion: 0, prompts: lengths.map(() => null), formats: lengths.map(() => 1), masks: lengths.map(() => null) };
+export function advantaged(
+  id: string,
+  lengths: readonly number[],
+  advantages: readonly number[] = lengths.map(() => 1),
+): Advantaged {
+  const completions = lengths.map((length): Completion => ({
+    text: '',
+    tokens: Array.from({ length }, (_, t) => t),
+    logProbs: Array.from({ length }, (_, t) => -t),
+    finish: 'stop',
+  }));
+  const none = {
+    prompt: id,
+    promptTokens: [],
+    policyVersion: 0,
+    prompts: lengths.map(() => null),
+    formats: lengths.map(() => 1),
+    masks: lengths.map(() => null),
+  };
   return { ...sample(id), ...none, completions, rewards: { total: advantages, byName: {} }, advantages };
 }
 

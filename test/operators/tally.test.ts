@@ -13,7 +13,10 @@ const frame = { width: 16, height: 16 };
 const weights = { format: 1, iou: 0.5, structure: 0 };
 
 function filled([x1, y1, x2, y2]: Box): Mask {
-  return encodeMask(Uint8Array.from({ length: 256 }, (_, i) => (i % 16 >= x1 && i % 16 <= x2 && i >> 4 >= y1 && i >> 4 <= y2 ? 1 : 0)), frame);
+  return encodeMask(
+    Uint8Array.from({ length: 256 }, (_, i) => (i % 16 >= x1 && i % 16 <= x2 && i >> 4 >= y1 && i >> 4 <= y2 ? 1 : 0)),
+    frame,
+  );
 }
 
 const boxed = (box: Box): Prompt => ({ frame, objects: [{ box, points: [] }] });
@@ -22,14 +25,34 @@ const boxed = (box: Box): Prompt => ({ frame, objects: [{ box, points: [] }] });
 function row(id: string, truth: Box, answer: Box | null, total: number): Scored {
   const completion = { text: '', tokens: [1, 2], logProbs: [0, 0], finish: 'stop' as const };
   const sample = { id, image: { path: `${id}.png` }, task: '', frame, original: frame, truth: filled(truth) };
-  const answers = { prompt: '', promptTokens: [], completions: [completion], policyVersion: 0, prompts: [answer && boxed(answer)], formats: [answer ? 1 : 0], masks: [answer && filled(answer)] };
+  const answers = {
+    prompt: '',
+    promptTokens: [],
+    completions: [completion],
+    policyVersion: 0,
+    prompts: [answer && boxed(answer)],
+    formats: [answer ? 1 : 0],
+    masks: [answer && filled(answer)],
+  };
   return { ...sample, ...answers, rewards: { total: [total], byName: { format: [1] } } };
 }
 
-const marked = { id: 'm', image: { path: 'm.png' }, task: '', frame, original: frame, skipped: { stage: 'load', reason: 'cut off' } } as unknown as Scored;
+const marked = {
+  id: 'm',
+  image: { path: 'm.png' },
+  task: '',
+  frame,
+  original: frame,
+  skipped: { stage: 'load', reason: 'cut off' },
+} as unknown as Scored;
 
 function watched(options: TallyOptions, wait: (asked: number) => number = () => 0, memory?: TallyMemory) {
-  const told = { rows: [] as [string, Readonly<Record<string, number>>][], constants: [] as (readonly Constant[])[], tallies: [] as Tally[], panels: [] as (readonly Panel[])[] };
+  const told = {
+    rows: [] as [string, Readonly<Record<string, number>>][],
+    constants: [] as (readonly Constant[])[],
+    tallies: [] as Tally[],
+    panels: [] as (readonly Panel[])[],
+  };
   const looked: string[] = [];
   const segmenter: Segmenter = {
     name: 'boxes',
@@ -71,7 +94,9 @@ describe('tally', () => {
   it('counts a row once, with the mean of its group, and marked rows by stage', async () => {
     const { stage, told } = watched(quiet);
     const two = row('a', left, left, 0);
-    await lastValueFrom(from([{ ...two, rewards: { total: [1, 2], byName: {} } }, marked, row('b', left, left, 0.5)]).pipe(stage));
+    await lastValueFrom(
+      from([{ ...two, rewards: { total: [1, 2], byName: {} } }, marked, row('b', left, left, 0.5)]).pipe(stage),
+    );
     const [counted] = told.tallies;
     // Means 1.5 and 0.5: their standard deviation is sqrt(1/2), and over sqrt(2) that is 1/2.
     expect(counted?.metrics['reward']).toMatchObject({ mean: 1, n: 2 });
@@ -82,7 +107,10 @@ describe('tally', () => {
 
   it('passes a row on whose reward is not finite, and counts it nowhere', async () => {
     const { stage, told } = watched({ ...quiet, overlays: 1 });
-    const broken = (id: string, total: number): Scored => ({ ...row(id, left, left, total), rewards: { total: [total], byName: {}, notFinite: `own gave ${total} for completion 0` } });
+    const broken = (id: string, total: number): Scored => ({
+      ...row(id, left, left, total),
+      rewards: { total: [total], byName: {}, notFinite: `own gave ${total} for completion 0` },
+    });
     const rows = [broken('a', Infinity), row('b', left, left, 0.5), broken('c', NaN)];
     expect(await lastValueFrom(from(rows).pipe(stage, toArray()))).toEqual(rows);
     expect(told.tallies[0]).toMatchObject({ rows: 1, marked: { reward: 2 }, metrics: { reward: { mean: 0.5, n: 1 } } });
@@ -110,15 +138,27 @@ describe('tally', () => {
 
   it('judges answers on the row before', async () => {
     const { stage, told } = watched({ ...quiet, anotherScene: true });
-    await lastValueFrom(from([row('a', left, left, 1.5), row('b', right, left, 1), row('c', left, right, 1), row('d', left, null, 0)]).pipe(stage));
+    await lastValueFrom(
+      from([
+        row('a', left, left, 1.5),
+        row('b', right, left, 1),
+        row('c', left, right, 1),
+        row('d', left, null, 0),
+      ]).pipe(stage),
+    );
     expect(told.rows.map(([, values]) => values['baseline/another_scene'])).toEqual([NaN, 1.5, 1.5, 0]);
     expect(told.tallies[0]?.metrics['baseline/another_scene']).toMatchObject({ mean: 1, n: 3 });
   });
 
   it('draws the rows it is asked to', async () => {
     const { stage, told } = watched({ ...quiet, overlays: 1 });
-    await lastValueFrom(from([row('a', left, left, 1.5), row('b', right, left, 1), row('c', left, null, 0)]).pipe(stage));
-    expect(told.panels[0]?.slice(0, 2).map(({ name, id, worth }) => [name, id, worth])).toEqual([['best-1', 'a', 1.5], ['worst-1', 'c', 0]]);
+    await lastValueFrom(
+      from([row('a', left, left, 1.5), row('b', right, left, 1), row('c', left, null, 0)]).pipe(stage),
+    );
+    expect(told.panels[0]?.slice(0, 2).map(({ name, id, worth }) => [name, id, worth])).toEqual([
+      ['best-1', 'a', 1.5],
+      ['worst-1', 'c', 0],
+    ]);
   });
 
   it('marks a row whose image cannot be read', async () => {
@@ -131,7 +171,14 @@ describe('tally', () => {
   it('tells nothing of a stream that failed or was left', async () => {
     const { stage, told } = watched(quiet);
     const rows = of(row('a', left, left, 1));
-    await expect(lastValueFrom(concat(rows, throwError(() => new Error('no luck'))).pipe(stage))).rejects.toThrow('no luck');
+    await expect(
+      lastValueFrom(
+        concat(
+          rows,
+          throwError(() => new Error('no luck')),
+        ).pipe(stage),
+      ),
+    ).rejects.toThrow('no luck');
     concat(rows, NEVER).pipe(stage).subscribe().unsubscribe();
     expect(told.tallies).toEqual([]);
   });
@@ -147,7 +194,11 @@ describe('tally', () => {
 
 describe('a tally that is broken off', () => {
   const options: TallyOptions = { constants: 3, anotherScene: true, overlays: 1 };
-  const rows = Array.from({ length: 9 }, (_, i) => (i % 4 === 3 ? { ...marked, id: `${i}` } : row(`${i}`, i % 2 ? left : right, i % 3 ? left : null, [0.3, 1.7, 0.9][i % 3] ?? 0)));
+  const rows = Array.from({ length: 9 }, (_, i) =>
+    i % 4 === 3
+      ? { ...marked, id: `${i}` }
+      : row(`${i}`, i % 2 ? left : right, i % 3 ? left : null, [0.3, 1.7, 0.9][i % 3] ?? 0),
+  );
 
   /** What it kept, as a file has it, when the rows of `again` were on their way. */
   async function kept(before: readonly Scored[], again: readonly string[]): Promise<unknown> {

@@ -14,23 +14,49 @@ import type { Fitted, Prompt, Thought } from '../../src/records.js';
 import { folder } from '../pipelines/files.js';
 import { blank, later, marked, missing, sample } from './stub-policy.js';
 
-const prompt: Prompt = { frame: { width: 4, height: 4 }, objects: [{ box: [0, 0, 1, 1], points: [{ x: 1, y: 0, label: 1 }, { x: 0, y: 1, label: 0 }] }] };
+const prompt: Prompt = {
+  frame: { width: 4, height: 4 },
+  objects: [
+    {
+      box: [0, 0, 1, 1],
+      points: [
+        { x: 1, y: 0, label: 1 },
+        { x: 0, y: 1, label: 0 },
+      ],
+    },
+  ],
+};
 const solution = '<bbox>[0,0,1,1]</bbox>, <points>[[1,0],[0,1]]</points>, <labels>[1,0]</labels>';
-const fitted = (id: string, box = prompt): Fitted => ({ ...sample(id), fitted: { prompt: box, ious: [], text: 'short' } });
+const fitted = (id: string, box = prompt): Fitted => ({
+  ...sample(id),
+  fitted: { prompt: box, ious: [], text: 'short' },
+});
 /** Fitted rows whose questions differ. */
-const several = (count: number): Fitted[] => Array.from({ length: count }, (_, i) => fitted(`${i}`, { ...prompt, objects: [{ box: [0, 0, 1, i], points: [] }] }));
+const several = (count: number): Fitted[] =>
+  Array.from({ length: count }, (_, i) => fitted(`${i}`, { ...prompt, objects: [{ box: [0, 0, 1, i], points: [] }] }));
 /** Which of `several` a request is about. */
 const aboutBox = (body: string): string | undefined => /in \[0, 0, 1, (\d+)\]/.exec(body)?.[1];
 const endpoint = { url: 'http://127.0.0.1:9/v1', model: 'm' };
 
-async function thinker(ask: ChatServer['ask'], signal = new AbortController().signal, path = join(folder().path, 'answers.jsonl')): Promise<Thinker> {
+async function thinker(
+  ask: ChatServer['ask'],
+  signal = new AbortController().signal,
+  path = join(folder().path, 'answers.jsonl'),
+): Promise<Thinker> {
   return { server: { ask }, answers: await openAnswers(path), signal };
 }
 
 describe('think', () => {
   it('writes rows down as FCoT does, with a thought from a template', async () => {
-    const [row] = await lastValueFrom(of(fitted('a')).pipe(think(blank, { template: 'It is {place}, the {name}.' }), toArray()));
-    expect(row).toEqual({ ...fitted('a'), problem: 'a', thinking: '<think> It is top left, the object. </think>', solution });
+    const [row] = await lastValueFrom(
+      of(fitted('a')).pipe(think(blank, { template: 'It is {place}, the {name}.' }), toArray()),
+    );
+    expect(row).toEqual({
+      ...fitted('a'),
+      problem: 'a',
+      thinking: '<think> It is top left, the object. </think>',
+      solution,
+    });
     expect(readPrompt(`${row.thinking} ${row.solution}`, prompt.frame)).toEqual(prompt);
     const { instruction: _, ...bare } = fitted('b');
     expect((await lastValueFrom(of(bare).pipe(think(blank)))).problem).toBe(prompts.rl.user.trim());
@@ -41,10 +67,14 @@ describe('think', () => {
     const server = await thinker(async (body) => (bodies.push(body), '<think>Okay, let me look.</think> '));
     const row = await lastValueFrom(of(fitted('a')).pipe(think(blank, { endpoint }, server)));
     expect(row.thinking).toBe('<think> Okay, let me look. </think>');
-    const [{ content }] = (JSON.parse(bodies[0]) as { messages: [{ content: [{ image_url: { url: string } }, { text: string }] }] }).messages;
+    const [{ content }] = (
+      JSON.parse(bodies[0]) as { messages: [{ content: [{ image_url: { url: string } }, { text: string }] }] }
+    ).messages;
     expect(content[0].image_url.url).toMatch(/^data:image\/png;base64,iVBOR/);
     expect(content[1].text).toBe(rationaleRequest(prompt));
-    expect(content[1].text).toContain('The target object is in [0, 0, 1, 1]. Here are some points [[1, 0],[0, 1]] with labels [1,0] to help');
+    expect(content[1].text).toContain(
+      'The target object is in [0, 0, 1, 1]. Here are some points [[1, 0],[0, 1]] with labels [1,0] to help',
+    );
   });
 
   it('asks about as many rows at once as it may, and keeps their order', async () => {
@@ -62,7 +92,9 @@ describe('think', () => {
       await turn;
       return 'so';
     });
-    const rows = await lastValueFrom(from(several(12)).pipe(think(blank, { endpoint: { ...endpoint, inflight: 3 } }, server), toArray()));
+    const rows = await lastValueFrom(
+      from(several(12)).pipe(think(blank, { endpoint: { ...endpoint, inflight: 3 } }, server), toArray()),
+    );
     expect(rows.map(({ id }) => id)).toEqual(several(12).map(({ id }) => id));
     expect(waves).toEqual([3, 3, 3, 3]);
   });
@@ -70,11 +102,25 @@ describe('think', () => {
   it('does not ask again what it knows, nor does a run that goes on with the same file', async () => {
     const path = join(folder().path, 'answers.jsonl');
     let asked = 0;
-    const run = async (rows: Fitted[]) => lastValueFrom(from(rows).pipe(think(blank, { endpoint }, await thinker(async (body) => (asked++, `box ${aboutBox(body)}`), undefined, path)), toArray()));
+    const run = async (rows: Fitted[]) =>
+      lastValueFrom(
+        from(rows).pipe(
+          think(
+            blank,
+            { endpoint },
+            await thinker(async (body) => (asked++, `box ${aboutBox(body)}`), undefined, path),
+          ),
+          toArray(),
+        ),
+      );
     const first = await run([...several(2), ...several(2)]);
-    expect(first.map(({ thinking }) => thinking)).toEqual(['box 0', 'box 1', 'box 0', 'box 1'].map((text) => `<think> ${text} </think>`));
+    expect(first.map(({ thinking }) => thinking)).toEqual(
+      ['box 0', 'box 1', 'box 0', 'box 1'].map((text) => `<think> ${text} </think>`),
+    );
     const second = await run(several(3));
-    expect(second.map(({ thinking }) => thinking)).toEqual(['box 0', 'box 1', 'box 2'].map((text) => `<think> ${text} </think>`));
+    expect(second.map(({ thinking }) => thinking)).toEqual(
+      ['box 0', 'box 1', 'box 2'].map((text) => `<think> ${text} </think>`),
+    );
     const own: Thought = { ...fitted('a'), problem: 'q', thinking: '<think> mine </think>', solution };
     expect(await run([own])).toEqual([own]);
     expect(asked).toBe(3);
@@ -83,17 +129,28 @@ describe('think', () => {
   it('marks rows without an answer or an image, and lets marked ones by', async () => {
     const server = await thinker(() => Promise.reject(new DataError('chat: expected an answer; got 500')));
     const early = marked('c') as Fitted;
-    const rows = await lastValueFrom(from([fitted('a'), fitted('b'), early]).pipe(think(missing('b.jpg'), { endpoint }, server), toArray()));
-    expect(rows.map(({ skipped }) => skipped)).toEqual([{ stage: 'think', reason: 'chat: expected an answer; got 500' }, { stage: 'think', reason: 'b.jpg: no such file' }, early.skipped]);
+    const rows = await lastValueFrom(
+      from([fitted('a'), fitted('b'), early]).pipe(think(missing('b.jpg'), { endpoint }, server), toArray()),
+    );
+    expect(rows.map(({ skipped }) => skipped)).toEqual([
+      { stage: 'think', reason: 'chat: expected an answer; got 500' },
+      { stage: 'think', reason: 'b.jpg: no such file' },
+      early.skipped,
+    ]);
     expect(rows[2]).toBe(early);
     const empty = await thinker(async () => ' <think></think>');
-    expect((await lastValueFrom(of(fitted('a')).pipe(think(blank, { endpoint }, empty)))).skipped?.reason).toBe('thought: expected a text; got " <think></think>"');
+    expect((await lastValueFrom(of(fitted('a')).pipe(think(blank, { endpoint }, empty)))).skipped?.reason).toBe(
+      'thought: expected a text; got " <think></think>"',
+    );
   });
 
   it('marks rows whose question is given up', async () => {
     const stop = new AbortController();
-    const asking: ChatServer['ask'] = (_, signal) => new Promise((__, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
-    const rows = lastValueFrom(from(several(2)).pipe(think(blank, { endpoint }, await thinker(asking, stop.signal)), toArray()));
+    const asking: ChatServer['ask'] = (_, signal) =>
+      new Promise((__, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+    const rows = lastValueFrom(
+      from(several(2)).pipe(think(blank, { endpoint }, await thinker(asking, stop.signal)), toArray()),
+    );
     await later(20);
     stop.abort();
     expect((await rows).map(({ skipped }) => skipped?.reason)).toEqual([CANCELLED, CANCELLED]);
@@ -101,7 +158,9 @@ describe('think', () => {
 
   it('ends requests when nobody listens any more', async () => {
     const signals: AbortSignal[] = [];
-    const server = await thinker((body, signal) => (signals.push(signal), aboutBox(body) === '0' ? Promise.resolve('one') : new Promise(() => {})));
+    const server = await thinker(
+      (body, signal) => (signals.push(signal), aboutBox(body) === '0' ? Promise.resolve('one') : new Promise(() => {})),
+    );
     await firstValueFrom(from(several(3)).pipe(think(blank, { endpoint }, server)));
     expect(signals.map(({ aborted }) => aborted)).toEqual(signals.map(() => true));
     expect(signals.length).toBeGreaterThan(0);
@@ -109,6 +168,8 @@ describe('think', () => {
 
   it('widens the row, and refuses a template beside an endpoint', () => {
     expectTypeOf(think<Fitted>(blank)).toEqualTypeOf<OperatorFunction<Fitted, Fitted & Thought>>();
-    expect(() => think(blank, { template: 'x', endpoint })).toThrow('expected either a template or an endpoint; got both');
+    expect(() => think(blank, { template: 'x', endpoint })).toThrow(
+      'expected either a template or an endpoint; got both',
+    );
   });
 });

@@ -1,4 +1,15 @@
-import { concat, firstValueFrom, from, lastValueFrom, of, Subject, take, throwError, toArray, type OperatorFunction } from 'rxjs';
+import {
+  concat,
+  firstValueFrom,
+  from,
+  lastValueFrom,
+  of,
+  Subject,
+  take,
+  throwError,
+  toArray,
+  type OperatorFunction,
+} from 'rxjs';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
 import { write, WriteOptions, type RowSink } from '../../src/operators/write.js';
@@ -45,7 +56,9 @@ describe('write', () => {
 
   it('closes before it completes, when the rows in hand are written', async () => {
     const sink = kept(turn);
-    from([row('a'), row('b')]).pipe(write(sink)).subscribe({ next: ({ id }) => sink.log.push(`pass ${id}`), complete: () => sink.log.push('complete') });
+    from([row('a'), row('b')])
+      .pipe(write(sink))
+      .subscribe({ next: ({ id }) => sink.log.push(`pass ${id}`), complete: () => sink.log.push('complete') });
     for (let i = 0; i < 9; i++) await turn();
     expect(sink.log).toEqual(['take a', 'have a', 'pass a', 'take b', 'have b', 'pass b', 'close', 'complete']);
   });
@@ -60,7 +73,10 @@ describe('write', () => {
 
   it('writes the rows that came before an error, closes, then tells it', async () => {
     const sink = kept(turn);
-    const rows = concat(from([row('a'), row('b')]), throwError(() => new Error('the camera fell')));
+    const rows = concat(
+      from([row('a'), row('b')]),
+      throwError(() => new Error('the camera fell')),
+    );
     await expect(lastValueFrom(rows.pipe(write(sink)))).rejects.toThrow('the camera fell');
     expect(sink.log).toEqual(['take a', 'have a', 'take b', 'have b', 'close']);
   });

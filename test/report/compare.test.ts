@@ -4,7 +4,13 @@ import { describe, expect, it } from 'vitest';
 import { compared, comparisonTables, paired } from '../../src/report/compare.js';
 import type { StoredItem, StoredRun } from '../../src/report/runs.js';
 
-const item = (id: number, iou: number, more: Readonly<Record<string, number>> = {}): StoredItem => ({ id: `r${id}`, set: 'refcoco/testA', unit: `${id % 3}.jpg`, kind: 'referring', values: { 'lisa/iou': iou, ...more } });
+const item = (id: number, iou: number, more: Readonly<Record<string, number>> = {}): StoredItem => ({
+  id: `r${id}`,
+  set: 'refcoco/testA',
+  unit: `${id % 3}.jpg`,
+  kind: 'referring',
+  values: { 'lisa/iou': iou, ...more },
+});
 const share = fc.integer({ min: 0, max: 100 }).map((percent) => percent / 100);
 
 describe('paired', () => {
@@ -29,7 +35,8 @@ describe('paired', () => {
   });
 
   it('compares what is pooled by its sums, not by its means', () => {
-    const pooled = (id: number, over: number, under: number): StoredItem => item(id, over / under, { 'lisa/intersection': over, 'lisa/union': under });
+    const pooled = (id: number, over: number, under: number): StoredItem =>
+      item(id, over / under, { 'lisa/intersection': over, 'lisa/union': under });
     const { metrics } = paired([pooled(1, 1, 2), pooled(2, 10, 100)], [pooled(1, 2, 2), pooled(2, 10, 100)]);
     expect(metrics['lisa/cIoU']!.value).toBeCloseTo(12 / 102 - 11 / 102, 12);
   });
@@ -40,7 +47,15 @@ describe('compared', () => {
   const run = (name: string, iou: number, numbers: Readonly<Record<string, number>>): StoredRun => ({
     name,
     protocol: 'standard',
-    sets: [{ set: 'refcoco/testA', kind: 'referring', n: 2, units: 2, metrics: { 'lisa/iou': metric(iou), 'lisa/cIoU': metric(iou) } }],
+    sets: [
+      {
+        set: 'refcoco/testA',
+        kind: 'referring',
+        n: 2,
+        units: 2,
+        metrics: { 'lisa/iou': metric(iou), 'lisa/cIoU': metric(iou) },
+      },
+    ],
     items: [item(0, iou), item(1, iou)],
     numbers,
   });
@@ -48,8 +63,19 @@ describe('compared', () => {
   it('stands beside the paper, in percent as it prints', () => {
     const comparison = compared([run('first', 0.5, { 'benchmark/acc': 0.8 }), run('second', 0.6543, {})]);
     const tables = new Map(comparisonTables(comparison));
-    expect(tables.get('refcoco/testA beside the paper')!.slice(-3)).toEqual([['Seg-R1-7B', '78.7'], ['first', '50.0'], ['second', '65.4']]);
-    expect(tables.get('refcoco/testA')!.map(([, , , difference]) => difference)).toEqual(['second less first, 2 rows', '+.154 [.154, .154]', '-']);
-    expect(tables.get('other numbers')).toEqual([['', 'first', 'second'], ['benchmark/acc', '0.800', '-']]);
+    expect(tables.get('refcoco/testA beside the paper')!.slice(-3)).toEqual([
+      ['Seg-R1-7B', '78.7'],
+      ['first', '50.0'],
+      ['second', '65.4'],
+    ]);
+    expect(tables.get('refcoco/testA')!.map(([, , , difference]) => difference)).toEqual([
+      'second less first, 2 rows',
+      '+.154 [.154, .154]',
+      '-',
+    ]);
+    expect(tables.get('other numbers')).toEqual([
+      ['', 'first', 'second'],
+      ['benchmark/acc', '0.800', '-'],
+    ]);
   });
 });

@@ -38,7 +38,11 @@ describe('tallyTable', () => {
 
 describe('gainTable', () => {
   it('shows before, after and what changed', () => {
-    const after = { ...tally, marked: {}, metrics: { ...tally.metrics, 'answer/hit': { mean: 0.2, error: 0.01, n: 200 } } };
+    const after = {
+      ...tally,
+      marked: {},
+      metrics: { ...tally.metrics, 'answer/hit': { mean: 0.2, error: 0.01, n: 200 } },
+    };
     const gains = { reward: { mean: 0, error: 0, n: 200 }, 'answer/hit': { mean: -0.05, error: 0.02, n: 200 } };
     const lines = gainTable({ before: tally, after, gains });
     expect(lines).toContainEqual(['reward', '1.317 ± 0.017', '1.317 ± 0.017', '+0.000 ± 0.000']);
@@ -50,6 +54,11 @@ describe('gainTable', () => {
 
 describe('markdown', () => {
   it('is a page with one table', () => {
-    expect(markdown('judge', [['', 'mean'], ['  iou', '1']])).toBe('# judge\n\n|  | mean |\n| --- | --- |\n| iou | 1 |\n');
+    expect(
+      markdown('judge', [
+        ['', 'mean'],
+        ['  iou', '1'],
+      ]),
+    ).toBe('# judge\n\n|  | mean |\n| --- | --- |\n| iou | 1 |\n');
   });
 });

@@ -10,7 +10,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const script = (name: string): string => fileURLToPath(new URL(`../../scripts/gpu/${name}`, import.meta.url));
 const has = (program: string): boolean => !spawnSync(program, ['--version']).error;
-const left = (...programs: readonly string[]): string => programs.filter((program) => !has(program)).map((program) => `, left out: there is no ${program}`).join('');
+const left = (...programs: readonly string[]): string =>
+  programs
+    .filter((program) => !has(program))
+    .map((program) => `, left out: there is no ${program}`)
+    .join('');
 
 let folder: string;
 beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'segr1-kit-'))));
@@ -52,7 +56,10 @@ function library(fatbin: Buffer, host: Buffer): Buffer {
   let at = head.length;
   const headers = contents.map((content, i) => {
     const header = Buffer.alloc(64);
-    header.writeUInt32LE(names.slice(0, i).reduce((sum, name) => sum + name.length + 1, 0), 0);
+    header.writeUInt32LE(
+      names.slice(0, i).reduce((sum, name) => sum + name.length + 1, 0),
+      0,
+    );
     header.writeBigUInt64LE(BigInt(at), 24);
     header.writeBigUInt64LE(BigInt(content.length), 32);
     at += content.length;
@@ -75,21 +82,32 @@ describe.skipIf(!has('python3'))(`prune.py${left('python3')}`, () => {
   };
   const host = Buffer.from('_Z7moeGemmPf is called here      ');
   const made = library(
-    Buffer.concat([container(piece(2, 80, pieces.older), piece(2, 90, pieces.wanted), piece(1, 90, pieces.assembly)), Buffer.alloc(8), container(piece(2, 90, pieces.mixed), piece(2, 90, pieces.never))]),
+    Buffer.concat([
+      container(piece(2, 80, pieces.older), piece(2, 90, pieces.wanted), piece(1, 90, pieces.assembly)),
+      Buffer.alloc(8),
+      container(piece(2, 90, pieces.mixed), piece(2, 90, pieces.never)),
+    ]),
     host,
   );
-  const bytes = (...names: readonly (keyof typeof pieces)[]): number => names.reduce((sum, name) => sum + pieces[name].length, 0);
+  const bytes = (...names: readonly (keyof typeof pieces)[]): number =>
+    names.reduce((sum, name) => sum + pieces[name].length, 0);
 
   async function pruned(...options: readonly string[]): Promise<{ readonly told: unknown; readonly file: Buffer }> {
     const [from, to] = ['from.so', 'to.so'].map((name) => join(folder, name)) as [string, string];
     await writeFile(from, made);
-    const told = JSON.parse(execFileSync('python3', [script('prune.py'), from, to, ...options], { encoding: 'utf8' })) as unknown;
+    const told = JSON.parse(
+      execFileSync('python3', [script('prune.py'), from, to, ...options], { encoding: 'utf8' }),
+    ) as unknown;
     return { told, file: readFileSync(to) };
   }
 
   it('overwrites machine code of other architectures, and of kernels that are never launched', async () => {
     const { told, file } = await pruned();
-    expect(told).toEqual({ kept: bytes('wanted', 'mixed'), dropped: bytes('older', 'never', 'assembly'), architectures: [90] });
+    expect(told).toEqual({
+      kept: bytes('wanted', 'mixed'),
+      dropped: bytes('older', 'never', 'assembly'),
+      architectures: [90],
+    });
     expect(file).toHaveLength(made.length);
     for (const stays of [pieces.wanted, pieces.mixed, host]) expect(file.includes(stays)).toBe(true);
     expect(file.includes(pieces.assembly)).toBe(false);
@@ -102,8 +120,15 @@ describe.skipIf(!has('python3'))(`prune.py${left('python3')}`, () => {
   });
 
   it('keeps what it is told to', async () => {
-    expect((await pruned('--all-kernels')).told).toEqual({ kept: bytes('wanted', 'mixed', 'never'), dropped: bytes('older', 'assembly'), architectures: [90] });
-    expect((await pruned('--arch', '80,90')).told).toMatchObject({ kept: bytes('wanted', 'mixed', 'older'), architectures: [80, 90] });
+    expect((await pruned('--all-kernels')).told).toEqual({
+      kept: bytes('wanted', 'mixed', 'never'),
+      dropped: bytes('older', 'assembly'),
+      architectures: [90],
+    });
+    expect((await pruned('--arch', '80,90')).told).toMatchObject({
+      kept: bytes('wanted', 'mixed', 'older'),
+      architectures: [80, 90],
+    });
   });
 
   it('refuses an architecture that is not there, and to drop what was launched', async () => {
@@ -116,47 +141,59 @@ describe.skipIf(!has('python3'))(`prune.py${left('python3')}`, () => {
   });
 });
 
-describe.skipIf(left('bash', 'tar', 'xz', 'sha256sum') !== '')(`pack.sh and unpack.sh${left('bash', 'tar', 'xz', 'sha256sum')}`, () => {
-  const files: Readonly<Record<string, Buffer>> = {
-    'app/one.txt': Buffer.from('one\n'),
-    'app/deep/two words.txt': Buffer.from('two\n'),
-    // More than a part, for it can't be compressed.
-    'noise': Buffer.concat(Array.from({ length: 40_000 }, (_, i) => createHash('sha256').update(String(i)).digest())),
-  };
-  const sha256 = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
-  let out: string;
-  beforeAll(async () => {
-    const tree = join(folder, 'tree');
-    out = join(folder, 'parts');
-    for (const [path, data] of Object.entries(files)) {
-      await mkdir(join(tree, path, '..'), { recursive: true });
-      await writeFile(join(tree, path), data);
-    }
-    execFileSync(script('pack.sh'), ['--tree', tree, '--part', '1', '--out', out], { stdio: 'pipe' });
-  });
+describe.skipIf(left('bash', 'tar', 'xz', 'sha256sum') !== '')(
+  `pack.sh and unpack.sh${left('bash', 'tar', 'xz', 'sha256sum')}`,
+  () => {
+    const files: Readonly<Record<string, Buffer>> = {
+      'app/one.txt': Buffer.from('one\n'),
+      'app/deep/two words.txt': Buffer.from('two\n'),
+      // More than a part, for it can't be compressed.
+      noise: Buffer.concat(Array.from({ length: 40_000 }, (_, i) => createHash('sha256').update(String(i)).digest())),
+    };
+    const sha256 = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
+    let out: string;
+    beforeAll(async () => {
+      const tree = join(folder, 'tree');
+      out = join(folder, 'parts');
+      for (const [path, data] of Object.entries(files)) {
+        await mkdir(join(tree, path, '..'), { recursive: true });
+        await writeFile(join(tree, path), data);
+      }
+      execFileSync(script('pack.sh'), ['--tree', tree, '--part', '1', '--out', out], { stdio: 'pipe' });
+    });
 
-  it('leaves parts, and a manifest of them and of every file', () => {
-    const manifest = JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8')) as { readonly parts: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[]; readonly files: unknown };
-    expect(readdirSync(out).toSorted()).toEqual(['kit.aa', 'kit.ab', 'manifest.json', 'parts.sha256', 'unpack.sh']);
-    expect(manifest.parts.map(({ name }) => name)).toEqual(['kit.aa', 'kit.ab']);
-    for (const { name, bytes, sha256: told } of manifest.parts) {
-      const data = readFileSync(join(out, name));
-      expect([data.length, sha256(data)]).toEqual([bytes, told]);
-      expect(bytes).toBeLessThanOrEqual(2 ** 20);
-    }
-    expect(manifest.files).toEqual(Object.entries(files).map(([path, data]) => ({ path, bytes: data.length, sha256: sha256(data) })).toSorted((a, b) => (a.path < b.path ? -1 : 1)));
-  });
+    it('leaves parts, and a manifest of them and of every file', () => {
+      const manifest = JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8')) as {
+        readonly parts: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[];
+        readonly files: unknown;
+      };
+      expect(readdirSync(out).toSorted()).toEqual(['kit.aa', 'kit.ab', 'manifest.json', 'parts.sha256', 'unpack.sh']);
+      expect(manifest.parts.map(({ name }) => name)).toEqual(['kit.aa', 'kit.ab']);
+      for (const { name, bytes, sha256: told } of manifest.parts) {
+        const data = readFileSync(join(out, name));
+        expect([data.length, sha256(data)]).toEqual([bytes, told]);
+        expect(bytes).toBeLessThanOrEqual(2 ** 20);
+      }
+      expect(manifest.files).toEqual(
+        Object.entries(files)
+          .map(([path, data]) => ({ path, bytes: data.length, sha256: sha256(data) }))
+          .toSorted((a, b) => (a.path < b.path ? -1 : 1)),
+      );
+    });
 
-  it('comes out of them as it went in, and says what is damaged', async () => {
-    const to = join(folder, 'unpacked');
-    execFileSync(join(out, 'unpack.sh'), [to], { stdio: 'pipe' });
-    for (const [path, data] of Object.entries(files)) expect(readFileSync(join(to, path)).equals(data)).toBe(true);
-    const part = join(out, 'kit.ab');
-    const data = readFileSync(part);
-    data[100] = (data[100] as number) ^ 1;
-    await writeFile(part, data);
-    const { status, stdout, stderr } = spawnSync(join(out, 'unpack.sh'), [join(folder, 'again')], { encoding: 'utf8' });
-    expect(status).not.toBe(0);
-    expect(`${stdout}${stderr}`).toContain('kit.ab: FAILED');
-  });
-});
+    it('comes out of them as it went in, and says what is damaged', async () => {
+      const to = join(folder, 'unpacked');
+      execFileSync(join(out, 'unpack.sh'), [to], { stdio: 'pipe' });
+      for (const [path, data] of Object.entries(files)) expect(readFileSync(join(to, path)).equals(data)).toBe(true);
+      const part = join(out, 'kit.ab');
+      const data = readFileSync(part);
+      data[100] = (data[100] as number) ^ 1;
+      await writeFile(part, data);
+      const { status, stdout, stderr } = spawnSync(join(out, 'unpack.sh'), [join(folder, 'again')], {
+        encoding: 'utf8',
+      });
+      expect(status).not.toBe(0);
+      expect(`${stdout}${stderr}`).toContain('kit.ab: FAILED');
+    });
+  },
+);

@@ -19,7 +19,10 @@ describe('together', () => {
   it('works as soon as there are enough, each answer to its own question', async () => {
     const { batches, ask } = tenfold(2);
     expect(await Promise.all([1, 2, 3, 4].map(ask))).toEqual([10, 20, 30, 40]);
-    expect(batches).toEqual([[1, 2], [3, 4]]);
+    expect(batches).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -57,6 +60,11 @@ describe('together', () => {
       return asked;
     });
     const answers = await Promise.allSettled([1, 2, 3, 4].map(ask));
-    expect(answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : String(answer.reason)))).toEqual(['Error: no 1', 'Error: no 1', 3, 4]);
+    expect(answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : String(answer.reason)))).toEqual([
+      'Error: no 1',
+      'Error: no 1',
+      3,
+      4,
+    ]);
   });
 });

@@ -81,7 +81,9 @@ describe('released', () => {
   it('gives back the credit of each row that passes, the row unchanged', async () => {
     const given: string[] = [];
     const row = { id: 'a', more: 1 };
-    const last = await lastValueFrom(from([{ id: 'b', more: 0 }, row]).pipe(released({ give: (id) => given.push(id) })));
+    const last = await lastValueFrom(
+      from([{ id: 'b', more: 0 }, row]).pipe(released({ give: (id) => given.push(id) })),
+    );
     expect(last).toBe(row);
     expect(given).toEqual(['b', 'a']);
   });

@@ -22,7 +22,12 @@ describe('inOrder', () => {
     const started: number[] = [];
     let go: () => void = () => {};
     const slow = new Promise<void>((resolve) => (go = resolve));
-    const done = lastValueFrom(from([0, 1, 2, 3]).pipe(inOrder(async (row) => (started.push(row), row === 0 ? slow : later(0)), 2), toArray()));
+    const done = lastValueFrom(
+      from([0, 1, 2, 3]).pipe(
+        inOrder(async (row) => (started.push(row), row === 0 ? slow : later(0)), 2),
+        toArray(),
+      ),
+    );
     await later(20);
     expect(started).toEqual([0, 1]);
     go();
@@ -35,7 +40,11 @@ describe('inOrder', () => {
       await later(5);
       return row;
     };
-    const failing = new Promise((_, reject) => from([0, 1, 2]).pipe(inOrder(work, 3)).subscribe({ next: (row) => seen.push(row), error: reject }));
+    const failing = new Promise((_, reject) =>
+      from([0, 1, 2])
+        .pipe(inOrder(work, 3))
+        .subscribe({ next: (row) => seen.push(row), error: reject }),
+    );
     await expect(failing).rejects.toThrow('row 1');
     expect(seen).toEqual([0]);
   });

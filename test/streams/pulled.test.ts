@@ -65,7 +65,9 @@ describe('pulled', () => {
 
   it('opens a new iterator for each subscriber', async () => {
     const window = credits(8);
-    const rows = pulled(async function* () { yield { id: 'a' }; }, window).pipe(released(window));
+    const rows = pulled(async function* () {
+      yield { id: 'a' };
+    }, window).pipe(released(window));
     expect([await lastValueFrom(rows), await lastValueFrom(rows)]).toEqual([{ id: 'a' }, { id: 'a' }]);
   });
 });

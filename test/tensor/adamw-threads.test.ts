@@ -19,25 +19,38 @@ describe('openStepper', () => {
     const entry = fc.record({ size: fc.integer({ min: 1, max: 7 }), decays: fc.boolean() });
     const number = fc.float({ min: -4, max: 4, noNaN: true });
     await fc.assert(
-      fc.asyncProperty(fc.array(entry, { minLength: 1, maxLength: 6 }), fc.infiniteStream(number), async (entries, numbers) => {
-        const layout = layoutOf(entries.map(({ size }, i) => ({ name: `${i}`, sizes: [size] })));
-        const draw = (): number[] => Array.from({ length: layout.length }, () => numbers.next().value as number);
-        const [start, gradients] = [draw(), [draw(), draw()]];
-        const options = { learningRate: 0.1, weightDecay: 0.1, gradientScale: 0.5, decays: (name: string) => entries[Number(name)]?.decays === true };
-        const plain = { values: Float32Array.from(start), state: adamState(layout) };
-        for (const gradient of gradients) adamw(layout, plain.values, Float32Array.from(gradient), plain.state, options);
-        for (const stepper of steppers) {
-          const own = { values: shared(start), state: adamState(layout) };
-          for (const gradient of gradients) await stepper.step(layout, own.values, Float32Array.from(gradient), own.state, options);
-          expect(own).toEqual(plain);
-        }
-      }),
+      fc.asyncProperty(
+        fc.array(entry, { minLength: 1, maxLength: 6 }),
+        fc.infiniteStream(number),
+        async (entries, numbers) => {
+          const layout = layoutOf(entries.map(({ size }, i) => ({ name: `${i}`, sizes: [size] })));
+          const draw = (): number[] => Array.from({ length: layout.length }, () => numbers.next().value as number);
+          const [start, gradients] = [draw(), [draw(), draw()]];
+          const options = {
+            learningRate: 0.1,
+            weightDecay: 0.1,
+            gradientScale: 0.5,
+            decays: (name: string) => entries[Number(name)]?.decays === true,
+          };
+          const plain = { values: Float32Array.from(start), state: adamState(layout) };
+          for (const gradient of gradients)
+            adamw(layout, plain.values, Float32Array.from(gradient), plain.state, options);
+          for (const stepper of steppers) {
+            const own = { values: shared(start), state: adamState(layout) };
+            for (const gradient of gradients)
+              await stepper.step(layout, own.values, Float32Array.from(gradient), own.state, options);
+            expect(own).toEqual(plain);
+          }
+        },
+      ),
       { numRuns: 25 },
     );
   });
 
   it('refuses a gradient of another length, as one thread does', async () => {
     const layout = layoutOf([{ name: 'w', sizes: [8] }]);
-    await expect(steppers[1]?.step(layout, shared(Array(8).fill(1)), new Float32Array(7), adamState(layout), { learningRate: 1 })).rejects.toThrow('adamw: expected gradient as long as the layout, 8; got 7');
+    await expect(
+      steppers[1]?.step(layout, shared(Array(8).fill(1)), new Float32Array(7), adamState(layout), { learningRate: 1 }),
+    ).rejects.toThrow('adamw: expected gradient as long as the layout, 8; got 7');
   });
 });

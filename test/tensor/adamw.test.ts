@@ -17,7 +17,12 @@ const gradients = [
   [2, 3, 1, 0.125],
 ];
 
-function stepped(options: AdamOptions): { values: Float32Array; first: Float32Array; second: Float32Array; step: number } {
+function stepped(options: AdamOptions): {
+  values: Float32Array;
+  first: Float32Array;
+  second: Float32Array;
+  step: number;
+} {
   const values = Float32Array.from(start);
   const state = adamState(layout);
   for (const gradient of gradients) adamw(layout, values, Float32Array.from(gradient), state, options);
@@ -54,12 +59,22 @@ describe('adamw', () => {
   it('scales the gradient before anything else', () => {
     const values = Float32Array.from(start);
     const state = adamState(layout);
-    for (const gradient of gradients) adamw(layout, values, Float32Array.from(gradient, (g) => 4 * g), state, { learningRate: 0.1, weightDecay: 0.01, gradientScale: 0.25 });
+    for (const gradient of gradients)
+      adamw(
+        layout,
+        values,
+        Float32Array.from(gradient, (g) => 4 * g),
+        state,
+        { learningRate: 0.1, weightDecay: 0.01, gradientScale: 0.25 },
+      );
     expect(values).toEqual(stepped({ learningRate: 0.1, weightDecay: 0.01 }).values);
   });
   it('moves by the learning rate at first, whatever the size of the gradient', () => {
     const values = Float32Array.from(start);
-    adamw(layout, values, Float32Array.of(1e-3, -1e-3, 1e3, -1e3), adamState(layout), { learningRate: 0.125, epsilon: 0 });
+    adamw(layout, values, Float32Array.of(1e-3, -1e-3, 1e3, -1e3), adamState(layout), {
+      learningRate: 0.125,
+      epsilon: 0,
+    });
     expectClose(values, [0.875, -1.875, 0.375, 4.125]);
   });
   it('leaves a parameter without a gradient to the decay alone', () => {
@@ -70,7 +85,9 @@ describe('adamw', () => {
   it('refuses an array of another length, and changes nothing', () => {
     const values = Float32Array.from(start);
     const state = adamState(layout);
-    expect(() => adamw(layout, values, new Float32Array(3), state, { learningRate: 1, weightDecay: 1 })).toThrow('adamw: expected gradient as long as the layout, 4; got 3');
+    expect(() => adamw(layout, values, new Float32Array(3), state, { learningRate: 1, weightDecay: 1 })).toThrow(
+      'adamw: expected gradient as long as the layout, 4; got 3',
+    );
     expect([...values, state.step]).toEqual([...start, 0]);
   });
 });
@@ -79,7 +96,9 @@ describe('gradientNorm', () => {
   it('is the Euclidean length', () => expect(gradientNorm(Float32Array.of(3, 0, -4))).toBe(5));
   it('adds small squares to large ones', () => {
     // 4096² = 2^24: adding 1 to it in float32 changes nothing.
-    expect(gradientNorm(Float32Array.from({ length: 1001 }, (_, i) => (i === 0 ? 4096 : 1)))).toBe(Math.sqrt(2 ** 24 + 1000));
+    expect(gradientNorm(Float32Array.from({ length: 1001 }, (_, i) => (i === 0 ? 4096 : 1)))).toBe(
+      Math.sqrt(2 ** 24 + 1000),
+    );
   });
   it('of nothing is 0', () => expect(gradientNorm(new Float32Array(0))).toBe(0));
 });
@@ -87,7 +106,12 @@ describe('gradientNorm', () => {
 describe('clipScale', () => {
   it('leaves a short gradient alone', () => expect(clipScale(0.5, 1)).toBe(1));
   it('brings a long one to the limit', () => {
-    fc.assert(fc.property(fc.double({ min: 1.1, max: 1e6, noNaN: true }), (norm) => Math.abs(norm * clipScale(norm, 1) - 1) < 1e-5));
+    fc.assert(
+      fc.property(
+        fc.double({ min: 1.1, max: 1e6, noNaN: true }),
+        (norm) => Math.abs(norm * clipScale(norm, 1) - 1) < 1e-5,
+      ),
+    );
   });
   it('adds 1e-6 to the norm, as torch does', () => expect(clipScale(2, 1)).toBe(1 / (2 + 1e-6)));
 });

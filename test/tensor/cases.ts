@@ -3,7 +3,15 @@ import fc from 'fast-check';
 
 import { interpret, type Fed, type Value } from './interpret.js';
 import { hash, uniform } from '../../src/random.js';
-import { count, describe, reachable, dependencies, type Data, type DType, type Tensor } from '../../src/tensor/graph.js';
+import {
+  count,
+  describe,
+  reachable,
+  dependencies,
+  type Data,
+  type DType,
+  type Tensor,
+} from '../../src/tensor/graph.js';
 import { emit } from '../../src/tensor/onnx/emit.js';
 import { input } from '../../src/tensor/ops.js';
 import type { Engine } from '../../src/tensor/onnx/session.js';
@@ -48,23 +56,37 @@ function element(kind: Kind, u: number): number {
 
 function data(dtype: DType, kind: Kind, length: number, key: string): Data {
   const list = Array.from({ length }, (_, i) => element(kind, uniform(key, i)));
-  return dtype === 'int64' ? BigInt64Array.from(list, BigInt) : dtype === 'bool' ? Uint8Array.from(list) : Float32Array.from(list);
+  return dtype === 'int64'
+    ? BigInt64Array.from(list, BigInt)
+    : dtype === 'bool'
+      ? Uint8Array.from(list)
+      : Float32Array.from(list);
 }
 
 /** Cases drawn from a seed that the graph's purpose gives, and what they are fed. */
-export function drawn<T>(purpose: string, runs: number, make: (draw: Draw) => T): { readonly cases: readonly T[]; readonly feeds: Record<string, Data> } {
+export function drawn<T>(
+  purpose: string,
+  runs: number,
+  make: (draw: Draw) => T,
+): { readonly cases: readonly T[]; readonly feeds: Record<string, Data> } {
   const feeds: Record<string, Data> = {};
   const cases = fc.sample(fc.gen(), { seed: hash(purpose), numRuns: runs }).map((g) => {
     const sizes = Object.fromEntries(NAMES.map((name) => [name, g(fc.integer, { min: 1, max: 4 })]));
     const draw: Draw = {
       sizes,
       integer: (min, max) => g(fc.integer, { min, max }),
-      some: (from = NAMES, atLeast = 0, atMost = from.length) => g(fc.shuffledSubarray, [...from], { minLength: atLeast, maxLength: atMost }),
+      some: (from = NAMES, atLeast = 0, atMost = from.length) =>
+        g(fc.shuffledSubarray, [...from], { minLength: atLeast, maxLength: atMost }),
       shuffled: (names) => g(fc.shuffledSubarray, [...names], { minLength: names.length, maxLength: names.length }),
       one: <E>(list: readonly E[]) => list[g(fc.nat, list.length - 1)] as E,
       tensor(kind, names = draw.some(), more = {}) {
-        const dtype: DType = kind === 'bool' ? 'bool' : kind === 'int' || typeof kind === 'object' ? 'int64' : 'float32';
-        const made = input(`in${inputs++}`, dtype, Object.fromEntries(names.map((name) => [name, more[name] ?? (sizes[name] as number)])));
+        const dtype: DType =
+          kind === 'bool' ? 'bool' : kind === 'int' || typeof kind === 'object' ? 'int64' : 'float32';
+        const made = input(
+          `in${inputs++}`,
+          dtype,
+          Object.fromEntries(names.map((name) => [name, more[name] ?? (sizes[name] as number)])),
+        );
         feeds[`in${inputs - 1}`] = data(dtype, kind, count(made.shape), `${purpose} ${Object.keys(feeds).length}`);
         return made;
       },
@@ -77,11 +99,17 @@ export function drawn<T>(purpose: string, runs: number, make: (draw: Draw) => T)
 /** Operations and shapes that a value was computed from. */
 function story(t: Tensor): string {
   return reachable([t], dependencies)
-    .map((n) => `${n.op.kind}${describe(n.outputs[0] as Tensor)}(${n.inputs.map((x) => x.node.id).join(', ')}) = ${n.id}`)
+    .map(
+      (n) => `${n.op.kind}${describe(n.outputs[0] as Tensor)}(${n.inputs.map((x) => x.node.id).join(', ')}) = ${n.id}`,
+    )
     .join('; ');
 }
 
-export function furthest(got: ArrayLike<number | bigint>, expected: ArrayLike<number>, tolerance: number): number | undefined {
+export function furthest(
+  got: ArrayLike<number | bigint>,
+  expected: ArrayLike<number>,
+  tolerance: number,
+): number | undefined {
   if (got.length !== expected.length) return -1;
   for (let i = 0; i < expected.length; i++) {
     const [g, e] = [Number(got[i]), expected[i] as number];
@@ -90,8 +118,17 @@ export function furthest(got: ArrayLike<number | bigint>, expected: ArrayLike<nu
   return undefined;
 }
 
-/** Runs values in one graph and compares each with the interpreter's. @throws with the operations and shapes of the first that differs. */
-export async function agree(engine: Engine, outputs: readonly Tensor[], feeds: Readonly<Record<string, Data>>, tolerance = 1e-5): Promise<Value[]> {
+/**
+ * Runs values in one graph and compares each with the interpreter's.
+ *
+ * @throws with the operations and shapes of the first that differs.
+ */
+export async function agree(
+  engine: Engine,
+  outputs: readonly Tensor[],
+  feeds: Readonly<Record<string, Data>>,
+  tolerance = 1e-5,
+): Promise<Value[]> {
   const program = emit(`graph ${graphs++}`, Object.fromEntries(outputs.map((t, i) => [`out${i}`, t])));
   await engine.open(program);
   const answer = await engine.run(program, feeds);
@@ -102,9 +139,11 @@ export async function agree(engine: Engine, outputs: readonly Tensor[], feeds: R
     const expected = values[i] as Value;
     const wanted = expected.shape.map(({ size }) => size);
     const shape = answer.sizes[`out${i}`] ?? [];
-    if (wanted.join() !== shape.join()) throw new Error(`expected sizes ${wanted.join()}; got ${shape.join()} from ${story(t)}`);
+    if (wanted.join() !== shape.join())
+      throw new Error(`expected sizes ${wanted.join()}; got ${shape.join()} from ${story(t)}`);
     const apart = furthest(got, expected.data, tolerance);
-    if (apart !== undefined) throw new Error(`element ${apart}: expected ${expected.data[apart]}; got ${String(got[apart])} from ${story(t)}`);
+    if (apart !== undefined)
+      throw new Error(`element ${apart}: expected ${expected.data[apart]}; got ${String(got[apart])} from ${story(t)}`);
   }
   return values;
 }

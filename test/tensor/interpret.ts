@@ -1,6 +1,20 @@
 /** Values of traced graphs in float64, one element at a time: slow, and plain enough to be believed. */
 import { fromBf16, fromF16, toBf16, toF16 } from '../../src/io/half.js';
-import { bodyNodes, count, dependencies, reachable, type Binary, type Body, type Compare, type DType, type Node, type Op, type Shape, type Tensor, type Unary } from '../../src/tensor/graph.js';
+import {
+  bodyNodes,
+  count,
+  dependencies,
+  reachable,
+  type Binary,
+  type Body,
+  type Compare,
+  type DType,
+  type Node,
+  type Op,
+  type Shape,
+  type Tensor,
+  type Unary,
+} from '../../src/tensor/graph.js';
 
 /** A tensor's elements, row by row; int64 and bool as numbers. */
 export interface Value {
@@ -21,7 +35,10 @@ export function interpret(outputs: readonly Tensor[], fed: Fed): Value[] {
 }
 
 function places(shape: Shape): Place[] {
-  return shape.reduce<Place[]>((all, { name, size }) => all.flatMap((place) => Array.from({ length: size }, (_, i) => ({ ...place, [name]: i }))), [{}]);
+  return shape.reduce<Place[]>(
+    (all, { name, size }) => all.flatMap((place) => Array.from({ length: size }, (_, i) => ({ ...place, [name]: i }))),
+    [{}],
+  );
 }
 
 /** Element at a place; dimensions that the value lacks are passed over. */
@@ -108,7 +125,8 @@ function rounded(dtype: DType, value: number): number {
 function filled(op: Op, t: Tensor, name: string, inputs: readonly Value[]): number {
   const along = inputs.flatMap(({ shape }) => shape.filter((dim) => dim.name === name).map(({ size }) => size));
   if (op.kind === 'constant') return 0;
-  if (op.kind === 'reshape') return (inputs[0] as Value).data.length / count(t.shape.filter((dim) => dim.name !== name));
+  if (op.kind === 'reshape')
+    return (inputs[0] as Value).data.length / count(t.shape.filter((dim) => dim.name !== name));
   if (op.kind === 'append' || op.kind === 'concat') return along.reduce((all, size) => all + size, 0);
   return (along[0] as number) - (op.kind === 'slice' ? op.start : 0);
 }
@@ -133,7 +151,10 @@ class Values {
 
   compute(n: Node): void {
     if (n.op.kind === 'block') {
-      const results = this.#body(n.op.body, n.inputs.map((t) => this.of(t)));
+      const results = this.#body(
+        n.op.body,
+        n.inputs.map((t) => this.of(t)),
+      );
       for (const [i, output] of n.outputs.entries()) this.bind(output, results[i] as Value);
     } else if (n.op.kind === 'loop') this.#loop(n, n.op);
     else this.bind(n.outputs[0] as Tensor, this.#value(n, n.outputs[0] as Tensor));
@@ -167,11 +188,13 @@ class Values {
     const [x, y, z] = inputs as [Value, Value, Value];
     const shape = t.shape.map((dim) => (dim.ragged ? { ...dim, size: filled(op, t, dim.name, inputs) } : dim));
     /** The values of `x` along some of its dimensions, the others held. */
-    const along = (place: Place, names: readonly string[]): number[] => places(only(x.shape, names)).map((inner) => at(x, { ...place, ...inner }));
+    const along = (place: Place, names: readonly string[]): number[] =>
+      places(only(x.shape, names)).map((inner) => at(x, { ...place, ...inner }));
     switch (op.kind) {
       case 'input': {
         const data = this.#fed[op.name];
-        if (data?.length !== count(shape)) throw new RangeError(`${op.name}: expected ${count(shape)} elements; got ${data?.length}`);
+        if (data?.length !== count(shape))
+          throw new RangeError(`${op.name}: expected ${count(shape)} elements; got ${data?.length}`);
         return { shape, data: Float64Array.from(data, Number) };
       }
       case 'constant':
@@ -187,7 +210,16 @@ class Values {
       case 'where':
         return made(shape, (place) => at(at(x, place) === 1 ? y : z, place));
       case 'cast':
-        return made(shape, (place) => rounded(t.dtype, t.dtype === 'int64' ? Math.trunc(at(x, place)) : t.dtype === 'bool' ? Number(at(x, place) !== 0) : at(x, place)));
+        return made(shape, (place) =>
+          rounded(
+            t.dtype,
+            t.dtype === 'int64'
+              ? Math.trunc(at(x, place))
+              : t.dtype === 'bool'
+                ? Number(at(x, place) !== 0)
+                : at(x, place),
+          ),
+        );
       case 'reduce':
         return made(shape, (place) => {
           const list = along(place, op.over);
@@ -201,7 +233,10 @@ class Values {
       case 'cumsum':
         return made(shape, (place) => sum(along(place, [op.over]).slice(0, (place[op.over] as number) + 1)));
       case 'top':
-        return made(shape, (place) => along(place, [op.over]).toSorted((a, b) => b - a)[place[op.over] as number] as number);
+        return made(
+          shape,
+          (place) => along(place, [op.over]).toSorted((a, b) => b - a)[place[op.over] as number] as number,
+        );
       case 'softmax':
         return made(shape, (place) => {
           const list = along(place, [op.over]);
@@ -211,7 +246,17 @@ class Values {
           return op.log ? own - Math.log(all) : Math.exp(own) / all;
         });
       case 'dot':
-        return made(shape, (place) => rounded(t.dtype, op.scale * sum(places(only(x.shape, op.over)).map((inner) => at(x, { ...place, ...inner }) * at(y, { ...place, ...inner })))));
+        return made(shape, (place) =>
+          rounded(
+            t.dtype,
+            op.scale *
+              sum(
+                places(only(x.shape, op.over)).map(
+                  (inner) => at(x, { ...place, ...inner }) * at(y, { ...place, ...inner }),
+                ),
+              ),
+          ),
+        );
       case 'reshape':
         return { shape, data: x.data };
       case 'transpose':
@@ -237,14 +282,20 @@ class Values {
         });
       case 'append': {
         const size = sizeIn(x.shape, op.over);
-        return made(shape, (place) => ((place[op.over] as number) < size ? at(x, place) : at(y, { ...place, [op.over]: 0 })));
+        return made(shape, (place) =>
+          (place[op.over] as number) < size ? at(x, place) : at(y, { ...place, [op.over]: 0 }),
+        );
       }
       case 'gather':
         return made(shape, (place) => at(x, { ...place, [op.over]: wrapped(at(y, place), sizeIn(x.shape, op.over)) }));
       case 'scatterAdd': {
         const size = sizeIn(shape, op.over);
         const targets = places(y.shape).map((place) => ({ place, row: wrapped(at(y, place), size) }));
-        return made(shape, (place) => sum(targets.filter(({ row }) => row === place[op.over]).map((target) => at(x, { ...place, ...target.place }))));
+        return made(shape, (place) =>
+          sum(
+            targets.filter(({ row }) => row === place[op.over]).map((target) => at(x, { ...place, ...target.place })),
+          ),
+        );
       }
       case 'pick':
         return made(shape, (place) => at(x, { ...place, [op.over]: wrapped(at(y, place), sizeIn(x.shape, op.over)) }));

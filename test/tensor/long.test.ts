@@ -4,7 +4,17 @@ import { draws } from '../../src/random.js';
 import { gradient } from '../../src/tensor/gradient.js';
 import { dependencies, reachable, sizeOf, type Tensor } from '../../src/tensor/graph.js';
 import { emit } from '../../src/tensor/onnx/emit.js';
-import { constant, input, logSoftmaxByBlocks, mul, order, quantile, slice, sum as summed, sumByBlocks } from '../../src/tensor/ops.js';
+import {
+  constant,
+  input,
+  logSoftmaxByBlocks,
+  mul,
+  order,
+  quantile,
+  slice,
+  sum as summed,
+  sumByBlocks,
+} from '../../src/tensor/ops.js';
 import { openEngine } from '../../src/tensor/onnx/session.js';
 import { interpret } from './interpret.js';
 
@@ -14,7 +24,10 @@ afterAll(() => engine.release());
 let programs = 0;
 
 /** What the runtime makes of `x`, whose one dimension is called n. */
-async function run(make: (x: Tensor) => Readonly<Record<string, Tensor>>, x: Float32Array): Promise<Readonly<Record<string, number>>> {
+async function run(
+  make: (x: Tensor) => Readonly<Record<string, Tensor>>,
+  x: Float32Array,
+): Promise<Readonly<Record<string, number>>> {
   const program = emit(`long ${programs++}`, make(input('x', 'float32', { n: x.length })));
   await engine.open(program);
   const answer = await engine.run(program, { x });
@@ -31,7 +44,9 @@ const shapes: readonly (readonly [string, (i: number, size: number) => number])[
   ['broad', (i) => Math.exp(draws('long', i).normal(3))],
   ['one that is nearly all, and zeros', (i, size) => (i === Math.floor(size / 3) ? 1 : i % 5 === 0 ? 0 : 0.02 / size)],
 ];
-const cases = sizes.flatMap((size) => shapes.map(([name, value]) => [size, name, Float32Array.from({ length: size }, (_, i) => value(i, size))] as const));
+const cases = sizes.flatMap((size) =>
+  shapes.map(([name, value]) => [size, name, Float32Array.from({ length: size }, (_, i) => value(i, size))] as const),
+);
 
 describe('sumByBlocks', () => {
   it.each(cases)('of %i, %s: within 5e-7 of a float64 sum', async (_size, _, x) => {
@@ -80,7 +95,10 @@ describe('quantile', () => {
     const flags = Float32Array.from({ length: size }, (_, i) => Number(draws('flags', i).uniform() < 0.7));
     const ones = [...flags.keys()].filter((i) => flags[i] === 1);
     const counts = [0, 1, 500, 50_000, ones.length - 2, ones.length - 1];
-    const found = await run((all) => Object.fromEntries(counts.map((count) => [count, quantile(all, 'n', (count + 0.5) / ones.length)])), flags);
+    const found = await run(
+      (all) => Object.fromEntries(counts.map((count) => [count, quantile(all, 'n', (count + 0.5) / ones.length)])),
+      flags,
+    );
     expect(counts.map((count) => found[count])).toEqual(counts.map((count) => ones[count]));
   });
 
@@ -104,14 +122,22 @@ describe('quantile', () => {
 
   it('has no running sum of more than 128 elements, whatever the size', () => {
     for (const size of sizes) {
-      const running = reachable([quantile(input('x', 'float32', { n: size }), 'n', 0.5)], dependencies).flatMap(({ op, inputs }) => (op.kind === 'cumsum' ? [sizeOf(inputs[0], op.over) as number] : []));
+      const running = reachable([quantile(input('x', 'float32', { n: size }), 'n', 0.5)], dependencies).flatMap(
+        ({ op, inputs }) => (op.kind === 'cumsum' ? [sizeOf(inputs[0], op.over) as number] : []),
+      );
       expect(Math.max(...running)).toBeLessThanOrEqual(128);
     }
   });
 
   it('takes float32 and a dimension that is there', () => {
-    expect(() => quantile(input('x', 'int64', { n: 3 }), 'n', 0.5)).toThrow('quantile: expected float32; got [n 3] int64');
-    expect(() => quantile(input('x', 'float32', { n: 3 }), 'm', 0.5)).toThrow('quantile: expected a dimension called m; got [n 3] float32');
-    expect(() => sumByBlocks(input('x', 'float32', { n: 3 }), 'm')).toThrow('sumByBlocks: expected a dimension called m; got [n 3] float32');
+    expect(() => quantile(input('x', 'int64', { n: 3 }), 'n', 0.5)).toThrow(
+      'quantile: expected float32; got [n 3] int64',
+    );
+    expect(() => quantile(input('x', 'float32', { n: 3 }), 'm', 0.5)).toThrow(
+      'quantile: expected a dimension called m; got [n 3] float32',
+    );
+    expect(() => sumByBlocks(input('x', 'float32', { n: 3 }), 'm')).toThrow(
+      'sumByBlocks: expected a dimension called m; got [n 3] float32',
+    );
   });
 });

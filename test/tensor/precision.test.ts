@@ -31,16 +31,39 @@ describe.each(HALVES)('%s', (half) => {
   it('computes products in it and everything else in float32', () => {
     const [x, w] = [ops.input('x', 'float32', { a: 2, b: 3 }), ops.input('w', half, { c: 4, b: 3 })];
     const y = ops.inPrecision(half, () => ops.silu(ops.dot(x, w, 'b')));
-    expect(kinds(y)).toEqual(['input float32', `input ${half}`, `cast ${half}`, `dot ${half}`, 'cast float32', 'unary float32']);
+    expect(kinds(y)).toEqual([
+      'input float32',
+      `input ${half}`,
+      `cast ${half}`,
+      `dot ${half}`,
+      'cast float32',
+      'unary float32',
+    ]);
     expect(kinds(ops.dot(x, w, 'b'))).toEqual(['input float32', `input ${half}`, 'cast float32', 'dot float32']);
   });
 
   it('hands what one product computed on to the next as it is', () => {
-    const [x, w, v] = [ops.input('x', 'float32', { a: 2, b: 3 }), ops.input('w', half, { c: 4, b: 3 }), ops.input('v', half, { d: 5, c: 4 })];
+    const [x, w, v] = [
+      ops.input('x', 'float32', { a: 2, b: 3 }),
+      ops.input('w', half, { c: 4, b: 3 }),
+      ops.input('v', half, { d: 5, c: 4 }),
+    ];
     const y = ops.inPrecision(half, () => ops.dot(ops.dot(x, w, 'b'), v, 'c'));
-    expect(kinds(y)).toEqual(['input float32', `input ${half}`, `input ${half}`, `cast ${half}`, `dot ${half}`, `dot ${half}`, 'cast float32']);
+    expect(kinds(y)).toEqual([
+      'input float32',
+      `input ${half}`,
+      `input ${half}`,
+      `cast ${half}`,
+      `dot ${half}`,
+      `dot ${half}`,
+      'cast float32',
+    ]);
     const other = half === 'bfloat16' ? 'float16' : 'bfloat16';
-    expect(kinds(ops.cast(ops.cast(ops.input('z', half, { a: 1 }), 'float32'), other))).toEqual([`input ${half}`, 'cast float32', `cast ${other}`]);
+    expect(kinds(ops.cast(ops.cast(ops.input('z', half, { a: 1 }), 'float32'), other))).toEqual([
+      `input ${half}`,
+      'cast float32',
+      `cast ${other}`,
+    ]);
   });
 
   it('is over when tracing in it is, also by a mistake', () => {
@@ -52,7 +75,10 @@ describe.each(HALVES)('%s', (half) => {
   it('rounds as the interpreter does: casts, products, and what is moved between them', async () => {
     const { cases, feeds } = drawn(`${half} products`, 12, (draw) => {
       const [x, y] = [draw.tensor('any', ['a', 'b', 'c']), draw.tensor('any', ['a', 'd', 'c'])];
-      const moved = ops.cast(ops.order(ops.concat([ops.cast(x, half), ops.cast(x, half)], 'b'), 'c', 'b', 'a'), 'float32');
+      const moved = ops.cast(
+        ops.order(ops.concat([ops.cast(x, half), ops.cast(x, half)], 'b'), 'c', 'b', 'a'),
+        'float32',
+      );
       return [ops.cast(ops.cast(x, half), 'float32'), ops.inPrecision(half, () => ops.dot(x, y, 'c', 0.5)), moved];
     });
     const values = await agree(engine, cases.flat(), feeds, STEP[half]);
@@ -63,42 +89,68 @@ describe.each(HALVES)('%s', (half) => {
     const { cases, feeds } = drawn(`${half} gradients`, 6, network);
     const slopes = cases.flatMap(({ loss, weights }) => gradient(loss, weights));
     const exact = interpret(slopes, feeds as never);
-    const narrow = drawn(`${half} gradients`, 6, (draw) => ops.inPrecision(half, () => {
-      const { loss, weights } = network(draw);
-      return gradient(loss, weights);
-    }));
+    const narrow = drawn(`${half} gradients`, 6, (draw) =>
+      ops.inPrecision(half, () => {
+        const { loss, weights } = network(draw);
+        return gradient(loss, weights);
+      }),
+    );
     const got = await agree(engine, narrow.cases.flat(), narrow.feeds, 8 * STEP[half]);
     for (const [i, slope] of narrow.cases.flat().entries()) {
       expect(slope.dtype).toBe('float32');
       const expected = exact[i]?.data as Float64Array;
       const largest = Math.max(...expected.map(Math.abs));
       const own = got[i] as Value;
-      for (const [j, value] of own.data.entries()) expect(Math.abs(value - (expected[j] as number)), `${i} ${j}`).toBeLessThan(16 * STEP[half] * largest);
+      for (const [j, value] of own.data.entries())
+        expect(Math.abs(value - (expected[j] as number)), `${i} ${j}`).toBeLessThan(16 * STEP[half] * largest);
     }
   });
 
   it('survives blocks that are computed again and loops', async () => {
-    const { cases, feeds } = drawn(`${half} bodies`, 4, (draw) => ops.inPrecision(half, () => {
-      const sizes = { token: 6, width: 4 };
-      const [x, w] = [draw.tensor('any', ['token', 'width'], sizes), draw.tensor('any', ['out', 'width'], { out: 4, width: 4 })];
-      const [block] = ops.recompute([ops.cast(x, half)], (h) => [ops.tanh(ops.dot(h, w, 'width'))]);
-      const { y } = ops.inChunks('token', 2, [block as Tensor], (part) => ({ y: ops.dot(part, w, 'out') }));
-      const loss = ops.total(ops.square(y));
-      return [loss, ...gradient(loss, [x, w])];
-    }));
+    const { cases, feeds } = drawn(`${half} bodies`, 4, (draw) =>
+      ops.inPrecision(half, () => {
+        const sizes = { token: 6, width: 4 };
+        const [x, w] = [
+          draw.tensor('any', ['token', 'width'], sizes),
+          draw.tensor('any', ['out', 'width'], { out: 4, width: 4 }),
+        ];
+        const [block] = ops.recompute([ops.cast(x, half)], (h) => [ops.tanh(ops.dot(h, w, 'width'))]);
+        const { y } = ops.inChunks('token', 2, [block as Tensor], (part) => ({ y: ops.dot(part, w, 'out') }));
+        const loss = ops.total(ops.square(y));
+        return [loss, ...gradient(loss, [x, w])];
+      }),
+    );
     const values = await agree(engine, cases.flat(), feeds, 8 * STEP[half]);
     expect(values).toHaveLength(12);
   });
 
   it('is refused where it has no arithmetic, and does not come back', () => {
     const x = ops.input('x', half, { a: 2 });
-    for (const f of [() => ops.add(x, x), () => ops.exp(x), () => ops.sum(x, 'a'), () => ops.less(x, x), () => ops.pad(x, 'a', 1, 0), () => ops.where(ops.input('c', 'bool', {}), x, x)]) expect(f).toThrow(half);
-    expect(() => emit('out', { y: ops.expand(x, ops.dims({ b: 2, a: 2 })) })).toThrow(`out: expected float32, int64 or bool to come back; got ${half} for y`);
+    for (const f of [
+      () => ops.add(x, x),
+      () => ops.exp(x),
+      () => ops.sum(x, 'a'),
+      () => ops.less(x, x),
+      () => ops.pad(x, 'a', 1, 0),
+      () => ops.where(ops.input('c', 'bool', {}), x, x),
+    ])
+      expect(f).toThrow(half);
+    expect(() => emit('out', { y: ops.expand(x, ops.dims({ b: 2, a: 2 })) })).toThrow(
+      `out: expected float32, int64 or bool to come back; got ${half} for y`,
+    );
   });
 
   it('takes inputs in it on CUDA, and on the CPU in float32', () => {
-    const trace = () => ({ y: ops.dot(ops.input('x', 'float32', { a: 2, b: 3 }), ops.input('w', half, { c: 4, b: 3 }), 'b') });
-    expect(compile('cuda', { dialect: 'cuda', precision: half }, trace).inputs.map(({ dtype }) => dtype)).toEqual(['float32', half]);
-    expect(compile('cpu', { dialect: 'cpu', precision: half }, trace).inputs.map(({ dtype }) => dtype)).toEqual(['float32', 'float32']);
+    const trace = () => ({
+      y: ops.dot(ops.input('x', 'float32', { a: 2, b: 3 }), ops.input('w', half, { c: 4, b: 3 }), 'b'),
+    });
+    expect(compile('cuda', { dialect: 'cuda', precision: half }, trace).inputs.map(({ dtype }) => dtype)).toEqual([
+      'float32',
+      half,
+    ]);
+    expect(compile('cpu', { dialect: 'cpu', precision: half }, trace).inputs.map(({ dtype }) => dtype)).toEqual([
+      'float32',
+      'float32',
+    ]);
   });
 });

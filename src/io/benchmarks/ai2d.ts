@@ -11,33 +11,53 @@ import { choiceInstruction, letterOf } from './wording.js';
 
 const Diagram = z.object({
   imageName: z.string().min(1),
-  questions: z.record(z.string(), z.object({ questionId: z.string().min(1), answerTexts: z.array(z.string()).min(2), correctAnswer: z.int().min(0) })),
+  questions: z.record(
+    z.string(),
+    z.object({ questionId: z.string().min(1), answerTexts: z.array(z.string()).min(2), correctAnswer: z.int().min(0) }),
+  ),
 });
 const Categories = z.record(z.string(), z.string());
 
 /**
- * Questions of AI2D: `questions/*.json` about `images`, by the kind of diagram where `categories.json` says it; or a table with the same
+ * Questions of AI2D: `questions/*.json` about `images`, by the kind of diagram where `categories.json` says it; or a
+ * table with the same
  * columns as MMBench's.
  *
- * @param split `test` takes the pictures of `ai2d_test_ids.csv`; all unless told. Of a table, rows by their column `split`.
+ * @param split `test` takes the pictures of `ai2d_test_ids.csv`; all unless told. Of a table, rows by their column
+ * `split`.
  * @throws {UsageError} if there is nothing of this kind at `root`.
  */
 export function ai2dItems(root: string, split?: string): Pair[] {
   if (root.endsWith('.tsv')) return tableItems(root, { benchmark: 'ai2d', split, circular: false });
   const files = namesIn(join(root, 'questions')).filter((name) => name.endsWith('.json'));
   if (files.length === 0) throw new UsageError(`root  ${root}: expected questions/*.json, or a .tsv; got neither`);
-  const kinds = existsSync(join(root, 'categories.json')) ? readShape(Categories, text(join(root, 'categories.json')), join(root, 'categories.json')) : {};
+  const kinds = existsSync(join(root, 'categories.json'))
+    ? readShape(Categories, text(join(root, 'categories.json')), join(root, 'categories.json'))
+    : {};
   const taken = takenBy(root, split);
   return files.flatMap((name) => {
     const path = join(root, 'questions', name);
     const { imageName, questions } = readShape(Diagram, text(path), path);
-    return taken(imageName) ? Object.entries(questions).map(([question, asked]) => diagramItem(root, imageName, kinds[imageName] ?? '', question, asked)) : [];
+    return taken(imageName)
+      ? Object.entries(questions).map(([question, asked]) =>
+          diagramItem(root, imageName, kinds[imageName] ?? '', question, asked),
+        )
+      : [];
   });
 }
 
-function diagramItem(root: string, imageName: string, part: string, question: string, asked: z.output<typeof Diagram>['questions'][string]): Pair {
+function diagramItem(
+  root: string,
+  imageName: string,
+  part: string,
+  question: string,
+  asked: z.output<typeof Diagram>['questions'][string],
+): Pair {
   const { questionId: name, answerTexts: options, correctAnswer } = asked;
-  if (correctAnswer >= options.length) throw new UsageError(`${name}  correctAnswer: expected one of ${options.length} options, counted from 0; got ${correctAnswer}`);
+  if (correctAnswer >= options.length)
+    throw new UsageError(
+      `${name}  correctAnswer: expected one of ${options.length} options, counted from 0; got ${correctAnswer}`,
+    );
   return {
     name,
     image: join(root, 'images', imageName),

@@ -6,7 +6,8 @@ import { namesIn, readPublished } from './published.js';
 import { yesNoInstruction } from './wording.js';
 
 /**
- * Questions of MME: a folder a subtask, in it a text file a picture with `question<TAB>Yes` or `No` a line; pictures and texts
+ * Questions of MME: a folder a subtask, in it a text file a picture with `question<TAB>Yes` or `No` a line; pictures
+ * and texts
  * side by side, or in `images` and `questions_answers_YN`.
  *
  * @param subtask the one to take; all unless told.
@@ -17,7 +18,8 @@ export function mmeItems(root: string, subtask?: string): Pair[] {
     .filter((name) => subtask === undefined || name === subtask)
     .map((name) => ({ name, ...layoutOf(join(root, name)) }))
     .filter(({ texts }) => texts.length > 0);
-  if (folders.length === 0) throw new UsageError(`root  ${root}: expected ${subtask ?? 'subtasks such as existence'}/*.txt; got none`);
+  if (folders.length === 0)
+    throw new UsageError(`root  ${root}: expected ${subtask ?? 'subtasks such as existence'}/*.txt; got none`);
   return folders.flatMap(({ name, texts, images }) => {
     const pictures = new Map(findImages({ images }).all.map(({ image }) => [parse(image).name, image]));
     return texts.flatMap((text) => pictureItems(name, text, pictures.get(parse(text).name)));
@@ -27,20 +29,30 @@ export function mmeItems(root: string, subtask?: string): Pair[] {
 /** Where a subtask's texts and pictures lie. */
 function layoutOf(folder: string): { readonly texts: readonly string[]; readonly images: string } {
   const apart = textsIn(join(folder, 'questions_answers_YN'));
-  return apart.length > 0 ? { texts: apart, images: join(folder, 'images') } : { texts: textsIn(folder), images: folder };
+  return apart.length > 0
+    ? { texts: apart, images: join(folder, 'images') }
+    : { texts: textsIn(folder), images: folder };
 }
 
 function textsIn(folder: string): string[] {
-  return namesIn(folder).filter((name) => name.endsWith('.txt')).map((name) => join(folder, name));
+  return namesIn(folder)
+    .filter((name) => name.endsWith('.txt'))
+    .map((name) => join(folder, name));
 }
 
 function pictureItems(part: string, text: string, image: string | undefined): Pair[] {
   if (image === undefined) throw new UsageError(`${text}  picture: expected one of that name; got none`);
   const item = `${part}/${parse(text).name}`;
-  const lines = readPublished(text).toString('utf8').split('\n').filter((line) => line.trim() !== '');
+  const lines = readPublished(text)
+    .toString('utf8')
+    .split('\n')
+    .filter((line) => line.trim() !== '');
   return lines.map((line, i): Pair => {
     const [, question, answer = ''] = /^(.*)\t\s*(yes|no)\s*$/i.exec(line.trim()) ?? [];
-    if (question === undefined) throw new UsageError(`${text}:${i + 1}  question: expected "question<TAB>Yes" or No; got ${JSON.stringify(line)}`);
+    if (question === undefined)
+      throw new UsageError(
+        `${text}:${i + 1}  question: expected "question<TAB>Yes" or No; got ${JSON.stringify(line)}`,
+      );
     return {
       name: `${item}-${i + 1}`,
       image,

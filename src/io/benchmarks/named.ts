@@ -28,7 +28,9 @@ export interface NamedBenchmark {
 export function benchmarkItems({ benchmark, root, split, images }: NamedBenchmark): readonly Pair[] {
   const isFile = statSync(root, { throwIfNoEntry: false })?.isFile() ?? false;
   if (benchmark === 'mmbench' ? !isFile : isFile && benchmark !== 'ai2d') {
-    throw new UsageError(`root: expected a ${benchmark === 'mmbench' ? 'table' : 'folder'} for ${benchmark}; got ${root}`);
+    throw new UsageError(
+      `root: expected a ${benchmark === 'mmbench' ? 'table' : 'folder'} for ${benchmark}; got ${root}`,
+    );
   }
   switch (benchmark) {
     case 'pope':

@@ -8,7 +8,12 @@ import type { Pair } from '../dataset.js';
 import { namesIn, readPublished, readShape } from './published.js';
 import { yesNoInstruction } from './wording.js';
 
-const Line = z.object({ question_id: z.union([z.number(), z.string()]), image: z.string().min(1), text: z.string().min(1), label: z.enum(['yes', 'no']) });
+const Line = z.object({
+  question_id: z.union([z.number(), z.string()]),
+  image: z.string().min(1),
+  text: z.string().min(1),
+  label: z.enum(['yes', 'no']),
+});
 const splits = ['random', 'popular', 'adversarial'];
 
 /**
@@ -20,23 +25,36 @@ const splits = ['random', 'popular', 'adversarial'];
  */
 export function popeItems(root: string, split?: string, images: string = join(root, 'val2014')): Pair[] {
   const wanted = split === undefined ? splits : [split];
-  const files = wanted.flatMap((part) => namesIn(root).filter((name) => new RegExp(`^coco_pope_${part}\\.jsonl?$`).test(name)).map((name) => ({ part, path: join(root, name) })));
-  if (files.length === 0) throw new UsageError(`root  ${root}: expected ${wanted.map((part) => `coco_pope_${part}.json`).join(', ')}; got none of them`);
-  if (!existsSync(images)) throw new UsageError(`images: expected the folder of COCO's pictures; got ${images}, which is not there`);
+  const files = wanted.flatMap((part) =>
+    namesIn(root)
+      .filter((name) => new RegExp(`^coco_pope_${part}\\.jsonl?$`).test(name))
+      .map((name) => ({ part, path: join(root, name) })),
+  );
+  if (files.length === 0)
+    throw new UsageError(
+      `root  ${root}: expected ${wanted.map((part) => `coco_pope_${part}.json`).join(', ')}; got none of them`,
+    );
+  if (!existsSync(images))
+    throw new UsageError(`images: expected the folder of COCO's pictures; got ${images}, which is not there`);
   return files.flatMap(({ part, path }) => splitItems(part, path, images));
 }
 
 function splitItems(part: string, path: string, images: string): Pair[] {
-  const lines = readPublished(path).toString('utf8').split('\n').map((line, i) => ({ line, where: `${path}:${i + 1}` }));
-  return lines.filter(({ line }) => line.trim() !== '').map(({ line, where }): Pair => {
-    const { question_id: id, image, text, label } = readShape(Line, line, where);
-    const name = `${part}-${id}`;
-    return {
-      name,
-      image: join(images, image),
-      instruction: yesNoInstruction(text),
-      task: 'pope',
-      question: { benchmark: 'pope', part, item: name, turn: 0, options: [], answer: label },
-    };
-  });
+  const lines = readPublished(path)
+    .toString('utf8')
+    .split('\n')
+    .map((line, i) => ({ line, where: `${path}:${i + 1}` }));
+  return lines
+    .filter(({ line }) => line.trim() !== '')
+    .map(({ line, where }): Pair => {
+      const { question_id: id, image, text, label } = readShape(Line, line, where);
+      const name = `${part}-${id}`;
+      return {
+        name,
+        image: join(images, image),
+        instruction: yesNoInstruction(text),
+        task: 'pope',
+        question: { benchmark: 'pope', part, item: name, turn: 0, options: [], answer: label },
+      };
+    });
 }

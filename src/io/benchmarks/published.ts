@@ -13,7 +13,9 @@ export function readPublished(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw new UsageError(`${path}  benchmark: expected a file that can be read; got ${messageOf(error)}`, { cause: error });
+    throw new UsageError(`${path}  benchmark: expected a file that can be read; got ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
@@ -27,7 +29,10 @@ export function readShape<T>(shape: z.ZodType<T>, text: string, where: string): 
   try {
     return shape.parse(JSON.parse(text));
   } catch (error) {
-    const why = error instanceof z.ZodError ? `${error.issues[0]?.path.join('.')}: ${error.issues[0]?.message}` : messageOf(error);
+    const why =
+      error instanceof z.ZodError
+        ? `${error.issues[0]?.path.join('.')}: ${error.issues[0]?.message}`
+        : messageOf(error);
     throw new UsageError(`${where}  benchmark: expected its questions; got ${why}`, { cause: error });
   }
 }
@@ -36,7 +41,9 @@ export function readShape<T>(shape: z.ZodType<T>, text: string, where: string): 
 export function namesIn(path: string): string[] {
   const order = new Intl.Collator('en', { numeric: true });
   try {
-    return readdirSync(path).filter((name) => !name.startsWith('.')).toSorted(order.compare);
+    return readdirSync(path)
+      .filter((name) => !name.startsWith('.'))
+      .toSorted(order.compare);
   } catch {
     return [];
   }

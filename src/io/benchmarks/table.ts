@@ -30,7 +30,8 @@ const STRIDE = 1_000_000;
 const LONGEST_INDEX = 64;
 
 /**
- * Questions of a table as MMBench publishes it, and VLMEvalKit others: `index`, `question`, `hint`, `A` to `D`, `answer`, `category`, `l2-category`, `split`
+ * Questions of a table as MMBench publishes it, and VLMEvalKit others: `index`, `question`, `hint`, `A` to `D`,
+ * `answer`, `category`, `l2-category`, `split`
  * and the picture as base64, or the `index` of the row that has it.
  *
  * Where the table has the other orders of the options itself, they are taken; else made, one turn an option.
@@ -41,12 +42,15 @@ export function tableItems(path: string, { benchmark, split, circular }: TableOp
   const lines = readLines(path, split);
   const published = circular && lines.some(({ index }) => Number(index) >= STRIDE);
   const questions = lines.flatMap((line): { item: string; turn: number; line: Line }[] => {
-    if (published) return [{ item: String(Number(line.index) % STRIDE), turn: Math.floor(Number(line.index) / STRIDE), line }];
+    if (published)
+      return [{ item: String(Number(line.index) % STRIDE), turn: Math.floor(Number(line.index) / STRIDE), line }];
     const turns = circular ? line.options.map((_, turn) => turn) : [0];
     return turns.map((turn) => ({ item: line.index, turn, line: turned(line, turn) }));
   });
   const place = new Map(questions.map(({ item }, i) => [item, i]).toReversed() as [string, number][]);
-  const together = published ? questions.toSorted((a, b) => (place.get(a.item) ?? 0) - (place.get(b.item) ?? 0)) : questions;
+  const together = published
+    ? questions.toSorted((a, b) => (place.get(a.item) ?? 0) - (place.get(b.item) ?? 0))
+    : questions;
   return together.map(({ item, turn, line }): Pair => ({
     name: circular ? `${item}-${turn}` : item,
     image: line.image,
@@ -59,7 +63,11 @@ export function tableItems(path: string, { benchmark, split, circular }: TableOp
 /** The same question, its options moved up by `turn`, those in front to the end. */
 function turned(line: Line, turn: number): Line {
   const n = line.options.length;
-  return { ...line, options: line.options.map((_, i) => line.options[(i + turn) % n] ?? ''), answer: (line.answer - turn + n) % n };
+  return {
+    ...line,
+    options: line.options.map((_, i) => line.options[(i + turn) % n] ?? ''),
+    answer: (line.answer - turn + n) % n,
+  };
 }
 
 function readLines(path: string, split: string | undefined): Line[] {
@@ -67,7 +75,8 @@ function readLines(path: string, split: string | undefined): Line[] {
   const [header = [], ...records] = tsvRecords(bytes, path);
   const columns = new Map(header.map((cell, i) => [cellText(bytes, cell), i]));
   const missing = ['index', 'question', 'A', 'B', 'answer', 'image'].filter((name) => !columns.has(name));
-  if (missing.length > 0) throw new UsageError(`${path}  columns: expected ${missing.join(', ')}; got ${shown([...columns.keys()])}`);
+  if (missing.length > 0)
+    throw new UsageError(`${path}  columns: expected ${missing.join(', ')}; got ${shown([...columns.keys()])}`);
   const cellOf = (record: readonly Cell[], name: string): Cell | undefined => record[columns.get(name) ?? -1];
   const textOf = (record: readonly Cell[], name: string): string => {
     const cell = cellOf(record, name);
@@ -77,13 +86,19 @@ function readLines(path: string, split: string | undefined): Line[] {
   const pictureOf = (record: readonly Cell[]): string => {
     const cell = cellOf(record, 'image') as Cell;
     const own = length(cell) > LONGEST_INDEX ? cell : pictures.get(textOf(record, 'image'));
-    if (!own || length(own) <= LONGEST_INDEX) throw new UsageError(`${path}  row ${textOf(record, 'index')}: expected a picture as base64, or the index of a row with one; got ${shown(textOf(record, 'image'))}`);
+    if (!own || length(own) <= LONGEST_INDEX)
+      throw new UsageError(
+        `${path}  row ${textOf(record, 'index')}: expected a picture as base64, or the index of a row with one; got ${shown(textOf(record, 'image'))}`,
+      );
     return embeddedReference(path, own);
   };
   const lines = records
     .filter((record) => split === undefined || textOf(record, 'split') === split)
     .map((record) => lineOf((name) => textOf(record, name), pictureOf(record), path));
-  if (lines.length === 0) throw new UsageError(`${path}  rows: expected some${split === undefined ? '' : ` with the split ${JSON.stringify(split)}`}; got none`);
+  if (lines.length === 0)
+    throw new UsageError(
+      `${path}  rows: expected some${split === undefined ? '' : ` with the split ${JSON.stringify(split)}`}; got none`,
+    );
   return lines;
 }
 
@@ -92,9 +107,20 @@ function lineOf(text: (name: string) => string, image: string, path: string): Li
   const given = options.slice(0, options.findLastIndex((option) => option !== '') + 1);
   const answer = text('answer');
   const at = given.findIndex((option, i) => option !== '' && letterOf(i) === answer);
-  if (at < 0) throw new UsageError(`${path}  row ${text('index')}: expected the letter of an option as answer; got ${shown(answer)}; way out: split: dev, where the table has parts without answers`);
+  if (at < 0)
+    throw new UsageError(
+      `${path}  row ${text('index')}: expected the letter of an option as answer; got ${shown(answer)}; way out: split: dev, where the table has parts without answers`,
+    );
   const part = [text('l2-category'), text('category')].filter((name) => name !== '').join('/');
-  return { index: text('index'), image, part, hint: text('hint'), question: text('question'), options: given, answer: at };
+  return {
+    index: text('index'),
+    image,
+    part,
+    hint: text('hint'),
+    question: text('question'),
+    options: given,
+    answer: at,
+  };
 }
 
 function length({ start, end }: Cell): number {

@@ -6,7 +6,9 @@ export function yesNoInstruction(question: string): string {
 /** A question with options, as the policy is asked it. */
 export function choiceInstruction(question: string, options: readonly string[], hint = ''): string {
   const lines = options.map((option, i) => `${letterOf(i)}. ${option}`);
-  return [hint, question, ...lines, 'Answer with the letter of the right option.'].filter((line) => line !== '').join('\n');
+  return [hint, question, ...lines, 'Answer with the letter of the right option.']
+    .filter((line) => line !== '')
+    .join('\n');
 }
 
 /** A, B, … of an option counted from 0. */

@@ -18,19 +18,27 @@ const OTHERS = ['.png', '.bmp', '.tif', '.tiff', '.webp'];
 const LONGEST = 4096;
 
 /**
- * Steps that turn every picture in a folder and those inside it into an RGB JPEG of quality 95, `NAME.jpg` beside it; of what has more than
+ * Steps that turn every picture in a folder and those inside it into an RGB JPEG of quality 95, `NAME.jpg` beside it;
+ * of what has more than
  * 89,478,485 pixels, 4,096 px on its longer side. JPEGs stay as they are.
  *
- * Nothing is ever written over, and where `NAME.jpg` is there a picture counts as done. Masks are not for this: JPEG blurs their edges.
+ * Nothing is ever written over, and where `NAME.jpg` is there a picture counts as done. Masks are not for this: JPEG
+ * blurs their edges.
  *
- * @param replace removes each picture once its JPEG is on disk; where `NAME.jpg` was there before, only if it is, byte for byte, the JPEG that
- * would be made of the picture: an interrupted run is told from a photograph beside its mask by that. JPEGs with too many pixels are made
+ * @param replace removes each picture once its JPEG is on disk; where `NAME.jpg` was there before, only if it is, byte
+ * for byte, the JPEG that
+ * would be made of the picture: an interrupted run is told from a photograph beside its mask by that. JPEGs with too
+ * many pixels are made
  * smaller in their place.
- * @throws {UsageError} before anything is written: if there is no such folder, two pictures would become one, and with `replace` if
+ * @throws {UsageError} before anything is written: if there is no such folder, two pictures would become one, and with
+ * `replace` if
  * `NAME.jpg` is anything but the picture's JPEG, or a file holds several pictures.
  * @throws {DataError} if a JPEG has no readable header, or a picture that has a `NAME.jpg` can't be decoded.
  */
-export async function jpegSteps(root: string, { replace = false }: { readonly replace?: boolean } = {}): Promise<Step[]> {
+export async function jpegSteps(
+  root: string,
+  { replace = false }: { readonly replace?: boolean } = {},
+): Promise<Step[]> {
   const steps: Step[] = [];
   const sources = new Map<string, string>();
   const there = namesByFolder();
@@ -41,14 +49,20 @@ export async function jpegSteps(root: string, { replace = false }: { readonly re
 
     const key = join(dir, foldName(`${name}.jpg`));
     const other = sources.get(key);
-    if (other !== undefined) throw new UsageError(`${from}  jpeg: expected another name than that of ${other}; got the same; way out: rename one`);
+    if (other !== undefined)
+      throw new UsageError(
+        `${from}  jpeg: expected another name than that of ${other}; got the same; way out: rename one`,
+      );
     sources.set(key, from);
     const taken = there(dir).get(foldName(`${name}.jpg`));
     const to = join(dir, taken ?? `${name}.jpg`);
     if (taken !== undefined && !replace) continue;
     if (replace) await refuseSeveral(from);
     if (taken !== undefined) await refuseOther(from, to);
-    const text = taken === undefined ? `${from} -> ${to}${replace ? ', replaced' : ''}` : `${from} removed, of which ${to} was made`;
+    const text =
+      taken === undefined
+        ? `${from} -> ${to}${replace ? ', replaced' : ''}`
+        : `${from} removed, of which ${to} was made`;
     steps.push({ text, run: () => convert(from, to, replace) });
   }
   return steps;
@@ -68,26 +82,45 @@ function namesByFolder(): (dir: string) => ReadonlyMap<string, string> {
 async function shrinking(path: string, replace: boolean): Promise<Step[]> {
   const size = await imageSize(path);
   if (size.width * size.height <= PIXEL_LIMIT) return [];
-  if (!replace) return [{ text: `${path} left as it is, with more than ${PIXEL_LIMIT} pixels; --replace makes it smaller`, run: async () => {} }];
+  if (!replace)
+    return [
+      {
+        text: `${path} left as it is, with more than ${PIXEL_LIMIT} pixels; --replace makes it smaller`,
+        run: async () => {},
+      },
+    ];
   return [{ text: `${path} made smaller`, run: async () => putFile(path, await jpegOf(path), { lasting: true }) }];
 }
 
 /** A JPEG holds one picture: the other pages of a file would be lost with it. */
 async function refuseSeveral(from: string): Promise<void> {
   // What has no readable header is told of when its turn comes.
-  const pages = await sharp(from).metadata().then((header) => header.pages ?? 1, () => 1);
-  if (pages > 1) throw new UsageError(`${from}  jpeg: expected one picture to be replaced; got ${pages}, of which a JPEG holds the first; way out: leave out --replace, or move it elsewhere`);
+  const pages = await sharp(from)
+    .metadata()
+    .then(
+      (header) => header.pages ?? 1,
+      () => 1,
+    );
+  if (pages > 1)
+    throw new UsageError(
+      `${from}  jpeg: expected one picture to be replaced; got ${pages}, of which a JPEG holds the first; way out: leave out --replace, or move it elsewhere`,
+    );
 }
 
 async function refuseOther(from: string, to: string): Promise<void> {
   if (await isJpegOf(to, await jpegOf(from))) return;
-  throw new UsageError(`${from}  jpeg: expected ${to} to be made of it, before it is removed; got another ${kindAt(to)}; way out: leave out --replace, or move one of them elsewhere`);
+  throw new UsageError(
+    `${from}  jpeg: expected ${to} to be made of it, before it is removed; got another ${kindAt(to)}; way out: leave out --replace, or move one of them elsewhere`,
+  );
 }
 
 async function convert(from: string, to: string, replace: boolean): Promise<void> {
   const jpeg = await jpegOf(from);
   if (kindAt(to) === undefined) await putFile(to, jpeg, { lasting: replace });
-  else if (!(await isJpegOf(to, jpeg))) throw new DataError(`${to}  jpeg: expected nothing, or what was made of the picture beside it; got a ${kindAt(to)} that came meanwhile`);
+  else if (!(await isJpegOf(to, jpeg)))
+    throw new DataError(
+      `${to}  jpeg: expected nothing, or what was made of the picture beside it; got a ${kindAt(to)} that came meanwhile`,
+    );
   if (!replace) return;
   await syncFile(to);
   await syncFolder(dirname(to));
@@ -109,7 +142,9 @@ async function jpegOf(from: string): Promise<Buffer> {
     const upright = open().autoOrient().removeAlpha().toColourspace('srgb');
     return await upright.resize(width, height, { fit: 'fill', kernel: 'lanczos3' }).jpeg({ quality: 95 }).toBuffer();
   } catch (error) {
-    throw new DataError(`${from}  jpeg: expected a picture that can be decoded to its end; got ${messageOf(error)}`, { cause: error });
+    throw new DataError(`${from}  jpeg: expected a picture that can be decoded to its end; got ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 

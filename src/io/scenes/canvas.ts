@@ -64,7 +64,8 @@ export function blurred({ side, data }: Canvas): Canvas {
   for (let y = 0; y < side; y++) {
     const above = y === 0 ? 0 : -row;
     const below = y === side - 1 ? 0 : row;
-    for (let at = y * row; at < (y + 1) * row; at++) out[at] = (across[at + above] + across[at] + across[at + below]) / 3;
+    for (let at = y * row; at < (y + 1) * row; at++)
+      out[at] = (across[at + above] + across[at] + across[at + below]) / 3;
   }
   return { side, data: out };
 }

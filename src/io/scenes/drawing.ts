@@ -17,7 +17,12 @@ export interface Placed {
 }
 
 /** The two colours of a background, `spread` apart at most in each channel. */
-export function drawBackdrop(draw: Draws, low: number, high: number, spread: number): { readonly from: Rgb; readonly to: Rgb } {
+export function drawBackdrop(
+  draw: Draws,
+  low: number,
+  high: number,
+  spread: number,
+): { readonly from: Rgb; readonly to: Rgb } {
   const from = drawRgb(draw, low, high);
   const clip = (value: number): number => Math.max(0, Math.min(1, value + draw.uniform(-spread, spread)));
   return { from, to: [clip(from[0]), clip(from[1]), clip(from[2])] };
@@ -28,7 +33,14 @@ export function drawBackdrop(draw: Draws, low: number, high: number, spread: num
  *
  * @returns undefined when `attempts` draws found none.
  */
-export function free(draw: Draws, side: number, radius: number, margin: number, taken: readonly Placed[], attempts: number): Placed | undefined {
+export function free(
+  draw: Draws,
+  side: number,
+  radius: number,
+  margin: number,
+  taken: readonly Placed[],
+  attempts: number,
+): Placed | undefined {
   for (let k = 0; k < attempts; k++) {
     const x = draw.uniform(radius * margin, side - radius * margin);
     const y = draw.uniform(radius * margin, side - radius * margin);

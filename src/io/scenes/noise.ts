@@ -8,7 +8,15 @@ import type { Region } from './canvas.js';
  * @param side of the whole canvas, over which `cells` cells are laid.
  * @param channels 1 gives all three channels the same noise.
  */
-export function addNoise(draw: Draws, target: Float32Array, region: Region, side: number, cells: number, amplitude: number, channels: 1 | 3 = 3): void {
+export function addNoise(
+  draw: Draws,
+  target: Float32Array,
+  region: Region,
+  side: number,
+  cells: number,
+  amplitude: number,
+  channels: 1 | 3 = 3,
+): void {
   const stride = (cells + 1) * channels;
   const grid = Float32Array.from({ length: stride * (cells + 1) }, () => draw.uniform(-amplitude, amplitude));
   const line = new Float32Array(stride);
@@ -16,7 +24,8 @@ export function addNoise(draw: Draws, target: Float32Array, region: Region, side
   for (let y = 0; y < region.height; y++) {
     const v = ((region.top + y) * cells) / side;
     const j = Math.floor(v);
-    for (let k = 0; k < stride; k++) line[k] = grid[j * stride + k] + (grid[(j + 1) * stride + k] - grid[j * stride + k]) * (v - j);
+    for (let k = 0; k < stride; k++)
+      line[k] = grid[j * stride + k] + (grid[(j + 1) * stride + k] - grid[j * stride + k]) * (v - j);
     for (let x = 0; x < region.width; x++) {
       const u = ((region.left + x) * cells) / side;
       const i = Math.floor(u);
@@ -35,7 +44,13 @@ export function addNoise(draw: Draws, target: Float32Array, region: Region, side
  * @param angle of the direction across the stripes, radians.
  * @param period in pixels.
  */
-export function addStripes(target: Float32Array, region: Region, angle: number, period: number, amplitude: number): void {
+export function addStripes(
+  target: Float32Array,
+  region: Region,
+  angle: number,
+  period: number,
+  amplitude: number,
+): void {
   const dx = (Math.cos(angle) * 2 * Math.PI) / period;
   const dy = (Math.sin(angle) * 2 * Math.PI) / period;
   let at = 0;

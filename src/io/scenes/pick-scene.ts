@@ -23,7 +23,11 @@ export function pickScene(draw: Draws, side: number): (Drawing & { readonly who:
   const warm = farthest(WARM, middle(from, to)).slice(0, 2);
   const cool = farthest(COOL, middle(from, to)).slice(0, 3);
   const objects = draw.integer(3, 5);
-  const who: Who = { warm: draw.integer(0, objects), striped: draw.integer(0, objects), largest: draw.integer(0, objects) };
+  const who: Who = {
+    warm: draw.integer(0, objects),
+    striped: draw.integer(0, objects),
+    largest: draw.integer(0, objects),
+  };
   scatter(draw, canvas, [warm[draw.integer(0, 2)], ...cool]);
 
   const usual = draw.uniform(0.115, 0.15) * side;
@@ -50,7 +54,14 @@ function scatter(draw: Draws, canvas: Canvas, colors: readonly ColorName[]): voi
   const { side } = canvas;
   for (let k = 0; k < SPECKS; k++) {
     const shape = SHAPES[draw.integer(0, COMPACT)];
-    const place = stamp(draw, shape, side, draw.uniform(0, side), draw.uniform(0, side), side * draw.uniform(0.03, 0.05));
+    const place = stamp(
+      draw,
+      shape,
+      side,
+      draw.uniform(0, side),
+      draw.uniform(0, side),
+      side * draw.uniform(0.03, 0.05),
+    );
     press(canvas, place, plain(place, varied(draw, colors[draw.integer(0, colors.length)])));
   }
 }
@@ -58,7 +69,14 @@ function scatter(draw: Draws, canvas: Canvas, colors: readonly ColorName[]): voi
 function paintObject(draw: Draws, canvas: Canvas, place: Stamp, color: Rgb, striped: boolean): void {
   const texture = plain(place, color);
   addNoise(draw, texture, place, canvas.side, draw.integer(2, 5), draw.uniform(0.02, 0.08));
-  if (striped) addStripes(texture, place, draw.uniform(0, Math.PI), draw.uniform(0.06, 0.11) * canvas.side, draw.uniform(0.2, 0.3));
+  if (striped)
+    addStripes(
+      texture,
+      place,
+      draw.uniform(0, Math.PI),
+      draw.uniform(0.06, 0.11) * canvas.side,
+      draw.uniform(0.2, 0.3),
+    );
   press(canvas, place, texture);
 }
 

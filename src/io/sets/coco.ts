@@ -6,7 +6,8 @@ import type { Pair } from '../dataset.js';
 import { cocoReference } from '../truth.js';
 
 /**
- * A COCO file: one item an image and category, called `IMAGE-CATEGORY` by their ids; the truth is all of that category, the instruction its name.
+ * A COCO file: one item an image and category, called `IMAGE-CATEGORY` by their ids; the truth is all of that category,
+ * the instruction its name.
  *
  * @param images folder that the file names are relative to.
  * @throws {UsageError} if the file can't be read, has no annotation, or one speaks of an image that it does not list.
@@ -23,8 +24,14 @@ export function cocoItems(path: string, images: string): Pair[] {
   if (groups.size === 0) throw new UsageError(`${path}  annotations: expected at least one; got none`);
   return [...groups].map(([name, { image, category, ids }]): Pair => {
     const file = known.get(image)?.file_name;
-    if (file === undefined) throw new UsageError(`${path}  images: expected ${image}, of which annotation ${ids[0]} speaks; got none`);
+    if (file === undefined)
+      throw new UsageError(`${path}  images: expected ${image}, of which annotation ${ids[0]} speaks; got none`);
     const instruction = categories.get(category);
-    return { name, image: join(images, file), mask: cocoReference(path, ids), ...(instruction === undefined ? { task: 'foreground' } : { instruction, task: 'referring' }) };
+    return {
+      name,
+      image: join(images, file),
+      mask: cocoReference(path, ids),
+      ...(instruction === undefined ? { task: 'foreground' } : { instruction, task: 'referring' }),
+    };
   });
 }

@@ -30,12 +30,30 @@ const camo = (part: string): Split => ({ images: [`Images/${part}`], masks: [`GT
 
 /** Where the published sets keep their pictures, as they are unpacked. */
 const layouts = {
-  cod10k: { folders: ['COD10K-v3', 'COD10K'], splits: { train: one('Train/Image', 'Train/GT_Object'), test: one('Test/Image', 'Test/GT_Object') }, without: 'NonCAM' },
+  cod10k: {
+    folders: ['COD10K-v3', 'COD10K'],
+    splits: { train: one('Train/Image', 'Train/GT_Object'), test: one('Test/Image', 'Test/GT_Object') },
+    without: 'NonCAM',
+  },
   camo: { folders: ['CAMO-V.1.0-CVIU2019', 'CAMO'], splits: { train: camo('Train'), test: camo('Test') } },
   nc4k: { folders: ['NC4K'], splits: { test: small } },
   chameleon: { folders: ['CHAMELEON', 'CHAMELEON_TestingDataset'], splits: { test: small } },
-  dis5k: { folders: ['DIS5K'], splits: Object.fromEntries(['TR', 'VD', 'TE1', 'TE2', 'TE3', 'TE4'].map((part) => [part.toLowerCase(), one(`DIS-${part}/im`, `DIS-${part}/gt`)])) },
-  duts: { folders: ['DUTS'], splits: { train: one('DUTS-TR/DUTS-TR-Image', 'DUTS-TR/DUTS-TR-Mask'), test: one('DUTS-TE/DUTS-TE-Image', 'DUTS-TE/DUTS-TE-Mask') } },
+  dis5k: {
+    folders: ['DIS5K'],
+    splits: Object.fromEntries(
+      ['TR', 'VD', 'TE1', 'TE2', 'TE3', 'TE4'].map((part) => [
+        part.toLowerCase(),
+        one(`DIS-${part}/im`, `DIS-${part}/gt`),
+      ]),
+    ),
+  },
+  duts: {
+    folders: ['DUTS'],
+    splits: {
+      train: one('DUTS-TR/DUTS-TR-Image', 'DUTS-TR/DUTS-TR-Mask'),
+      test: one('DUTS-TE/DUTS-TE-Image', 'DUTS-TE/DUTS-TE-Mask'),
+    },
+  },
   'dut-omron': { folders: ['DUT-OMRON'], splits: { test: omron } },
   'hku-is': { folders: ['HKU-IS'], splits: { test: small } },
   ecssd: { folders: ['ECSSD'], splits: { test: small } },
@@ -44,7 +62,8 @@ const layouts = {
 export type ForegroundSet = keyof typeof layouts;
 
 /**
- * A set of one object an image: camouflaged (COD10K, CAMO, NC4K, CHAMELEON), salient (DUTS, DUT-OMRON, HKU-IS, ECSSD, PASCAL-S) or cut in detail (DIS5K).
+ * A set of one object an image: camouflaged (COD10K, CAMO, NC4K, CHAMELEON), salient (DUTS, DUT-OMRON, HKU-IS, ECSSD,
+ * PASCAL-S) or cut in detail (DIS5K).
  *
  * Images without a mask are items without one; those of COD10K that show nothing camouflaged are left out.
  *
@@ -54,16 +73,22 @@ export type ForegroundSet = keyof typeof layouts;
 export function foregroundItems(set: ForegroundSet, root: string, split: string): readonly Pair[] {
   const { folders, splits, without }: Layout = layouts[set];
   const wanted = splits[split];
-  if (!wanted) throw new UsageError(`split: expected one of ${Object.keys(splits).join(', ')} of ${set}; got ${shown(split)}`);
+  if (!wanted)
+    throw new UsageError(`split: expected one of ${Object.keys(splits).join(', ')} of ${set}; got ${shown(split)}`);
   const bases = [...folders.map((folder) => join(root, folder)), root];
-  const there = (paths: readonly string[]): string[] => bases.flatMap((base) => paths.map((path) => join(base, path))).filter(holdsPictures);
+  const there = (paths: readonly string[]): string[] =>
+    bases.flatMap((base) => paths.map((path) => join(base, path))).filter(holdsPictures);
   const [images] = there(wanted.images);
   const masks = there(wanted.masks);
   if (images === undefined || masks.length === 0) {
     const lacking = images === undefined ? wanted.images : wanted.masks;
-    throw new UsageError(`${root}  ${set}: expected ${lacking.map((path) => join(folders[0]!, path)).join(' or ')}; got no pictures there`);
+    throw new UsageError(
+      `${root}  ${set}: expected ${lacking.map((path) => join(folders[0]!, path)).join(' or ')}; got no pictures there`,
+    );
   }
-  return findPairs({ images, masks }).all.filter(({ image }) => without === undefined || !parse(image).name.includes(without));
+  return findPairs({ images, masks }).all.filter(
+    ({ image }) => without === undefined || !parse(image).name.includes(without),
+  );
 }
 
 export const foregroundSets = Object.keys(layouts) as ForegroundSet[];

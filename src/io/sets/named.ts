@@ -9,7 +9,16 @@ import { reasonItems } from './reason.js';
 import { referItems } from './refer.js';
 
 /** Sets that have a name: published ones, and two formats of one's own. */
-export const setNames = ['refcoco', 'refcoco+', 'refcocog', 'grefcoco', 'reasonseg', ...foregroundSets, 'coco', 'jsonl'] as const;
+export const setNames = [
+  'refcoco',
+  'refcoco+',
+  'refcocog',
+  'grefcoco',
+  'reasonseg',
+  ...foregroundSets,
+  'coco',
+  'jsonl',
+] as const;
 export type SetName = (typeof setNames)[number];
 
 export interface NamedSet {
@@ -30,11 +39,14 @@ export interface NamedSet {
 export function setItems({ set, root, split = 'test', images }: NamedSet): readonly Pair[] {
   const isFile = statSync(root, { throwIfNoEntry: false })?.isFile() ?? false;
   const wantsFile = set === 'coco' || set === 'jsonl';
-  if (isFile !== wantsFile) throw new UsageError(`root: expected a ${wantsFile ? 'file' : 'folder'} for ${set}; got ${root}`);
+  if (isFile !== wantsFile)
+    throw new UsageError(`root: expected a ${wantsFile ? 'file' : 'folder'} for ${set}; got ${root}`);
   if (set === 'jsonl') return listedItems(root, images);
   if (set === 'reasonseg') return reasonItems(root, split);
-  if (set === 'refcoco' || set === 'refcoco+' || set === 'refcocog' || set === 'grefcoco') return referItems(set, root, split, images);
+  if (set === 'refcoco' || set === 'refcoco+' || set === 'refcocog' || set === 'grefcoco')
+    return referItems(set, root, split, images);
   if (set !== 'coco') return foregroundItems(set, root, split);
-  if (images === undefined) throw new UsageError('images: expected the folder of the images of a COCO file; got nothing');
+  if (images === undefined)
+    throw new UsageError('images: expected the folder of the images of a COCO file; got nothing');
   return cocoItems(root, images);
 }

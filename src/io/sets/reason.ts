@@ -15,14 +15,21 @@ import { readReasonAnnotation } from '../reason-truth.js';
  */
 export function reasonItems(root: string, split: string): Pair[] {
   const folder = [join(root, 'ReasonSeg', split), join(root, split)].find((path) => existsSync(path));
-  if (folder === undefined) throw new UsageError(`split: expected a folder ReasonSeg/${split} or ${split} in ${root}; got neither`);
+  if (folder === undefined)
+    throw new UsageError(`split: expected a folder ReasonSeg/${split} or ${split} in ${root}; got neither`);
 
   return findImages({ images: folder, pattern: '*.jpg' }).all.flatMap(({ image }): Pair[] => {
     const { dir, name } = parse(image);
     const mask = join(dir, `${name}.json`);
     try {
       const { text, is_sentence: sentences } = readReasonAnnotation(mask);
-      return text.map((instruction, i) => ({ name: `${name}-${i}`, image, mask, instruction, task: sentences ? 'reason-sentence' : 'reason-phrase' }));
+      return text.map((instruction, i) => ({
+        name: `${name}-${i}`,
+        image,
+        mask,
+        instruction,
+        task: sentences ? 'reason-sentence' : 'reason-phrase',
+      }));
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       return [{ name, image, mask, task: 'reason-sentence' }];

@@ -31,9 +31,11 @@ const Reference = z.object({
 type Reference = z.output<typeof Reference>;
 
 /**
- * RefCOCO, RefCOCO+, RefCOCOg or gRefCOCO: one item an expression, in the order of the file, called `REF-SENTENCE` by their ids.
+ * RefCOCO, RefCOCO+, RefCOCOg or gRefCOCO: one item an expression, in the order of the file, called `REF-SENTENCE` by
+ * their ids.
  *
- * @param root holds `refcoco` and so on, or `Refer_Segm` with them in it; photos are under `coco_2014/train2014` unless `images` says.
+ * @param root holds `refcoco` and so on, or `Refer_Segm` with them in it; photos are under `coco_2014/train2014` unless
+ * `images` says.
  * @throws {UsageError} if a file is missing or not of its kind, an image unknown, or the split empty.
  */
 export function referItems(set: ReferSet, root: string, split: string, images?: string): Pair[] {
@@ -43,33 +45,52 @@ export function referItems(set: ReferSet, root: string, split: string, images?: 
   const references = readReferences(set, join(base, set));
   const taken = references.filter((reference) => reference.split === split);
   if (taken.length === 0) {
-    throw new UsageError(`split: expected one of ${[...new Set(references.map((reference) => reference.split))].join(', ')} of ${set}; got ${shown(split)}`);
+    throw new UsageError(
+      `split: expected one of ${[...new Set(references.map((reference) => reference.split))].join(', ')} of ${set}; got ${shown(split)}`,
+    );
   }
   const { images: known } = readCocoFile(instances);
   return taken.flatMap((reference) => {
     // The expressions' own file name has a suffix that no photo has.
     const image = known.get(reference.image_id);
-    if (!image) throw new UsageError(`${instances}  images: expected ${reference.image_id}, of which ref ${reference.ref_id} speaks; got none`);
+    if (!image)
+      throw new UsageError(
+        `${instances}  images: expected ${reference.image_id}, of which ref ${reference.ref_id} speaks; got none`,
+      );
     const mask = cocoReference(instances, annotationsOf(reference));
-    return reference.sentences.map(
-      ({ sent_id, sent }): Pair => ({ name: `${reference.ref_id}-${sent_id}`, image: join(photos, image.file_name), mask, instruction: sent, task: 'referring' }),
-    );
+    return reference.sentences.map(({ sent_id, sent }): Pair => ({
+      name: `${reference.ref_id}-${sent_id}`,
+      image: join(photos, image.file_name),
+      mask,
+      instruction: sent,
+      task: 'referring',
+    }));
   });
 }
 
 function readReferences(set: ReferSet, folder: string): Reference[] {
   const path = EXPRESSIONS[set].map((file) => join(folder, file)).find((file) => existsSync(file));
-  if (path === undefined) throw new UsageError(`${folder}  ${set}: expected ${EXPRESSIONS[set].join(' or ')}; got neither`);
+  if (path === undefined)
+    throw new UsageError(`${folder}  ${set}: expected ${EXPRESSIONS[set].join(' or ')}; got neither`);
   let stored;
   try {
-    stored = path.endsWith('.p') ? readPickle(readFileSync(path), path) : (JSON.parse(readFileSync(path, 'utf8')) as unknown);
+    stored = path.endsWith('.p')
+      ? readPickle(readFileSync(path), path)
+      : (JSON.parse(readFileSync(path, 'utf8')) as unknown);
   } catch (error) {
-    throw new UsageError(messageOf(error).startsWith(path) ? messageOf(error) : `${path}  expressions: expected JSON; got ${messageOf(error)}`, { cause: error });
+    throw new UsageError(
+      messageOf(error).startsWith(path)
+        ? messageOf(error)
+        : `${path}  expressions: expected JSON; got ${messageOf(error)}`,
+      { cause: error },
+    );
   }
   const references = z.array(Reference).safeParse(stored);
   if (references.success) return references.data;
   const [issue] = references.error.issues;
-  throw new UsageError(`${path}  expressions: expected a list of refs; got at ${issue?.path.join('.') || 'the top'}: ${issue?.message}`);
+  throw new UsageError(
+    `${path}  expressions: expected a list of refs; got at ${issue?.path.join('.') || 'the top'}: ${issue?.message}`,
+  );
 }
 
 function annotationsOf({ ann_id: ids, no_target: absent }: Reference): number[] {

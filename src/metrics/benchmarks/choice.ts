@@ -1,6 +1,7 @@
 /**
  * Reads which option was chosen, by the first of these rules that finds exactly one:
- * the letter alone (`B`, `b.`, `(B)`), the letter in front (`B. a cat`), `answer is B` or `option B`, an option's whole text, one letter in
+ * the letter alone (`B`, `b.`, `(B)`), the letter in front (`B. a cat`), `answer is B` or `option B`, an option's whole
+ * text, one letter in
  * brackets, an option's text as words of a longer one.
  *
  * @param options what stands behind A, B, …
@@ -10,13 +11,19 @@ export function readChoice(text: string, options: readonly string[]): string | n
   const said = text.trim();
   const known = options.map((_, i) => letterOf(i));
   const one = (found: readonly (string | undefined)[]): string | undefined => {
-    const letters = new Set(found.map((letter) => letter?.toUpperCase()).filter((letter) => letter !== undefined && known.includes(letter)));
+    const letters = new Set(
+      found.map((letter) => letter?.toUpperCase()).filter((letter) => letter !== undefined && known.includes(letter)),
+    );
     return letters.size === 1 ? [...letters][0] : undefined;
   };
   return (
     one([/^[([]?([a-z])[)\]]?[.:,)]?$/i.exec(said)?.[1]]) ??
     one([/^([A-Z])[.:,)]\s/.exec(said)?.[1]]) ??
-    one([...said.matchAll(/\b(?:[Aa]nswer|[Oo]ption|[Cc]hoice)(?:\s+is)?\s*:?\s*[*([]*([A-Z])\b/g)].map(([, letter]) => letter)) ??
+    one(
+      [...said.matchAll(/\b(?:[Aa]nswer|[Oo]ption|[Cc]hoice)(?:\s+is)?\s*:?\s*[*([]*([A-Z])\b/g)].map(
+        ([, letter]) => letter,
+      ),
+    ) ??
     one(known.filter((_, i) => plain(options[i] ?? '') === plain(said))) ??
     one([...said.matchAll(/\(([A-Z])\)/g)].map(([, letter]) => letter)) ??
     one(mentioned(plain(said), options.map(plain)).map((i) => known[i])) ??

@@ -3,7 +3,8 @@ import { isRight, share, type Scores, type Verdict } from './verdict.js';
 /**
  * Accuracy, and precision, recall and F1 of `yes`, and how often `yes` was said; 0 to 1.
  *
- * An unread answer is wrong, and is no `yes`. Precision is NaN where `yes` was never said, recall where it was never right to.
+ * An unread answer is wrong, and is no `yes`. Precision is NaN where `yes` was never said, recall where it was never
+ * right to.
  *
  * @see POPE, arXiv:2305.10355, section 4.
  */

@@ -17,7 +17,12 @@ export interface BenchmarkResult {
 }
 
 /** How all questions are scored, and how those of one part. */
-const scorers: Readonly<Record<Question['benchmark'], { readonly all: (verdicts: readonly Verdict[]) => Scores; readonly part: (verdicts: readonly Verdict[]) => Scores }>> = {
+const scorers: Readonly<
+  Record<
+    Question['benchmark'],
+    { readonly all: (verdicts: readonly Verdict[]) => Scores; readonly part: (verdicts: readonly Verdict[]) => Scores }
+  >
+> = {
   pope: { all: popeScores, part: popeScores },
   mme: { all: mmeScores, part: subtaskScores },
   mmbench: { all: circularScores, part: circularScores },

@@ -35,10 +35,12 @@ export async function openGrabCut(options: GrabCutOptions = {}): Promise<Segment
 
   // A job without prompts is answered as soon as OpenCV stands.
   const size1 = { width: 1, height: 1 };
-  await pool.everywhere({ image: { ...size1, data: new Uint8Array(3) }, prompts: [], frame: size1 }).catch(async (error: unknown) => {
-    await pool.release();
-    throw new ModelError(`${name}  open: expected OpenCV to load; got ${messageOf(error)}`);
-  });
+  await pool
+    .everywhere({ image: { ...size1, data: new Uint8Array(3) }, prompts: [], frame: size1 })
+    .catch(async (error: unknown) => {
+      await pool.release();
+      throw new ModelError(`${name}  open: expected OpenCV to load; got ${messageOf(error)}`);
+    });
 
   return {
     name,

@@ -96,7 +96,9 @@ function trimapOf({ box, points }: PromptObject, frame: Size): Pixels | undefine
   const [left, top, right, bottom] = inFrame;
   const across = (x: number): number => Math.round((x * size) / frame.width);
   const down = (y: number): number => Math.round((y * size) / frame.height);
-  const [x1, y1, x2, y2] = box ? [across(left), down(top), Math.min(last, across(right)), Math.min(last, down(bottom))] : [1, 1, last - 1, last - 1];
+  const [x1, y1, x2, y2] = box
+    ? [across(left), down(top), Math.min(last, across(right)), Math.min(last, down(bottom))]
+    : [1, 1, last - 1, last - 1];
   if (x2 - x1 < 2 || y2 - y1 < 2) return undefined;
 
   const trimap: Pixels = new cv.Mat(size, size, cv.CV_8UC1, new cv.Scalar(BACKGROUND));
@@ -104,14 +106,25 @@ function trimapOf({ box, points }: PromptObject, frame: Size): Pixels | undefine
   const disc = Math.max(1, Math.round(radius * size));
   for (const { x, y, label } of points) {
     if (x < left || x > right || y < top || y > bottom) continue;
-    cv.circle(trimap, new cv.Point(across(x), down(y)), disc, new cv.Scalar(label === 1 ? FOREGROUND : BACKGROUND), cv.FILLED);
+    cv.circle(
+      trimap,
+      new cv.Point(across(x), down(y)),
+      disc,
+      new cv.Scalar(label === 1 ? FOREGROUND : BACKGROUND),
+      cv.FILLED,
+    );
   }
   return trimap;
 }
 
 /** A box with its corners in order and inside the frame; nothing where they share no pixel. */
 function clipped([ax, ay, bx, by]: Box, { width, height }: Size): Box | undefined {
-  const box = [Math.max(0, Math.min(ax, bx)), Math.max(0, Math.min(ay, by)), Math.min(width - 1, Math.max(ax, bx)), Math.min(height - 1, Math.max(ay, by))] as const;
+  const box = [
+    Math.max(0, Math.min(ax, bx)),
+    Math.max(0, Math.min(ay, by)),
+    Math.min(width - 1, Math.max(ax, bx)),
+    Math.min(height - 1, Math.max(ay, by)),
+  ] as const;
   return box[0] <= box[2] && box[1] <= box[3] ? box : undefined;
 }
 
@@ -127,7 +140,15 @@ function cut(image: Pixels, trimap: Pixels): void {
   try {
     // One generator serves the whole thread: seeded anew, a mask depends on its own prompt only.
     cv.setRNGSeed(0);
-    cv.grabCut(image, trimap, new cv.Rect(0, 0, 1, 1), behind, before, settings.iterations, cv.GC_INIT_WITH_MASK as unknown as number);
+    cv.grabCut(
+      image,
+      trimap,
+      new cv.Rect(0, 0, 1, 1),
+      behind,
+      before,
+      settings.iterations,
+      cv.GC_INIT_WITH_MASK as unknown as number,
+    );
   } finally {
     behind.delete();
     before.delete();

@@ -7,14 +7,23 @@ const id = z.int('a token id').min(0, 'a token id');
 const positive = z.number('a positive number').gt(0, 'a positive number');
 const triple = z.tuple([z.number('a number'), z.number('a number'), z.number('a number')], 'three numbers');
 const silu = z.literal('silu', '"silu"').default('silu');
-const rope = z.object({ mrope_section: z.tuple([count, count, count], 'three positive integers'), rope_theta: positive.optional() }, 'an object with mrope_section');
+const rope = z.object(
+  { mrope_section: z.tuple([count, count, count], 'three positive integers'), rope_theta: positive.optional() },
+  'an object with mrope_section',
+);
 
 /** What decides whether this is a checkpoint that can be read at all. */
 export const Kind = z.object({
   model_type: z.literal('qwen2_5_vl', '"qwen2_5_vl"'),
   quantization_config: z.undefined('no quantization: f32, f16 or bf16 weights').optional(),
   segr1: z
-    .strictObject({ wallpaper: z.boolean('true or false').default(false), prompt: z.strictObject({ system: z.string().optional(), user: z.string() }).optional() }, '{ "wallpaper": true or false, "prompt": { "user": … } }')
+    .strictObject(
+      {
+        wallpaper: z.boolean('true or false').default(false),
+        prompt: z.strictObject({ system: z.string().optional(), user: z.string() }).optional(),
+      },
+      '{ "wallpaper": true or false, "prompt": { "user": … } }',
+    )
     .prefault({}),
 });
 
@@ -59,7 +68,9 @@ export const Vision = z.object(
 
 /** Which ids end an answer, and which fills up a batch. */
 export const Ends = z.object({
-  eos_token_id: z.union([id, z.array(id).min(1)], 'a token id or a list of them').transform((ids) => (typeof ids === 'number' ? [ids] : ids)),
+  eos_token_id: z
+    .union([id, z.array(id).min(1)], 'a token id or a list of them')
+    .transform((ids) => (typeof ids === 'number' ? [ids] : ids)),
   pad_token_id: id.nullish(),
 });
 

@@ -56,7 +56,10 @@ export interface VisionConfig {
   readonly fullAttention: readonly number[];
   /** Width of a merged token: the language model's. */
   readonly outHidden: number;
-  /** The second temporal slot of a still holds a fixed picture of positions, not the frame again (segr1's own small models). */
+  /**
+   * The second temporal slot of a still holds a fixed picture of positions, not the frame again (segr1's own small
+   * models).
+   */
   readonly wallpaper: boolean;
 }
 
@@ -96,7 +99,14 @@ export async function readConfig(dir: string): Promise<QwenConfig> {
     vision: visionConfig(vision, kind.segr1.wallpaper, text.hidden_size, file),
     tokens: await tokenIds(dir, merged, file, text),
     ...(await pixels(dir)),
-    ...(kind.segr1.prompt ? { prompt: { user: kind.segr1.prompt.user, ...(kind.segr1.prompt.system === undefined ? {} : { system: kind.segr1.prompt.system }) } } : {}),
+    ...(kind.segr1.prompt
+      ? {
+          prompt: {
+            user: kind.segr1.prompt.user,
+            ...(kind.segr1.prompt.system === undefined ? {} : { system: kind.segr1.prompt.system }),
+          },
+        }
+      : {}),
   };
 }
 
@@ -104,9 +114,14 @@ function textConfig(text: z.output<typeof Text>, file: string): TextConfig {
   const headDim = text.head_dim ?? text.hidden_size / text.num_attention_heads;
   const sections = text.rope_scaling.mrope_section;
   const sum = sections[0] + sections[1] + sections[2];
-  if (2 * sum !== headDim) throw new ModelError(`${file}  mrope_section: expected a sum of half the head width, ${headDim / 2}; got ${shown(sections)}`);
+  if (2 * sum !== headDim)
+    throw new ModelError(
+      `${file}  mrope_section: expected a sum of half the head width, ${headDim / 2}; got ${shown(sections)}`,
+    );
   if (text.num_attention_heads % text.num_key_value_heads !== 0) {
-    throw new ModelError(`${file}  num_key_value_heads: expected a divisor of num_attention_heads ${text.num_attention_heads}; got ${text.num_key_value_heads}`);
+    throw new ModelError(
+      `${file}  num_key_value_heads: expected a divisor of num_attention_heads ${text.num_attention_heads}; got ${text.num_key_value_heads}`,
+    );
   }
   const ropeTheta = text.rope_scaling.rope_theta ?? text.rope_theta;
   if (ropeTheta === undefined) throw new ModelError(`${file}  rope_theta: expected a positive number; got nothing`);
@@ -127,12 +142,19 @@ function textConfig(text: z.output<typeof Text>, file: string): TextConfig {
 
 function visionConfig(vision: z.output<typeof Vision>, wallpaper: boolean, width: number, file: string): VisionConfig {
   if (vision.hidden_size % (4 * vision.num_heads) !== 0) {
-    throw new ModelError(`${file}  vision_config.hidden_size: expected a multiple of 4 × num_heads ${vision.num_heads}; got ${vision.hidden_size}`);
+    throw new ModelError(
+      `${file}  vision_config.hidden_size: expected a multiple of 4 × num_heads ${vision.num_heads}; got ${vision.hidden_size}`,
+    );
   }
   if (vision.window_size % (vision.patch_size * vision.spatial_merge_size) !== 0) {
-    throw new ModelError(`${file}  vision_config.window_size: expected a multiple of patch_size × spatial_merge_size; got ${vision.window_size}`);
+    throw new ModelError(
+      `${file}  vision_config.window_size: expected a multiple of patch_size × spatial_merge_size; got ${vision.window_size}`,
+    );
   }
-  if (vision.out_hidden_size !== width) throw new ModelError(`${file}  vision_config.out_hidden_size: expected hidden_size ${width}; got ${vision.out_hidden_size}`);
+  if (vision.out_hidden_size !== width)
+    throw new ModelError(
+      `${file}  vision_config.out_hidden_size: expected hidden_size ${width}; got ${vision.out_hidden_size}`,
+    );
   return {
     depth: vision.depth,
     hidden: vision.hidden_size,
@@ -171,6 +193,14 @@ async function pixels(dir: string): Promise<Pick<QwenConfig, 'minPixels' | 'maxP
   if (!isObject(inner)) file = join(dir, 'preprocessor_config.json');
   const source = isObject(inner) ? inner : await readJson(file);
   const size = isObject(source['size']) ? source['size'] : {};
-  const found = check(Pixels, { ...source, min_pixels: source['min_pixels'] ?? size['shortest_edge'], max_pixels: source['max_pixels'] ?? size['longest_edge'] }, file);
+  const found = check(
+    Pixels,
+    {
+      ...source,
+      min_pixels: source['min_pixels'] ?? size['shortest_edge'],
+      max_pixels: source['max_pixels'] ?? size['longest_edge'],
+    },
+    file,
+  );
   return { minPixels: found.min_pixels, maxPixels: found.max_pixels, mean: found.image_mean, std: found.image_std };
 }

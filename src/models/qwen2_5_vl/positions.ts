@@ -55,7 +55,11 @@ export function visionRotary(grid: Grid, vision: VisionConfig): Rotary {
   const places = patchPlaces(grid, vision.merge);
   const rates = frequencies(vision.hidden / vision.heads / 2, 10_000);
   const half = 2 * rates.length;
-  return rotary(places.length / 2, half, (patch, i) => places[2 * patch + (i < rates.length ? 0 : 1)] * rates[i % rates.length]);
+  return rotary(
+    places.length / 2,
+    half,
+    (patch, i) => places[2 * patch + (i < rates.length ? 0 : 1)] * rates[i % rates.length],
+  );
 }
 
 /**
@@ -86,19 +90,25 @@ export function windowOrder(grid: Grid, vision: VisionConfig): WindowOrder {
 }
 
 /**
- * Positions of a row of tokens: text counts on; an image stands still in time and counts its rows and columns, and the text behind it goes on after its longer side.
+ * Positions of a row of tokens: text counts on; an image stands still in time and counts its rows and columns, and the
+ * text behind it goes on after its longer side.
  *
  * @param tokens [T], image placeholders expanded.
  * @param grids of the row's images, in order.
  * @param padding tokens at the left that mean nothing.
  * @throws {ModelError} if placeholders and grids don't agree.
  */
-export function mropePositions(tokens: ArrayLike<number>, grids: readonly Grid[], config: QwenConfig, padding = 0): Positions {
+export function mropePositions(
+  tokens: ArrayLike<number>,
+  grids: readonly Grid[],
+  config: QwenConfig,
+  padding = 0,
+): Positions {
   const length = tokens.length;
   const positions = new Int32Array(3 * length);
   let image = 0;
   let next = 0;
-  for (let at = padding; at < length; ) {
+  for (let at = padding; at < length;) {
     if (tokens[at] !== config.tokens.image) {
       for (let axis = 0; axis < 3; axis++) positions[axis * length + at] = next;
       next++;
@@ -153,9 +163,15 @@ function rotary(rows: number, half: number, angle: (row: number, i: number) => n
   return { cos, sin };
 }
 
-function disagree(tokens: ArrayLike<number>, grids: readonly Grid[], { tokens: { image }, vision: { merge } }: QwenConfig): ModelError {
+function disagree(
+  tokens: ArrayLike<number>,
+  grids: readonly Grid[],
+  { tokens: { image }, vision: { merge } }: QwenConfig,
+): ModelError {
   const expected = grids.map((grid) => (grid.h * grid.w) / merge ** 2);
   let got = 0;
   for (let i = 0; i < tokens.length; i++) if (tokens[i] === image) got++;
-  return new ModelError(`row of tokens  image placeholders: expected ${expected.join(' + ') || '0'} for ${grids.length} images; got ${got}`);
+  return new ModelError(
+    `row of tokens  image placeholders: expected ${expected.join(' + ') || '0'} for ${grids.length} images; got ${got}`,
+  );
 }

@@ -22,7 +22,8 @@ export function smartResize(size: Size, config: QwenConfig): Size {
   const { width, height } = size;
   const { minPixels, maxPixels } = config;
   const unit = config.vision.patch * config.vision.merge;
-  if (Math.max(width, height) > 200 * Math.min(width, height)) throw new DataError(`image  size: expected sides within a ratio of 200; got ${width}×${height}`);
+  if (Math.max(width, height) > 200 * Math.min(width, height))
+    throw new DataError(`image  size: expected sides within a ratio of 200; got ${width}×${height}`);
   const near = { width: halfToEven(width / unit) * unit, height: halfToEven(height / unit) * unit };
   const area = near.width * near.height;
   if (area > maxPixels) {
@@ -76,7 +77,10 @@ export function patches(image: Image, config: QwenConfig, order: PassOrder = 'ho
   return { pixels, grid };
 }
 
-/** A picture that tells places apart: a linear patch embedding reads from it `patch` harmonics of x (red) and of y (green). */
+/**
+ * A picture that tells places apart: a linear patch embedding reads from it `patch` harmonics of x (red) and of y
+ * (green).
+ */
 function wall(channel: number, x: number, y: number, size: Size, patch: number): number {
   if (channel === 0) return Math.cos((Math.PI * (y % patch) * (x + 0.5)) / size.width);
   if (channel === 1) return Math.cos((Math.PI * (x % patch) * (y + 0.5)) / size.height);

@@ -1,5 +1,24 @@
 import { scoped, sizeOf, type Dim, type Tensor } from '../../tensor/graph.js';
-import { add, cast, concat, constant, expand, gather, greater, iota, merge, mul, order, recompute, rename, rmsNorm, rotate, silu, split, where } from '../../tensor/ops.js';
+import {
+  add,
+  cast,
+  concat,
+  constant,
+  expand,
+  gather,
+  greater,
+  iota,
+  merge,
+  mul,
+  order,
+  recompute,
+  rename,
+  rmsNorm,
+  rotate,
+  silu,
+  split,
+  where,
+} from '../../tensor/ops.js';
 import { attention, type Blocks, type Memory } from '../vlm/attention.js';
 import type { QwenConfig, TextConfig } from './config.js';
 import { applyLinear, applyLinears } from '../vlm/linear.js';
@@ -14,7 +33,10 @@ export interface Rotary {
   readonly sin: Tensor;
 }
 
-/** How the tokens of one layer see each other and what came before: given their own keys and values, all that they may see. */
+/**
+ * How the tokens of one layer see each other and what came before: given their own keys and values, all that they may
+ * see.
+ */
 export type Attend = (layer: number, own: Memory) => readonly Memory[];
 
 /**
@@ -31,7 +53,10 @@ export function embed(weights: Weights, tokens: Tensor, features?: Tensor, visua
   return where(pictured, gather(features, 'visual', where(pictured, visual, 0)), text);
 }
 
-/** What the backward pass computes again instead of having it kept: the inside of every layer, of the decoder and the vision tower. */
+/**
+ * What the backward pass computes again instead of having it kept: the inside of every layer, of the decoder and the
+ * vision tower.
+ */
 export type Recompute = 'none' | 'layers';
 
 /** How layers are computed. */
@@ -43,7 +68,11 @@ export interface Computing {
 }
 
 /** Runs a layer so that its inside is kept for the backward pass, or computed again. */
-export function remembered(recomputing: Recompute | undefined, x: Tensor, run: (x: Tensor) => readonly Tensor[]): readonly Tensor[] {
+export function remembered(
+  recomputing: Recompute | undefined,
+  x: Tensor,
+  run: (x: Tensor) => readonly Tensor[],
+): readonly Tensor[] {
   return recomputing === 'layers' ? recompute([x], run) : run(x);
 }
 
@@ -64,7 +93,13 @@ export function decoder(
 ): Tensor {
   let hidden = x;
   for (let i = 0; i < text.layers; i++) {
-    const [y, keys, values] = scoped(`model.layers.${i}`, () => remembered(options.recompute, hidden, (h) => layer(weights, text, i, h, rotary, (queries, own) => attention(queries, attend(i, own), text.headDim ** -0.5, options.blocks)))) as [Tensor, Tensor, Tensor];
+    const [y, keys, values] = scoped(`model.layers.${i}`, () =>
+      remembered(options.recompute, hidden, (h) =>
+        layer(weights, text, i, h, rotary, (queries, own) =>
+          attention(queries, attend(i, own), text.headDim ** -0.5, options.blocks),
+        ),
+      ),
+    ) as [Tensor, Tensor, Tensor];
     options.keep?.(i, { keys, values });
     hidden = y;
   }
@@ -78,7 +113,14 @@ export function head(weights: Weights, { text }: QwenConfig, hidden: Tensor): Te
 }
 
 /** What the layer makes of its tokens, and their keys and values. */
-function layer(weights: Weights, text: TextConfig, i: number, x: Tensor, rotary: Rotary, attended: (queries: Tensor, own: Memory) => Tensor): readonly [Tensor, Tensor, Tensor] {
+function layer(
+  weights: Weights,
+  text: TextConfig,
+  i: number,
+  x: Tensor,
+  rotary: Rotary,
+  attended: (queries: Tensor, own: Memory) => Tensor,
+): readonly [Tensor, Tensor, Tensor] {
   const weight = within(weights, `model.layers.${i}`);
   const h = rmsNorm(x, weight('input_layernorm.weight'), 'width', text.eps);
   const { queries, own } = project(weight, text, h, rotary);
@@ -86,7 +128,11 @@ function layer(weights: Weights, text: TextConfig, i: number, x: Tensor, rotary:
   const lead = x.shape.map(({ name }) => name).filter((name) => name !== 'width');
   const heads = merge(order(o, ...lead, 'kv', 'rep', 'hd'), ['kv', 'rep', 'hd'], 'heads');
   const y = add(x, applyLinear(weight.linear('self_attn.o_proj'), heads));
-  return [add(y, mlp(weight, rmsNorm(y, weight('post_attention_layernorm.weight'), 'width', text.eps))), own.keys, own.values];
+  return [
+    add(y, mlp(weight, rmsNorm(y, weight('post_attention_layernorm.weight'), 'width', text.eps))),
+    own.keys,
+    own.values,
+  ];
 }
 
 function mlp(weight: Weights, h: Tensor): Tensor {
@@ -95,14 +141,27 @@ function mlp(weight: Weights, h: Tensor): Tensor {
 }
 
 /** Queries [prompt, kv, (sample,) rep, (token,) hd], and the tokens' own keys and values. */
-function project(weight: Weights, text: TextConfig, h: Tensor, rotary: Rotary): { readonly queries: Tensor; readonly own: Memory } {
+function project(
+  weight: Weights,
+  text: TextConfig,
+  h: Tensor,
+  rotary: Rotary,
+): { readonly queries: Tensor; readonly own: Memory } {
   const { heads, kvHeads: kv, headDim: hd } = text;
   const layers = ['q_proj', 'k_proj', 'v_proj'].map((name) => weight.linear(`self_attn.${name}`));
   const [q, k, v] = applyLinears(layers, h).map((x) => split(x, 'out', { head: -1, hd })) as [Tensor, Tensor, Tensor];
   const turn = (x: Tensor): Tensor => rotate(x, rotary.cos, rotary.sin, 'hd');
   const inner = h.shape.map(({ name }) => name).filter((name) => name !== 'prompt' && name !== 'width');
   // Tokens beside keys, as a mask has them.
-  const queries = order(split(turn(q), 'head', { kv, rep: heads / kv }), 'prompt', 'kv', ...inner.filter((name) => name !== 'token'), 'rep', ...inner.filter((name) => name === 'token'), 'hd');
+  const queries = order(
+    split(turn(q), 'head', { kv, rep: heads / kv }),
+    'prompt',
+    'kv',
+    ...inner.filter((name) => name !== 'token'),
+    'rep',
+    ...inner.filter((name) => name === 'token'),
+    'hd',
+  );
   const side = (t: Tensor): Tensor => {
     const ordered = order(rename(t, { head: 'kv' }), 'prompt', 'kv', ...inner, 'hd');
     return inner.includes('token') ? rename(ordered, { token: 'key' }) : ordered;
@@ -112,7 +171,9 @@ function project(weight: Weights, text: TextConfig, h: Tensor, rotary: Rotary): 
 
 /** [token, key]: 0 where the key is not after the token, else HIDDEN. */
 function causal(tokens: number): Tensor {
-  const mask = Float32Array.from({ length: tokens * tokens }, (_, i) => (i % tokens <= Math.floor(i / tokens) ? 0 : HIDDEN));
+  const mask = Float32Array.from({ length: tokens * tokens }, (_, i) =>
+    i % tokens <= Math.floor(i / tokens) ? 0 : HIDDEN,
+  );
   return constant(mask, { token: tokens, key: tokens });
 }
 
@@ -128,17 +189,34 @@ export function prefixAttention(padding: Tensor, tokens: number): Attend {
 }
 
 /**
- * Completions behind the prefixes that their groups share: each token sees the prefix, itself and what is before it in its own completion.
+ * Completions behind the prefixes that their groups share: each token sees the prefix, itself and what is before it in
+ * its own completion.
  *
- * Keys and values of the prefix are repeated for each sample: that is little beside the scores, which are then of one piece.
+ * Keys and values of the prefix are repeated for each sample: that is little beside the scores, which are then of one
+ * piece.
  */
 export function completionAttention(prefix: readonly Memory[], tokens: number): Attend {
   const own = causal(tokens);
-  const joined = (before: Tensor, behind: Tensor): Tensor => concat([expand(before, behind.shape.map(({ name, size }) => ({ name, size: name === 'key' ? (sizeOf(before, name) as number) : size }))), behind], 'key');
+  const joined = (before: Tensor, behind: Tensor): Tensor =>
+    concat(
+      [
+        expand(
+          before,
+          behind.shape.map(({ name, size }) => ({
+            name,
+            size: name === 'key' ? (sizeOf(before, name) as number) : size,
+          })),
+        ),
+        behind,
+      ],
+      'key',
+    );
   const mask = prefix[0]?.mask;
   const seen = mask && joined(mask, expand(own, [mask.shape[0] as Dim, ...own.shape]));
   return (layer, { keys, values }) => {
     const before = prefix[layer] as Memory;
-    return [{ keys: joined(before.keys, keys), values: joined(before.values, values), ...(seen ? { mask: seen } : {}) }];
+    return [
+      { keys: joined(before.keys, keys), values: joined(before.values, values), ...(seen ? { mask: seen } : {}) },
+    ];
   };
 }

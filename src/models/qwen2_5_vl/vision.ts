@@ -1,5 +1,24 @@
 import { scoped, sizeOf, type Tensor } from '../../tensor/graph.js';
-import { add, concat, constant, dot, gather, gelu, lift, merge, mul, order, rename, reshape, rmsNorm, rotate, silu, slice, split, dims } from '../../tensor/ops.js';
+import {
+  add,
+  concat,
+  constant,
+  dot,
+  gather,
+  gelu,
+  lift,
+  merge,
+  mul,
+  order,
+  rename,
+  reshape,
+  rmsNorm,
+  rotate,
+  silu,
+  slice,
+  split,
+  dims,
+} from '../../tensor/ops.js';
 import { attention, type Blocks } from '../vlm/attention.js';
 import type { QwenConfig, VisionConfig } from './config.js';
 import { visionRotary, windowOrder, type Grid } from './positions.js';
@@ -28,20 +47,31 @@ interface Layout {
 function layout(grid: Grid, vision: VisionConfig): Layout {
   const corners = vision.merge ** 2;
   const { order: raster, bounds } = windowOrder(grid, vision);
-  const all = Array.from(bounds.subarray(1), (end, w) => ({ start: (bounds[w] as number) / corners, end: end / corners }));
+  const all = Array.from(bounds.subarray(1), (end, w) => ({
+    start: (bounds[w] as number) / corners,
+    end: end / corners,
+  }));
   const lengths = [...new Set(all.map(({ start, end }) => end - start))].toSorted((a, b) => b - a);
   const alike = lengths.map((length) => all.filter(({ start, end }) => end - start === length));
-  const units = BigInt64Array.from(alike.flat().flatMap(({ start, end }) => Array.from(raster.subarray(start, end))), BigInt);
+  const units = BigInt64Array.from(
+    alike.flat().flatMap(({ start, end }) => Array.from(raster.subarray(start, end))),
+    BigInt,
+  );
   const back = new BigInt64Array(units.length);
   for (const [place, unit] of units.entries()) back[Number(unit)] = BigInt(place);
-  return { windows: alike.map(({ length: count }, i) => ({ count, size: (lengths[i] as number) * corners })), units, back };
+  return {
+    windows: alike.map(({ length: count }, i) => ({ count, size: (lengths[i] as number) * corners })),
+    units,
+    back,
+  };
 }
 
 /** Rows of a half table, one a patch in raster-unit order, in the order of the places. */
 function placed(table: Float32Array, half: number, units: BigInt64Array, corners: number): Tensor {
   const run = corners * half;
   const rows = new Float32Array(units.length * run);
-  for (const [place, unit] of units.entries()) rows.set(table.subarray(Number(unit) * run, (Number(unit) + 1) * run), place * run);
+  for (const [place, unit] of units.entries())
+    rows.set(table.subarray(Number(unit) * run, (Number(unit) + 1) * run), place * run);
   return constant(rows, { slot: units.length * corners, half });
 }
 
@@ -52,7 +82,13 @@ function placed(table: Float32Array, half: number, units: BigInt64Array, corners
  * @returns [image, visual, width]: one feature a merged token, in raster order.
  * @see Qwen2.5-VL, arXiv:2502.13923, section 2.1.1.
  */
-export function visionTower(weights: Weights, config: QwenConfig, pixels: Tensor, grid: Grid, { recompute, blocks }: Computing = {}): Tensor {
+export function visionTower(
+  weights: Weights,
+  config: QwenConfig,
+  pixels: Tensor,
+  grid: Grid,
+  { recompute, blocks }: Computing = {},
+): Tensor {
   const { vision } = config;
   const corners = vision.merge ** 2;
   const at = layout(grid, vision);
@@ -69,7 +105,9 @@ export function visionTower(weights: Weights, config: QwenConfig, pixels: Tensor
   let x = reshape(ordered, dims({ image: images, slot: at.units.length * corners, vwidth: vision.hidden }));
   for (let i = 0; i < vision.depth; i++) {
     const windows = vision.fullAttention.includes(i) ? everything : at.windows;
-    [x] = scoped(`visual.blocks.${i}`, () => remembered(recompute, x, (h) => [block(weights, vision, i, h, { cos, sin, windows, blocks })])) as [Tensor];
+    [x] = scoped(`visual.blocks.${i}`, () =>
+      remembered(recompute, x, (h) => [block(weights, vision, i, h, { cos, sin, windows, blocks })]),
+    ) as [Tensor];
   }
   return scoped('visual.merger', () => {
     const normed = rmsNorm(x, weights('visual.merger.ln_q.weight'), 'vwidth', EPSILON);
@@ -94,7 +132,10 @@ function block(weights: Weights, vision: VisionConfig, i: number, x: Tensor, att
   const seen = attended(weight, vision, rmsNorm(x, weight('norm1.weight'), 'vwidth', EPSILON), attending);
   const y = add(x, seen);
   const h = rmsNorm(y, weight('norm2.weight'), 'vwidth', EPSILON);
-  const [gate, up] = ['mlp.gate_proj', 'mlp.up_proj'].map((name) => applyLinear(weight.linear(name), h)) as [Tensor, Tensor];
+  const [gate, up] = ['mlp.gate_proj', 'mlp.up_proj'].map((name) => applyLinear(weight.linear(name), h)) as [
+    Tensor,
+    Tensor,
+  ];
   return add(y, applyLinear(weight.linear('mlp.down_proj'), mul(silu(gate), up)));
 }
 
@@ -103,16 +144,31 @@ function attended(weight: Weights, vision: VisionConfig, h: Tensor, { cos, sin, 
   const width = vision.hidden / heads;
   const qkv = split(applyLinear(weight.linear('attn.qkv'), h), 'qkv', { part: 3 * heads, hd: width });
   const images = sizeOf(h, 'image') as number;
-  const table = (t: Tensor): Tensor => (images === 1 ? lift(t, 'image') : concat(Array.from({ length: images }, () => lift(t, 'image')), 'image'));
+  const table = (t: Tensor): Tensor =>
+    images === 1
+      ? lift(t, 'image')
+      : concat(
+          Array.from({ length: images }, () => lift(t, 'image')),
+          'image',
+        );
   const turned = rotate(slice(qkv, 'part', 0, 2 * heads), table(cos), table(sin), 'hd');
-  const [q, k, v] = [slice(turned, 'part', 0, heads), slice(turned, 'part', heads, heads), slice(qkv, 'part', 2 * heads, heads)].map((t) => rename(t, { part: 'head' })) as [Tensor, Tensor, Tensor];
+  const [q, k, v] = [
+    slice(turned, 'part', 0, heads),
+    slice(turned, 'part', heads, heads),
+    slice(qkv, 'part', 2 * heads, heads),
+  ].map((t) => rename(t, { part: 'head' })) as [Tensor, Tensor, Tensor];
   let start = 0;
   const gathered = windows.map(({ count, size }) => {
     const from = start;
     start += count * size;
-    const own = (t: Tensor, slot: string): Tensor => split(slice(t, 'slot', from, count * size), 'slot', { window: count, [slot]: size });
+    const own = (t: Tensor, slot: string): Tensor =>
+      split(slice(t, 'slot', from, count * size), 'slot', { window: count, [slot]: size });
     const o = attention(own(q, 'slot'), [{ keys: own(k, 'key'), values: own(v, 'key') }], width ** -0.5, blocks);
-    return merge(merge(order(o, 'image', 'window', 'slot', 'head', 'hd'), ['head', 'hd'], 'heads'), ['window', 'slot'], 'slot');
+    return merge(
+      merge(order(o, 'image', 'window', 'slot', 'head', 'hd'), ['head', 'hd'], 'heads'),
+      ['window', 'slot'],
+      'slot',
+    );
   });
   return applyLinear(weight.linear('attn.proj'), concat(gathered, 'slot'));
 }

@@ -8,7 +8,8 @@ import { openWeights } from './weights.js';
  * Opens the folder of a checkpoint as transformers stores it, in graphs of our own.
  *
  * @param multimask whether the best of three masks is the answer, or the single one unless it is unstable.
- * @throws {ModelError} for another architecture, or weights that are missing or of another shape, before any session is made.
+ * @throws {ModelError} for another architecture, or weights that are missing or of another shape, before any session is
+ * made.
  */
 export async function openCheckpoint(dir: string, multimask: boolean, cores: Cores): Promise<Sam2Model<KeptEmbedding>> {
   const config = await readSam2Config(dir);
@@ -20,7 +21,12 @@ export async function openCheckpoint(dir: string, multimask: boolean, cores: Cor
     embeddingBytes: network.embeddingBytes,
     embed: (pixels) => network.keep(pixels),
     drop: (embedding) => network.drop(embedding),
-    answer: (embedding, asked) => network.answer(embedding, asked.map((clicks) => ({ tokens: promptTokens(weights, config, clicks) })), multimask),
+    answer: (embedding, asked) =>
+      network.answer(
+        embedding,
+        asked.map((clicks) => ({ tokens: promptTokens(weights, config, clicks) })),
+        multimask,
+      ),
     release: () => network.release(),
   };
 }

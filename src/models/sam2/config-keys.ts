@@ -1,4 +1,7 @@
-/** The keys of a SAM 2.1 checkpoint's JSON files as Hugging Face spells them, with the values that transformers fills in. */
+/**
+ * The keys of a SAM 2.1 checkpoint's JSON files as Hugging Face spells them, with the values that transformers fills
+ * in.
+ */
 import { z } from 'zod';
 
 const count = z.int('a positive integer').min(1, 'a positive integer');
@@ -7,7 +10,16 @@ const triple = z.tuple([z.number('a number'), z.number('a number'), z.number('a 
 const gelu = z.literal('gelu', '"gelu"').default('gelu');
 const four = z.array(count).length(4, 'four positive integers');
 /** A square as one side or as two equal ones. */
-const side = z.union([count, z.tuple([count, count]).refine(([a, b]) => a === b).transform(([a]) => a)], 'one side, or two that are equal');
+const side = z.union(
+  [
+    count,
+    z
+      .tuple([count, count])
+      .refine(([a, b]) => a === b)
+      .transform(([a]) => a),
+  ],
+  'one side, or two that are equal',
+);
 const fixedSide = (value: number) => side.pipe(z.literal(value, String(value))).prefault(value);
 
 /** What decides whether this is a checkpoint that can be read at all. */
@@ -20,7 +32,11 @@ export const Kind = z.object({
 export const Vision = z.object({
   backbone_config: z.record(z.string(), z.unknown(), 'an object').default({}),
   backbone_channel_list: four.default([768, 384, 192, 96]),
-  backbone_feature_sizes: z.array(z.tuple([count, count]), 'three pairs of sides').default([[256, 256], [128, 128], [64, 64]]),
+  backbone_feature_sizes: z.array(z.tuple([count, count]), 'three pairs of sides').default([
+    [256, 256],
+    [128, 128],
+    [64, 64],
+  ]),
   fpn_hidden_size: count.default(256),
   fpn_kernel_size: z.literal(1, '1').default(1),
   fpn_stride: z.literal(1, '1').default(1),
@@ -43,7 +59,9 @@ export const Backbone = z.object({
   embed_dim_per_stage: four.default([96, 192, 384, 768]),
   num_attention_heads_per_stage: four.default([1, 2, 4, 8]),
   window_size_per_stage: four.default([8, 4, 14, 7]),
-  global_attention_blocks: z.array(z.int('a block index').min(0, 'a block index'), 'a list of block indexes').default([5, 7, 9]),
+  global_attention_blocks: z
+    .array(z.int('a block index').min(0, 'a block index'), 'a list of block indexes')
+    .default([5, 7, 9]),
   mlp_ratio: positive.default(4),
   hidden_act: gelu,
   layer_norm_eps: positive.default(1e-6),

@@ -68,10 +68,15 @@ export async function readSam2Config(dir: string): Promise<Sam2Config> {
   const width = vision.fpn_hidden_size;
   const size = backbone.image_size;
   const agree = (key: string, got: unknown, expected: unknown): void => {
-    if (JSON.stringify(got) !== JSON.stringify(expected)) throw new ModelError(`${file}  ${key}: expected ${shown(expected)}, as the rest has it; got ${shown(got)}`);
+    if (JSON.stringify(got) !== JSON.stringify(expected))
+      throw new ModelError(`${file}  ${key}: expected ${shown(expected)}, as the rest has it; got ${shown(got)}`);
   };
   agree('prompt_encoder_config.image_size', prompts.image_size, size);
-  agree('vision_config.backbone_feature_sizes', vision.backbone_feature_sizes, [4, 8, 16].map((stride) => [size / stride, size / stride]));
+  agree(
+    'vision_config.backbone_feature_sizes',
+    vision.backbone_feature_sizes,
+    [4, 8, 16].map((stride) => [size / stride, size / stride]),
+  );
   agree('vision_config.backbone_channel_list', vision.backbone_channel_list, backbone.embed_dim_per_stage.toReversed());
   agree('prompt_encoder_config.hidden_size', prompts.hidden_size, width);
   agree('mask_decoder_config.hidden_size', decoder.hidden_size, width);
@@ -101,10 +106,17 @@ function stagesOf(backbone: z.output<typeof Backbone>, file: string): Stage[] {
     window: windows[i] as number,
   }));
   const where = `${file}  vision_config.backbone_config`;
-  if (size % 32 !== 0 || (size / 4) % (windows[0] as number) !== 0) throw new ModelError(`${where}.image_size: expected a multiple of 32 and of 4 × ${windows[0]}; got ${size}`);
+  if (size % 32 !== 0 || (size / 4) % (windows[0] as number) !== 0)
+    throw new ModelError(`${where}.image_size: expected a multiple of 32 and of 4 × ${windows[0]}; got ${size}`);
   for (const [i, { width, heads, window }] of stages.entries()) {
-    if (width % heads !== 0) throw new ModelError(`${where}.embed_dim_per_stage: expected multiples of ${shown(backbone.num_attention_heads_per_stage)}; got ${shown(backbone.embed_dim_per_stage)}`);
-    if (i < 3 && window % 2 !== 0) throw new ModelError(`${where}.window_size_per_stage: expected even sides before the last; got ${shown(windows)}`);
+    if (width % heads !== 0)
+      throw new ModelError(
+        `${where}.embed_dim_per_stage: expected multiples of ${shown(backbone.num_attention_heads_per_stage)}; got ${shown(backbone.embed_dim_per_stage)}`,
+      );
+    if (i < 3 && window % 2 !== 0)
+      throw new ModelError(
+        `${where}.window_size_per_stage: expected even sides before the last; got ${shown(windows)}`,
+      );
   }
   return stages;
 }
@@ -112,7 +124,9 @@ function stagesOf(backbone: z.output<typeof Backbone>, file: string): Stage[] {
 function decoderOf(decoder: z.output<typeof Decoder>, file: string): DecoderConfig {
   const { hidden_size: width, attention_downsample_rate: downsample, num_attention_heads: heads } = decoder;
   if (width % 8 !== 0 || (width / downsample) % heads !== 0) {
-    throw new ModelError(`${file}  mask_decoder_config.hidden_size: expected a multiple of 8 and of ${downsample} × ${heads}, for that many heads; got ${width}`);
+    throw new ModelError(
+      `${file}  mask_decoder_config.hidden_size: expected a multiple of 8 and of ${downsample} × ${heads}, for that many heads; got ${width}`,
+    );
   }
   return {
     heads,
@@ -120,12 +134,15 @@ function decoderOf(decoder: z.output<typeof Decoder>, file: string): DecoderConf
     downsample,
     iouDepth: decoder.iou_head_depth,
     iouHidden: decoder.iou_head_hidden_dim,
-    stability: decoder.dynamic_multimask_via_stability ? { delta: decoder.dynamic_multimask_stability_delta, threshold: decoder.dynamic_multimask_stability_thresh } : undefined,
+    stability: decoder.dynamic_multimask_via_stability
+      ? { delta: decoder.dynamic_multimask_stability_delta, threshold: decoder.dynamic_multimask_stability_thresh }
+      : undefined,
   };
 }
 
 /**
- * Reads what an image is turned into: `preprocessor_config.json`, or what newer checkpoints keep inside `processor_config.json`.
+ * Reads what an image is turned into: `preprocessor_config.json`, or what newer checkpoints keep inside
+ * `processor_config.json`.
  *
  * @param expected side of the square; whatever the file says unless told.
  * @throws {ModelError} for a missing file, a missing or unusable value, another size.
@@ -139,8 +156,15 @@ export async function readPixels(dir: string, expected?: number): Promise<Pixels
     if (isObject(inner)) [file, source] = [newer, inner];
     else source = await readJson(file);
   }
-  const { image_mean: mean, image_std: std, size: { height, width } } = check(PixelKeys, source, file);
+  const {
+    image_mean: mean,
+    image_std: std,
+    size: { height, width },
+  } = check(PixelKeys, source, file);
   const size = expected ?? height;
-  if (height !== size || width !== size) throw new ModelError(`${file}  size: expected ${expected === undefined ? 'a square' : `the model's ${size}×${size}`}; got ${width}×${height}`);
+  if (height !== size || width !== size)
+    throw new ModelError(
+      `${file}  size: expected ${expected === undefined ? 'a square' : `the model's ${size}×${size}`}; got ${width}×${height}`,
+    );
   return { mean, std, size };
 }

@@ -1,5 +1,26 @@
 import { scoped, sizeOf, type Tensor } from '../../tensor/graph.js';
-import { add, concat, constant, dims, dot, drop, expand, gelu, layerNorm, lift, linear, merge, order, relu, rename, sigmoid, slice, softmax, split, type Sizes } from '../../tensor/ops.js';
+import {
+  add,
+  concat,
+  constant,
+  dims,
+  dot,
+  drop,
+  expand,
+  gelu,
+  layerNorm,
+  lift,
+  linear,
+  merge,
+  order,
+  relu,
+  rename,
+  sigmoid,
+  slice,
+  softmax,
+  split,
+  type Sizes,
+} from '../../tensor/ops.js';
 import type { Sam2Config } from './config.js';
 import type { Features } from './encoder.js';
 import { gridPositions } from './position.js';
@@ -28,29 +49,82 @@ const EPSILON = 1e-5;
  * @param dense [object, pixel, width]: an embedded mask; that of no mask unless given.
  * @see SAM 2, arXiv:2408.00714, section 4; the two-way transformer is that of SAM, arXiv:2304.02643, appendix A.
  */
-export function decoder(weights: Weights, config: Sam2Config, features: Features, sparse: Tensor, hidden: Tensor, dense?: Tensor): Answers {
+export function decoder(
+  weights: Weights,
+  config: Sam2Config,
+  features: Features,
+  sparse: Tensor,
+  hidden: Tensor,
+  dense?: Tensor,
+): Answers {
   const { width, size } = config;
   const objects = sizeOf(sparse, 'object') as number;
-  const at = (name: string): Tensor => weights.tensor(`mask_decoder.${name}.weight`, { token: name === 'mask_tokens' ? 4 : 1, width });
+  const at = (name: string): Tensor =>
+    weights.tensor(`mask_decoder.${name}.weight`, { token: name === 'mask_tokens' ? 4 : 1, width });
   const own = concat([at('obj_score_token'), at('iou_token'), at('mask_tokens')], 'token');
-  const prompt = concat([expand(own, dims({ object: objects, token: OWN_TOKENS, width })), rename(sparse, { prompt: 'token' })], 'token');
-  const seen = concat([constant(new Float32Array(objects * OWN_TOKENS), { object: objects, key: OWN_TOKENS }), rename(hidden, { prompt: 'key' })], 'key');
+  const prompt = concat(
+    [expand(own, dims({ object: objects, token: OWN_TOKENS, width })), rename(sparse, { prompt: 'token' })],
+    'token',
+  );
+  const seen = concat(
+    [
+      constant(new Float32Array(objects * OWN_TOKENS), { object: objects, key: OWN_TOKENS }),
+      rename(hidden, { prompt: 'key' }),
+    ],
+    'key',
+  );
   const side = size / 16;
-  const position = constant(gridPositions(weights.values('shared_image_embedding.positional_embedding'), side), { pixel: side * side, width });
+  const position = constant(gridPositions(weights.values('shared_image_embedding.positional_embedding'), side), {
+    pixel: side * side,
+    width,
+  });
 
   let tokens = prompt;
   let image = add(features.image, dense ?? weights.tensor('prompt_encoder.no_mask_embed.weight', { width }));
-  for (const i of [0, 1]) [tokens, image] = scoped(`transformer.layers.${i}`, () => twoWay(weights, config, i, { tokens, image, prompt, position, seen }));
-  const last = toImage(weights, config, 'transformer.final_attn_token_to_image', add(tokens, prompt), add(image, position), image);
+  for (const i of [0, 1])
+    [tokens, image] = scoped(`transformer.layers.${i}`, () =>
+      twoWay(weights, config, i, { tokens, image, prompt, position, seen }),
+    );
+  const last = toImage(
+    weights,
+    config,
+    'transformer.final_attn_token_to_image',
+    add(tokens, prompt),
+    add(image, position),
+    image,
+  );
   tokens = norm(weights, 'transformer.layer_norm_final_attn', add(tokens, last), EPSILON);
 
   const token = (i: number): Tensor => drop(slice(tokens, 'token', i, 1), 'token');
-  const hyper = [0, 1, 2, 3].map((i) => lift(head(weights, `output_hypernetworks_mlps.${i}`, token(2 + i), { hidden: width, finest: width / 8 }, 3), 'mask'));
-  const logits = dot(order(concat(hyper, 'mask'), 'object', 'mask', 'finest'), upscaled(weights, config, image, features), 'finest');
-  const cells = split(merge(split(logits, 'pixel', { row: side, column: side }), ['half', 'quarter'], 'inner'), 'inner', { y: 2, x: 2, y2: 2, x2: 2 });
-  const iou = head(weights, 'iou_prediction_head', token(1), { hidden: config.decoder.iouHidden, mask: 4 }, config.decoder.iouDepth);
+  const hyper = [0, 1, 2, 3].map((i) =>
+    lift(
+      head(weights, `output_hypernetworks_mlps.${i}`, token(2 + i), { hidden: width, finest: width / 8 }, 3),
+      'mask',
+    ),
+  );
+  const logits = dot(
+    order(concat(hyper, 'mask'), 'object', 'mask', 'finest'),
+    upscaled(weights, config, image, features),
+    'finest',
+  );
+  const cells = split(
+    merge(split(logits, 'pixel', { row: side, column: side }), ['half', 'quarter'], 'inner'),
+    'inner',
+    { y: 2, x: 2, y2: 2, x2: 2 },
+  );
+  const iou = head(
+    weights,
+    'iou_prediction_head',
+    token(1),
+    { hidden: config.decoder.iouHidden, mask: 4 },
+    config.decoder.iouDepth,
+  );
   return {
-    logits: merge(order(cells, 'object', 'mask', 'row', 'y', 'y2', 'column', 'x', 'x2'), ['row', 'y', 'y2', 'column', 'x', 'x2'], 'cell'),
+    logits: merge(
+      order(cells, 'object', 'mask', 'row', 'y', 'y2', 'column', 'x', 'x2'),
+      ['row', 'y', 'y2', 'column', 'x', 'x2'],
+      'cell',
+    ),
     iou: sigmoid(iou),
     score: drop(head(weights, 'pred_obj_score_head', token(0), { hidden: width, score: 1 }, 3), 'score'),
   };
@@ -69,7 +143,12 @@ interface TwoWay {
 }
 
 /** Tokens look at each other and at the image, and the image at them. */
-function twoWay(weights: Weights, config: Sam2Config, i: number, { tokens, image, prompt, position, seen }: TwoWay): [Tensor, Tensor] {
+function twoWay(
+  weights: Weights,
+  config: Sam2Config,
+  i: number,
+  { tokens, image, prompt, position, seen }: TwoWay,
+): [Tensor, Tensor] {
   const at = `transformer.layers.${i}`;
   const normed = (n: number, x: Tensor): Tensor => norm(weights, `${at}.layer_norm${n}`, x, EPSILON);
   const placed = add(tokens, prompt);
@@ -77,29 +156,59 @@ function twoWay(weights: Weights, config: Sam2Config, i: number, { tokens, image
   let t = normed(1, i === 0 ? self(tokens) : add(tokens, self(placed)));
   const there = add(image, position);
   t = normed(2, add(t, toImage(weights, config, `${at}.cross_attn_token_to_image`, add(t, prompt), there, image)));
-  t = normed(3, add(t, project(weights, `${at}.mlp.proj_out`, relu(project(weights, `${at}.mlp.proj_in`, t, { inner: config.decoder.mlp })), { width: config.width })));
+  t = normed(
+    3,
+    add(
+      t,
+      project(
+        weights,
+        `${at}.mlp.proj_out`,
+        relu(project(weights, `${at}.mlp.proj_in`, t, { inner: config.decoder.mlp })),
+        { width: config.width },
+      ),
+    ),
+  );
   const looked = toTokens(weights, config, `${at}.cross_attn_image_to_token`, there, add(t, prompt), t, seen);
   return [t, normed(4, add(looked, image))];
 }
 
 /** A projection's matrix by heads, for products that go around the projected image. */
-function byHead(weights: Weights, { width, decoder: { heads, downsample } }: Sam2Config, name: string): { readonly matrix: Tensor; readonly bias: Tensor } {
+function byHead(
+  weights: Weights,
+  { width, decoder: { heads, downsample } }: Sam2Config,
+  name: string,
+): { readonly matrix: Tensor; readonly bias: Tensor } {
   const hd = width / downsample / heads;
-  return { matrix: weights.tensor(`mask_decoder.${name}.weight`, { head: heads, hd, width }), bias: weights.tensor(`mask_decoder.${name}.bias`, { head: heads, hd }) };
+  return {
+    matrix: weights.tensor(`mask_decoder.${name}.weight`, { head: heads, hd, width }),
+    bias: weights.tensor(`mask_decoder.${name}.bias`, { head: heads, hd }),
+  };
 }
 
 /** A few tokens projected for each head, [object, place, head, hd]. */
-function tokenHeads(weights: Weights, { decoder: { heads } }: Sam2Config, name: string, x: Tensor, inner: number, place: string): Tensor {
-  return rename(split(project(weights, name, x, { inner }), 'inner', { head: heads, hd: inner / heads }), { token: place });
+function tokenHeads(
+  weights: Weights,
+  { decoder: { heads } }: Sam2Config,
+  name: string,
+  x: Tensor,
+  inner: number,
+  place: string,
+): Tensor {
+  return rename(split(project(weights, name, x, { inner }), 'inner', { head: heads, hd: inner / heads }), {
+    token: place,
+  });
 }
 
 /** Tokens attend to each other. @param mask [object, key], added to the scores. */
 function selfAttention(weights: Weights, config: Sam2Config, at: string, x: Tensor, v: Tensor, mask: Tensor): Tensor {
   const { width } = config;
-  const part = (name: string, of: Tensor, place: string): Tensor => tokenHeads(weights, config, `${at}.${name}_proj`, of, width, place);
+  const part = (name: string, of: Tensor, place: string): Tensor =>
+    tokenHeads(weights, config, `${at}.${name}_proj`, of, width, place);
   const scores = dot(part('q', x, 'token'), part('k', x, 'key'), 'hd', (width / config.decoder.heads) ** -0.5);
   const o = dot(softmax(add(scores, mask), 'key'), part('v', v, 'key'), 'key');
-  return project(weights, `${at}.o_proj`, merge(order(o, 'object', 'token', 'head', 'hd'), ['head', 'hd'], 'inner'), { width });
+  return project(weights, `${at}.o_proj`, merge(order(o, 'object', 'token', 'head', 'hd'), ['head', 'hd'], 'inner'), {
+    width,
+  });
 }
 
 /**
@@ -117,12 +226,29 @@ function toImage(weights: Weights, config: Sam2Config, at: string, q: Tensor, th
   const seen = dot(softmax(scores, 'pixel'), image, 'pixel');
   const { matrix, bias } = byHead(weights, config, `${at}.v_proj`);
   const o = add(dot(seen, matrix, 'width'), bias);
-  return project(weights, `${at}.o_proj`, merge(order(o, 'object', 'token', 'head', 'hd'), ['head', 'hd'], 'inner'), { width: config.width });
+  return project(weights, `${at}.o_proj`, merge(order(o, 'object', 'token', 'head', 'hd'), ['head', 'hd'], 'inner'), {
+    width: config.width,
+  });
 }
 
-/** The image attends to tokens, as in `toImage` without being projected. @param mask [object, key], added to the scores. */
-function toTokens(weights: Weights, config: Sam2Config, at: string, there: Tensor, k: Tensor, v: Tensor, mask: Tensor): Tensor {
-  const { width, decoder: { heads, downsample } } = config;
+/**
+ * The image attends to tokens, as in `toImage` without being projected.
+ *
+ * @param mask [object, key], added to the scores.
+ */
+function toTokens(
+  weights: Weights,
+  config: Sam2Config,
+  at: string,
+  there: Tensor,
+  k: Tensor,
+  v: Tensor,
+  mask: Tensor,
+): Tensor {
+  const {
+    width,
+    decoder: { heads, downsample },
+  } = config;
   const inner = width / downsample;
   const scale = (inner / heads) ** -0.5;
   const key = tokenHeads(weights, config, `${at}.k_proj`, k, inner, 'key');
@@ -141,11 +267,18 @@ function upscaled(weights: Weights, { width }: Sam2Config, image: Tensor, featur
   const fine = add(split(linear(image, first.weight, first.bias), 'out', { half: 4, fine: width / 4 }), features.fine);
   const active = gelu(norm(weights, 'upscale_layer_norm', fine, 1e-6));
   const second = doubling(weights, 'upscale_conv2', 'fine', { quarter: 4, finest: width / 8 });
-  return gelu(add(split(linear(active, second.weight, second.bias), 'out', { quarter: 4, finest: width / 8 }), features.finest));
+  return gelu(
+    add(split(linear(active, second.weight, second.bias), 'out', { quarter: 4, finest: width / 8 }), features.finest),
+  );
 }
 
 /** A transposed convolution of 2 × 2 with stride 2 as a layer a cell: its four cells one behind the other. */
-function doubling(weights: Weights, name: string, into: string, sizes: Sizes): { readonly weight: Tensor; readonly bias: Tensor } {
+function doubling(
+  weights: Weights,
+  name: string,
+  into: string,
+  sizes: Sizes,
+): { readonly weight: Tensor; readonly bias: Tensor } {
   const [four, out] = Object.values(sizes) as [number, number];
   const [values, bias] = [weights.values(`mask_decoder.${name}.weight`), weights.values(`mask_decoder.${name}.bias`)];
   const from = values.length / (four * out);
@@ -153,14 +286,21 @@ function doubling(weights: Weights, name: string, into: string, sizes: Sizes): {
     const [place, o, c] = [Math.floor(i / (out * from)), Math.floor(i / from) % out, i % from];
     return values[(c * out + o) * four + place];
   });
-  return { weight: constant(turned, { out: four * out, [into]: from }), bias: constant(Float32Array.from({ length: four * out }, (_, i) => bias[i % out]), { out: four * out }) };
+  return {
+    weight: constant(turned, { out: four * out, [into]: from }),
+    bias: constant(
+      Float32Array.from({ length: four * out }, (_, i) => bias[i % out]),
+      { out: four * out },
+    ),
+  };
 }
 
 /** A few layers with ReLU between them. @param sizes of what is between, and of what comes out. */
 function head(weights: Weights, name: string, x: Tensor, sizes: Sizes, depth: number): Tensor {
   const [[between, hidden], [out, size]] = Object.entries(sizes) as [[string, number], [string, number]];
   let h = relu(project(weights, `${name}.proj_in`, x, { [between]: hidden }));
-  for (let i = 0; i < depth - 2; i++) h = rename(relu(project(weights, `${name}.layers.${i}`, h, { next: hidden })), { next: between });
+  for (let i = 0; i < depth - 2; i++)
+    h = rename(relu(project(weights, `${name}.layers.${i}`, h, { next: hidden })), { next: between });
   return project(weights, `${name}.proj_out`, h, { [out]: size });
 }
 
@@ -168,7 +308,11 @@ function head(weights: Weights, name: string, x: Tensor, sizes: Sizes, depth: nu
 function project(weights: Weights, name: string, x: Tensor, to: Sizes): Tensor {
   const [[out, size]] = Object.entries(to) as [[string, number]];
   const into = x.shape.at(-1) as { readonly name: string; readonly size: number };
-  return linear(x, weights.tensor(`mask_decoder.${name}.weight`, { [out]: size, [into.name]: into.size }), weights.tensor(`mask_decoder.${name}.bias`, { [out]: size }));
+  return linear(
+    x,
+    weights.tensor(`mask_decoder.${name}.weight`, { [out]: size, [into.name]: into.size }),
+    weights.tensor(`mask_decoder.${name}.bias`, { [out]: size }),
+  );
 }
 
 function norm(weights: Weights, name: string, x: Tensor, epsilon: number): Tensor {

@@ -1,7 +1,8 @@
 /** Values by key, as many as fit; the least recently asked for leaves first. What is being made counts as made. */
 export interface Recent<T> {
   /**
-   * What `use` makes of the value known for `key`, or of what `make` gives; asked twice at once it is made once, and a failure is forgotten.
+   * What `use` makes of the value known for `key`, or of what `make` gives; asked twice at once it is made once, and a
+   * failure is forgotten.
    *
    * The value stays until `use` is through, also where it has to make room meanwhile.
    */

@@ -1,5 +1,22 @@
 import { scoped, sizeOf, type Tensor } from '../../tensor/graph.js';
-import { add, attend, constant, convolve, expand, dims, gelu, layerNorm, linear, max, merge, order, pad, rename, slice, split } from '../../tensor/ops.js';
+import {
+  add,
+  attend,
+  constant,
+  convolve,
+  expand,
+  dims,
+  gelu,
+  layerNorm,
+  linear,
+  max,
+  merge,
+  order,
+  pad,
+  rename,
+  slice,
+  split,
+} from '../../tensor/ops.js';
 import type { Sam2Config, Stage } from './config.js';
 import { cellPositions } from './position.js';
 import type { Weights } from './weights.js';
@@ -38,7 +55,14 @@ export function encoder(weights: Weights, config: Sam2Config, pixels: Tensor): F
     for (let i = 0; i < stage.blocks; i++, block++) {
       const first = i === 0 && before !== undefined;
       const window = config.global.includes(block) ? 0 : (first ? before : stage).window;
-      cells = scoped(`backbone.blocks.${block}`, () => hieraBlock(weights, config, block, cells, { stage, into: first ? before.width : stage.width, window, pools: first }));
+      cells = scoped(`backbone.blocks.${block}`, () =>
+        hieraBlock(weights, config, block, cells, {
+          stage,
+          into: first ? before.width : stage.width,
+          window,
+          pools: first,
+        }),
+      );
     }
     features.push(raster(cells, config.size / 4 / 2 ** s));
   }
@@ -51,7 +75,13 @@ function embedded(weights: Weights, { stages, size, background }: Sam2Config, pi
   const side = size / 4;
   const kernel = weights.tensor(`${at}.patch_embed.projection.weight`, { c: width, channel: 3, high: 7, wide: 7 });
   const patches = convolve(pixels, kernel, weights.tensor(`${at}.patch_embed.projection.bias`, { c: width }), 4, 3);
-  const table = cellPositions(weights.values(`${at}.pos_embed`), background, weights.values(`${at}.pos_embed_window`), window, side);
+  const table = cellPositions(
+    weights.values(`${at}.pos_embed`),
+    background,
+    weights.values(`${at}.pos_embed_window`),
+    window,
+    side,
+  );
   const raster = add(order(patches, 'row', 'column', 'c'), constant(table, { row: side, column: side, c: width }));
   return { t: raster, window: 0 };
 }
@@ -68,35 +98,64 @@ interface Block {
 
 function hieraBlock(weights: Weights, { epsilon, mlpRatio }: Sam2Config, i: number, cells: Cells, block: Block): Cells {
   const { stage, into, window, pools } = block;
-  const weight = (name: string, sizes: Record<string, number>, first = 0): Tensor => weights.tensor(`vision_encoder.backbone.blocks.${i}.${name}`, sizes, first);
-  const norm = (n: 1 | 2, x: Tensor, c: number): Tensor => layerNorm(x, weight(`layer_norm${n}.weight`, { c }), weight(`layer_norm${n}.bias`, { c }), epsilon);
+  const weight = (name: string, sizes: Record<string, number>, first = 0): Tensor =>
+    weights.tensor(`vision_encoder.backbone.blocks.${i}.${name}`, sizes, first);
+  const norm = (n: 1 | 2, x: Tensor, c: number): Tensor =>
+    layerNorm(x, weight(`layer_norm${n}.weight`, { c }), weight(`layer_norm${n}.bias`, { c }), epsilon);
   const side = sideOf(cells);
   const padded = window > 0 && side % window !== 0;
   // A block that attends to everything takes cells in any order; a padded one goes back to the raster.
-  const x = window === 0 ? cells : padded ? { t: raster(cells, side), window: 0 } : { t: windows(cells, window), window };
+  const x =
+    window === 0 ? cells : padded ? { t: raster(cells, side), window: 0 } : { t: windows(cells, window), window };
 
   const h = norm(1, x.t, into);
   const { width } = stage;
-  const projected = pools ? pooled(rename(linear(h, weight('proj.weight', { wider: width, c: into }), weight('proj.bias', { wider: width })), { wider: 'c' })) : x.t;
+  const projected = pools
+    ? pooled(
+        rename(linear(h, weight('proj.weight', { wider: width, c: into }), weight('proj.bias', { wider: width })), {
+          wider: 'c',
+        }),
+      )
+    : x.t;
   const attended = attention(weight, block, padded ? windows({ t: h, window: 0 }, window) : h);
   const after = pools ? { side: side / 2, window: x.window / 2 } : { side, window: x.window };
-  const y = add(projected, padded ? raster({ t: attended, window: pools ? window / 2 : window }, after.side) : attended);
+  const y = add(
+    projected,
+    padded ? raster({ t: attended, window: pools ? window / 2 : window }, after.side) : attended,
+  );
 
   const inner = Math.trunc(width * mlpRatio);
-  const wide = gelu(linear(norm(2, y, width), weight('mlp.proj_in.weight', { inner, c: width }), weight('mlp.proj_in.bias', { inner })));
-  return { t: add(y, linear(wide, weight('mlp.proj_out.weight', { c: width, inner }), weight('mlp.proj_out.bias', { c: width }))), window: after.window };
+  const wide = gelu(
+    linear(norm(2, y, width), weight('mlp.proj_in.weight', { inner, c: width }), weight('mlp.proj_in.bias', { inner })),
+  );
+  return {
+    t: add(
+      y,
+      linear(wide, weight('mlp.proj_out.weight', { c: width, inner }), weight('mlp.proj_out.bias', { c: width })),
+    ),
+    window: after.window,
+  };
 }
 
 type BlockWeight = (name: string, sizes: Record<string, number>, first?: number) => Tensor;
 
 /** Attention within each window of `h`, or of all its cells to each other. */
 function attention(weight: BlockWeight, { stage: { width, heads }, into, window, pools }: Block, h: Tensor): Tensor {
-  const part = (n: number): Tensor => linear(h, weight('attn.qkv.weight', { a: width, c: into }, n * width * into), weight('attn.qkv.bias', { a: width }, n * width));
+  const part = (n: number): Tensor =>
+    linear(
+      h,
+      weight('attn.qkv.weight', { a: width, c: into }, n * width * into),
+      weight('attn.qkv.bias', { a: width }, n * width),
+    );
   const query = pools ? pooled(part(0)) : part(0);
   const places = window === 0 ? query.shape.slice(0, -1).map(({ name }) => name) : ['row', 'column'];
   const flat = (t: Tensor, into: string): Tensor => merge(t, places, into);
   const attended = attend(flat(query, 'token'), flat(part(1), 'key'), flat(part(2), 'key'), heads);
-  const cells = split(attended, 'token', Object.fromEntries(places.map((name) => [name, sizeOf(query, name) as number])));
+  const cells = split(
+    attended,
+    'token',
+    Object.fromEntries(places.map((name) => [name, sizeOf(query, name) as number])),
+  );
   return linear(cells, weight('attn.proj.weight', { c: width, a: width }), weight('attn.proj.bias', { c: width }));
 }
 
@@ -115,18 +174,34 @@ function windows(cells: Cells, window: number): Tensor {
   const side = sideOf(cells);
   const more = (window - (side % window)) % window;
   const whole = pad(pad(raster(cells, side), 'row', 0, more), 'column', 0, more);
-  return order(split(split(whole, 'row', { wr: -1, row: window }), 'column', { wc: -1, column: window }), 'wr', 'wc', 'row', 'column', 'c');
+  return order(
+    split(split(whole, 'row', { wr: -1, row: window }), 'column', { wc: -1, column: window }),
+    'wr',
+    'wc',
+    'row',
+    'column',
+    'c',
+  );
 }
 
 /** Cells row by row, what was added at the right and bottom left out. */
 function raster({ t, window }: Cells, side: number): Tensor {
   if (window === 0) return t;
-  const whole = merge(merge(order(t, 'wr', 'row', 'wc', 'column', 'c'), ['wr', 'row'], 'row'), ['wc', 'column'], 'column');
+  const whole = merge(
+    merge(order(t, 'wr', 'row', 'wc', 'column', 'c'), ['wr', 'row'], 'row'),
+    ['wc', 'column'],
+    'column',
+  );
   return slice(slice(whole, 'row', 0, side), 'column', 0, side);
 }
 
 /** Products of two layers that follow each other without anything in between. */
-function folded(outer: Float32Array, outerBias: Float32Array, inner: Float32Array, innerBias: Float32Array): { readonly weight: Float32Array; readonly bias: Float32Array } {
+function folded(
+  outer: Float32Array,
+  outerBias: Float32Array,
+  inner: Float32Array,
+  innerBias: Float32Array,
+): { readonly weight: Float32Array; readonly bias: Float32Array } {
   const middle = innerBias.length;
   const [out, into] = [outerBias.length, inner.length / middle];
   const weight = new Float32Array(out * into);
@@ -145,17 +220,31 @@ function folded(outer: Float32Array, outerBias: Float32Array, inner: Float32Arra
   return { weight, bias };
 }
 
-/** One width at three levels. Only the coarsest kept one takes from a coarser; the finer go on to the decoder's own widths at once. */
+/**
+ * One width at three levels. Only the coarsest kept one takes from a coarser; the finer go on to the decoder's own
+ * widths at once.
+ */
 function neck(weights: Weights, { stages, width, size }: Sam2Config, features: readonly Tensor[]): Features {
-  const values = (name: string): readonly [Float32Array, Float32Array] => [weights.values(`${name}.weight`), weights.values(`${name}.bias`)];
+  const values = (name: string): readonly [Float32Array, Float32Array] => [
+    weights.values(`${name}.weight`),
+    weights.values(`${name}.bias`),
+  ];
   const conv = (level: number): string => `vision_encoder.neck.convs.${3 - level}`;
   const finer = (level: 0 | 1, name: string, out: number): Tensor => {
     const { weight, bias } = folded(...values(`mask_decoder.conv_s${level}`), ...values(conv(level)));
-    return linear(features[level] as Tensor, constant(weight, { [name]: out, c: (stages[level] as Stage).width }), constant(bias, { [name]: out }));
+    return linear(
+      features[level] as Tensor,
+      constant(weight, { [name]: out, c: (stages[level] as Stage).width }),
+      constant(bias, { [name]: out }),
+    );
   };
   const lateral = (level: number, more?: Float32Array): Tensor => {
     const [weight, bias] = values(conv(level));
-    return linear(features[level] as Tensor, constant(weight, { width, c: (stages[level] as Stage).width }), constant(more ? bias.map((b, i) => b + more[i]) : bias, { width }));
+    return linear(
+      features[level] as Tensor,
+      constant(weight, { width, c: (stages[level] as Stage).width }),
+      constant(more ? bias.map((b, i) => b + more[i]) : bias, { width }),
+    );
   };
   const side = size / COARSE;
   const coarser = rename(lateral(3), { row: 'half_row', column: 'half_column' });
@@ -163,10 +252,22 @@ function neck(weights: Weights, { stages, width, size }: Sam2Config, features: r
   const above = merge(merge(doubled, ['half_row', 'dr'], 'row'), ['half_column', 'dc'], 'column');
   const image = add(lateral(2, weights.values('no_memory_embedding')), above);
   const fine = split(split(finer(1, 'fine', width / 4), 'row', { row: -1, y: 2 }), 'column', { column: -1, x: 2 });
-  const finest = split(split(finer(0, 'finest', width / 8), 'row', { row: -1, y: 2, y2: 2 }), 'column', { column: -1, x: 2, x2: 2 });
+  const finest = split(split(finer(0, 'finest', width / 8), 'row', { row: -1, y: 2, y2: 2 }), 'column', {
+    column: -1,
+    x: 2,
+    x2: 2,
+  });
   return {
     image: merge(image, ['row', 'column'], 'pixel'),
     fine: merge(merge(order(fine, 'row', 'column', 'y', 'x', 'fine'), ['row', 'column'], 'pixel'), ['y', 'x'], 'half'),
-    finest: merge(merge(merge(order(finest, 'row', 'column', 'y', 'x', 'y2', 'x2', 'finest'), ['row', 'column'], 'pixel'), ['y', 'x'], 'half'), ['y2', 'x2'], 'quarter'),
+    finest: merge(
+      merge(
+        merge(order(finest, 'row', 'column', 'y', 'x', 'y2', 'x2', 'finest'), ['row', 'column'], 'pixel'),
+        ['y', 'x'],
+        'half',
+      ),
+      ['y2', 'x2'],
+      'quarter',
+    ),
   };
 }

@@ -31,5 +31,14 @@ export async function inspectSam2(folder: string, prompts: number): Promise<Insp
   const stored = storedIn(await folderTensors(folder), [...weightShapes(config).keys()]);
   const objects = Math.min(8, prompts);
   const memory = { embed: embedMemory(config), [`decode ${objects}`]: decodeMemory(config, objects) };
-  return { kind: 'segmenter', folder, architecture: 'sam2', size: config.size, parameters: parameters(config), stored, embedding: embeddingBytes(config), memory };
+  return {
+    kind: 'segmenter',
+    folder,
+    architecture: 'sam2',
+    size: config.size,
+    parameters: parameters(config),
+    stored,
+    embedding: embeddingBytes(config),
+    memory,
+  };
 }

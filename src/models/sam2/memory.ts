@@ -13,20 +13,33 @@ const ARENA = 2;
 
 /** Weights of a shape. */
 export function parameters(config: Sam2Config): number {
-  return [...weightShapes(config).values()].reduce((sum, shape) => sum + shape.reduce((product, size) => product * size, 1), 0);
+  return [...weightShapes(config).values()].reduce(
+    (sum, shape) => sum + shape.reduce((product, size) => product * size, 1),
+    0,
+  );
 }
 
-/** Bytes of an embedding as it is kept: the coarsest level whole, the finer ones at a quarter and an eighth of its width. */
+/**
+ * Bytes of an embedding as it is kept: the coarsest level whole, the finer ones at a quarter and an eighth of its
+ * width.
+ */
 export function embeddingBytes({ size, width }: Sam2Config): number {
   return FLOAT * (size / 16) ** 2 * (width + 4 * (width / 4) + 16 * (width / 8));
 }
 
 /** Peak of embedding images. */
 export function embedMemory(config: Sam2Config): Memory {
-  return summed({ runtime: RUNTIME, weights: weights(config), 'largest block': ARENA * FLOAT * Math.max(...config.stages.map((stage, s) => block(config, stage, s))), embedding: embeddingBytes(config) });
+  return summed({
+    runtime: RUNTIME,
+    weights: weights(config),
+    'largest block': ARENA * FLOAT * Math.max(...config.stages.map((stage, s) => block(config, stage, s))),
+    embedding: embeddingBytes(config),
+  });
 }
 
-/** Peak of embedding images and decoding objects about them, at most 8 in one run: what embedding has allocated stays. */
+/**
+ * Peak of embedding images and decoding objects about them, at most 8 in one run: what embedding has allocated stays.
+ */
 export function decodeMemory(config: Sam2Config, objects: number): Memory {
   return summed({ ...embedMemory(config).parts, objects: ARENA * FLOAT * objects * object(config) });
 }
@@ -36,12 +49,18 @@ function weights(config: Sam2Config): number {
   return FLOAT * parameters(config);
 }
 
-/** Floats of one block over all cells: what comes in and its norm; queries, keys and values, in order as well; what is gathered; the stream and its norm; the wide layer before and after its gate. */
+/**
+ * Floats of one block over all cells: what comes in and its norm; queries, keys and values, in order as well; what is
+ * gathered; the stream and its norm; the wide layer before and after its gate.
+ */
 function block({ size, mlpRatio }: Sam2Config, { width }: Stage, stage: number): number {
   return (size / 4 / 2 ** stage) ** 2 * width * (11 + 2 * mlpRatio);
 }
 
-/** Floats of one object: the image as the transformer turns it, beside what it was; both finer levels before and after norm and gate; four masks. */
+/**
+ * Floats of one object: the image as the transformer turns it, beside what it was; both finer levels before and after
+ * norm and gate; four masks.
+ */
 function object({ size, width }: Sam2Config): number {
   return (size / 16) ** 2 * (3 * width + 3 * width + 2 * 2 * width + 4 * 16);
 }

@@ -30,7 +30,10 @@ export interface Chosen {
   readonly iou: number;
 }
 
-/** `workers` threads, each with its copy of the weights, whose runs take `threads` cores each; the device, and the precision of products. */
+/**
+ * `workers` threads, each with its copy of the weights, whose runs take `threads` cores each; the device, and the
+ * precision of products.
+ */
 export interface Cores {
   readonly workers: number;
   readonly threads: number;

@@ -46,7 +46,9 @@ export interface Network {
   drop(embedding: KeptEmbedding): Promise<void>;
   /** All answers, in order; objects are decoded in as few runs as there can be, and don't see each other. */
   decode(embedding: Embedding | KeptEmbedding, asked: readonly Asked[]): Promise<Decoded[]>;
-  /** As `decode`, the mask alone that is the answer: the best of three, or else the single one unless it is unstable. */
+  /**
+   * As `decode`, the mask alone that is the answer: the best of three, or else the single one unless it is unstable.
+   */
   answer(embedding: Embedding | KeptEmbedding, asked: readonly Asked[], multimask: boolean): Promise<Chosen[]>;
   /** Waits for runs under way, frees sessions and threads. */
   release(): Promise<void>;
@@ -58,15 +60,27 @@ const LEAST_TOKENS = 4;
 /** Added to scores of what may not be attended to; exp of it is 0 beside any real score. */
 const HIDDEN = -1e30;
 
-/** Opens the encoder; decoders are opened when objects first come in their number. @param weights opened for the device of `cores`. */
-export async function openNetwork(weights: Weights, config: Sam2Config, { precision = 'float32', ...cores }: Cores): Promise<Network> {
+/**
+ * Opens the encoder; decoders are opened when objects first come in their number.
+ *
+ * @param weights opened for the device of `cores`.
+ */
+export async function openNetwork(
+  weights: Weights,
+  config: Sam2Config,
+  { precision = 'float32', ...cores }: Cores,
+): Promise<Network> {
   const engine = openEngine(cores);
   const target: Target = { dialect: engine.dialect, precision };
-  const encode = compile('sam2 encoder', target, () => ({ ...encoder(weights, config, input('pixels', 'float32', { channel: 3, row: config.size, column: config.size })) }));
+  const encode = compile('sam2 encoder', target, () => ({
+    ...encoder(weights, config, input('pixels', 'float32', { channel: 3, row: config.size, column: config.size })),
+  }));
   const decoders = new Map<string, Program>();
   const opened = async (objects: number, tokens: number, masks: boolean, wanted: Wanted): Promise<Program> => {
     const name = `sam2 decoder ${objects}×${tokens}${masks ? ' of masks' : ''} ${wanted}`;
-    const program = decoders.get(name) ?? decoderProgram(name, target, weights, config, { object: objects, prompt: tokens, masks, wanted });
+    const program =
+      decoders.get(name) ??
+      decoderProgram(name, target, weights, config, { object: objects, prompt: tokens, masks, wanted });
     decoders.set(name, program);
     await engine.open(program);
     return program;
@@ -84,21 +98,39 @@ export async function openNetwork(weights: Weights, config: Sam2Config, { precis
         const places = bucket(Math.max(...some.map(({ tokens }) => tokens.length / config.width)), LEAST_TOKENS);
         const program = await opened(some.length, places, masks, wanted);
         const { outputs } = await engine.run(program, { ...embedding, ...prompted(some, places, config, masks) });
-        const part = (data: Data, i: number): Data => data.subarray((i * data.length) / some.length, ((i + 1) * data.length) / some.length);
-        return some.map((_, i) => Object.fromEntries(Object.entries(outputs).map(([name, data]) => [name, part(data, i)])) as unknown as Outputs);
+        const part = (data: Data, i: number): Data =>
+          data.subarray((i * data.length) / some.length, ((i + 1) * data.length) / some.length);
+        return some.map(
+          (_, i) =>
+            Object.fromEntries(
+              Object.entries(outputs).map(([name, data]) => [name, part(data, i)]),
+            ) as unknown as Outputs,
+        );
       }),
     );
     return all.flat();
   }
 
   return {
-    embeddingBytes: 4 * encode.outputs.reduce((sum, { sizes }) => sum + sizes.reduce((product, size) => product * size, 1), 0),
+    embeddingBytes:
+      4 * encode.outputs.reduce((sum, { sizes }) => sum + sizes.reduce((product, size) => product * size, 1), 0),
     embed: async (pixels) => (await engine.run(encode, { pixels })).outputs as unknown as Embedding,
-    keep: async (pixels) => (await engine.run(encode, { pixels }, undefined, { keep: encode.outputs.map(({ name }) => name) })).kept as unknown as KeptEmbedding,
+    keep: async (pixels) =>
+      (await engine.run(encode, { pixels }, undefined, { keep: encode.outputs.map(({ name }) => name) }))
+        .kept as unknown as KeptEmbedding,
     drop: (embedding) => engine.drop(Object.values(embedding)),
-    decode: async (embedding, asked) => (await each(embedding, asked, 'all')).map(({ logits, iou, score }) => ({ logits, iou, score: score[0] as number })),
+    decode: async (embedding, asked) =>
+      (await each(embedding, asked, 'all')).map(({ logits, iou, score }) => ({
+        logits,
+        iou,
+        score: score[0] as number,
+      })),
     answer: async (embedding, asked, multimask) =>
-      (await each(embedding, asked, multimask ? 'multimask' : 'single')).map(({ logits, iou, output }) => ({ logits, output: Number(output[0]), iou: iou[0] as number })),
+      (await each(embedding, asked, multimask ? 'multimask' : 'single')).map(({ logits, iou, output }) => ({
+        logits,
+        output: Number(output[0]),
+        iou: iou[0] as number,
+      })),
     release: () => engine.release(),
   };
 }
@@ -118,11 +150,21 @@ interface DecoderShape {
   readonly wanted: Wanted;
 }
 
-function decoderProgram(name: string, target: Target, weights: Weights, config: Sam2Config, shape: DecoderShape): Program {
+function decoderProgram(
+  name: string,
+  target: Target,
+  weights: Weights,
+  config: Sam2Config,
+  shape: DecoderShape,
+): Program {
   return compile(name, target, () => decoded(weights, config, shape));
 }
 
-function decoded(weights: Weights, config: Sam2Config, { object, prompt, masks, wanted }: DecoderShape): Readonly<Record<string, Tensor>> {
+function decoded(
+  weights: Weights,
+  config: Sam2Config,
+  { object, prompt, masks, wanted }: DecoderShape,
+): Readonly<Record<string, Tensor>> {
   const { width, size } = config;
   const pixel = (size / 16) ** 2;
   const features: Features = {
@@ -130,15 +172,24 @@ function decoded(weights: Weights, config: Sam2Config, { object, prompt, masks, 
     fine: input('fine', 'float32', { pixel, half: 4, fine: width / 4 }),
     finest: input('finest', 'float32', { pixel, half: 4, quarter: 4, finest: width / 8 }),
   };
-  const dense: Tensor | undefined = masks ? maskPrompt(weights, config, input('masks', 'float32', { object, cell: 16 * pixel })) : undefined;
-  const answers = decoder(weights, config, features, input('sparse', 'float32', { object, prompt, width }), input('hidden', 'float32', { object, prompt }), dense);
+  const dense: Tensor | undefined = masks
+    ? maskPrompt(weights, config, input('masks', 'float32', { object, cell: 16 * pixel }))
+    : undefined;
+  const answers = decoder(
+    weights,
+    config,
+    features,
+    input('sparse', 'float32', { object, prompt, width }),
+    input('hidden', 'float32', { object, prompt }),
+    dense,
+  );
   return wanted === 'all' ? { ...answers } : { ...picked(answers, config.decoder.stability, wanted === 'multimask') };
 }
 
 /** Runs of 8, 4, 2 and 1 objects: a number of them that has a graph. */
 function runs(asked: readonly Asked[]): Asked[][] {
   const cut: Asked[][] = [];
-  for (let from = 0; from < asked.length; ) {
+  for (let from = 0; from < asked.length;) {
     const left = asked.length - from;
     const size = Math.min(MOST_OBJECTS, 2 ** Math.floor(Math.log2(left)));
     cut.push(asked.slice(from, from + size));
@@ -150,7 +201,12 @@ function runs(asked: readonly Asked[]): Asked[][] {
 const bucket = (count: number, least: number): number => Math.max(least, 2 ** Math.ceil(Math.log2(count)));
 
 /** Tokens of all objects, filled up to one number; what fills is hidden from everything else. */
-function prompted(asked: readonly Asked[], places: number, { width, size }: Sam2Config, masks: boolean): Record<string, Float32Array> {
+function prompted(
+  asked: readonly Asked[],
+  places: number,
+  { width, size }: Sam2Config,
+  masks: boolean,
+): Record<string, Float32Array> {
   const sparse = new Float32Array(asked.length * places * width);
   const hidden = new Float32Array(asked.length * places).fill(HIDDEN);
   for (const [i, { tokens }] of asked.entries()) {

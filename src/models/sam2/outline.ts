@@ -13,7 +13,8 @@ export function stabilityOf(logits: Float32Array, delta: number): number {
 }
 
 /**
- * Sets the pixels whose logit is above 0 once the square of logits is stretched over the frame, bilinearly between the cells' middles.
+ * Sets the pixels whose logit is above 0 once the square of logits is stretched over the frame, bilinearly between the
+ * cells' middles.
  *
  * @param bits [height × width]; the other pixels are left as they are.
  */

@@ -8,7 +8,13 @@
  * @param side of the square of cells.
  * @returns [side, side, width]
  */
-export function cellPositions(background: Float32Array, [high, wide]: readonly [number, number], tile: Float32Array, window: number, side: number): Float32Array {
+export function cellPositions(
+  background: Float32Array,
+  [high, wide]: readonly [number, number],
+  tile: Float32Array,
+  window: number,
+  side: number,
+): Float32Array {
   const width = background.length / (high * wide);
   const rows = cubic(high, side);
   const columns = cubic(wide, side);
@@ -16,7 +22,9 @@ export function cellPositions(background: Float32Array, [high, wide]: readonly [
   const across = new Float64Array(high * side * width);
   for (let y = 0; y < high; y++) {
     for (const [x, taps] of columns.entries()) {
-      for (const [from, weight] of taps) for (let c = 0; c < width; c++) across[(y * side + x) * width + c] += weight * background[(c * high + y) * wide + from];
+      for (const [from, weight] of taps)
+        for (let c = 0; c < width; c++)
+          across[(y * side + x) * width + c] += weight * background[(c * high + y) * wide + from];
     }
   }
   const table = new Float32Array(side * side * width);
@@ -68,6 +76,7 @@ export function pointPosition(matrix: Float32Array, x: number, y: number): Float
 /** `pointPosition` of every cell's centre, [side × side, 2 × half]. */
 export function gridPositions(matrix: Float32Array, side: number): Float32Array {
   const table = new Float32Array(side * side * matrix.length);
-  for (let i = 0; i < side * side; i++) table.set(pointPosition(matrix, ((i % side) + 0.5) / side, (Math.floor(i / side) + 0.5) / side), i * matrix.length);
+  for (let i = 0; i < side * side; i++)
+    table.set(pointPosition(matrix, ((i % side) + 0.5) / side, (Math.floor(i / side) + 0.5) / side), i * matrix.length);
   return table;
 }

@@ -2,7 +2,10 @@ import { resize } from '../../io/resize.js';
 import type { Image } from '../../records.js';
 import type { Sam2Config } from './config.js';
 
-/** An image as the model looks at it: bytes at the model's own size, antialiased, the sides stretched apart where they must be. */
+/**
+ * An image as the model looks at it: bytes at the model's own size, antialiased, the sides stretched apart where they
+ * must be.
+ */
 export function square(image: Image, { size }: Pick<Sam2Config, 'size'>): Image {
   return resize(image, { width: size, height: size }, 'bilinear', 'torchvision');
 }
@@ -13,7 +16,11 @@ export function square(image: Image, { size }: Pick<Sam2Config, 'size'>): Image 
  * @param swapped blue where red should be, as the released Seg-R1 shows its segmenter every image.
  * @returns [3, size, size]
  */
-export function normalised({ data }: Image, { mean, std }: Pick<Sam2Config, 'mean' | 'std'>, swapped = false): Float32Array {
+export function normalised(
+  { data }: Image,
+  { mean, std }: Pick<Sam2Config, 'mean' | 'std'>,
+  swapped = false,
+): Float32Array {
   const cells = data.length / 3;
   const values = new Float32Array(data.length);
   for (let channel = 0; channel < 3; channel++) {

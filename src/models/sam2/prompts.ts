@@ -13,11 +13,14 @@ export interface Click {
 }
 
 /**
- * What the model is told about one object: the points inside its box, or all of them without one, then the box's corners.
+ * What the model is told about one object: the points inside its box, or all of them without one, then the box's
+ * corners.
  *
- * Corners are sorted; places outside of the frame are moved to its edge; points with another label than 0 and 1 are left out.
+ * Corners are sorted; places outside of the frame are moved to its edge; points with another label than 0 and 1 are
+ * left out.
  *
- * @returns [] where nothing is asked: no box and no point, a box without an area in the frame, a place that is no number.
+ * @returns [] where nothing is asked: no box and no point, a box without an area in the frame, a place that is no
+ * number.
  */
 export function clicksOf({ box, points }: PromptObject, frame: Size, size: number): Click[] {
   const told = points.filter(({ label }) => label === 0 || label === 1);
@@ -62,9 +65,14 @@ export function promptTokens(weights: Weights, { size, width }: Sam2Config, clic
  * @param mask [object, cell]: logits, S/4 by S/4 row by row.
  * @returns [object, pixel, width]
  */
-export function maskPrompt(weights: Weights, { size, width, maskPrompt: { channels, epsilon } }: Sam2Config, mask: Tensor): Tensor {
+export function maskPrompt(
+  weights: Weights,
+  { size, width, maskPrompt: { channels, epsilon } }: Sam2Config,
+  mask: Tensor,
+): Tensor {
   const side = size / 16;
-  const at = (name: string, sizes: Record<string, number>): Tensor => weights.tensor(`prompt_encoder.mask_embed.${name}`, sizes);
+  const at = (name: string, sizes: Record<string, number>): Tensor =>
+    weights.tensor(`prompt_encoder.mask_embed.${name}`, sizes);
   const normed = (n: 1 | 2, x: Tensor, over: string): Tensor => {
     const own = { [over]: sizeOf(x, over) as number };
     return gelu(layerNorm(x, at(`layer_norm${n}.weight`, own), at(`layer_norm${n}.bias`, own), epsilon));
@@ -81,6 +89,10 @@ export function maskPrompt(weights: Weights, { size, width, maskPrompt: { channe
     at('conv2.weight', { more: channels, into: channels }),
     at('conv2.bias', { more: channels }),
   );
-  const dense = linear(normed(2, second, 'more'), at('conv3.weight', { width, more: channels }), at('conv3.bias', { width }));
+  const dense = linear(
+    normed(2, second, 'more'),
+    at('conv3.weight', { width, more: channels }),
+    at('conv3.bias', { width }),
+  );
   return merge(dense, ['row', 'column'], 'pixel');
 }

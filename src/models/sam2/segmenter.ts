@@ -24,7 +24,10 @@ const MARGIN = 0.05;
 export const Sam2Options = z.strictObject({
   /** Folder of a checkpoint as transformers stores it, or of its export to ONNX. */
   checkpoint: z.string().min(1),
-  /** Whether the answer is the best of three masks, by the IoU that each is thought to have; else the single one, unless it is unstable. An export has the three alone. */
+  /**
+   * Whether the answer is the best of three masks, by the IoU that each is thought to have; else the single one, unless
+   * it is unstable. An export has the three alone.
+   */
   multimask: z.boolean().default(false),
   /** What the released Seg-R1 does differently, each on its own. */
   legacy: z
@@ -48,28 +51,45 @@ export type Sam2Options = z.input<typeof Sam2Options>;
 /**
  * Opens SAM 2.1 as a segmenter of still images: a checkpoint as transformers stores it, or else its export to ONNX.
  *
- * An image is embedded once, whatever is asked about it, and its embedding kept for later calls; all objects of a call are
+ * An image is embedded once, whatever is asked about it, and its embedding kept for later calls; all objects of a call
+ * are
  * decoded together.
  *
  * @throws {ModelError} if the checkpoint is of another kind, incomplete, or its session cannot be opened.
  * @see SAM 2, arXiv:2408.00714
  */
 export async function openSam2(options: Sam2Options): Promise<Segmenter> {
-  const { checkpoint, multimask, legacy, cacheMegabytes, workers, threads, precision, ...where } = Sam2Options.parse(options);
+  const { checkpoint, multimask, legacy, cacheMegabytes, workers, threads, precision, ...where } =
+    Sam2Options.parse(options);
   const device = deviceOf(where);
-  const model = await openModel(checkpoint, multimask, { workers: workersOn(device, workers), threads, precision, device });
+  const model = await openModel(checkpoint, multimask, {
+    workers: workersOn(device, workers),
+    threads,
+    precision,
+    device,
+  });
   const switches = [legacy.frame && 'frame', legacy.channelSwap && 'channelSwap'].filter((on) => on !== false);
   const name = [nameOf(checkpoint), ...model.traits, ...switches].join('/');
-  const known = recent<unknown>(cacheMegabytes * 2 ** 20, model.embeddingBytes, (embedding) => released ?? model.drop(embedding));
+  const known = recent<unknown>(
+    cacheMegabytes * 2 ** 20,
+    model.embeddingBytes,
+    (embedding) => released ?? model.drop(embedding),
+  );
   const running = new Set<Promise<unknown>>();
   let released: Promise<void> | undefined;
 
   const embedded = (image: Image, frame: Size): Embedded => {
     const seen = legacy.frame ? resize(image, frame) : image;
-    return (use) => known.use(keyOf(seen), () => model.embed(normalised(square(seen, model.pixels), model.pixels, legacy.channelSwap)), use);
+    return (use) =>
+      known.use(
+        keyOf(seen),
+        () => model.embed(normalised(square(seen, model.pixels), model.pixels, legacy.channelSwap)),
+        use,
+      );
   };
   const inspect = (image: Image, prompts: readonly Prompt[], frame: Size): Promise<Inspected[]> => {
-    if (released) return Promise.reject(new ModelError(`${name}  segment: expected an open segmenter; got one that is released`));
+    if (released)
+      return Promise.reject(new ModelError(`${name}  segment: expected an open segmenter; got one that is released`));
     const work = inspected(model, embedded(image, frame), prompts, frame).catch(failed(name, 'segment'));
     running.add(work);
     return work.finally(() => running.delete(work));
@@ -91,23 +111,37 @@ export async function openSam2(options: Sam2Options): Promise<Segmenter> {
 async function openModel(dir: string, multimask: boolean, cores: Cores): Promise<Sam2Model> {
   const weights = existsSync(dir) && readdirSync(dir).some((file) => file.endsWith('.safetensors'));
   const exported = weights ? undefined : findExport(dir);
-  if (exported && cores.precision !== 'float32') throw new UsageError(`${nameOf(dir)}  precision: expected float32, for an export computes as it was written; got ${cores.precision}`);
-  return await (exported ? openExport(exported, cores) : openCheckpoint(dir, multimask, cores)).catch(failed(nameOf(dir), 'open'));
+  if (exported && cores.precision !== 'float32')
+    throw new UsageError(
+      `${nameOf(dir)}  precision: expected float32, for an export computes as it was written; got ${cores.precision}`,
+    );
+  return await (exported ? openExport(exported, cores) : openCheckpoint(dir, multimask, cores)).catch(
+    failed(nameOf(dir), 'open'),
+  );
 }
 
 const nameOf = (checkpoint: string): string => `sam2/${basename(resolve(checkpoint))}`;
 
-const failed = (name: string, doing: string) => (error: unknown): never => {
-  if (error instanceof ModelError) throw error;
-  throw new ModelError(`${name}  ${doing}: expected it to work; got ${messageOf(error)}`);
-};
+const failed =
+  (name: string, doing: string) =>
+  (error: unknown): never => {
+    if (error instanceof ModelError) throw error;
+    throw new ModelError(`${name}  ${doing}: expected it to work; got ${messageOf(error)}`);
+  };
 
 /** Uses an image's embedding, which is made or looked up when it is called. */
 type Embedded = <R>(use: (embedding: unknown) => Promise<R>) => Promise<R>;
 
 /** One mask a prompt, the union over its objects; without anything to ask about the image it is not looked at. */
-async function inspected(model: Sam2Model, embedded: Embedded, prompts: readonly Prompt[], frame: Size): Promise<Inspected[]> {
-  const asked = prompts.map((prompt) => prompt.objects.map((object) => clicksOf(object, prompt.frame, model.pixels.size)));
+async function inspected(
+  model: Sam2Model,
+  embedded: Embedded,
+  prompts: readonly Prompt[],
+  frame: Size,
+): Promise<Inspected[]> {
+  const asked = prompts.map((prompt) =>
+    prompt.objects.map((object) => clicksOf(object, prompt.frame, model.pixels.size)),
+  );
   const clicks = asked.flat().filter(({ length }) => length > 0);
   const answers = clicks.length > 0 ? await embedded((embedding) => model.answer(embedding, clicks)) : [];
   return asked.map((objects) => {

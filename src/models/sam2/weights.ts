@@ -23,11 +23,14 @@ export interface Weights {
 /** Names and shapes of every weight that is read, as the files have them. */
 export function weightShapes(config: Sam2Config): Map<string, readonly number[]> {
   const shapes = new Map<string, readonly number[]>();
-  const linear = (name: string, out: number, into: number, ...kernel: readonly number[]): void => void shapes.set(`${name}.weight`, [out, into, ...kernel]).set(`${name}.bias`, [out]);
-  const norm = (name: string, width: number): void => void shapes.set(`${name}.weight`, [width]).set(`${name}.bias`, [width]);
+  const linear = (name: string, out: number, into: number, ...kernel: readonly number[]): void =>
+    void shapes.set(`${name}.weight`, [out, into, ...kernel]).set(`${name}.bias`, [out]);
+  const norm = (name: string, width: number): void =>
+    void shapes.set(`${name}.weight`, [width]).set(`${name}.bias`, [width]);
   hiera(config, shapes, linear, norm);
   const { width } = config;
-  for (const [i, stage] of config.stages.toReversed().entries()) linear(`vision_encoder.neck.convs.${i}`, width, stage.width, 1, 1);
+  for (const [i, stage] of config.stages.toReversed().entries())
+    linear(`vision_encoder.neck.convs.${i}`, width, stage.width, 1, 1);
   shapes.set('no_memory_embedding', [1, 1, width]).set('shared_image_embedding.positional_embedding', [2, width / 2]);
   promptEncoder(config, shapes, linear, norm);
   maskDecoder(config, shapes, linear, norm);
@@ -37,10 +40,17 @@ export function weightShapes(config: Sam2Config): Map<string, readonly number[]>
 type Declare = (name: string, out: number, into: number, ...kernel: readonly number[]) => void;
 type Norm = (name: string, width: number) => void;
 
-function hiera({ stages, background, mlpRatio }: Sam2Config, shapes: Map<string, readonly number[]>, linear: Declare, norm: Norm): void {
+function hiera(
+  { stages, background, mlpRatio }: Sam2Config,
+  shapes: Map<string, readonly number[]>,
+  linear: Declare,
+  norm: Norm,
+): void {
   const at = 'vision_encoder.backbone';
   const [first] = stages as [Sam2Config['stages'][number]];
-  shapes.set(`${at}.pos_embed`, [1, first.width, ...background]).set(`${at}.pos_embed_window`, [1, first.width, first.window, first.window]);
+  shapes
+    .set(`${at}.pos_embed`, [1, first.width, ...background])
+    .set(`${at}.pos_embed_window`, [1, first.width, first.window, first.window]);
   linear(`${at}.patch_embed.projection`, first.width, 3, 7, 7);
   let into = first.width;
   let block = 0;
@@ -59,9 +69,16 @@ function hiera({ stages, background, mlpRatio }: Sam2Config, shapes: Map<string,
   }
 }
 
-function promptEncoder({ width, maskPrompt: { channels } }: Sam2Config, shapes: Map<string, readonly number[]>, linear: Declare, norm: Norm): void {
+function promptEncoder(
+  { width, maskPrompt: { channels } }: Sam2Config,
+  shapes: Map<string, readonly number[]>,
+  linear: Declare,
+  norm: Norm,
+): void {
   const prompt = 'prompt_encoder';
-  shapes.set(`${prompt}.shared_embedding.positional_embedding`, [2, width / 2]).set(`${prompt}.point_embed.weight`, [4, width]);
+  shapes
+    .set(`${prompt}.shared_embedding.positional_embedding`, [2, width / 2])
+    .set(`${prompt}.point_embed.weight`, [4, width]);
   for (const name of ['not_a_point_embed', 'no_mask_embed']) shapes.set(`${prompt}.${name}.weight`, [1, width]);
   linear(`${prompt}.mask_embed.conv1`, channels / 4, 1, 2, 2);
   norm(`${prompt}.mask_embed.layer_norm1`, channels / 4);
@@ -70,8 +87,16 @@ function promptEncoder({ width, maskPrompt: { channels } }: Sam2Config, shapes: 
   linear(`${prompt}.mask_embed.conv3`, width, channels, 1, 1);
 }
 
-function maskDecoder({ width, decoder }: Sam2Config, shapes: Map<string, readonly number[]>, linear: Declare, norm: Norm): void {
-  shapes.set('mask_decoder.iou_token.weight', [1, width]).set('mask_decoder.obj_score_token.weight', [1, width]).set('mask_decoder.mask_tokens.weight', [4, width]);
+function maskDecoder(
+  { width, decoder }: Sam2Config,
+  shapes: Map<string, readonly number[]>,
+  linear: Declare,
+  norm: Norm,
+): void {
+  shapes
+    .set('mask_decoder.iou_token.weight', [1, width])
+    .set('mask_decoder.obj_score_token.weight', [1, width])
+    .set('mask_decoder.mask_tokens.weight', [4, width]);
   const attention = (name: string, inner: number): void => {
     for (const part of ['q', 'k', 'v']) linear(`${name}.${part}_proj`, inner, width);
     linear(`${name}.o_proj`, width, inner);
@@ -87,7 +112,10 @@ function maskDecoder({ width, decoder }: Sam2Config, shapes: Map<string, readonl
   }
   attention('mask_decoder.transformer.final_attn_token_to_image', narrow);
   norm('mask_decoder.transformer.layer_norm_final_attn', width);
-  for (const [name, from, to] of [['upscale_conv1', width, width / 4], ['upscale_conv2', width / 4, width / 8]] as const) {
+  for (const [name, from, to] of [
+    ['upscale_conv1', width, width / 4],
+    ['upscale_conv2', width / 4, width / 8],
+  ] as const) {
     shapes.set(`mask_decoder.${name}.weight`, [from, to, 2, 2]).set(`mask_decoder.${name}.bias`, [to]);
   }
   norm('mask_decoder.upscale_layer_norm', width / 4);
@@ -140,7 +168,10 @@ export async function openWeights(dir: string, config: Sam2Config, dialect: Dial
       if (known) return constant(known.subarray(first, first + length), sizes);
       const { file, offset, dtype: kind } = tensors.info(name);
       const { dtype, width } = STORED[kind] as { readonly dtype: Precision; readonly width: number };
-      return cast(stored({ file: files?.get(file) as string, offset: offset + width * first, dtype }, sizes), 'float32');
+      return cast(
+        stored({ file: files?.get(file) as string, offset: offset + width * first, dtype }, sizes),
+        'float32',
+      );
     },
     values(name) {
       const known = values.get(name);
@@ -157,15 +188,20 @@ async function tensorsOf(dir: string): Promise<Tensors> {
     const files = await readdir(dir).catch(() => []);
     const pickle = files.find((file) => /\.(pt|pth|bin|ckpt)$/.test(file));
     if (pickle === undefined || files.some((file) => file.includes('.safetensors'))) throw error;
-    const wayOut = 'use the same model as transformers stores it (facebook/sam2.1-hiera-…), or convert it with transformers\' convert_sam2_to_hf.py';
-    throw new ModelError(`${dir}  checkpoint: expected model.safetensors with config.json; got ${pickle}, a pickle that would have to run code to be read; way out: ${wayOut}`);
+    const wayOut =
+      "use the same model as transformers stores it (facebook/sam2.1-hiera-…), or convert it with transformers' convert_sam2_to_hf.py";
+    throw new ModelError(
+      `${dir}  checkpoint: expected model.safetensors with config.json; got ${pickle}, a pickle that would have to run code to be read; way out: ${wayOut}`,
+    );
   }
 }
 
 function agrees(dir: string, tensors: Tensors, name: string, shape: readonly number[]): void {
-  if (!tensors.has(name)) throw new ModelError(`${dir}  ${name}: expected a tensor of that name; got none among ${tensors.names.length}`);
+  if (!tensors.has(name))
+    throw new ModelError(`${dir}  ${name}: expected a tensor of that name; got none among ${tensors.names.length}`);
   const { file, shape: got } = tensors.info(name);
-  if (got.join() !== shape.join()) throw new ModelError(`${file}  ${name}: expected shape [${shape.join(', ')}]; got [${got.join(', ')}]`);
+  if (got.join() !== shape.join())
+    throw new ModelError(`${file}  ${name}: expected shape [${shape.join(', ')}]; got [${got.join(', ')}]`);
 }
 
 /** Where the files lie once links are followed; nothing where they lie in several folders. */
@@ -177,8 +213,14 @@ async function realFiles(tensors: Tensors, names: readonly string[]): Promise<Ma
 
 /** The matrix that positions go through is stored for prompts and for the image; the two must not differ. */
 function samePositions(dir: string, values: ReadonlyMap<string, Float32Array>): void {
-  const [prompts, image] = ['prompt_encoder.shared_embedding.positional_embedding', 'shared_image_embedding.positional_embedding'] as const;
+  const [prompts, image] = [
+    'prompt_encoder.shared_embedding.positional_embedding',
+    'shared_image_embedding.positional_embedding',
+  ] as const;
   const [a, b] = [values.get(prompts), values.get(image)] as [Float32Array, Float32Array];
   const apart = a.findIndex((value, i) => value !== b[i]);
-  if (apart >= 0) throw new ModelError(`${dir}  ${prompts}: expected the values of ${image}; got ${a[apart]} for ${b[apart]} at ${apart}`);
+  if (apart >= 0)
+    throw new ModelError(
+      `${dir}  ${prompts}: expected the values of ${image}; got ${a[apart]} for ${b[apart]} at ${apart}`,
+    );
 }

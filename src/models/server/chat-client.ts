@@ -9,7 +9,12 @@ export const ChatServerOptions = z.strictObject({
   url: z.url({ protocol: /^https?$/, error: 'expected an address that begins with http:// or https://' }),
   model: z.string().min(1),
   /** Environment variable that holds the key; never the key itself. */
-  key: z.string().refine((name) => /^[A-Z_][A-Z0-9_]*$/.test(name), { error: 'expected the name of an environment variable in capitals, such as API_KEY; got something else' }).optional(),
+  key: z
+    .string()
+    .refine((name) => /^[A-Z_][A-Z0-9_]*$/.test(name), {
+      error: 'expected the name of an environment variable in capitals, such as API_KEY; got something else',
+    })
+    .optional(),
   maxTokens: z.int().min(1).default(1024),
   temperature: z.number().min(0).default(0),
   /** Further attempts after 408, 429, a 5xx or a lost connection. */
@@ -34,15 +39,26 @@ export interface ChatServer {
   ask(body: string, signal: AbortSignal): Promise<string>;
 }
 
-const Answer = z.object({ choices: z.array(z.object({ message: z.object({ content: z.string().min(1) }), finish_reason: z.string().nullish() })).min(1) });
+const Answer = z.object({
+  choices: z
+    .array(z.object({ message: z.object({ content: z.string().min(1) }), finish_reason: z.string().nullish() }))
+    .min(1),
+});
 
 /** First pause before another attempt, ms; each further one is twice as long. */
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 60_000;
 
 /** One question about one image, as JSON. @param png bytes of the image. */
-export function chatRequest({ model, maxTokens, temperature }: ChatServerOptions, question: string, png: Buffer): string {
-  const content = [{ type: 'image_url', image_url: { url: `data:image/png;base64,${png.toString('base64')}` } }, { type: 'text', text: question }];
+export function chatRequest(
+  { model, maxTokens, temperature }: ChatServerOptions,
+  question: string,
+  png: Buffer,
+): string {
+  const content = [
+    { type: 'image_url', image_url: { url: `data:image/png;base64,${png.toString('base64')}` } },
+    { type: 'text', text: question },
+  ];
   return JSON.stringify({ model, max_tokens: maxTokens, temperature, messages: [{ role: 'user', content }] });
 }
 
@@ -51,13 +67,19 @@ export function chatRequest({ model, maxTokens, temperature }: ChatServerOptions
  *
  * @throws {UsageError} if the environment lacks the key.
  */
-export function openChatServer(options: ChatServerOptions, wait: Wait = (ms, signal) => sleep(ms, undefined, { signal })): ChatServer {
+export function openChatServer(
+  options: ChatServerOptions,
+  wait: Wait = (ms, signal) => sleep(ms, undefined, { signal }),
+): ChatServer {
   const headers = { 'content-type': 'application/json', ...authorization(options) };
   const address = `${options.url.replace(/\/+$/, '')}/chat/completions`;
   const turn = pace(options.perMinute, wait);
 
   /** The answer, or after how long to try again, ms; undefined leaves that to the caller. */
-  const attempt = async (body: string, signal: AbortSignal): Promise<{ text: string } | { fault: string; after?: number | undefined }> => {
+  const attempt = async (
+    body: string,
+    signal: AbortSignal,
+  ): Promise<{ text: string } | { fault: string; after?: number | undefined }> => {
     let response: Response;
     let text: string;
     try {
@@ -69,7 +91,8 @@ export function openChatServer(options: ChatServerOptions, wait: Wait = (ms, sig
     }
     if (response.ok) return { text: answerIn(text, address, options.maxTokens) };
     const fault = `${response.status} ${response.statusText}`.trim();
-    if (response.status !== 408 && response.status !== 429 && response.status < 500) throw new DataError(`${address}  chat: expected an answer; got ${fault}, ${shown(text)}`);
+    if (response.status !== 408 && response.status !== 429 && response.status < 500)
+      throw new DataError(`${address}  chat: expected an answer; got ${fault}, ${shown(text)}`);
     return { fault, after: retryAfter(response.headers.get('retry-after'), Date.now()) };
   };
 
@@ -79,7 +102,8 @@ export function openChatServer(options: ChatServerOptions, wait: Wait = (ms, sig
         await turn(signal);
         const got = await attempt(body, signal);
         if ('text' in got) return got.text;
-        if (tried === options.retries) throw new DataError(`${address}  chat: expected an answer within ${tried + 1} attempts; got ${got.fault}`);
+        if (tried === options.retries)
+          throw new DataError(`${address}  chat: expected an answer within ${tried + 1} attempts; got ${got.fault}`);
         await wait(got.after ?? Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** tried), signal);
       }
     },
@@ -88,7 +112,9 @@ export function openChatServer(options: ChatServerOptions, wait: Wait = (ms, sig
 
 /** What an environment lacks to ask this server, or undefined. */
 export function keyFault({ key }: Pick<ChatServerOptions, 'key'>): string | undefined {
-  return key !== undefined && !process.env[key] ? `expected the environment variable ${key} to hold the key; got none` : undefined;
+  return key !== undefined && !process.env[key]
+    ? `expected the environment variable ${key} to hold the key; got none`
+    : undefined;
 }
 
 function authorization(options: ChatServerOptions): { authorization?: string } {
@@ -118,7 +144,8 @@ export function retryAfter(header: string | null, now: number): number | undefin
 }
 
 function answerIn(text: string, address: string, maxTokens: number): string {
-  const wrong = (got: string, cause?: unknown): DataError => new DataError(`${address}  chat: expected JSON with choices[0].message.content; got ${got}`, { cause });
+  const wrong = (got: string, cause?: unknown): DataError =>
+    new DataError(`${address}  chat: expected JSON with choices[0].message.content; got ${got}`, { cause });
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -128,6 +155,9 @@ function answerIn(text: string, address: string, maxTokens: number): string {
   const answer = Answer.safeParse(json);
   if (!answer.success) throw wrong(shown(json));
   const [{ message, finish_reason: finish }] = answer.data.choices as [z.output<typeof Answer>['choices'][number]];
-  if (finish === 'length') throw new DataError(`${address}  chat: expected an answer of at most ${maxTokens} tokens; got one cut off there; way out: a larger maxTokens`);
+  if (finish === 'length')
+    throw new DataError(
+      `${address}  chat: expected an answer of at most ${maxTokens} tokens; got one cut off there; way out: a larger maxTokens`,
+    );
   return message.content;
 }

@@ -21,8 +21,12 @@ export interface Peft {
   readonly described: Json;
 }
 
-const plain = <T extends z.ZodType>(kind: T, expected: string): z.ZodType<unknown> => z.union([kind, z.null()], expected).optional();
-const none = z.unknown().refine((value) => Object.keys(value ?? {}).length === 0, 'none, which is all that is read').optional();
+const plain = <T extends z.ZodType>(kind: T, expected: string): z.ZodType<unknown> =>
+  z.union([kind, z.null()], expected).optional();
+const none = z
+  .unknown()
+  .refine((value) => Object.keys(value ?? {}).length === 0, 'none, which is all that is read')
+  .optional();
 const off = plain(z.literal(false), 'false, which is all that is read');
 
 /** What of PEFT's configuration is read, and what must not be used. */
@@ -75,19 +79,34 @@ export function freshAdapter(base: string, config: QwenConfig, options: LoraOpti
 export async function readAdapterConfig(dir: string, config: QwenConfig): Promise<Omit<Peft, 'shapes'>> {
   const file = join(dir, 'adapter_config.json');
   const described = await readJson(file);
-  const { r, lora_alpha: alpha, use_rslora: rsLora, target_modules: modules, exclude_modules: excluded } = check(PeftConfig, described, file);
+  const {
+    r,
+    lora_alpha: alpha,
+    use_rslora: rsLora,
+    target_modules: modules,
+    exclude_modules: excluded,
+  } = check(PeftConfig, described, file);
   const chosen = typeof modules === 'string' ? { pattern: modules } : { targets: modules };
   const options = { rank: r, alpha, rsLora: rsLora ?? false, ...chosen, vision: (excluded ?? null) === null };
   return { adapter: named(`${file}  target_modules:`, () => adapterOf(config, options)), described };
 }
 
-/** The checkpoint that an adapter folder says it belongs to: a folder, or a name on the hub. @throws {ModelError} if it names none. */
+/**
+ * The checkpoint that an adapter folder says it belongs to: a folder, or a name on the hub.
+ *
+ * @throws {ModelError} if it names none.
+ */
 export async function baseOf(dir: string): Promise<string> {
   const file = join(dir, 'adapter_config.json');
-  return check(z.object({ base_model_name_or_path: z.string('a folder or a name') }), await readJson(file), file).base_model_name_or_path;
+  return check(z.object({ base_model_name_or_path: z.string('a folder or a name') }), await readJson(file), file)
+    .base_model_name_or_path;
 }
 
-/** Reads an adapter folder in PEFT's layout. @throws {ModelError} also where a tensor is missing, or of another shape. */
+/**
+ * Reads an adapter folder in PEFT's layout.
+ *
+ * @throws {ModelError} also where a tensor is missing, or of another shape.
+ */
 export async function readAdapter(dir: string, config: QwenConfig): Promise<Peft> {
   const { adapter, described } = await readAdapterConfig(dir, config);
   const file = join(dir, 'adapter_model.safetensors');
@@ -96,33 +115,59 @@ export async function readAdapter(dir: string, config: QwenConfig): Promise<Peft
   for (const { name, sizes } of wanted) {
     const expected = Object.values(sizes);
     const { shape } = tensors.info(name);
-    if (shape.join() !== expected.join()) throw new ModelError(`${file}  ${name}: expected shape [${expected.join(', ')}]; got [${shape.join(', ')}]`);
+    if (shape.join() !== expected.join())
+      throw new ModelError(`${file}  ${name}: expected shape [${expected.join(', ')}]; got [${shape.join(', ')}]`);
   }
   const names = new Set(wanted.map(({ name }) => name));
   const stray = tensors.names.find((name) => !names.has(name));
-  if (stray !== undefined) throw new ModelError(`${file}  ${stray}: expected ${sideName('model.layers.0.self_attn.q_proj.weight', 'A')} and the like, of what target_modules hits; got another tensor`);
-  const shapes = await Promise.all(wanted.map(async (shape) => {
-    const values = await tensors.read(shape.name);
-    return { ...shape, first: (i: number): number => values[i] as number };
-  }));
+  if (stray !== undefined)
+    throw new ModelError(
+      `${file}  ${stray}: expected ${sideName('model.layers.0.self_attn.q_proj.weight', 'A')} and the like, of what target_modules hits; got another tensor`,
+    );
+  const shapes = await Promise.all(
+    wanted.map(async (shape) => {
+      const values = await tensors.read(shape.name);
+      return { ...shape, first: (i: number): number => values[i] as number };
+    }),
+  );
   return { adapter, shapes, described };
 }
 
 /** What a folder needs beside the adapter, so that prompts can be made of it. */
-const BESIDE = /^(tokenizer|special_tokens|added_tokens|vocab|merges|chat_template|preprocessor|processor|video_preprocessor)/;
+const BESIDE =
+  /^(tokenizer|special_tokens|added_tokens|vocab|merges|chat_template|preprocessor|processor|video_preprocessor)/;
 
 /**
- * Writes an adapter folder in PEFT's layout, the tokenizer's and the processor's files of `from` beside it; appears whole or not at all.
+ * Writes an adapter folder in PEFT's layout, the tokenizer's and the processor's files of `from` beside it; appears
+ * whole or not at all.
  *
  * @param values of the layout; of those only the adapter's are written.
  */
-export async function saveAdapter(from: string, dir: string, { shapes, described }: Peft, layout: Layout, values: Float32Array): Promise<void> {
+export async function saveAdapter(
+  from: string,
+  dir: string,
+  { shapes, described }: Peft,
+  layout: Layout,
+  values: Float32Array,
+): Promise<void> {
   const own = new Set(shapes.map(({ name }) => name));
-  const tensors = layout.entries.filter(({ name }) => own.has(name)).map(({ name, sizes, offset, length }) => ({ name, dtype: 'F32' as const, shape: sizes, data: values.subarray(offset, offset + length) }));
-  await replaceFolder(from, dir, (file) => BESIDE.test(file), async (fresh) => {
-    await writeFile(join(fresh, 'adapter_config.json'), `${JSON.stringify(described, null, 2)}\n`);
-    await writeSafetensors(join(fresh, 'adapter_model.safetensors'), tensors, { format: 'pt' });
-  });
+  const tensors = layout.entries
+    .filter(({ name }) => own.has(name))
+    .map(({ name, sizes, offset, length }) => ({
+      name,
+      dtype: 'F32' as const,
+      shape: sizes,
+      data: values.subarray(offset, offset + length),
+    }));
+  await replaceFolder(
+    from,
+    dir,
+    (file) => BESIDE.test(file),
+    async (fresh) => {
+      await writeFile(join(fresh, 'adapter_config.json'), `${JSON.stringify(described, null, 2)}\n`);
+      await writeSafetensors(join(fresh, 'adapter_model.safetensors'), tensors, { format: 'pt' });
+    },
+  );
 }
 
 function named<T>(where: string, make: () => T): T {

@@ -1,7 +1,25 @@
 /** Attention, block by block where there are many scores. */
 import { count, sizeOf, type Shape, type Tensor } from '../../tensor/graph.js';
 import type { Dialect } from '../../tensor/onnx/emit.js';
-import { add, cast, concat, constant, dot, expand, inChunks, mul, neg, order, precisionInForce, reshape, slice, softmax, sub, sum, withGradient } from '../../tensor/ops.js';
+import {
+  add,
+  cast,
+  concat,
+  constant,
+  dot,
+  expand,
+  inChunks,
+  mul,
+  neg,
+  order,
+  precisionInForce,
+  reshape,
+  slice,
+  softmax,
+  sub,
+  sum,
+  withGradient,
+} from '../../tensor/ops.js';
 
 /** Keys that some queries may see. */
 export interface Memory {
@@ -22,35 +40,57 @@ export interface Blocks {
 }
 
 /** On a processor, blocks that its cache holds; on a card, blocks that are worth a kernel. */
-export const BLOCKS: Readonly<Record<Dialect, Blocks>> = { cpu: { together: 2 ** 22, block: 2 ** 19 }, cuda: { together: 2 ** 24, block: 2 ** 24 } };
+export const BLOCKS: Readonly<Record<Dialect, Blocks>> = {
+  cpu: { together: 2 ** 22, block: 2 ** 19 },
+  cuda: { together: 2 ** 24, block: 2 ** 24 },
+};
 
 /**
  * Softmax attention over all memories' keys together.
  *
- * Many scores are computed block after block, forward and backward: what is cut is the outermost dimension of the queries, with the keys
- * and masks that have it, and in a cut that is still too large the next. Several memories are taken together whatever they hold.
+ * Many scores are computed block after block, forward and backward: what is cut is the outermost dimension of the
+ * queries, with the keys
+ * and masks that have it, and in a cut that is still too large the next. Several memories are taken together whatever
+ * they hold.
  *
  * @param queries [… , hd]; other dimensions that keys have as well go in step.
  * @param blocks a processor's unless told.
  * @returns the dimensions of `queries`, in any order.
  * @see for blocks that the backward pass computes again, FlashAttention, arXiv:2205.14135
  */
-export function attention(queries: Tensor, memories: readonly Memory[], scale: number, blocks: Blocks = BLOCKS.cpu): Tensor {
+export function attention(
+  queries: Tensor,
+  memories: readonly Memory[],
+  scale: number,
+  blocks: Blocks = BLOCKS.cpu,
+): Tensor {
   const [only, ...others] = memories;
   if (!only || others.length > 0) return joint(queries, memories, scale);
   const inStep = only.keys.shape.flatMap(({ name }) => (name !== 'key' && name !== 'hd' ? [name] : []));
   const own = queries.shape.flatMap(({ name }) => (name !== 'hd' && !inStep.includes(name) ? [name] : []));
-  const inputs = [order(queries, ...inStep, ...own, 'hd'), ...[only.keys, only.values].map((t) => order(t, ...inStep, 'key', 'hd'))] as const;
+  const inputs = [
+    order(queries, ...inStep, ...own, 'hd'),
+    ...[only.keys, only.values].map((t) => order(t, ...inStep, 'key', 'hd')),
+  ] as const;
   const mask = only.mask ? { mask: only.mask } : {};
   const few = scoresOf({ q: inputs[0], k: only.keys }) <= blocks.together;
 
   const forward = (...[q, k, v]: Tensor[]): readonly Tensor[] => {
     const parts = { q, k, v, ...mask } as Parts<'v'>;
-    return few ? shared(parts, scale) : [inBlocks(parts, blocks.block, (block) => ({ out: shared(block, scale)[0] })).out];
+    return few
+      ? shared(parts, scale)
+      : [inBlocks(parts, blocks.block, (block) => ({ out: shared(block, scale)[0] })).out];
   };
   const [out] = withGradient(inputs, forward, ([q, k, v], [y, shares], [dy]) => {
     const parts = { q, k, ...beside(v as Tensor, y as Tensor, dy as Tensor), ...mask } as Parts<'v1' | 'dy1'>;
-    const { dq, dk, dv } = few ? adjoints(parts, shares as Tensor, scale) : inBlocks(parts, blocks.block, (block) => adjoints(block, sharesOf(block, scale), scale), ({ k: part }) => ({ dk: part.shape, dv: part.shape }));
+    const { dq, dk, dv } = few
+      ? adjoints(parts, shares as Tensor, scale)
+      : inBlocks(
+          parts,
+          blocks.block,
+          (block) => adjoints(block, sharesOf(block, scale), scale),
+          ({ k: part }) => ({ dk: part.shape, dv: part.shape }),
+        );
     return [dq, dk, dv];
   });
   return out as Tensor;
@@ -59,7 +99,8 @@ export function attention(queries: Tensor, memories: readonly Memory[], scale: n
 /** What blocks are cut from: queries, keys, a mask, and more. */
 type Parts<Name extends string> = Readonly<Record<Name | 'q' | 'k', Tensor>> & { readonly mask?: Tensor };
 
-const scoresOf = ({ q, k }: Parts<never>): number => (count(q.shape) / (sizeOf(q, 'hd') as number)) * (sizeOf(k, 'key') as number);
+const scoresOf = ({ q, k }: Parts<never>): number =>
+  (count(q.shape) / (sizeOf(q, 'hd') as number)) * (sizeOf(k, 'key') as number);
 
 /**
  * `f` of one block after another.
@@ -67,14 +108,27 @@ const scoresOf = ({ q, k }: Parts<never>): number => (count(q.shape) / (sizeOf(q
  * @param sums what of a part's results may lack the dimension that is cut, and is then added up.
  * @param over dimensions that may be cut, outermost first.
  */
-function inBlocks<P extends Parts<never>, Key extends string>(parts: P, most: number, f: (block: P) => Readonly<Record<Key, Tensor>>, sums: (part: P) => Readonly<Record<string, Shape>> = () => ({}), over: Shape = parts.q.shape.slice(0, -1)): Readonly<Record<Key, Tensor>> {
+function inBlocks<P extends Parts<never>, Key extends string>(
+  parts: P,
+  most: number,
+  f: (block: P) => Readonly<Record<Key, Tensor>>,
+  sums: (part: P) => Readonly<Record<string, Shape>> = () => ({}),
+  over: Shape = parts.q.shape.slice(0, -1),
+): Readonly<Record<Key, Tensor>> {
   const [dim, ...rest] = over;
   const scores = scoresOf(parts);
   if (!dim || scores <= most) return f(parts);
   const cut = Object.entries<Tensor>(parts).filter(([, t]) => sizeOf(t, dim.name) !== undefined);
   const size = Math.max(1, Math.floor((dim.size * most) / scores));
   const lacking = sizeOf(parts.k, dim.name) === undefined ? sums(parts) : {};
-  return inChunks<readonly Tensor[], Key>(dim.name, size, cut.map(([, t]) => t), (...chunks) => inBlocks({ ...parts, ...Object.fromEntries(cut.map(([name], i) => [name, chunks[i]])) }, most, f, sums, rest), lacking);
+  return inChunks<readonly Tensor[], Key>(
+    dim.name,
+    size,
+    cut.map(([, t]) => t),
+    (...chunks) =>
+      inBlocks({ ...parts, ...Object.fromEntries(cut.map(([name], i) => [name, chunks[i]])) }, most, f, sums, rest),
+    lacking,
+  );
 }
 
 /** Of each query's attention, what each key has. */
@@ -94,13 +148,24 @@ function shared(parts: Parts<'v'>, scale: number): readonly [Tensor, Tensor] {
  *
  * With shares P the scores' adjoint is P ∘ (dY·Vᵀ − D), where D, one number a query, is the sum of dY ∘ Y.
  */
-function adjoints({ q, k, v1, dy1 }: Parts<'v1' | 'dy1'>, shares: Tensor, scale: number): Readonly<Record<'dq' | 'dk' | 'dv', Tensor>> {
+function adjoints(
+  { q, k, v1, dy1 }: Parts<'v1' | 'dy1'>,
+  shares: Tensor,
+  scale: number,
+): Readonly<Record<'dq' | 'dk' | 'dv', Tensor>> {
   const own = q.shape.flatMap(({ name }) => (sizeOf(k, name) === undefined ? [name] : []));
   const scores = mul(shares, dot(dy1, v1, 'hd'));
-  return { dq: dot(scores, k, 'key', scale), dk: dot(scores, q, own, scale), dv: dot(shares, slice(dy1, 'hd', 0, sizeOf(q, 'hd') as number), own) };
+  return {
+    dq: dot(scores, k, 'key', scale),
+    dk: dot(scores, q, own, scale),
+    dv: dot(shares, slice(dy1, 'hd', 0, sizeOf(q, 'hd') as number), own),
+  };
 }
 
-/** dY and V with more columns, so that the product of both is dY·Vᵀ − D: subtracting it from the product would be one more value of the scores' size. */
+/**
+ * dY and V with more columns, so that the product of both is dY·Vᵀ − D: subtracting it from the product would be one
+ * more value of the scores' size.
+ */
 function beside(v: Tensor, y: Tensor, dy: Tensor): Readonly<Record<'v1' | 'dy1', Tensor>> {
   const less = neg(sum(mul(dy, y), 'hd'));
   const column = (t: Tensor): Tensor => reshape(t, [...t.shape, { name: 'hd', size: 1 }]);
@@ -108,7 +173,10 @@ function beside(v: Tensor, y: Tensor, dy: Tensor): Readonly<Record<'v1' | 'dy1',
   const high = cast(cast(less, precisionInForce()), 'float32');
   const columns = precisionInForce() === 'float32' ? [less] : [high, sub(less, high)];
   const ones = expand(constant([1], {}), v.shape.slice(0, -1));
-  return { v1: concat([v, ...columns.map(() => column(ones))], 'hd'), dy1: concat([order(dy, ...less.shape.map(({ name }) => name), 'hd'), ...columns.map(column)], 'hd') };
+  return {
+    v1: concat([v, ...columns.map(() => column(ones))], 'hd'),
+    dy1: concat([order(dy, ...less.shape.map(({ name }) => name), 'hd'), ...columns.map(column)], 'hd'),
+  };
 }
 
 /** Where keys of several memories lie apart: all scores in one softmax. */

@@ -29,20 +29,28 @@ export function chunks(prompts: readonly EncodedPrompt[], size: number): number[
 }
 
 /**
- * Indices of rows that can share a training run of at most `size` rows and `tokens` tokens, and how many such a run has room for.
+ * Indices of rows that can share a training run of at most `size` rows and `tokens` tokens, and how many such a run has
+ * room for.
  *
- * Rows that are alike in length go together, for what is shorter is padded; a row that is longer than `tokens` goes alone.
+ * Rows that are alike in length go together, for what is shorter is padded; a row that is longer than `tokens` goes
+ * alone.
  *
  * @param tokens padding included; no bound unless told.
  */
-export function packed(rows: readonly TrainRow[], size: number, tokens = Infinity): { readonly indices: readonly number[]; readonly room: number }[] {
+export function packed(
+  rows: readonly TrainRow[],
+  size: number,
+  tokens = Infinity,
+): { readonly indices: readonly number[]; readonly room: number }[] {
   const prompts = rows.map(({ prompt }) => prompt);
   if (tokens === Infinity) return chunks(prompts, size).map((indices) => ({ indices, room: size }));
   return chunks(prompts, Infinity).flatMap((alike) => {
     const cost = (indices: readonly number[]): number => {
       const part = indices.map((i) => rows[i] as TrainRow);
       const samples = Math.max(...part.map(({ completions }) => completions.length));
-      return promptLength(Math.max(...part.map(({ prompt }) => prompt.tokens.length))) + samples * completionLength(part);
+      return (
+        promptLength(Math.max(...part.map(({ prompt }) => prompt.tokens.length))) + samples * completionLength(part)
+      );
     };
     const runs: number[][] = [];
     for (const index of alike.toSorted((a, b) => cost([a]) - cost([b]) || a - b)) {
@@ -51,7 +59,10 @@ export function packed(rows: readonly TrainRow[], size: number, tokens = Infinit
       if (last && more.length <= Math.min(size, tokens / cost(more))) last.push(index);
       else runs.push([index]);
     }
-    return runs.map((indices) => ({ indices, room: Math.max(indices.length, Math.min(size, Math.floor(tokens / cost(indices)))) }));
+    return runs.map((indices) => ({
+      indices,
+      room: Math.max(indices.length, Math.min(size, Math.floor(tokens / cost(indices)))),
+    }));
   });
 }
 
@@ -64,7 +75,10 @@ export function prefixShape(prompts: readonly EncodedPrompt[], size: number): Pr
 
 /** Completion length of a chunk's graph. */
 export function completionLength(rows: readonly TrainRow[]): number {
-  return rounded(Math.max(1, ...rows.flatMap((row) => row.completions.map((tokens) => tokens.length))), COMPLETION_STEP);
+  return rounded(
+    Math.max(1, ...rows.flatMap((row) => row.completions.map((tokens) => tokens.length))),
+    COMPLETION_STEP,
+  );
 }
 
 /** Rows of one training run, and the graph that they share. */
@@ -77,10 +91,18 @@ export interface Chunk {
 }
 
 /** Training runs of at most `size` rows and `tokens` tokens. @param own what every run's graph has. */
-export function trainChunks(rows: readonly TrainRow[], size: number, tokens: number | undefined, own: Pick<BatchShape, 'suppressed' | 'recompute'>): Chunk[] {
+export function trainChunks(
+  rows: readonly TrainRow[],
+  size: number,
+  tokens: number | undefined,
+  own: Pick<BatchShape, 'suppressed' | 'recompute'>,
+): Chunk[] {
   return packed(rows, size, tokens).map(({ indices, room }) => {
     const part = indices.map((i) => rows[i] as TrainRow);
-    const prefix = prefixShape(part.map(({ prompt }) => prompt), room);
+    const prefix = prefixShape(
+      part.map(({ prompt }) => prompt),
+      room,
+    );
     const samples = Math.max(...part.map(({ completions }) => completions.length));
     return { indices, room, part, shape: { ...prefix, samples, length: completionLength(part), ...own } };
   });

@@ -7,7 +7,10 @@ export interface Build extends Target {
   readonly adapter?: Adapter | undefined;
   /** What the checkpoint's matrices are held in: float32 where they learn. */
   readonly held: Precision;
-  /** Whether training graphs add their gradients to those of the runs before, which the engine holds; they give them back unless told. */
+  /**
+   * Whether training graphs add their gradients to those of the runs before, which the engine holds; they give them
+   * back unless told.
+   */
   readonly sums?: boolean;
 }
 

@@ -27,7 +27,8 @@ export interface Chat {
 }
 
 /**
- * Finds a checkpoint's chat template: `chat_template.jinja`, `chat_template.json` or inside `tokenizer_config.json`, the first there is.
+ * Finds a checkpoint's chat template: `chat_template.jinja`, `chat_template.json` or inside `tokenizer_config.json`,
+ * the first there is.
  *
  * @throws {ModelError} if there is none or it isn't Jinja.
  */
@@ -44,7 +45,9 @@ export async function openChat(dir: string): Promise<Chat> {
       try {
         return template.render({ messages, add_generation_prompt: answer });
       } catch (error) {
-        throw new ModelError(`${dir}  chat template: expected to render ${messages.length} messages; got ${messageOf(error)}`);
+        throw new ModelError(
+          `${dir}  chat template: expected to render ${messages.length} messages; got ${messageOf(error)}`,
+        );
       }
     },
   };
@@ -59,7 +62,8 @@ export async function openChat(dir: string): Promise<Chat> {
  */
 export function expandImages(ids: readonly number[], counts: readonly number[], image: number): number[] {
   const found = ids.filter((id) => id === image).length;
-  if (found !== counts.length) throw new ModelError(`prompt  image placeholders: expected one for each of ${counts.length} images; got ${found}`);
+  if (found !== counts.length)
+    throw new ModelError(`prompt  image placeholders: expected one for each of ${counts.length} images; got ${found}`);
   let next = 0;
   return ids.flatMap((id) => (id === image ? Array.from({ length: counts[next++] }, () => image) : id));
 }
@@ -75,5 +79,7 @@ async function templateOf(dir: string): Promise<string> {
     if (isObject(named) && typeof named['template'] === 'string') return named['template'];
     throw new ModelError(`${join(dir, name)}  chat_template: expected one called "default"; got ${shown(found)}`);
   }
-  throw new ModelError(`${dir}  chat template: expected chat_template.jinja, chat_template.json or a chat_template in tokenizer_config.json; got none`);
+  throw new ModelError(
+    `${dir}  chat template: expected chat_template.jinja, chat_template.json or a chat_template in tokenizer_config.json; got none`,
+  );
 }

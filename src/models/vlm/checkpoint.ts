@@ -17,18 +17,32 @@ const WEIGHTS = /\.safetensors(\.index\.json)?$/;
 /**
  * Copies a checkpoint to `dir`, with new weights where there are some; it appears whole or not at all.
  *
- * @param precision of all tensors; each as its file has it unless told. What is narrower is rounded to the nearest, halves to even.
+ * @param precision of all tensors; each as its file has it unless told. What is narrower is rounded to the nearest,
+ * halves to even.
  * @param most bytes of a shard.
  */
-export async function saveWeights({ dir: from, shapes, tensors, names }: WeightFiles, dir: string, store?: Store, precision?: Precision, most?: number): Promise<void> {
-  if (resolve(from) === resolve(dir)) throw new ModelError(`${dir}  checkpoint: expected another folder than the one that was opened; got the same`);
+export async function saveWeights(
+  { dir: from, shapes, tensors, names }: WeightFiles,
+  dir: string,
+  store?: Store,
+  precision?: Precision,
+  most?: number,
+): Promise<void> {
+  if (resolve(from) === resolve(dir))
+    throw new ModelError(`${dir}  checkpoint: expected another folder than the one that was opened; got the same`);
   const own = new Map(store?.layout.entries.map((entry) => [entry.name, entry]));
   const written = shapes.map(({ name }): StoredTensor => {
     const spelling = names.get(name) as string;
     const { dtype, shape } = tensors.info(spelling);
     const entry = own.get(name);
-    const data = store && entry ? store.values.subarray(entry.offset, entry.offset + entry.length) : () => tensors.read(spelling);
-    return { name: spelling, shape, dtype: precision ? PRECISIONS[precision] : (dtype as (typeof FLOATS)[number]), data };
+    const data =
+      store && entry ? store.values.subarray(entry.offset, entry.offset + entry.length) : () => tensors.read(spelling);
+    return {
+      name: spelling,
+      shape,
+      dtype: precision ? PRECISIONS[precision] : (dtype as (typeof FLOATS)[number]),
+      data,
+    };
   });
   const copied = (file: string): boolean => !WEIGHTS.test(file) && file !== 'state.json';
   await replaceFolder(from, dir, copied, async (fresh) => {
@@ -37,10 +51,15 @@ export async function saveWeights({ dir: from, shapes, tensors, names }: WeightF
   });
 }
 
-/** What a checkpoint's kind is told by is the embedding table: where kinds are mixed, it is small tensors that are wider. */
+/**
+ * What a checkpoint's kind is told by is the embedding table: where kinds are mixed, it is small tensors that are
+ * wider.
+ */
 function precisionOf(tensors: readonly StoredTensor[]): Precision {
   const table = tensors.find(({ name }) => name.endsWith('embed_tokens.weight'));
-  return (Object.keys(PRECISIONS) as Precision[]).find((precision) => PRECISIONS[precision] === table?.dtype) ?? 'float32';
+  return (
+    (Object.keys(PRECISIONS) as Precision[]).find((precision) => PRECISIONS[precision] === table?.dtype) ?? 'float32'
+  );
 }
 
 /** Makes a configuration name the precision of its weights; the rest of its text stays as it is. */
@@ -56,12 +75,18 @@ async function describe(file: string, precision: Precision): Promise<void> {
 const WRITTEN = /\.safetensors(\.index\.json)?$|^(adapter_config|config|state)\.json$|^ema$/;
 
 /**
- * Makes `dir` of some files of `from`, links followed, and what `write` puts beside them. It appears whole or not at all.
+ * Makes `dir` of some files of `from`, links followed, and what `write` puts beside them. It appears whole or not at
+ * all.
  *
  * @param dir new, empty, or an older checkpoint, which is replaced.
  * @throws {UsageError} if `dir` holds anything else, before anything is written.
  */
-export async function replaceFolder(from: string, dir: string, copied: (file: string) => boolean, write: (fresh: string) => Promise<void>): Promise<void> {
+export async function replaceFolder(
+  from: string,
+  dir: string,
+  copied: (file: string) => boolean,
+  write: (fresh: string) => Promise<void>,
+): Promise<void> {
   const files: string[] = [];
   // What lies in Hugging Face's cache are links to files.
   for (const name of await readdir(from)) if (copied(name) && (await stat(join(from, name))).isFile()) files.push(name);
@@ -76,7 +101,9 @@ export async function replaceFolder(from: string, dir: string, copied: (file: st
 async function replaceable(dir: string, copied: readonly string[]): Promise<string> {
   if (kindAt(dir) === undefined) return dir;
   const refuse = (got: string): never => {
-    throw new UsageError(`${dir}  checkpoint: expected a new or empty folder, or an older checkpoint; got ${got}; way out: another folder`);
+    throw new UsageError(
+      `${dir}  checkpoint: expected a new or empty folder, or an older checkpoint; got ${got}; way out: another folder`,
+    );
   };
   const to = await realpath(dir).catch(() => refuse('a link to nothing'));
   if (kindAt(to) !== 'folder') refuse('a file');

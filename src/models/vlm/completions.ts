@@ -6,7 +6,9 @@ import type { Tokenizer } from './tokenizer.js';
 
 /** Ids that mean vision or padding, and those above the tokenizer's: written, they would break the next reading. */
 export function suppressedIds({ text, tokens }: QwenConfig, tokenizer: Tokenizer): number[] {
-  const meant = [tokens.image, tokens.video, tokens.visionStart, tokens.visionEnd, tokens.pad].filter((id) => !tokens.eos.includes(id));
+  const meant = [tokens.image, tokens.video, tokens.visionStart, tokens.visionEnd, tokens.pad].filter(
+    (id) => !tokens.eos.includes(id),
+  );
   const unnamed = Array.from({ length: Math.max(0, text.vocab - tokenizer.size) }, (_, i) => tokenizer.size + i);
   return [...new Set([...meant.filter((id) => id < text.vocab), ...unnamed])];
 }
@@ -19,12 +21,21 @@ export function completions({ outputs, version }: Answer, shape: RolloutShape, p
   const wide = shape.prompts * shape.samples;
   const steps = ids.length / wide;
   const one = (at: number): Written => {
-    const own = <T>(values: ArrayLike<T>, n: number): number[] => Array.from({ length: n }, (_, t) => Number(values[t * wide + at]));
+    const own = <T>(values: ArrayLike<T>, n: number): number[] =>
+      Array.from({ length: n }, (_, t) => Number(values[t * wide + at]));
     const all = own<number | bigint>(ids, steps);
     const end = all.findIndex((token) => shape.ends.includes(token));
     const tokens = end < 0 ? all : all.slice(0, end + 1);
     const n = tokens.length;
-    return { tokens, logProbs: own(logs, n), ...(entropies ? { entropies: own(entropies, n) } : {}), finish: end < 0 ? 'length' : 'stop', version };
+    return {
+      tokens,
+      logProbs: own(logs, n),
+      ...(entropies ? { entropies: own(entropies, n) } : {}),
+      finish: end < 0 ? 'length' : 'stop',
+      version,
+    };
   };
-  return Array.from({ length: prompts }, (_, p) => Array.from({ length: shape.samples }, (__, s) => one(p * shape.samples + s)));
+  return Array.from({ length: prompts }, (_, p) =>
+    Array.from({ length: shape.samples }, (__, s) => one(p * shape.samples + s)),
+  );
 }

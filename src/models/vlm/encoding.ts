@@ -6,7 +6,12 @@ import { messagesOf, prompts, type PromptTemplate } from './prompts.js';
 import type { Tokenizer } from './tokenizer.js';
 
 /** @param prompt the checkpoint's own, or else Seg-R1's, unless told. */
-export function encoding(config: QwenConfig, tokenizer: Tokenizer, chat: Chat, prompt: PromptTemplate | ((task: string) => PromptTemplate) = config.prompt ?? prompts.rl): Pick<Policy, 'encode' | 'answer' | 'decode'> {
+export function encoding(
+  config: QwenConfig,
+  tokenizer: Tokenizer,
+  chat: Chat,
+  prompt: PromptTemplate | ((task: string) => PromptTemplate) = config.prompt ?? prompts.rl,
+): Pick<Policy, 'encode' | 'answer' | 'decode'> {
   return {
     encode(sample, ...pictures) {
       const template = typeof prompt === 'function' ? prompt(sample.task ?? 'foreground') : prompt;

@@ -11,7 +11,12 @@ import type { BatchShape } from './train.js';
  *
  * @throws {ModelError} if a prompt has more or fewer image tokens than its images have features.
  */
-export function prefixFeeds(config: QwenConfig, prompts: readonly EncodedPrompt[], shape: PrefixShape, next: number): Record<string, Data> {
+export function prefixFeeds(
+  config: QwenConfig,
+  prompts: readonly EncodedPrompt[],
+  shape: PrefixShape,
+  next: number,
+): Record<string, Data> {
   const half = config.text.headDim / 2;
   const rows = Array.from({ length: shape.prompts }, (_, i) => prompts[i] ?? (prompts[0] as EncodedPrompt));
   const tokens = new BigInt64Array(rows.length * shape.tokens).fill(BigInt(config.tokens.pad));
@@ -32,7 +37,10 @@ export function prefixFeeds(config: QwenConfig, prompts: readonly EncodedPrompt[
     const own = textRotary(positions, config.text);
     tables.cos.set(own.cos, r * shape.tokens * half);
     tables.sin.set(own.sin, r * shape.tokens * half);
-    const following = textRotary(Int32Array.from({ length: 3 * next }, (_, i) => prompt.tokens.length + delta + (i % next)), config.text);
+    const following = textRotary(
+      Int32Array.from({ length: 3 * next }, (_, i) => prompt.tokens.length + delta + (i % next)),
+      config.text,
+    );
     ahead.cos.set(following.cos, r * next * half);
     ahead.sin.set(following.sin, r * next * half);
   }
@@ -60,22 +68,35 @@ export function completionFeeds(rows: readonly TrainRow[], shape: BatchShape, pa
   const perToken = Object.keys(first.perToken);
   for (const name of perToken) feeds[name] = new Float32Array(prompts * samples * length);
   for (const name of Object.keys(first.perSample ?? {})) feeds[name] = new Float32Array(prompts * samples);
-  for (const [name, value] of Object.entries(first.perPrompt ?? {})) feeds[name] = new Float32Array(prompts * value.length);
+  for (const [name, value] of Object.entries(first.perPrompt ?? {}))
+    feeds[name] = new Float32Array(prompts * value.length);
   for (const [r, row] of rows.entries()) {
     for (const [s, tokens] of row.completions.entries()) {
       const at = (r * samples + s) * length;
       for (const [t, token] of tokens.entries()) written[at + t] = BigInt(token);
       for (const name of perToken) (feeds[name] as Float32Array).set(row.perToken[name]?.[s] ?? [], at);
     }
-    for (const [name, values] of Object.entries(row.perSample ?? {})) (feeds[name] as Float32Array).set(values, r * samples);
-    for (const [name, value] of Object.entries(row.perPrompt ?? {})) (feeds[name] as Float32Array).set(value, r * value.length);
+    for (const [name, values] of Object.entries(row.perSample ?? {}))
+      (feeds[name] as Float32Array).set(values, r * samples);
+    for (const [name, value] of Object.entries(row.perPrompt ?? {}))
+      (feeds[name] as Float32Array).set(value, r * value.length);
   }
   return feeds;
 }
 
 /** Inputs of `trainProgram` and `scoreProgram`. */
-export function trainFeeds(config: QwenConfig, rows: readonly TrainRow[], shape: BatchShape, temperature: number): Record<string, Data> {
-  const prefix = prefixFeeds(config, rows.map(({ prompt }) => prompt), shape, shape.length);
+export function trainFeeds(
+  config: QwenConfig,
+  rows: readonly TrainRow[],
+  shape: BatchShape,
+  temperature: number,
+): Record<string, Data> {
+  const prefix = prefixFeeds(
+    config,
+    rows.map(({ prompt }) => prompt),
+    shape,
+    shape.length,
+  );
   return { ...prefix, ...completionFeeds(rows, shape, config.tokens.pad), temperature: Float32Array.of(temperature) };
 }
 
@@ -93,11 +114,17 @@ export function rolloutFeeds(
 ): Record<string, Data> {
   const { samples, maxTokens } = shape;
   const feeds = prefixFeeds(config, prompts, shape, maxTokens);
-  if ((shape.repetitionPenalty ?? 1) !== 1) feeds['seen'] = seenIds(prompts.map(({ tokens }) => tokens), shape.prompts, config.text.vocab);
+  if ((shape.repetitionPenalty ?? 1) !== 1)
+    feeds['seen'] = seenIds(
+      prompts.map(({ tokens }) => tokens),
+      shape.prompts,
+      config.text.vocab,
+    );
   if (shape.greedy) return feeds;
   const uniforms = new Float32Array(shape.prompts * samples * maxTokens);
   for (const [p, index] of indices.entries()) {
-    for (let s = 0; s < samples; s++) for (let t = 0; t < maxTokens; t++) uniforms[(p * samples + s) * maxTokens + t] = uniform(index, s, t);
+    for (let s = 0; s < samples; s++)
+      for (let t = 0; t < maxTokens; t++) uniforms[(p * samples + s) * maxTokens + t] = uniform(index, s, t);
   }
   return { ...feeds, uniforms, temperature: Float32Array.of(temperature) };
 }

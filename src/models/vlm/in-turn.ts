@@ -3,7 +3,12 @@
  *
  * The first failure, in order, rejects; what is under way then goes on unheard.
  */
-export async function inTurn<T, R>(all: readonly T[], most: number, work: (one: T) => Promise<R>, take: (result: R) => void): Promise<void> {
+export async function inTurn<T, R>(
+  all: readonly T[],
+  most: number,
+  work: (one: T) => Promise<R>,
+  take: (result: R) => void,
+): Promise<void> {
   const ahead = all.values();
   const begun: Promise<R>[] = [];
   const begin = (): void => {

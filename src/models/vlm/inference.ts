@@ -1,6 +1,13 @@
 import { OutOfMemoryError } from '../../errors.js';
 import type { Engine } from '../../tensor/onnx/session.js';
-import { combined, type EncodedPrompt, type Gradient, type TrainRow, type WriteOptions, type Written } from '../policy.js';
+import {
+  combined,
+  type EncodedPrompt,
+  type Gradient,
+  type TrainRow,
+  type WriteOptions,
+  type Written,
+} from '../policy.js';
 import { chunks, prefixShape, trainChunks, type Chunk } from './batch.js';
 import type { QwenConfig } from '../qwen2_5_vl/config.js';
 import { rolloutFeeds, trainFeeds } from './feeds.js';
@@ -19,7 +26,10 @@ export interface RunOptions {
   readonly batch: number;
   /** Tokens in one training run, padding included, where that means fewer prompts; no bound unless told. */
   readonly tokens?: number;
-  /** Ids that are never written, and count as impossible when completions are scored; those that mean vision or padding, or nothing, unless told. */
+  /**
+   * Ids that are never written, and count as impossible when completions are scored; those that mean vision or padding,
+   * or nothing, unless told.
+   */
   readonly suppressed?: readonly number[];
   /** What an update computes twice to keep less; nothing unless told. */
   readonly recompute?: Recompute;
@@ -48,7 +58,11 @@ interface Asked extends Cut {
 }
 
 /** Completions of all prompts, in order. */
-export async function write(model: Model, asked: readonly EncodedPrompt[], options: WriteOptions): Promise<Written[][]> {
+export async function write(
+  model: Model,
+  asked: readonly EncodedPrompt[],
+  options: WriteOptions,
+): Promise<Written[][]> {
   const { config, build, sets, suppressed, programs } = model;
   const { group, temperature, maxTokens, uniform, ...sampling } = options;
   const written: Written[][] = Array.from({ length: asked.length });
@@ -57,12 +71,28 @@ export async function write(model: Model, asked: readonly EncodedPrompt[], optio
     cut: (left, { batch }) =>
       chunks(prompts(left), batch).map((part): Asked => {
         const indices = part.map((i) => left[i] as number);
-        return { indices, room: batch, shape: { ...prefixShape(prompts(indices), batch), samples: group, maxTokens, greedy: temperature === 0, suppressed, ends: config.tokens.eos, ...sampling } };
+        return {
+          indices,
+          room: batch,
+          shape: {
+            ...prefixShape(prompts(indices), batch),
+            samples: group,
+            maxTokens,
+            greedy: temperature === 0,
+            suppressed,
+            ends: config.tokens.eos,
+            ...sampling,
+          },
+        };
       }),
     most: atOnce(model),
     async work({ indices, shape }) {
       const feeds = rolloutFeeds(config, prompts(indices), indices, shape, { temperature, uniform });
-      return completions(await programs.run(graphKey('write', shape), () => rolloutProgram(config, shape, build), feeds, sets), shape, indices.length);
+      return completions(
+        await programs.run(graphKey('write', shape), () => rolloutProgram(config, shape, build), feeds, sets),
+        shape,
+        indices.length,
+      );
     },
     take(answers, { indices }) {
       for (const [at, index] of indices.entries()) written[index] = answers[at] as Written[];
@@ -80,7 +110,13 @@ export async function scores(model: Model, rows: readonly TrainRow[], temperatur
   await inRuns(rows.length, model.runs.score, {
     cut: (left, size) => chunked(model, rows, left, size),
     most: atOnce(model),
-    work: ({ part, shape }) => programs.run(graphKey(`score ${of}`, shape), () => scoreProgram(config, shape, of, build), trainFeeds(config, part, shape, temperature), sets),
+    work: ({ part, shape }) =>
+      programs.run(
+        graphKey(`score ${of}`, shape),
+        () => scoreProgram(config, shape, of, build),
+        trainFeeds(config, part, shape, temperature),
+        sets,
+      ),
     take({ outputs }, { indices, part, shape }) {
       const logProbs = outputs['logProbs'] as Float32Array;
       for (const [r, index] of indices.entries()) {
@@ -95,8 +131,16 @@ export async function scores(model: Model, rows: readonly TrainRow[], temperatur
   return all;
 }
 
-/** Summed in row order, whatever runs they are cut into; 0 of no rows. Empty where the engine holds the sum, for the step that follows. */
-export async function gradient(model: Model, graph: TrainGraph, rows: readonly TrainRow[], temperature: number): Promise<Gradient> {
+/**
+ * Summed in row order, whatever runs they are cut into; 0 of no rows. Empty where the engine holds the sum, for the
+ * step that follows.
+ */
+export async function gradient(
+  model: Model,
+  graph: TrainGraph,
+  rows: readonly TrainRow[],
+  temperature: number,
+): Promise<Gradient> {
   const { config, build, parameters, sets, programs, engine } = model;
   let sum: Float32Array | undefined;
   let metrics: Record<string, number> = {};
@@ -105,7 +149,14 @@ export async function gradient(model: Model, graph: TrainGraph, rows: readonly T
   await inRuns(rows.length, model.runs.train, {
     cut: (left, size) => chunked(model, rows, left, size),
     most: engine.workers,
-    work: ({ part, shape }) => programs.run(graphKey(`train ${graph.name}`, shape), () => trainProgram(config, shape, graph, build), trainFeeds(config, part, shape, temperature), sets, build.sums ? { sum: begun ? 'add' : 'begin' } : {}),
+    work: ({ part, shape }) =>
+      programs.run(
+        graphKey(`train ${graph.name}`, shape),
+        () => trainProgram(config, shape, graph, build),
+        trainFeeds(config, part, shape, temperature),
+        sets,
+        build.sums ? { sum: begun ? 'add' : 'begin' } : {},
+      ),
     take({ gradient: part, outputs, sizes }) {
       begun = true;
       if (part) sum = sum ? added(sum, part) : part;
@@ -125,18 +176,34 @@ export async function gradient(model: Model, graph: TrainGraph, rows: readonly T
   return { gradient: sum ?? new Float32Array(begun ? 0 : parameters), metrics };
 }
 
-/** All runs wait for threads of the CPU; on a GPU each waits for the one before, for it may be found to be too large. */
+/**
+ * All runs wait for threads of the CPU; on a GPU each waits for the one before, for it may be found to be too large.
+ */
 function atOnce({ engine }: Model): number {
   return engine.dialect === 'cpu' ? Infinity : 1;
 }
 
-function chunked({ suppressed, recompute = 'none' }: Model, rows: readonly TrainRow[], left: readonly number[], { batch, tokens }: Size): Chunk[] {
+function chunked(
+  { suppressed, recompute = 'none' }: Model,
+  rows: readonly TrainRow[],
+  left: readonly number[],
+  { batch, tokens }: Size,
+): Chunk[] {
   const some = left.map((i) => rows[i] as TrainRow);
-  return trainChunks(some, batch, tokens, { suppressed, recompute }).map((chunk) => ({ ...chunk, indices: chunk.indices.map((i) => left[i] as number) }));
+  return trainChunks(some, batch, tokens, { suppressed, recompute }).map((chunk) => ({
+    ...chunk,
+    indices: chunk.indices.map((i) => left[i] as number),
+  }));
 }
 
 /** What to say where there is no room for a single prompt. */
-function tooLarge({ name, build, engine, recompute }: Model, doing: 'rollout' | 'scores' | 'update', { tokens, grids, samples }: PrefixShape & { readonly samples: number }, length: number, { bytes }: OutOfMemoryError): Error {
+function tooLarge(
+  { name, build, engine, recompute }: Model,
+  doing: 'rollout' | 'scores' | 'update',
+  { tokens, grids, samples }: PrefixShape & { readonly samples: number },
+  length: number,
+  { bytes }: OutOfMemoryError,
+): Error {
   const images = grids.map(({ h, w }) => `${w}×${h} patches`).join(' and ');
   const ways = [
     ...(grids.length > 0 ? ['a smaller frame'] : []),
@@ -147,7 +214,10 @@ function tooLarge({ name, build, engine, recompute }: Model, doing: 'rollout' | 
     ...(doing === 'update' && !build.adapter ? ['train: { lora: … }'] : []),
   ];
   const one = `one prompt of ${tokens} tokens${images === '' ? '' : `, an image of ${images} among them,`} with ${samples} completions of ${length}`;
-  return new OutOfMemoryError(`${name}  ${doing}: expected memory for ${one}; got ${bytes === undefined ? 'too little' : `no room for ${bytes} bytes of it`}; way out: ${ways.join(', ')}`, bytes);
+  return new OutOfMemoryError(
+    `${name}  ${doing}: expected memory for ${one}; got ${bytes === undefined ? 'too little' : `no room for ${bytes} bytes of it`}; way out: ${ways.join(', ')}`,
+    bytes,
+  );
 }
 
 /** Tells a policy's graphs apart: what is suppressed is the same in all of them. */

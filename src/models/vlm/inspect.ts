@@ -15,7 +15,12 @@ export interface InspectedCheckpoint {
   readonly kind: 'checkpoint';
   readonly folder: string;
   readonly architecture: 'qwen2_5_vl';
-  readonly parameters: { readonly all: number; readonly language: number; readonly vision: number; readonly embeddings: number };
+  readonly parameters: {
+    readonly all: number;
+    readonly language: number;
+    readonly vision: number;
+    readonly embeddings: number;
+  };
   /** The output head is the embedding table. */
   readonly tied: boolean;
   readonly stored: Stored;
@@ -45,7 +50,11 @@ const LANGUAGE = { rank: 16, alpha: 32, pattern: String.raw`model\.language_mode
  * @param base of an adapter; the one that it names unless told.
  * @throws {ModelError} for what could not be opened either.
  */
-export async function inspectQwen(folder: string, use: Use, base?: string): Promise<InspectedCheckpoint | InspectedAdapter> {
+export async function inspectQwen(
+  folder: string,
+  use: Use,
+  base?: string,
+): Promise<InspectedCheckpoint | InspectedAdapter> {
   if (!existsSync(join(folder, 'adapter_config.json'))) return await checkpoint(folder, use);
   const tensors = await openSafetensors(join(folder, 'adapter_model.safetensors'));
   const below = base ?? (await baseOf(folder));
@@ -55,7 +64,10 @@ export async function inspectQwen(folder: string, use: Use, base?: string): Prom
     kind: 'adapter',
     folder,
     rank: Math.min(...tensors.names.flatMap((name) => tensors.info(name).shape)),
-    parameters: tensors.names.reduce((sum, name) => sum + tensors.info(name).shape.reduce((product, size) => product * size, 1), 0),
+    parameters: tensors.names.reduce(
+      (sum, name) => sum + tensors.info(name).shape.reduce((product, size) => product * size, 1),
+      0,
+    ),
     stored: storedIn(tensors),
     base: below,
     ...(adapter ? { checkpoint: await checkpoint(below, use, adapter) } : {}),
@@ -66,19 +78,42 @@ async function checkpoint(folder: string, use: Use, adapter?: Adapter): Promise<
   const config = await readConfig(folder);
   const stored = storedIn((await findWeights(folder, config)).tensors);
   const mapped = stored.dtypes.every((dtype) => dtype === 'F32');
-  return { kind: 'checkpoint', folder, architecture: 'qwen2_5_vl', parameters: counted(config), tied: config.text.tied, stored, use, memory: memories(config, { ...use, mapped }, adapter) };
+  return {
+    kind: 'checkpoint',
+    folder,
+    architecture: 'qwen2_5_vl',
+    parameters: counted(config),
+    tied: config.text.tied,
+    stored,
+    use,
+    memory: memories(config, { ...use, mapped }, adapter),
+  };
 }
 
 /** Weights of a shape, by what they are for. */
 export function counted(config: QwenConfig): InspectedCheckpoint['parameters'] {
   const shapes = weightShapes(config);
   const isTable = (name: string): boolean => name === 'model.embed_tokens.weight' || name === 'lm_head.weight';
-  const [all, vision, embeddings] = [parameters(shapes), parameters(shapes.filter(({ name }) => name.startsWith('visual.'))), parameters(shapes.filter(({ name }) => isTable(name)))];
+  const [all, vision, embeddings] = [
+    parameters(shapes),
+    parameters(shapes.filter(({ name }) => name.startsWith('visual.'))),
+    parameters(shapes.filter(({ name }) => isTable(name))),
+  ];
   return { all, language: all - vision - embeddings, vision, embeddings };
 }
 
-/** What jobs need: a rollout, training of all weights, and of an adapter, the given one or one of the language model. */
-export function memories(config: QwenConfig, use: Use, adapter: Adapter = adapterOf(config, LANGUAGE)): Record<string, Memory> {
-  const jobs: Record<string, Job> = { rollout: { kind: 'rollout' }, full: { kind: 'full' }, [`lora ${adapter.rank}`]: { kind: 'lora', adapter } };
+/**
+ * What jobs need: a rollout, training of all weights, and of an adapter, the given one or one of the language model.
+ */
+export function memories(
+  config: QwenConfig,
+  use: Use,
+  adapter: Adapter = adapterOf(config, LANGUAGE),
+): Record<string, Memory> {
+  const jobs: Record<string, Job> = {
+    rollout: { kind: 'rollout' },
+    full: { kind: 'full' },
+    [`lora ${adapter.rank}`]: { kind: 'lora', adapter },
+  };
   return Object.fromEntries(Object.entries(jobs).map(([name, job]) => [name, memoryOf(config, job, use)]));
 }

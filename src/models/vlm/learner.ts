@@ -13,7 +13,12 @@ import { AVERAGE, restoreTraining, saveTraining } from './training-state.js';
 export type Learner = Pick<Policy, 'version' | 'step' | 'release'> & Resumable;
 
 /** @param dir names the policy in messages. */
-export function learnerOf(dir: string, { trained, save }: Pick<Parameters, 'trained' | 'save'>, reference: Reference, optimizer: Optimizer): Learner {
+export function learnerOf(
+  dir: string,
+  { trained, save }: Pick<Parameters, 'trained' | 'save'>,
+  reference: Reference,
+  optimizer: Optimizer,
+): Learner {
   /** Of the weights after each step, where a step asked for it. */
   let average: Float32Array | undefined;
   let version = 0;
@@ -25,7 +30,8 @@ export function learnerOf(dir: string, { trained, save }: Pick<Parameters, 'trai
     hold: (ready) => void (held = ready),
     async step(gradient, { ema, maxNorm, ...options }) {
       const norm = await optimizer.norm(gradient);
-      if (!Number.isFinite(norm)) throw new NonFiniteError(`${dir}  step ${version + 1}: expected a finite gradient; got a norm of ${norm}`);
+      if (!Number.isFinite(norm))
+        throw new NonFiniteError(`${dir}  step ${version + 1}: expected a finite gradient; got a norm of ${norm}`);
       await held;
       if (ema !== undefined) average ??= Float32Array.from(await optimizer.values());
       await optimizer.step(gradient, version + 1, { ...options, gradientScale: clipScale(norm, maxNorm) });

@@ -20,7 +20,10 @@ export interface LowRank {
   readonly scale: number;
 }
 
-const ends = ({ weight }: Linear): { readonly out: Dim; readonly into: Dim } => ({ out: weight.shape[0] as Dim, into: weight.shape[1] as Dim });
+const ends = ({ weight }: Linear): { readonly out: Dim; readonly into: Dim } => ({
+  out: weight.shape[0] as Dim,
+  into: weight.shape[1] as Dim,
+});
 
 /** A layer's output, [… , out], for `x` [… , in]; its weight is read as it is, whether it has an adapter or not. */
 export function applyLinear(layer: Linear, x: Tensor): Tensor {
@@ -35,7 +38,8 @@ export function applyLinear(layer: Linear, x: Tensor): Tensor {
 export const JOINED = 2 ** 21;
 
 /**
- * Outputs of several layers for one `x`, as one product where a single token is read: the joined matrix is made once, outside the loop.
+ * Outputs of several layers for one `x`, as one product where a single token is read: the joined matrix is made once,
+ * outside the loop.
  * With many tokens the copies of what is joined and cut apart again would cost more than the products.
  *
  * @param layers alike in the names of their dimensions; all have a bias, or none.
@@ -57,7 +61,14 @@ function join(layers: readonly Linear[]): Linear {
   const out = ends(layers[0] as Linear).out.name;
   const biases = layers.flatMap(({ bias }) => bias ?? []);
   const adapter = joinAdapters(layers, out);
-  return { weight: concat(layers.map(({ weight }) => weight), out), ...(biases.length > 0 ? { bias: concat(biases, out) } : {}), ...(adapter ? { adapter } : {}) };
+  return {
+    weight: concat(
+      layers.map(({ weight }) => weight),
+      out,
+    ),
+    ...(biases.length > 0 ? { bias: concat(biases, out) } : {}),
+    ...(adapter ? { adapter } : {}),
+  };
 }
 
 /** All A one below the other, and each B where its own A is read, zeros elsewhere. */
@@ -65,7 +76,10 @@ function joinAdapters(layers: readonly Linear[], out: string): LowRank | undefin
   const adapters = layers.flatMap(({ adapter }) => adapter ?? []);
   const [first] = adapters;
   if (!first) return undefined;
-  const down = concat(adapters.map((each) => each.down), 'rank');
+  const down = concat(
+    adapters.map((each) => each.down),
+    'rank',
+  );
   const rank = sizeOf(down, 'rank') as number;
   let start = 0;
   const rows = layers.map((layer) => {

@@ -3,7 +3,15 @@ import { hash, uniform } from '../../random.js';
 import type { Precision, Tensor } from '../../tensor/graph.js';
 import type { QwenConfig } from '../qwen2_5_vl/config.js';
 import type { Linear } from './linear.js';
-import { heldIn, newerName, weightInputs, weightShapes, type FirstValues, type Weights, type WeightShape } from './weights.js';
+import {
+  heldIn,
+  newerName,
+  weightInputs,
+  weightShapes,
+  type FirstValues,
+  type Weights,
+  type WeightShape,
+} from './weights.js';
 
 /** Which linear layers get an adapter, and of what size. */
 export interface LoraOptions {
@@ -12,15 +20,23 @@ export interface LoraOptions {
   readonly alpha: number;
   /** `alpha / √rank` instead. @see arXiv:2312.03732 */
   readonly rsLora?: boolean;
-  /** Modules by name: `q_proj` is every module that is called so or ends with `.q_proj`, those of the vision tower among them. */
+  /**
+   * Modules by name: `q_proj` is every module that is called so or ends with `.q_proj`, those of the vision tower among
+   * them.
+   */
   readonly targets?: readonly string[] | undefined;
-  /** Instead of `targets`, a regular expression of the module's whole path, such as `model.language_model.layers.0.self_attn.q_proj`. */
+  /**
+   * Instead of `targets`, a regular expression of the module's whole path, such as
+   * `model.language_model.layers.0.self_attn.q_proj`.
+   */
   readonly pattern?: string | undefined;
   /** Whether the vision tower may have adapters; it may unless told. */
   readonly vision?: boolean;
 }
 
-/** Low-rank matrices beside a checkpoint's own, which stays as it is: x · W + scale · B · (A · x). @see arXiv:2106.09685 */
+/**
+ * Low-rank matrices beside a checkpoint's own, which stays as it is: x · W + scale · B · (A · x). @see arXiv:2106.09685
+ */
 export interface Adapter {
   readonly rank: number;
   readonly scale: number;
@@ -52,20 +68,32 @@ export function adapterOf(config: QwenConfig, options: LoraOptions): Adapter {
   const modules = [...weightShapes(config), ...(config.text.tied ? [{ name: 'lm_head.weight', sizes: {} }] : [])];
   const hit = modules.filter(({ name }) => name.endsWith('.weight') && chosen(modulePath(name)));
   const odd = hit.find((shape) => !isLinear(shape));
-  if (odd) throw new RangeError(`expected linear layers with weights of their own; got ${modulePath(odd.name)} among them`);
-  if (hit.length === 0) throw new RangeError(`expected some linear layer; got none for ${shown(options.pattern ?? options.targets)}; modules are called ${modulePath('model.layers.0.self_attn.q_proj.weight')} and the like`);
-  return { rank: options.rank, scale: options.alpha / (options.rsLora ? Math.sqrt(options.rank) : options.rank), matrices: hit.map(({ name }) => name) };
+  if (odd)
+    throw new RangeError(`expected linear layers with weights of their own; got ${modulePath(odd.name)} among them`);
+  if (hit.length === 0)
+    throw new RangeError(
+      `expected some linear layer; got none for ${shown(options.pattern ?? options.targets)}; modules are called ${modulePath('model.layers.0.self_attn.q_proj.weight')} and the like`,
+    );
+  return {
+    rank: options.rank,
+    scale: options.alpha / (options.rsLora ? Math.sqrt(options.rank) : options.rank),
+    matrices: hit.map(({ name }) => name),
+  };
 }
 
 function chooser({ targets = [], pattern, vision = true }: LoraOptions): (path: string) => boolean {
   const whole = pattern === undefined ? undefined : new RegExp(`^(?:${pattern})$`);
   const tower = new RegExp(`^${VISION}$`);
-  return (path) => (vision || !tower.test(path)) && (whole ? whole.test(path) : targets.some((target) => path === target || path.endsWith(`.${target}`)));
+  return (path) =>
+    (vision || !tower.test(path)) &&
+    (whole ? whole.test(path) : targets.some((target) => path === target || path.endsWith(`.${target}`)));
 }
 
 /** The patches' embedding is a convolution, the tokens' a table. */
 function isLinear({ name, sizes }: WeightShape): boolean {
-  return Object.keys(sizes).length === 2 && name !== 'visual.patch_embed.proj.weight' && name !== 'model.embed_tokens.weight';
+  return (
+    Object.keys(sizes).length === 2 && name !== 'visual.patch_embed.proj.weight' && name !== 'model.embed_tokens.weight'
+  );
 }
 
 /**
@@ -76,7 +104,10 @@ function isLinear({ name, sizes }: WeightShape): boolean {
 export function adapterShapes(config: QwenConfig, { rank, matrices }: Adapter, seed = 0): FirstValues[] {
   const known = new Map(weightShapes(config).map(({ name, sizes }) => [name, sizes]));
   return matrices.flatMap((name) => {
-    const [[out, rows], [into, columns]] = Object.entries(known.get(name) ?? {}) as [[string, number], [string, number]];
+    const [[out, rows], [into, columns]] = Object.entries(known.get(name) ?? {}) as [
+      [string, number],
+      [string, number],
+    ];
     const bound = 1 / Math.sqrt(columns);
     const key = hash(seed, sideName(name, 'A'));
     return [
@@ -97,11 +128,19 @@ export interface PolicyWeights {
  * @param extra weights beside the checkpoint's own.
  * @param held what the checkpoint's matrices are held in, where nothing teaches them; float32 unless told.
  */
-export function policyWeights(config: QwenConfig, adapter?: Adapter, extra: readonly WeightShape[] = [], held: Precision = 'float32'): PolicyWeights {
+export function policyWeights(
+  config: QwenConfig,
+  adapter?: Adapter,
+  extra: readonly WeightShape[] = [],
+  held: Precision = 'float32',
+): PolicyWeights {
   const base = weightShapes(config).map((shape) => ({ ...shape, dtype: heldIn(shape, held) }));
   const inputs = weightInputs([...base, ...(adapter ? adapterShapes(config, adapter) : []), ...extra]);
   const frozen = new Set(adapter ? base.map(({ name }) => name) : []);
-  return { weights: adapter ? adapted(inputs, adapter) : inputs, trained: () => inputs.traced().filter(({ name }) => !frozen.has(name)) };
+  return {
+    weights: adapter ? adapted(inputs, adapter) : inputs,
+    trained: () => inputs.traced().filter(({ name }) => !frozen.has(name)),
+  };
 }
 
 /** The same weights, with both sides of the adapter at the layers that it hits. */
@@ -110,7 +149,9 @@ function adapted(inputs: Weights, { scale, matrices }: Adapter): Weights {
   const linear = (module: string): Linear => {
     const layer = inputs.linear(module);
     const matrix = `${module}.weight`;
-    return own.has(matrix) ? { ...layer, adapter: { down: inputs(sideName(matrix, 'A')), up: inputs(sideName(matrix, 'B')), scale } } : layer;
+    return own.has(matrix)
+      ? { ...layer, adapter: { down: inputs(sideName(matrix, 'A')), up: inputs(sideName(matrix, 'B')), scale } }
+      : layer;
   };
   return Object.assign((name: string) => inputs(name), { linear });
 }

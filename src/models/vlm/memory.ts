@@ -31,7 +31,9 @@ export interface Use {
   readonly recompute?: boolean;
   /** Whether training keeps a running average of what learns. */
   readonly ema?: boolean;
-  /** Whether all weights are float32 in their files: those that nothing teaches are then mapped, once for all workers. */
+  /**
+   * Whether all weights are float32 in their files: those that nothing teaches are then mapped, once for all workers.
+   */
   readonly mapped?: boolean;
 }
 
@@ -39,11 +41,15 @@ export type Job = { readonly kind: 'rollout' | 'full' } | { readonly kind: 'lora
 
 const FLOAT = 4;
 
-/** Measured on the small policy, whose weights and activations are next to nothing: process, libraries, one traced and opened graph. */
+/**
+ * Measured on the small policy, whose weights and activations are next to nothing: process, libraries, one traced and
+ * opened graph.
+ */
 const RUNTIME = { rollout: 130e6, training: 160e6 };
 
 /**
- * The runtime's first run of a graph allocates piece by piece. Later ones of a rollout take one block that it has planned meanwhile, and
+ * The runtime's first run of a graph allocates piece by piece. Later ones of a rollout take one block that it has
+ * planned meanwhile, and
  * its arena keeps the pieces; training is run without a plan.
  */
 const ARENA = { rollout: 2, training: 1 };
@@ -60,8 +66,15 @@ export function memoryOf(config: QwenConfig, job: Job, use: Use): Memory {
   const all = parameters(weightShapes(config));
   const runs = (use.workers ?? 1) * ARENA[job.kind === 'rollout' ? 'rollout' : 'training'] * width(use);
   if (job.kind === 'rollout') {
-    const [vision, decoder] = [visionBlock(config, use), joined(config) + cache(config, use) + decoderLayer(config, use) + drawnLogits(config, use)];
-    return summed({ runtime: RUNTIME.rollout, weights: frozen(all, use), [vision > decoder ? 'vision tower' : 'decoder and its cache']: runs * Math.max(vision, decoder) });
+    const [vision, decoder] = [
+      visionBlock(config, use),
+      joined(config) + cache(config, use) + decoderLayer(config, use) + drawnLogits(config, use),
+    ];
+    return summed({
+      runtime: RUNTIME.rollout,
+      weights: frozen(all, use),
+      [vision > decoder ? 'vision tower' : 'decoder and its cache']: runs * Math.max(vision, decoder),
+    });
   }
   const adapter = job.kind === 'lora' ? job.adapter : undefined;
   const trained = adapter ? parameters(adapterShapes(config, adapter)) : all;
@@ -72,7 +85,11 @@ export function memoryOf(config: QwenConfig, job: Job, use: Use): Memory {
     gradients: gradients(trained, use),
     moments: moments(trained),
     average: use.ema === true ? FLOAT * trained : 0,
-    'vision tower': runs * (learnsToSee(adapter) ? visionKept(config, use, adapter) : Math.max(0, visionBlock(config, use) - decoder - logits)),
+    'vision tower':
+      runs *
+      (learnsToSee(adapter)
+        ? visionKept(config, use, adapter)
+        : Math.max(0, visionBlock(config, use) - decoder - logits)),
     decoder: runs * decoder,
     scores: runs * scoresKept(config, use, learnsToSee(adapter)),
     logits: runs * logits,
@@ -90,7 +107,10 @@ function learning(count: number, { workers = 1, ...use }: Use): number {
   return count * (FLOAT + workers * width(use));
 }
 
-/** In the runtime, in the flat array that it copies to, and the last step's, which waits to be collected; of one micro-batch a worker. */
+/**
+ * In the runtime, in the flat array that it copies to, and the last step's, which waits to be collected; of one
+ * micro-batch a worker.
+ */
 function gradients(count: number, { workers = 1, ...use }: Use): number {
   return 3 * count * workers * width(use);
 }
@@ -101,25 +121,39 @@ function moments(count: number): number {
 }
 
 /** Patches of an image, and the tokens that a prompt is of with it. */
-function lengths(config: QwenConfig, { frame, text = 256 }: Use): { readonly patches: number; readonly prompt: number } {
+function lengths(
+  config: QwenConfig,
+  { frame, text = 256 }: Use,
+): { readonly patches: number; readonly prompt: number } {
   const { width, height } = smartResize({ width: frame, height: frame }, config);
   const patches = (width / config.vision.patch) * (height / config.vision.patch);
   return { patches, prompt: patches / config.vision.merge ** 2 + text };
 }
 
-/** Floats of the matrices that a token-by-token loop multiplies by, joined to one for queries, keys and values and one for gate and up, where they are small. */
+/**
+ * Floats of the matrices that a token-by-token loop multiplies by, joined to one for queries, keys and values and one
+ * for gate and up, where they are small.
+ */
 function joined({ text }: QwenConfig): number {
-  const matrices = [(text.heads + 2 * text.kvHeads) * text.headDim, 2 * text.intermediate].map((out) => text.hidden * out);
+  const matrices = [(text.heads + 2 * text.kvHeads) * text.headDim, 2 * text.intermediate].map(
+    (out) => text.hidden * out,
+  );
   return text.layers * matrices.filter((floats) => floats <= JOINED).reduce((sum, floats) => sum + floats, 0);
 }
 
-/** Keys and values of the prompt once a group, those of a completion's tokens twice: a turn writes the longer ones beside. */
+/**
+ * Keys and values of the prompt once a group, those of a completion's tokens twice: a turn writes the longer ones
+ * beside.
+ */
 function cache({ text, ...config }: QwenConfig, use: Use): number {
   const { prompt } = lengths({ text, ...config }, use);
   return use.prompts * 2 * text.layers * text.kvHeads * text.headDim * (prompt + 2 * use.group * use.maxTokens);
 }
 
-/** Floats that a token leaves in one decoder layer: the stream twice with its norms; queries, what they gather, and that again in order; keys and values, and those in order; gate as it comes and bent, up, their product. */
+/**
+ * Floats that a token leaves in one decoder layer: the stream twice with its norms; queries, what they gather, and that
+ * again in order; keys and values, and those in order; gate as it comes and bent, up, their product.
+ */
 function tokenFloats({ text }: QwenConfig): number {
   return 4 * text.hidden + 3 * text.heads * text.headDim + 4 * text.kvHeads * text.headDim + 4 * text.intermediate;
 }
@@ -130,7 +164,10 @@ function decoderLayer(config: QwenConfig, use: Use): number {
   return use.prompts * prompt * tokenFloats(config) + 2 * together(scores(config, use).prompt);
 }
 
-/** Scores of one layer over prompts and one over completions, and of one block that sees whole images and one that sees windows. */
+/**
+ * Scores of one layer over prompts and one over completions, and of one block that sees whole images and one that sees
+ * windows.
+ */
 function scores(config: QwenConfig, use: Use): Readonly<Record<'prompt' | 'completions' | 'whole' | 'window', number>> {
   const { patches, prompt } = lengths(config, use);
   const [text, vision] = [use.prompts * config.text.heads, use.prompts * config.vision.heads * patches];
@@ -145,27 +182,46 @@ function scores(config: QwenConfig, use: Use): Readonly<Record<'prompt' | 'compl
 /** Of some scores, those that exist at once. */
 const together = (all: number): number => Math.min(all, BLOCKS.cpu.together);
 
-/** Softmax over the scores of all layers where it is kept for the backward pass; and of one layer the adjoints of both, or of what is computed again. */
+/**
+ * Softmax over the scores of all layers where it is kept for the backward pass; and of one layer the adjoints of both,
+ * or of what is computed again.
+ */
 function scoresKept(config: QwenConfig, use: Use, sees: boolean): number {
   const { prompt, completions, whole, window } = scores(config, use);
   const keep = (all: number): number => (use.recompute === true || all > BLOCKS.cpu.together ? 0 : all);
   const { depth, fullAttention } = config.vision;
   const vision = sees ? fullAttention.length * keep(whole) + (depth - fullAttention.length) * keep(window) : 0;
-  return config.text.layers * (keep(prompt) + keep(completions)) + vision + 2 * Math.max(...[prompt, completions, ...(sees ? [whole, window] : [])].map(together));
+  return (
+    config.text.layers * (keep(prompt) + keep(completions)) +
+    vision +
+    2 * Math.max(...[prompt, completions, ...(sees ? [whole, window] : [])].map(together))
+  );
 }
 
-/** Whether what the vision tower computes is needed for the backward pass; else it is gone, but for its features, before the decoder begins. */
+/**
+ * Whether what the vision tower computes is needed for the backward pass; else it is gone, but for its features, before
+ * the decoder begins.
+ */
 function learnsToSee(adapter: Adapter | undefined): boolean {
   return !adapter || adapter.matrices.some((name) => name.startsWith('visual.'));
 }
 
-/** Floats that an adapter adds to what a token, or a patch, leaves in one of some layers: A · x of each of its matrices. */
+/**
+ * Floats that an adapter adds to what a token, or a patch, leaves in one of some layers: A · x of each of its matrices.
+ */
 function adaptedFloats(adapter: Adapter | undefined, module: string, layers: number): number {
   return adapter ? (adapter.rank * adapter.matrices.filter((name) => name.startsWith(module)).length) / layers : 0;
 }
 
-/** All layers over prompts and completions, as the backward pass needs them, without scores: for each completion the keys and values of its prompt and its own in one. */
-function decoderKept(config: QwenConfig, { group, maxTokens, prompts, ...use }: Use, adapter: Adapter | undefined): number {
+/**
+ * All layers over prompts and completions, as the backward pass needs them, without scores: for each completion the
+ * keys and values of its prompt and its own in one.
+ */
+function decoderKept(
+  config: QwenConfig,
+  { group, maxTokens, prompts, ...use }: Use,
+  adapter: Adapter | undefined,
+): number {
   const { layers, kvHeads, headDim } = config.text;
   const { prompt } = lengths(config, { group, maxTokens, prompts, ...use });
   const remembered = 2 * kvHeads * headDim * group * (prompt + maxTokens);
@@ -180,7 +236,10 @@ function kept(layers: number, stream: number, layer: number, { recompute = false
   return recompute ? layers * stream + layer : layers * layer;
 }
 
-/** Floats that a patch leaves in one block: the stream twice with its norms; queries, keys and values joined, turned, and apart; what is gathered, and that again in order; the four of the gated layer. */
+/**
+ * Floats that a patch leaves in one block: the stream twice with its norms; queries, keys and values joined, turned,
+ * and apart; what is gathered, and that again in order; the four of the gated layer.
+ */
 function patchFloats({ vision }: QwenConfig): number {
   return 14 * vision.hidden + 4 * vision.intermediate;
 }
@@ -194,20 +253,33 @@ function visionBlock(config: QwenConfig, use: Use): number {
 /** All blocks, as the backward pass needs them, without scores. */
 function visionKept(config: QwenConfig, use: Use, adapter: Adapter | undefined): number {
   const { depth, hidden } = config.vision;
-  return use.prompts * lengths(config, use).patches * kept(depth, hidden, patchFloats(config) + adaptedFloats(adapter, 'visual.blocks.', depth), use);
+  return (
+    use.prompts *
+    lengths(config, use).patches *
+    kept(depth, hidden, patchFloats(config) + adaptedFloats(adapter, 'visual.blocks.', depth), use)
+  );
 }
 
-/** Floats of a turn's logits: those it came with, how far each lies below the largest, and its weight, where the next come later. */
+/**
+ * Floats of a turn's logits: those it came with, how far each lies below the largest, and its weight, where the next
+ * come later.
+ */
 function drawnLogits({ text }: QwenConfig, { prompts, group }: Use): number {
   return 3 * prompts * group * text.vocab;
 }
 
-/** Floats of the logits that exist at once in training: as they come, at their temperature, log-softmax, softmax, and two adjoints. */
+/**
+ * Floats of the logits that exist at once in training: as they come, at their temperature, log-softmax, softmax, and
+ * two adjoints.
+ */
 function scoredLogits({ text }: QwenConfig, { prompts, group, maxTokens }: Use): number {
   return 6 * Math.min(prompts * group * maxTokens * text.vocab, LOGITS);
 }
 
-/** Floats of the output head's gradient, where it is a sum over chunks of logits: the sum, a chunk's own, and the next sum. */
+/**
+ * Floats of the output head's gradient, where it is a sum over chunks of logits: the sum, a chunk's own, and the next
+ * sum.
+ */
 function chunkedVocabulary({ text }: QwenConfig, { prompts, group, maxTokens }: Use): number {
   return prompts * group * maxTokens * text.vocab > LOGITS ? 3 * text.vocab * text.hidden : 0;
 }

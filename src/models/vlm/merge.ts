@@ -2,7 +2,14 @@ import { readdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 
-import { openSafetensors, writeSafetensors, type FLOATS, type RawTensor, type StoredTensor, type Tensors } from '../../io/safetensors.js';
+import {
+  openSafetensors,
+  writeSafetensors,
+  type FLOATS,
+  type RawTensor,
+  type StoredTensor,
+  type Tensors,
+} from '../../io/safetensors.js';
 import { emit } from '../../tensor/onnx/emit.js';
 import { openEngine, type Engine } from '../../tensor/onnx/session.js';
 import { readAdapter } from './adapter.js';
@@ -17,13 +24,19 @@ const RUN = /^(state\.json|optimizer\.safetensors)$/;
 
 /** Copies a checkpoint folder without what only its run reads; appears whole or not at all. */
 export async function copyCheckpoint(from: string, dir: string): Promise<void> {
-  await replaceFolder(from, dir, (file) => !RUN.test(file), async () => {});
+  await replaceFolder(
+    from,
+    dir,
+    (file) => !RUN.test(file),
+    async () => {},
+  );
 }
 
 /**
  * Writes a checkpoint with an adapter folded in: W + scale · B · A, computed in float32.
  *
- * Files, names and kinds of numbers are the base's, and so is whatever the adapter does not touch, byte for byte. One tensor is held at a
+ * Files, names and kinds of numbers are the base's, and so is whatever the adapter does not touch, byte for byte. One
+ * tensor is held at a
  * time. The folder appears whole or not at all.
  *
  * @param folder of the adapter, in PEFT's layout.
@@ -33,11 +46,14 @@ export async function copyCheckpoint(from: string, dir: string): Promise<void> {
 export async function mergeAdapter(base: string, folder: string, dir: string): Promise<number> {
   const config = await readConfig(base);
   const [{ tensors, names }, { adapter }] = await Promise.all([findWeights(base, config), readAdapter(folder, config)]);
-  const changed = new Map([...names].filter(([name]) => adapter.matrices.includes(name)).map(([name, spelled]) => [spelled, name]));
+  const changed = new Map(
+    [...names].filter(([name]) => adapter.matrices.includes(name)).map(([name, spelled]) => [spelled, name]),
+  );
   const sides = await openSafetensors(join(folder, 'adapter_model.safetensors'));
   const files = new Set(tensors.names.map((name) => tensors.info(name).file));
   const indexed = files.size > 1 || !(await readdir(base)).includes('model.safetensors');
-  const copied = (file: string): boolean => !RUN.test(file) && !file.endsWith('.safetensors') && (indexed || !file.endsWith('.safetensors.index.json'));
+  const copied = (file: string): boolean =>
+    !RUN.test(file) && !file.endsWith('.safetensors') && (indexed || !file.endsWith('.safetensors.index.json'));
 
   const engine = openEngine({ workers: 1, threads: availableParallelism() });
   try {
@@ -46,10 +62,20 @@ export async function mergeAdapter(base: string, folder: string, dir: string): P
       const { dtype, shape } = tensors.info(name);
       const matrix = changed.get(name);
       if (matrix === undefined) return { name, dtype, shape, bytes: () => tensors.readBytes(name) };
-      return { name, dtype: dtype as (typeof FLOATS)[number], shape, data: async () => fold(matrix, await tensors.read(name)) };
+      return {
+        name,
+        dtype: dtype as (typeof FLOATS)[number],
+        shape,
+        data: async () => fold(matrix, await tensors.read(name)),
+      };
     };
     await replaceFolder(base, dir, copied, async (fresh) => {
-      for (const file of files) await writeSafetensors(join(fresh, basename(file)), tensors.names.filter((name) => tensors.info(name).file === file).map(late), tensors.metadata);
+      for (const file of files)
+        await writeSafetensors(
+          join(fresh, basename(file)),
+          tensors.names.filter((name) => tensors.info(name).file === file).map(late),
+          tensors.metadata,
+        );
     });
   } finally {
     await engine.release();
@@ -58,13 +84,22 @@ export async function mergeAdapter(base: string, folder: string, dir: string): P
 }
 
 /** Computes merged matrices. */
-function folding(engine: Engine, config: QwenConfig, adapter: Adapter, sides: Tensors): (matrix: string, values: Float32Array) => Promise<Float32Array> {
+function folding(
+  engine: Engine,
+  config: QwenConfig,
+  adapter: Adapter,
+  sides: Tensors,
+): (matrix: string, values: Float32Array) => Promise<Float32Array> {
   const { weights } = policyWeights(config, adapter);
   return async (matrix, values) => {
     const program = emit(`merged ${matrix}`, { merged: mergeLinear(weights.linear(matrix.replace(/\.weight$/, ''))) });
     const [a, b] = [sideName(matrix, 'A'), sideName(matrix, 'B')];
     await engine.open(program);
-    const { outputs } = await engine.run(program, { [matrix]: values, [a]: await sides.read(a), [b]: await sides.read(b) }, []);
+    const { outputs } = await engine.run(
+      program,
+      { [matrix]: values, [a]: await sides.read(a), [b]: await sides.read(b) },
+      [],
+    );
     await engine.close(program);
     return outputs['merged'] as Float32Array;
   };

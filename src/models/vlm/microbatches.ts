@@ -40,7 +40,8 @@ export interface Cut {
 }
 
 /**
- * Works on all rows in runs, and takes what comes of each in order. Rows of a run without room, and those behind it, are cut anew into smaller runs.
+ * Works on all rows in runs, and takes what comes of each in order. Rows of a run without room, and those behind it,
+ * are cut anew into smaller runs.
  *
  * @param cut runs of the given rows.
  * @param most under way at once.
@@ -49,7 +50,14 @@ export interface Cut {
 export async function inRuns<C extends Cut, R>(
   count: number,
   runs: Runs,
-  { cut, most, work, take, alone, again }: {
+  {
+    cut,
+    most,
+    work,
+    take,
+    alone,
+    again,
+  }: {
     readonly cut: (indices: readonly number[], size: Size) => readonly C[];
     readonly most: number;
     readonly work: (one: C) => Promise<R>;
@@ -60,7 +68,7 @@ export async function inRuns<C extends Cut, R>(
   },
 ): Promise<void> {
   const rows = Array.from({ length: count }, (_, i) => i);
-  for (let left = rows; left.length > 0; ) {
+  for (let left = rows; left.length > 0;) {
     const all = cut(left, runs.size);
     let done = 0;
     try {
@@ -72,7 +80,12 @@ export async function inRuns<C extends Cut, R>(
       if (failed.room === 1) throw alone(failed, error);
       runs.halve(failed.room);
       again?.();
-      left = again ? rows : all.slice(done).flatMap(({ indices }) => indices).toSorted((a, b) => a - b);
+      left = again
+        ? rows
+        : all
+            .slice(done)
+            .flatMap(({ indices }) => indices)
+            .toSorted((a, b) => a - b);
     }
   }
 }

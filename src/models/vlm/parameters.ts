@@ -9,7 +9,10 @@ import type { FirstValues } from './weights.js';
 
 /** Which weights of a policy learn. */
 export interface Training {
-  /** None, all of the checkpoint's, those of the adapter that `adapter` names, or those of a new one; unless told the adapter's where one is named, else all. */
+  /**
+   * None, all of the checkpoint's, those of the adapter that `adapter` names, or those of a new one; unless told the
+   * adapter's where one is named, else all.
+   */
   readonly train?: 'none' | 'full' | 'adapter' | { readonly lora: LoraOptions };
   /** Folder of an adapter in PEFT's layout, on top of the checkpoint. */
   readonly adapter?: string;
@@ -49,19 +52,33 @@ const NOTHING = 'nothing';
  * @throws {UsageError} if `train` and `adapter` don't go together.
  * @throws {ModelError} naming file, tensor, expected and got.
  */
-export async function loadParameters(dir: string, config: QwenConfig, { train, adapter: folder, seed = 0, save }: Training, extra: readonly FirstValues[] = []): Promise<Parameters> {
+export async function loadParameters(
+  dir: string,
+  config: QwenConfig,
+  { train, adapter: folder, seed = 0, save }: Training,
+  extra: readonly FirstValues[] = [],
+): Promise<Parameters> {
   const fault = trainingFault(train, folder);
   if (fault !== undefined) throw new UsageError(`${dir}  train: ${fault}`);
   const files = await findWeights(dir, config);
-  if (train === 'none') return { trained: setOf(NOTHING, []), frozen: files, save: (to) => saveWeights(files, to, undefined, save) };
+  if (train === 'none')
+    return { trained: setOf(NOTHING, []), frozen: files, save: (to) => saveWeights(files, to, undefined, save) };
   const fresh = typeof train === 'object' ? freshAdapter(dir, config, train.lora, seed) : undefined;
   const peft = folder === undefined ? fresh : await readAdapter(folder, config);
   if (!peft) {
     const store = await readWeights(files, extra);
-    return { trained: { name: BASE, ...store }, save: (to, values = store.values) => saveWeights(files, to, { ...store, values }, save) };
+    return {
+      trained: { name: BASE, ...store },
+      save: (to, values = store.values) => saveWeights(files, to, { ...store, values }, save),
+    };
   }
   const trained = setOf(ADAPTER, [...peft.shapes, ...extra]);
-  return { trained, frozen: files, adapter: peft.adapter, save: (to, values = trained.values) => saveAdapter(dir, to, peft, trained.layout, values) };
+  return {
+    trained,
+    frozen: files,
+    adapter: peft.adapter,
+    save: (to, values = trained.values) => saveAdapter(dir, to, peft, trained.layout, values),
+  };
 }
 
 function setOf(name: string, known: readonly FirstValues[]): ParameterSet {
@@ -71,7 +88,9 @@ function setOf(name: string, known: readonly FirstValues[]): ParameterSet {
 
 /** What is wrong with a choice of what learns, or undefined. */
 export function trainingFault(train: Training['train'], adapter: string | undefined): string | undefined {
-  if (adapter !== undefined && train !== undefined && train !== 'adapter') return `expected "adapter" where an adapter is opened, for that is what learns; got ${shown(train)}`;
-  if (adapter === undefined && train === 'adapter') return 'expected adapter, the folder of the one that is meant, beside it; got "adapter" without';
+  if (adapter !== undefined && train !== undefined && train !== 'adapter')
+    return `expected "adapter" where an adapter is opened, for that is what learns; got ${shown(train)}`;
+  if (adapter === undefined && train === 'adapter')
+    return 'expected adapter, the folder of the one that is meant, beside it; got "adapter" without';
   return undefined;
 }

@@ -38,7 +38,8 @@ export interface QwenOptions extends Training, RunOptions {
 }
 
 /** The policy with its own kind of training graph. */
-export type QwenPolicy = Policy<TrainGraph> & Resumable & { readonly config: QwenConfig; readonly tokenizer: Tokenizer };
+export type QwenPolicy = Policy<TrainGraph> &
+  Resumable & { readonly config: QwenConfig; readonly tokenizer: Tokenizer };
 
 /** What a checkpoint's folder holds, read. */
 interface Opened {
@@ -60,7 +61,11 @@ interface Opened {
 export async function openQwen(dir: string, options: QwenOptions): Promise<QwenPolicy> {
   const config = await readConfig(dir);
   const extra = options.extra?.(config) ?? [];
-  const [tokenizer, chat, { frozen, ...own }] = await Promise.all([openTokenizer(dir), openChat(dir), loadParameters(dir, config, options, extra)]);
+  const [tokenizer, chat, { frozen, ...own }] = await Promise.all([
+    openTokenizer(dir),
+    openChat(dir),
+    loadParameters(dir, config, options, extra),
+  ]);
   const engine = openEngine(options);
   try {
     if (frozen) await lendWeights(engine, BASE, frozen, options.precision);
@@ -70,7 +75,12 @@ export async function openQwen(dir: string, options: QwenOptions): Promise<QwenP
     await engine.release();
     throw error;
   }
-  return policyOn(engine, dir, { config, tokenizer, chat, own, extra, held: frozen ? (options.precision ?? 'float32') : 'float32' }, options);
+  return policyOn(
+    engine,
+    dir,
+    { config, tokenizer, chat, own, extra, held: frozen ? (options.precision ?? 'float32') : 'float32' },
+    options,
+  );
 }
 
 /** Graphs that are open at once on a GPU, where each has its libraries' workspaces there. */
@@ -79,11 +89,20 @@ const MOST_GRAPHS = 16;
 /** How work is cut into runs, each kind by itself. */
 function cutBy(dir: string, { batch, tokens, notice = () => {} }: QwenOptions): Model['runs'] {
   const kind = (name: string): Runs =>
-    runsOf({ batch, tokens }, (smaller) => notice(`${dir}  ${name}: memory ran out; from here on ${smaller.batch === 1 ? 'a run has one prompt' : `runs have at most ${smaller.batch} prompts`}${smaller.tokens === undefined ? '' : ` and ${smaller.tokens} tokens`}, which changes no result`));
+    runsOf({ batch, tokens }, (smaller) =>
+      notice(
+        `${dir}  ${name}: memory ran out; from here on ${smaller.batch === 1 ? 'a run has one prompt' : `runs have at most ${smaller.batch} prompts`}${smaller.tokens === undefined ? '' : ` and ${smaller.tokens} tokens`}, which changes no result`,
+      ),
+    );
   return { write: kind('rollout'), score: kind('scores'), train: kind('update') };
 }
 
-function policyOn(engine: Engine, dir: string, { config, tokenizer, chat, own, extra, held }: Opened, options: QwenOptions): QwenPolicy {
+function policyOn(
+  engine: Engine,
+  dir: string,
+  { config, tokenizer, chat, own, extra, held }: Opened,
+  options: QwenOptions,
+): QwenPolicy {
   const { trained, adapter } = own;
   const graphs = programs(engine, engine.dialect === 'cpu' ? Infinity : MOST_GRAPHS);
   const precision = options.precision ?? 'float32';
@@ -93,7 +112,18 @@ function policyOn(engine: Engine, dir: string, { config, tokenizer, chat, own, e
   const parameters = trained.layout.length;
   const sets = [...new Set([trained.name, BASE])];
   const build: Build = { dialect: engine.dialect, precision, held, adapter, sums: engine.learning !== undefined };
-  const model: Model = { ...options, name: dir, runs: cutBy(dir, options), config, build, parameters, sets, suppressed: options.suppressed ?? suppressedIds(config, tokenizer), engine, programs: graphs };
+  const model: Model = {
+    ...options,
+    name: dir,
+    runs: cutBy(dir, options),
+    config,
+    build,
+    parameters,
+    sets,
+    suppressed: options.suppressed ?? suppressedIds(config, tokenizer),
+    engine,
+    programs: graphs,
+  };
   return {
     name: dir,
     config,
@@ -108,7 +138,8 @@ function policyOn(engine: Engine, dir: string, { config, tokenizer, chat, own, e
       return scores({ ...model, build: { ...build, held: own, adapter: undefined }, sets: [set] }, rows, temperature);
     },
     async gradient(graph, rows, temperature) {
-      if (parameters === 0) throw new ModelError(`${dir}  train: expected weights that learn; got a policy opened with "none"`);
+      if (parameters === 0)
+        throw new ModelError(`${dir}  train: expected weights that learn; got a policy opened with "none"`);
       return gradient(model, graph, rows, temperature);
     },
     get version() {

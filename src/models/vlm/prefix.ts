@@ -31,7 +31,8 @@ export interface Prefix {
 /**
  * Reads a batch of left-padded prompts, each with images of the same sizes.
  *
- * Inputs of the graph: `tokens` and `visual` int64 [prompt, token], `padding` int64 [prompt], `cos` and `sin` [prompt, token, half],
+ * Inputs of the graph: `tokens` and `visual` int64 [prompt, token], `padding` int64 [prompt], `cos` and `sin` [prompt,
+ * token, half],
  * `pixels` [prompt, patch, pixel] where there are grids: the patches of a prompt's images one behind the other.
  */
 export function readPrefix(weights: Weights, config: QwenConfig, shape: PrefixShape, how: Computing = {}): Prefix {
@@ -40,7 +41,12 @@ export function readPrefix(weights: Weights, config: QwenConfig, shape: PrefixSh
   const half = config.text.headDim / 2;
   const rotary = { cos: input('cos', 'float32', { ...place, half }), sin: input('sin', 'float32', { ...place, half }) };
   const features = grids.length > 0 ? imageFeatures(weights, config, shape, how) : undefined;
-  const x = embed(weights, input('tokens', 'int64', place), features && flat(features), features && input('visual', 'int64', place));
+  const x = embed(
+    weights,
+    input('tokens', 'int64', place),
+    features && flat(features),
+    features && input('visual', 'int64', place),
+  );
   const padding = input('padding', 'int64', { prompt: prompts });
   const mask = paddingMask(padding, tokens);
   const memory: Memory[] = [];
@@ -56,16 +62,42 @@ export function readPrefix(weights: Weights, config: QwenConfig, shape: PrefixSh
 function imageFeatures(weights: Weights, config: QwenConfig, { prompts, grids }: PrefixShape, how: Computing): Tensor {
   const { patch, temporalPatch } = config.vision;
   const sizes = grids.map(({ h, w }) => h * w);
-  const pixels = input('pixels', 'float32', { image: prompts, patch: sizes.reduce((sum, size) => sum + size, 0), pixel: 3 * temporalPatch * patch * patch });
-  const own = sizes.map((size, i) => slice(pixels, 'patch', sizes.slice(0, i).reduce((sum, other) => sum + other, 0), size));
+  const pixels = input('pixels', 'float32', {
+    image: prompts,
+    patch: sizes.reduce((sum, size) => sum + size, 0),
+    pixel: 3 * temporalPatch * patch * patch,
+  });
+  const own = sizes.map((size, i) =>
+    slice(
+      pixels,
+      'patch',
+      sizes.slice(0, i).reduce((sum, other) => sum + other, 0),
+      size,
+    ),
+  );
   const features = new Map<number, Tensor>();
   for (const [first, grid] of grids.entries()) {
     if (features.has(first)) continue;
     const alike = [...grids.keys()].filter((i) => grids[i]?.h === grid.h && grids[i]?.w === grid.w);
-    const seen = visionTower(weights, config, concat(alike.map((i) => own[i] as Tensor), 'image'), grid, how);
+    const seen = visionTower(
+      weights,
+      config,
+      concat(
+        alike.map((i) => own[i] as Tensor),
+        'image',
+      ),
+      grid,
+      how,
+    );
     for (const [at, i] of alike.entries()) features.set(i, slice(seen, 'image', at * prompts, prompts));
   }
-  return rename(concat([...grids.keys()].map((i) => features.get(i) as Tensor), 'visual'), { image: 'prompt' });
+  return rename(
+    concat(
+      [...grids.keys()].map((i) => features.get(i) as Tensor),
+      'visual',
+    ),
+    { image: 'prompt' },
+  );
 }
 
 /** [prompt, visual, width] → [visual, width]. */

@@ -17,9 +17,19 @@ export function learningPrompts(config: QwenConfig, graph: TrainGraph): TrainGra
     name: `${graph.name} and prompts`,
     build(reading, shape) {
       const { loss, ...reported } = graph.build(reading, shape);
-      const ahead = (name: string): Tensor => rename(slice(input(name, 'float32', { prompt: shape.prompts, place: shape.tokens }), 'place', 1, shape.tokens - 1), { place: 'token' });
+      const ahead = (name: string): Tensor =>
+        rename(
+          slice(input(name, 'float32', { prompt: shape.prompts, place: shape.tokens }), 'place', 1, shape.tokens - 1),
+          { place: 'token' },
+        );
       const hidden = lift(slice(reading.prefix.hidden, 'token', 0, shape.tokens - 1), 'sample');
-      const score = scoring(reading.weights, config, { hidden, written: lift(cast(ahead('promptTargets'), 'int64'), 'sample'), temperature: constant([1], {}), suppressed: [], logits: shape.logits });
+      const score = scoring(reading.weights, config, {
+        hidden,
+        written: lift(cast(ahead('promptTargets'), 'int64'), 'sample'),
+        temperature: constant([1], {}),
+        suppressed: [],
+        logits: shape.logits,
+      });
       const exact = score((all, own) => ({ logProbs: pick(all, 'vocab', own) })).logProbs;
       const told = neg(total(mul(exact, lift(ahead('promptWeight'), 'sample'))));
       return { loss: add(loss, told), ...reported, ...(reported['nll'] && { nll: add(reported['nll'], told) }) };
@@ -27,8 +37,14 @@ export function learningPrompts(config: QwenConfig, graph: TrainGraph): TrainGra
   };
 }
 
-/** Inputs of `learningPrompts` for one prompt: 1 at each token but the first, which nothing foretells, and those that stand for an image. */
-export function promptInputs({ tokens: { image, pad } }: QwenConfig, { tokens }: EncodedPrompt): { promptWeight: Float32Array; promptTargets: Float32Array } {
+/**
+ * Inputs of `learningPrompts` for one prompt: 1 at each token but the first, which nothing foretells, and those that
+ * stand for an image.
+ */
+export function promptInputs(
+  { tokens: { image, pad } }: QwenConfig,
+  { tokens }: EncodedPrompt,
+): { promptWeight: Float32Array; promptTargets: Float32Array } {
   const length = promptLength(tokens.length);
   const pads = length - tokens.length;
   return {

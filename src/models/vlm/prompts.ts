@@ -18,19 +18,24 @@ const opening =
   'The reasoning process should enclosed within <think> </think> tags, and the bounding box, points and points labels should be enclosed within ' +
   '<bbox></bbox>, <points></points>, and <labels></labels>, respectively. i.e., <think> reasoning process here </think> <bbox>[x1,y1,x2,y2]</bbox>, ';
 const meaning = 'Where 1 indicates a foreground (object) point, and 0 indicates a background point.';
-const moderate = 'Only generate a moderate number of points, enough to clearly outline the object without overloading the system.';
+const moderate =
+  'Only generate a moderate number of points, enough to clearly outline the object without overloading the system.';
 const evaluation = `${opening}<points>[[x3,y3],[x4,y4],...]</points>, <labels>[1,0,...]</labels>${meaning}`;
 const foreground =
   '\nIdentify and segment all the primary objects in the image.\n\nOutput the result using the exact format:\n' +
   '<think> reasoning process here </think> <bbox>[x1,y1,x2,y2]</bbox>, <points>[[x3,y3],[x4,y4],...]</points>, <labels>[1,0,...]</labels>\n';
 
 /**
- * Seg-R1's prompts, letter for letter: the released weights were trained on "should enclosed" and the missing space before "Where".
+ * Seg-R1's prompts, letter for letter: the released weights were trained on "should enclosed" and the missing space
+ * before "Where".
  *
  * @see Seg-R1, arXiv:2506.22624, and `grpo.py`, `grpo_prerl.py`, `sft.py`, `eval/` of its repository.
  */
 export const prompts = {
-  rl: { system: `${opening}<points>[[x1,y1],[x2,y2],...]</points>, <labels>[1,0,...]</labels>${meaning} ${moderate}`, user: foreground },
+  rl: {
+    system: `${opening}<points>[[x1,y1],[x2,y2],...]</points>, <labels>[1,0,...]</labels>${meaning} ${moderate}`,
+    user: foreground,
+  },
   pre: {
     user:
       '\nYou are given an image. Your task is to generate a sparse set of point prompts to help segment the most salient object in the image.\n\n' +
@@ -41,16 +46,25 @@ export const prompts = {
   referring: { system: evaluation, user: 'Identify and segment {instruction}' },
   'reason-sentence': { system: evaluation, user: '{instruction} Identify and segment it.' },
   'reason-phrase': { system: evaluation, user: ' Identify and segment {instruction}.', lowerCase: true },
-  sft: { system: `${opening}<points>[[x1,y1],[x2,y2],...]</points>, <labels>[1,0,...]</labels>`, user: '{instruction}', imageLast: true },
+  sft: {
+    system: `${opening}<points>[[x1,y1],[x2,y2],...]</points>, <labels>[1,0,...]</labels>`,
+    user: '{instruction}',
+    imageLast: true,
+  },
   demo: { system: "You're a helpful visual assistant.", user: '{instruction}' },
 } as const satisfies Record<string, PromptTemplate>;
 
 /** A prompt of Seg-R1's by name. */
 export type PromptName = keyof typeof prompts;
 
-/** The prompt that Seg-R1's evaluations put a row of that task: expressions and ReasonSeg's two kinds each have one, all else is `foreground`. */
+/**
+ * The prompt that Seg-R1's evaluations put a row of that task: expressions and ReasonSeg's two kinds each have one, all
+ * else is `foreground`.
+ */
 export function promptOfTask(task: string): PromptTemplate {
-  return task === 'referring' || task === 'reason-sentence' || task === 'reason-phrase' ? prompts[task] : prompts.foreground;
+  return task === 'referring' || task === 'reason-sentence' || task === 'reason-phrase'
+    ? prompts[task]
+    : prompts.foreground;
 }
 
 /**
@@ -61,10 +75,15 @@ export function promptOfTask(task: string): PromptTemplate {
  */
 export function messagesOf(template: PromptTemplate, instruction?: string, images = 1): Message[] {
   const asked = template.user.includes('{instruction}');
-  if (asked && instruction === undefined) throw new DataError(`sample  instruction: expected a text for the prompt ${JSON.stringify(template.user)}; got nothing`);
+  if (asked && instruction === undefined)
+    throw new DataError(
+      `sample  instruction: expected a text for the prompt ${JSON.stringify(template.user)}; got nothing`,
+    );
   const words = (template.lowerCase ? instruction?.toLowerCase() : instruction) ?? '';
   const text: Part = { type: 'text', text: template.user.replaceAll('{instruction}', () => words) };
   const pictures = Array.from({ length: images }, (): Part => ({ type: 'image' }));
   const user: Message = { role: 'user', content: template.imageLast ? [text, ...pictures] : [...pictures, text] };
-  return template.system === undefined ? [user] : [{ role: 'system', content: [{ type: 'text', text: template.system }] }, user];
+  return template.system === undefined
+    ? [user]
+    : [{ role: 'system', content: [{ type: 'text', text: template.system }] }, user];
 }

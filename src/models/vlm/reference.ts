@@ -30,7 +30,16 @@ export interface Reference {
  * @param precision of products.
  * @param extra weights that the files don't have, with their first values.
  */
-export function referenceOf(dir: string, config: QwenConfig, { name, layout }: ParameterSet, optimizer: Pick<Optimizer, 'values'>, engine: Engine, graphs: Programs, precision: Precision, extra: readonly FirstValues[] = []): Reference {
+export function referenceOf(
+  dir: string,
+  config: QwenConfig,
+  { name, layout }: ParameterSet,
+  optimizer: Pick<Optimizer, 'values'>,
+  engine: Engine,
+  graphs: Programs,
+  precision: Precision,
+  extra: readonly FirstValues[] = [],
+): Reference {
   let mixed: Float32Array | undefined;
   let opening: Promise<void> | undefined;
   const take = async (own: Float32Array): Promise<void> => {
@@ -45,7 +54,8 @@ export function referenceOf(dir: string, config: QwenConfig, { name, layout }: P
       return mixed;
     },
     async set() {
-      // What is only read never changes. Else the checkpoint is read again: without a KL term there is no second copy of the weights.
+      // What is only read never changes. Else the checkpoint is read again: without a KL term there is no second copy
+      // of the weights.
       if (name !== BASE) return { set: BASE, held: precision };
       opening ??= findWeights(dir, config).then((files) => lendWeights(engine, REFERENCE, files, precision));
       await opening;
@@ -53,7 +63,10 @@ export function referenceOf(dir: string, config: QwenConfig, { name, layout }: P
     },
     take,
     async mix(share) {
-      if (name !== BASE) throw new ModelError(`${dir}  reference: expected weights of its own, as where all of the policy's learn; got the checkpoint below ${name}, which is only read`);
+      if (name !== BASE)
+        throw new ModelError(
+          `${dir}  reference: expected weights of its own, as where all of the policy's learn; got the checkpoint below ${name}, which is only read`,
+        );
       const own = mixed ?? (await readWeights(await findWeights(dir, config), extra)).values;
       mixInto(own, await optimizer.values(), share);
       await take(own);

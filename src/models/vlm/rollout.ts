@@ -1,6 +1,24 @@
 import type { Precision, Tensor } from '../../tensor/graph.js';
 import { compile, type Program } from '../../tensor/onnx/emit.js';
-import { and, append, cast, constant, dims, empty, equal, expand, gather, greater, input, iota, loop, max, not, or, where } from '../../tensor/ops.js';
+import {
+  and,
+  append,
+  cast,
+  constant,
+  dims,
+  empty,
+  equal,
+  expand,
+  gather,
+  greater,
+  input,
+  iota,
+  loop,
+  max,
+  not,
+  or,
+  where,
+} from '../../tensor/ops.js';
 import type { Sampling } from '../policy.js';
 import { BLOCKS, type Memory } from './attention.js';
 import type { QwenConfig } from '../qwen2_5_vl/config.js';
@@ -25,15 +43,30 @@ export interface RolloutShape extends PrefixShape, Sampling {
 }
 
 /**
- * A whole rollout as one graph: the prompts are read once, then a loop writes all completions with their keys and values in it.
+ * A whole rollout as one graph: the prompts are read once, then a loop writes all completions with their keys and
+ * values in it.
  *
- * Besides the prefix's inputs: `nextCos` and `nextSin` [prompt, own, half] for the tokens to be written, `uniforms` [prompt, sample, own],
- * `temperature`; with a repetition penalty `seen` as `seenIds` gives it. Outputs: `written` int64, `logProbs` and on request `entropies`,
+ * Besides the prefix's inputs: `nextCos` and `nextSin` [prompt, own, half] for the tokens to be written, `uniforms`
+ * [prompt, sample, own],
+ * `temperature`; with a repetition penalty `seen` as `seenIds` gives it. Outputs: `written` int64, `logProbs` and on
+ * request `entropies`,
  * [step, prompt, sample]; the pad id and 0 after a completion's end.
  */
-export function rolloutProgram(config: QwenConfig, shape: RolloutShape, { adapter, held, ...target }: Build = PLAIN_BUILD): Program {
+export function rolloutProgram(
+  config: QwenConfig,
+  shape: RolloutShape,
+  { adapter, held, ...target }: Build = PLAIN_BUILD,
+): Program {
   const { weights } = policyWeights(config, adapter, [], held);
-  return compile(`rollout ${JSON.stringify(shape)}`, target, () => write(weights, config, shape, readPrefix(weights, config, shape, { blocks: BLOCKS[target.dialect] }), target.precision));
+  return compile(`rollout ${JSON.stringify(shape)}`, target, () =>
+    write(
+      weights,
+      config,
+      shape,
+      readPrefix(weights, config, shape, { blocks: BLOCKS[target.dialect] }),
+      target.precision,
+    ),
+  );
 }
 
 interface State extends Readonly<Record<string, Tensor>> {
@@ -45,38 +78,71 @@ interface State extends Readonly<Record<string, Tensor>> {
   readonly seen?: Tensor;
 }
 
-function write(weights: Weights, config: QwenConfig, shape: RolloutShape, prefix: Prefix, precision: Precision): Readonly<Record<string, Tensor>> {
+function write(
+  weights: Weights,
+  config: QwenConfig,
+  shape: RolloutShape,
+  prefix: Prefix,
+  precision: Precision,
+): Readonly<Record<string, Tensor>> {
   const { prompts: prompt, samples: sample, maxTokens: own, repetitionPenalty: penalty = 1 } = shape;
   const { kvHeads: kv, headDim: hd, vocab } = config.text;
-  const next = { cos: input('nextCos', 'float32', { prompt, own, half: hd / 2 }), sin: input('nextSin', 'float32', { prompt, own, half: hd / 2 }) };
-  const chances = shape.greedy ? undefined : { uniforms: input('uniforms', 'float32', { prompt, sample, own }), temperature: input('temperature', 'float32', {}) };
+  const next = {
+    cos: input('nextCos', 'float32', { prompt, own, half: hd / 2 }),
+    sin: input('nextSin', 'float32', { prompt, own, half: hd / 2 }),
+  };
+  const chances = shape.greedy
+    ? undefined
+    : {
+        uniforms: input('uniforms', 'float32', { prompt, sample, own }),
+        temperature: input('temperature', 'float32', {}),
+      };
   // Keys and values are kept as products take them.
   const nothing = cast(empty({ prompt, kv, sample, key: own, hd }, 'key'), precision);
-  const caches = Object.fromEntries(prefix.memory.flatMap((_, i) => [[`keys${i}`, nothing], [`values${i}`, nothing]]));
+  const caches = Object.fromEntries(
+    prefix.memory.flatMap((_, i) => [
+      [`keys${i}`, nothing],
+      [`values${i}`, nothing],
+    ]),
+  );
   const initial: State = {
     logits: expand(head(weights, config, prefix.last), dims({ prompt, sample, vocab })),
     alive: expand(constant(Uint8Array.of(1), {}), dims({ prompt, sample })),
-    ...(penalty === 1 ? {} : { seen: expand(input('seen', 'bool', { prompt, vocab }), dims({ prompt, sample, vocab })) }),
+    ...(penalty === 1
+      ? {}
+      : { seen: expand(input('seen', 'bool', { prompt, vocab }), dims({ prompt, sample, vocab })) }),
     ...caches,
   };
   const { collected } = loop(own, initial, (turn, state) => {
     const logits = suppress(state.seen ? penalise(state.logits, state.seen, penalty) : state.logits, shape.suppressed);
-    const drawn = chances ? draw(logits, gather(chances.uniforms, 'own', turn), chances.temperature, shape) : greedy(logits);
+    const drawn = chances
+      ? draw(logits, gather(chances.uniforms, 'own', turn), chances.temperature, shape)
+      : greedy(logits);
     const token = where(state.alive, drawn.token, config.tokens.pad);
     const ended = shape.ends.map((id) => equal(token, id)).reduce((a, b) => or(a, b));
     const alive = and(state.alive, not(ended));
 
     const at = { cos: gather(next.cos, 'own', turn), sin: gather(next.sin, 'own', turn) };
     const kept: Record<string, Tensor> = {};
-    const remember = (name: string, value: Tensor): Tensor => (kept[name] = append(state[name] as Tensor, 'key', cast(value, precision)));
+    const remember = (name: string, value: Tensor): Tensor =>
+      (kept[name] = append(state[name] as Tensor, 'key', cast(value, precision)));
     const attend = (layer: number, { keys, values }: Memory): readonly Memory[] => [
       prefix.memory[layer] as Memory,
       { keys: remember(`keys${layer}`, keys), values: remember(`values${layer}`, values) },
     ];
     const hidden = decoder(weights, config, embed(weights, token), at, attend);
     return {
-      state: { logits: head(weights, config, hidden), alive, ...(state.seen ? { seen: or(state.seen, equal(token, iota('vocab', vocab))) } : {}), ...kept },
-      collect: { written: token, logProbs: where(state.alive, drawn.logProb, 0), ...(shape.entropy ? { entropies: where(state.alive, drawn.entropy, 0) } : {}) },
+      state: {
+        logits: head(weights, config, hidden),
+        alive,
+        ...(state.seen ? { seen: or(state.seen, equal(token, iota('vocab', vocab))) } : {}),
+        ...kept,
+      },
+      collect: {
+        written: token,
+        logProbs: where(state.alive, drawn.logProb, 0),
+        ...(shape.entropy ? { entropies: where(state.alive, drawn.entropy, 0) } : {}),
+      },
       going: greater(max(cast(alive, 'int64'), 'prompt', 'sample'), 0),
     };
   });

@@ -1,6 +1,34 @@
 import type { Tensor } from '../../tensor/graph.js';
 import { sizeOf } from '../../tensor/graph.js';
-import { add, and, argmax, cast, constant, div, drop, equal, exp, greater, greaterEqual, iota, less, log, max, mul, neg, or, pick, quantile, slice, softmax, sub, sum, sumByBlocks, top, where } from '../../tensor/ops.js';
+import {
+  add,
+  and,
+  argmax,
+  cast,
+  constant,
+  div,
+  drop,
+  equal,
+  exp,
+  greater,
+  greaterEqual,
+  iota,
+  less,
+  log,
+  max,
+  mul,
+  neg,
+  or,
+  pick,
+  quantile,
+  slice,
+  softmax,
+  sub,
+  sum,
+  sumByBlocks,
+  top,
+  where,
+} from '../../tensor/ops.js';
 import type { Sampling } from '../policy.js';
 import { HIDDEN } from '../qwen2_5_vl/text.js';
 
@@ -77,7 +105,10 @@ export function draw(logits: Tensor, uniform: Tensor, temperature: Tensor, limit
   return drawnFrom(narrow(div(logits, temperature), limits), (weights) => quantile(weights, 'vocab', uniform));
 }
 
-/** A token chosen by weights that are 1 for the likeliest; not by a softmax, which strays by 1e-4 over a large vocabulary. */
+/**
+ * A token chosen by weights that are 1 for the likeliest; not by a softmax, which strays by 1e-4 over a large
+ * vocabulary.
+ */
 function drawnFrom(logits: Tensor, choose: (weights: Tensor) => Tensor): Drawn {
   const below = sub(logits, max(logits, 'vocab'));
   const weights = exp(below);

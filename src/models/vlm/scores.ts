@@ -5,11 +5,15 @@ import { suppress } from './sample.js';
 import { head } from '../qwen2_5_vl/text.js';
 import type { Weights } from './weights.js';
 
-/** Logits that exist at once, 64 MiB of them: where a vocabulary is large they would be the most of what training keeps. */
+/**
+ * Logits that exist at once, 64 MiB of them: where a vocabulary is large they would be the most of what training keeps.
+ */
 export const LOGITS = 2 ** 24;
 
 /** Values of each written token, made from the log-probs of all its rivals, [… , vocab], and its own id, [… ]. */
-export type Score = <Key extends string>(of: (logProbs: Tensor, written: Tensor) => Readonly<Record<Key, Tensor>>) => Readonly<Record<Key, Tensor>>;
+export type Score = <Key extends string>(
+  of: (logProbs: Tensor, written: Tensor) => Readonly<Record<Key, Tensor>>,
+) => Readonly<Record<Key, Tensor>>;
 
 /** What written tokens are scored by. */
 export interface Scored {
@@ -25,8 +29,13 @@ export interface Scored {
 }
 
 /** Scores tokens by chunks, so that no more than a chunk's logits exist at once, forward or backward. */
-export function scoring(weights: Weights, config: QwenConfig, { hidden, written, temperature, suppressed, logits = LOGITS }: Scored): Score {
-  const logProbs = (x: Tensor): Tensor => logSoftmaxByBlocks(div(suppress(head(weights, config, x), suppressed), temperature), 'vocab');
+export function scoring(
+  weights: Weights,
+  config: QwenConfig,
+  { hidden, written, temperature, suppressed, logits = LOGITS }: Scored,
+): Score {
+  const logProbs = (x: Tensor): Tensor =>
+    logSoftmaxByBlocks(div(suppress(head(weights, config, x), suppressed), temperature), 'vocab');
   const place = ['prompt', 'sample', 'token'];
   const sizes = Object.fromEntries(place.map((name) => [name, sizeOf(written, name) as number]));
   const most = Math.max(1, Math.floor(logits / config.text.vocab));
@@ -35,6 +44,8 @@ export function scoring(weights: Weights, config: QwenConfig, { hidden, written,
     if (tokens <= most) return of(logProbs(hidden), written);
     const flat = [hidden, written].map((x) => merge(x, place, 'token')) as [Tensor, Tensor];
     const values = inChunks('token', most, flat, (x, own) => of(logProbs(x), own));
-    return Object.fromEntries(Object.entries<Tensor>(values).map(([name, value]) => [name, split(value, 'token', sizes)])) as typeof values;
+    return Object.fromEntries(
+      Object.entries<Tensor>(values).map(([name, value]) => [name, split(value, 'token', sizes)]),
+    ) as typeof values;
   };
 }

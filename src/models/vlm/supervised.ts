@@ -2,7 +2,25 @@ import type { Fitted, Mask } from '../../records.js';
 import { decodeMask } from '../../io/mask.js';
 import { uniform } from '../../random.js';
 import type { Tensor } from '../../tensor/graph.js';
-import { add, constant, gather, greater, input, mean, mul, neg, pick, sub, sum, total, log, exp, maximum, abs, where } from '../../tensor/ops.js';
+import {
+  add,
+  constant,
+  gather,
+  greater,
+  input,
+  mean,
+  mul,
+  neg,
+  pick,
+  sub,
+  sum,
+  total,
+  log,
+  exp,
+  maximum,
+  abs,
+  where,
+} from '../../tensor/ops.js';
 import type { EncodedPrompt, TrainRow } from '../policy.js';
 import type { QwenConfig } from '../qwen2_5_vl/config.js';
 import { applyLinear } from './linear.js';
@@ -30,13 +48,20 @@ export function patchMaskHead({ text, vision }: QwenConfig): FirstValues[] {
 }
 
 /**
- * Cross-entropy on written answers; with a weight on the patch-mask loss, image tokens must also tell where the object is.
+ * Cross-entropy on written answers; with a weight on the patch-mask loss, image tokens must also tell where the object
+ * is.
  *
- * Inputs beside the batch: `weight` and `soft` [prompt, sample, token] (1 where a number's neighbours count as nearly right),
- * `patchShare` [prompt, visual, corner] in [0, 1] and `patchWeight` [prompt] where `patchMask` > 0 and a prompt has one image: of
+ * Inputs beside the batch: `weight` and `soft` [prompt, sample, token] (1 where a number's neighbours count as nearly
+ * right),
+ * `patchShare` [prompt, visual, corner] in [0, 1] and `patchWeight` [prompt] where `patchMask` > 0 and a prompt has one
+ * image: of
  * several it isn't known which one the mask is of.
  */
-export function supervisedGraph(config: QwenConfig, tokenizer: Tokenizer, { patchMask, softNumbers }: SupervisedOptions): TrainGraph {
+export function supervisedGraph(
+  config: QwenConfig,
+  tokenizer: Tokenizer,
+  { patchMask, softNumbers }: SupervisedOptions,
+): TrainGraph {
   return {
     name: `supervised ${patchMask} ${softNumbers}`,
     ...(patchMask > 0 ? { extra: patchMaskHead(config) } : {}),
@@ -55,7 +80,9 @@ export function supervisedGraph(config: QwenConfig, tokenizer: Tokenizer, { patc
       const visual = (grid.h * grid.w) / config.vision.merge ** 2;
       const share = input('patchShare', 'float32', { prompt, visual, corner: config.vision.merge ** 2 });
       const logits = applyLinear(weights.linear(HEAD), prefix.features);
-      const patches = total(mul(mean(crossEntropy(logits, share), 'visual', 'corner'), input('patchWeight', 'float32', { prompt })));
+      const patches = total(
+        mul(mean(crossEntropy(logits, share), 'visual', 'corner'), input('patchWeight', 'float32', { prompt })),
+      );
       return { loss: add(answer, mul(patches, patchMask)), patches, ...reported };
     },
   };
@@ -72,9 +99,16 @@ function mixed(exact: Tensor, soft: Tensor, place: { prompt: number; sample: num
 }
 
 /** Σ target · log-prob, where the target of a number token is spread over its neighbours. */
-function neighbours(config: QwenConfig, tokenizer: Tokenizer, sigma: number): (of: { readonly written: Tensor; readonly logProbs: Tensor; readonly exact: Tensor }) => Tensor {
+function neighbours(
+  config: QwenConfig,
+  tokenizer: Tokenizer,
+  sigma: number,
+): (of: { readonly written: Tensor; readonly logProbs: Tensor; readonly exact: Tensor }) => Tensor {
   const { vocab } = config.text;
-  const numbers = Array.from({ length: Math.min(vocab, tokenizer.size) }, (_, id) => ({ id, text: tokenizer.decode([id]) })).filter(({ text }) => /^\d+$/.test(text));
+  const numbers = Array.from({ length: Math.min(vocab, tokenizer.size) }, (_, id) => ({
+    id,
+    text: tokenizer.decode([id]),
+  })).filter(({ text }) => /^\d+$/.test(text));
   // Row 0 is for what is no number: a table of all words by all words would not fit.
   const rows = new BigInt64Array(vocab);
   const table = new Float32Array((numbers.length + 1) * vocab);
@@ -106,7 +140,11 @@ export function patchShares(mask: Mask, grid: Grid, merge: number): Float32Array
   });
 }
 
-/** Inputs of the supervised graph for one row. @param soft text whose numbers have neighbours: all before it, none behind. */
+/**
+ * Inputs of the supervised graph for one row.
+ *
+ * @param soft text whose numbers have neighbours: all before it, none behind.
+ */
 export function supervisedInputs(
   config: QwenConfig,
   tokenizer: Tokenizer,
@@ -121,6 +159,9 @@ export function supervisedInputs(
   const [image, ...others] = prompt.images;
   return {
     perToken: softNumbers > 0 ? { soft: [answer.map((_, i) => (i < coordinates ? 1 : 0))] } : {},
-    perPrompt: patchMask > 0 && image && seen && others.length === 0 ? { patchShare: patchShares(seen, image.grid, config.vision.merge) } : {},
+    perPrompt:
+      patchMask > 0 && image && seen && others.length === 0
+        ? { patchShare: patchShares(seen, image.grid, config.vision.merge) }
+        : {},
   };
 }

@@ -38,9 +38,11 @@ export interface Reading {
 }
 
 /**
- * Reads completions behind the prefix that their group shares: [prefix | completion 1 | … | completion G], P + G·C tokens instead of G·(P + C).
+ * Reads completions behind the prefix that their group shares: [prefix | completion 1 | … | completion G], P + G·C
+ * tokens instead of G·(P + C).
  *
- * Besides the prefix's inputs: `written` int64 [prompt, sample, token], `nextCos` and `nextSin` [prompt, token, half], `temperature`.
+ * Besides the prefix's inputs: `written` int64 [prompt, sample, token], `nextCos` and `nextSin` [prompt, token, half],
+ * `temperature`.
  *
  * @see Prefix Grouper, arXiv:2506.05433
  */
@@ -52,11 +54,36 @@ function readCompletions(weights: Weights, config: QwenConfig, shape: BatchShape
   const first = expand(lift(prefix.last, 'token'), dims({ prompt, sample, token: 1, width: config.text.hidden }));
   const hidden = [first];
   if (token > 1) {
-    const turned = (name: string): Tensor => expand(slice(input(name, 'float32', { prompt, token, half }), 'token', 0, token - 1), dims({ prompt, sample, token: token - 1, half }));
+    const turned = (name: string): Tensor =>
+      expand(
+        slice(input(name, 'float32', { prompt, token, half }), 'token', 0, token - 1),
+        dims({ prompt, sample, token: token - 1, half }),
+      );
     const rotary = { cos: turned('nextCos'), sin: turned('nextSin') };
-    hidden.push(order(decoder(weights, config, embed(weights, slice(written, 'token', 0, token - 1)), rotary, completionAttention(prefix.memory, token - 1), shape), 'prompt', 'sample', 'token', 'width'));
+    hidden.push(
+      order(
+        decoder(
+          weights,
+          config,
+          embed(weights, slice(written, 'token', 0, token - 1)),
+          rotary,
+          completionAttention(prefix.memory, token - 1),
+          shape,
+        ),
+        'prompt',
+        'sample',
+        'token',
+        'width',
+      ),
+    );
   }
-  const score = scoring(weights, config, { hidden: concat(hidden, 'token'), written, temperature: input('temperature', 'float32', {}), suppressed: shape.suppressed, logits: shape.logits });
+  const score = scoring(weights, config, {
+    hidden: concat(hidden, 'token'),
+    written,
+    temperature: input('temperature', 'float32', {}),
+    suppressed: shape.suppressed,
+    logits: shape.logits,
+  });
   return { weights, prefix, score };
 }
 
@@ -68,28 +95,63 @@ export interface TrainGraph {
   build(reading: Reading, shape: BatchShape): { readonly loss: Tensor } & Readonly<Record<string, Tensor>>;
 }
 
-/** Emits the loss of a micro-batch with its gradient by every weight that it depends on and that learns: the adapter's, if there is one, else all. */
-export function trainProgram(config: QwenConfig, shape: BatchShape, graph: TrainGraph, { adapter, held, sums = false, ...target }: Build = PLAIN_BUILD): Program {
-  return compile(`train ${graph.name} ${JSON.stringify(shape)}`, target, () => withGradients(config, cut(shape, target), graph, policyWeights(config, adapter, graph.extra, held), sums));
+/**
+ * Emits the loss of a micro-batch with its gradient by every weight that it depends on and that learns: the adapter's,
+ * if there is one, else all.
+ */
+export function trainProgram(
+  config: QwenConfig,
+  shape: BatchShape,
+  graph: TrainGraph,
+  { adapter, held, sums = false, ...target }: Build = PLAIN_BUILD,
+): Program {
+  return compile(`train ${graph.name} ${JSON.stringify(shape)}`, target, () =>
+    withGradients(config, cut(shape, target), graph, policyWeights(config, adapter, graph.extra, held), sums),
+  );
 }
 
 const cut = (shape: BatchShape, { dialect }: Target): BatchShape => ({ blocks: BLOCKS[dialect], ...shape });
 
-function withGradients(config: QwenConfig, shape: BatchShape, graph: TrainGraph, { weights, trained }: PolicyWeights, sums: boolean): Readonly<Record<string, Tensor>> {
+function withGradients(
+  config: QwenConfig,
+  shape: BatchShape,
+  graph: TrainGraph,
+  { weights, trained }: PolicyWeights,
+  sums: boolean,
+): Readonly<Record<string, Tensor>> {
   const outputs = graph.build(readCompletions(weights, config, shape), shape);
   const traced = trained();
-  const slopes = gradient(outputs.loss, traced.map(({ tensor }) => tensor));
-  // Sums are traced in the order in which gradients are known, for outputs are computed in the order in which they were traced.
-  const known = traced.map(({ name, tensor }, i) => ({ name, tensor, slope: slopes[i] as Tensor })).toSorted((a, b) => a.slope.node.id - b.slope.node.id);
-  const before = ({ shape: dims }: Tensor, name: string): Tensor => input(`${SUM}${name}`, 'float32', Object.fromEntries(dims.map((dim) => [dim.name, dim.size])));
-  const named = Object.fromEntries(known.map(({ name, tensor, slope }) => [`${GRADIENT}${name}`, sums ? add(slope, before(tensor, name)) : slope]));
+  const slopes = gradient(
+    outputs.loss,
+    traced.map(({ tensor }) => tensor),
+  );
+  // Sums are traced in the order in which gradients are known, for outputs are computed in the order in which they were
+  // traced.
+  const known = traced
+    .map(({ name, tensor }, i) => ({ name, tensor, slope: slopes[i] as Tensor }))
+    .toSorted((a, b) => a.slope.node.id - b.slope.node.id);
+  const before = ({ shape: dims }: Tensor, name: string): Tensor =>
+    input(`${SUM}${name}`, 'float32', Object.fromEntries(dims.map((dim) => [dim.name, dim.size])));
+  const named = Object.fromEntries(
+    known.map(({ name, tensor, slope }) => [`${GRADIENT}${name}`, sums ? add(slope, before(tensor, name)) : slope]),
+  );
   return { ...outputs, ...named };
 }
 
-/** Log-probs of written tokens and nothing else, [prompt, sample, token]; `of` tells graphs of one shape apart, by the weights that they are bound to. */
-export function scoreProgram(config: QwenConfig, shape: BatchShape, of: string, { adapter, held, ...target }: Build = PLAIN_BUILD): Program {
+/**
+ * Log-probs of written tokens and nothing else, [prompt, sample, token]; `of` tells graphs of one shape apart, by the
+ * weights that they are bound to.
+ */
+export function scoreProgram(
+  config: QwenConfig,
+  shape: BatchShape,
+  of: string,
+  { adapter, held, ...target }: Build = PLAIN_BUILD,
+): Program {
   const { weights } = policyWeights(config, adapter, [], held);
-  return compile(`score ${of} ${JSON.stringify(shape)}`, target, () => readCompletions(weights, config, cut(shape, target)).score((all, own) => ({ logProbs: pick(all, 'vocab', own) })));
+  return compile(`score ${of} ${JSON.stringify(shape)}`, target, () =>
+    readCompletions(weights, config, cut(shape, target)).score((all, own) => ({ logProbs: pick(all, 'vocab', own) })),
+  );
 }
 
 /** The graph of a policy-gradient objective; its inputs besides the batch are those of `policyLoss`. */
@@ -97,7 +159,10 @@ export function objectiveGraph(objective: Objective): TrainGraph {
   return {
     name: objective.name,
     build({ score }, { prompts: prompt, samples: sample, length: token }) {
-      const scored = score((all, own) => ({ logProbs: pick(all, 'vocab', own), entropy: neg(sum(mul(exp(all), all), 'vocab')) }));
+      const scored = score((all, own) => ({
+        logProbs: pick(all, 'vocab', own),
+        entropy: neg(sum(mul(exp(all), all), 'vocab')),
+      }));
       return policyLoss(objective, scored, { prompt, sample, token });
     },
   };

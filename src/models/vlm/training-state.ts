@@ -2,7 +2,13 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { ModelError } from '../../errors.js';
-import { folderTensors, openSafetensors, writeSafetensors, type StoredTensor, type Tensors } from '../../io/safetensors.js';
+import {
+  folderTensors,
+  openSafetensors,
+  writeSafetensors,
+  type StoredTensor,
+  type Tensors,
+} from '../../io/safetensors.js';
 import { adamState, type AdamState } from '../../tensor/adamw.js';
 import type { Layout } from '../../tensor/onnx/session.js';
 import { sharedValues } from './weight-files.js';
@@ -32,16 +38,29 @@ const FILE = 'optimizer.safetensors';
 const ADAPTER = 'adapter_model.safetensors';
 
 /**
- * Writes AdamW's moments beside saved weights, as `first.NAME` and `second.NAME`, and as `reference.NAME` the reference; and in float32 what
+ * Writes AdamW's moments beside saved weights, as `first.NAME` and `second.NAME`, and as `reference.NAME` the
+ * reference; and in float32 what
  * the saved weights and their saved average don't hold so exactly, or not at all, as `weights.NAME` and `ema.NAME`.
  */
-export async function saveTraining(dir: string, { layout, values }: Trained, { version, adam = adamState(layout), reference, average }: TrainingState): Promise<void> {
+export async function saveTraining(
+  dir: string,
+  { layout, values }: Trained,
+  { version, adam = adamState(layout), reference, average }: TrainingState,
+): Promise<void> {
   const saved = await savedTensors(dir);
   const averaged = average && (await savedTensors(join(dir, AVERAGE)));
   const tensors = layout.entries.flatMap(({ name, sizes: shape, offset, length }): StoredTensor[] => {
-    const part = (kind: string, flat?: Float32Array): StoredTensor[] => (flat ? [{ name: `${kind}.${name}`, dtype: 'F32', shape, data: flat.subarray(offset, offset + length) }] : []);
-    const inexact = (kind: string, held: Tensors | undefined, flat?: Float32Array): StoredTensor[] => (held && exactName(held, name) !== undefined ? [] : part(kind, flat));
-    return [...inexact('weights', saved, values), ...part('first', adam.first), ...part('second', adam.second), ...part('reference', reference), ...inexact(AVERAGE, averaged, average)];
+    const part = (kind: string, flat?: Float32Array): StoredTensor[] =>
+      flat ? [{ name: `${kind}.${name}`, dtype: 'F32', shape, data: flat.subarray(offset, offset + length) }] : [];
+    const inexact = (kind: string, held: Tensors | undefined, flat?: Float32Array): StoredTensor[] =>
+      held && exactName(held, name) !== undefined ? [] : part(kind, flat);
+    return [
+      ...inexact('weights', saved, values),
+      ...part('first', adam.first),
+      ...part('second', adam.second),
+      ...part('reference', reference),
+      ...inexact(AVERAGE, averaged, average),
+    ];
   });
   await writeSafetensors(join(dir, FILE), tensors, { version: String(version), step: String(adam.step) });
 }
@@ -53,19 +72,27 @@ export async function saveTraining(dir: string, { layout, values }: Trained, { v
  */
 export async function restoreTraining(dir: string, { layout, values }: Trained): Promise<TrainingState> {
   const file = join(dir, FILE);
-  const [saved, own, averaged] = await Promise.all([savedTensors(dir), openSafetensors(file), existsSync(join(dir, AVERAGE)) ? savedTensors(join(dir, AVERAGE)) : undefined]);
+  const [saved, own, averaged] = await Promise.all([
+    savedTensors(dir),
+    openSafetensors(file),
+    existsSync(join(dir, AVERAGE)) ? savedTensors(join(dir, AVERAGE)) : undefined,
+  ]);
   const adam = adamState(layout);
   const counted = (key: string): number => {
     const count = Number(own.metadata[key]);
-    if (!Number.isSafeInteger(count)) throw new ModelError(`${file}  ${key}: expected a count of steps; got ${own.metadata[key] ?? 'none'}`);
+    if (!Number.isSafeInteger(count))
+      throw new ModelError(`${file}  ${key}: expected a count of steps; got ${own.metadata[key] ?? 'none'}`);
     return count;
   };
-  const reference = layout.entries.some(({ name }) => own.has(`reference.${name}`)) ? sharedValues(layout, []) : undefined;
+  const reference = layout.entries.some(({ name }) => own.has(`reference.${name}`))
+    ? sharedValues(layout, [])
+    : undefined;
   const average = averaged && new Float32Array(layout.length);
   for (const { name, offset, length } of layout.entries) {
     const take = async (from: Tensors, stored: string, to: Float32Array): Promise<void> => {
       const read = await from.read(stored);
-      if (read.length !== length) throw new ModelError(`${dir}  ${stored}: expected ${length} values; got ${read.length}`);
+      if (read.length !== length)
+        throw new ModelError(`${dir}  ${stored}: expected ${length} values; got ${read.length}`);
       to.set(read, offset);
     };
     const takeExact = async (from: Tensors, kind: string, to: Float32Array): Promise<void> => {

@@ -39,7 +39,8 @@ function found(dir: string, tensors: Tensors, { name, sizes }: WeightShape): str
   const spelling = [name, newerName(name)].find((candidate) => tensors.has(candidate));
   if (spelling === undefined) throw new ModelError(`${dir}  ${name}: expected a tensor of that name; got none`);
   const { shape, file, dtype } = tensors.info(spelling);
-  if (!FLOATS.some((known) => known === dtype)) throw new ModelError(`${file}  ${spelling}: expected no quantization: ${FLOATS.join(', ')}; got ${dtype}`);
+  if (!FLOATS.some((known) => known === dtype))
+    throw new ModelError(`${file}  ${spelling}: expected no quantization: ${FLOATS.join(', ')}; got ${dtype}`);
   const expected = Object.values(sizes);
   const rows = expected[0] as number;
   const count = expected.reduce((product, size) => product * size, 1);
@@ -58,9 +59,15 @@ const MOST = 2 ** 32;
  * @param extra weights that the files don't have, with their first values.
  * @throws {ModelError} if they are more than one array holds.
  */
-export async function readWeights({ dir, shapes, tensors, names }: WeightFiles, extra: readonly FirstValues[] = []): Promise<Store> {
+export async function readWeights(
+  { dir, shapes, tensors, names }: WeightFiles,
+  extra: readonly FirstValues[] = [],
+): Promise<Store> {
   const layout = layoutOf([...shapes, ...extra].map(({ name, sizes }) => ({ name, sizes: Object.values(sizes) })));
-  if (layout.length > MOST) throw new ModelError(`${dir}  weights: expected at most ${MOST} that learn; got ${layout.length}; way out: train an adapter, train: { lora: … }`);
+  if (layout.length > MOST)
+    throw new ModelError(
+      `${dir}  weights: expected at most ${MOST} that learn; got ${layout.length}; way out: train an adapter, train: { lora: … }`,
+    );
   const values = sharedValues(layout, extra);
   for (const { name, offset, length } of layout.entries) {
     const file = names.get(name);
@@ -75,12 +82,18 @@ const STORED: Readonly<Record<Precision, Dtype>> = { float32: 'F32', bfloat16: '
 const NARROW = { bfloat16: { to: toBf16, from: fromBf16 }, float16: { to: toF16, from: fromF16 } } as const;
 
 /**
- * Gives an engine weights that are only read, as a set: what the files hold as graphs take it stays there, other tensors are converted
+ * Gives an engine weights that are only read, as a set: what the files hold as graphs take it stays there, other
+ * tensors are converted
  * one by one, a copy a worker. One array holds one tensor, so together there may be as many as memory takes.
  *
  * @param precision of products; see `heldIn`.
  */
-export async function lendWeights(engine: Engine, set: string, { shapes, tensors, names }: WeightFiles, precision: Precision = 'float32'): Promise<void> {
+export async function lendWeights(
+  engine: Engine,
+  set: string,
+  { shapes, tensors, names }: WeightFiles,
+  precision: Precision = 'float32',
+): Promise<void> {
   const places = new Map<string, Place>();
   const read: { readonly name: string; readonly file: string; readonly held: Precision }[] = [];
   let folder: string | undefined;
@@ -96,11 +109,16 @@ export async function lendWeights(engine: Engine, set: string, { shapes, tensors
     else read.push({ name, file: spelling, held });
   }
   await engine.places(set, places);
-  for (const { name, file, held } of read) await engine.tensor(set, name, inType(await tensors.read(file), held, engine.dialect));
+  for (const { name, file, held } of read)
+    await engine.tensor(set, name, inType(await tensors.read(file), held, engine.dialect));
 }
 
 /** Values as an engine holds them: rounded to halves, of which the CPU keeps what they widen to. */
-function inType(values: Float32Array<ArrayBuffer>, held: Precision, dialect: Engine['dialect']): Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> {
+function inType(
+  values: Float32Array<ArrayBuffer>,
+  held: Precision,
+  dialect: Engine['dialect'],
+): Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> {
   if (held === 'float32') return values;
   return dialect === 'cpu' ? rounded(values, held) : NARROW[held].to(values);
 }

@@ -39,7 +39,10 @@ function visionShapes({ vision }: QwenConfig): WeightShape[] {
       at('attn.proj.weight', { vwidth, heads: vwidth }),
       at('attn.proj.bias', { vwidth }),
       at('norm2.weight', { vwidth }),
-      ...['gate_proj', 'up_proj'].flatMap((name) => [at(`mlp.${name}.weight`, { inner: vinner, vwidth }), at(`mlp.${name}.bias`, { inner: vinner })]),
+      ...['gate_proj', 'up_proj'].flatMap((name) => [
+        at(`mlp.${name}.weight`, { inner: vinner, vwidth }),
+        at(`mlp.${name}.bias`, { inner: vinner }),
+      ]),
       at('mlp.down_proj.weight', { vwidth, inner: vinner }),
       at('mlp.down_proj.bias', { vwidth }),
     ];
@@ -83,8 +86,12 @@ function textShapes({ text }: QwenConfig): WeightShape[] {
   ];
 }
 
-/** What graphs take a frozen weight in, where products are computed in `precision`: matrices in it, vectors, which are added and scaled by, in float32. */
-export const heldIn = ({ sizes }: Pick<WeightShape, 'sizes'>, precision: Precision): Precision => (Object.keys(sizes).length > 1 ? precision : 'float32');
+/**
+ * What graphs take a frozen weight in, where products are computed in `precision`: matrices in it, vectors, which are
+ * added and scaled by, in float32.
+ */
+export const heldIn = ({ sizes }: Pick<WeightShape, 'sizes'>, precision: Precision): Precision =>
+  Object.keys(sizes).length > 1 ? precision : 'float32';
 
 /** A model's weights as graph inputs, each traced once. @throws {Error} for a name that the architecture has not. */
 export interface Weights {
@@ -96,11 +103,15 @@ export interface Weights {
 
 /** The weights of a module, by their names within it. */
 export function within(weights: Weights, module: string): Weights {
-  return Object.assign((name: string) => weights(`${module}.${name}`), { linear: (name: string) => weights.linear(`${module}.${name}`) });
+  return Object.assign((name: string) => weights(`${module}.${name}`), {
+    linear: (name: string) => weights.linear(`${module}.${name}`),
+  });
 }
 
 /** @param shapes as `weightShapes` gives them, each with the type that it is held in: float32 unless told. */
-export function weightInputs(shapes: readonly (WeightShape & { readonly dtype?: Precision })[]): Weights & { readonly traced: () => readonly { readonly name: string; readonly tensor: Tensor }[] } {
+export function weightInputs(
+  shapes: readonly (WeightShape & { readonly dtype?: Precision })[],
+): Weights & { readonly traced: () => readonly { readonly name: string; readonly tensor: Tensor }[] } {
   const known = new Map(shapes.map((shape) => [shape.name, shape]));
   const made = new Map<string, Tensor>();
   const of = (name: string): Tensor => {

@@ -8,7 +8,9 @@ import type { Box, Mask, Prompt } from '../../records.js';
  * A box with its corners in the wrong order is no box.
  */
 export function boxOverlap(prompt: Prompt | null, truth: Mask): number {
-  const boxes = (prompt?.objects ?? []).flatMap(({ box }) => (box && box[0] <= box[2] && box[1] <= box[3] ? [box] : []));
+  const boxes = (prompt?.objects ?? []).flatMap(({ box }) =>
+    box && box[0] <= box[2] && box[1] <= box[3] ? [box] : [],
+  );
   const around = boxOfMask(truth);
   return boxes.length > 0 && around ? boxIou(hull(boxes), around) : 0;
 }

@@ -24,8 +24,10 @@ const SPECK = 0.01;
 /**
  * How well a prompt's boxes fit the truth's objects one by one, in [0, 3].
  *
- * A box and an object earn 1 each where their IoU is above 0.5, where their edges lie less than 10 px apart on average, and where a
- * foreground point in the box lies less than 30 px from the object's middle; pixels of an 840 px frame. Boxes and objects are paired
+ * A box and an object earn 1 each where their IoU is above 0.5, where their edges lie less than 10 px apart on average,
+ * and where a
+ * foreground point in the box lies less than 30 px from the object's middle; pixels of an 840 px frame. Boxes and
+ * objects are paired
  * so that they earn most, and the sum is divided by the number of either, whichever is larger.
  *
  * @param instances of the truth, in pixels of `prompt.frame`.
@@ -40,12 +42,18 @@ export function matching(prompt: Prompt | null, instances: readonly Instance[]):
   return total / Math.max(objects.length, instances.length);
 }
 
-/** The objects of a truth: its parts that hang together along sides or corners, specks left out; 120 at most, in reading order. */
+/**
+ * The objects of a truth: its parts that hang together along sides or corners, specks left out; 120 at most, in reading
+ * order.
+ */
 export function instancesOf(truth: Mask): Instance[] {
   const labels = parts(decodeMask(truth), truth);
   const extents = extentsOf(labels, truth);
   const area = extents.reduce((sum, extent) => sum + extent.area, 0);
-  return extents.filter((extent) => extent.area >= SPECK * area).slice(0, MOST).map((extent) => instanceOf(labels, truth, extent));
+  return extents
+    .filter((extent) => extent.area >= SPECK * area)
+    .slice(0, MOST)
+    .map((extent) => instanceOf(labels, truth, extent));
 }
 
 interface Extent {
@@ -84,7 +92,9 @@ function fit({ box, points }: PromptObject, { box: other, x, y }: Instance, fram
   if (!box) return 0;
   const [across, down] = [SIDE / frame.width, SIDE / frame.height];
   const corners = box.reduce((sum, edge, i) => sum + Math.abs(edge - other[i]) * (i % 2 === 0 ? across : down), 0) / 4;
-  const inside = points.filter((point) => point.label === 1 && point.x >= box[0] && point.x <= box[2] && point.y >= box[1] && point.y <= box[3]);
+  const inside = points.filter(
+    (point) => point.label === 1 && point.x >= box[0] && point.x <= box[2] && point.y >= box[1] && point.y <= box[3],
+  );
   const close = inside.some((point) => Math.hypot((point.x - x) * across, (point.y - y) * down) < NEAR.point);
   return Number(boxIou(box, other) > NEAR.overlap) + Number(corners < NEAR.corners) + Number(close);
 }

@@ -42,8 +42,12 @@ export const RewardOptions = z.strictObject(rewardShape).superRefine(measured);
 export type RewardOptions = z.input<typeof RewardOptions>;
 
 /** Refuses a weight of `length` where nobody says what is long. */
-export function measured({ weights, length }: { weights: { length?: number | undefined }; length?: unknown }, context: z.RefinementCtx): void {
-  if (weights.length && length === undefined) context.addIssue({ code: 'custom', path: ['length'], message: 'expected { max, cache } beside weights.length' });
+export function measured(
+  { weights, length }: { weights: { length?: number | undefined }; length?: unknown },
+  context: z.RefinementCtx,
+): void {
+  if (weights.length && length === undefined)
+    context.addIssue({ code: 'custom', path: ['length'], message: 'expected { max, cache } beside weights.length' });
 }
 
 /** Parts that are written down whatever they weigh. */

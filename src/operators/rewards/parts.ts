@@ -19,7 +19,10 @@ export type Judged = Pick<Masked, 'masks' | 'prompts' | 'formats' | 'truth'> & P
  *
  * @throws {DataError} if a mask and the truth differ in size, or their runs don't fill it.
  */
-export function builtInRewards(row: Judged, options: z.output<typeof RewardOptions>): Record<string, readonly number[]> {
+export function builtInRewards(
+  row: Judged,
+  options: z.output<typeof RewardOptions>,
+): Record<string, readonly number[]> {
   const { weights, length, legacy } = options;
   const { prompts, completions, truth } = row;
   const known: Record<string, readonly number[]> = maskRewards(row, legacy);
@@ -41,7 +44,10 @@ export function builtInRewards(row: Judged, options: z.output<typeof RewardOptio
  *
  * @throws {DataError} if a mask and the truth differ in size, or their runs don't fill it.
  */
-export function maskRewards(row: Pick<Judged, 'masks' | 'formats' | 'truth'>, legacy: { readonly structure: boolean } = { structure: false }): Record<'format' | 'iou' | 'structure', readonly number[]> {
+export function maskRewards(
+  row: Pick<Judged, 'masks' | 'formats' | 'truth'>,
+  legacy: { readonly structure: boolean } = { structure: false },
+): Record<'format' | 'iou' | 'structure', readonly number[]> {
   const { truth } = row;
   if (!truth) {
     const unscorable = row.masks.map(() => NaN);
@@ -52,7 +58,10 @@ export function maskRewards(row: Pick<Judged, 'masks' | 'formats' | 'truth'>, le
   const scores = row.masks.map((mask) => {
     if (mask === null) return { iou: 0, structure: 0 };
     const key = mask.counts.join();
-    const score = known.get(key) ?? { iou: maskIou(mask, truth), structure: legacy.structure ? unpredicted(mask) : structure(mask, bits) };
+    const score = known.get(key) ?? {
+      iou: maskIou(mask, truth),
+      structure: legacy.structure ? unpredicted(mask) : structure(mask, bits),
+    };
     known.set(key, score);
     return score;
   });

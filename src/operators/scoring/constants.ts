@@ -12,7 +12,10 @@ export interface Constant {
 const MARGINS = [4, 16, 28, 36];
 const SIDE = 112;
 
-/** Answers that look at nothing: boxes around the middle, from nearly the whole frame to a third of it, with a click on the centre. */
+/**
+ * Answers that look at nothing: boxes around the middle, from nearly the whole frame to a third of it, with a click on
+ * the centre.
+ */
 export function constantPrompts(frame: Size): Prompt[] {
   const { width, height } = frame;
   const centre: Point = { x: Math.floor(width / 2), y: Math.floor(height / 2), label: 1 };
@@ -51,5 +54,8 @@ export function constantBook(): ConstantBook {
 
 /** The constant answer that earns most; undefined where none was tried. */
 export function bestConstant(constants: readonly Constant[]): Constant | undefined {
-  return constants.reduce<Constant | undefined>((best, one) => (best && best.reward.mean >= one.reward.mean ? best : one), undefined);
+  return constants.reduce<Constant | undefined>(
+    (best, one) => (best && best.reward.mean >= one.reward.mean ? best : one),
+    undefined,
+  );
 }

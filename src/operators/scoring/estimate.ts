@@ -15,7 +15,10 @@ export interface Estimator {
   kept(): Sums;
 }
 
-/** How many values, their mean, and the sum of their squared distances from it; null for what is no finite number, as JSON has it. */
+/**
+ * How many values, their mean, and the sum of their squared distances from it; null for what is no finite number, as
+ * JSON has it.
+ */
 export type Sums = readonly [n: number, mean: number | null, squares: number | null];
 
 /** @see Welford, Note on a method for calculating corrected sums of squares and products, 1962. */

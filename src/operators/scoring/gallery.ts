@@ -50,7 +50,8 @@ export function gallery(each: number, before?: GalleryState): Gallery {
       insert(random, exhibit, (a, b) => uniform('gallery', a.id) < uniform('gallery', b.id), each);
     },
     chosen() {
-      const named = (kind: string, exhibits: readonly Exhibit[]) => exhibits.map((exhibit, i) => ({ name: `${kind}-${i + 1}`, exhibit }));
+      const named = (kind: string, exhibits: readonly Exhibit[]) =>
+        exhibits.map((exhibit, i) => ({ name: `${kind}-${i + 1}`, exhibit }));
       return [...named('best', best), ...named('worst', worst), ...named('random', random)];
     },
     kept: () => ({ best: [...best], worst: [...worst], random: [...random] }),
@@ -70,7 +71,11 @@ const SMALL = 336;
 /** Each pixel as a square of pixels, so that lines drawn over them hide little. */
 function magnified({ width, height, data }: Image): Image {
   const times = Math.max(1, Math.floor(SMALL / Math.max(width, height)));
-  const out = { width: width * times, height: height * times, data: new Uint8Array(width * height * times * times * 3) };
+  const out = {
+    width: width * times,
+    height: height * times,
+    data: new Uint8Array(width * height * times * times * 3),
+  };
   for (let y = 0, o = 0; y < out.height; y++) {
     for (let x = 0; x < out.width; x++, o += 3) {
       const from = (Math.floor(y / times) * width + Math.floor(x / times)) * 3;
@@ -81,10 +86,22 @@ function magnified({ width, height, data }: Image): Image {
 }
 
 function exhibited({ id, image, frame, truth, task, original, prompts, masks }: Masked, worth: number): Exhibit {
-  return { id, image, frame, ...(truth && { truth }), task, original, prompt: prompts[0] ?? null, mask: masks[0] ?? null, worth };
+  return {
+    id,
+    image,
+    frame,
+    ...(truth && { truth }),
+    task,
+    original,
+    prompt: prompts[0] ?? null,
+    mask: masks[0] ?? null,
+    worth,
+  };
 }
 
-/** Puts `item` before the first that it beats, and drops what is too many; among equals the first to come stays ahead. */
+/**
+ * Puts `item` before the first that it beats, and drops what is too many; among equals the first to come stays ahead.
+ */
 function insert<T>(list: T[], item: T, beats: (a: T, b: T) => boolean, most: number): void {
   const at = list.findIndex((other) => beats(item, other));
   list.splice(at < 0 ? list.length : at, 0, item);

@@ -7,12 +7,17 @@ export type Protocol = 'standard' | 'legacy';
 const defects = {
   foreground: ['foreground: an answer that is missing repeats the one before'],
   referring: ['referring: one random expression of each image, not all'],
-  reasoning: ['reasoning: images are drawn with replacement, and one random text of each', 'reasoning: ignored regions count as background, which is the convention seg_r1'],
+  reasoning: [
+    'reasoning: images are drawn with replacement, and one random text of each',
+    'reasoning: ignored regions count as background, which is the convention seg_r1',
+  ],
 } as const;
 
 /** What `legacy` does otherwise with rows of these tasks, and its published numbers carry. */
 export function defectsOf(tasks: Iterable<string>): readonly string[] {
-  const families = [...tasks].map((task) => (task.startsWith('reason-') ? 'reasoning' : task === 'referring' ? 'referring' : 'foreground'));
+  const families = [...tasks].map((task) =>
+    task.startsWith('reason-') ? 'reasoning' : task === 'referring' ? 'referring' : 'foreground',
+  );
   return [...new Set(families)].flatMap((family) => defects[family]);
 }
 
@@ -44,9 +49,11 @@ export function pairAnswers<T>(asked: readonly string[], answers: ReadonlyMap<st
 }
 
 /**
- * Seg-R1's released protocol for referring sets: one random expression of each image, in order of first mention, not all.
+ * Seg-R1's released protocol for referring sets: one random expression of each image, in order of first mention, not
+ * all.
  *
- * This and the one below are defects that its published numbers carry, to be had on purpose; `defectsOf` names the others.
+ * This and the one below are defects that its published numbers carry, to be had on purpose; `defectsOf` names the
+ * others.
  */
 export function legacyReferring<T extends { readonly image: string }>(items: readonly T[], seed: number): T[] {
   const random = draws('legacy referring', seed);

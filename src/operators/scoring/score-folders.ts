@@ -28,7 +28,11 @@ export function pairFolders(predictions: string, truth: string): PicturePairs {
   const truths = pictures('truth', truth);
   const answers = new Map(pictures('predictions', predictions).map((file) => [nameOf(file), join(predictions, file)]));
   const paired = pairAnswers(truths.map(nameOf), answers);
-  const items = paired.answers.map(({ id, answer }, i) => ({ id, truth: join(truth, truths[i] as string), predicted: answer }));
+  const items = paired.answers.map(({ id, answer }, i) => ({
+    id,
+    truth: join(truth, truths[i] as string),
+    predicted: answer,
+  }));
   return { items, missing: paired.missing, extra: paired.strangers };
 }
 
@@ -39,10 +43,26 @@ export function pairFolders(predictions: string, truth: string): PicturePairs {
  * @param told called with each picture that is done.
  * @throws {DataError} if a picture can't be read.
  */
-export async function scoreFolders(scorer: Scorer, { items }: PicturePairs, kind: Judged['kind'], set: string, told: () => void = () => {}): Promise<{ readonly scores: Scores; readonly items: readonly ScoredItem[] }> {
+export async function scoreFolders(
+  scorer: Scorer,
+  { items }: PicturePairs,
+  kind: Judged['kind'],
+  set: string,
+  told: () => void = () => {},
+): Promise<{ readonly scores: Scores; readonly items: readonly ScoredItem[] }> {
   const scored = inOrder(async ({ id, truth, predicted }: PicturePairs['items'][number]): Promise<ScoredItem> => {
-    const judged = await scorer.score({ kind, predicted: predicted === null ? null : { path: predicted }, truth: { path: truth } });
-    return { id, set, unit: id, judged, answer: { 'answer/missing': predicted === null ? 1 : 0, 'answer/empty': isEmpty(judged) ? 1 : 0 } };
+    const judged = await scorer.score({
+      kind,
+      predicted: predicted === null ? null : { path: predicted },
+      truth: { path: truth },
+    });
+    return {
+      id,
+      set,
+      unit: id,
+      judged,
+      answer: { 'answer/missing': predicted === null ? 1 : 0, 'answer/empty': isEmpty(judged) ? 1 : 0 },
+    };
   }, scorer.threads * 2);
   const all = await lastValueFrom(from(items).pipe(scored, tap(told), toArray()));
   return { scores: { protocol: 'standard', defects: [], unscored: 0, sets: summarised(all, 0) }, items: all };

@@ -20,19 +20,26 @@ export interface Foreground extends Saliency {
 }
 
 /**
- * Scores a grey answer as the public evaluation does: brought to the truth's size by its nearest pixels, truth over 128.
+ * Scores a grey answer as the public evaluation does: brought to the truth's size by its nearest pixels, truth over
+ * 128.
  *
  * @param predicted null where there is none: it counts as an empty mask.
  * @throws {RangeError} if a map does not fill its size.
  */
 export function scoreForeground(predicted: GrayMap | null, truth: GrayMap): Foreground {
-  const levels = predicted ? resizeNearest(predicted.data, predicted, truth) : new Uint8Array(truth.width * truth.height);
+  const levels = predicted
+    ? resizeNearest(predicted.data, predicted, truth)
+    : new Uint8Array(truth.width * truth.height);
   const mask = truth.data.map((level) => (level > 128 ? 1 : 0));
   const counts = countLevels(levels, mask);
   const confidence = confidences(counts);
   return {
     ...saliency(levels, mask, truth),
-    correctionEffort: correctionEffort(levels.map((level) => (confidence[level] > 0.5 ? 1 : 0)), mask, truth),
+    correctionEffort: correctionEffort(
+      levels.map((level) => (confidence[level] > 0.5 ? 1 : 0)),
+      mask,
+      truth,
+    ),
     half: atHalf(counts, confidence),
   };
 }
@@ -43,9 +50,18 @@ export function scoreForeground(predicted: GrayMap | null, truth: GrayMap): Fore
  * @throws {RangeError} if there is no image.
  */
 export function foregroundOverSet(images: readonly Foreground[]): Foreground {
-  return { ...overSet(images), correctionEffort: meanOf(images.map((image) => image.correctionEffort)), half: images.map(({ half }) => half).reduce(added) };
+  return {
+    ...overSet(images),
+    correctionEffort: meanOf(images.map((image) => image.correctionEffort)),
+    half: images.map(({ half }) => half).reduce(added),
+  };
 }
 
 function added(a: Outcome, b: Outcome): Outcome {
-  return { hits: a.hits + b.hits, falseAlarms: a.falseAlarms + b.falseAlarms, objectPixels: a.objectPixels + b.objectPixels, pixels: a.pixels + b.pixels };
+  return {
+    hits: a.hits + b.hits,
+    falseAlarms: a.falseAlarms + b.falseAlarms,
+    objectPixels: a.objectPixels + b.objectPixels,
+    pixels: a.pixels + b.pixels,
+  };
 }

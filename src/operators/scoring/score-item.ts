@@ -20,19 +20,27 @@ export interface ScoreJob {
 }
 
 /** What an item adds to its set. */
-export type Judged = { readonly kind: 'foreground'; readonly foreground: Foreground } | { readonly kind: 'referring'; readonly sample: ReferringSample };
+export type Judged =
+  | { readonly kind: 'foreground'; readonly foreground: Foreground }
+  | { readonly kind: 'referring'; readonly sample: ReferringSample };
 
 /**
  * Scores one answer.
  *
  * A mask of a frame is stretched to the size at which it is stored with bilinear weights, and keeps its grey edges for
- * `foreground`, as Seg-R1's pictures do; a picture of another size than its truth is brought to it by its nearest pixels.
+ * `foreground`, as Seg-R1's pictures do; a picture of another size than its truth is brought to it by its nearest
+ * pixels.
  *
  * @throws {DataError} if a picture can't be read, or a truth has grey levels but none over 128.
  */
 export async function scoreItem({ kind, predicted, truth, ignore }: ScoreJob): Promise<Judged> {
   const wanted = 'path' in truth ? await truthPicture(truth.path) : levelsOf(truth.mask, truth.mask);
-  const answer = predicted === null ? null : 'path' in predicted ? await picture(predicted.path) : levelsOf(predicted.mask, predicted.stored);
+  const answer =
+    predicted === null
+      ? null
+      : 'path' in predicted
+        ? await picture(predicted.path)
+        : levelsOf(predicted.mask, predicted.stored);
   if (kind === 'foreground') return { kind, foreground: scoreForeground(answer, wanted) };
   return { kind, sample: referringSample(answer && overHalf(answer, wanted), overHalf(wanted, wanted), ignore) };
 }
@@ -46,14 +54,28 @@ async function picture(path: string): Promise<GrayMap> {
 async function truthPicture(path: string): Promise<GrayMap> {
   const truth = await picture(path);
   const highest = truth.data.reduce((high, level) => Math.max(high, level), 0);
-  if (highest > 0 && highest <= 128) throw new DataError(`${path}  truth: expected object pixels over 128; got none over ${shown(highest)}; way out: store objects as 255`);
+  if (highest > 0 && highest <= 128)
+    throw new DataError(
+      `${path}  truth: expected object pixels over 128; got none over ${shown(highest)}; way out: store objects as 255`,
+    );
   return truth;
 }
 
 function levelsOf(mask: Mask, stored: Size): GrayMap {
-  return { width: stored.width, height: stored.height, data: resizeGray(decodeMask(mask).map((bit) => bit * 255), mask, stored) };
+  return {
+    width: stored.width,
+    height: stored.height,
+    data: resizeGray(
+      decodeMask(mask).map((bit) => bit * 255),
+      mask,
+      stored,
+    ),
+  };
 }
 
 function overHalf(levels: GrayMap, size: Size): Mask {
-  return encodeMask(resizeNearest(levels.data, levels, size).map((level) => (level > 128 ? 1 : 0)), { width: size.width, height: size.height });
+  return encodeMask(
+    resizeNearest(levels.data, levels, size).map((level) => (level > 128 ? 1 : 0)),
+    { width: size.width, height: size.height },
+  );
 }

@@ -1,7 +1,14 @@
 import { emptyMask, intersectionArea, maskArea, subtractMask } from '../../io/mask.js';
 import { stretchMask } from '../../io/mask-stretch.js';
 import { dice } from '../../metrics/overlap.js';
-import { conventions, referringIou, referringScores, type Convention, type ReferringSample, type ReferringScores } from '../../metrics/referring.js';
+import {
+  conventions,
+  referringIou,
+  referringScores,
+  type Convention,
+  type ReferringSample,
+  type ReferringScores,
+} from '../../metrics/referring.js';
 import type { Outcome } from '../../metrics/threshold.js';
 import type { Mask } from '../../records.js';
 
@@ -41,9 +48,18 @@ export function scoreReferring(answers: Iterable<Answer>): ReferringReport {
   for (const { id, predicted, truth, ignore } of answers) {
     const sample = referringSample(predicted, truth, ignore);
     samples.push(sample);
-    items.push({ id, missing: predicted === null, iou: byConvention((convention) => referringIou(sample, convention)), dice: dice(sample.whole) });
+    items.push({
+      id,
+      missing: predicted === null,
+      iou: byConvention((convention) => referringIou(sample, convention)),
+      dice: dice(sample.whole),
+    });
   }
-  return { items, sets: byConvention((convention) => referringScores(samples, convention)), missing: items.filter(({ missing }) => missing).length };
+  return {
+    items,
+    sets: byConvention((convention) => referringScores(samples, convention)),
+    missing: items.filter(({ missing }) => missing).length,
+  };
 }
 
 /**
@@ -55,7 +71,10 @@ export function referringSample(predicted: Mask | null, truth: Mask, ignore?: Ma
   const answer = predicted === null ? emptyMask(truth) : stretchMask(predicted, truth, 128);
   const whole = outcome(answer, truth, truth.width * truth.height);
   if (!ignore) return { whole, heeded: whole };
-  return { whole, heeded: outcome(subtractMask(answer, ignore), subtractMask(truth, ignore), whole.pixels - maskArea(ignore)) };
+  return {
+    whole,
+    heeded: outcome(subtractMask(answer, ignore), subtractMask(truth, ignore), whole.pixels - maskArea(ignore)),
+  };
 }
 
 function outcome(answer: Mask, truth: Mask, pixels: number): Outcome {
@@ -64,5 +83,7 @@ function outcome(answer: Mask, truth: Mask, pixels: number): Outcome {
 }
 
 function byConvention<T>(value: (convention: Convention) => T): Record<Convention, T> {
-  return Object.fromEntries((Object.keys(conventions) as Convention[]).map((convention) => [convention, value(convention)])) as Record<Convention, T>;
+  return Object.fromEntries(
+    (Object.keys(conventions) as Convention[]).map((convention) => [convention, value(convention)]),
+  ) as Record<Convention, T>;
 }

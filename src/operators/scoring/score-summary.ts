@@ -1,5 +1,12 @@
 import { bootstrap, unitsOf, type Interval, type Measure } from '../../metrics/bootstrap.js';
-import { conventions, marks, referringCounts, referringIou, type Convention, type ReferringSample } from '../../metrics/referring.js';
+import {
+  conventions,
+  marks,
+  referringCounts,
+  referringIou,
+  type Convention,
+  type ReferringSample,
+} from '../../metrics/referring.js';
 import { dice } from '../../metrics/overlap.js';
 import type { SaliencyCurve } from '../../metrics/saliency.js';
 import { scoreForeground, type Foreground } from './score-foreground.js';
@@ -43,48 +50,84 @@ export function itemValues(judged: Judged): Record<string, number> {
  * @param seed of the intervals.
  */
 export function summarised(items: readonly ScoredItem[], seed: number): SetSummary[] {
-  return unitsOf(items.map(({ set, judged }) => `${judged.kind} ${set}`)).map((positions) => setSummary(positions.map((i) => items[i] as ScoredItem), seed));
+  return unitsOf(items.map(({ set, judged }) => `${judged.kind} ${set}`)).map((positions) =>
+    setSummary(
+      positions.map((i) => items[i] as ScoredItem),
+      seed,
+    ),
+  );
 }
 
 function setSummary(items: readonly ScoredItem[], seed: number): SetSummary {
   const { set, judged } = items[0] as ScoredItem;
   const values = items.map((item) => ({ ...itemValues(item.judged), ...indicators(item.judged), ...item.answer }));
   const units = unitsOf(items.map(({ unit }) => unit));
-  const intervals = bootstrap(units, together(setMeasure(values), curveMaxima(items.flatMap((item) => (item.judged.kind === 'foreground' ? [item.judged.foreground] : [])))), seed);
+  const intervals = bootstrap(
+    units,
+    together(
+      setMeasure(values),
+      curveMaxima(items.flatMap((item) => (item.judged.kind === 'foreground' ? [item.judged.foreground] : []))),
+    ),
+    seed,
+  );
   const order = Object.keys(values[0] ?? {});
   const place = (name: string): number => (order.includes(name) ? order.indexOf(name) : order.length);
-  const metrics = Object.entries(intervals).toSorted(([a], [b]) => place(a) - place(b)).map(([name, interval]) => {
-    const own = values.map((value) => value[name]).filter((value) => value !== undefined);
-    return [name, { ...interval, n: own.length === 0 ? items.length : own.filter((value) => !Number.isNaN(value)).length }] as const;
-  });
+  const metrics = Object.entries(intervals)
+    .toSorted(([a], [b]) => place(a) - place(b))
+    .map(([name, interval]) => {
+      const own = values.map((value) => value[name]).filter((value) => value !== undefined);
+      return [
+        name,
+        { ...interval, n: own.length === 0 ? items.length : own.filter((value) => !Number.isNaN(value)).length },
+      ] as const;
+    });
   return { set, kind: judged.kind, n: items.length, units: units.length, metrics: Object.fromEntries(metrics) };
 }
 
 /**
- * How a set's numbers come from its items' values: means of those that are numbers, and from `X/intersection` and `X/union`
+ * How a set's numbers come from its items' values: means of those that are numbers, and from `X/intersection` and
+ * `X/union`
  * their sums' quotient, `X/cIoU`. A `max` of an item is left out: that of a set is another thing.
  */
 export function setMeasure(values: readonly Readonly<Record<string, number>>[]): Measure {
   const names = [...new Set(values.flatMap((value) => Object.keys(value)))].filter((name) => !name.endsWith('/max'));
   const columns = new Map(names.map((name) => [name, Float64Array.from(values, (value) => value[name] ?? NaN)]));
-  const pooled = names.flatMap((name) => (name.endsWith('/intersection') ? [name.slice(0, -'/intersection'.length)] : []));
+  const pooled = names.flatMap((name) =>
+    name.endsWith('/intersection') ? [name.slice(0, -'/intersection'.length)] : [],
+  );
   const averaged = names.filter((name) => !/\/(intersection|union)$/.test(name));
   return (weights) => ({
     ...Object.fromEntries(averaged.map((name) => [name, weightedMean(columns.get(name) as Float64Array, weights)])),
-    ...Object.fromEntries(pooled.map((name) => [`${name}/cIoU`, quotient(columns.get(`${name}/intersection`) as Float64Array, columns.get(`${name}/union`) as Float64Array, weights)])),
+    ...Object.fromEntries(
+      pooled.map((name) => [
+        `${name}/cIoU`,
+        quotient(
+          columns.get(`${name}/intersection`) as Float64Array,
+          columns.get(`${name}/union`) as Float64Array,
+          weights,
+        ),
+      ]),
+    ),
   });
 }
 
 /** The highest point of each curve of the set, which is averaged threshold by threshold. */
 function curveMaxima(images: readonly Foreground[]): Measure {
   const names = Object.keys(images[0]?.curves ?? {}) as SaliencyCurve[];
-  const curves = names.map((name) => [`${name}/max`, distinctPoints(images.map((image) => image.curves[name]))] as const);
+  const curves = names.map(
+    (name) => [`${name}/max`, distinctPoints(images.map((image) => image.curves[name]))] as const,
+  );
   return (weights) => Object.fromEntries(curves.map(([name, points]) => [name, highest(points, weights)]));
 }
 
-/** [curve × point] without the points at which no curve differs from the point before: of hard masks two are left of 256. */
+/**
+ * [curve × point] without the points at which no curve differs from the point before: of hard masks two are left of
+ * 256.
+ */
 function distinctPoints(curves: readonly Float64Array[]): Float64Array {
-  const kept = Array.from({ length: 256 }, (_, t) => t).filter((t) => t === 0 || curves.some((curve) => curve[t] !== curve[t - 1]));
+  const kept = Array.from({ length: 256 }, (_, t) => t).filter(
+    (t) => t === 0 || curves.some((curve) => curve[t] !== curve[t - 1]),
+  );
   return Float64Array.from(curves.flatMap((curve) => kept.map((t) => curve[t] as number)));
 }
 
@@ -127,13 +170,22 @@ function quotient(over: Float64Array, under: Float64Array, weights: Float64Array
 }
 
 function foregroundValues({ values, correctionEffort, half }: Foreground): Record<string, number> {
-  return { ...values, correctionEffort, 'half/intersection': half.hits, 'half/union': half.objectPixels + half.falseAlarms };
+  return {
+    ...values,
+    correctionEffort,
+    'half/intersection': half.hits,
+    'half/union': half.objectPixels + half.falseAlarms,
+  };
 }
 
 function referringValues(sample: ReferringSample): Record<string, number> {
   const each = everyConvention.flatMap((name) => {
     const { hits, union } = referringCounts(sample, name);
-    return [[`${name}/iou`, referringIou(sample, name)] as const, [`${name}/intersection`, hits] as const, [`${name}/union`, union] as const];
+    return [
+      [`${name}/iou`, referringIou(sample, name)] as const,
+      [`${name}/intersection`, hits] as const,
+      [`${name}/union`, union] as const,
+    ];
   });
   return { ...Object.fromEntries(each), dice: dice(sample.whole) };
 }
@@ -141,16 +193,18 @@ function referringValues(sample: ReferringSample): Record<string, number> {
 /** Shares of a set, an item at a time: 1, 0, or NaN where the item is not among those that are counted. */
 function indicators(judged: Judged): Record<string, number> {
   if (judged.kind === 'foreground') return {};
-  return Object.fromEntries(everyConvention.flatMap((name) => {
-    const { target, refused } = referringCounts(judged.sample, name);
-    const iou = referringIou(judged.sample, name);
-    const present = (holds: boolean): number => (target === 0 ? NaN : Number(holds));
-    return [
-      ...marks.map((mark) => [`${name}/Pr@${mark}`, present(iou >= Number(mark))] as const),
-      [`${name}/T-acc`, present(!refused)] as const,
-      [`${name}/N-acc`, target === 0 ? Number(refused) : NaN] as const,
-    ];
-  }));
+  return Object.fromEntries(
+    everyConvention.flatMap((name) => {
+      const { target, refused } = referringCounts(judged.sample, name);
+      const iou = referringIou(judged.sample, name);
+      const present = (holds: boolean): number => (target === 0 ? NaN : Number(holds));
+      return [
+        ...marks.map((mark) => [`${name}/Pr@${mark}`, present(iou >= Number(mark))] as const),
+        [`${name}/T-acc`, present(!refused)] as const,
+        [`${name}/N-acc`, target === 0 ? Number(refused) : NaN] as const,
+      ];
+    }),
+  );
 }
 
 const everyConvention = Object.keys(conventions) as Convention[];

@@ -17,14 +17,21 @@ export interface AnswerQuality {
 const NEAR = 0.2;
 
 /** How good a prompt is by itself, before any segmenter. */
-export function answerQuality(row: Pick<Scored, 'truth' | 'candidates'>, prompt: Prompt | null, tokens: number): AnswerQuality {
+export function answerQuality(
+  row: Pick<Scored, 'truth' | 'candidates'>,
+  prompt: Prompt | null,
+  tokens: number,
+): AnswerQuality {
   const box = prompt?.objects[0]?.box;
   const truth = row.truth && boxOfMask(row.truth);
   const points = prompt?.objects[0]?.points.length ?? 0;
   return { box: box && truth ? boxIou(box, truth) : 0, ...choice(row.candidates, box), points, tokens };
 }
 
-function choice(candidates: Scored['candidates'], box: Box | undefined): { readonly where: number; readonly hit: number } {
+function choice(
+  candidates: Scored['candidates'],
+  box: Box | undefined,
+): { readonly where: number; readonly hit: number } {
   if (!candidates) return { where: NaN, hit: NaN };
   const overlaps = candidates.boxes.map((candidate) => (box ? boxIou(box, candidate) : 0));
   const where = Math.max(...overlaps);
@@ -37,7 +44,9 @@ function choice(candidates: Scored['candidates'], box: Box | undefined): { reado
  * @see `docs/metrics.md`, which explains each
  */
 export function statistics(rows: readonly Scored[]): Record<string, number> {
-  const qualities = rows.flatMap((row) => row.prompts.map((prompt, g) => answerQuality(row, prompt, row.completions[g]?.tokens.length ?? 0)));
+  const qualities = rows.flatMap((row) =>
+    row.prompts.map((prompt, g) => answerQuality(row, prompt, row.completions[g]?.tokens.length ?? 0)),
+  );
   const pick = (name: keyof AnswerQuality): number => mean(qualities.map((quality) => quality[name]));
   const candidates = rows.some((row) => row.candidates);
   return {
@@ -48,9 +57,13 @@ export function statistics(rows: readonly Scored[]): Record<string, number> {
     ...(candidates ? { 'answer/hit': pick('hit'), 'answer/where': pick('where') } : {}),
     'answer/points': pick('points'),
     'answer/parsed': mean(rows.flatMap(({ formats }) => formats)),
-    'answer/empty': mean(rows.flatMap(({ masks }) => masks.map((mask) => (mask === null || maskArea(mask) === 0 ? 1 : 0)))),
+    'answer/empty': mean(
+      rows.flatMap(({ masks }) => masks.map((mask) => (mask === null || maskArea(mask) === 0 ? 1 : 0))),
+    ),
     'completions/mean_length': pick('tokens'),
-    'completions/clipped_ratio': mean(rows.flatMap(({ completions }) => completions.map(({ finish }: Completion) => (finish === 'length' ? 1 : 0)))),
+    'completions/clipped_ratio': mean(
+      rows.flatMap(({ completions }) => completions.map(({ finish }: Completion) => (finish === 'length' ? 1 : 0))),
+    ),
   };
 }
 

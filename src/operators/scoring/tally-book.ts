@@ -9,7 +9,9 @@ export interface Tally {
   readonly rows: number;
   /** Rows that were not, by the stage that marked them. */
   readonly marked: Readonly<Record<string, number>>;
-  /** By the names of `statistics`, and `baseline/another_scene`; a row counts once, with the mean over its completions. */
+  /**
+   * By the names of `statistics`, and `baseline/another_scene`; a row counts once, with the mean over its completions.
+   */
   readonly metrics: Readonly<Record<string, Estimate>>;
   readonly constants: readonly Constant[];
 }
@@ -40,7 +42,9 @@ export function constantsOf(tried: readonly Tried[]): Constant[] {
 
 /** Sums of rows by name, without the rows. */
 export function tallyBook(before?: Pick<TallyState, 'rows' | 'marked' | 'sums'>) {
-  const sums = new Map<string, Estimator>(Object.entries(before?.sums ?? {}).map(([name, sum]) => [name, estimator(sum)]));
+  const sums = new Map<string, Estimator>(
+    Object.entries(before?.sums ?? {}).map(([name, sum]) => [name, estimator(sum)]),
+  );
   const marked: Record<string, number> = { ...before?.marked };
   let rows = before?.rows ?? 0;
   const sumOf = (name: string): Estimator => {
@@ -54,7 +58,16 @@ export function tallyBook(before?: Pick<TallyState, 'rows' | 'marked' | 'sums'>)
       for (const [name, value] of Object.entries(values)) sumOf(name).add(value);
     },
     mark: (stage: string): void => void (marked[stage] = (marked[stage] ?? 0) + 1),
-    kept: () => ({ rows, marked: { ...marked }, sums: Object.fromEntries([...sums].map(([name, sum]) => [name, sum.kept()])) }),
-    tally: (constants: readonly Constant[]): Tally => ({ rows, marked, metrics: Object.fromEntries([...sums].map(([name, sum]) => [name, sum.estimate()])), constants }),
+    kept: () => ({
+      rows,
+      marked: { ...marked },
+      sums: Object.fromEntries([...sums].map(([name, sum]) => [name, sum.kept()])),
+    }),
+    tally: (constants: readonly Constant[]): Tally => ({
+      rows,
+      marked,
+      metrics: Object.fromEntries([...sums].map(([name, sum]) => [name, sum.estimate()])),
+      constants,
+    }),
   };
 }

@@ -3,11 +3,15 @@ import { bufferCount, concatMap, connect, filter, from, merge, type OperatorFunc
 import type { Sample } from '../../records.js';
 
 /**
- * Works on `size` rows at a time, one such step after the other; the last step may be smaller. Marked rows go by at once.
+ * Works on `size` rows at a time, one such step after the other; the last step may be smaller. Marked rows go by at
+ * once.
  *
  * Holds up to `size` rows, so the credit window must not be smaller.
  */
-export function inSteps<T extends Sample, R extends Sample>(size: number, work: (rows: readonly T[]) => Promise<Iterable<R>>): OperatorFunction<T, R> {
+export function inSteps<T extends Sample, R extends Sample>(
+  size: number,
+  work: (rows: readonly T[]) => Promise<Iterable<R>>,
+): OperatorFunction<T, R> {
   return connect((rows) =>
     merge(
       // Marked rows lack the columns of the stages that let them by, which the types leave unsaid.

@@ -13,7 +13,9 @@ export function isPassedOver(reason: string): boolean {
 
 /** Which groups a step does without. */
 export interface Choice {
-  /** Leaves out groups without spread; for each step, so many times the groups that it takes may be replaced by others. */
+  /**
+   * Leaves out groups without spread; for each step, so many times the groups that it takes may be replaced by others.
+   */
   readonly refill?: number | undefined;
   /** Most steps since a row was written. */
   readonly maxStaleness?: number | undefined;
@@ -33,13 +35,18 @@ export function chosen<T extends Advantaged>(row: T, version: number, { refill, 
 /**
  * Marks groups without spread at once, so that others come in their place, up to `refill` times the `size` of a step.
  *
- * Those beyond that go on unmarked and fill the step up: as many rows wait for it as without refilling, and none is let in while
+ * Those beyond that go on unmarked and fill the step up: as many rows wait for it as without refilling, and none is let
+ * in while
  * it is taken, so that a window of `size` stays strictly on-policy.
  *
  * @param told of each group that is marked.
  * @see DAPO, arXiv:2503.14476, section 3.2
  */
-export function refilled<T extends Advantaged>(size: number, refill: number, told: (row: T) => void): MonoTypeOperatorFunction<T> {
+export function refilled<T extends Advantaged>(
+  size: number,
+  refill: number,
+  told: (row: T) => void,
+): MonoTypeOperatorFunction<T> {
   let [gathered, replaced] = [0, 0];
   return map((row) => {
     if (row.skipped) return row;

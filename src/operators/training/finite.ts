@@ -21,7 +21,10 @@ export function isLeftOut(reason: string): boolean {
  *
  * @param work is told how many steps were left out since the one before.
  */
-export function leavingOut<T extends Sample, R extends Sample>(stage: string, work: (rows: readonly T[], leftOut: number) => Promise<Iterable<R>>): (rows: readonly T[]) => Promise<Iterable<R>> {
+export function leavingOut<T extends Sample, R extends Sample>(
+  stage: string,
+  work: (rows: readonly T[], leftOut: number) => Promise<Iterable<R>>,
+): (rows: readonly T[]) => Promise<Iterable<R>> {
   let inARow = 0;
   return async (rows) => {
     try {
@@ -31,10 +34,19 @@ export function leavingOut<T extends Sample, R extends Sample>(stage: string, wo
     } catch (error) {
       if (!(error instanceof NonFiniteError)) throw error;
       inARow++;
-      const reasonOf = (id: string): string => (error.rows.has(id) ? `${OWN}${error.rows.get(id)}` : `${SHARED}${messageOf(error)}`);
+      const reasonOf = (id: string): string =>
+        error.rows.has(id) ? `${OWN}${error.rows.get(id)}` : `${SHARED}${messageOf(error)}`;
       // Marked rows lack the columns of the stages that let them by, which the types leave unsaid.
       const marked = rows.map((row) => ({ ...row, skipped: { stage, reason: reasonOf(row.id) } }) as unknown as R);
-      return inARow < MOST ? marked : thenThrow(marked, new ModelError(`${stage}  expected finite numbers; got ${MOST} steps in a row without: ${messageOf(error)}`, { cause: error }));
+      return inARow < MOST
+        ? marked
+        : thenThrow(
+            marked,
+            new ModelError(
+              `${stage}  expected finite numbers; got ${MOST} steps in a row without: ${messageOf(error)}`,
+              { cause: error },
+            ),
+          );
     }
   };
 }
@@ -65,16 +77,21 @@ export async function furtherStep<R>(taken: number, work: () => Promise<R>): Pro
     return await work();
   } catch (error) {
     if (taken === 0 || !(error instanceof NonFiniteError)) throw error;
-    throw new NonFiniteError(`${messageOf(error)}, in update ${taken + 1} on these rows; ${taken} before it learnt from them`, error.rows);
+    throw new NonFiniteError(
+      `${messageOf(error)}, in update ${taken + 1} on these rows; ${taken} before it learnt from them`,
+      error.rows,
+    );
   }
 }
 
 /** @throws {NonFiniteError} naming the rows with a reward, advantage or log-prob that is not finite. */
 export function finiteRows(rows: readonly Advantaged[]): void {
-  const wrong = new Map(rows.flatMap((row) => {
-    const what = unfit(row);
-    return what === undefined ? [] : [[row.id, what] as const];
-  }));
+  const wrong = new Map(
+    rows.flatMap((row) => {
+      const what = unfit(row);
+      return what === undefined ? [] : [[row.id, what] as const];
+    }),
+  );
   const [first] = wrong;
   if (first) throw new NonFiniteError(`${first[1]} in ${first[0]}`, wrong);
 }

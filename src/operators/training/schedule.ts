@@ -6,7 +6,11 @@ import type { StepOptions } from '../../models/policy.js';
 export const LearningOptions = z.strictObject({
   learningRate: z.number().positive().default(1e-6),
   /** Steps in which the rate rises from 0; below 1, their share of `steps`. */
-  warmup: z.number().min(0).refine((warmup) => warmup < 1 || Number.isInteger(warmup), 'expected whole steps, or a share below 1').default(0),
+  warmup: z
+    .number()
+    .min(0)
+    .refine((warmup) => warmup < 1 || Number.isInteger(warmup), 'expected whole steps, or a share below 1')
+    .default(0),
   /** `linear` and `cosine` fall to `floor` of the rate, from the end of the warm-up to `steps`. */
   schedule: z.enum(['constant', 'linear', 'cosine']).default('constant'),
   floor: z.number().min(0).max(1).default(0),
@@ -17,18 +21,29 @@ export const LearningOptions = z.strictObject({
   beta2: z.number().min(0).max(0.99999).default(0.999),
   /** Largest norm of the gradient; longer ones are scaled down to it. */
   maxNorm: z.number().positive().default(1),
-  /** Share of a running average of the weights that each step keeps, the rest being the weights after it; begins at the weights as they were opened. */
+  /**
+   * Share of a running average of the weights that each step keeps, the rest being the weights after it; begins at the
+   * weights as they were opened.
+   */
   ema: z.number().gt(0).lt(1).optional(),
 });
 export type LearningOptions = z.output<typeof LearningOptions>;
 
 /** What is wrong with a schedule, and the option that it is about; undefined where nothing is. */
-export function scheduleFault(options: Pick<LearningOptions, 'schedule' | 'steps' | 'warmup'>): { readonly option: string; readonly text: string } | undefined {
+export function scheduleFault(
+  options: Pick<LearningOptions, 'schedule' | 'steps' | 'warmup'>,
+): { readonly option: string; readonly text: string } | undefined {
   const { schedule, steps, warmup } = options;
-  if (steps === undefined && schedule !== 'constant') return { option: 'schedule', text: `expected steps, over which a ${schedule} schedule falls; got none` };
-  if (steps === undefined) return warmup > 0 && warmup < 1 ? { option: 'warmup', text: `expected steps, of which a share of ${warmup} is warm-up; got none` } : undefined;
+  if (steps === undefined && schedule !== 'constant')
+    return { option: 'schedule', text: `expected steps, over which a ${schedule} schedule falls; got none` };
+  if (steps === undefined)
+    return warmup > 0 && warmup < 1
+      ? { option: 'warmup', text: `expected steps, of which a share of ${warmup} is warm-up; got none` }
+      : undefined;
   const rising = risingSteps(warmup, steps);
-  return rising < steps ? undefined : { option: 'warmup', text: `expected a warm-up of fewer steps than ${steps}, all there are; got ${rising}` };
+  return rising < steps
+    ? undefined
+    : { option: 'warmup', text: `expected a warm-up of fewer steps than ${steps}, all there are; got ${rising}` };
 }
 
 /** A share is rounded up. */
@@ -49,7 +64,15 @@ export function learning(options: LearningOptions): (step: number) => StepOption
     const left = 1 - Math.min(1, (step - rising) / Math.max(1, steps - rising));
     return floor + (1 - floor) * falls[schedule](left);
   };
-  return (step) => ({ learningRate: learningRate * at(step), weightDecay, beta1, beta2, maxNorm, decays, ...(ema === undefined ? {} : { ema }) });
+  return (step) => ({
+    learningRate: learningRate * at(step),
+    weightDecay,
+    beta1,
+    beta2,
+    maxNorm,
+    decays,
+    ...(ema === undefined ? {} : { ema }),
+  });
 }
 
 /** Share of the rate where so much of a schedule is left. */

@@ -54,17 +54,29 @@ const CALLED: Readonly<Record<string, string>> = {
 
 /** Outputs of a policy-gradient graph by the names of metrics; NaN for the extremes of nothing. */
 export function graphMetrics(outputs: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(outputs).map(([name, value]) => [CALLED[name] ?? `policy/${name}`, Number.isFinite(value) ? value : NaN]));
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, value]) => [
+      CALLED[name] ?? `policy/${name}`,
+      Number.isFinite(value) ? value : NaN,
+    ]),
+  );
 }
 
 /** How the optimizer took a step, `leftOut` others since the one before. */
-export function stepTaken(norm: number, { learningRate }: { readonly learningRate: number }, leftOut: number): Record<string, number> {
+export function stepTaken(
+  norm: number,
+  { learningRate }: { readonly learningRate: number },
+  leftOut: number,
+): Record<string, number> {
   return { grad_norm: norm, learning_rate: learningRate, 'left_out/steps': leftOut };
 }
 
 /** Tokens of a group. */
 export function tokensOf({ promptTokens, completions }: Pick<Scored, 'promptTokens' | 'completions'>): StepTokens {
-  return { read: promptTokens.length * completions.length, written: lengthsOf(completions).reduce((sum, length) => sum + length, 0) };
+  return {
+    read: promptTokens.length * completions.length,
+    written: lengthsOf(completions).reduce((sum, length) => sum + length, 0),
+  };
 }
 
 export function addTokens(a: StepTokens, b: StepTokens): StepTokens {

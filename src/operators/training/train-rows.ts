@@ -10,12 +10,24 @@ import type { Advantaged, Completion } from '../../records.js';
  * @param learns whether a completion is learned from; one that isn't counts as one without tokens.
  * @throws {UsageError} if tokens are picked by entropy and completions came without.
  */
-export function trainRows(rows: readonly Advantaged[], prompts: readonly TrainRow['prompt'][], objective: Objective, learns: (completion: Completion) => boolean = () => true): TrainRow[] {
+export function trainRows(
+  rows: readonly Advantaged[],
+  prompts: readonly TrainRow['prompt'][],
+  objective: Objective,
+  learns: (completion: Completion) => boolean = () => true,
+): TrainRow[] {
   const all = rows.flatMap(({ completions }) => completions);
   const lengths = all.map((completion) => (learns(completion) ? completion.tokens.length : 0));
-  const spread = (weights: readonly number[]): number[][] => all.map(({ tokens }, i) => tokens.map(() => weights[i] as number));
+  const spread = (weights: readonly number[]): number[][] =>
+    all.map(({ tokens }, i) => tokens.map(() => weights[i] as number));
   const share = spread(tokenWeights(lengths, 'token'));
-  const picked = objective.topEntropy < 1 ? mostUncertain(all.map((completion, i) => entropiesOf(completion, lengths[i] === 0)), objective.topEntropy) : undefined;
+  const picked =
+    objective.topEntropy < 1
+      ? mostUncertain(
+          all.map((completion, i) => entropiesOf(completion, lengths[i] === 0)),
+          objective.topEntropy,
+        )
+      : undefined;
   const perToken: Record<string, readonly (readonly number[])[]> = {
     oldLogProbs: all.map(({ logProbs }) => logProbs),
     weight: spread(tokenWeights(lengths, objective.average)),
@@ -37,7 +49,10 @@ export function trainRows(rows: readonly Advantaged[], prompts: readonly TrainRo
 }
 
 function entropiesOf({ entropies, tokens }: Completion, left: boolean): readonly number[] {
-  if (!entropies) throw new UsageError('update  topEntropy: expected completions that came with entropies; got none; way out: rollout.entropy: true');
+  if (!entropies)
+    throw new UsageError(
+      'update  topEntropy: expected completions that came with entropies; got none; way out: rollout.entropy: true',
+    );
   return left ? tokens.map(() => NaN) : entropies;
 }
 

@@ -30,7 +30,9 @@ export type ResolvePath = (written: string, at: Path) => string;
 export function check(map: unknown, table: ReadonlyMap<string, Stage>, resolvePath: ResolvePath): Checked {
   const found: Complaint[] = complaints(PipelineShape, map, '');
   const { settings, complaints: paths } = checkedSettings(map, resolvePath);
-  const entries = stageEntries(valueAt(map, ['stages'])).map((entry, index) => checkedStage(entry, index, table, resolvePath));
+  const entries = stageEntries(valueAt(map, ['stages'])).map((entry, index) =>
+    checkedStage(entry, index, table, resolvePath),
+  );
   found.push(...paths, ...entries.flatMap((entry) => entry.complaints));
   const stages = entries.map(({ known }) => known);
   const usable = stages.filter((known) => known !== undefined);
@@ -40,14 +42,16 @@ export function check(map: unknown, table: ReadonlyMap<string, Stage>, resolvePa
 }
 
 function checkedSettings(map: unknown, resolvePath: ResolvePath): { settings: Settings; complaints: Complaint[] } {
-  const { stages: _, ...own } = map !== null && typeof map === 'object' && !Array.isArray(map) ? (map as Record<string, unknown>) : {};
+  const { stages: _, ...own } =
+    map !== null && typeof map === 'object' && !Array.isArray(map) ? (map as Record<string, unknown>) : {};
   const parsed = Settings.safeParse(own);
   if (!parsed.success) return { settings: Settings.parse({}), complaints: [] };
   const settings: Record<string, unknown> = { ...parsed.data };
   const missing: Complaint[] = [];
   for (const model of ['policy', 'segmenter'] as const) {
     const options = parsed.data[model];
-    if (options && 'checkpoint' in options) settings[model] = withPaths(options, ['checkpoint', 'adapter'], [model], model, resolvePath, missing);
+    if (options && 'checkpoint' in options)
+      settings[model] = withPaths(options, ['checkpoint', 'adapter'], [model], model, resolvePath, missing);
   }
   return { settings: settings as Settings, complaints: missing };
 }
@@ -64,19 +68,39 @@ function checkedStage(
   }
   const stage = table.get(name);
   const path: Path = ['stages', index, name];
-  if (!stage) return { complaints: [{ path, part: 'key', text: `no stage is called ${JSON.stringify(name)}; ${knownNames(name, [...table.keys()])}` }] };
+  if (!stage)
+    return {
+      complaints: [
+        {
+          path,
+          part: 'key',
+          text: `no stage is called ${JSON.stringify(name)}; ${knownNames(name, [...table.keys()])}`,
+        },
+      ],
+    };
   const wrong = complaints(stage.options, options, name).map((one) => ({ ...one, path: [...path, ...one.path] }));
   const parsed = stage.options.safeParse(options);
   if (!parsed.success) return { known: { name, stage, options: undefined }, complaints: wrong };
-  return { known: { name, stage, options: withPaths(parsed.data, stage.paths ?? [], path, name, resolvePath, wrong) }, complaints: wrong };
+  return {
+    known: { name, stage, options: withPaths(parsed.data, stage.paths ?? [], path, name, resolvePath, wrong) },
+    complaints: wrong,
+  };
 }
 
 /** The options with their paths made absolute; complains of those that are not there. */
-function withPaths(options: unknown, keys: readonly string[], at: Path, name: string, resolvePath: ResolvePath, complaints: Complaint[]): unknown {
+function withPaths(
+  options: unknown,
+  keys: readonly string[],
+  at: Path,
+  name: string,
+  resolvePath: ResolvePath,
+  complaints: Complaint[],
+): unknown {
   const copy: Record<string, unknown> = { ...(options as Record<string, unknown>) };
   const full = (written: unknown, path: Path): unknown => {
     if (Array.isArray(written)) return written.map((one, index) => full(one, [...path, index]));
-    if (written !== null && typeof written === 'object') return Object.fromEntries(Object.entries(written).map(([name, one]) => [name, full(one, [...path, name])]));
+    if (written !== null && typeof written === 'object')
+      return Object.fromEntries(Object.entries(written).map(([name, one]) => [name, full(one, [...path, name])]));
     if (typeof written !== 'string') return written;
     const file = resolvePath(written, [...at, ...path]);
     const text = `${[name, ...path].join('.')}: expected a file or folder; got ${JSON.stringify(written)}, and ${file} is not there`;
@@ -96,11 +120,18 @@ function order(stages: readonly CheckedStage[]): Complaint[] {
   for (const [index, { name, stage, options }] of stages.entries()) {
     const complain = (text: string): void => void found.push({ path: ['stages', index, name], part: 'key', text });
     if (index === 0 && kinds[index] !== 'source') {
-      complain(`${name} cannot be the first stage: expected one that gives rows; got ${JSON.stringify(name)}; way out: begin with load`);
+      complain(
+        `${name} cannot be the first stage: expected one that gives rows; got ${JSON.stringify(name)}; way out: begin with load`,
+      );
     }
-    if (index > 0 && kinds[index] === 'source') complain(`${name} gives rows and comes first: expected one such stage; got it as number ${index + 1}`);
-    if (kinds[index] === 'sink' && index > sink) complain(`${name} writes rows: expected one such stage; got ${stages[sink]?.name} before it`);
-    else if (sink >= 0 && index > sink) complain(`${name} comes after ${stages[sink]?.name}: expected ${stages[sink]?.name} to be the last stage; got ${name} behind it`);
+    if (index > 0 && kinds[index] === 'source')
+      complain(`${name} gives rows and comes first: expected one such stage; got it as number ${index + 1}`);
+    if (kinds[index] === 'sink' && index > sink)
+      complain(`${name} writes rows: expected one such stage; got ${stages[sink]?.name} before it`);
+    else if (sink >= 0 && index > sink)
+      complain(
+        `${name} comes after ${stages[sink]?.name}: expected ${stages[sink]?.name} to be the last stage; got ${name} behind it`,
+      );
     const missing = sure ? (stage.needs ?? []).filter((column) => !columns.has(column)) : [];
     for (const column of missing) complain(`${name} needs the column "${column}", which no earlier stage adds`);
     sure &&= options !== undefined || typeof stage.adds !== 'function';
@@ -114,24 +145,37 @@ function models(stages: readonly CheckedStage[], map: unknown): Complaint[] {
   return stages.flatMap(({ name, stage }, index) =>
     (stage.uses ?? [])
       .filter((model) => valueAt(map, [model]) === undefined)
-      .map((model) => ({ path: ['stages', index, name], part: 'key' as const, text: `${name} uses a ${model}: expected the key "${model}" in the pipeline; got none` })),
+      .map((model) => ({
+        path: ['stages', index, name],
+        part: 'key' as const,
+        text: `${name} uses a ${model}: expected the key "${model}" in the pipeline; got none`,
+      })),
   );
 }
 
 /** float16 has no room for gradients unless losses are scaled, which is not done. */
 function trainable(stages: readonly CheckedStage[], settings: Settings): Complaint[] {
   if (settings.policy?.precision !== 'float16' || !surroundings(settings, stages).teaches) return [];
-  return [{ path: ['policy', 'precision'], text: 'policy.precision: expected bfloat16 or float32 where weights learn, for gradients leave the range of float16; got float16' }];
+  return [
+    {
+      path: ['policy', 'precision'],
+      text: 'policy.precision: expected bfloat16 or float32 where weights learn, for gradients leave the range of float16; got float16',
+    },
+  ];
 }
 
 function rules(stages: readonly CheckedStage[], settings: Settings): Complaint[] {
   const around = surroundings(settings, stages);
-  return stages.flatMap(({ name, stage, options }, index) => (stage.rules?.(options, around) ?? []).map((refusal) => complaintOf(refusal, index, name)));
+  return stages.flatMap(({ name, stage, options }, index) =>
+    (stage.rules?.(options, around) ?? []).map((refusal) => complaintOf(refusal, index, name)),
+  );
 }
 
 /** What the stages find wrong with the files that their options name. */
 export async function preflights(stages: readonly CheckedStage[]): Promise<Complaint[]> {
-  const found = stages.map(async ({ name, stage, options }, index) => ((await stage.preflight?.(options)) ?? []).map((refusal) => complaintOf(refusal, index, name)));
+  const found = stages.map(async ({ name, stage, options }, index) =>
+    ((await stage.preflight?.(options)) ?? []).map((refusal) => complaintOf(refusal, index, name)),
+  );
   return (await Promise.all(found)).flat();
 }
 

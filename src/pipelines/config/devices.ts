@@ -11,7 +11,9 @@ export function settleDevices(settings: Settings): Settings {
   let fastest: string | undefined;
   const settled = MODELS.flatMap((model) => {
     const options = settings[model];
-    return options && 'device' in options && options.device === 'auto' ? [[model, { ...options, device: (fastest ??= fastestDevice()) }] as const] : [];
+    return options && 'device' in options && options.device === 'auto'
+      ? [[model, { ...options, device: (fastest ??= fastestDevice()) }] as const]
+      : [];
   });
   return { ...settings, ...Object.fromEntries(settled) };
 }
@@ -26,7 +28,9 @@ export function unusableDevices(settings: Settings, uses: (model: 'policy' | 'se
       return [];
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      return messageOf(error).split('\n').map((text) => ({ path: [model, 'device'], text: `${model}.device: ${text}` }));
+      return messageOf(error)
+        .split('\n')
+        .map((text) => ({ path: [model, 'device'], text: `${model}.device: ${text}` }));
     }
   });
 }

@@ -23,7 +23,9 @@ export interface Picked {
  * @throws {UsageError} if there is no such file or name; the names that there are, nearest pointed out.
  */
 export function pick(what: string, pipelinesFile?: string): Picked {
-  return isFile(what) ? only(read(resolve(what))) : named(what, read(pipelinesFile === undefined ? defaultFile() : resolve(pipelinesFile)));
+  return isFile(what)
+    ? only(read(resolve(what)))
+    : named(what, read(pipelinesFile === undefined ? defaultFile() : resolve(pipelinesFile)));
 }
 
 /**
@@ -55,27 +57,40 @@ function read(file: string): Located {
   const document = locate(text, file);
   const { value } = document;
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
-    throw new UsageError(`${document.at([])}  file: expected a pipeline, or pipelines by name; got ${Array.isArray(value) ? 'a list' : shown(value)}`);
+    throw new UsageError(
+      `${document.at([])}  file: expected a pipeline, or pipelines by name; got ${Array.isArray(value) ? 'a list' : shown(value)}`,
+    );
   }
   return document;
 }
 
 function only(document: Located): Picked {
   if (holdsOne(document)) return { name: stem(document.file), document, path: [] };
-  const evaluating = new Set(names(document).flatMap((one) => [valueAt(document.value, [one, 'evaluate']), valueAt(document.value, [one, 'evaluate', 'pipeline'])]));
+  const evaluating = new Set(
+    names(document).flatMap((one) => [
+      valueAt(document.value, [one, 'evaluate']),
+      valueAt(document.value, [one, 'evaluate', 'pipeline']),
+    ]),
+  );
   // A pipeline that another one evaluates with comes along with it.
   const [name, ...others] = names(document).filter((one) => !evaluating.has(one));
   if (name !== undefined && others.length === 0) return { name, document, path: [name] };
   const wayOut = `segr1 pipeline ${name ?? 'NAME'} --pipelines ${shortPath(document.file)}`;
-  throw new UsageError(`${document.at([])}  file: expected one pipeline; got ${names(document).join(', ') || 'none'}; way out: ${wayOut}`);
+  throw new UsageError(
+    `${document.at([])}  file: expected one pipeline; got ${names(document).join(', ') || 'none'}; way out: ${wayOut}`,
+  );
 }
 
 function named(name: string, document: Located): Picked {
   if (holdsOne(document)) {
-    throw new UsageError(`${document.at([])}  file: expected pipelines by name; got a single one; way out: segr1 pipeline ${shortPath(document.file)}`);
+    throw new UsageError(
+      `${document.at([])}  file: expected pipelines by name; got a single one; way out: segr1 pipeline ${shortPath(document.file)}`,
+    );
   }
   if (names(document).includes(name)) return { name, document, path: [name] };
-  throw new UsageError(`${shortPath(document.file)}  no pipeline is called ${JSON.stringify(name)}; ${knownNames(name, names(document))}`);
+  throw new UsageError(
+    `${shortPath(document.file)}  no pipeline is called ${JSON.stringify(name)}; ${knownNames(name, names(document))}`,
+  );
 }
 
 function holdsOne(document: Located): boolean {

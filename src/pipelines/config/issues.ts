@@ -43,25 +43,36 @@ function told(issue: Issue, above: Path, schema: z.ZodType, value: unknown, subj
 function sentence(name: string, issue: Issue, got: unknown): string {
   const wanted = wantedBy(issue);
   if (wanted !== undefined) return `${name}: expected ${wanted}; got ${shown(got)}`;
-  return issue.message.includes('; got ') ? `${name}: ${issue.message}` : `${name}: ${issue.message}; got ${shown(got)}`;
+  return issue.message.includes('; got ')
+    ? `${name}: ${issue.message}`
+    : `${name}: ${issue.message}; got ${shown(got)}`;
 }
 
 /** What would have been right; undefined where the schema's author has said it in words. */
 function wantedBy(issue: Issue): string | undefined {
   if (issue.code === 'invalid_type') return kindOf(issue);
   if (issue.code === 'invalid_value') return choice(issue.values);
-  if (issue.code === 'too_small') return `${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${units(issue.origin)}`;
-  if (issue.code === 'too_big') return `${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}${units(issue.origin)}`;
+  if (issue.code === 'too_small')
+    return `${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${units(issue.origin)}`;
+  if (issue.code === 'too_big')
+    return `${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}${units(issue.origin)}`;
   if (issue.code !== 'invalid_union') return undefined;
   const options = (issue as { options?: readonly unknown[] }).options ?? [];
   return options.length > 0 ? choice(options) : 'another value';
 }
 
 function unknownKey(key: string, path: Path, name: string, known: readonly string[]): Complaint {
-  return { path: [...path, key], part: 'key', text: `${name} has no option ${JSON.stringify(key)}; ${knownNames(key, known)}` };
+  return {
+    path: [...path, key],
+    part: 'key',
+    text: `${name} has no option ${JSON.stringify(key)}; ${knownNames(key, known)}`,
+  };
 }
 
-/** Of a choice's branches, the one that was most likely meant: of the value's own kind, fewest unknown keys, then fewest complaints. */
+/**
+ * Of a choice's branches, the one that was most likely meant: of the value's own kind, fewest unknown keys, then fewest
+ * complaints.
+ */
 function closest(errors: readonly (readonly Issue[])[]): number {
   const weight = (issue: Issue): number => {
     if (issue.code === 'unrecognized_keys') return 100 * issue.keys.length;
@@ -73,7 +84,9 @@ function closest(errors: readonly (readonly Issue[])[]): number {
 
 function kindOf(issue: z.core.$ZodIssueInvalidType): string {
   const integer = issue.expected === 'int' || (issue as { format?: string }).format === 'safeint';
-  const kind = integer ? 'integer' : { object: 'map', array: 'list', record: 'map' }[issue.expected as string] ?? issue.expected;
+  const kind = integer
+    ? 'integer'
+    : ({ object: 'map', array: 'list', record: 'map' }[issue.expected as string] ?? issue.expected);
   return /^[aeio]/.test(kind) ? `an ${kind}` : `a ${kind}`;
 }
 

@@ -8,7 +8,8 @@ export function distance(a: string, b: string): number {
     for (let j = 1; j <= to.length; j++) {
       const same = from[i - 1] === to[j - 1];
       row[j] = Math.min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (same ? 0 : 1));
-      if (i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]) row[j] = Math.min(row[j], before[j - 2] + 1);
+      if (i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1])
+        row[j] = Math.min(row[j], before[j - 2] + 1);
     }
     [before, above] = [above, row];
   }
@@ -19,7 +20,10 @@ export function distance(a: string, b: string): number {
 export function nearest(word: string, known: readonly string[], count = 3): string[] {
   const limit = Math.max(2, Math.ceil(word.length / 3));
   return known
-    .map((candidate) => ({ candidate, away: candidate.startsWith(word) && word.length > 1 ? 1 : distance(word, candidate) }))
+    .map((candidate) => ({
+      candidate,
+      away: candidate.startsWith(word) && word.length > 1 ? 1 : distance(word, candidate),
+    }))
     .filter(({ away }) => away <= limit)
     .toSorted((a, b) => a.away - b.away || (a.candidate < b.candidate ? -1 : 1))
     .slice(0, count)

@@ -4,7 +4,9 @@ import { surroundings } from '../stage.js';
 /** What a pipeline may do and is yet worth a word before it runs, behind the name of what it is about. */
 export function noticesOf({ settings, stages, evaluation }: Pipeline): string[] {
   const around = surroundings(settings, stages);
-  const own = stages.flatMap(({ name, stage, options }) => (stage.notices?.(options, around) ?? []).map((text) => `${name}  ${text}`));
+  const own = stages.flatMap(({ name, stage, options }) =>
+    (stage.notices?.(options, around) ?? []).map((text) => `${name}  ${text}`),
+  );
   return [...own, ...(evaluation ? drawn(evaluation).map((text) => `evaluate  ${text}`) : [])];
 }
 
@@ -12,5 +14,7 @@ export function noticesOf({ settings, stages, evaluation }: Pipeline): string[] 
 function drawn({ name, settings, stages }: Pipeline): string[] {
   const temperature = surroundings(settings, stages).option('rollout', 'temperature');
   if (typeof temperature !== 'number' || temperature === 0) return [];
-  return [`${name} judges answers that are drawn, at rollout.temperature ${temperature}: what they come to hangs on the seed; way out: rollout.temperature: 0`];
+  return [
+    `${name} judges answers that are drawn, at rollout.temperature ${temperature}: what they come to hangs on the seed; way out: rollout.temperature: 0`,
+  ];
 }

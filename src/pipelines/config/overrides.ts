@@ -25,7 +25,8 @@ type Stages = readonly (readonly [name: string, options: unknown])[];
 export function readOverride(text: string, keys: readonly string[], stages: readonly string[]): Override {
   const typed = `--set ${text}`;
   const equals = text.indexOf('=');
-  if (equals < 1) throw new UsageError(`${typed}  expected key=value; got ${JSON.stringify(text)}; way out: --set rollout.group=16`);
+  if (equals < 1)
+    throw new UsageError(`${typed}  expected key=value; got ${JSON.stringify(text)}; way out: --set rollout.group=16`);
   const words = text.slice(0, equals).split('.');
   const value = readValue(text.slice(equals + 1), typed);
   const [first, ...rest] = words as [string, ...string[]];
@@ -33,16 +34,20 @@ export function readOverride(text: string, keys: readonly string[], stages: read
   const at = stages.indexOf(first);
   if (at < 0) {
     const known = [...stages, ...keys.filter((key) => key !== 'stages')];
-    throw new UsageError(`${typed}  this pipeline has no stage and no key ${JSON.stringify(first)}; ${knownNames(first, known)}`);
+    throw new UsageError(
+      `${typed}  this pipeline has no stage and no key ${JSON.stringify(first)}; ${knownNames(first, known)}`,
+    );
   }
-  if (stages.lastIndexOf(first) !== at) throw new UsageError(`${typed}  ${first}: expected one stage of this name; got several; way out: change the file`);
+  if (stages.lastIndexOf(first) !== at)
+    throw new UsageError(`${typed}  ${first}: expected one stage of this name; got several; way out: change the file`);
   return { path: ['stages', at, first, ...rest.map(step)], value, typed };
 }
 
 /**
  * The pipeline's map with the overrides in it, the last one winning; the given map stays as it is.
  *
- * Bare stage names become maps where an option is set. A segmenter of another kind begins without the options of the former, wherever its kind is set.
+ * Bare stage names become maps where an option is set. A segmenter of another kind begins without the options of the
+ * former, wherever its kind is set.
  */
 export function applied(pipeline: unknown, overrides: readonly Override[]): unknown {
   const [kinds, others] = [overrides.filter(setsKind), overrides.filter((one) => !setsKind(one))];
@@ -57,7 +62,10 @@ function setsKind({ path }: Override): boolean {
   return path.join('.') === 'segmenter.kind';
 }
 
-/** Names and raw options of the stages of a pipeline's map; an entry that is neither a name nor a map of one key has the name ''. */
+/**
+ * Names and raw options of the stages of a pipeline's map; an entry that is neither a name nor a map of one key has the
+ * name ''.
+ */
 export function stageEntries(stages: unknown): Stages {
   if (!Array.isArray(stages)) return [];
   return stages.map((entry: unknown) => {
@@ -71,7 +79,8 @@ export function stageEntries(stages: unknown): Stages {
 function put(at: unknown, path: Path, value: unknown): unknown {
   if (path.length === 0) return value;
   const [first, ...rest] = path as [string | number, ...Path];
-  if (Array.isArray(at) && typeof first === 'number' && first <= at.length) return at.toSpliced(first, 1, put(at[first], rest, value));
+  if (Array.isArray(at) && typeof first === 'number' && first <= at.length)
+    return at.toSpliced(first, 1, put(at[first], rest, value));
   const map: Record<string, unknown> = at !== null && typeof at === 'object' && !Array.isArray(at) ? { ...at } : {};
   return { ...map, [first]: put(Object.hasOwn(map, first) ? map[first] : undefined, rest, value) };
 }

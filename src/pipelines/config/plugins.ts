@@ -19,17 +19,23 @@ export async function withModules(
   const all = new Map(table);
   const complaints: Complaint[] = [];
   for (const [index, written] of operators.entries()) {
-    const complain = (text: string): void => void complaints.push({ path: ['operators', index], text: `operators: ${text}` });
+    const complain = (text: string): void =>
+      void complaints.push({ path: ['operators', index], text: `operators: ${text}` });
     const file = resolve(folder, written);
     if (!existsSync(file)) {
       complain(`expected a module; got ${JSON.stringify(written)}, which is not there`);
       continue;
     }
     try {
-      const exported = Object.values((await import(pathToFileURL(file).href)) as Record<string, unknown>).filter(isStage);
+      const exported = Object.values((await import(pathToFileURL(file).href)) as Record<string, unknown>).filter(
+        isStage,
+      );
       if (exported.length === 0) complain(`expected exports made by stage(…); got none in ${JSON.stringify(written)}`);
       for (const found of exported) {
-        if (all.has(found.name)) complain(`expected a name of its own; got "${found.name}", which is taken; way out: another name in ${JSON.stringify(written)}`);
+        if (all.has(found.name))
+          complain(
+            `expected a name of its own; got "${found.name}", which is taken; way out: another name in ${JSON.stringify(written)}`,
+          );
         else all.set(found.name, found);
       }
     } catch (error) {

@@ -47,9 +47,13 @@ export interface Pipeline {
  * Paths in the file are relative to its folder, those of `set` to the working folder.
  *
  * @param what a YAML file, or the name of a pipeline.
- * @throws {UsageError} with every mistake of the file and of `set`, a line each: `file:line:col  what: expected …; got …`.
+ * @throws {UsageError} with every mistake of the file and of `set`, a line each: `file:line:col what: expected …; got
+ * …`.
  */
-export async function readPipeline(what: string, { set = [], pipelinesFile, table = stages }: ReadOptions = {}): Promise<Pipeline> {
+export async function readPipeline(
+  what: string,
+  { set = [], pipelinesFile, table = stages }: ReadOptions = {},
+): Promise<Pipeline> {
   const picked = pick(what, pipelinesFile);
   const written = valueAt(picked.document.value, picked.path);
   const { overrides, lines } = readOverrides(set, written);
@@ -68,7 +72,13 @@ interface Read<P> {
 }
 
 /** @param given key of the map that was checked before. */
-async function readMap(picked: Picked, map: unknown, overrides: readonly Override[], table: ReadonlyMap<string, Stage>, given?: string): Promise<Read<Pipeline>> {
+async function readMap(
+  picked: Picked,
+  map: unknown,
+  overrides: readonly Override[],
+  table: ReadonlyMap<string, Stage>,
+  given?: string,
+): Promise<Read<Pipeline>> {
   const folder = dirname(picked.document.file);
   const operators = valueAt(map, ['operators']);
   const paths = Array.isArray(operators) ? operators.filter((path) => typeof path === 'string') : [];
@@ -78,8 +88,13 @@ async function readMap(picked: Picked, map: unknown, overrides: readonly Overrid
   const found = [...own.complaints, ...checked.complaints];
   if (found.length === 0) found.push(...(await unreadable(checked)), ...(await preflights(checked.stages)));
   const complaints = found.filter(({ path }) => path[0] !== given || given === undefined);
-  const lines = inOrder(complaints, picked).map((complaint) => `${place(picked, overrides, complaint)}  ${complaint.text}`);
-  const settings = { ...settleDevices(checked.settings), operators: checked.settings.operators.map((path) => resolve(folder, path)) };
+  const lines = inOrder(complaints, picked).map(
+    (complaint) => `${place(picked, overrides, complaint)}  ${complaint.text}`,
+  );
+  const settings = {
+    ...settleDevices(checked.settings),
+    operators: checked.settings.operators.map((path) => resolve(folder, path)),
+  };
   return { pipeline: { name: picked.name, file: picked.document.file, settings, stages: checked.stages }, lines };
 }
 
@@ -88,7 +103,9 @@ async function unreadable({ settings, stages: used }: Checked): Promise<Complain
   const uses = (model: 'policy' | 'segmenter'): boolean => used.some(({ stage }) => stage.uses?.includes(model));
   const found = unusableDevices(settings, uses);
   if (settings.policy && uses('policy')) found.push(...(await unreadablePolicy(settings.policy)));
-  return settings.segmenter?.kind === 'sam2' && uses('segmenter') ? [...found, ...(await unreadableSegmenter(settings.segmenter.checkpoint))] : found;
+  return settings.segmenter?.kind === 'sam2' && uses('segmenter')
+    ? [...found, ...(await unreadableSegmenter(settings.segmenter.checkpoint))]
+    : found;
 }
 
 async function unreadableSegmenter(checkpoint: string): Promise<Complaint[]> {
@@ -119,26 +136,44 @@ async function unreadablePolicy({ checkpoint, adapter, train }: NonNullable<Sett
 }
 
 /** The pipeline that `evaluate` names: its own stages and segmenter, and the policy of the one that is evaluated. */
-async function readEvaluation(picked: Picked, pipeline: Pipeline, overrides: readonly Override[], table: ReadonlyMap<string, Stage>): Promise<Read<Pipeline | undefined>> {
+async function readEvaluation(
+  picked: Picked,
+  pipeline: Pipeline,
+  overrides: readonly Override[],
+  table: ReadonlyMap<string, Stage>,
+): Promise<Read<Pipeline | undefined>> {
   const { settings } = pipeline;
   const { pipeline: name, every } = evaluateOf(settings) ?? {};
-  const refused = (text: string, path: Path = ['evaluate']): Read<undefined> => ({ pipeline: undefined, lines: [`${place(picked, overrides, { path, text })}  ${text}`] });
+  const refused = (text: string, path: Path = ['evaluate']): Read<undefined> => ({
+    pipeline: undefined,
+    lines: [`${place(picked, overrides, { path, text })}  ${text}`],
+  });
   if (byEvaluation(settings.checkpoints.best) && every === undefined) {
-    return refused(`checkpoints.best: expected evaluate: { pipeline, every }, of which such a metric comes; got ${shown(settings.evaluate ?? undefined)}`, ['checkpoints', 'best']);
+    return refused(
+      `checkpoints.best: expected evaluate: { pipeline, every }, of which such a metric comes; got ${shown(settings.evaluate ?? undefined)}`,
+      ['checkpoints', 'best'],
+    );
   }
   if (name === undefined) return { pipeline: undefined, lines: [] };
-  if (every !== undefined && !teaches(pipeline)) return refused('evaluate.every: expected a stage that learns, such as update; got none', ['evaluate', 'every']);
+  if (every !== undefined && !teaches(pipeline))
+    return refused('evaluate.every: expected a stage that learns, such as update; got none', ['evaluate', 'every']);
   const other = beside(picked, name);
-  if (!('document' in other)) return refused(`evaluate: expected another pipeline of this file; got ${JSON.stringify(name)}; ${knownNames(name, other)}`);
+  if (!('document' in other))
+    return refused(
+      `evaluate: expected another pipeline of this file; got ${JSON.stringify(name)}; ${knownNames(name, other)}`,
+    );
   if (!settings.policy) return refused(`evaluate: expected the key "policy", whose training is to be judged; got none`);
   const written = valueAt(other.document.value, other.path);
   const map = { ...(written as Record<string, unknown>), policy: settings.policy, evaluate: null };
   const read = await readMap(other, map, [], table, 'policy');
   if (read.lines.length > 0) return read;
   const tallies = read.pipeline.stages.some(({ name: stage }) => stage === 'tally');
-  if (!tallies) return refused(`evaluate: expected a pipeline with the stage tally; got ${JSON.stringify(name)} without`);
+  if (!tallies)
+    return refused(`evaluate: expected a pipeline with the stage tally; got ${JSON.stringify(name)} without`);
   if (every === undefined || !teaches(read.pipeline)) return read;
-  return refused(`evaluate: expected a pipeline that changes no weight, for between steps it shares those that learn; got ${JSON.stringify(name)}, which may`);
+  return refused(
+    `evaluate: expected a pipeline that changes no weight, for between steps it shares those that learn; got ${JSON.stringify(name)}, which may`,
+  );
 }
 
 function teaches({ settings, stages: used }: Pipeline): boolean {
@@ -148,7 +183,11 @@ function teaches({ settings, stages: used }: Pipeline): boolean {
 /** The pipeline's map with defaults filled in and paths absolute. */
 export function resolved({ settings, stages }: Pipeline): Record<string, unknown> {
   const { operators, ...rest } = settings;
-  return { ...rest, ...(operators.length > 0 && { operators }), stages: stages.map(({ name, options }) => ({ [name]: options })) };
+  return {
+    ...rest,
+    ...(operators.length > 0 && { operators }),
+    stages: stages.map(({ name, options }) => ({ [name]: options })),
+  };
 }
 
 /** The pipeline as YAML that reads back to the same, the one that it evaluates with beside it. */

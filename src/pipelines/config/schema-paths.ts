@@ -20,7 +20,10 @@ export function knownKeys(schema: z.ZodType | undefined): string[] {
   return options ? [...new Set(options.flatMap((option) => knownKeys(plain(option))))] : Object.keys(shape ?? {});
 }
 
-/** The schema of what stands at `path` of `value`, wrappers (default, optional, pipe …) taken off; undefined where there is none. */
+/**
+ * The schema of what stands at `path` of `value`, wrappers (default, optional, pipe …) taken off; undefined where there
+ * is none.
+ */
 export function schemaAt(schema: z.ZodType, path: Path, value: unknown): z.ZodType | undefined {
   const here = branch(plain(schema), value);
   if (path.length === 0) return here;
@@ -52,7 +55,9 @@ function branch(schema: z.ZodType, value: unknown): z.ZodType {
   const { options, discriminator } = definition(schema);
   if (!options || discriminator === undefined) return schema;
   const tag = valueAt(value, [discriminator]);
-  return options.map(plain).find((option) => definition(option).shape?.[discriminator]?.safeParse(tag).success) ?? schema;
+  return (
+    options.map(plain).find((option) => definition(option).shape?.[discriminator]?.safeParse(tag).success) ?? schema
+  );
 }
 
 function plain(schema: z.ZodType): z.ZodType {

@@ -11,7 +11,10 @@ export type Path = readonly (string | number)[];
 export interface Located {
   readonly file: string;
   readonly value: unknown;
-  /** `file:line:col` of a path, counted from 1; of its nearest parent where the path was not written. `key`: of the key rather than the value. */
+  /**
+   * `file:line:col` of a path, counted from 1; of its nearest parent where the path was not written. `key`: of the key
+   * rather than the value.
+   */
   at(path: Path, part?: 'key' | 'value'): string;
   /** The same as characters from the start of the file, to sort by. */
   offset(path: Path, part?: 'key' | 'value'): number;
@@ -35,13 +38,16 @@ export function locate(text: string, file: string): Located {
     return `${name}:${Math.max(1, line)}:${Math.max(1, col)}`;
   };
   const faults = [...document.errors, ...document.warnings];
-  if (faults.length > 0) throw new UsageError(faults.map((fault) => `${position(fault.pos[0])}  ${syntax(fault)}`).join('\n'));
+  if (faults.length > 0)
+    throw new UsageError(faults.map((fault) => `${position(fault.pos[0])}  ${syntax(fault)}`).join('\n'));
   try {
     const value: unknown = document.toJS({ maxAliasCount: MOST_ALIASES });
     const offset = (path: Path, part: 'key' | 'value' = 'value'): number => offsetOf(document, path, part);
     return { file, value, offset, at: (path, part) => position(offset(path, part)) };
   } catch (error) {
-    throw new UsageError(`${position(0)}  anchors: expected each alias to have an anchor, and at most ${MOST_ALIASES} repeats; got ${messageOf(error)}`);
+    throw new UsageError(
+      `${position(0)}  anchors: expected each alias to have an anchor, and at most ${MOST_ALIASES} repeats; got ${messageOf(error)}`,
+    );
   }
 }
 

@@ -13,8 +13,16 @@ export function scoreBy(best: string, metrics: Readonly<Record<string, number>>)
 }
 
 /** What `checkpoints.best` goes by, of the checkpoint of a step; null where nothing is known. */
-export async function scoreOf({ root, checkpoints }: Pick<Folders, 'root' | 'checkpoints'>, best: string | undefined, step: number): Promise<number | null> {
-  if (!byEvaluation(best)) return readState(checkpointFolder(checkpoints, step)).then(({ score }) => score, () => null);
+export async function scoreOf(
+  { root, checkpoints }: Pick<Folders, 'root' | 'checkpoints'>,
+  best: string | undefined,
+  step: number,
+): Promise<number | null> {
+  if (!byEvaluation(best))
+    return readState(checkpointFolder(checkpoints, step)).then(
+      ({ score }) => score,
+      () => null,
+    );
   const score = scoreBy(best, evaluationMetrics(root, step) ?? {});
   return Number.isFinite(score) ? score : null;
 }

@@ -15,17 +15,27 @@ export type Learner = Pick<Policy, 'version' | 'save'> & Resumable;
 export interface CheckpointWriter {
   /** Has something done before each. */
   before(job: () => Promise<unknown>): void;
-  /** Writes one, and drops those that need not stay. @returns its folder. @throws {Error} naming it, nothing of it left. */
+  /**
+   * Writes one, and drops those that need not stay.
+   *
+   * @returns its folder.
+   * @throws {Error} naming it, nothing of it left.
+   */
   write(policy: Learner, state: RunState): Promise<string>;
   /** Drops those that need not stay by what is known now. */
   drop(): Promise<void>;
 }
 
-export function checkpointWriter(folders: Folders, { best, keep }: Pick<CheckpointOptions, 'best' | 'keep'>): CheckpointWriter {
+export function checkpointWriter(
+  folders: Folders,
+  { best, keep }: Pick<CheckpointOptions, 'best' | 'keep'>,
+): CheckpointWriter {
   const jobs: (() => Promise<unknown>)[] = [];
 
   async function drop(): Promise<void> {
-    const all = await Promise.all(checkpointSteps(folders.checkpoints).map(async (step) => ({ step, score: await scoreOf(folders, best, step) })));
+    const all = await Promise.all(
+      checkpointSteps(folders.checkpoints).map(async (step) => ({ step, score: await scoreOf(folders, best, step) })),
+    );
     for (const step of superseded(all, keep)) await dropFolder(checkpointFolder(folders.checkpoints, step));
   }
 
@@ -43,8 +53,12 @@ export function checkpointWriter(folders: Folders, { best, keep }: Pick<Checkpoi
         await policy.saveTraining(fresh);
         await sealFolder(fresh, folder, state);
       } catch (error) {
-        for (const left of [fresh, `${fresh}.partial`]) await rm(left, { recursive: true, force: true }).catch(() => undefined);
-        throw new Error(`${folder}  writing a checkpoint: expected a folder with room for it; got ${messageOf(error)}`, { cause: error });
+        for (const left of [fresh, `${fresh}.partial`])
+          await rm(left, { recursive: true, force: true }).catch(() => undefined);
+        throw new Error(
+          `${folder}  writing a checkpoint: expected a folder with room for it; got ${messageOf(error)}`,
+          { cause: error },
+        );
       }
       await drop();
       return folder;

@@ -51,7 +51,8 @@ export interface Checkpoints {
 /**
  * Checkpoints of a run: every so many steps, and when it ends; and evaluations of the policy between two steps.
  *
- * Either waits until the rows of its step have left, so that they are on disk; the policy takes no other step until it is done. Where
+ * Either waits until the rows of its step have left, so that they are on disk; the policy takes no other step until it
+ * is done. Where
  * both are due the checkpoint comes first: a run that is broken off in an evaluation goes on from there.
  */
 export function checkpoints({ folders, options, book, from, ending, spent, told, evaluation }: Around): Checkpoints {
@@ -70,7 +71,8 @@ export function checkpoints({ folders, options, book, from, ending, spent, told,
   let waiting: { readonly rows: Set<string>; readonly release: () => void } | undefined;
   let writing: Promise<void> = Promise.resolve();
 
-  const due = (step: number): boolean => crosses(step, saved, options.every) || ending() || (step === evaluated && byEvaluation(options.best));
+  const due = (step: number): boolean =>
+    crosses(step, saved, options.every) || ending() || (step === evaluated && byEvaluation(options.best));
 
   /** Everything at this moment; nothing of it may wait. */
   function snapshot(step: number): RunState {

@@ -28,7 +28,9 @@ export function clock(before?: Pick<RunState, 'elapsed' | 'seconds'>): Clock {
     },
     elapsed,
     spent() {
-      const seconds = gauges.map((gauge) => [gauge.stage, thousandths((before?.seconds[gauge.stage] ?? 0) + gauge.busy())] as const);
+      const seconds = gauges.map(
+        (gauge) => [gauge.stage, thousandths((before?.seconds[gauge.stage] ?? 0) + gauge.busy())] as const,
+      );
       return { elapsed: thousandths((before?.elapsed ?? 0) + elapsed()), seconds: Object.fromEntries(seconds) };
     },
   };

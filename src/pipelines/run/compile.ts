@@ -16,12 +16,18 @@ export interface Compiled {
 }
 
 /**
- * Opens what the stages need, in their order, and pipes them into one stream; nothing is pulled before it is subscribed to.
+ * Opens what the stages need, in their order, and pipes them into one stream; nothing is pulled before it is subscribed
+ * to.
  *
  * @param entered told of each row as the source gives it.
  * @param kept of whose rows stages that are `lasting` make nothing anew.
  */
-export async function compile(pipeline: Pipeline, open: Open, entered: (row: Row) => void = () => {}, kept?: KeptRows): Promise<Compiled> {
+export async function compile(
+  pipeline: Pipeline,
+  open: Open,
+  entered: (row: Row) => void = () => {},
+  kept?: KeptRows,
+): Promise<Compiled> {
   const gauges = labelled(pipeline.stages.map(({ name }) => name)).map((label) => gauge(label));
   let rows: Observable<Row> = EMPTY;
   for (const [index, { name, stage, options }] of pipeline.stages.entries()) {
@@ -34,20 +40,26 @@ export async function compile(pipeline: Pipeline, open: Open, entered: (row: Row
       continue;
     }
     const operator = operatorOf(built, name);
-    rows = rows.pipe(gauged(stage.lasting && kept ? remembering(operator, columnsOf(stage, options), kept) : operator, meter));
+    rows = rows.pipe(
+      gauged(stage.lasting && kept ? remembering(operator, columnsOf(stage, options), kept) : operator, meter),
+    );
   }
   return { rows, gauges };
 }
 
 function sourceOf(built: Built, name: string): Observable<Row> {
   if (isObservable(built)) return built;
-  throw new UsageError(`${name}: expected a stream of rows from build; got a ${typeof built}; way out: kind: 'source' is for stages that give rows`);
+  throw new UsageError(
+    `${name}: expected a stream of rows from build; got a ${typeof built}; way out: kind: 'source' is for stages that give rows`,
+  );
 }
 
 function operatorOf(built: Built, name: string): OperatorFunction<Row, Row> {
   // Which columns a row has by now was checked by name when the pipeline was read.
   if (typeof built === 'function') return built as OperatorFunction<Row, Row>;
-  throw new UsageError(`${name}: expected an operator from build; got ${isObservable(built) ? 'a stream' : typeof built}`);
+  throw new UsageError(
+    `${name}: expected an operator from build; got ${isObservable(built) ? 'a stream' : typeof built}`,
+  );
 }
 
 /** Ends a source at the signal, whatever it waits for; rows that it had not given yet never entered. */

@@ -24,9 +24,13 @@ const INDIFFERENT = [
 /**
  * Where two pipelines differ in what decides a run's rows and weights.
  *
- * @param before as `resolved` gives it; keys of stages are called `STAGE.OPTION`, those of a second such stage `STAGE 2.OPTION`.
+ * @param before as `resolved` gives it; keys of stages are called `STAGE.OPTION`, those of a second such stage `STAGE
+ * 2.OPTION`.
  */
-export function differences(before: Readonly<Record<string, unknown>>, now: Readonly<Record<string, unknown>>): Difference[] {
+export function differences(
+  before: Readonly<Record<string, unknown>>,
+  now: Readonly<Record<string, unknown>>,
+): Difference[] {
   const [was, is] = [leaves(before), leaves(now)];
   const keys = new Set([...was.keys(), ...is.keys()]);
   return [...keys]

@@ -15,13 +15,20 @@ export function drained(rows: Observable<Row>, stall: () => Error): Promise<void
       process.off('beforeExit', idle);
       settle();
     };
-    const subscription = rows.subscribe({ error: (error: unknown) => over(() => reject(error as Error)), complete: () => over(resolve) });
+    const subscription = rows.subscribe({
+      error: (error: unknown) => over(() => reject(error as Error)),
+      complete: () => over(resolve),
+    });
   });
 }
 
 /** What to say of rows that nobody moves any more. */
 export function stalled(gauges: readonly Gauge[], window: number): Error {
-  const keeping = gauges.filter(({ rowsIn, rowsOut }) => rowsIn !== rowsOut).map(({ stage, rowsIn, rowsOut }) => `${stage} took ${rowsIn} and gave ${rowsOut}`);
+  const keeping = gauges
+    .filter(({ rowsIn, rowsOut }) => rowsIn !== rowsOut)
+    .map(({ stage, rowsIn, rowsOut }) => `${stage} took ${rowsIn} and gave ${rowsOut}`);
   const got = `nothing running, with a window of ${window}: ${keeping.join(', ') || 'the source gave no row'}`;
-  return new Error(`rows: expected them to go on; got ${got}; way out: a stage gives every row that it took, marked where need be`);
+  return new Error(
+    `rows: expected them to go on; got ${got}; way out: a stage gives every row that it took, marked where need be`,
+  );
 }

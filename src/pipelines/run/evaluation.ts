@@ -14,13 +14,25 @@ import { evaluateOf } from '../settings.js';
 import type { Folders } from '../stage.js';
 import { readJudged, writeJudged, type Judged, type Values } from '../store/tally-files.js';
 
-/** Evaluations behind every so many steps: they use the policy as it is then, and the segmenter where it is the same. */
-export function between({ settings }: Pipeline, evaluation: Pipeline, { root, checkpoints }: Folders, options: FlowOptions): Pick<FlowOptions, 'evaluation'> {
+/**
+ * Evaluations behind every so many steps: they use the policy as it is then, and the segmenter where it is the same.
+ */
+export function between(
+  { settings }: Pipeline,
+  evaluation: Pipeline,
+  { root, checkpoints }: Folders,
+  options: FlowOptions,
+): Pick<FlowOptions, 'evaluation'> {
   const { every } = evaluateOf(settings) ?? {};
   if (every === undefined) return {};
   const alike = isDeepStrictEqual(settings.segmenter, evaluation.settings.segmenter);
   const judge = (step: number, { policy, segmenter }: Required<Lent>): Promise<unknown> =>
-    evaluatedOnce(learned(evaluation, checkpointFolder(checkpoints, step)), evaluationFolder(root, step), `step-${step}`, { ...options, lent: { policy, ...(alike && { segmenter }) } });
+    evaluatedOnce(
+      learned(evaluation, checkpointFolder(checkpoints, step)),
+      evaluationFolder(root, step),
+      `step-${step}`,
+      { ...options, lent: { policy, ...(alike && { segmenter }) } },
+    );
   return { evaluation: { every, judge } };
 }
 
@@ -28,12 +40,18 @@ export function between({ settings }: Pipeline, evaluation: Pipeline, { root, ch
 export function learned(evaluation: Pipeline, checkpoint: string): Pipeline {
   const { settings } = evaluation;
   if (!settings.policy) return evaluation;
-  const weights = settings.policy.train === 'full' ? { checkpoint } : { adapter: checkpoint, train: 'adapter' as const };
+  const weights =
+    settings.policy.train === 'full' ? { checkpoint } : { adapter: checkpoint, train: 'adapter' as const };
   return { ...evaluation, settings: { ...settings, policy: { ...settings.policy, ...weights } } };
 }
 
 /** What the policy was worth before its first step or behind one; a run that goes on knows it already. */
-export async function evaluatedOnce(pipeline: Pipeline, folder: string, when: When, options: FlowOptions): Promise<Judged | undefined> {
+export async function evaluatedOnce(
+  pipeline: Pipeline,
+  folder: string,
+  when: When,
+  options: FlowOptions,
+): Promise<Judged | undefined> {
   const known = readJudged(folder);
   if (known) return known;
   const judged = await evaluated(pipeline, folder, when, options);
@@ -42,7 +60,12 @@ export async function evaluatedOnce(pipeline: Pipeline, folder: string, when: Wh
 }
 
 /** Runs an evaluation of its own, anew where one was broken off; undefined where it was interrupted. */
-export async function evaluated(pipeline: Pipeline, folder: string, when: When, { signal, watch = () => {}, lent }: FlowOptions): Promise<Judged | undefined> {
+export async function evaluated(
+  pipeline: Pipeline,
+  folder: string,
+  when: When,
+  { signal, watch = () => {}, lent }: FlowOptions,
+): Promise<Judged | undefined> {
   const rows = new Map<string, Readonly<Record<string, number>>>();
   let tally: Tally | undefined;
   const told = (report: Report): void => {
@@ -51,7 +74,11 @@ export async function evaluated(pipeline: Pipeline, folder: string, when: When, 
     watch({ kind: 'evaluation', when, report });
   };
   rmSync(folder, { recursive: true, force: true });
-  const { stopped } = await flow(pipeline, makeFolders(folder, pipeline), { watch: told, ...(signal && { signal }), ...(lent && { lent }) });
+  const { stopped } = await flow(pipeline, makeFolders(folder, pipeline), {
+    watch: told,
+    ...(signal && { signal }),
+    ...(lent && { lent }),
+  });
   return tally && stopped === undefined ? { tally, rows } : undefined;
 }
 
@@ -62,5 +89,7 @@ export function gains(before: Values, after: Values): Record<string, Estimate> {
     return is ? [{ was, is }] : [];
   });
   const names = Object.keys(shared[0]?.is ?? {});
-  return Object.fromEntries(names.map((name) => [name, estimateOf(shared.map(({ was, is }) => (is[name] ?? NaN) - (was[name] ?? NaN)))]));
+  return Object.fromEntries(
+    names.map((name) => [name, estimateOf(shared.map(({ was, is }) => (is[name] ?? NaN) - (was[name] ?? NaN)))]),
+  );
 }

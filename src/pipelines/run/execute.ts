@@ -27,7 +27,10 @@ import { stopper, type Stopped, type Stopper } from './cancellation.js';
 export interface FlowOptions {
   /** Optimizer steps after which the run ends, those of an earlier one that it goes on with included. */
   readonly maxSteps?: number;
-  /** Aborting it ends a run that learns with the step it is at; of others the source, and what is in flight still goes to the end. */
+  /**
+   * Aborting it ends a run that learns with the step it is at; of others the source, and what is in flight still goes
+   * to the end.
+   */
   readonly signal?: AbortSignal;
   /** The checkpoint from which the run goes on. */
   readonly from?: Saved;
@@ -38,16 +41,24 @@ export interface FlowOptions {
   /** Models of another run, to be used as they are. */
   readonly lent?: Lent;
   /** Has the policy judged behind a step, every so many, with the run's own models. */
-  readonly evaluation?: { readonly every: number; readonly judge: (step: number, models: Required<Lent>) => Promise<unknown> };
+  readonly evaluation?: {
+    readonly every: number;
+    readonly judge: (step: number, models: Required<Lent>) => Promise<unknown>;
+  };
 }
 
 /**
- * Lets the rows of a checked pipeline flow to their end: opens its models, and releases everything, also after a failure.
+ * Lets the rows of a checked pipeline flow to their end: opens its models, and releases everything, also after a
+ * failure.
  *
  * @returns what it came to; `watch` is told of it too, before a failure is thrown.
  * @throws what a stage threw; DataError over the tolerance; Error where a row got lost.
  */
-export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, signal, from, kept, watch = () => {}, lent, evaluation }: FlowOptions = {}): Promise<Summary> {
+export async function flow(
+  pipeline: Pipeline,
+  folders: Folders,
+  { maxSteps, signal, from, kept, watch = () => {}, lent, evaluation }: FlowOptions = {},
+): Promise<Summary> {
   const { settings } = pipeline;
   const before = from?.state;
   const stop = stopper(() => saving.learns, signal);
@@ -61,13 +72,33 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
     await amended(step, evaluationMetrics(folders.root, step), log, watch);
   };
   const judging = evaluation && { evaluation: { every: evaluation.every, judge } };
-  const saving = checkpoints({ folders, options: settings.checkpoints, book, from, ending: () => stop.ends(), spent: () => time.spent(), told: (step, folder) => watch({ kind: 'checkpoint', step, folder }), ...judging });
+  const saving = checkpoints({
+    folders,
+    options: settings.checkpoints,
+    book,
+    from,
+    ending: () => stop.ends(),
+    spent: () => time.spent(),
+    told: (step, folder) => watch({ kind: 'checkpoint', step, folder }),
+    ...judging,
+  });
   saving.forStages.beforeCheckpoint(() => log.flush());
   const left = arrivals(pipeline, book, stop, saving, time, watch);
   const report = reporting(pipeline, folders, stepping(log, time, stop, saving, maxSteps, watch), watch);
   const done = maxSteps !== undefined && (before?.step ?? 0) >= maxSteps;
   if (done && !saving.owes) stop.because('steps');
-  const open = opening({ ...opened(pipeline, before), ...saving.forStages, folders, signal: stop.signal, credits: window, read: imageReader(), report }, lent);
+  const open = opening(
+    {
+      ...opened(pipeline, before),
+      ...saving.forStages,
+      folders,
+      signal: stop.signal,
+      credits: window,
+      read: imageReader(),
+      report,
+    },
+    lent,
+  );
 
   let fault: unknown;
   let cutOff = false;
@@ -76,7 +107,11 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
     time.start(compiled.gauges);
     for (const text of noticesOf(pipeline)) watch({ kind: 'notice', text });
     watch(startOf(pipeline, folders.root, compiled.gauges, maxSteps, before));
-    const rows = compiled.rows.pipe(tap(left.take), tap(({ id }) => window.give(id)), takeUntil(saving.over.pipe(tap(() => (cutOff = true)))));
+    const rows = compiled.rows.pipe(
+      tap(left.take),
+      tap(({ id }) => window.give(id)),
+      takeUntil(saving.over.pipe(tap(() => (cutOff = true)))),
+    );
     if (done) stop.because('steps');
     if (saving.owes) await saving.makeUp();
     cutOff = saving.owes && stop.ends();
@@ -90,14 +125,26 @@ export async function flow(pipeline: Pipeline, folders: Folders, { maxSteps, sig
   await log.flush().catch((error: unknown) => (fault ??= error));
   stop.release();
 
-  const summary = summed(pipeline, folders.root, book, { steps: log.count, ...time.spent(), stopped: stop.reason(), fault });
+  const summary = summed(pipeline, folders.root, book, {
+    steps: log.count,
+    ...time.spent(),
+    stopped: stop.reason(),
+    fault,
+  });
   watch({ kind: 'end', summary });
   if (fault !== undefined) throw fault;
   return summary;
 }
 
 /** What has to be done once a step was taken, in this order. */
-function stepping(log: Steps, time: Clock, stop: Stopper, saving: Checkpoints, maxSteps: number | undefined, watch: Watch): (step: StepReport) => void {
+function stepping(
+  log: Steps,
+  time: Clock,
+  stop: Stopper,
+  saving: Checkpoints,
+  maxSteps: number | undefined,
+  watch: Watch,
+): (step: StepReport) => void {
   return (event) => {
     const { rows: _, ...step } = event;
     watch(log.take(step, time.gauges, time.elapsed()));
@@ -108,7 +155,12 @@ function stepping(log: Steps, time: Clock, stop: Stopper, saving: Checkpoints, m
 }
 
 /** Adds what an evaluation came to, if it came to its end, to the step that it was behind. */
-async function amended(step: number, metrics: StepReport['metrics'] | undefined, log: Steps, watch: Watch): Promise<void> {
+async function amended(
+  step: number,
+  metrics: StepReport['metrics'] | undefined,
+  log: Steps,
+  watch: Watch,
+): Promise<void> {
   if (!metrics) return;
   await log.amend(metrics);
   watch({ kind: 'evaluated', step, metrics });
@@ -136,7 +188,11 @@ function reporting({ name }: Pipeline, folders: Folders, stepped: (step: StepRep
 function opened(pipeline: Pipeline, before: RunState | undefined) {
   const { given, again } = before?.source ?? { given: 0, again: [] };
   const resumed = before && { given, again: new Set(again), rowsOut: before.rows.rowsOut };
-  return { ...surroundings(pipeline.settings, pipeline.stages), config: JSON.stringify({ name: pipeline.name, ...resolved(pipeline) }), ...(resumed && { resumed }) };
+  return {
+    ...surroundings(pipeline.settings, pipeline.stages),
+    config: JSON.stringify({ name: pipeline.name, ...resolved(pipeline) }),
+    ...(resumed && { resumed }),
+  };
 }
 
 /** What looking at nothing earns, for every step's metrics. */
@@ -150,17 +206,37 @@ function lost(book: Ledger, gauges: readonly Gauge[]): Error | undefined {
   return missing === undefined ? undefined : new Error(missing);
 }
 
-function startOf({ name, stages }: Pipeline, folder: string, gauges: readonly Gauge[], maxSteps: number | undefined, before: RunState | undefined): StartReport {
+function startOf(
+  { name, stages }: Pipeline,
+  folder: string,
+  gauges: readonly Gauge[],
+  maxSteps: number | undefined,
+  before: RunState | undefined,
+): StartReport {
   const [source] = stages;
   const rows = source?.stage.rows?.(source.options);
-  return { kind: 'start', name, folder, stages: gauges.map(({ stage }) => stage), ...(rows !== undefined && { rows }), ...(maxSteps !== undefined && { maxSteps }), ...(before && { resumed: before.step }) };
+  return {
+    kind: 'start',
+    name,
+    folder,
+    stages: gauges.map(({ stage }) => stage),
+    ...(rows !== undefined && { rows }),
+    ...(maxSteps !== undefined && { maxSteps }),
+    ...(before && { resumed: before.step }),
+  };
 }
 
 function summed(
   { name }: Pipeline,
   folder: string,
   { rowsIn, rowsOut, marked, tokens }: Ledger,
-  { steps: count, elapsed, seconds, stopped, fault }: ReturnType<Clock['spent']> & { steps: number; stopped: Stopped | undefined; fault: unknown },
+  {
+    steps: count,
+    elapsed,
+    seconds,
+    stopped,
+    fault,
+  }: ReturnType<Clock['spent']> & { steps: number; stopped: Stopped | undefined; fault: unknown },
 ): Summary {
   const end = { ...(stopped && { stopped }), ...(fault !== undefined && { fault: messageOf(fault) }) };
   return { name, folder, rowsIn, rowsOut, marked, steps: count, tokens, seconds, elapsed, ...end };

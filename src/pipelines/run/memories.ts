@@ -1,6 +1,8 @@
 /** What stages remember beyond the run that they are in. */
 export interface Memories {
-  /** Takes what gives a stage's memory, rows that come `again` left out; gives what it was in the run before, if it was. */
+  /**
+   * Takes what gives a stage's memory, rows that come `again` left out; gives what it was in the run before, if it was.
+   */
   remember(stage: string, keep: (again: ReadonlySet<string>) => unknown): unknown;
   /** All of it now, by stage; the second of a name is `NAME 2`. */
   kept(again: ReadonlySet<string>): Record<string, unknown>;

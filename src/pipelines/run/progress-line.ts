@@ -53,7 +53,11 @@ function within(before: Seen['judging'], report: Report): Seen['judging'] {
   return report.kind === 'end' ? undefined : before;
 }
 
-/** A run in one line: how far, what one watches of the last step, speed, queues, time left. @param seconds since it began. */
+/**
+ * A run in one line: how far, what one watches of the last step, speed, queues, time left.
+ *
+ * @param seconds since it began.
+ */
 export function line(state: Seen, seconds: number): string {
   const { start, rowsOut, marked, step, depths, tokens, judging, judged } = state;
   const of = (done: number, all: number | undefined): string => (all === undefined ? `${done}` : `${done}/${all}`);
@@ -89,11 +93,15 @@ const WATCHED: Readonly<Record<string, string>> = {
 function watched(metrics: Readonly<Record<string, number>>): string[] {
   return Object.entries(WATCHED).flatMap(([name, called]) => {
     const value = metrics[name];
-    return value === undefined ? [] : [`${called} ${name === 'completions/mean_length' ? value.toFixed(1) : value.toFixed(3)}`];
+    return value === undefined
+      ? []
+      : [`${called} ${name === 'completions/mean_length' ? value.toFixed(1) : value.toFixed(3)}`];
   });
 }
 
-/** How much of the run is done, 0 to 1, by steps or rows, whichever is nearer to its end; undefined where nobody knows. */
+/**
+ * How much of the run is done, 0 to 1, by steps or rows, whichever is nearer to its end; undefined where nobody knows.
+ */
 export function share({ start, rowsOut, step }: Seen): number | undefined {
   const parts = [
     ...(start?.maxSteps === undefined ? [] : [(step?.step ?? 0) / start.maxSteps]),

@@ -21,7 +21,11 @@ const MOST_MARKS = 5;
  *
  * It keeps no timer, so that a run with nothing left to do is noticed.
  */
-export function progress(kind: 'terminal' | 'lines' | 'json', out: Output, now: () => number = () => performance.now()): Watch {
+export function progress(
+  kind: 'terminal' | 'lines' | 'json',
+  out: Output,
+  now: () => number = () => performance.now(),
+): Watch {
   switch (kind) {
     case 'json':
       return (report) => {
@@ -40,12 +44,16 @@ function worthALine(report: Report): boolean {
   return report.kind === 'row' ? report.skipped !== undefined : report.kind !== 'counted';
 }
 
-/** Watches a run, and its evaluations before and after each for itself, under a label of its own; those in between are part of it. */
+/**
+ * Watches a run, and its evaluations before and after each for itself, under a label of its own; those in between are
+ * part of it.
+ */
 function withEvaluations(watcher: (label: string) => Watch): Watch {
   const own = watcher('');
   const evaluations = { before: watcher('before  '), after: watcher('after  ') };
   return (report) => {
-    if (report.kind === 'evaluation' && (report.when === 'before' || report.when === 'after')) evaluations[report.when](report.report);
+    if (report.kind === 'evaluation' && (report.when === 'before' || report.when === 'after'))
+      evaluations[report.when](report.report);
     else own(report);
   };
 }
@@ -62,9 +70,11 @@ function lines(out: Output, now: () => number, label: string): Watch {
       out.write(`${label}${report.name}: ${report.stages.join(' > ')}\n`);
     }
     if (report.kind === 'notice') out.write(`${label}${report.text}\n`);
-    if (report.kind === 'row' && report.skipped && ++marks <= MOST_MARKS) out.write(`marked ${report.id}  ${report.skipped.stage}: ${report.skipped.reason}\n`);
+    if (report.kind === 'row' && report.skipped && ++marks <= MOST_MARKS)
+      out.write(`marked ${report.id}  ${report.skipped.stage}: ${report.skipped.reason}\n`);
     const { kind, ...told } = report.kind === 'evaluation' ? report.report : report;
-    if (report.kind === 'evaluation' && 'stages' in told) out.write(`${report.when}  ${told.name}: ${told.stages.join(' > ')}\n`);
+    if (report.kind === 'evaluation' && 'stages' in told)
+      out.write(`${report.when}  ${told.name}: ${told.stages.join(' > ')}\n`);
     const atOnce = kind === 'evaluated' || (report.kind === 'step' && report.step === 1);
     if (!atOnce && ((kind !== 'step' && kind !== 'row') || now() - last < LINE_EVERY)) return;
     last = now();
@@ -91,14 +101,23 @@ function terminal(out: Output, now: () => number, label: string): Watch {
     ended = report.kind === 'end';
     last = now();
     const seconds = (last - began) / 1000;
-    const rows = [bar(share(state), seconds), `${label}${line(state, seconds)}`].map((text) => text.slice(0, Math.max(20, (out.columns || 80) - 1)));
-    out.write(`${drawn ? '\x1b[1A' : ''}\r${rows.map((text) => `\x1b[2K${text}`).join('\n\r')}${report.kind === 'end' ? '\n' : ''}`);
+    const rows = [bar(share(state), seconds), `${label}${line(state, seconds)}`].map((text) =>
+      text.slice(0, Math.max(20, (out.columns || 80) - 1)),
+    );
+    out.write(
+      `${drawn ? '\x1b[1A' : ''}\r${rows.map((text) => `\x1b[2K${text}`).join('\n\r')}${report.kind === 'end' ? '\n' : ''}`,
+    );
     drawn = true;
   };
 }
 
 const WIDTH = 40;
-const BAR = { barsize: WIDTH, barCompleteString: '█'.repeat(WIDTH), barIncompleteString: '░'.repeat(WIDTH), barGlue: '' };
+const BAR = {
+  barsize: WIDTH,
+  barCompleteString: '█'.repeat(WIDTH),
+  barIncompleteString: '░'.repeat(WIDTH),
+  barGlue: '',
+};
 
 function bar(part: number | undefined, seconds: number): string {
   if (part === undefined) return duration(seconds);

@@ -20,7 +20,13 @@ export interface Opened extends Open {
 export type Lent = Partial<Pick<Open, 'policy' | 'segmenter'>>;
 
 /** Collaborators that are opened when a stage first asks, and shared by all that do. */
-export function opening({ learner, ...given }: Omit<Open, 'segmenter' | 'policy' | 'learner' | 'shared'> & Pick<Checkpoints['forStages'], 'learner'>, lent: Lent = {}): Opened {
+export function opening(
+  {
+    learner,
+    ...given
+  }: Omit<Open, 'segmenter' | 'policy' | 'learner' | 'shared'> & Pick<Checkpoints['forStages'], 'learner'>,
+  lent: Lent = {},
+): Opened {
   const made = new Map<string, Promise<unknown>>();
   const releases: (() => Promise<void>)[] = [];
 
@@ -36,7 +42,12 @@ export function opening({ learner, ...given }: Omit<Open, 'segmenter' | 'policy'
     return making;
   }
 
-  const policy = (): Promise<QwenPolicy> => shared('policy', () => openPolicy(given, given.option('sft', 'patchMask'), (text) => given.report({ kind: 'notice', text })), (opened) => opened.release());
+  const policy = (): Promise<QwenPolicy> =>
+    shared(
+      'policy',
+      () => openPolicy(given, given.option('sft', 'patchMask'), (text) => given.report({ kind: 'notice', text })),
+      (opened) => opened.release(),
+    );
 
   return {
     ...given,
@@ -47,18 +58,28 @@ export function opening({ learner, ...given }: Omit<Open, 'segmenter' | 'policy'
       await learner(opened);
       return opened;
     },
-    segmenter: () => shared('segmenter', () => openSegmenter(given.settings.segmenter), (segmenter) => segmenter.release()),
+    segmenter: () =>
+      shared(
+        'segmenter',
+        () => openSegmenter(given.settings.segmenter),
+        (segmenter) => segmenter.release(),
+      ),
     ...lent,
     async release() {
       await Promise.allSettled(made.values());
       const failed: unknown[] = [];
-      for (const release of releases.splice(0).toReversed()) await release().catch((error: unknown) => failed.push(error));
+      for (const release of releases.splice(0).toReversed())
+        await release().catch((error: unknown) => failed.push(error));
       if (failed.length > 0) throw failed[0];
     },
   };
 }
 
-async function openPolicy({ settings: { policy: options, seed }, teaches }: Surroundings, patchMask: unknown, notice: (text: string) => void): Promise<QwenPolicy> {
+async function openPolicy(
+  { settings: { policy: options, seed }, teaches }: Surroundings,
+  patchMask: unknown,
+  notice: (text: string) => void,
+): Promise<QwenPolicy> {
   if (!options) throw new UsageError('policy: expected the key "policy" in the pipeline; got none');
   const device = deviceOf(options);
   const workers = workersOn(device, options.workers);
@@ -67,12 +88,29 @@ async function openPolicy({ settings: { policy: options, seed }, teaches }: Surr
   const train = teaches ? options.train : adapter === undefined ? 'none' : options.train;
   const extra = typeof patchMask === 'number' && patchMask > 0 ? { extra: patchMaskHead } : {};
   const asked = prompt === undefined ? {} : { prompt: askedOf(prompt) };
-  return await openQwen(checkpoint, { workers, threads, batch, recompute, seed, precision, device, notice, ...(train === undefined ? {} : { train }), ...(adapter === undefined ? {} : { adapter }), ...(tokens === undefined ? {} : { tokens }), ...(save === undefined ? {} : { save }), ...extra, ...asked });
+  return await openQwen(checkpoint, {
+    workers,
+    threads,
+    batch,
+    recompute,
+    seed,
+    precision,
+    device,
+    notice,
+    ...(train === undefined ? {} : { train }),
+    ...(adapter === undefined ? {} : { adapter }),
+    ...(tokens === undefined ? {} : { tokens }),
+    ...(save === undefined ? {} : { save }),
+    ...extra,
+    ...asked,
+  });
 }
 
 function askedOf(prompt: NonNullable<PolicyOptions['prompt']>): NonNullable<QwenOptions['prompt']> {
   if (prompt === 'byTask') return promptOfTask;
-  return typeof prompt === 'string' ? prompts[prompt] : { user: prompt.user, ...(prompt.system === undefined ? {} : { system: prompt.system }) };
+  return typeof prompt === 'string'
+    ? prompts[prompt]
+    : { user: prompt.user, ...(prompt.system === undefined ? {} : { system: prompt.system }) };
 }
 
 async function openSegmenter(options: SegmenterOptions | undefined): Promise<Segmenter> {

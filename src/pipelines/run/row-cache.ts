@@ -17,7 +17,8 @@ const BEFORE = 'rows.before';
 /**
  * Puts the rows of a run that was broken off beside those that will be written now, and reads them; all are in memory.
  *
- * @returns those of whole batches; none where there is damage. Where it was broken off more than once, those of the time that came furthest.
+ * @returns those of whole batches; none where there is damage. Where it was broken off more than once, those of the
+ * time that came furthest.
  */
 export async function putAside({ root, rows }: Pick<Folders, 'root' | 'rows'>): Promise<KeptRows> {
   const aside = join(root, BEFORE);
@@ -45,11 +46,26 @@ async function wholeRows(folder: string): Promise<KeptRows> {
 }
 
 /** The same operator, but rows that are known get their `columns` from there; those do not wait for others. */
-export function remembering(operator: OperatorFunction<Row, Row>, columns: readonly string[], kept: KeptRows): OperatorFunction<Row, Row> {
+export function remembering(
+  operator: OperatorFunction<Row, Row>,
+  columns: readonly string[],
+  kept: KeptRows,
+): OperatorFunction<Row, Row> {
   const known = ({ id, skipped }: Row): boolean => {
     const row = skipped ? undefined : kept.get(id);
     return row !== undefined && columns.every((name) => Object.hasOwn(row, name));
   };
-  const filled = (row: Row): Row => ({ ...row, ...Object.fromEntries(columns.map((name) => [name, kept.get(row.id)?.[name as keyof Row]])) });
-  return connect((rows) => merge(rows.pipe(filter(known), map(filled)), rows.pipe(filter((row) => !known(row)), operator)));
+  const filled = (row: Row): Row => ({
+    ...row,
+    ...Object.fromEntries(columns.map((name) => [name, kept.get(row.id)?.[name as keyof Row]])),
+  });
+  return connect((rows) =>
+    merge(
+      rows.pipe(filter(known), map(filled)),
+      rows.pipe(
+        filter((row) => !known(row)),
+        operator,
+      ),
+    ),
+  );
 }

@@ -53,7 +53,8 @@ export function ledger(before?: Balance): Ledger {
       book.rowsIn++;
     },
     leave({ id, skipped, completions }: Row): void {
-      if (!inFlight.delete(id)) throw new Error(`${id}  row: expected one that is in flight; got a row that never entered, or left before`);
+      if (!inFlight.delete(id))
+        throw new Error(`${id}  row: expected one that is in flight; got a row that never entered, or left before`);
       book.rowsOut++;
       for (const completion of completions ?? []) book.tokens += completion.tokens.length;
       if (skipped) mark(skipped.stage, skipped.reason);

@@ -17,20 +17,27 @@ import { readJudged, writeGain } from '../store/tally-files.js';
 export interface RunOptions extends Omit<FlowOptions, 'from' | 'kept'> {
   /** The run's folder, new or empty; `runs/NAME` unless told. */
   readonly folder?: string;
-  /** Goes on with the run in `folder`, the newest of the pipeline's unless told: at its newest checkpoint, or the one named, as in `step-20`; from its beginning where it has none, with the rows that it wrote. */
+  /**
+   * Goes on with the run in `folder`, the newest of the pipeline's unless told: at its newest checkpoint, or the one
+   * named, as in `step-20`; from its beginning where it has none, with the rows that it wrote.
+   */
   readonly resume?: true | string;
 }
 
 /**
- * Runs a checked pipeline to its end; where it names another to evaluate with, that one before the first step, after the last, and
+ * Runs a checked pipeline to its end; where it names another to evaluate with, that one before the first step, after
+ * the last, and
  * every so many in between where it says so.
  *
- * The evaluations go to `before`, `after` and `evaluations/step-N` in the run's folder. The first two open and release a policy of their
- * own, those in between use the run's. Interrupted, or without a step, there is nothing to come after; what was judged behind the last
+ * The evaluations go to `before`, `after` and `evaluations/step-N` in the run's folder. The first two open and release
+ * a policy of their
+ * own, those in between use the run's. Interrupted, or without a step, there is nothing to come after; what was judged
+ * behind the last
  * step is not judged again. Where no stage learns, a run that has come to its end is not run again.
  *
  * @returns what it came to; `watch` is told of it too, before a failure is thrown.
- * @throws {UsageError} if the folder is in use, or a run that is to go on is another's; what a stage threw; DataError over the tolerance; Error where a row got lost.
+ * @throws {UsageError} if the folder is in use, or a run that is to go on is another's; what a stage threw; DataError
+ * over the tolerance; Error where a row got lost.
  */
 export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOptions = {}): Promise<Summary> {
   const root = resume === undefined ? resolve(folder ?? defaultFolder(pipeline)) : runToResume(pipeline, folder);
@@ -50,7 +57,10 @@ export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOp
 
 function toldAgain(known: Summary, root: string, { watch = () => {} }: FlowOptions): Summary {
   const summary = { ...known, folder: root };
-  watch({ kind: 'notice', text: `${shortPath(root)}  resume: the run has come to its end; nothing of it is run again` });
+  watch({
+    kind: 'notice',
+    text: `${shortPath(root)}  resume: the run has come to its end; nothing of it is run again`,
+  });
   watch({ kind: 'end', summary });
   return summary;
 }
@@ -58,7 +68,11 @@ function toldAgain(known: Summary, root: string, { watch = () => {} }: FlowOptio
 async function ran(pipeline: Pipeline, { folders, ...resumed }: Resumed, rest: FlowOptions): Promise<Summary> {
   const options = { ...rest, ...resumed };
   const lasting = pipeline.stages.flatMap(({ name, stage }) => (stage.lasting ? [name] : []));
-  if (resumed.kept && resumed.kept.size > 0 && lasting.length > 0) rest.watch?.({ kind: 'notice', text: `${shortPath(folders.root)}  resume: ${resumed.kept.size} rows keep what ${lasting.join(', ')} added` });
+  if (resumed.kept && resumed.kept.size > 0 && lasting.length > 0)
+    rest.watch?.({
+      kind: 'notice',
+      text: `${shortPath(folders.root)}  resume: ${resumed.kept.size} rows keep what ${lasting.join(', ')} added`,
+    });
   const { evaluation } = pipeline;
   if (!evaluation) return flow(pipeline, folders, options);
 
@@ -67,9 +81,16 @@ async function ran(pipeline: Pipeline, { folders, ...resumed }: Resumed, rest: F
   const [last] = checkpointSteps(folders.checkpoints);
   if (!before || last === undefined || summary.stopped === 'cancelled') return summary;
   const trained = learned(evaluation, checkpointFolder(folders.checkpoints, last));
-  const after = readJudged(evaluationFolder(folders.root, last)) ?? (await evaluated(trained, join(folders.root, 'after'), 'after', rest));
+  const after =
+    readJudged(evaluationFolder(folders.root, last)) ??
+    (await evaluated(trained, join(folders.root, 'after'), 'after', rest));
   if (!after) return { ...summary, stopped: 'cancelled' };
-  const gain: Omit<GainReport, 'kind'> = { name: evaluation.name, before: before.tally, after: after.tally, gains: gains(before.rows, after.rows) };
+  const gain: Omit<GainReport, 'kind'> = {
+    name: evaluation.name,
+    before: before.tally,
+    after: after.tally,
+    gains: gains(before.rows, after.rows),
+  };
   writeGain(folders.root, gain);
   rest.watch?.({ kind: 'gain', ...gain });
   return summary;

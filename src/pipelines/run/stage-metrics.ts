@@ -70,7 +70,10 @@ function stopwatch(now: () => number) {
   };
 }
 
-/** The same window for a source, which is busy from each credit it takes until the row comes, or the credit goes back, and blocked where it waits for one. */
+/**
+ * The same window for a source, which is busy from each credit it takes until the row comes, or the credit goes back,
+ * and blocked where it waits for one.
+ */
 export function gaugedCredits(window: Credits, meter: Meter): Credits {
   return {
     get window() {

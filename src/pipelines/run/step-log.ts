@@ -2,16 +2,30 @@ import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { syncFile } from '../../io/manifest.js';
-import { cutMetrics, metricsText, replaceMetrics, writeMetrics, type MetricsLine, type Timing } from '../../io/metrics-table.js';
+import {
+  cutMetrics,
+  metricsText,
+  replaceMetrics,
+  writeMetrics,
+  type MetricsLine,
+  type Timing,
+} from '../../io/metrics-table.js';
 import { noRoom } from '../../io/whole-file.js';
 import { thousandths } from './clock.js';
 import type { Gauge } from './stage-metrics.js';
 import type { StepReport } from '../events.js';
 
-/** Keeps a run's steps: each becomes one JSON line of `metrics.jsonl` at once, and all of them `metrics.arrow` at each flush. */
+/**
+ * Keeps a run's steps: each becomes one JSON line of `metrics.jsonl` at once, and all of them `metrics.arrow` at each
+ * flush.
+ */
 export interface Steps {
   readonly count: number;
-  /** Writes the step down; the same step with all of its tokens, and where the time since the one before went. @param elapsed seconds of this run. */
+  /**
+   * Writes the step down; the same step with all of its tokens, and where the time since the one before went.
+   *
+   * @param elapsed seconds of this run.
+   */
   take(step: StepReport, gauges: readonly Gauge[], elapsed: number): StepReport;
   /** Adds to the metrics of the newest step what became known later. */
   amend(metrics: StepReport['metrics']): Promise<void>;
@@ -64,8 +78,13 @@ function timed(since: Grown, { tokens }: StepReport, gauges: readonly Gauge[], e
   const seconds = since('elapsed', elapsed);
   const [source] = gauges;
   return {
-    speed: { step_time: thousandths(seconds), ...(tokens && { tokens_per_second: thousandths(tokens.written / seconds) }) },
-    seconds: Object.fromEntries(gauges.map((gauge) => [gauge.stage, thousandths(since(`busy ${gauge.stage}`, gauge.busy()))])),
+    speed: {
+      step_time: thousandths(seconds),
+      ...(tokens && { tokens_per_second: thousandths(tokens.written / seconds) }),
+    },
+    seconds: Object.fromEntries(
+      gauges.map((gauge) => [gauge.stage, thousandths(since(`busy ${gauge.stage}`, gauge.busy()))]),
+    ),
     blocked: source ? { [source.stage]: thousandths(since('blocked', source.blocked())) } : {},
     queue: Object.fromEntries(gauges.map((gauge) => [gauge.stage, gauge.rowsIn - gauge.rowsOut])),
   };

@@ -31,13 +31,17 @@ export const RewardStageOptions = z
 type RewardStageOptions = z.output<typeof RewardStageOptions>;
 
 /** Refuses a weight of nothing, and a function that has no weight or a name that is taken. */
-function named({ weights, functions }: { weights: Record<string, unknown>; functions: Record<string, unknown> }, context: z.RefinementCtx): void {
+function named(
+  { weights, functions }: { weights: Record<string, unknown>; functions: Record<string, unknown> },
+  context: z.RefinementCtx,
+): void {
   for (const name of Object.keys(weights)) {
     if (Object.hasOwn(RewardWeights.shape, name) || Object.hasOwn(functions, name)) continue;
     context.addIssue({ code: 'unrecognized_keys', keys: [name], path: ['weights'], input: weights });
   }
   for (const name of Object.keys(functions)) {
-    const complain = (message: string): void => context.addIssue({ code: 'custom', path: ['functions', name], message });
+    const complain = (message: string): void =>
+      context.addIssue({ code: 'custom', path: ['functions', name], message });
     if (Object.hasOwn(RewardWeights.shape, name)) complain('expected a name that no part has');
     else if (!Object.hasOwn(weights, name)) complain(`expected a weight ${JSON.stringify(name)} in weights`);
   }
@@ -51,8 +55,14 @@ export function scoringOf({ functions, weights, length, legacy }: RewardStageOpt
 
 /** What each part of the reward is worth in a pipeline, one's own among them. */
 export function rewardWeights({ option }: Pick<Surroundings, 'option'>): Record<string, number> {
-  const { weights } = RewardStageOptions.parse({ weights: option('reward', 'weights'), functions: option('reward', 'functions'), length: option('reward', 'length') });
-  return Object.fromEntries(Object.entries(weights).filter((entry): entry is [string, number] => entry[1] !== undefined));
+  const { weights } = RewardStageOptions.parse({
+    weights: option('reward', 'weights'),
+    functions: option('reward', 'functions'),
+    length: option('reward', 'length'),
+  });
+  return Object.fromEntries(
+    Object.entries(weights).filter((entry): entry is [string, number] => entry[1] !== undefined),
+  );
 }
 
 /** What keeps the modules from being used, each by its name. */
@@ -93,5 +103,7 @@ async function opened(file: string): Promise<RewardModule> {
     throw new UsageError(`expected a module that loads; got ${messageOf(error)} in ${shown(file)}`, { cause: error });
   }
   if (typeof exported.reward === 'function') return exported as RewardModule;
-  throw new UsageError(`expected a module that exports a function "reward"; got ${Object.keys(exported).join(', ') || 'no export'} in ${shown(file)}`);
+  throw new UsageError(
+    `expected a module that exports a function "reward"; got ${Object.keys(exported).join(', ') || 'no export'} in ${shown(file)}`,
+  );
 }

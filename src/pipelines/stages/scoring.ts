@@ -56,8 +56,16 @@ export const judging: readonly Stage[] = [
     adds: ['scores'],
     rules: (_, around) => alone(around),
     build: async (options, open) => {
-      const scorer = await open.shared('scorer', () => openScorer(availableParallelism()), (one) => one.release());
-      const scoring = { set: setName(open), protocol: open.option('load', 'protocol') === 'legacy' ? 'legacy' : 'standard', seed: open.settings.seed } as const;
+      const scorer = await open.shared(
+        'scorer',
+        () => openScorer(availableParallelism()),
+        (one) => one.release(),
+      );
+      const scoring = {
+        set: setName(open),
+        protocol: open.option('load', 'protocol') === 'legacy' ? 'legacy' : 'standard',
+        seed: open.settings.seed,
+      } as const;
       return score(
         scorer,
         open.read,
@@ -83,13 +91,18 @@ export const judging: readonly Stage[] = [
 /** What people call the rows of `load`: set and split, kind of scenes, or the folder of the images. */
 function setName({ option }: Open): string {
   const [set, split, scenes, images] = ['set', 'split', 'scenes', 'images'].map((key) => option('load', key));
-  if (typeof set === 'string') return set === 'jsonl' || set === 'coco' ? basename(String(option('load', 'root'))) : `${set}/${typeof split === 'string' ? split : 'test'}`;
+  if (typeof set === 'string')
+    return set === 'jsonl' || set === 'coco'
+      ? basename(String(option('load', 'root')))
+      : `${set}/${typeof split === 'string' ? split : 'test'}`;
   if (scenes !== null && typeof scenes === 'object' && 'kind' in scenes) return `scenes/${String(scenes.kind)}`;
   return basename(String([images].flat()[0]));
 }
 
 /** What the stage `reward` was told; its defaults where there is none. */
 function rewarding({ option }: Open): RewardOptions {
-  const [weights, length, legacy, functions] = ['weights', 'length', 'legacy', 'functions'].map((key) => option('reward', key));
+  const [weights, length, legacy, functions] = ['weights', 'length', 'legacy', 'functions'].map((key) =>
+    option('reward', key),
+  );
   return scoringOf(RewardStageOptions.parse({ weights, length, legacy, functions }));
 }

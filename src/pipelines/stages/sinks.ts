@@ -15,7 +15,16 @@ export const shards: readonly Stage[] = [
     options: WriteOptions,
     needs: ['id'],
     build: async (options, open) => {
-      const opened = () => openShards(open.folders.rows, rowSchema(rewardParts(open), metadata(open), { scores: open.stages.includes('score') ? scoreNames : [], ignore: ignores(open) }), options, open.resumed?.rowsOut);
+      const opened = () =>
+        openShards(
+          open.folders.rows,
+          rowSchema(rewardParts(open), metadata(open), {
+            scores: open.stages.includes('score') ? scoreNames : [],
+            ignore: ignores(open),
+          }),
+          options,
+          open.resumed?.rowsOut,
+        );
       const shards = await open.shared('rows', opened, (sink) => sink.close());
       open.beforeCheckpoint(() => shards.flush());
       return write(shards);
@@ -37,5 +46,10 @@ function ignores({ option }: Open): boolean {
 
 /** What a shard says of the run that wrote it. */
 function metadata({ config, folders, settings, option }: Open): Record<string, string> {
-  return { run: basename(folders.root), seed: String(settings.seed), config, frame: JSON.stringify(option('load', 'frame') ?? null) };
+  return {
+    run: basename(folders.root),
+    seed: String(settings.seed),
+    config,
+    frame: JSON.stringify(option('load', 'frame') ?? null),
+  };
 }

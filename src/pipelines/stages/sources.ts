@@ -9,7 +9,8 @@ import { stage, type Refusal, type Stage } from '../stage.js';
 // The seed and what is tolerated are the whole pipeline's.
 const { seed: _seed, tolerate: _tolerate, ...loadShape } = LoadOptions.shape;
 const LoadStageOptions = z.strictObject(loadShape).superRefine((options, context) => {
-  for (const issue of LoadOptions.safeParse(options).error?.issues ?? []) context.addIssue({ code: 'custom', path: issue.path, message: issue.message });
+  for (const issue of LoadOptions.safeParse(options).error?.issues ?? [])
+    context.addIssue({ code: 'custom', path: issue.path, message: issue.message });
 });
 
 /** Where rows come from. */
@@ -35,7 +36,13 @@ export const sources: readonly Stage[] = [
     chooses: (reason) => reason === 'no mask',
     rules: (options) => refusedBy(() => countRows(options)),
     resumes: true,
-    build: (options, open) => load(open.read, { ...options, seed: open.settings.seed, tolerate: Number.MAX_SAFE_INTEGER }, open.credits, open.resumed),
+    build: (options, open) =>
+      load(
+        open.read,
+        { ...options, seed: open.settings.seed, tolerate: Number.MAX_SAFE_INTEGER },
+        open.credits,
+        open.resumed,
+      ),
   }),
   stage({
     name: 'replay',

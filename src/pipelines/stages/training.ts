@@ -60,7 +60,14 @@ export const lessons: readonly Stage[] = [
     build: async (options, open) => {
       const policy = await open.learner();
       const temperature = open.option('rollout', 'temperature');
-      return update(policy, objectiveGraph, open.read, typeof temperature === 'number' ? temperature : 1, stepReport(open), options);
+      return update(
+        policy,
+        objectiveGraph,
+        open.read,
+        typeof temperature === 'number' ? temperature : 1,
+        stepReport(open),
+        options,
+      );
     },
   }),
   stage({
@@ -88,13 +95,25 @@ export const lessons: readonly Stage[] = [
   }),
 ];
 
-const stepReport = (open: Open): ReportStep => (step, metrics, rows, tokens) => open.report({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id), tokens });
+const stepReport =
+  (open: Open): ReportStep =>
+  (step, metrics, rows, tokens) =>
+    open.report({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id), tokens });
 
 function scheduled(options: Parameters<typeof scheduleFault>[0]): readonly Refusal[] {
   const fault = scheduleFault(options);
   return fault === undefined ? [] : [fault];
 }
 
-async function thinker({ endpoint }: z.output<typeof ThinkOptions>, { folders, signal }: Open): Promise<Thinker | undefined> {
-  return endpoint && { server: openChatServer(endpoint), answers: await openAnswers(join(folders.root, 'answers.jsonl')), signal };
+async function thinker(
+  { endpoint }: z.output<typeof ThinkOptions>,
+  { folders, signal }: Open,
+): Promise<Thinker | undefined> {
+  return (
+    endpoint && {
+      server: openChatServer(endpoint),
+      answers: await openAnswers(join(folders.root, 'answers.jsonl')),
+      signal,
+    }
+  );
 }

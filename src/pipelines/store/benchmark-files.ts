@@ -11,7 +11,13 @@ import { benchmarkTable } from '../../report/benchmark-table.js';
 import { markdown } from '../../report/table.js';
 
 // JSON has no NaN and writes null.
-const Scores = z.record(z.string(), z.number().nullable().transform((value) => value ?? NaN));
+const Scores = z.record(
+  z.string(),
+  z
+    .number()
+    .nullable()
+    .transform((value) => value ?? NaN),
+);
 const Result = z.object({
   name: z.string(),
   benchmark: z.enum(benchmarkNames),
@@ -39,6 +45,9 @@ export function readBenchmark(root: string): BenchmarkReport & { readonly name: 
   try {
     return Result.parse(JSON.parse(readFileSync(path, 'utf8')));
   } catch (error) {
-    throw new UsageError(`${path}  benchmark: expected what a run with the stage answer wrote; got ${messageOf(error)}`, { cause: error });
+    throw new UsageError(
+      `${path}  benchmark: expected what a run with the stage answer wrote; got ${messageOf(error)}`,
+      { cause: error },
+    );
   }
 }

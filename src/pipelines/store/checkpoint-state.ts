@@ -23,7 +23,13 @@ export const RunState = z.object({
   /** Rows that the source has given, and those of them that were on their way; they are made again. */
   source: z.object({ given: z.int().min(0), again: z.array(z.string()) }),
   /** What had left by then; the first `rowsOut` rows of the shards are those. */
-  rows: z.object({ rowsOut: z.int().min(0), marks: z.int().min(0), faults: z.int().min(0), tokens: z.int().min(0), marked: z.record(z.string(), counts) }),
+  rows: z.object({
+    rowsOut: z.int().min(0),
+    marks: z.int().min(0),
+    faults: z.int().min(0),
+    tokens: z.int().min(0),
+    marked: z.record(z.string(), counts),
+  }),
   elapsed: z.number(),
   seconds: counts,
   /** What stages remember, by name. */
@@ -42,7 +48,9 @@ export async function readState(folder: string): Promise<RunState> {
   const state = RunState.safeParse(await readSeal(folder));
   if (state.success) return state.data;
   const [issue] = state.error.issues;
-  throw new DataError(`${join(folder, 'state.json')}  ${issue?.path.join('.')}: expected the state of a run; got another: ${issue?.message}`);
+  throw new DataError(
+    `${join(folder, 'state.json')}  ${issue?.path.join('.')}: expected the state of a run; got another: ${issue?.message}`,
+  );
 }
 
 /** Steps of which there is a checkpoint, the newest first; whole or not. */
@@ -58,17 +66,27 @@ export function checkpointFolder(folder: string, step: number): string {
 
 /** SHA-256 of a run's `config.yaml`. */
 export function configHash(root: string): string {
-  return createHash('sha256').update(readFileSync(join(root, 'config.yaml'))).digest('hex');
+  return createHash('sha256')
+    .update(readFileSync(join(root, 'config.yaml')))
+    .digest('hex');
 }
 
 /** Version of this program. */
 export function codeVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string };
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
   return version;
 }
 
-/** Steps of checkpoints that need not stay: all but the `keep` newest and the one of the highest score, the newer among equals. */
-export function superseded(all: readonly { readonly step: number; readonly score: number | null }[], keep: number): number[] {
+/**
+ * Steps of checkpoints that need not stay: all but the `keep` newest and the one of the highest score, the newer among
+ * equals.
+ */
+export function superseded(
+  all: readonly { readonly step: number; readonly score: number | null }[],
+  keep: number,
+): number[] {
   const newest = all.toSorted((a, b) => b.step - a.step);
   const best = newest.reduce<{ step: number; score: number } | undefined>(
     (top, { step, score }) => (score !== null && (!top || score > top.score) ? { step, score } : top),

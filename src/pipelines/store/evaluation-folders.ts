@@ -15,7 +15,10 @@ export function evaluationFolder(root: string, step: number): string {
 /** What the policy was worth at a step, as metrics of that step; undefined where no evaluation has ended. */
 export function evaluationMetrics(root: string, step: number): Record<string, number> | undefined {
   const judged = readJudged(evaluationFolder(root, step));
-  return judged && Object.fromEntries(Object.entries(judged.tally.metrics).map(([name, { mean }]) => [`${PREFIX}${name}`, mean]));
+  return (
+    judged &&
+    Object.fromEntries(Object.entries(judged.tally.metrics).map(([name, { mean }]) => [`${PREFIX}${name}`, mean]))
+  );
 }
 
 /** Gives up the evaluations at later steps than `last`. */

@@ -8,7 +8,10 @@ import { shortPath } from '../config/yaml-source.js';
 /** In a run's folder while a program is at it; says which. */
 export const LOCK = 'run.lock';
 
-/** How often a lock is touched, and how long one of another machine may lie untouched before its program counts as ended, ms. */
+/**
+ * How often a lock is touched, and how long one of another machine may lie untouched before its program counts as
+ * ended, ms.
+ */
 const BEAT = 15_000;
 const SILENCE = 120_000;
 
@@ -16,7 +19,8 @@ const SILENCE = 120_000;
 const own = new Set<string>();
 
 /**
- * Takes a run's folder for this process, and makes it where there is none. What a program that is no more has left is taken over.
+ * Takes a run's folder for this process, and makes it where there is none. What a program that is no more has left is
+ * taken over.
  *
  * @returns what lets go of it.
  * @throws {UsageError} if another program is at it, or may be.
@@ -28,7 +32,9 @@ export function lockRun(root: string): () => void {
     if (!taken(file)) free(file);
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    throw new UsageError(`${shortPath(root)}  run: expected a folder that can be written to; got ${messageOf(error)}`, { cause: error });
+    throw new UsageError(`${shortPath(root)}  run: expected a folder that can be written to; got ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   own.add(file);
   const beat = setInterval(() => touch(file), BEAT).unref();
@@ -63,12 +69,19 @@ function touch(file: string): void {
 function free(file: string): void {
   const [pid = '', host = ''] = readFileSync(file, 'utf8').trim().split(' ');
   const refuse = (got: string, wayOut: string): never => {
-    throw new UsageError(`${shortPath(file)}  run: expected a folder that no other program is at; got one that ${got}; way out: ${wayOut}`);
+    throw new UsageError(
+      `${shortPath(file)}  run: expected a folder that no other program is at; got one that ${got}; way out: ${wayOut}`,
+    );
   };
-  if (!/^[1-9]\d*$/.test(pid) || host === '') refuse('somebody took without saying who', `where no program is at it, remove ${shortPath(file)}`);
+  if (!/^[1-9]\d*$/.test(pid) || host === '')
+    refuse('somebody took without saying who', `where no program is at it, remove ${shortPath(file)}`);
   if (host !== hostname()) {
     const recent = Date.now() - statSync(file).mtimeMs < SILENCE;
-    if (recent) refuse(`process ${pid} of ${host} was at within ${SILENCE / 1000} s`, `wait for it; where it has ended, for so long, or remove ${shortPath(file)}`);
+    if (recent)
+      refuse(
+        `process ${pid} of ${host} was at within ${SILENCE / 1000} s`,
+        `wait for it; where it has ended, for so long, or remove ${shortPath(file)}`,
+      );
   } else if (own.has(file) || (Number(pid) !== process.pid && runs(Number(pid)))) {
     refuse(`process ${pid} is at`, 'wait for it, or end it; or another --run');
   }

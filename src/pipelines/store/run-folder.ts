@@ -25,7 +25,9 @@ export function defaultFolder({ name, settings }: Pipeline, now: Date = new Date
 export function makeFolders(root: string, pipeline: Pipeline): Folders {
   if (existsSync(root) && readdirSync(root).some((name) => name !== LOCK)) {
     const goesOn = existsSync(join(root, CONFIG)) ? ', or --resume' : '';
-    throw new UsageError(`${shortPath(root)}  run: expected a new or empty folder; got one with files in it; way out: another --run${goesOn}`);
+    throw new UsageError(
+      `${shortPath(root)}  run: expected a new or empty folder; got one with files in it; way out: another --run${goesOn}`,
+    );
   }
   mkdirSync(root, { recursive: true });
   // First, so that a folder that nothing can be put in stays empty.
@@ -35,7 +37,12 @@ export function makeFolders(root: string, pipeline: Pipeline): Folders {
 
 /** A run's folders, made where they are not there. */
 export function foldersOf(root: string): Folders {
-  const folders = { root, rows: join(root, 'rows'), metrics: join(root, 'metrics'), checkpoints: join(root, 'checkpoints') };
+  const folders = {
+    root,
+    rows: join(root, 'rows'),
+    metrics: join(root, 'metrics'),
+    checkpoints: join(root, 'checkpoints'),
+  };
   for (const folder of Object.values(folders)) mkdirSync(folder, { recursive: true });
   return folders;
 }
@@ -43,7 +50,9 @@ export function foldersOf(root: string): Folders {
 /** The checkpoint of the highest step in a run's `checkpoints`, or of the one given; undefined where there is none. */
 export function lastCheckpoint(folder: string, step?: number): string | undefined {
   if (!existsSync(folder)) return undefined;
-  const steps = readdirSync(folder).flatMap((name) => (/^step-\d+$/.test(name) ? [Number(name.slice('step-'.length))] : []));
+  const steps = readdirSync(folder).flatMap((name) =>
+    /^step-\d+$/.test(name) ? [Number(name.slice('step-'.length))] : [],
+  );
   const kept = step === undefined ? steps : steps.filter((one) => one === step);
   return kept.length > 0 ? join(folder, `step-${Math.max(...kept)}`) : undefined;
 }

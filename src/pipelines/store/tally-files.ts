@@ -37,7 +37,10 @@ export function readJudged(folder: string): Judged | undefined {
   const file = join(folder, JUDGED);
   if (!existsSync(file)) return undefined;
   // JSON has null for NaN, and nothing else of it is null.
-  const { tally, rows } = JSON.parse(readFileSync(file, 'utf8'), (_, value: unknown) => value ?? NaN) as { tally: Tally; rows: [string, Record<string, number>][] };
+  const { tally, rows } = JSON.parse(readFileSync(file, 'utf8'), (_, value: unknown) => value ?? NaN) as {
+    tally: Tally;
+    rows: [string, Record<string, number>][];
+  };
   return { tally, rows: new Map(rows) };
 }
 
@@ -46,7 +49,10 @@ export async function writePanels(root: string, panels: readonly Panel[]): Promi
   const folder = join(root, 'overlays');
   mkdirSync(folder, { recursive: true });
   for (const { name, image } of panels) writeWhole(join(folder, `${name}.png`), await encodePng(image));
-  writeJson(join(folder, 'index.json'), panels.map(({ name, id, worth }) => ({ file: `${name}.png`, id, reward: worth })));
+  writeJson(
+    join(folder, 'index.json'),
+    panels.map(({ name, id, worth }) => ({ file: `${name}.png`, id, reward: worth })),
+  );
 }
 
 function writeJson(file: string, value: unknown): void {

@@ -1,7 +1,16 @@
 /** Graph → ONNX: one opset, static shapes, names that lead back to the model's code. */
 import { dirname } from 'node:path';
 
-import { dependencies, isHalf, reachable, type DType, type Op, type Place, type Precision, type Tensor } from '../graph.js';
+import {
+  dependencies,
+  isHalf,
+  reachable,
+  type DType,
+  type Op,
+  type Place,
+  type Precision,
+  type Tensor,
+} from '../graph.js';
 import { external, GraphWriter, valueInfo, writtenType } from './graph-writer.js';
 import type { Dialect } from './operation.js';
 import { encodeModel, type TensorProto } from './schema.js';
@@ -22,7 +31,10 @@ export interface Program {
   readonly outputs: readonly { readonly name: string; readonly dtype: DType; readonly sizes: readonly number[] }[];
 }
 
-/** A graph that others wrote: the runtime opens its file and those beside it that hold its values. One size of an input may be -1: as many as are fed. */
+/**
+ * A graph that others wrote: the runtime opens its file and those beside it that hold its values. One size of an input
+ * may be -1: as many as are fed.
+ */
 export interface ProgramFile extends Omit<Program, 'bytes' | 'folder'> {
   readonly file: string;
 }
@@ -37,7 +49,11 @@ export interface Target {
 export const PLAIN: Target = { dialect: 'cpu', precision: 'float32' };
 
 /** Traces for a target and emits what comes of it. */
-export function compile(name: string, { dialect, precision }: Target, trace: () => Readonly<Record<string, Tensor>>): Program {
+export function compile(
+  name: string,
+  { dialect, precision }: Target,
+  trace: () => Readonly<Record<string, Tensor>>,
+): Program {
   return emit(name, inPrecision(precision, trace), dialect);
 }
 
@@ -54,21 +70,47 @@ export function emit(name: string, outputs: Readonly<Record<string, Tensor>>, di
   const writer = new GraphWriter(undefined, '#', dialect);
   const names = [...inputs.map((t) => (t.node.op as Extract<Op, { kind: 'input' }>).name), ...Object.keys(outputs)];
   const twice = names.find((each, i) => names.indexOf(each) < i);
-  if (twice !== undefined) throw new Error(`${name}: expected inputs and outputs to have a name each; got ${twice} twice`);
+  if (twice !== undefined)
+    throw new Error(`${name}: expected inputs and outputs to have a name each; got ${twice} twice`);
   const half = Object.entries(outputs).find(([, { dtype }]) => isHalf(dtype));
-  if (half) throw new Error(`${name}: expected float32, int64 or bool to come back; got ${half[1].dtype} for ${half[0]}`);
+  if (half)
+    throw new Error(`${name}: expected float32, int64 or bool to come back; got ${half[1].dtype} for ${half[0]}`);
   for (const t of inputs) writer.bind(t, (t.node.op as Extract<Op, { kind: 'input' }>).name);
   writer.writeAll(all.filter((n) => n.op.kind !== 'input'));
   const results = Object.entries(outputs).map(([label, t]) => ({ name: label, source: writer.name(t), t }));
   // The runtime begins with what stands last, each time with all that it needs: so what is known first comes last.
-  for (const { name: label, source } of results.toSorted((a, b) => b.t.node.id - a.t.node.id)) writer.node('Identity', [source], {}, { label, output: label });
-  const described = (label: string, t: Tensor) => ({ name: label, dtype: writtenType(t.dtype, dialect), sizes: t.shape.map(({ size }) => size) });
-  const graph = writer.finish(name, inputs.map((t) => valueInfo(writer.name(t), t, dialect, true)), results.map(({ name: label, t }) => valueInfo(label, t, dialect, false)));
-  const bytes = encodeModel({ irVersion: IR_VERSION, producerName: 'segr1', graph, opsetImport: [{ domain: '', version: OPSET }, { domain: 'com.microsoft', version: 1 }] });
+  for (const { name: label, source } of results.toSorted((a, b) => b.t.node.id - a.t.node.id))
+    writer.node('Identity', [source], {}, { label, output: label });
+  const described = (label: string, t: Tensor) => ({
+    name: label,
+    dtype: writtenType(t.dtype, dialect),
+    sizes: t.shape.map(({ size }) => size),
+  });
+  const graph = writer.finish(
+    name,
+    inputs.map((t) => valueInfo(writer.name(t), t, dialect, true)),
+    results.map(({ name: label, t }) => valueInfo(label, t, dialect, false)),
+  );
+  const bytes = encodeModel({
+    irVersion: IR_VERSION,
+    producerName: 'segr1',
+    graph,
+    opsetImport: [
+      { domain: '', version: OPSET },
+      { domain: 'com.microsoft', version: 1 },
+    ],
+  });
   const folders = new Set(all.flatMap(({ op }) => (op.kind === 'stored' ? [dirname(op.place.file)] : [])));
-  if (folders.size > 1) throw new Error(`${name}: expected stored values in one folder; got ${[...folders].join(', ')}`);
+  if (folders.size > 1)
+    throw new Error(`${name}: expected stored values in one folder; got ${[...folders].join(', ')}`);
   const [folder] = folders;
-  return { name, bytes, ...(folder === undefined ? {} : { folder }), inputs: inputs.map((t) => described(writer.name(t), t)), outputs: results.map(({ name: label, t }) => described(label, t)) };
+  return {
+    name,
+    bytes,
+    ...(folder === undefined ? {} : { folder }),
+    inputs: inputs.map((t) => described(writer.name(t), t)),
+    outputs: results.map(({ name: label, t }) => described(label, t)),
+  };
 }
 
 /**
@@ -78,7 +120,10 @@ export function emit(name: string, outputs: Readonly<Record<string, Tensor>>, di
  *
  * @throws {Error} if the files lie in more than one folder.
  */
-export function placed({ bytes, folder: own, inputs }: Program, places: ReadonlyMap<string, Place>): { readonly bytes: Uint8Array; readonly folder?: string } {
+export function placed(
+  { bytes, folder: own, inputs }: Program,
+  places: ReadonlyMap<string, Place>,
+): { readonly bytes: Uint8Array; readonly folder?: string } {
   const initializer: TensorProto[] = [];
   const folders = new Set(own === undefined ? [] : [own]);
   for (const { name: input, sizes } of inputs) {

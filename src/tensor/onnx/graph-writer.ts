@@ -1,8 +1,27 @@
 import { basename } from 'node:path';
 
-import { bodyNodes, isHalf, type Body, type Data, type DType, type Node, type Op, type Place, type Precision, type Tensor } from '../graph.js';
+import {
+  bodyNodes,
+  isHalf,
+  type Body,
+  type Data,
+  type DType,
+  type Node,
+  type Op,
+  type Place,
+  type Precision,
+  type Tensor,
+} from '../graph.js';
 import { operation, type Dialect, type Writer } from './operation.js';
-import { ELEMENT, encodeAttributes, type Attributes, type GraphProto, type NodeProto, type TensorProto, type ValueInfoProto } from './schema.js';
+import {
+  ELEMENT,
+  encodeAttributes,
+  type Attributes,
+  type GraphProto,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfoProto,
+} from './schema.js';
 
 /** Where in the model a node was traced, and what it does. */
 const label = (n: Node): string => (n.scope === '' ? n.op.kind : `${n.scope}/${n.op.kind}`);
@@ -32,7 +51,8 @@ export class GraphWriter implements Writer {
 
   name(t: Tensor): string {
     const own = this.#names.get(`${t.node.id}:${t.index}`) ?? this.outer?.name(t);
-    if (own === undefined) throw new Error(`${t.node.scope}/${t.node.op.kind}: expected a value written before its use; got none`);
+    if (own === undefined)
+      throw new Error(`${t.node.scope}/${t.node.op.kind}: expected a value written before its use; got none`);
     return own;
   }
 
@@ -45,11 +65,23 @@ export class GraphWriter implements Writer {
   }
 
   /** Adds an ONNX node and gives the name of its first output. */
-  node(opType: string, input: readonly string[], attributes: Attributes, more: { readonly label: string; readonly output?: string; readonly domain?: string; readonly spare?: number }): string {
+  node(
+    opType: string,
+    input: readonly string[],
+    attributes: Attributes,
+    more: { readonly label: string; readonly output?: string; readonly domain?: string; readonly spare?: number },
+  ): string {
     const output = more.output ?? `${this.prefix}${this.#fresh}`;
     const name = `${more.label}${this.prefix}${this.#fresh++}`;
     const spare = Array.from({ length: more.spare ?? 0 }, (_, i) => `${output}_${i + 1}`);
-    this.#nodes.push({ name, opType, domain: more.domain ?? '', input, output: [output, ...spare], attribute: encodeAttributes(attributes) });
+    this.#nodes.push({
+      name,
+      opType,
+      domain: more.domain ?? '',
+      input,
+      output: [output, ...spare],
+      attribute: encodeAttributes(attributes),
+    });
     this.#made.add(output);
     return output;
   }
@@ -58,7 +90,8 @@ export class GraphWriter implements Writer {
   constant(data: Data, dims: readonly number[]): string {
     const root = this.#root();
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    const dataType = data instanceof Float32Array ? ELEMENT.float32 : data instanceof BigInt64Array ? ELEMENT.int64 : ELEMENT.bool;
+    const dataType =
+      data instanceof Float32Array ? ELEMENT.float32 : data instanceof BigInt64Array ? ELEMENT.int64 : ELEMENT.bool;
     const small = bytes.length <= 64 ? `${dataType}|${dims.join(',')}|${bytes.join(',')}` : undefined;
     const known = small === undefined ? undefined : root.#constants.get(small);
     if (known !== undefined) return known;
@@ -111,19 +144,35 @@ export class GraphWriter implements Writer {
       const source = inner.name(result);
       // A copy a turn, only for what is not computed inside or leaves twice.
       const direct = inner.#made.has(source) && !left.has(source);
-      const name = direct ? source : inner.node('Identity', [source], {}, { label: 'result', output: `${inner.prefix}out${i}` });
+      const name = direct
+        ? source
+        : inner.node('Identity', [source], {}, { label: 'result', output: `${inner.prefix}out${i}` });
       left.add(name);
       return valueInfo(name, result, this.dialect, true);
     });
-    const going = { name: `${inner.prefix}going`, type: { tensorType: { elemType: ELEMENT.bool, shape: { dim: [] } } } };
+    const going = {
+      name: `${inner.prefix}going`,
+      type: { tensorType: { elemType: ELEMENT.bool, shape: { dim: [] } } },
+    };
     const graph = inner.finish('body', [holes[0] as ValueInfoProto, going, ...holes.slice(1)], results);
     const outputs = n.outputs.map((output, i) => {
       const name = `${this.prefix}${this.#fresh++}_loop${i}`;
       this.bind(output, name);
       return name;
     });
-    const input = [this.constant(BigInt64Array.of(BigInt(op.steps)), []), this.constant(Uint8Array.of(1), []), ...n.inputs.map((t) => this.name(t))];
-    this.#nodes.push({ name: `${label(n)}${inner.prefix}`, opType: 'Loop', domain: '', input, output: outputs, attribute: encodeAttributes({ body: { graph } }) });
+    const input = [
+      this.constant(BigInt64Array.of(BigInt(op.steps)), []),
+      this.constant(Uint8Array.of(1), []),
+      ...n.inputs.map((t) => this.name(t)),
+    ];
+    this.#nodes.push({
+      name: `${label(n)}${inner.prefix}`,
+      opType: 'Loop',
+      domain: '',
+      input,
+      output: outputs,
+      attribute: encodeAttributes({ body: { graph } }),
+    });
   }
 }
 
@@ -131,9 +180,16 @@ export class GraphWriter implements Writer {
 export const WIDTH: Readonly<Record<Precision, number>> = { float32: 4, bfloat16: 2, float16: 2 };
 
 /** Values that stay in their file. */
-export function external(name: string, { file, offset, dtype = 'float32' }: Place, dims: readonly number[]): TensorProto {
+export function external(
+  name: string,
+  { file, offset, dtype = 'float32' }: Place,
+  dims: readonly number[],
+): TensorProto {
   const length = WIDTH[dtype] * dims.reduce((product, size) => product * size, 1);
-  const externalData = Object.entries({ location: basename(file), offset, length }).map(([key, value]) => ({ key, value: String(value) }));
+  const externalData = Object.entries({ location: basename(file), offset, length }).map(([key, value]) => ({
+    key,
+    value: String(value),
+  }));
   return { name, dims, dataType: ELEMENT[dtype], externalData, dataLocation: 1 };
 }
 
@@ -145,5 +201,12 @@ export function writtenType(dtype: DType, dialect: Dialect): DType {
 /** @param sized whether its shape is told, too. */
 export function valueInfo(name: string, t: Tensor, dialect: Dialect, sized: boolean): ValueInfoProto {
   const elemType = ELEMENT[writtenType(t.dtype, dialect)];
-  return { name, type: { tensorType: sized ? { elemType, shape: { dim: t.shape.map(({ size, ragged }) => (ragged ? {} : { dimValue: size })) } } : { elemType } } };
+  return {
+    name,
+    type: {
+      tensorType: sized
+        ? { elemType, shape: { dim: t.shape.map(({ size, ragged }) => (ragged ? {} : { dimValue: size })) } }
+        : { elemType },
+    },
+  };
 }

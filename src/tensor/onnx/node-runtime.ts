@@ -1,4 +1,7 @@
-/** The CPU, through onnxruntime-node: what lies in files is mapped, everything else that is held are JavaScript's own arrays. */
+/**
+ * The CPU, through onnxruntime-node: what lies in files is mapped, everything else that is held are JavaScript's own
+ * arrays.
+ */
 import * as ort from 'onnxruntime-node';
 
 import type { Data, DType, Place } from '../graph.js';
@@ -24,14 +27,19 @@ export function nodeRuntime(threads: number): Runtime<Values> {
   };
 }
 
-async function created(program: Program | ProgramFile, places: ReadonlyMap<string, Place>, threads: number): Promise<ort.InferenceSession> {
+async function created(
+  program: Program | ProgramFile,
+  places: ReadonlyMap<string, Place>,
+  threads: number,
+): Promise<ort.InferenceSession> {
   const { bytes, folder } = 'file' in program ? { bytes: undefined } : placed(program, places);
   const options: ort.InferenceSession.SessionOptions = {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
-    // The first run of a graph allocates piece by piece, later ones with a plan in one block, and the arena would keep both: twice what
+    // The first run of a graph allocates piece by piece, later ones with a plan in one block, and the arena would keep
+    // both: twice what
     // training holds. Writing token by token has little to hold, and its turns allocate faster with a plan.
     enableMemPattern: !program.outputs.some(({ name }) => name.startsWith(GRADIENT)),
     // What goes wrong is thrown; the runtime would print it as well.
@@ -39,23 +47,28 @@ async function created(program: Program | ProgramFile, places: ReadonlyMap<strin
     extra: {
       session: {
         // Spinning threads would take the cores from the other workers.
-        'intra_op': { allow_spinning: threads > 1 ? '1' : '0' },
+        intra_op: { allow_spinning: threads > 1 ? '1' : '0' },
         // A softmax over masked scores is full of numbers too small to be normal, and arithmetic on those is slow.
-        'set_denormal_as_zero': '1',
-        ...(folder === undefined ? {} : { 'model_external_initializers_file_folder_path': folder }),
+        set_denormal_as_zero: '1',
+        ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
       },
-      // Outputs stand behind copies that say in which order they are computed; without these all weights' gradients would
+      // Outputs stand behind copies that say in which order they are computed; without these all weights' gradients
+      // would
       // be left to the end, and every value that they need kept until then.
-      optimization: { 'disable_specified_optimizers': 'EliminateIdentity' },
+      optimization: { disable_specified_optimizers: 'EliminateIdentity' },
     },
   };
   return 'file' in program ? opened(program, options) : ort.InferenceSession.create(bytes as Uint8Array, options);
 }
 
 /** A session of a file. What it lacks or asks for besides is named, for the runtime would only fail once it runs. */
-async function opened(program: ProgramFile, options: ort.InferenceSession.SessionOptions): Promise<ort.InferenceSession> {
+async function opened(
+  program: ProgramFile,
+  options: ort.InferenceSession.SessionOptions,
+): Promise<ort.InferenceSession> {
   const session = await ort.InferenceSession.create(program.file, options);
-  const got = (all: readonly ort.InferenceSession.ValueMetadata[]): Described[] => all.map((one) => ({ name: one.name, type: one.isTensor ? one.type : 'no tensor' }));
+  const got = (all: readonly ort.InferenceSession.ValueMetadata[]): Described[] =>
+    all.map((one) => ({ name: one.name, type: one.isTensor ? one.type : 'no tensor' }));
   const fault = mismatch(program, got(session.inputMetadata), got(session.outputMetadata));
   if (fault === undefined) return session;
   await session.release();
@@ -78,22 +91,29 @@ function sessionOf(session: ort.InferenceSession, places: ReadonlyMap<string, Pl
 function fed(inputs: readonly Input<Values>[], places: ReadonlyMap<string, Place>): Record<string, ort.Tensor> {
   const fed: Record<string, ort.Tensor> = {};
   for (const { name, dtype, sizes, from } of inputs) {
-    if (('place' in from ? from.place : undefined) !== places.get(name)) throw new Error(`expected the input ${name} from where it was when the graph was opened; got another source`);
+    if (('place' in from ? from.place : undefined) !== places.get(name))
+      throw new Error(`expected the input ${name} from where it was when the graph was opened; got another source`);
     if (!('place' in from)) fed[name] = typed(dtype, 'data' in from ? from.data : from.held, sizes);
   }
   return fed;
 }
 
 function fetches(outputs: readonly Output<Values>[]): Record<string, ort.Tensor | null> {
-  return Object.fromEntries(outputs.map(({ name, dtype, sizes, into }) => [name, into ? typed(dtype, into, sizes) : null]));
+  return Object.fromEntries(
+    outputs.map(({ name, dtype, sizes, into }) => [name, into ? typed(dtype, into, sizes) : null]),
+  );
 }
 
-const typed = (dtype: DType, data: Data, sizes: readonly number[]): ort.Tensor => new ort.Tensor(dtype as 'float32', data as Float32Array, sizes);
+const typed = (dtype: DType, data: Data, sizes: readonly number[]): ort.Tensor =>
+  new ort.Tensor(dtype as 'float32', data as Float32Array, sizes);
 
 /** Views of a private copy, for the runtime refuses shared memory. */
 function hold(layout: Layout, values: Float32Array, before?: ReadonlyMap<string, Values>): ReadonlyMap<string, Values> {
   const [known] = before?.values() ?? [];
-  const own = known && known.buffer.byteLength === values.byteLength ? new Float32Array(known.buffer) : new Float32Array(values.length);
+  const own =
+    known && known.buffer.byteLength === values.byteLength
+      ? new Float32Array(known.buffer)
+      : new Float32Array(values.length);
   own.set(values);
   return new Map(layout.entries.map(({ name, offset, length }) => [name, own.subarray(offset, offset + length)]));
 }

@@ -1,11 +1,22 @@
 /** One operation → ONNX nodes: what is by name here is by position there. */
-import { count, isHalf, type Data, type Dim, type DType, type Op, type Place, type Shape, type Tensor } from '../graph.js';
+import {
+  count,
+  isHalf,
+  type Data,
+  type Dim,
+  type DType,
+  type Op,
+  type Place,
+  type Shape,
+  type Tensor,
+} from '../graph.js';
 import { ELEMENT, type Attributes } from './schema.js';
 
 /**
  * Whose kernels a graph is written for.
  *
- * The CPU has none for halves: there a half is a float32 whose value a half could have, and what would round to a half is rounded so.
+ * The CPU has none for halves: there a half is a float32 whose value a half could have, and what would round to a half
+ * is rounded so.
  */
 export type Dialect = 'cpu' | 'cuda';
 
@@ -14,8 +25,17 @@ export interface Writer {
   readonly dialect: Dialect;
   /** Name of a value written before. */
   name(t: Tensor): string;
-  /** Adds an ONNX node and gives the name of its first output. @param more.spare outputs behind it, which nothing reads */
-  node(opType: string, input: readonly string[], attributes: Attributes, more: { readonly label: string; readonly domain?: string; readonly spare?: number }): string;
+  /**
+   * Adds an ONNX node and gives the name of its first output.
+   *
+   * @param more.spare outputs behind it, which nothing reads
+   */
+  node(
+    opType: string,
+    input: readonly string[],
+    attributes: Attributes,
+    more: { readonly label: string; readonly domain?: string; readonly spare?: number },
+  ): string;
   constant(data: Data, dims: readonly number[]): string;
   ints(values: readonly number[]): string;
   /** Adds an initializer that stays in its file. */
@@ -24,19 +44,52 @@ export interface Writer {
 
 /** Writes what computes `t` from `inputs` and gives its name. @param label where in the model it was traced. */
 export function operation(writer: Writer, label: string, op: Op, inputs: readonly Tensor[], t: Tensor): string {
-  const add: Add = (opType, input, attributes = {}, domain = '', spare = 0) => writer.node(opType, input, attributes, { label, domain, spare });
+  const add: Add = (opType, input, attributes = {}, domain = '', spare = 0) =>
+    writer.node(opType, input, attributes, { label, domain, spare });
   return new Emission(writer, add).value(op, inputs, t);
 }
 
 const sizes = (shape: Shape): number[] => shape.map(({ size }) => size);
 const position = (shape: Shape, name: string): number => shape.findIndex((dim) => dim.name === name);
 
-const UNARY = { neg: 'Neg', exp: 'Exp', log: 'Log', sqrt: 'Sqrt', reciprocal: 'Reciprocal', sigmoid: 'Sigmoid', tanh: 'Tanh', erf: 'Erf', abs: 'Abs', not: 'Not' } as const;
-const BINARY = { add: 'Add', sub: 'Sub', mul: 'Mul', div: 'Div', min: 'Min', max: 'Max', and: 'And', or: 'Or' } as const;
-const COMPARE = { less: 'Less', lessEqual: 'LessOrEqual', greater: 'Greater', greaterEqual: 'GreaterOrEqual', equal: 'Equal' } as const;
+const UNARY = {
+  neg: 'Neg',
+  exp: 'Exp',
+  log: 'Log',
+  sqrt: 'Sqrt',
+  reciprocal: 'Reciprocal',
+  sigmoid: 'Sigmoid',
+  tanh: 'Tanh',
+  erf: 'Erf',
+  abs: 'Abs',
+  not: 'Not',
+} as const;
+const BINARY = {
+  add: 'Add',
+  sub: 'Sub',
+  mul: 'Mul',
+  div: 'Div',
+  min: 'Min',
+  max: 'Max',
+  and: 'And',
+  or: 'Or',
+} as const;
+const COMPARE = {
+  less: 'Less',
+  lessEqual: 'LessOrEqual',
+  greater: 'Greater',
+  greaterEqual: 'GreaterOrEqual',
+  equal: 'Equal',
+} as const;
 const REDUCE = { sum: 'ReduceSum', mean: 'ReduceMean', max: 'ReduceMax' } as const;
 
-type Add = (opType: string, input: readonly string[], attributes?: Attributes, domain?: string, spare?: number) => string;
+type Add = (
+  opType: string,
+  input: readonly string[],
+  attributes?: Attributes,
+  domain?: string,
+  spare?: number,
+) => string;
 
 /** ONNX nodes of one operation. */
 class Emission {
@@ -54,27 +107,46 @@ class Emission {
     const [first, second, third] = names as [string, string, string];
     switch (op.kind) {
       case 'constant':
-        return this.writer.constant(op.data, t.shape.map(({ size, ragged }) => (ragged ? 0 : size)));
+        return this.writer.constant(
+          op.data,
+          t.shape.map(({ size, ragged }) => (ragged ? 0 : size)),
+        );
       case 'stored':
         return this.writer.stored(op.place, sizes(t.shape));
       case 'unary':
-        return op.fn === 'silu' ? this.add('QuickGelu', [first], { alpha: { float: 1 } }, 'com.microsoft') : this.add(UNARY[op.fn], [first]);
+        return op.fn === 'silu'
+          ? this.add('QuickGelu', [first], { alpha: { float: 1 } }, 'com.microsoft')
+          : this.add(UNARY[op.fn], [first]);
       case 'binary':
         return this.add(BINARY[op.fn], [this.aligned(x, t.shape), this.aligned(y, t.shape)]);
       case 'compare':
         return this.add(COMPARE[op.fn], [this.aligned(x, t.shape), this.aligned(y, t.shape)]);
       case 'where':
-        return this.add('Where', inputs.map((part) => this.aligned(part, t.shape)));
+        return this.add(
+          'Where',
+          inputs.map((part) => this.aligned(part, t.shape)),
+        );
       case 'cast':
         return this.#cast(first, x.dtype, t.dtype);
       case 'reduce':
-        return this.add(REDUCE[op.fn], [first, this.writer.ints(op.over.map((name) => position(x.shape, name)))], { keepdims: 0 });
+        return this.add(REDUCE[op.fn], [first, this.writer.ints(op.over.map((name) => position(x.shape, name)))], {
+          keepdims: 0,
+        });
       case 'argmax':
         return this.add('ArgMax', [first], { axis: position(x.shape, op.over), keepdims: 0 });
       case 'cumsum':
-        return this.add('CumSum', [first, this.writer.constant(BigInt64Array.of(BigInt(position(x.shape, op.over))), [])]);
+        return this.add('CumSum', [
+          first,
+          this.writer.constant(BigInt64Array.of(BigInt(position(x.shape, op.over))), []),
+        ]);
       case 'top':
-        return this.add('TopK', [first, this.writer.ints([(t.shape[position(t.shape, op.over)] as Dim).size])], { axis: position(x.shape, op.over) }, '', 1);
+        return this.add(
+          'TopK',
+          [first, this.writer.ints([(t.shape[position(t.shape, op.over)] as Dim).size])],
+          { axis: position(x.shape, op.over) },
+          '',
+          1,
+        );
       case 'softmax':
         return this.add(op.log ? 'LogSoftmax' : 'Softmax', [first], { axis: position(x.shape, op.over) });
       case 'dot':
@@ -87,7 +159,14 @@ class Emission {
         return this.add('Expand', [this.aligned(x, t.shape), this.writer.ints(sizes(t.shape))]);
       case 'slice': {
         const axis = position(x.shape, op.over);
-        return this.add('Slice', [first, this.writer.ints([op.start]), this.writer.ints([(t.shape[axis] as Dim).ragged ? Number.MAX_SAFE_INTEGER : op.start + (t.shape[axis] as Dim).size]), this.writer.ints([axis])]);
+        return this.add('Slice', [
+          first,
+          this.writer.ints([op.start]),
+          this.writer.ints([
+            (t.shape[axis] as Dim).ragged ? Number.MAX_SAFE_INTEGER : op.start + (t.shape[axis] as Dim).size,
+          ]),
+          this.writer.ints([axis]),
+        ]);
       }
       case 'pad': {
         // CUDA pads no whole numbers.
@@ -117,15 +196,35 @@ class Emission {
       case 'rotate':
         return this.#rotate(x, y, first, second, third, t);
       case 'linear':
-        return this.reshaped(this.#rounded(this.add('Gemm', [this.#rows(x, first, 2), second, third], { transB: 1 }), t.dtype), t.shape);
+        return this.reshaped(
+          this.#rounded(this.add('Gemm', [this.#rows(x, first, 2), second, third], { transB: 1 }), t.dtype),
+          t.shape,
+        );
       case 'layerNorm':
         return this.add('LayerNormalization', [first, second, third], { axis: -1, epsilon: { float: op.epsilon } });
       case 'attend':
-        return this.reshaped(this.#rounded(this.add('MultiHeadAttention', inputs.map((part, i) => this.#rows(part, names[i] as string, 3)), { num_heads: op.heads }, 'com.microsoft'), t.dtype), t.shape);
+        return this.reshaped(
+          this.#rounded(
+            this.add(
+              'MultiHeadAttention',
+              inputs.map((part, i) => this.#rows(part, names[i] as string, 3)),
+              { num_heads: op.heads },
+              'com.microsoft',
+            ),
+            t.dtype,
+          ),
+          t.shape,
+        );
       case 'convolve': {
         const image = this.add('Reshape', [first, this.writer.ints([1, ...sizes(x.shape)])]);
         const around = [op.padding, op.padding, op.padding, op.padding];
-        return this.reshaped(this.#rounded(this.add('Conv', [image, second, third], { strides: [op.stride, op.stride], pads: around }), t.dtype), t.shape);
+        return this.reshaped(
+          this.#rounded(
+            this.add('Conv', [image, second, third], { strides: [op.stride, op.stride], pads: around }),
+            t.dtype,
+          ),
+          t.shape,
+        );
       }
       case 'stopGradient':
         return first;
@@ -139,7 +238,11 @@ class Emission {
 
   #cast(value: string, from: DType, to: DType): string {
     if (this.writer.dialect === 'cuda') return this.add('Cast', [value], { to: ELEMENT[to] });
-    if (isHalf(to)) return this.#rounded(from === 'float32' || isHalf(from) ? value : this.add('Cast', [value], { to: ELEMENT.float32 }), to);
+    if (isHalf(to))
+      return this.#rounded(
+        from === 'float32' || isHalf(from) ? value : this.add('Cast', [value], { to: ELEMENT.float32 }),
+        to,
+      );
     return isHalf(from) && to === 'float32' ? value : this.add('Cast', [value], { to: ELEMENT[to] });
   }
 
@@ -153,10 +256,16 @@ class Emission {
   aligned(x: Tensor, shape: Shape): string {
     const wanted = shape.filter(({ name }) => position(x.shape, name) >= 0);
     let name = this.writer.name(x);
-    if (wanted.some((dim, i) => dim.name !== x.shape[i]?.name)) name = this.add('Transpose', [name], { perm: wanted.map((dim) => position(x.shape, dim.name)) });
+    if (wanted.some((dim, i) => dim.name !== x.shape[i]?.name))
+      name = this.add('Transpose', [name], { perm: wanted.map((dim) => position(x.shape, dim.name)) });
     const lead = wanted[0] === undefined ? shape.length : position(shape, wanted[0].name);
     if (shape.slice(lead).length === wanted.length) return name;
-    return this.add('Reshape', [name, this.writer.ints(shape.slice(lead).map((dim) => (position(x.shape, dim.name) < 0 ? 1 : dim.ragged ? -1 : dim.size)))]);
+    return this.add('Reshape', [
+      name,
+      this.writer.ints(
+        shape.slice(lead).map((dim) => (position(x.shape, dim.name) < 0 ? 1 : dim.ragged ? -1 : dim.size)),
+      ),
+    ]);
   }
 
   reshaped(name: string, shape: Shape): string {
@@ -174,7 +283,9 @@ class Emission {
   #widened({ over, before, after }: Extract<Op, { kind: 'pad' }>, x: Tensor, name: string): string {
     const zeros = (length: number): string[] => {
       const dims = x.shape.map((dim) => (dim.name === over ? length : dim.size));
-      return length > 0 ? [this.writer.constant(new BigInt64Array(dims.reduce((product, size) => product * size, 1)), dims)] : [];
+      return length > 0
+        ? [this.writer.constant(new BigInt64Array(dims.reduce((product, size) => product * size, 1)), dims)]
+        : [];
     };
     return this.add('Concat', [...zeros(before), name, ...zeros(after)], { axis: position(x.shape, over) });
   }
@@ -182,28 +293,45 @@ class Emission {
   #dot(op: Extract<Op, { kind: 'dot' }>, a: Tensor, b: Tensor, t: Tensor): string {
     const inner = a.shape.filter(({ name }) => op.over.includes(name));
     const batch = a.shape.filter(({ name }) => !op.over.includes(name) && position(b.shape, name) >= 0);
-    const own = (x: Tensor): Shape => x.shape.filter(({ name }) => !op.over.includes(name) && !batch.some((dim) => dim.name === name));
+    const own = (x: Tensor): Shape =>
+      x.shape.filter(({ name }) => !op.over.includes(name) && !batch.some((dim) => dim.name === name));
     const left = this.#matrix(a, batch, own(a), inner, false);
     const right = this.#matrix(b, batch, own(b), inner, true);
     const attributes = { alpha: { float: op.scale }, transA: left.turned ? 1 : 0, transB: right.turned ? 1 : 0 };
-    const product = this.#rounded(this.add('FusedMatMul', [left.name, right.name], attributes, 'com.microsoft'), t.dtype);
+    const product = this.#rounded(
+      this.add('FusedMatMul', [left.name, right.name], attributes, 'com.microsoft'),
+      t.dtype,
+    );
     const natural = [...sizes(batch), ...(left.open ? sizes(own(a)) : [count(own(a))]), count(own(b))];
     const wanted = sizes(t.shape);
-    return natural.length === wanted.length && natural.every((size, i) => size === wanted[i]) ? product : this.reshaped(product, t.shape);
+    return natural.length === wanted.length && natural.every((size, i) => size === wanted[i])
+      ? product
+      : this.reshaped(product, t.shape);
   }
 
   /**
    * An operand as [batch…, rows, inner] (or inner first: `turned` for the left side; the reverse for the right side).
    * `open`: rows were left as several dimensions, which a product without batch allows on the left.
    */
-  #matrix(x: Tensor, batch: Shape, own: Shape, inner: Shape, right: boolean): { readonly name: string; readonly turned: boolean; readonly open: boolean } {
+  #matrix(
+    x: Tensor,
+    batch: Shape,
+    own: Shape,
+    inner: Shape,
+    right: boolean,
+  ): { readonly name: string; readonly turned: boolean; readonly open: boolean } {
     const laid = (...parts: readonly Shape[]): boolean => parts.flat().every((dim, i) => dim.name === x.shape[i]?.name);
     const known = laid(batch, own, inner) || laid(batch, inner, own);
     const last = x.shape.at(-1)?.name;
     // A transposition that leaves the last dimension in place copies whole rows.
     const innerFirst = known ? !laid(batch, own, inner) : own.some(({ name }) => name === last);
     let name = this.writer.name(x);
-    if (!known) name = this.add('Transpose', [name], { perm: [...batch, ...(innerFirst ? [...inner, ...own] : [...own, ...inner])].map((dim) => position(x.shape, dim.name)) });
+    if (!known)
+      name = this.add('Transpose', [name], {
+        perm: [...batch, ...(innerFirst ? [...inner, ...own] : [...own, ...inner])].map((dim) =>
+          position(x.shape, dim.name),
+        ),
+      });
     const turned = right ? !innerFirst : innerFirst;
     const open = !right && !turned && batch.length === 0 && inner.length === 1 && own.length > 0;
     if (open || (own.length === 1 && inner.length === 1)) return { name, turned, open };
@@ -217,13 +345,19 @@ class Emission {
     const lead = table.shape.slice(0, -1);
     const rest = x.shape.filter(({ name }) => position(lead, name) < 0);
     const laid = [...lead, ...rest].every((dim, i) => dim.name === x.shape[i]?.name);
-    const ordered = laid ? value : this.add('Transpose', [value], { perm: [...lead, ...rest].map((dim) => position(x.shape, dim.name)) });
+    const ordered = laid
+      ? value
+      : this.add('Transpose', [value], { perm: [...lead, ...rest].map((dim) => position(x.shape, dim.name)) });
     const heads = count(rest.slice(0, -1));
     const tokens = count(lead);
     const flat = this.add('Reshape', [ordered, this.writer.ints([1, tokens, count(rest)])]);
-    const tables = [cos, sin].map((name) => this.add('Reshape', [name, this.writer.ints([1, tokens, (table.shape.at(-1) as Dim).size])]));
+    const tables = [cos, sin].map((name) =>
+      this.add('Reshape', [name, this.writer.ints([1, tokens, (table.shape.at(-1) as Dim).size])]),
+    );
     const turned = this.add('RotaryEmbedding', [flat, ...tables], { num_heads: heads });
     const shaped = this.reshaped(turned, [...lead, ...rest]);
-    return laid ? shaped : this.add('Transpose', [shaped], { perm: t.shape.map(({ name }) => position([...lead, ...rest], name)) });
+    return laid
+      ? shaped
+      : this.add('Transpose', [shaped], { perm: t.shape.map(({ name }) => position([...lead, ...rest], name)) });
   }
 }

@@ -8,10 +8,17 @@ export interface Described {
 }
 
 /** What an opened file lacks of what it is said to have, or asks for besides; undefined where it fits. */
-export function mismatch({ file, inputs, outputs }: ProgramFile, asks: readonly Described[], gives: readonly Described[]): string | undefined {
+export function mismatch(
+  { file, inputs, outputs }: ProgramFile,
+  asks: readonly Described[],
+  gives: readonly Described[],
+): string | undefined {
   const expected = (all: Program['inputs']): string[] => all.map(({ name, dtype }) => `${name} (${dtype})`);
   const got = (all: readonly Described[]): string[] => all.map(({ name, type }) => `${name} (${type})`);
-  for (const [what, own, found, exact] of [['inputs', expected(inputs), got(asks), true], ['outputs', expected(outputs), got(gives), false]] as const) {
+  for (const [what, own, found, exact] of [
+    ['inputs', expected(inputs), got(asks), true],
+    ['outputs', expected(outputs), got(gives), false],
+  ] as const) {
     if (own.every((one) => found.includes(one)) && (!exact || own.length === found.length)) continue;
     return `${file}: expected the ${what} ${own.join(', ')}; got ${found.join(', ')}`;
   }

@@ -8,7 +8,10 @@ import type { Layout } from './session.js';
 export interface Runtime<Value = unknown> {
   /** @param placed inputs that lie in files, and come from there in every run. */
   open(program: Program | ProgramFile, placed: ReadonlyMap<string, Place>): Promise<Session<Value>>;
-  /** Copies a flat array, a value for each entry; into those of an earlier array of the same layout where they are given. */
+  /**
+   * Copies a flat array, a value for each entry; into those of an earlier array of the same layout where they are
+   * given.
+   */
   hold(layout: Layout, values: Float32Array, before?: ReadonlyMap<string, Value>): ReadonlyMap<string, Value>;
   /** Takes an array that is given away, halves as their bits. */
   own(values: Float32Array | Uint16Array): Value;

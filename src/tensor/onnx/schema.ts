@@ -97,7 +97,12 @@ export interface NodeProto {
 
 export interface ValueInfoProto {
   readonly name: string;
-  readonly type: { readonly tensorType: { readonly elemType: number; readonly shape?: { readonly dim: readonly { readonly dimValue?: number }[] } } };
+  readonly type: {
+    readonly tensorType: {
+      readonly elemType: number;
+      readonly shape?: { readonly dim: readonly { readonly dimValue?: number }[] };
+    };
+  };
 }
 
 export interface GraphProto {
@@ -115,8 +120,13 @@ export interface ModelProto {
   readonly opsetImport: readonly { readonly domain: string; readonly version: number }[];
 }
 
-/** The bytes of an .onnx file, or of a part: the bytes of two parts, one behind the other, are the bytes of both together. */
-export function encodeModel(model: Partial<Omit<ModelProto, 'graph'>> & { readonly graph: Partial<GraphProto> }): Uint8Array {
+/**
+ * The bytes of an .onnx file, or of a part: the bytes of two parts, one behind the other, are the bytes of both
+ * together.
+ */
+export function encodeModel(
+  model: Partial<Omit<ModelProto, 'graph'>> & { readonly graph: Partial<GraphProto> },
+): Uint8Array {
   const type = schema.lookupType('ModelProto');
   return type.encode(model).finish();
 }
@@ -125,7 +135,12 @@ export function encodeModel(model: Partial<Omit<ModelProto, 'graph'>> & { readon
 export const ELEMENT: Readonly<Record<DType, number>> = { float32: 1, int64: 7, bool: 9, float16: 10, bfloat16: 16 };
 
 /** A node's attribute: bare numbers are integers. */
-export type Attribute = number | string | readonly number[] | { readonly float: number } | { readonly graph: GraphProto };
+export type Attribute =
+  | number
+  | string
+  | readonly number[]
+  | { readonly float: number }
+  | { readonly graph: GraphProto };
 
 export type Attributes = Readonly<Record<string, Attribute>>;
 

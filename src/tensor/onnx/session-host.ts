@@ -1,7 +1,17 @@
 /** Graphs and parameter sets of one thread, on whatever computes there. */
 import type { DType, Place } from '../graph.js';
 import type { Program, ProgramFile } from './emit.js';
-import { kindsOf, type Extent, type HeldFlat, type Input, type Output, type Result, type Runtime, type Session, type SetLearning } from './runtime.js';
+import {
+  kindsOf,
+  type Extent,
+  type HeldFlat,
+  type Input,
+  type Output,
+  type Result,
+  type Runtime,
+  type Session,
+  type SetLearning,
+} from './runtime.js';
 import { GRADIENT, SUM, type Answer, type Layout, type LearningPart, type SessionJob, type Told } from './session.js';
 import { messageOf, OutOfMemoryError } from '../../errors.js';
 
@@ -92,10 +102,12 @@ export class SessionHost<Value> {
   }
 
   async #opened(program: Program | ProgramFile, from: readonly string[]): Promise<void> {
-    const placed = new Map(program.inputs.flatMap(({ name, dtype }) => {
-      const place = this.#holder(from, name)?.places.get(name);
-      return place ? [[name, ofKind(name, dtype, place)] as const] : [];
-    }));
+    const placed = new Map(
+      program.inputs.flatMap(({ name, dtype }) => {
+        const place = this.#holder(from, name)?.places.get(name);
+        return place ? [[name, ofKind(name, dtype, place)] as const] : [];
+      }),
+    );
     const session = await this.#runtime.open(program, placed);
     const { name, inputs, outputs } = program;
     this.#open.set(name, { session, program: { name, inputs, outputs } });
@@ -126,7 +138,10 @@ export class SessionHost<Value> {
       values: new Map([...values.filter(([name]) => stays(name)), ...added]),
       places: new Map([...[...before.places].filter(([name]) => stays(name)), ...placed]),
     });
-    this.#forget(values.filter(([name]) => !stays(name)).map(([, value]) => value), [...before.places.keys()].some((name) => !stays(name)));
+    this.#forget(
+      values.filter(([name]) => !stays(name)).map(([, value]) => value),
+      [...before.places.keys()].some((name) => !stays(name)),
+    );
   }
 
   #forget(values: Iterable<Value>, placed: boolean): void {
@@ -143,15 +158,25 @@ export class SessionHost<Value> {
     const sums = sum === undefined ? undefined : this.#summed(from[0], flat, sum === 'begin');
     const inputs = program.inputs.map((input) => {
       const before = input.name.startsWith(SUM) ? sums?.get(input.name.slice(SUM.length)) : undefined;
-      return before === undefined ? this.#input(input, from, feeds[input.name]) : this.#heldInput(input.name, input.dtype, input.sizes, before);
+      return before === undefined
+        ? this.#input(input, from, feeds[input.name])
+        : this.#heldInput(input.name, input.dtype, input.sizes, before);
     });
     const learns = trained && program.outputs.some((output) => output.name.startsWith(GRADIENT));
     const gradient = learns && !sums ? new Float32Array(new ArrayBuffer(4 * trained.length)) : undefined;
     const outputs = program.outputs.map((output): Output<Value> => {
       if (!learns || !output.name.startsWith(GRADIENT)) return { ...output, keep: keep.includes(output.name) };
       const entry = trained.entries.find((parameter) => parameter.name === output.name.slice(GRADIENT.length));
-      if (!entry) throw new Error(`expected a parameter of the set ${from[0]} for the output ${output.name}; got none of that name`);
-      return { ...output, into: sums ? (sums.get(entry.name) as Value) : (gradient as Float32Array).subarray(entry.offset, entry.offset + entry.length) };
+      if (!entry)
+        throw new Error(
+          `expected a parameter of the set ${from[0]} for the output ${output.name}; got none of that name`,
+        );
+      return {
+        ...output,
+        into: sums
+          ? (sums.get(entry.name) as Value)
+          : (gradient as Float32Array).subarray(entry.offset, entry.offset + entry.length),
+      };
     });
     const results = (await session.run(inputs, outputs)).filter((result) => !result.name.startsWith(GRADIENT));
     return {
@@ -166,10 +191,13 @@ export class SessionHost<Value> {
   /** Where gradients are summed up. */
   #summed(set: string | undefined, flat: Flat<Value> | undefined, begin: boolean): HeldFlat<Value> {
     const { learning } = this.#runtime;
-    if (!learning || !flat) throw new Error(`expected a set that learns where it is held to sum gradients up; got ${set}`);
+    if (!learning || !flat)
+      throw new Error(`expected a set that learns where it is held to sum gradients up; got ${set}`);
     const known = flat.parts.has('gradient');
     // All that a step needs, before runs take what is left.
-    const [held] = (['gradient', 'first', 'second'] as const).map((part) => this.#part(flat, part)) as [HeldFlat<Value>];
+    const [held] = (['gradient', 'first', 'second'] as const).map((part) => this.#part(flat, part)) as [
+      HeldFlat<Value>,
+    ];
     if (begin && known) learning.clear(flat.layout, held);
     return held;
   }
@@ -190,7 +218,11 @@ export class SessionHost<Value> {
       case 'squares':
         return { answer: { squares: learning.squares(layout, this.#part(flat, 'gradient')) } };
       case 'step': {
-        const parts = { gradient: this.#part(flat, 'gradient'), first: this.#part(flat, 'first'), second: this.#part(flat, 'second') };
+        const parts = {
+          gradient: this.#part(flat, 'gradient'),
+          first: this.#part(flat, 'first'),
+          second: this.#part(flat, 'second'),
+        };
         learning.step(layout, { values, ...parts }, job.pieces);
         this.#sets.set(job.set, { flat: { ...flat, version: job.version }, values, places: new Map() });
         return DONE;
@@ -205,18 +237,32 @@ export class SessionHost<Value> {
     }
   }
 
-  #input({ name, dtype, sizes }: Program['inputs'][number], from: readonly string[], fed: RunJob['feeds'][string] | undefined): Input<Value> {
+  #input(
+    { name, dtype, sizes }: Program['inputs'][number],
+    from: readonly string[],
+    fed: RunJob['feeds'][string] | undefined,
+  ): Input<Value> {
     if (fed && 'id' in fed) {
       const held = this.#kept.get(fed.id);
-      if (held === undefined) throw new Error(`expected an output that was kept for the input ${name}; got one that was dropped`);
+      if (held === undefined)
+        throw new Error(`expected an output that was kept for the input ${name}; got one that was dropped`);
       return this.#heldInput(name, dtype, sizes, held);
     }
-    if (fed) return { name, dtype, sizes: fitted(name, dtype, sizes, { length: fed.length, kinds: kindsOf(fed) }), from: { data: fed } };
+    if (fed)
+      return {
+        name,
+        dtype,
+        sizes: fitted(name, dtype, sizes, { length: fed.length, kinds: kindsOf(fed) }),
+        from: { data: fed },
+      };
     const holder = this.#holder(from, name);
     const place = holder?.places.get(name);
     if (place) return { name, dtype, sizes, from: { place: ofKind(name, dtype, place) } };
     const held = holder?.values.get(name);
-    if (held === undefined) throw new Error(`expected a value for the input ${name}; got neither a feed nor a parameter of the set ${from.join(' or ')}`);
+    if (held === undefined)
+      throw new Error(
+        `expected a value for the input ${name}; got neither a feed nor a parameter of the set ${from.join(' or ')}`,
+      );
     return this.#heldInput(name, dtype, sizes, held);
   }
 
@@ -257,7 +303,10 @@ function all<Value>({ flat, values }: Held<Value>): Value[] {
 }
 
 function sameEntries(a: Layout, b: Layout): boolean {
-  return a.entries.length === b.entries.length && a.entries.every(({ name, length }, i) => name === b.entries[i]?.name && length === b.entries[i]?.length);
+  return (
+    a.entries.length === b.entries.length &&
+    a.entries.every(({ name, length }, i) => name === b.entries[i]?.name && length === b.entries[i]?.length)
+  );
 }
 
 /** A place, if values of the declared kind lie there. */
@@ -267,17 +316,31 @@ function ofKind(input: string, dtype: DType, place: Place): Place {
   return place;
 }
 
-/** What is fed or held, checked here because the runtime's own message does not say which input it means. @returns sizes without -1. */
-function fitted(input: string, dtype: DType, declared: readonly number[], { length: got, kinds }: Extent): readonly number[] {
+/**
+ * What is fed or held, checked here because the runtime's own message does not say which input it means.
+ *
+ * @returns sizes without -1.
+ */
+function fitted(
+  input: string,
+  dtype: DType,
+  declared: readonly number[],
+  { length: got, kinds }: Extent,
+): readonly number[] {
   const told = declared.reduce((product, size) => (size < 0 ? product : product * size), 1);
   const sizes = declared.map((size) => (size < 0 ? Math.floor(got / told) : size));
   const length = sizes.reduce((product, size) => product * size, 1);
-  if (got !== length || !kinds.includes(dtype)) throw new Error(`expected ${length} elements of ${dtype} for the input ${input}; got ${got} of ${kinds.join(' or ')}`);
+  if (got !== length || !kinds.includes(dtype))
+    throw new Error(
+      `expected ${length} elements of ${dtype} for the input ${input}; got ${got} of ${kinds.join(' or ')}`,
+    );
   return sizes;
 }
 
 /** Puts the graph's name before a message. */
-const named = (name: string) => (error: unknown): never => {
-  const message = `${name}: ${messageOf(error)}`;
-  throw error instanceof OutOfMemoryError ? new OutOfMemoryError(message, error.bytes) : new Error(message);
-};
+const named =
+  (name: string) =>
+  (error: unknown): never => {
+    const message = `${name}: ${messageOf(error)}`;
+    throw error instanceof OutOfMemoryError ? new OutOfMemoryError(message, error.bytes) : new Error(message);
+  };

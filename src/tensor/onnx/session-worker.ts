@@ -9,7 +9,8 @@ const { threads, device, libraries, users } = workerData as ThreadData;
 
 /** Only what the device needs is loaded. */
 async function openHost(): Promise<SessionHost<unknown>> {
-  if (libraries === undefined) return new SessionHost((await import('./node-runtime.js')).nodeRuntime(threads) as Runtime<unknown>);
+  if (libraries === undefined)
+    return new SessionHost((await import('./node-runtime.js')).nodeRuntime(threads) as Runtime<unknown>);
   const { nativeRuntime } = await import('./native/runtime.js');
   const options = { ...device, threads: device.kind === 'cuda' ? 1 : threads };
   return new SessionHost(nativeRuntime({ ...options, provider: device.kind, libraries, users }) as Runtime<unknown>);

@@ -10,7 +10,12 @@ import { workers, type Workers } from '../../workers.js';
 
 /** Where each tensor of a parameter set lies in one flat float32 array. */
 export interface Layout {
-  readonly entries: readonly { readonly name: string; readonly sizes: readonly number[]; readonly offset: number; readonly length: number }[];
+  readonly entries: readonly {
+    readonly name: string;
+    readonly sizes: readonly number[];
+    readonly offset: number;
+    readonly length: number;
+  }[];
   /** Elements in all. */
   readonly length: number;
 }
@@ -26,13 +31,19 @@ export function layoutOf(tensors: readonly { readonly name: string; readonly siz
   return { entries, length };
 }
 
-/** A graph's outputs whose names begin so are gathered into one flat array, laid out as the first parameter set of the run. */
+/**
+ * A graph's outputs whose names begin so are gathered into one flat array, laid out as the first parameter set of the
+ * run.
+ */
 export const GRADIENT = 'gradient:';
 
 /** An output that stayed where it was computed. */
 export type Kept = { readonly id: number } | { readonly data: Data };
 
-/** Inputs that are called so, with a parameter's name behind, are what the gradients of runs before have come to; the graph adds its own. */
+/**
+ * Inputs that are called so, with a parameter's name behind, are what the gradients of runs before have come to; the
+ * graph adds its own.
+ */
 export const SUM = 'sum:';
 
 export type Feeds = Readonly<Record<string, Data | Kept>>;
@@ -43,7 +54,9 @@ export interface Answer {
   readonly kept?: Readonly<Record<string, Kept>>;
   /** Sizes as they came back; a loop that ended early has fewer steps. */
   readonly sizes: Readonly<Record<string, readonly number[]>>;
-  /** Gradients in the layout of the run's first parameter set; only from graphs that have such outputs, and sum none up. */
+  /**
+   * Gradients in the layout of the run's first parameter set; only from graphs that have such outputs, and sum none up.
+   */
   readonly gradient?: Float32Array;
   /** Version of the first parameter set, as it was handed over. */
   readonly version: number;
@@ -76,7 +89,11 @@ export interface EngineLearning {
   /** Euclidean length of what the gradients of runs have come to. */
   norm(set: string): Promise<number>;
   /** One step of AdamW on that sum. @param step counts them from 1. @param version that answers of later runs name. */
-  step(set: string, layout: Layout, options: AdamOptions & { readonly step: number; readonly version: number }): Promise<void>;
+  step(
+    set: string,
+    layout: Layout,
+    options: AdamOptions & { readonly step: number; readonly version: number },
+  ): Promise<void>;
   read(set: string, part: LearningPart | 'values'): Promise<Float32Array>;
   /** @param values in the set's layout. */
   write(set: string, part: LearningPart, values: Float32Array): Promise<void>;
@@ -96,7 +113,8 @@ export type Device =
       /** Among the devices that the process may see, from 0. */
       readonly index: number;
       /**
-       * Bytes that engines of this process take on the device together, at once and in one piece, as the first of them says; nine tenths of
+       * Bytes that engines of this process take on the device together, at once and in one piece, as the first of them
+       * says; nine tenths of
        * what is free unless told. Libraries' own workspaces come beside it.
        */
       readonly memory?: number;
@@ -121,10 +139,27 @@ export interface EngineOptions {
 export type SessionJob =
   | { readonly kind: 'open'; readonly program: Program | ProgramFile; readonly sets: readonly string[] }
   | { readonly kind: 'close'; readonly program: string }
-  | { readonly kind: 'parameters'; readonly set: string; readonly layout: Layout; readonly values: Float32Array; readonly version: number }
+  | {
+      readonly kind: 'parameters';
+      readonly set: string;
+      readonly layout: Layout;
+      readonly values: Float32Array;
+      readonly version: number;
+    }
   | { readonly kind: 'places'; readonly set: string; readonly places: ReadonlyMap<string, Place> }
-  | { readonly kind: 'tensor'; readonly set: string; readonly name: string; readonly values: Float32Array | Uint16Array }
-  | { readonly kind: 'run'; readonly program: string; readonly sets: readonly string[]; readonly feeds: Readonly<Record<string, Data | { readonly id: number }>>; readonly settings: RunSettings }
+  | {
+      readonly kind: 'tensor';
+      readonly set: string;
+      readonly name: string;
+      readonly values: Float32Array | Uint16Array;
+    }
+  | {
+      readonly kind: 'run';
+      readonly program: string;
+      readonly sets: readonly string[];
+      readonly feeds: Readonly<Record<string, Data | { readonly id: number }>>;
+      readonly settings: RunSettings;
+    }
   | { readonly kind: 'drop'; readonly ids: readonly number[] }
   | { readonly kind: 'memory' }
   | { readonly kind: 'squares'; readonly set: string }
@@ -142,7 +177,8 @@ export interface Engine {
    * Opens a graph on every thread; twice is once.
    *
    * @param sets as for its runs; what of them lies in files is bound here. `policy` alone unless told.
-   * @throws if the runtime refuses it, a file's inputs and outputs are others than it is said to have, or another graph of that name is open.
+   * @throws if the runtime refuses it, a file's inputs and outputs are others than it is said to have, or another graph
+   * of that name is open.
    */
   open(program: Program | ProgramFile, sets?: readonly string[]): Promise<void>;
   /** Frees a graph's sessions. */
@@ -154,9 +190,14 @@ export interface Engine {
    * @param version that answers of later runs name; 0 unless told.
    */
   parameters(set: string, layout: Layout, values: Float32Array, version?: number): Promise<void>;
-  /** Adds tensors to a set that is only read: every thread computes with the file's own pages. For graphs opened later. */
+  /**
+   * Adds tensors to a set that is only read: every thread computes with the file's own pages. For graphs opened later.
+   */
   places(set: string, places: ReadonlyMap<string, Place>): Promise<void>;
-  /** Adds a tensor to a set that is only read; `values`, halves as their bits, is given away, and copied for every thread but one. */
+  /**
+   * Adds a tensor to a set that is only read; `values`, halves as their bits, is given away, and copied for every
+   * thread but one.
+   */
   tensor(set: string, name: string, values: Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>): Promise<void>;
   /**
    * Runs a graph once. Inputs that are not fed come from the first of the parameter sets that has them.
@@ -180,14 +221,18 @@ let flushed: Promise<void> | undefined;
 /**
  * Makes numbers too small to be normal 0, here and in every thread that is started from here on.
  *
- * The runtime does so once a process, in the thread that makes the first session; were that one of the workers, what comes of a
+ * The runtime does so once a process, in the thread that makes the first session; were that one of the workers, what
+ * comes of a
  * job would depend on who does it. Threads inherit it, save where the system has it otherwise: there no worker flushes.
  */
 function flushDenormals(): Promise<void> {
   const flush = async (): Promise<void> => {
     const { InferenceSession } = await import('onnxruntime-node');
     const one = input('one', 'float32', {});
-    const session = await InferenceSession.create(emit('flush', { two: add(one, one) }).bytes, { intraOpNumThreads: 1, extra: { session: { 'set_denormal_as_zero': '1' } } });
+    const session = await InferenceSession.create(emit('flush', { two: add(one, one) }).bytes, {
+      intraOpNumThreads: 1,
+      extra: { session: { set_denormal_as_zero: '1' } },
+    });
     await session.release();
   };
   return (flushed ??= flush());
@@ -215,16 +260,20 @@ function usersOf(device: Device): Int32Array {
 
 /**
  * @throws {CudaMissingError} naming what a GPU needs and is not there.
- * @throws {RangeError} for more than one worker on a GPU: one thread feeds a device, and a second would hold everything twice.
+ * @throws {RangeError} for more than one worker on a GPU: one thread feeds a device, and a second would hold everything
+ * twice.
  */
 export function openEngine({ workers: size, threads, device = { kind: 'cpu' } }: EngineOptions): Engine {
   // Else the runtime would keep an identity and a log of its use in the user's cache.
   process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
-  if (device.kind === 'cuda' && size !== 1) throw new RangeError(`openEngine  workers: expected 1 on a GPU, which one thread feeds; got ${size}`);
+  if (device.kind === 'cuda' && size !== 1)
+    throw new RangeError(`openEngine  workers: expected 1 on a GPU, which one thread feeds; got ${size}`);
   const libraries = device.libraries ?? (device.kind === 'cuda' ? findCudaRuntime() : undefined);
   const data: ThreadData = { threads, device, libraries, users: usersOf(device) };
   const ready = device.kind === 'cpu' ? flushDenormals() : Promise.resolve();
-  const started = ready.then((): Workers<SessionJob, Answer & Told> => workers(new URL('./session-worker.js', import.meta.url), size, data));
+  const started = ready.then((): Workers<SessionJob, Answer & Told> =>
+    workers(new URL('./session-worker.js', import.meta.url), size, data),
+  );
   const call: Call = async (job) => (await started).call(job);
   const everywhere = async (job: SessionJob): Promise<unknown> => (await started).everywhere(job);
   const open = new Map<string, { readonly program: Program | ProgramFile; readonly done: Promise<unknown> }>();
@@ -238,7 +287,8 @@ export function openEngine({ workers: size, threads, device = { kind: 'cpu' } }:
     dialect: device.kind,
     async open(program, sets = ['policy']) {
       const known = open.get(program.name) ?? { program, done: everywhere({ kind: 'open', program, sets }) };
-      if (!same(known.program, program)) throw new Error(`${program.name}: expected one graph of this name; got another while it is open`);
+      if (!same(known.program, program))
+        throw new Error(`${program.name}: expected one graph of this name; got another while it is open`);
       open.set(program.name, known);
       await known.done.catch((error: unknown) => {
         if (open.get(program.name) === known) open.delete(program.name);
@@ -255,13 +305,17 @@ export function openEngine({ workers: size, threads, device = { kind: 'cpu' } }:
       await everywhere({ kind: 'places', set, places });
     },
     async tensor(set, name, values) {
-      await (await started).each((worker) => {
+      await (
+        await started
+      ).each((worker) => {
         const own = worker === size - 1 ? values : values.slice();
         return { job: { kind: 'tensor', set, name, values: own }, transfer: [own.buffer] };
       });
     },
     async run(program, feeds, sets = ['policy'], settings = {}) {
-      const plain = Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [name, 'data' in feed ? feed.data : feed]));
+      const plain = Object.fromEntries(
+        Object.entries(feeds).map(([name, feed]) => [name, 'data' in feed ? feed.data : feed]),
+      );
       const answer = await call({ kind: 'run', program: program.name, sets, feeds: plain, settings });
       return settings.keep ? withKept(answer, settings.keep) : answer;
     },
@@ -295,10 +349,16 @@ function learningOf(call: Call): EngineLearning {
 function withKept({ outputs, kept = {}, ...answer }: Answer, keep: readonly string[]): Answer {
   const entries = Object.entries(outputs);
   const back = entries.flatMap(([name, data]) => (keep.includes(name) ? [[name, { data }] as const] : []));
-  return { ...answer, outputs: Object.fromEntries(entries.filter(([name]) => !keep.includes(name))), kept: { ...kept, ...Object.fromEntries(back) } };
+  return {
+    ...answer,
+    outputs: Object.fromEntries(entries.filter(([name]) => !keep.includes(name))),
+    kept: { ...kept, ...Object.fromEntries(back) },
+  };
 }
 
 function same(a: Program | ProgramFile, b: Program | ProgramFile): boolean {
   if (a === b) return true;
-  return 'file' in a || 'file' in b ? 'file' in a && 'file' in b && a.file === b.file : Buffer.compare(a.bytes, b.bytes) === 0;
+  return 'file' in a || 'file' in b
+    ? 'file' in a && 'file' in b && a.file === b.file
+    : Buffer.compare(a.bytes, b.bytes) === 0;
 }

@@ -1,11 +1,22 @@
 /** Computations within computations: blocks that are computed again, and loops. */
-import { node, nodeWith, sameShape, ShapeError, sizeOf, type BlockPullBack, type DType, type Shape, type Tensor } from '../graph.js';
+import {
+  node,
+  nodeWith,
+  sameShape,
+  ShapeError,
+  sizeOf,
+  type BlockPullBack,
+  type DType,
+  type Shape,
+  type Tensor,
+} from '../graph.js';
 import { add } from './elementwise.js';
 import { gather } from './indexing.js';
 import { expand, merge, order, pad, slice, split } from './layout.js';
 import { constant } from './values.js';
 
-const hole = (like: { readonly dtype: DType; readonly shape: Shape }): Tensor => node({ kind: 'state' }, [], like.dtype, like.shape);
+const hole = (like: { readonly dtype: DType; readonly shape: Shape }): Tensor =>
+  node({ kind: 'state' }, [], like.dtype, like.shape);
 
 /**
  * Traces `f` as a block whose inner values the backward pass computes anew instead of keeping.
@@ -24,14 +35,21 @@ export function recompute(inputs: readonly Tensor[], f: (...inputs: Tensor[]) =>
  * @param f must read nothing that learns but its inputs.
  * @param pullBack may read the block's outputs; they are kept for it.
  */
-export function withGradient(inputs: readonly Tensor[], f: (...inputs: Tensor[]) => readonly Tensor[], pullBack: BlockPullBack): readonly Tensor[] {
+export function withGradient(
+  inputs: readonly Tensor[],
+  f: (...inputs: Tensor[]) => readonly Tensor[],
+  pullBack: BlockPullBack,
+): readonly Tensor[] {
   const holes = inputs.map(hole);
   const results = f(...holes);
   return nodeWith({ kind: 'block', body: { holes, results }, pullBack }, inputs, results);
 }
 
 /** What one turn of a loop hands on. */
-export interface Turn<State extends Readonly<Record<string, Tensor>>, Collected extends Readonly<Record<string, Tensor>>> {
+export interface Turn<
+  State extends Readonly<Record<string, Tensor>>,
+  Collected extends Readonly<Record<string, Tensor>>,
+> {
   /** Of the same types and shapes as the state that came in. */
   readonly state: State;
   /** Stacked over turns. */
@@ -48,7 +66,10 @@ export interface Turn<State extends Readonly<Record<string, Tensor>>, Collected 
  *
  * @param body given the turn's number (int64 scalar, from 0) and the state.
  */
-export function loop<State extends Readonly<Record<string, Tensor>>, Collected extends Readonly<Record<string, Tensor>>>(
+export function loop<
+  State extends Readonly<Record<string, Tensor>>,
+  Collected extends Readonly<Record<string, Tensor>>,
+>(
   steps: number,
   initial: State,
   body: (turn: Tensor, state: State) => Turn<State, Collected>,
@@ -59,30 +80,48 @@ export function loop<State extends Readonly<Record<string, Tensor>>, Collected e
   const made = body(turn, Object.fromEntries(names.map((name, i) => [name, holes[i]])) as unknown as State);
   for (const [i, name] of names.entries()) {
     const next = made.state[name] as Tensor;
-    if (next.dtype !== holes[i]?.dtype || !sameShape(next.shape, (holes[i] as Tensor).shape)) throw new ShapeError('loop', `${name} to keep its type and shape`, holes[i] as Tensor, next);
+    if (next.dtype !== holes[i]?.dtype || !sameShape(next.shape, (holes[i] as Tensor).shape))
+      throw new ShapeError('loop', `${name} to keep its type and shape`, holes[i] as Tensor, next);
   }
-  if (made.going.dtype !== 'bool' || made.going.shape.length > 0) throw new ShapeError('loop', 'a scalar bool to go on by', made.going);
+  if (made.going.dtype !== 'bool' || made.going.shape.length > 0)
+    throw new ShapeError('loop', 'a scalar bool to go on by', made.going);
   const collect = Object.entries(made.collect);
-  for (const [, value] of collect) if (sizeOf(value, 'step') !== undefined) throw new ShapeError('loop', 'collected values without a dimension called step', value);
-  const results = [made.going, ...names.map((name) => made.state[name] as Tensor), ...collect.map(([, value]) => value)];
+  for (const [, value] of collect)
+    if (sizeOf(value, 'step') !== undefined)
+      throw new ShapeError('loop', 'collected values without a dimension called step', value);
+  const results = [
+    made.going,
+    ...names.map((name) => made.state[name] as Tensor),
+    ...collect.map(([, value]) => value),
+  ];
   const stacked = collect.map(([, { dtype, shape }]) => ({ dtype, shape: [{ name: 'step', size: steps }, ...shape] }));
   const outputs = nodeWith(
     { kind: 'loop', body: { holes: [turn, ...holes], results }, steps, collected: collect.length },
     names.map((name) => initial[name] as Tensor),
     [...holes, ...stacked],
   );
-  const from = (keys: readonly string[], offset: number): unknown => Object.fromEntries(keys.map((key, i) => [key, outputs[offset + i]]));
-  return { state: from(names, 0) as State, collected: from(collect.map(([key]) => key), names.length) as Collected };
+  const from = (keys: readonly string[], offset: number): unknown =>
+    Object.fromEntries(keys.map((key, i) => [key, outputs[offset + i]]));
+  return {
+    state: from(names, 0) as State,
+    collected: from(
+      collect.map(([key]) => key),
+      names.length,
+    ) as Collected,
+  };
 }
 
 /**
- * `f` of one chunk after another along a dimension, its results joined again: one chunk's inner values exist at a time, in the backward
+ * `f` of one chunk after another along a dimension, its results joined again: one chunk's inner values exist at a time,
+ * in the backward
  * pass as well, which computes them anew. What fits into one chunk is `f` itself.
  *
  * The last chunk is filled up with zeros, whose results are cut off.
  *
- * @param size most elements of `over` in a chunk; `f` gives values with that dimension, which depend on the same place of the inputs only.
- * @param sums shapes of those of `f`'s values that lack the dimension: they are added up, which has no gradient. Zeros must add nothing.
+ * @param size most elements of `over` in a chunk; `f` gives values with that dimension, which depend on the same place
+ * of the inputs only.
+ * @param sums shapes of those of `f`'s values that lack the dimension: they are added up, which has no gradient. Zeros
+ * must add nothing.
  */
 export function inChunks<Inputs extends readonly Tensor[], Key extends string>(
   over: string,
@@ -92,21 +131,32 @@ export function inChunks<Inputs extends readonly Tensor[], Key extends string>(
   sums: Readonly<Record<string, Shape>> = {},
 ): Readonly<Record<Key, Tensor>> {
   const whole = sizeOf(inputs[0] as Tensor, over);
-  if (whole === undefined || !(size >= 1)) throw new ShapeError('inChunks', `a dimension called ${over}, and chunks of at least 1`, ...inputs);
+  if (whole === undefined || !(size >= 1))
+    throw new ShapeError('inChunks', `a dimension called ${over}, and chunks of at least 1`, ...inputs);
   if (whole <= size) return f(...inputs);
   const steps = Math.ceil(whole / size);
   const chunk = Math.ceil(whole / steps);
   const cut = inputs.map((x) => split(pad(x, over, 0, steps * chunk - whole), over, { step: steps, [over]: chunk }));
-  const zeros = Object.fromEntries(Object.entries(sums).map(([name, shape]) => [name, expand(constant([0], {}), shape)]));
+  const zeros = Object.fromEntries(
+    Object.entries(sums).map(([name, shape]) => [name, expand(constant([0], {}), shape)]),
+  );
   const { state, collected } = loop(steps, zeros, (turn, before) => {
-    const values = Object.entries<Tensor>(f(...(cut.map((x) => gather(x, 'step', turn)) as readonly Tensor[] as Inputs)));
-    const added = ([name, value]: readonly [string, Tensor]): readonly [string, Tensor] => [name, add(before[name] as Tensor, order(value, ...(before[name] as Tensor).shape.map((dim) => dim.name)))];
+    const values = Object.entries<Tensor>(
+      f(...(cut.map((x) => gather(x, 'step', turn)) as readonly Tensor[] as Inputs)),
+    );
+    const added = ([name, value]: readonly [string, Tensor]): readonly [string, Tensor] => [
+      name,
+      add(before[name] as Tensor, order(value, ...(before[name] as Tensor).shape.map((dim) => dim.name))),
+    ];
     return {
       state: Object.fromEntries(values.filter(([name]) => name in zeros).map(added)),
       collect: Object.fromEntries(values.filter(([name]) => !(name in zeros))),
       going: constant(Uint8Array.of(1), {}),
     };
   });
-  const joined = Object.entries<Tensor>(collected).map(([name, value]) => [name, slice(merge(value, ['step', over], over), over, 0, whole)]);
+  const joined = Object.entries<Tensor>(collected).map(([name, value]) => [
+    name,
+    slice(merge(value, ['step', over], over), over, 0, whole),
+  ]);
   return { ...state, ...Object.fromEntries(joined) } as Record<Key, Tensor>;
 }

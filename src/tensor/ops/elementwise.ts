@@ -1,5 +1,15 @@
 /** Operations element by element; operands broadcast by the names of their dimensions. */
-import { isHalf, node, ShapeError, sizeOf, type Binary, type Compare, type DType, type Tensor, type Unary } from '../graph.js';
+import {
+  isHalf,
+  node,
+  ShapeError,
+  sizeOf,
+  type Binary,
+  type Compare,
+  type DType,
+  type Tensor,
+  type Unary,
+} from '../graph.js';
 import { broadcast } from '../shapes.js';
 import { constant, type Operand } from './values.js';
 
@@ -8,8 +18,12 @@ function scalar(value: number, like: DType): Tensor {
 }
 
 function operands(operation: string, a: Operand, b: Operand): [Tensor, Tensor] {
-  for (const [value, other] of [[a, b], [b, a]]) {
-    if (typeof value === 'number' && typeof other === 'object' && other.dtype === 'int64' && !Number.isInteger(value)) throw new ShapeError(operation, `a whole number beside int64, not ${value}`, other);
+  for (const [value, other] of [
+    [a, b],
+    [b, a],
+  ]) {
+    if (typeof value === 'number' && typeof other === 'object' && other.dtype === 'int64' && !Number.isInteger(value))
+      throw new ShapeError(operation, `a whole number beside int64, not ${value}`, other);
   }
   const like = typeof a === 'number' ? (typeof b === 'number' ? 'float32' : b.dtype) : a.dtype;
   return [typeof a === 'number' ? scalar(a, like) : a, typeof b === 'number' ? scalar(b, like) : b];
@@ -24,7 +38,8 @@ function unexpanded(t: Tensor, other: Tensor): Tensor {
 function binary(fn: Binary, x: Operand, y: Operand): Tensor {
   const [a, b] = operands(fn, x, y);
   const logical = fn === 'and' || fn === 'or';
-  if (a.dtype !== b.dtype || isHalf(a.dtype) || (a.dtype === 'bool') !== logical) throw new ShapeError(fn, logical ? 'two bools' : 'two numbers of one type', a, b);
+  if (a.dtype !== b.dtype || isHalf(a.dtype) || (a.dtype === 'bool') !== logical)
+    throw new ShapeError(fn, logical ? 'two bools' : 'two numbers of one type', a, b);
   const shape = broadcast(fn, a, b);
   const left = unexpanded(a, b);
   return node({ kind: 'binary', fn }, [left, unexpanded(b, left)], a.dtype, shape);
@@ -41,7 +56,8 @@ export const or = (a: Tensor, b: Tensor): Tensor => binary('or', a, b);
 
 function compare(fn: Compare, x: Operand, y: Operand): Tensor {
   const [a, b] = operands(fn, x, y);
-  if (a.dtype !== b.dtype || isHalf(a.dtype) || (a.dtype === 'bool' && fn !== 'equal')) throw new ShapeError(fn, fn === 'equal' ? 'two values of one type' : 'two numbers of one type', a, b);
+  if (a.dtype !== b.dtype || isHalf(a.dtype) || (a.dtype === 'bool' && fn !== 'equal'))
+    throw new ShapeError(fn, fn === 'equal' ? 'two values of one type' : 'two numbers of one type', a, b);
   return node({ kind: 'compare', fn }, [a, b], 'bool', broadcast(fn, a, b));
 }
 
@@ -52,7 +68,11 @@ export const greaterEqual = (a: Operand, b: Operand): Tensor => compare('greater
 export const equal = (a: Operand, b: Operand): Tensor => compare('equal', a, b);
 
 function unary(fn: Unary, x: Tensor): Tensor {
-  if (isHalf(x.dtype) || (x.dtype === 'bool') !== (fn === 'not') || (x.dtype === 'int64' && fn !== 'neg' && fn !== 'abs')) {
+  if (
+    isHalf(x.dtype) ||
+    (x.dtype === 'bool') !== (fn === 'not') ||
+    (x.dtype === 'int64' && fn !== 'neg' && fn !== 'abs')
+  ) {
     throw new ShapeError(fn, fn === 'not' ? 'a bool' : 'float32', x);
   }
   return node({ kind: 'unary', fn }, [x], x.dtype, x.shape);

@@ -1,5 +1,16 @@
 /** How the same elements lie: names, order, parts, and values that grow. */
-import { axisOf, count, isHalf, node, sameShape, ShapeError, sizeOf, type Dim, type Shape, type Tensor } from '../graph.js';
+import {
+  axisOf,
+  count,
+  isHalf,
+  node,
+  sameShape,
+  ShapeError,
+  sizeOf,
+  type Dim,
+  type Shape,
+  type Tensor,
+} from '../graph.js';
 import { once, without } from '../shapes.js';
 import { dims, type Sizes } from './values.js';
 
@@ -17,7 +28,11 @@ function reshaped(operation: string, x: Tensor, shape: Shape): Tensor {
 /** Gives dimensions other names. */
 export function rename(x: Tensor, names: Readonly<Record<string, string>>): Tensor {
   for (const name of Object.keys(names)) axisOf('rename', x, name);
-  return reshaped('rename', x, x.shape.map((dim) => ({ ...dim, name: names[dim.name] ?? dim.name })));
+  return reshaped(
+    'rename',
+    x,
+    x.shape.map((dim) => ({ ...dim, name: names[dim.name] ?? dim.name })),
+  );
 }
 
 /** Cuts one dimension into several, outermost first; at most one size may be -1 and is worked out. */
@@ -26,7 +41,8 @@ export function split(x: Tensor, over: string, sizes: Sizes): Tensor {
   const whole = (x.shape[axis] as Dim).size;
   const known = Object.values(sizes).reduce((product, size) => (size < 0 ? product : product * size), 1);
   const parts = Object.entries(sizes).map(([name, size]) => ({ name, size: size < 0 ? whole / known : size }));
-  if (count(parts) !== whole || !parts.every(({ size }) => Number.isInteger(size))) throw new ShapeError('split', `parts of ${over}`, x, { shape: parts });
+  if (count(parts) !== whole || !parts.every(({ size }) => Number.isInteger(size)))
+    throw new ShapeError('split', `parts of ${over}`, x, { shape: parts });
   return reshaped('split', x, [...x.shape.slice(0, axis), ...parts, ...x.shape.slice(axis + 1)]);
 }
 
@@ -57,7 +73,8 @@ export function drop(x: Tensor, name: string): Tensor {
 
 /** Lays dimensions out in the given order; all must be named. */
 export function order(x: Tensor, ...names: readonly string[]): Tensor {
-  if (names.length !== x.shape.length || new Set(names).size < names.length) throw new ShapeError('order', `all dimensions named, as ${names.join(', ')}`, x);
+  if (names.length !== x.shape.length || new Set(names).size < names.length)
+    throw new ShapeError('order', `all dimensions named, as ${names.join(', ')}`, x);
   const shape = names.map((name) => x.shape[axisOf('order', x, name)] as Dim);
   return sameShape(shape, x.shape) ? x : node({ kind: 'transpose' }, [x], x.dtype, shape);
 }
@@ -65,7 +82,9 @@ export function order(x: Tensor, ...names: readonly string[]): Tensor {
 /** Repeats `x` along the dimensions that it lacks, to exactly `shape`. */
 export function expand(x: Tensor, shape: Shape): Tensor {
   if (sameShape(shape, x.shape)) return x;
-  for (const { name, size } of x.shape) if (shape.find((dim) => dim.name === name)?.size !== size) throw new ShapeError('expand', 'a shape with the same dimensions', x, { shape });
+  for (const { name, size } of x.shape)
+    if (shape.find((dim) => dim.name === name)?.size !== size)
+      throw new ShapeError('expand', 'a shape with the same dimensions', x, { shape });
   once('expand', shape, x);
   return node({ kind: 'expand' }, [x], x.dtype, shape);
 }
@@ -74,7 +93,8 @@ export function expand(x: Tensor, shape: Shape): Tensor {
 export function slice(x: Tensor, over: string, start: number, size: number): Tensor {
   const whole = (x.shape[axisOf('slice', x, over)] as Dim).size;
   const from = start < 0 ? whole + start : start;
-  if (from < 0 || size < 1 || from + size > whole) throw new ShapeError('slice', `${over} to hold ${from} to ${from + size}`, x);
+  if (from < 0 || size < 1 || from + size > whole)
+    throw new ShapeError('slice', `${over} to hold ${from} to ${from + size}`, x);
   if (size === whole) return x;
   const open = raggedAlong(x, over) && from + size === whole;
   return node({ kind: 'slice', over, start: from }, [x], x.dtype, resized(x, over, size, open));
@@ -101,13 +121,28 @@ export function concat(parts: readonly Tensor[], over: string): Tensor {
   if (!first) throw new ShapeError('concat', 'at least one part');
   axisOf('concat', first, over);
   for (const part of parts) {
-    const alike = part.shape.length === first.shape.length && first.shape.every(({ name, size }) => (name === over ? sizeOf(part, name) !== undefined : sizeOf(part, name) === size));
-    if (part.dtype !== first.dtype || !alike) throw new ShapeError('concat', `parts that differ in ${over} only`, first, part);
+    const alike =
+      part.shape.length === first.shape.length &&
+      first.shape.every(({ name, size }) =>
+        name === over ? sizeOf(part, name) !== undefined : sizeOf(part, name) === size,
+      );
+    if (part.dtype !== first.dtype || !alike)
+      throw new ShapeError('concat', `parts that differ in ${over} only`, first, part);
   }
   if (parts.length === 1) return first;
   const aligned = parts.map((part) => order(part, ...first.shape.map(({ name }) => name)));
   const size = aligned.reduce((all, part) => all + (sizeOf(part, over) as number), 0);
-  return node({ kind: 'concat', over }, aligned, first.dtype, resized(first, over, size, aligned.some((part) => raggedAlong(part, over))));
+  return node(
+    { kind: 'concat', over },
+    aligned,
+    first.dtype,
+    resized(
+      first,
+      over,
+      size,
+      aligned.some((part) => raggedAlong(part, over)),
+    ),
+  );
 }
 
 /** A float32 value with nothing in it yet along `over`, where a loop will append up to the size given. */
@@ -117,11 +152,14 @@ export function empty(sizes: Sizes, over: string): Tensor {
   return node({ kind: 'constant', data: new Float32Array(0) }, [], 'float32', shape);
 }
 
-/** `x` with one more element along a dimension made by `empty`; `value` has the other dimensions. Not differentiable. */
+/**
+ * `x` with one more element along a dimension made by `empty`; `value` has the other dimensions. Not differentiable.
+ */
 export function append(x: Tensor, over: string, value: Tensor): Tensor {
   const axis = axisOf('append', x, over);
   const rest = without(x, [over]);
-  if (!raggedAlong(x, over) || value.dtype !== x.dtype || value.shape.length !== rest.length) throw new ShapeError('append', `a value made by empty, and one with all its dimensions but ${over}`, x, value);
+  if (!raggedAlong(x, over) || value.dtype !== x.dtype || value.shape.length !== rest.length)
+    throw new ShapeError('append', `a value made by empty, and one with all its dimensions but ${over}`, x, value);
   const ordered = order(value, ...rest.map(({ name }) => name));
   if (!sameShape(ordered.shape, rest)) throw new ShapeError('append', 'the same sizes', x, value);
   const one = reshape(ordered, [...rest.slice(0, axis), { name: over, size: 1 }, ...rest.slice(axis)]);

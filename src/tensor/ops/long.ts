@@ -1,4 +1,7 @@
-/** Sums along dimensions of many elements, by blocks: a long sum of floats strays, and a long running sum takes quadratic time on a GPU. */
+/**
+ * Sums along dimensions of many elements, by blocks: a long sum of floats strays, and a long running sum takes
+ * quadratic time on a GPU.
+ */
 import { axisOf, ShapeError, sizeOf, type Dim, type Tensor } from '../graph.js';
 import { without } from '../shapes.js';
 import { add, and, cast, div, exp, less, lessEqual, log, mul, stopGradient, sub, where } from './elementwise.js';
@@ -32,9 +35,11 @@ export function logSoftmaxByBlocks(x: Tensor, over: string): Tensor {
 }
 
 /**
- * First index along a dimension at which the running sum exceeds a share of the whole: the inverse of a cumulative distribution.
+ * First index along a dimension at which the running sum exceeds a share of the whole: the inverse of a cumulative
+ * distribution.
  *
- * Never an element of 0: where the share is 1 or more, the last one above 0. Off by at most 1e-6 of the whole, whatever the size. Not differentiable.
+ * Never an element of 0: where the share is 1 or more, the last one above 0. Off by at most 1e-6 of the whole, whatever
+ * the size. Not differentiable.
  *
  * @param x float32, none below 0 and not all 0.
  * @param share [… without `over`], from 0.
@@ -71,7 +76,9 @@ function locateInShort(x: Tensor, over: string, share: Operand): Located {
   return { index, rest: div(sub(target, before), sub(pick(running, over, index), before)) };
 }
 
-/** Cuts a dimension into blocks, zeros behind where none of a fair width divides it; within a block it keeps its name. */
+/**
+ * Cuts a dimension into blocks, zeros behind where none of a fair width divides it; within a block it keeps its name.
+ */
 function cut(x: Tensor, over: string): { readonly blocks: Tensor; readonly block: string } {
   const size = sizeOf(x, over) as number;
   const divisor = Array.from({ length: SHORT }, (_, i) => SHORT - i).find((width) => size % width === 0) as number;
@@ -81,4 +88,5 @@ function cut(x: Tensor, over: string): { readonly blocks: Tensor; readonly block
   return { blocks: split(pad(x, over, 0, count * width - size), over, { [block]: count, [over]: width }), block };
 }
 
-const lengthOf = (operation: string, x: Tensor, over: string): number => (x.shape[axisOf(operation, x, over)] as Dim).size;
+const lengthOf = (operation: string, x: Tensor, over: string): number =>
+  (x.shape[axisOf(operation, x, over)] as Dim).size;

@@ -7,7 +7,8 @@ let inForce: Precision = 'float32';
 /**
  * Traces with matrix products, convolutions and attention in `precision`; float32 unless told.
  *
- * All else, norms, softmax, sampling, losses and what layers add to, is float32 whatever is in force; gradients of what is traced
+ * All else, norms, softmax, sampling, losses and what layers add to, is float32 whatever is in force; gradients of what
+ * is traced
  * inside must be taken inside, too.
  */
 export function inPrecision<T>(precision: Precision, trace: () => T): T {
@@ -24,7 +25,16 @@ export function inPrecision<T>(precision: Precision, trace: () => T): T {
 export const precisionInForce = (): Precision => inForce;
 
 /** An operation in the precision in force: its inputs are cast to it, and its result to float32. */
-export function computed(inputs: readonly Tensor[], operation: (inputs: readonly Tensor[], dtype: Precision) => Tensor): Tensor {
+export function computed(
+  inputs: readonly Tensor[],
+  operation: (inputs: readonly Tensor[], dtype: Precision) => Tensor,
+): Tensor {
   const precision = inForce;
-  return cast(operation(inputs.map((x) => cast(x, precision)), precision), 'float32');
+  return cast(
+    operation(
+      inputs.map((x) => cast(x, precision)),
+      precision,
+    ),
+    'float32',
+  );
 }

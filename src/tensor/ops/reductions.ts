@@ -3,7 +3,8 @@ import { axisOf, isHalf, node, ShapeError, type Dim, type Tensor } from '../grap
 import { without } from '../shapes.js';
 
 function reduce(fn: 'sum' | 'mean' | 'max', x: Tensor, over: readonly string[]): Tensor {
-  if (x.dtype === 'bool' || isHalf(x.dtype) || (fn === 'mean' && x.dtype !== 'float32')) throw new ShapeError(fn, fn === 'mean' ? 'float32' : 'numbers', x);
+  if (x.dtype === 'bool' || isHalf(x.dtype) || (fn === 'mean' && x.dtype !== 'float32'))
+    throw new ShapeError(fn, fn === 'mean' ? 'float32' : 'numbers', x);
   for (const name of over) axisOf(fn, x, name);
   return over.length === 0 ? x : node({ kind: 'reduce', fn, over }, [x], x.dtype, without(x, over));
 }
@@ -32,8 +33,14 @@ export function cumsum(x: Tensor, over: string): Tensor {
 export function top(x: Tensor, over: string, size: number): Tensor {
   if (x.dtype === 'bool' || isHalf(x.dtype)) throw new ShapeError('top', 'numbers', x);
   const whole = (x.shape[axisOf('top', x, over)] as Dim).size;
-  if (!(Number.isInteger(size) && size >= 1 && size <= whole)) throw new ShapeError('top', `1 to ${whole} values of ${over}, not ${size}`, x);
-  return node({ kind: 'top', over }, [x], x.dtype, x.shape.map((dim) => (dim.name === over ? { name: over, size } : dim)));
+  if (!(Number.isInteger(size) && size >= 1 && size <= whole))
+    throw new ShapeError('top', `1 to ${whole} values of ${over}, not ${size}`, x);
+  return node(
+    { kind: 'top', over },
+    [x],
+    x.dtype,
+    x.shape.map((dim) => (dim.name === over ? { name: over, size } : dim)),
+  );
 }
 
 export function softmax(x: Tensor, over: string): Tensor {

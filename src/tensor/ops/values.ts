@@ -10,7 +10,8 @@ export type Sizes = Readonly<Record<string, number>>;
 /** @throws {ShapeError} if a size is not a whole number. */
 export function dims(sizes: Sizes): Shape {
   const shape = Object.entries(sizes).map(([name, size]) => ({ name, size }));
-  if (!shape.every(({ size }) => Number.isInteger(size) && size >= 0)) throw new ShapeError('dims', 'whole sizes', { shape });
+  if (!shape.every(({ size }) => Number.isInteger(size) && size >= 0))
+    throw new ShapeError('dims', 'whole sizes', { shape });
   return shape;
 }
 
@@ -21,14 +22,18 @@ export function input(name: string, dtype: DType, sizes: Sizes): Tensor {
 
 /** A value that is part of the graph; numbers become float32. @throws {ShapeError} if data and sizes disagree. */
 export function constant(data: Exclude<Data, Uint16Array> | readonly number[], sizes: Sizes): Tensor {
-  const flat = Array.isArray(data) ? Float32Array.from(data as readonly number[]) : (data as Exclude<Data, Uint16Array>);
+  const flat = Array.isArray(data)
+    ? Float32Array.from(data as readonly number[])
+    : (data as Exclude<Data, Uint16Array>);
   const dtype: DType = flat instanceof Float32Array ? 'float32' : flat instanceof BigInt64Array ? 'int64' : 'bool';
-  if (flat.length !== count(dims(sizes))) throw new ShapeError('constant', `${flat.length} elements`, { shape: dims(sizes) });
+  if (flat.length !== count(dims(sizes)))
+    throw new ShapeError('constant', `${flat.length} elements`, { shape: dims(sizes) });
   return node({ kind: 'constant', data: flat }, [], dtype, dims(sizes));
 }
 
 /**
- * A value that stays in its file, of the type that it has there: the runtime maps it where the graph is opened, and nothing is copied before.
+ * A value that stays in its file, of the type that it has there: the runtime maps it where the graph is opened, and
+ * nothing is copied before.
  *
  * All such values of a graph must lie in one folder.
  */
@@ -38,5 +43,8 @@ export function stored(place: Place, sizes: Sizes): Tensor {
 
 /** 0, 1, 2 … along one dimension, int64. */
 export function iota(name: string, size: number): Tensor {
-  return constant(BigInt64Array.from({ length: size }, (_, i) => BigInt(i)), { [name]: size });
+  return constant(
+    BigInt64Array.from({ length: size }, (_, i) => BigInt(i)),
+    { [name]: size },
+  );
 }

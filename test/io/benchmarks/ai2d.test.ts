@@ -7,11 +7,25 @@ import { benchmarkItems } from '../../../src/io/benchmarks/named.js';
 import { mmbenchTable, placed } from './published.js';
 
 const diagram = (imageName: string, correctAnswer = 1): string =>
-  JSON.stringify({ imageName, questions: { 'Which eats grass?': { abcLabel: false, answerTexts: ['owl', 'hare', 'fox', 'C'], correctAnswer, questionId: `${imageName}-0` } } });
+  JSON.stringify({
+    imageName,
+    questions: {
+      'Which eats grass?': {
+        abcLabel: false,
+        answerTexts: ['owl', 'hare', 'fox', 'C'],
+        correctAnswer,
+        questionId: `${imageName}-0`,
+      },
+    },
+  });
 
 describe('ai2dItems', () => {
   it('reads questions beside their diagrams', () => {
-    const root = placed({ 'questions/10.png.json': diagram('10.png'), 'questions/2.png.json': diagram('2.png', 3), 'categories.json': '{"10.png": "foodChainsWebs"}' });
+    const root = placed({
+      'questions/10.png.json': diagram('10.png'),
+      'questions/2.png.json': diagram('2.png', 3),
+      'categories.json': '{"10.png": "foodChainsWebs"}',
+    });
     const items = ai2dItems(root);
     expect(items.map(({ name, question }) => [name, question?.part, question?.answer])).toEqual([
       ['2.png-0', '', 'D'],
@@ -22,25 +36,40 @@ describe('ai2dItems', () => {
       image: join(root, 'images/10.png'),
       instruction: 'Which eats grass?\nA. owl\nB. hare\nC. fox\nD. C\nAnswer with the letter of the right option.',
       task: 'ai2d',
-      question: { benchmark: 'ai2d', part: 'foodChainsWebs', item: '10.png-0', turn: 0, options: ['owl', 'hare', 'fox', 'C'], answer: 'B' },
+      question: {
+        benchmark: 'ai2d',
+        part: 'foodChainsWebs',
+        item: '10.png-0',
+        turn: 0,
+        options: ['owl', 'hare', 'fox', 'C'],
+        answer: 'B',
+      },
     });
   });
 
   it('takes the pictures of the test set', () => {
-    const root = placed({ 'questions/1.png.json': diagram('1.png'), 'questions/2.png.json': diagram('2.png'), 'ai2d_test_ids.csv': '2\n7\n' });
+    const root = placed({
+      'questions/1.png.json': diagram('1.png'),
+      'questions/2.png.json': diagram('2.png'),
+      'ai2d_test_ids.csv': '2\n7\n',
+    });
     expect(ai2dItems(root, 'test').map(({ name }) => name)).toEqual(['2.png-0']);
     expect(() => ai2dItems(root, 'dev')).toThrow('split: expected test, or none for all of AI2D; got dev');
   });
 
   it('reads a table as well, each question once', async () => {
     const path = join(await mmbenchTable(), 'mmbench.tsv');
-    expect(benchmarkItems({ benchmark: 'ai2d', root: path }).map(({ name, task }) => [name, task])).toEqual(['3', '7', '9', '11'].map((name) => [name, 'ai2d']));
+    expect(benchmarkItems({ benchmark: 'ai2d', root: path }).map(({ name, task }) => [name, task])).toEqual(
+      ['3', '7', '9', '11'].map((name) => [name, 'ai2d']),
+    );
   });
 
   it('refuses a folder without questions, and an answer that is no option', () => {
     const root = placed({ 'questions/1.png.json': diagram('1.png', 4), 'other/readme': '' });
     expect(() => ai2dItems(root)).toThrow('1.png-0  correctAnswer: expected one of 4 options, counted from 0; got 4');
     expect(() => ai2dItems(join(root, 'other'))).toThrow('expected questions/*.json, or a .tsv; got neither');
-    expect(() => benchmarkItems({ benchmark: 'mmbench', root })).toThrow(`root: expected a table for mmbench; got ${root}`);
+    expect(() => benchmarkItems({ benchmark: 'mmbench', root })).toThrow(
+      `root: expected a table for mmbench; got ${root}`,
+    );
   });
 });

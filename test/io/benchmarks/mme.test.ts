@@ -19,14 +19,19 @@ describe('mmeItems', () => {
       'eval_tool/readme.md': '',
     });
     const items = mmeItems(root);
-    expect(items.map(({ name, image, question }) => [name, image, question?.part, question?.item, question?.answer])).toEqual([
+    expect(
+      items.map(({ name, image, question }) => [name, image, question?.part, question?.item, question?.answer]),
+    ).toEqual([
       ['color/2-1', join(root, 'color/2.jpg'), 'color', 'color/2', 'yes'],
       ['color/2-2', join(root, 'color/2.jpg'), 'color', 'color/2', 'no'],
       ['color/10-1', join(root, 'color/10.png'), 'color', 'color/10', 'no'],
       ['landmark/tower-1', join(root, 'landmark/images/tower.png'), 'landmark', 'landmark/tower', 'yes'],
       ['landmark/tower-2', join(root, 'landmark/images/tower.png'), 'landmark', 'landmark/tower', 'no'],
     ]);
-    expect(items.map(({ instruction }) => instruction).slice(1, 3)).toEqual(['Is it blue? Please answer yes or no.', 'Is it so?\nAnswer with yes or no.']);
+    expect(items.map(({ instruction }) => instruction).slice(1, 3)).toEqual([
+      'Is it blue? Please answer yes or no.',
+      'Is it so?\nAnswer with yes or no.',
+    ]);
     expect(mmeItems(root, 'landmark')).toHaveLength(2);
   });
 
@@ -34,7 +39,9 @@ describe('mmeItems', () => {
     const lonely = placed({ 'count/1.txt': text, 'count/2.jpg': '' });
     expect(() => mmeItems(lonely)).toThrow(`${lonely}/count/1.txt  picture: expected one of that name; got none`);
     const open = placed({ 'count/1.txt': 'How many?\tTwo\n', 'count/1.jpg': '' });
-    expect(() => mmeItems(open)).toThrow(`${open}/count/1.txt:1  question: expected "question<TAB>Yes" or No; got "How many?\\tTwo"`);
+    expect(() => mmeItems(open)).toThrow(
+      `${open}/count/1.txt:1  question: expected "question<TAB>Yes" or No; got "How many?\\tTwo"`,
+    );
     expect(() => mmeItems(open, 'OCR')).toThrow(`root  ${open}: expected OCR/*.txt; got none`);
   });
 });

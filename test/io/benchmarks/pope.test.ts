@@ -27,14 +27,26 @@ describe('popeItems', () => {
   });
 
   it('takes one split, and pictures from elsewhere', () => {
-    expect(popeItems(root, 'adversarial', root).map(({ image }) => image)).toEqual([join(root, 'two.png'), join(root, 'two.png')]);
+    expect(popeItems(root, 'adversarial', root).map(({ image }) => image)).toEqual([
+      join(root, 'two.png'),
+      join(root, 'two.png'),
+    ]);
   });
 
   it('refuses what is not there, and lines that are no question', () => {
-    expect(() => popeItems(root, 'popular')).toThrow(`root  ${root}: expected coco_pope_popular.json; got none of them`);
-    const odd = placed({ 'coco_pope_random.json': '{"question_id": 1, "image": "a.jpg", "text": "Is it?", "label": "maybe"}\n', 'val2014/a.jpg': '' });
-    expect(() => popeItems(odd)).toThrow(`${odd}/coco_pope_random.json:1  benchmark: expected its questions; got label: Invalid option: expected one of "yes"|"no"`);
+    expect(() => popeItems(root, 'popular')).toThrow(
+      `root  ${root}: expected coco_pope_popular.json; got none of them`,
+    );
+    const odd = placed({
+      'coco_pope_random.json': '{"question_id": 1, "image": "a.jpg", "text": "Is it?", "label": "maybe"}\n',
+      'val2014/a.jpg': '',
+    });
+    expect(() => popeItems(odd)).toThrow(
+      `${odd}/coco_pope_random.json:1  benchmark: expected its questions; got label: Invalid option: expected one of "yes"|"no"`,
+    );
     const bare = placed({ 'coco_pope_random.json': '{}\n' });
-    expect(() => popeItems(bare)).toThrow(`images: expected the folder of COCO's pictures; got ${bare}/val2014, which is not there`);
+    expect(() => popeItems(bare)).toThrow(
+      `images: expected the folder of COCO's pictures; got ${bare}/val2014, which is not there`,
+    );
   });
 });

@@ -10,7 +10,14 @@ import { mmbenchTable, placed } from './published.js';
 const circular = { benchmark: 'mmbench', circular: true } as const;
 const long = 'A'.repeat(80);
 const table = (...records: readonly (readonly string[])[]): string =>
-  join(placed({ 't.tsv': [['index', 'question', 'A', 'B', 'C', 'answer', 'image', 'split'], ...records].map((record) => record.join('\t')).join('\n') }), 't.tsv');
+  join(
+    placed({
+      't.tsv': [['index', 'question', 'A', 'B', 'C', 'answer', 'image', 'split'], ...records]
+        .map((record) => record.join('\t'))
+        .join('\n'),
+    }),
+    't.tsv',
+  );
 
 describe('tableItems', () => {
   let path = '';
@@ -18,7 +25,9 @@ describe('tableItems', () => {
 
   it('asks every question in every order of its options', () => {
     const items = tableItems(path, circular);
-    expect(items.map(({ name, question }) => [name, question?.part, question?.options.join(), question?.answer])).toEqual([
+    expect(
+      items.map(({ name, question }) => [name, question?.part, question?.options.join(), question?.answer]),
+    ).toEqual([
       ['3-0', 'perception/object', 'a kite,a gull', 'B'],
       ['3-1', 'perception/object', 'a gull,a kite', 'A'],
       ['7-0', 'reasoning/weather', 'wind,rain,sun,snow', 'D'],
@@ -31,7 +40,9 @@ describe('tableItems', () => {
       ['11-0', 'perception/count', 'one,two', 'A'],
       ['11-1', 'perception/count', 'two,one', 'B'],
     ]);
-    expect(items[3]?.instruction).toBe('The wind\u00a0blows.\nSay "why"\tit is so\nA. rain\nB. sun\nC. snow\nD. wind\nAnswer with the letter of the right option.');
+    expect(items[3]?.instruction).toBe(
+      'The wind\u00a0blows.\nSay "why"\tit is so\nA. rain\nB. sun\nC. snow\nD. wind\nAnswer with the letter of the right option.',
+    );
   });
 
   it('gives pictures by reference, also where a row names the one of another', async () => {
@@ -43,8 +54,20 @@ describe('tableItems', () => {
   });
 
   it('takes the orders that the table has, those of a question together', () => {
-    const published = table(['5', 'q', 'x', 'y', '', 'A', long, 'dev'], ['6', 'r', 'x', 'y', '', 'B', long, 'dev'], ['1000005', 'q', 'y', 'x', '', 'B', '5', 'dev'], ['1000006', 'r', 'y', 'x', '', 'A', '6', 'dev']);
-    expect(tableItems(published, circular).map(({ name, question }) => [name, question?.item, question?.turn, question?.answer])).toEqual([
+    const published = table(
+      ['5', 'q', 'x', 'y', '', 'A', long, 'dev'],
+      ['6', 'r', 'x', 'y', '', 'B', long, 'dev'],
+      ['1000005', 'q', 'y', 'x', '', 'B', '5', 'dev'],
+      ['1000006', 'r', 'y', 'x', '', 'A', '6', 'dev'],
+    );
+    expect(
+      tableItems(published, circular).map(({ name, question }) => [
+        name,
+        question?.item,
+        question?.turn,
+        question?.answer,
+      ]),
+    ).toEqual([
       ['5-0', '5', 0, 'A'],
       ['5-1', '5', 1, 'B'],
       ['6-0', '6', 0, 'B'],
@@ -55,18 +78,27 @@ describe('tableItems', () => {
   it('takes one split', () => {
     const mixed = table(['1', 'q', 'x', 'y', '', 'A', long, 'dev'], ['2', 'q', 'x', 'y', '', '', long, 'test']);
     expect(tableItems(mixed, { ...circular, split: 'dev' })).toHaveLength(2);
-    expect(() => tableItems(mixed, { ...circular, split: 'val' })).toThrow(`${mixed}  rows: expected some with the split "val"; got none`);
-    expect(() => tableItems(mixed, circular)).toThrow(`${mixed}  row 2: expected the letter of an option as answer; got ""; way out: split: dev`);
+    expect(() => tableItems(mixed, { ...circular, split: 'val' })).toThrow(
+      `${mixed}  rows: expected some with the split "val"; got none`,
+    );
+    expect(() => tableItems(mixed, circular)).toThrow(
+      `${mixed}  row 2: expected the letter of an option as answer; got ""; way out: split: dev`,
+    );
   });
 
   it.each([
     [['1', 'q', 'x', 'y', '', 'C', long, 'dev'], 'row 1: expected the letter of an option as answer; got "C"'],
-    [['1', 'q', 'x', 'y', '', 'A', '8', 'dev'], 'row 1: expected a picture as base64, or the index of a row with one; got "8"'],
+    [
+      ['1', 'q', 'x', 'y', '', 'A', '8', 'dev'],
+      'row 1: expected a picture as base64, or the index of a row with one; got "8"',
+    ],
   ])('refuses %j', (record, message) => expect(() => tableItems(table(record), circular)).toThrow(message));
 
   it('refuses a table of other columns', () => {
     const other = placed({ 't.tsv': 'index\tquestion\tA\tB\n' });
-    expect(() => tableItems(join(other, 't.tsv'), circular)).toThrow('t.tsv  columns: expected answer, image; got ["index","question","A","B"]');
+    expect(() => tableItems(join(other, 't.tsv'), circular)).toThrow(
+      't.tsv  columns: expected answer, image; got ["index","question","A","B"]',
+    );
   });
 
   it('has the same right option behind every letter', () => {

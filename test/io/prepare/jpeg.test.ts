@@ -1,4 +1,13 @@
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -14,12 +23,21 @@ import { lay, picture } from '../sets/lay.js';
 
 let root: string;
 const at = (path: string): string => join(root, path);
-const files = (): string[] => readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1)).toSorted();
+const files = (): string[] =>
+  readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
+    .toSorted();
 async function all(steps: readonly Step[]): Promise<void> {
   for (const step of steps) await step.run();
 }
 const texts = (steps: readonly Step[]): string[] => steps.map(({ text }) => text.replaceAll(`${root}/`, ''));
-const noisy = (mean: number): Promise<Buffer> => sharp({ create: { width: 9, height: 7, channels: 3, background: 'red', noise: { type: 'gaussian', mean, sigma: 30 } } }).png().toBuffer();
+const noisy = (mean: number): Promise<Buffer> =>
+  sharp({
+    create: { width: 9, height: 7, channels: 3, background: 'red', noise: { type: 'gaussian', mean, sigma: 30 } },
+  })
+    .png()
+    .toBuffer();
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'segr1-jpeg-'));
 });
@@ -27,7 +45,16 @@ afterEach(() => rmSync(root, { recursive: true }));
 
 describe('jpegSteps', () => {
   it('writes a JPEG beside each picture, in folders too, and knows what is done', async () => {
-    lay(root, { 'a.png': await picture(8, 6), 'in/b.webp': await sharp(await picture(5, 4)).webp().toBuffer(), 'c.jpg': await sharp(await picture(3, 3)).jpeg().toBuffer(), 'notes.txt': 'x' });
+    lay(root, {
+      'a.png': await picture(8, 6),
+      'in/b.webp': await sharp(await picture(5, 4))
+        .webp()
+        .toBuffer(),
+      'c.jpg': await sharp(await picture(3, 3))
+        .jpeg()
+        .toBuffer(),
+      'notes.txt': 'x',
+    });
     const steps = await jpegSteps(root);
     expect(texts(steps)).toEqual(['a.png -> a.jpg', 'in/b.webp -> in/b.jpg']);
     expect(files()).toEqual(['a.png', 'c.jpg', 'in/b.webp', 'notes.txt']);
@@ -50,21 +77,47 @@ describe('jpegSteps', () => {
     lay(root, { 'a.png': await noisy(90), 'in/a.png': await noisy(120) });
     await all(await jpegSteps(root));
     const steps = await jpegSteps(root, { replace: true });
-    expect(texts(steps)).toEqual(['a.png removed, of which a.jpg was made', 'in/a.png removed, of which in/a.jpg was made']);
+    expect(texts(steps)).toEqual([
+      'a.png removed, of which a.jpg was made',
+      'in/a.png removed, of which in/a.jpg was made',
+    ]);
     await all(steps);
     expect(files()).toEqual(['a.jpg', 'in/a.jpg']);
   });
 
   it('leaves nothing of a picture that is cut off', async () => {
-    lay(root, { 'a.png': (await sharp({ create: { width: 90, height: 90, channels: 3, background: 'red', noise: { type: 'gaussian', mean: 99, sigma: 40 } } }).png().toBuffer()).subarray(0, 4000) });
+    lay(root, {
+      'a.png': (
+        await sharp({
+          create: {
+            width: 90,
+            height: 90,
+            channels: 3,
+            background: 'red',
+            noise: { type: 'gaussian', mean: 99, sigma: 40 },
+          },
+        })
+          .png()
+          .toBuffer()
+      ).subarray(0, 4000),
+    });
     await expect(all(await jpegSteps(root, { replace: true }))).rejects.toThrow(DataError);
     expect(files()).toEqual(['a.png']);
   });
 
   it.each([
-    [{ width: 9459, height: 9459 }, { width: 9459, height: 9459 }],
-    [{ width: 10_000, height: 9000 }, { width: 4096, height: 3686 }],
-    [{ width: 2, height: 89_478_485 }, { width: 1, height: 4096 }],
+    [
+      { width: 9459, height: 9459 },
+      { width: 9459, height: 9459 },
+    ],
+    [
+      { width: 10_000, height: 9000 },
+      { width: 4096, height: 3686 },
+    ],
+    [
+      { width: 2, height: 89_478_485 },
+      { width: 1, height: 4096 },
+    ],
   ])('makes smaller what has too many pixels: %o', (size, wanted) => expect(fitted(size)).toEqual(wanted));
 
   it('refuses no folder', async () => {
@@ -74,9 +127,33 @@ describe('jpegSteps', () => {
 
 describe('a picture beside something called as its JPEG', () => {
   it.each<[string, (png: Buffer) => Promise<void> | void, string]>([
-    ['a photograph of the same size', async () => writeFileSync(at('z.jpg'), await sharp(await noisy(30)).jpeg().toBuffer()), 'another file'],
-    ['a photograph whose name ends in capitals', async () => writeFileSync(at('z.JPG'), await sharp(await noisy(30)).jpeg().toBuffer()), 'another file'],
-    ['the same picture, of other quality', async (png) => writeFileSync(at('z.jpg'), await sharp(png).jpeg({ quality: 80 }).toBuffer()), 'another file'],
+    [
+      'a photograph of the same size',
+      async () =>
+        writeFileSync(
+          at('z.jpg'),
+          await sharp(await noisy(30))
+            .jpeg()
+            .toBuffer(),
+        ),
+      'another file',
+    ],
+    [
+      'a photograph whose name ends in capitals',
+      async () =>
+        writeFileSync(
+          at('z.JPG'),
+          await sharp(await noisy(30))
+            .jpeg()
+            .toBuffer(),
+        ),
+      'another file',
+    ],
+    [
+      'the same picture, of other quality',
+      async (png) => writeFileSync(at('z.jpg'), await sharp(png).jpeg({ quality: 80 }).toBuffer()),
+      'another file',
+    ],
     ['a folder', () => mkdirSync(at('z.jpg')), 'another folder'],
     ['a link to nothing', () => symlinkSync('nowhere', at('z.jpg')), 'another link'],
     ['a link to itself', () => symlinkSync('z.png', at('z.jpg')), 'another link'],
@@ -86,7 +163,9 @@ describe('a picture beside something called as its JPEG', () => {
     await put(png);
     const before = files();
     await expect(jpegSteps(root, { replace: true })).rejects.toThrow(UsageError);
-    await expect(jpegSteps(root, { replace: true })).rejects.toThrow(`to be made of it, before it is removed; got ${got}; way out: leave out --replace, or move one of them elsewhere`);
+    await expect(jpegSteps(root, { replace: true })).rejects.toThrow(
+      `to be made of it, before it is removed; got ${got}; way out: leave out --replace, or move one of them elsewhere`,
+    );
     expect(files()).toEqual(before);
 
     await all(await jpegSteps(root));
@@ -104,7 +183,9 @@ describe('a picture beside something called as its JPEG', () => {
     const [first, second] = await jpegSteps(root, { replace: true });
     await first?.run();
     writeFileSync(at('b.jpg'), 'mine');
-    await expect(second?.run()).rejects.toThrow('b.jpg  jpeg: expected nothing, or what was made of the picture beside it; got a file that came meanwhile');
+    await expect(second?.run()).rejects.toThrow(
+      'b.jpg  jpeg: expected nothing, or what was made of the picture beside it; got a file that came meanwhile',
+    );
     expect([files(), readFileSync(at('b.jpg'), 'utf8')]).toEqual([['a.jpg', 'b.jpg', 'b.png'], 'mine']);
   });
 
@@ -124,12 +205,18 @@ describe('names', () => {
   ])('that would give one JPEG are refused: %s', async (_, one, other) => {
     lay(root, { [one]: await picture(4, 4), [other]: await picture(4, 4) });
     const before = files();
-    for (const replace of [false, true]) await expect(jpegSteps(root, { replace })).rejects.toThrow('jpeg: expected another name than that of');
+    for (const replace of [false, true])
+      await expect(jpegSteps(root, { replace })).rejects.toThrow('jpeg: expected another name than that of');
     expect(files()).toEqual(before);
   });
 
   it('may be the same in two folders, even where the folders differ by case', async () => {
-    lay(root, { 'Train/a.png': await picture(4, 4), 'train/a.webp': await sharp(await picture(4, 4)).webp().toBuffer() });
+    lay(root, {
+      'Train/a.png': await picture(4, 4),
+      'train/a.webp': await sharp(await picture(4, 4))
+        .webp()
+        .toBuffer(),
+    });
     await all(await jpegSteps(root, { replace: true }));
     expect(files()).toEqual(['Train/a.jpg', 'train/a.jpg']);
   });
@@ -144,7 +231,10 @@ describe('names', () => {
 
 describe('with --replace alone', () => {
   it('are JPEGs of too many pixels made smaller, in their place', async () => {
-    const wide = await sharp({ create: { width: 60_000, height: 1500, channels: 3, background: 'teal' } }).toColourspace('b-w').jpeg({ quality: 20 }).toBuffer();
+    const wide = await sharp({ create: { width: 60_000, height: 1500, channels: 3, background: 'teal' } })
+      .toColourspace('b-w')
+      .jpeg({ quality: 20 })
+      .toBuffer();
     lay(root, { 'a.jpg': wide });
     const told = await jpegSteps(root);
     expect(texts(told)).toEqual(['a.jpg left as it is, with more than 89478485 pixels; --replace makes it smaller']);
@@ -156,21 +246,33 @@ describe('with --replace alone', () => {
   });
 
   it('is a file of several pictures refused', async () => {
-    const page = (background: string): Buffer => Buffer.from(new Uint8Array(3 * 6 * 4).fill(background === 'a' ? 9 : 200));
-    const twice = await sharp(Buffer.concat([page('a'), page('b')]), { raw: { width: 6, height: 8, channels: 3, pageHeight: 4 } }).webp({ loop: 0, delay: [10, 10] }).toBuffer();
+    const page = (background: string): Buffer =>
+      Buffer.from(new Uint8Array(3 * 6 * 4).fill(background === 'a' ? 9 : 200));
+    const twice = await sharp(Buffer.concat([page('a'), page('b')]), {
+      raw: { width: 6, height: 8, channels: 3, pageHeight: 4 },
+    })
+      .webp({ loop: 0, delay: [10, 10] })
+      .toBuffer();
     lay(root, { 'a.webp': twice });
-    await expect(jpegSteps(root, { replace: true })).rejects.toThrow('a.webp  jpeg: expected one picture to be replaced; got 2, of which a JPEG holds the first');
+    await expect(jpegSteps(root, { replace: true })).rejects.toThrow(
+      'a.webp  jpeg: expected one picture to be replaced; got 2, of which a JPEG holds the first',
+    );
     await all(await jpegSteps(root));
     expect(files()).toEqual(['a.jpg', 'a.webp']);
   });
 });
 
 describe('a run that was broken off', () => {
-  /** What is on disk at any moment of a step: nothing done, the JPEG half written, whole under its first name, or by its own. */
+  /**
+   * What is on disk at any moment of a step: nothing done, the JPEG half written, whole under its first name, or by its
+   * own.
+   */
   const moments = ['before', 'half', 'whole', 'renamed'] as const;
 
   it('goes on: every picture ends as its own JPEG, and nothing else is left', async () => {
-    const pictures = Object.fromEntries(await Promise.all([1, 2, 3, 4].map(async (n) => [`in/${n}.png`, await noisy(40 * n)] as const)));
+    const pictures = Object.fromEntries(
+      await Promise.all([1, 2, 3, 4].map(async (n) => [`in/${n}.png`, await noisy(40 * n)] as const)),
+    );
     lay(root, pictures);
     await all(await jpegSteps(root));
     const jpegs = new Map([1, 2, 3, 4].map((n) => [`in/${n}.jpg`, readFileSync(at(`in/${n}.jpg`))]));
@@ -181,7 +283,9 @@ describe('a run that was broken off', () => {
         lay(root, pictures);
         for (const [done, moment] of breaks) {
           await all((await jpegSteps(root, { replace: true })).slice(0, done));
-          const [next] = files().filter((name) => name.endsWith('.png') && !files().includes(name.replace('png', 'jpg')));
+          const [next] = files().filter(
+            (name) => name.endsWith('.png') && !files().includes(name.replace('png', 'jpg')),
+          );
           const jpeg = next === undefined ? undefined : jpegs.get(next.replace('png', 'jpg'));
           if (next === undefined || jpeg === undefined || moment === 'before') continue;
           const first = temporaryName(at(next.replace('png', 'jpg')), jpeg);

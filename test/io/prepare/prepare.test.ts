@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -12,7 +21,11 @@ import { lay } from '../sets/lay.js';
 
 let root: string;
 const at = (path: string): string => join(root, path);
-const files = (): string[] => readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1)).toSorted();
+const files = (): string[] =>
+  readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
+    .toSorted();
 async function all(steps: readonly Step[]): Promise<void> {
   for (const step of steps) await step.run();
 }
@@ -23,27 +36,53 @@ afterEach(() => rmSync(root, { recursive: true }));
 
 describe('nonCamSteps', () => {
   it('removes what has no camouflaged object', async () => {
-    lay(root, { 'Test/Image/COD10K-CAM-1.jpg': '', 'Test/Image/COD10K-NonCAM-2.jpg': '', 'Test/GT_Object/COD10K-NonCAM-2.png': '' });
+    lay(root, {
+      'Test/Image/COD10K-CAM-1.jpg': '',
+      'Test/Image/COD10K-NonCAM-2.jpg': '',
+      'Test/GT_Object/COD10K-NonCAM-2.png': '',
+    });
     await all(nonCamSteps(root));
     expect(files()).toEqual(['Test/Image/COD10K-CAM-1.jpg']);
     expect(nonCamSteps(root)).toEqual([]);
   });
 
   it('keeps lists and annotations of all scenes, as COD10K-v3 names them', async () => {
-    lay(root, { 'Train/CAM-NonCAM_Instance_Train.txt': 'x', 'Info/NonCAM_train.txt': 'x', 'Test/my-NonCAM-notes.md': 'x', 'Train/GT_Edge/COD10K-NonCAM-3.PNG': '' });
+    lay(root, {
+      'Train/CAM-NonCAM_Instance_Train.txt': 'x',
+      'Info/NonCAM_train.txt': 'x',
+      'Test/my-NonCAM-notes.md': 'x',
+      'Train/GT_Edge/COD10K-NonCAM-3.PNG': '',
+    });
     await all(nonCamSteps(root));
-    expect(files()).toEqual(['Info/NonCAM_train.txt', 'Test/my-NonCAM-notes.md', 'Train/CAM-NonCAM_Instance_Train.txt']);
+    expect(files()).toEqual([
+      'Info/NonCAM_train.txt',
+      'Test/my-NonCAM-notes.md',
+      'Train/CAM-NonCAM_Instance_Train.txt',
+    ]);
   });
 });
 
 describe('camoSteps', () => {
   it('moves masks by the parts that images are in, and goes on where it was', async () => {
-    lay(root, { 'Images/Train/a.jpg': '', 'Images/Test/b.jpg': '', 'GT/a.png': 'a', 'GT/b.png': 'b', 'GT/of-none.png': '' });
+    lay(root, {
+      'Images/Train/a.jpg': '',
+      'Images/Test/b.jpg': '',
+      'GT/a.png': 'a',
+      'GT/b.png': 'b',
+      'GT/of-none.png': '',
+    });
     const steps = camoSteps(root);
-    expect(steps.map(({ text }) => text)).toEqual([`${at('GT/a.png')} -> ${at('GT/Train/a.png')}`, `${at('GT/b.png')} -> ${at('GT/Test/b.png')}`]);
+    expect(steps.map(({ text }) => text)).toEqual([
+      `${at('GT/a.png')} -> ${at('GT/Train/a.png')}`,
+      `${at('GT/b.png')} -> ${at('GT/Test/b.png')}`,
+    ]);
     await steps[0]?.run();
     await all(camoSteps(root));
-    expect(files().filter((path) => path.startsWith('GT'))).toEqual(['GT/Test/b.png', 'GT/Train/a.png', 'GT/of-none.png']);
+    expect(files().filter((path) => path.startsWith('GT'))).toEqual([
+      'GT/Test/b.png',
+      'GT/Train/a.png',
+      'GT/of-none.png',
+    ]);
   });
 
   it('refuses a name in both parts, and a mask that is there already', () => {
@@ -67,20 +106,36 @@ describe('camoSteps', () => {
 
 describe('listSteps', () => {
   it('writes relative paths, sorted, tells what has no mask, and does it once', async () => {
-    const pairs = [{ name: 'b', image: at('im/b.jpg'), mask: at('gt/b.png') }, { name: 'c', image: at('im/c.jpg') }, { name: 'a', image: at('im/a.jpg'), mask: at('gt/a.png'), instruction: 'x' }];
+    const pairs = [
+      { name: 'b', image: at('im/b.jpg'), mask: at('gt/b.png') },
+      { name: 'c', image: at('im/c.jpg') },
+      { name: 'a', image: at('im/a.jpg'), mask: at('gt/a.png'), instruction: 'x' },
+    ];
     const { steps, skipped } = listSteps(at('list.jsonl'), pairs);
     expect(existsSync(at('list.jsonl'))).toBe(false);
     await all(steps);
-    expect(readFileSync(at('list.jsonl'), 'utf8')).toBe('{"image_path": "im/a.jpg", "ground_truth": "gt/a.png", "instruction": "x"}\n{"image_path": "im/b.jpg", "ground_truth": "gt/b.png"}\n');
+    expect(readFileSync(at('list.jsonl'), 'utf8')).toBe(
+      '{"image_path": "im/a.jpg", "ground_truth": "gt/a.png", "instruction": "x"}\n{"image_path": "im/b.jpg", "ground_truth": "gt/b.png"}\n',
+    );
     expect([skipped, listSteps(at('list.jsonl'), pairs).steps]).toEqual([[at('im/c.jpg')], []]);
   });
 
   describe('where something is in its place', () => {
-    const pairs = (): { name: string; image: string; mask: string }[] => [{ name: 'a', image: at('im/a.jpg'), mask: at('gt/a.png') }];
+    const pairs = (): { name: string; image: string; mask: string }[] => [
+      { name: 'a', image: at('im/a.jpg'), mask: at('gt/a.png') },
+    ];
 
     it.each([
-      ['another list', () => writeFileSync(at('list.jsonl'), '{"image_path": "mine.jpg"}\n'), 'list.jsonl  list: expected nothing there, or the same list; got another file; way out: another name, or --overwrite'],
-      ['a link to nothing', () => symlinkSync('nowhere', at('list.jsonl')), 'list: expected nothing there, or the same list; got another link; way out: another name, or --overwrite'],
+      [
+        'another list',
+        () => writeFileSync(at('list.jsonl'), '{"image_path": "mine.jpg"}\n'),
+        'list.jsonl  list: expected nothing there, or the same list; got another file; way out: another name, or --overwrite',
+      ],
+      [
+        'a link to nothing',
+        () => symlinkSync('nowhere', at('list.jsonl')),
+        'list: expected nothing there, or the same list; got another link; way out: another name, or --overwrite',
+      ],
     ])('refuses %s unless it is told', async (_, put, message) => {
       put();
       expect(() => listSteps(at('list.jsonl'), pairs())).toThrow(UsageError);
@@ -91,19 +146,28 @@ describe('listSteps', () => {
 
     it('refuses a folder, and an image or mask, whatever it is told', () => {
       mkdirSync(at('list.jsonl'));
-      expect(() => listSteps(at('list.jsonl'), pairs(), { overwrite: true })).toThrow('got another folder; way out: another name');
+      expect(() => listSteps(at('list.jsonl'), pairs(), { overwrite: true })).toThrow(
+        'got another folder; way out: another name',
+      );
       lay(root, { 'im/a.jpg': 'x' });
-      expect(() => listSteps(at('im/a.jpg'), pairs(), { overwrite: true })).toThrow('im/a.jpg  list: expected a file of its own; got one of the images or masks');
+      expect(() => listSteps(at('im/a.jpg'), pairs(), { overwrite: true })).toThrow(
+        'im/a.jpg  list: expected a file of its own; got one of the images or masks',
+      );
     });
 
     it('touches no file called .partial', async () => {
       writeFileSync(at('list.jsonl.partial'), 'mine');
       await all(listSteps(at('list.jsonl'), pairs()).steps);
-      expect([files(), readFileSync(at('list.jsonl.partial'), 'utf8')]).toEqual([['list.jsonl', 'list.jsonl.partial'], 'mine']);
+      expect([files(), readFileSync(at('list.jsonl.partial'), 'utf8')]).toEqual([
+        ['list.jsonl', 'list.jsonl.partial'],
+        'mine',
+      ]);
     });
   });
 
   it('refuses images without any mask', () => {
-    expect(() => listSteps(at('list.jsonl'), [{ name: 'a', image: 'a.jpg' }])).toThrow('expected images with masks; got 1 images and no mask');
+    expect(() => listSteps(at('list.jsonl'), [{ name: 'a', image: 'a.jpg' }])).toThrow(
+      'expected images with masks; got 1 images and no mask',
+    );
   });
 });

@@ -36,19 +36,31 @@ describe('setItems, of one object an image', () => {
   });
 
   it('leaves out what COD10K has without an object', () => {
-    lay(root, { 'Test/Image/COD10K-CAM-1.jpg': '', 'Test/Image/COD10K-NonCAM-2.jpg': '', 'Test/GT_Object/COD10K-CAM-1.png': '', 'Test/GT_Object/COD10K-NonCAM-2.png': '' });
+    lay(root, {
+      'Test/Image/COD10K-CAM-1.jpg': '',
+      'Test/Image/COD10K-NonCAM-2.jpg': '',
+      'Test/GT_Object/COD10K-CAM-1.png': '',
+      'Test/GT_Object/COD10K-NonCAM-2.png': '',
+    });
     expect(setItems({ set: 'cod10k', root }).map(({ name }) => name)).toEqual(['COD10K-CAM-1']);
   });
 
   it('keeps an image without a mask, for the run to refuse or mark', () => {
-    lay(root, { 'DUTS-TE/DUTS-TE-Image/a.jpg': '', 'DUTS-TE/DUTS-TE-Image/b.jpg': '', 'DUTS-TE/DUTS-TE-Mask/b.png': '' });
+    lay(root, {
+      'DUTS-TE/DUTS-TE-Image/a.jpg': '',
+      'DUTS-TE/DUTS-TE-Image/b.jpg': '',
+      'DUTS-TE/DUTS-TE-Mask/b.png': '',
+    });
     expect(setItems({ set: 'duts', root }).map(({ mask }) => mask && basename(mask))).toEqual([undefined, 'b.png']);
   });
 });
 
 describe('setItems, of lists', () => {
   it('jsonl: paths from the list’s own folder, and what is asked', () => {
-    lay(root, { 'sets/list.jsonl': '{"image_path": "im/a.jpg", "ground_truth": "gt/a.png"}\n\n{"image_path": "im/a.jpg", "ground_truth": null, "instruction": "the left one"}\n' });
+    lay(root, {
+      'sets/list.jsonl':
+        '{"image_path": "im/a.jpg", "ground_truth": "gt/a.png"}\n\n{"image_path": "im/a.jpg", "ground_truth": null, "instruction": "the left one"}\n',
+    });
     expect(setItems({ set: 'jsonl', root: join(root, 'sets/list.jsonl') })).toEqual([
       { name: 'a', image: join(root, 'sets/im/a.jpg'), mask: join(root, 'sets/gt/a.png') },
       { name: 'a-3', image: join(root, 'sets/im/a.jpg'), instruction: 'the left one', task: 'referring' },
@@ -56,9 +68,20 @@ describe('setItems, of lists', () => {
   });
 
   it('coco: an item an image and category', () => {
-    const annotation = (id: number, image: number, category: number) => ({ id, image_id: image, category_id: category, segmentation: [] });
+    const annotation = (id: number, image: number, category: number) => ({
+      id,
+      image_id: image,
+      category_id: category,
+      segmentation: [],
+    });
     const images = [1, 2].map((id) => ({ id, file_name: `${id}.jpg`, width: 4, height: 4 }));
-    lay(root, { 'a.json': { images, annotations: [annotation(5, 1, 7), annotation(6, 2, 7), annotation(8, 1, 7), annotation(9, 1, 3)], categories: [{ id: 7, name: 'cat' }] } });
+    lay(root, {
+      'a.json': {
+        images,
+        annotations: [annotation(5, 1, 7), annotation(6, 2, 7), annotation(8, 1, 7), annotation(9, 1, 3)],
+        categories: [{ id: 7, name: 'cat' }],
+      },
+    });
     const at = join(root, 'a.json');
     expect(setItems({ set: 'coco', root: at, images: '/p' })).toEqual([
       { name: '1-7', image: '/p/1.jpg', mask: `${at}#5,8`, instruction: 'cat', task: 'referring' },
@@ -70,9 +93,31 @@ describe('setItems, of lists', () => {
 
 describe('setItems, of ReasonSeg', () => {
   it('gives every text, and an image whose file is broken once', () => {
-    const shapes = [{ label: 'target', points: [[0, 0], [3, 0], [3, 3]] }];
-    lay(root, { 'ReasonSeg/val/a.jpg': '', 'ReasonSeg/val/a.json': { text: ['one', 'two'], is_sentence: true, shapes }, 'ReasonSeg/val/b.jpg': '', 'ReasonSeg/val/b.json': '{"te', 'ReasonSeg/val/c.jpg': '', 'ReasonSeg/val/c.json': { text: ['cup'], is_sentence: false, shapes } });
-    expect(setItems({ set: 'reasonseg', root, split: 'val' }).map(({ name, instruction, task }) => [name, instruction, task])).toEqual([
+    const shapes = [
+      {
+        label: 'target',
+        points: [
+          [0, 0],
+          [3, 0],
+          [3, 3],
+        ],
+      },
+    ];
+    lay(root, {
+      'ReasonSeg/val/a.jpg': '',
+      'ReasonSeg/val/a.json': { text: ['one', 'two'], is_sentence: true, shapes },
+      'ReasonSeg/val/b.jpg': '',
+      'ReasonSeg/val/b.json': '{"te',
+      'ReasonSeg/val/c.jpg': '',
+      'ReasonSeg/val/c.json': { text: ['cup'], is_sentence: false, shapes },
+    });
+    expect(
+      setItems({ set: 'reasonseg', root, split: 'val' }).map(({ name, instruction, task }) => [
+        name,
+        instruction,
+        task,
+      ]),
+    ).toEqual([
       ['a-0', 'one', 'reason-sentence'],
       ['a-1', 'two', 'reason-sentence'],
       ['b', undefined, 'reason-sentence'],
@@ -108,6 +153,8 @@ describe('setItems refuses', () => {
 
   it('a coco file without the folder of its images', () => {
     lay(root, { 'a.json': {} });
-    expect(() => setItems({ set: 'coco', root: join(root, 'a.json') })).toThrow('images: expected the folder of the images of a COCO file; got nothing');
+    expect(() => setItems({ set: 'coco', root: join(root, 'a.json') })).toThrow(
+      'images: expected the folder of the images of a COCO file; got nothing',
+    );
   });
 });

@@ -29,12 +29,25 @@ const instances = {
   ],
 };
 const ref = (id: number, ann: unknown, sents: readonly string[], more: object = {}) => ({
-  ref_id: id, ann_id: ann, image_id: 9, split: 'val', file_name: 'COCO_9_3.jpg', sentences: sents.map((sent, i) => ({ sent_id: 10 * id + i, sent, raw: sent })), ...more,
+  ref_id: id,
+  ann_id: ann,
+  image_id: 9,
+  split: 'val',
+  file_name: 'COCO_9_3.jpg',
+  sentences: sents.map((sent, i) => ({ sent_id: 10 * id + i, sent, raw: sent })),
+  ...more,
 });
 
 describe('referItems', () => {
   it('gives every expression of the split, and the photo that the annotations name', () => {
-    lay(root, { 'Refer_Segm/refcoco/refs(unc).json': [ref(1, 1, ['left', 'left one']), ref(2, 2, ['right'], { split: 'testA' }), ref(3, 2, ['edge'])], 'Refer_Segm/refcoco/instances.json': instances });
+    lay(root, {
+      'Refer_Segm/refcoco/refs(unc).json': [
+        ref(1, 1, ['left', 'left one']),
+        ref(2, 2, ['right'], { split: 'testA' }),
+        ref(3, 2, ['edge']),
+      ],
+      'Refer_Segm/refcoco/instances.json': instances,
+    });
     const image = join(root, 'Refer_Segm/coco_2014/train2014/COCO_9.jpg');
     const at = join(root, 'Refer_Segm/refcoco/instances.json');
     expect(referItems('refcoco', root, 'val')).toEqual([
@@ -67,13 +80,40 @@ describe('referItems', () => {
   });
 
   it.each([
-    ['a split that there is not', { 'refcoco/refs(unc).json': [ref(1, 1, ['x'])], 'refcoco/instances.json': instances }, 'split: expected one of val of refcoco; got "test"'],
+    [
+      'a split that there is not',
+      { 'refcoco/refs(unc).json': [ref(1, 1, ['x'])], 'refcoco/instances.json': instances },
+      'split: expected one of val of refcoco; got "test"',
+    ],
     ['no expressions', { 'refcoco/instances.json': instances }, 'expected refs(unc).p or refs(unc).json; got neither'],
-    ['expressions of another kind', { 'refcoco/refs(unc).json': [{ split: 'test' }], 'refcoco/instances.json': instances }, 'expressions: expected a list of refs; got at 0.ref_id'],
-    ['a pickle that calls', { 'refcoco/refs(unc).p': 'cos\nsystem\n.', 'refcoco/instances.json': instances }, 'got GLOBAL, 0x63'],
-    ['no annotations', { 'refcoco/refs(unc).json': [ref(1, 1, ['x'], { split: 'test' })] }, 'instances.json  annotations: expected a file; got nothing there'],
-    ['annotations cut off', { 'refcoco/refs(unc).json': [ref(1, 1, ['x'], { split: 'test' })], 'refcoco/instances.json': '{"images": [' }, 'annotations: expected JSON; got'],
-    ['an image that is not listed', { 'refcoco/refs(unc).json': [ref(1, 1, ['x'], { split: 'test', image_id: 5 })], 'refcoco/instances.json': instances }, 'images: expected 5, of which ref 1 speaks; got none'],
+    [
+      'expressions of another kind',
+      { 'refcoco/refs(unc).json': [{ split: 'test' }], 'refcoco/instances.json': instances },
+      'expressions: expected a list of refs; got at 0.ref_id',
+    ],
+    [
+      'a pickle that calls',
+      { 'refcoco/refs(unc).p': 'cos\nsystem\n.', 'refcoco/instances.json': instances },
+      'got GLOBAL, 0x63',
+    ],
+    [
+      'no annotations',
+      { 'refcoco/refs(unc).json': [ref(1, 1, ['x'], { split: 'test' })] },
+      'instances.json  annotations: expected a file; got nothing there',
+    ],
+    [
+      'annotations cut off',
+      { 'refcoco/refs(unc).json': [ref(1, 1, ['x'], { split: 'test' })], 'refcoco/instances.json': '{"images": [' },
+      'annotations: expected JSON; got',
+    ],
+    [
+      'an image that is not listed',
+      {
+        'refcoco/refs(unc).json': [ref(1, 1, ['x'], { split: 'test', image_id: 5 })],
+        'refcoco/instances.json': instances,
+      },
+      'images: expected 5, of which ref 1 speaks; got none',
+    ],
   ])('refuses %s', (_, files, message) => {
     lay(root, files);
     expect(() => referItems('refcoco', root, 'test')).toThrow(UsageError);

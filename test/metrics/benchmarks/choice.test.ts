@@ -25,7 +25,15 @@ describe('readChoice', () => {
     ['I can see a cat there', 'A'],
   ])('%j is %s', (text, expected) => expect(readChoice(text, animals)).toBe(expected));
 
-  it.each(['', 'E', 'I do not know', 'a cat and a dog', '(A) or (B)', 'The answer is A. No, the answer is B', 'A dogged cat'])('%j is nothing', (text) => {
+  it.each([
+    '',
+    'E',
+    'I do not know',
+    'a cat and a dog',
+    '(A) or (B)',
+    'The answer is A. No, the answer is B',
+    'A dogged cat',
+  ])('%j is nothing', (text) => {
     expect(readChoice(text, animals)).toBeNull();
   });
 

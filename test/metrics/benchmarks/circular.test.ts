@@ -18,7 +18,10 @@ describe('circularScores', () => {
   });
 
   it('leaves out a question that was not asked as published', () => {
-    expect(circularScores([verdict('A/A', { turn: 1 }), verdict('A/B', { item: 'two' })])).toEqual({ circular: 0, vanilla: 0 });
+    expect(circularScores([verdict('A/A', { turn: 1 }), verdict('A/B', { item: 'two' })])).toEqual({
+      circular: 0,
+      vanilla: 0,
+    });
   });
 
   it('is at most vanilla, both shares', () => {

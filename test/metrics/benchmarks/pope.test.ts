@@ -11,7 +11,13 @@ describe('popeScores', () => {
   });
 
   it('has no precision without a yes, and no recall where none was due', () => {
-    expect(popeScores([verdict('no/no'), verdict('no/?')])).toEqual({ accuracy: 0.5, precision: NaN, recall: NaN, f1: NaN, yesRate: 0 });
+    expect(popeScores([verdict('no/no'), verdict('no/?')])).toEqual({
+      accuracy: 0.5,
+      precision: NaN,
+      recall: NaN,
+      f1: NaN,
+      yesRate: 0,
+    });
     expect(popeScores([verdict('yes/?')])).toMatchObject({ precision: NaN, recall: 0, f1: 0 });
   });
 
@@ -20,7 +26,8 @@ describe('popeScores', () => {
       fc.property(anyVerdicts(['yes', 'no']), (all) => {
         const scores = popeScores(all);
         const { precision = NaN, recall = NaN, f1 } = scores;
-        for (const value of Object.values(scores)) if (!Number.isNaN(value)) expect([value >= 0, value <= 1]).toEqual([true, true]);
+        for (const value of Object.values(scores))
+          if (!Number.isNaN(value)) expect([value >= 0, value <= 1]).toEqual([true, true]);
         if (precision + recall > 0) expect(f1).toBeCloseTo((2 * precision * recall) / (precision + recall), 12);
       }),
     );

@@ -18,8 +18,10 @@ describe('readYesNo', () => {
   ])('%j is %s', (text, expected) => expect(readYesNo(text)).toBe(expected));
 
   it('hears the first word, whatever follows', () => {
-    fc.assert(fc.property(fc.constantFrom('yes', 'no'), fc.string(), (word, rest) => {
-      expect(readYesNo(`${word} ${rest}`)).toBe(word);
-    }));
+    fc.assert(
+      fc.property(fc.constantFrom('yes', 'no'), fc.string(), (word, rest) => {
+        expect(readYesNo(`${word} ${rest}`)).toBe(word);
+      }),
+    );
   });
 });

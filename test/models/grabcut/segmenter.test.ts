@@ -16,11 +16,17 @@ interface Made {
   readonly size: number;
   readonly iterations: number;
   readonly radius: number;
-  readonly cases: readonly { readonly kind: Kind; readonly objects: readonly [Box, readonly [number, number, 0 | 1][]][]; readonly counts: readonly number[] }[];
+  readonly cases: readonly {
+    readonly kind: Kind;
+    readonly objects: readonly [Box, readonly [number, number, 0 | 1][]][];
+    readonly counts: readonly number[];
+  }[];
 }
 
 // Python 3, opencv-python-headless 4.14.0: fixtures/grabcut.py made the masks.
-const { sets } = JSON.parse(readFileSync(new URL('fixtures/grabcut.json', import.meta.url), 'utf8')) as { sets: Made[] };
+const { sets } = JSON.parse(readFileSync(new URL('fixtures/grabcut.json', import.meta.url), 'utf8')) as {
+  sets: Made[];
+};
 
 describe('openGrabCut', () => {
   it.each(sets.map((set) => [set.image.join('×'), set.size, set.iterations, set] as const))(
@@ -46,7 +52,11 @@ describe('openGrabCut', () => {
   it('is empty for points without a box and without a foreground point', async () => {
     const frame = { width: 112, height: 112 };
     const segmenter = await openGrabCut();
-    const masks = await segmenter.segment(drawn('disc', 112, 112), [{ frame, objects: [{ points: [{ x: 40, y: 60, label: 0 }] }] }], frame);
+    const masks = await segmenter.segment(
+      drawn('disc', 112, 112),
+      [{ frame, objects: [{ points: [{ x: 40, y: 60, label: 0 }] }] }],
+      frame,
+    );
     await segmenter.release();
     expect(masks).toEqual([{ ...frame, counts: [112 * 112] }]);
   });
@@ -54,12 +64,17 @@ describe('openGrabCut', () => {
     const frame = { width: 112, height: 112 };
     const prompt: Prompt = { frame, objects: [{ box: [20, 30, 80, 90], points: [] }] };
     const segmenter = await openGrabCut();
-    await expect(segmenter.segment({ width: 0, height: 0, data: new Uint8Array() }, [prompt], frame)).rejects.toThrow(ModelError);
+    await expect(segmenter.segment({ width: 0, height: 0, data: new Uint8Array() }, [prompt], frame)).rejects.toThrow(
+      ModelError,
+    );
     expect(await segmenter.segment(drawn('disc', 112, 112), [prompt], frame)).toHaveLength(1);
     await segmenter.release();
   });
 });
 
 function asked(objects: Made['cases'][number]['objects'], frame: Prompt['frame']): Prompt {
-  return { frame, objects: objects.map(([box, points]) => ({ box, points: points.map(([x, y, label]) => ({ x, y, label })) })) };
+  return {
+    frame,
+    objects: objects.map(([box, points]) => ({ box, points: points.map(([x, y, label]) => ({ x, y, label })) })),
+  };
 }

@@ -3,7 +3,13 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
-import { mropePositions, patchPlaces, textRotary, visionRotary, windowOrder } from '../../../src/models/qwen2_5_vl/positions.js';
+import {
+  mropePositions,
+  patchPlaces,
+  textRotary,
+  visionRotary,
+  windowOrder,
+} from '../../../src/models/qwen2_5_vl/positions.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
 const config = await readConfig(join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl'));
@@ -66,6 +72,8 @@ describe('mropePositions', () => {
     ['an image without placeholders', [1], [{ h: 2, w: 2 }]],
     ['placeholders without an image', [image], []],
   ])('refuses %s', (_, row, grids) => {
-    expect(() => mropePositions(row, grids, config)).toThrow(/row of tokens {2}image placeholders: expected .* for \d images; got \d/);
+    expect(() => mropePositions(row, grids, config)).toThrow(
+      /row of tokens {2}image placeholders: expected .* for \d images; got \d/,
+    );
   });
 });

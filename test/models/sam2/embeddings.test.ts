@@ -20,7 +20,10 @@ describe('recent', () => {
     await ask('a');
     await ask('b');
     await settled();
-    expect([made, dropped]).toEqual([['a', 'b', 'c', 'b'], ['b', 'c']]);
+    expect([made, dropped]).toEqual([
+      ['a', 'b', 'c', 'b'],
+      ['b', 'c'],
+    ]);
   });
 
   it('keeps nothing where nothing fits', async () => {
@@ -36,7 +39,11 @@ describe('recent', () => {
     const dropped: string[] = [];
     const values = recent<string>(10, 10, (value) => dropped.push(value));
     let through = (): void => {};
-    const first = values.use('a', async () => 'a', () => new Promise<void>((resolve) => (through = resolve)));
+    const first = values.use(
+      'a',
+      async () => 'a',
+      () => new Promise<void>((resolve) => (through = resolve)),
+    );
     await values.use('b', async () => 'b', itself);
     await settled();
     expect(dropped).toEqual([]);
@@ -49,7 +56,13 @@ describe('recent', () => {
   it('forgets a failure, and keeps a value whose use fails', async () => {
     const values = recent<number>(100, 10, () => undefined);
     await expect(values.use('a', () => Promise.reject(new Error('torn')), itself)).rejects.toThrow('torn');
-    await expect(values.use('a', async () => 1, () => Promise.reject(new Error('busy')))).rejects.toThrow('busy');
+    await expect(
+      values.use(
+        'a',
+        async () => 1,
+        () => Promise.reject(new Error('busy')),
+      ),
+    ).rejects.toThrow('busy');
     expect(await values.use('a', async () => 2, itself)).toBe(1);
   });
 });

@@ -25,18 +25,29 @@ describe('the memory of runs', () => {
   it('holds the weights as the runtime lays them out, and of a run what its objects take', () => {
     const [one, eight] = [decodeMemory(config, 1), decodeMemory(config, 8)];
     expect(eight.parts['objects']).toBe(8 * one.parts['objects']);
-    expect([embedMemory(config), one].map(({ parts }) => parts['weights'])).toEqual([4 * parameters(config), 4 * parameters(config)]);
+    expect([embedMemory(config), one].map(({ parts }) => parts['weights'])).toEqual([
+      4 * parameters(config),
+      4 * parameters(config),
+    ]);
   });
 
   it('takes four times the cells at twice the side', () => {
-    expect(embedMemory({ ...config, size: 256 }).parts['largest block']).toBe(4 * embedMemory(config).parts['largest block']);
+    expect(embedMemory({ ...config, size: 256 }).parts['largest block']).toBe(
+      4 * embedMemory(config).parts['largest block'],
+    );
   });
 });
 
 describe('inspectSam2', () => {
   it('says what lies in the files', async () => {
     const seen = await inspectSam2(folder, 20);
-    expect(seen).toMatchObject({ kind: 'segmenter', architecture: 'sam2', size: 128, parameters: parameters(config), stored: { files: 1, dtypes: ['F32'], bytes: 4 * parameters(config) } });
+    expect(seen).toMatchObject({
+      kind: 'segmenter',
+      architecture: 'sam2',
+      size: 128,
+      parameters: parameters(config),
+      stored: { files: 1, dtypes: ['F32'], bytes: 4 * parameters(config) },
+    });
     expect(Object.keys(seen.memory)).toEqual(['embed', 'decode 8']);
   });
 });

@@ -7,8 +7,12 @@ import { cellPositions, gridPositions } from '../../../src/models/sam2/position.
 import { fixturesFolder } from '../../golden/golden.js';
 
 const folder = join(fixturesFolder(), 'segmenter');
-const [weights, probes] = await Promise.all([openSafetensors(join(folder, 'tiny-128', 'model.safetensors')), openSafetensors(join(folder, 'probes.safetensors'))]);
-const apart = (a: Float32Array, b: Float32Array): number => a.reduce((most, x, i) => Math.max(most, Math.abs(x - (b[i] as number))), a.length === b.length ? 0 : NaN);
+const [weights, probes] = await Promise.all([
+  openSafetensors(join(folder, 'tiny-128', 'model.safetensors')),
+  openSafetensors(join(folder, 'probes.safetensors')),
+]);
+const apart = (a: Float32Array, b: Float32Array): number =>
+  a.reduce((most, x, i) => Math.max(most, Math.abs(x - (b[i] as number))), a.length === b.length ? 0 : NaN);
 
 // transformers' own tables for the checkpoint of the fixtures.
 describe('positions', () => {
@@ -21,6 +25,11 @@ describe('positions', () => {
     const own = gridPositions(await weights.read('shared_image_embedding.positional_embedding'), 8);
     const expected = await probes.read('image_pe');
     const width = own.length / 64;
-    expect(apart(own, expected.map((_, i) => expected[(i % width) * 64 + Math.floor(i / width)] as number))).toBeLessThan(5e-6);
+    expect(
+      apart(
+        own,
+        expected.map((_, i) => expected[(i % width) * 64 + Math.floor(i / width)] as number),
+      ),
+    ).toBeLessThan(5e-6);
   });
 });

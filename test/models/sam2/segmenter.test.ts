@@ -40,24 +40,40 @@ describe('openSam2', () => {
     expect(await cut({ legacy: { channelSwap: true } })).not.toEqual(await cut({}));
   });
   it('says which pixels it looks at, and names what changes a mask', async () => {
-    const opened = await Promise.all([openSam2({ checkpoint }), openSam2({ checkpoint, multimask: true, cacheMegabytes: 1, legacy: { frame: true, channelSwap: true } })]);
+    const opened = await Promise.all([
+      openSam2({ checkpoint }),
+      openSam2({ checkpoint, multimask: true, cacheMegabytes: 1, legacy: { frame: true, channelSwap: true } }),
+    ]);
     await Promise.all(opened.map((one) => one.release()));
-    expect(opened.map(({ name, looksAt }) => [name, looksAt])).toEqual([['sam2/tiny-128', 'original'], ['sam2/tiny-128/multimask/frame/channelSwap', 'frame']]);
+    expect(opened.map(({ name, looksAt }) => [name, looksAt])).toEqual([
+      ['sam2/tiny-128', 'original'],
+      ['sam2/tiny-128/multimask/frame/channelSwap', 'frame'],
+    ]);
   });
   it('turns the same place in another frame into the same mask', async () => {
-    const wider: Prompt = { frame: { width: 224, height: 56 }, objects: [{ box: [40, 15, 160, 45], points: [{ x: 100, y: 30, label: 1 }] }] };
+    const wider: Prompt = {
+      frame: { width: 224, height: 56 },
+      objects: [{ box: [40, 15, 160, 45], points: [{ x: 100, y: 30, label: 1 }] }],
+    };
     expect(await cut({}, image, [wider])).toEqual(await cut({}));
   });
   it('leaves out points that are neither object nor background, and objects with a place that is no number', async () => {
     const [{ box, points }] = (prompts[0] as Prompt).objects as [Prompt['objects'][number]];
     const odd = [...points, { x: 50, y: 50, label: 2 as 1 }];
     const broken = { box: [20, NaN, 80, 90] as const, points: [] };
-    expect(await cut({}, image, [{ frame, objects: [broken, { ...(box ? { box } : {}), points: odd }] }])).toEqual(await cut({}));
+    expect(await cut({}, image, [{ frame, objects: [broken, { ...(box ? { box } : {}), points: odd }] }])).toEqual(
+      await cut({}),
+    );
   });
   it('answers many prompts as it answers each', async () => {
     const many: Prompt[] = Array.from({ length: 11 }, (_, i) => ({
       frame,
-      objects: [{ box: [4 + i, 10, 60 + 4 * i, 100 - 3 * i], points: Array.from({ length: i % 5 }, (__, n) => ({ x: 30 + 4 * n, y: 40 + n, label: n % 2 as 0 | 1 })) }],
+      objects: [
+        {
+          box: [4 + i, 10, 60 + 4 * i, 100 - 3 * i],
+          points: Array.from({ length: i % 5 }, (__, n) => ({ x: 30 + 4 * n, y: 40 + n, label: (n % 2) as 0 | 1 })),
+        },
+      ],
     }));
     const segmenter = await openSam2({ checkpoint, threads: 1 });
     const together = await segmenter.segment(image, many, frame);
@@ -82,9 +98,19 @@ describe('a checkpoint that is not one', () => {
     edit(json);
     await writeFile(join(folder, file), JSON.stringify(json));
   };
-  const without = async (named: string, replaced?: { readonly shape: readonly number[]; readonly data: Float32Array }): Promise<void> => {
+  const without = async (
+    named: string,
+    replaced?: { readonly shape: readonly number[]; readonly data: Float32Array },
+  ): Promise<void> => {
     const tensors = await folderTensors(checkpoint);
-    const all = await Promise.all(tensors.names.map(async (name) => ({ name, dtype: 'F32' as const, shape: tensors.info(name).shape, data: await tensors.read(name) })));
+    const all = await Promise.all(
+      tensors.names.map(async (name) => ({
+        name,
+        dtype: 'F32' as const,
+        shape: tensors.info(name).shape,
+        data: await tensors.read(name),
+      })),
+    );
     const kept = all.flatMap((one) => (one.name === named ? (replaced ? [{ ...one, ...replaced }] : []) : [one]));
     await writeSafetensors(join(folder, 'model.safetensors'), kept);
   };
@@ -92,9 +118,24 @@ describe('a checkpoint that is not one', () => {
   afterAll(() => rm(folder, { recursive: true }));
 
   it.each([
-    ['another architecture', 'config.json', (json: never) => Object.assign(json, { model_type: 'sam' }), 'config.json  model_type: expected "sam2" or "sam2_video"; got "sam"'],
-    ['another activation', 'config.json', (json: { mask_decoder_config: object }) => Object.assign(json.mask_decoder_config, { num_multimask_outputs: 4 }), 'mask_decoder_config.num_multimask_outputs: expected 3; got 4'],
-    ['sizes that disagree', 'preprocessor_config.json', (json: never) => Object.assign(json, { size: { height: 64, width: 64 } }), "preprocessor_config.json  size: expected the model's 128×128; got 64×64"],
+    [
+      'another architecture',
+      'config.json',
+      (json: never) => Object.assign(json, { model_type: 'sam' }),
+      'config.json  model_type: expected "sam2" or "sam2_video"; got "sam"',
+    ],
+    [
+      'another activation',
+      'config.json',
+      (json: { mask_decoder_config: object }) => Object.assign(json.mask_decoder_config, { num_multimask_outputs: 4 }),
+      'mask_decoder_config.num_multimask_outputs: expected 3; got 4',
+    ],
+    [
+      'sizes that disagree',
+      'preprocessor_config.json',
+      (json: never) => Object.assign(json, { size: { height: 64, width: 64 } }),
+      "preprocessor_config.json  size: expected the model's 128×128; got 64×64",
+    ],
   ])('is refused for %s', async (_, file, edit, message) => {
     await cp(checkpoint, folder, { recursive: true, force: true });
     await change(file, edit as never);
@@ -103,22 +144,38 @@ describe('a checkpoint that is not one', () => {
   it('is refused without a tensor, or with one of another shape', async () => {
     await cp(checkpoint, folder, { recursive: true, force: true });
     await without('mask_decoder.iou_token.weight');
-    await expect(openSam2({ checkpoint: folder })).rejects.toThrow(/sam2-\w+ {2}mask_decoder\.iou_token\.weight: expected a tensor of that name; got none among \d+$/);
+    await expect(openSam2({ checkpoint: folder })).rejects.toThrow(
+      /sam2-\w+ {2}mask_decoder\.iou_token\.weight: expected a tensor of that name; got none among \d+$/,
+    );
     await without('mask_decoder.iou_token.weight', { shape: [1, 8], data: new Float32Array(8) });
-    await expect(openSam2({ checkpoint: folder })).rejects.toThrow(/model\.safetensors {2}mask_decoder\.iou_token\.weight: expected shape \[1, 24\]; got \[1, 8\]$/);
+    await expect(openSam2({ checkpoint: folder })).rejects.toThrow(
+      /model\.safetensors {2}mask_decoder\.iou_token\.weight: expected shape \[1, 24\]; got \[1, 8\]$/,
+    );
   });
   it('is refused where only a pickle lies, with the way out', async () => {
     await cp(checkpoint, folder, { recursive: true, force: true });
     await rm(join(folder, 'model.safetensors'));
     await writeFile(join(folder, 'sam2.1_hiera_tiny.pt'), '');
-    await expect(openSam2({ checkpoint: folder })).rejects.toThrow(/expected model\.safetensors with config\.json; got sam2\.1_hiera_tiny\.pt, a pickle .*; way out: /);
+    await expect(openSam2({ checkpoint: folder })).rejects.toThrow(
+      /expected model\.safetensors with config\.json; got sam2\.1_hiera_tiny\.pt, a pickle .*; way out: /,
+    );
   });
   it('is opened as a video model, whose memory is left alone', async () => {
     await cp(checkpoint, folder, { recursive: true, force: true });
     await change('config.json', (json) => Object.assign(json, { model_type: 'sam2_video', num_maskmem: 7 }));
     const tensors = await folderTensors(checkpoint);
-    const all = await Promise.all(tensors.names.map(async (name) => ({ name, dtype: 'F32' as const, shape: tensors.info(name).shape, data: await tensors.read(name) })));
-    await writeSafetensors(join(folder, 'model.safetensors'), [...all, { name: 'memory_encoder.projection.bias', dtype: 'F32', shape: [4], data: new Float32Array(4) }]);
+    const all = await Promise.all(
+      tensors.names.map(async (name) => ({
+        name,
+        dtype: 'F32' as const,
+        shape: tensors.info(name).shape,
+        data: await tensors.read(name),
+      })),
+    );
+    await writeSafetensors(join(folder, 'model.safetensors'), [
+      ...all,
+      { name: 'memory_encoder.projection.bias', dtype: 'F32', shape: [4], data: new Float32Array(4) },
+    ]);
     expect(await cut({ checkpoint: folder })).toEqual(await cut({}));
   });
 });

@@ -4,7 +4,14 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { DataError, UsageError } from '../../../src/errors.js';
-import { chatRequest, ChatServerOptions, keyFault, openChatServer, retryAfter, type ChatServer } from '../../../src/models/server/chat-client.js';
+import {
+  chatRequest,
+  ChatServerOptions,
+  keyFault,
+  openChatServer,
+  retryAfter,
+  type ChatServer,
+} from '../../../src/models/server/chat-client.js';
 
 type Handler = (request: IncomingMessage & { readonly body: string }, response: ServerResponse) => void;
 
@@ -15,7 +22,10 @@ afterEach(() => {
 });
 
 /** A server on this machine, and the pauses that were made on its account. */
-async function served(handle: Handler, options: object = {}): Promise<{ chat: ChatServer; options: ChatServerOptions; pauses: number[] }> {
+async function served(
+  handle: Handler,
+  options: object = {},
+): Promise<{ chat: ChatServer; options: ChatServerOptions; pauses: number[] }> {
   const server = createServer((request, response) => {
     let body = '';
     request.on('data', (chunk: Buffer) => (body += chunk.toString()));
@@ -23,34 +33,53 @@ async function served(handle: Handler, options: object = {}): Promise<{ chat: Ch
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   ends.push(() => (server.closeAllConnections(), server.close()));
-  const checked = ChatServerOptions.parse({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/`, model: 'm', ...options });
+  const checked = ChatServerOptions.parse({
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/`,
+    model: 'm',
+    ...options,
+  });
   const pauses: number[] = [];
   return { options: checked, pauses, chat: openChatServer(checked, async (ms) => pauses.push(ms)) };
 }
 
-const answer = (content: unknown, finish = 'stop'): string => JSON.stringify({ choices: [{ message: { content }, finish_reason: finish }] });
+const answer = (content: unknown, finish = 'stop'): string =>
+  JSON.stringify({ choices: [{ message: { content }, finish_reason: finish }] });
 /** Responds in order: a status, what it says, and headers. */
-const inOrder = (...replies: [number, string, Record<string, string>?][]): Handler => (_, response) => {
-  const [status, text, headers] = replies.shift() as [number, string, Record<string, string>?];
-  response.writeHead(status, headers).end(text);
-};
+const inOrder =
+  (...replies: [number, string, Record<string, string>?][]): Handler =>
+  (_, response) => {
+    const [status, text, headers] = replies.shift() as [number, string, Record<string, string>?];
+    response.writeHead(status, headers).end(text);
+  };
 const { signal } = new AbortController();
 
 describe('openChatServer', () => {
   it('posts a question with its image and its key, and reads the answer', async () => {
     vi.stubEnv('SEGR1_TEST_KEY', 'secret');
     const seen: unknown[] = [];
-    const { chat, options } = await served((request, response) => {
-      seen.push(request.url, request.headers.authorization, JSON.parse(request.body));
-      response.end(answer('because'));
-    }, { key: 'SEGR1_TEST_KEY', maxTokens: 9, temperature: 0.5 });
+    const { chat, options } = await served(
+      (request, response) => {
+        seen.push(request.url, request.headers.authorization, JSON.parse(request.body));
+        response.end(answer('because'));
+      },
+      { key: 'SEGR1_TEST_KEY', maxTokens: 9, temperature: 0.5 },
+    );
     expect(await chat.ask(chatRequest(options, 'Why?', Buffer.from('png')), signal)).toBe('because');
-    const content = [{ type: 'image_url', image_url: { url: 'data:image/png;base64,cG5n' } }, { type: 'text', text: 'Why?' }];
-    expect(seen).toEqual(['/v1/chat/completions', 'Bearer secret', { model: 'm', max_tokens: 9, temperature: 0.5, messages: [{ role: 'user', content }] }]);
+    const content = [
+      { type: 'image_url', image_url: { url: 'data:image/png;base64,cG5n' } },
+      { type: 'text', text: 'Why?' },
+    ];
+    expect(seen).toEqual([
+      '/v1/chat/completions',
+      'Bearer secret',
+      { model: 'm', max_tokens: 9, temperature: 0.5, messages: [{ role: 'user', content }] },
+    ]);
   });
 
   it('tries again after as long as the server says, or twice as long each time', async () => {
-    const { chat, pauses } = await served(inOrder([429, 'slow down', { 'retry-after': '7' }], [503, ''], [500, ''], [200, answer('at last')]));
+    const { chat, pauses } = await served(
+      inOrder([429, 'slow down', { 'retry-after': '7' }], [503, ''], [500, ''], [200, answer('at last')]),
+    );
     expect(await chat.ask('{}', signal)).toBe('at last');
     expect(pauses).toEqual([7000, 2000, 4000]);
   });
@@ -63,9 +92,17 @@ describe('openChatServer', () => {
   });
 
   it.each([
-    ['no JSON', inOrder([200, '{"choices": [']), 'expected JSON with choices[0].message.content; got "{\\"choices\\": ["'],
+    [
+      'no JSON',
+      inOrder([200, '{"choices": [']),
+      'expected JSON with choices[0].message.content; got "{\\"choices\\": ["',
+    ],
     ['no answer', inOrder([200, answer(null)]), 'expected JSON with choices[0].message.content; got {"choices"'],
-    ['half an answer', inOrder([200, answer('I see', 'length')]), 'expected an answer of at most 1024 tokens; got one cut off there; way out: a larger maxTokens'],
+    [
+      'half an answer',
+      inOrder([200, answer('I see', 'length')]),
+      'expected an answer of at most 1024 tokens; got one cut off there; way out: a larger maxTokens',
+    ],
     ['a refusal', inOrder([401, 'who are you']), 'expected an answer; got 401 Unauthorized, "who are you"'],
   ])('does not ask again for %s', async (_, handle, text) => {
     const { chat, pauses } = await served(handle);
@@ -101,7 +138,9 @@ describe('openChatServer', () => {
     expect(keyFault(named)).toBe('expected the environment variable SEGR1_NO_KEY to hold the key; got none');
     expect(() => openChatServer(named)).toThrow(UsageError);
     const literal = ChatServerOptions.safeParse({ url: 'http://127.0.0.1/v1', model: 'm', key: 'sk-abcdef' });
-    expect(literal.error?.issues[0]?.message).toBe('expected the name of an environment variable in capitals, such as API_KEY; got something else');
+    expect(literal.error?.issues[0]?.message).toBe(
+      'expected the name of an environment variable in capitals, such as API_KEY; got something else',
+    );
     expect(ChatServerOptions.safeParse({ url: 'file:///etc', model: 'm' }).success).toBe(false);
   });
 });

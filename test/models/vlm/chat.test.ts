@@ -19,16 +19,31 @@ describe('openChat', () => {
   const messages = [{ role: 'user', content: 'hi' }] as const;
 
   it('takes the first template there is', async () => {
-    await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify({ chat_template: [{ name: 'tools', template: 'T' }, { name: 'default', template: 'C' }] }));
+    await writeFile(
+      join(folder, 'tokenizer_config.json'),
+      JSON.stringify({
+        chat_template: [
+          { name: 'tools', template: 'T' },
+          { name: 'default', template: 'C' },
+        ],
+      }),
+    );
     expect((await openChat(folder)).render(messages)).toBe('C');
     await cp(join(tiny, 'chat_template.json'), join(folder, 'chat_template.json'));
-    expect((await openChat(folder)).render(messages, { answer: false })).toBe('<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n');
-    await writeFile(join(folder, 'chat_template.jinja'), '{{ messages[0].content }}{% if add_generation_prompt %}!{% endif %}');
+    expect((await openChat(folder)).render(messages, { answer: false })).toBe(
+      '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n',
+    );
+    await writeFile(
+      join(folder, 'chat_template.jinja'),
+      '{{ messages[0].content }}{% if add_generation_prompt %}!{% endif %}',
+    );
     expect((await openChat(folder)).render(messages)).toBe('hi!');
   });
 
   it('refuses none, a broken one, and tells what a template raises', async () => {
-    await expect(openChat(folder)).rejects.toThrow('chat template: expected chat_template.jinja, chat_template.json or a chat_template in tokenizer_config.json; got none');
+    await expect(openChat(folder)).rejects.toThrow(
+      'chat template: expected chat_template.jinja, chat_template.json or a chat_template in tokenizer_config.json; got none',
+    );
     await writeFile(join(folder, 'chat_template.jinja'), '{% if %}');
     await expect(openChat(folder)).rejects.toThrow('chat template: expected Jinja; got');
     await writeFile(join(folder, 'chat_template.jinja'), '{{ raise_exception("roles must alternate") }}');
@@ -40,21 +55,34 @@ describe('openChat', () => {
 describe('expandImages', () => {
   it('repeats each placeholder as often as its image has tokens', () => {
     expect(expandImages([1, 9, 2, 9], [3, 1], 9)).toEqual([1, 9, 9, 9, 2, 9]);
-    expect(() => expandImages([9, 9], [3], 9)).toThrow('prompt  image placeholders: expected one for each of 1 images; got 2');
+    expect(() => expandImages([9, 9], [3], 9)).toThrow(
+      'prompt  image placeholders: expected one for each of 1 images; got 2',
+    );
   });
 });
 
 describe('messagesOf', () => {
   it("puts the sample's words in, as they are", () => {
-    expect(messagesOf(prompts.referring, 'the $& bird').at(-1)?.content).toEqual([{ type: 'image' }, { type: 'text', text: 'Identify and segment the $& bird' }]);
+    expect(messagesOf(prompts.referring, 'the $& bird').at(-1)?.content).toEqual([
+      { type: 'image' },
+      { type: 'text', text: 'Identify and segment the $& bird' },
+    ]);
   });
 
-  it.each([['referring', 'referring'], ['reason-sentence', 'reason-sentence'], ['reason-phrase', 'reason-phrase'], ['foreground', 'foreground'], ['pick', 'foreground']] as const)('by task: %s is asked as %s', (task, name) => {
+  it.each([
+    ['referring', 'referring'],
+    ['reason-sentence', 'reason-sentence'],
+    ['reason-phrase', 'reason-phrase'],
+    ['foreground', 'foreground'],
+    ['pick', 'foreground'],
+  ] as const)('by task: %s is asked as %s', (task, name) => {
     expect(promptOfTask(task)).toBe(prompts[name]);
   });
 
   it('refuses a sample without words where they are asked for', () => {
-    expect(() => messagesOf(prompts.referring)).toThrow('sample  instruction: expected a text for the prompt "Identify and segment {instruction}"; got nothing');
+    expect(() => messagesOf(prompts.referring)).toThrow(
+      'sample  instruction: expected a text for the prompt "Identify and segment {instruction}"; got nothing',
+    );
     expect(messagesOf(prompts.rl)).toHaveLength(2);
   });
 });
@@ -68,6 +96,8 @@ describe('openTokenizer', () => {
   });
 
   it('refuses a folder without one', async () => {
-    await expect(openTokenizer(folder)).rejects.toThrow('tokenizer.json  checkpoint: expected a readable file; got ENOENT');
+    await expect(openTokenizer(folder)).rejects.toThrow(
+      'tokenizer.json  checkpoint: expected a readable file; got ENOENT',
+    );
   });
 });

@@ -13,10 +13,16 @@ import { folder, tied, tiny } from './opened.js';
 type Json = Record<string, unknown>;
 
 const found = async (dir: string): Promise<WeightFiles> => findWeights(dir, await readConfig(dir));
-const configOf = async (dir: string): Promise<Json> => JSON.parse(await readFile(join(dir, 'config.json'), 'utf8')) as Json;
+const configOf = async (dir: string): Promise<Json> =>
+  JSON.parse(await readFile(join(dir, 'config.json'), 'utf8')) as Json;
 
 /** What is read back of weights that were saved. */
-async function saved(from: WeightFiles, store: Store | undefined, precision?: Precision, most?: number): Promise<{ readonly dir: string; readonly back: Store }> {
+async function saved(
+  from: WeightFiles,
+  store: Store | undefined,
+  precision?: Precision,
+  most?: number,
+): Promise<{ readonly dir: string; readonly back: Store }> {
   const dir = join(await folder(), 'saved');
   await saveWeights(from, dir, store, precision, most);
   return { dir, back: await readWeights(await found(dir)) };
@@ -45,7 +51,10 @@ describe('saveWeights', () => {
     expect(await configOf(dir)).toEqual({ ...(await configOf(from)), torch_dtype: expected });
     // Half of the last of 24, 11 or 8 binary places; below 2 ** -14 of float16's 2 ** -24.
     const share = { float32: 0, float16: 2 ** -11, bfloat16: 2 ** -8 }[expected];
-    const most = store.values.reduce((worst, value, i) => Math.max(worst, Math.abs((back.values[i] as number) - value) - share * Math.abs(value)), 0);
+    const most = store.values.reduce(
+      (worst, value, i) => Math.max(worst, Math.abs((back.values[i] as number) - value) - share * Math.abs(value)),
+      0,
+    );
     expect(most).toBeLessThanOrEqual(expected === 'float16' ? 2 ** -25 : 0);
     expect(back.values.some((value, i) => value !== store.values[i])).toBe(expected !== 'float32');
   });
@@ -54,7 +63,8 @@ describe('saveWeights', () => {
     const { dir } = await saved(await found(tied), undefined);
     const [own, original] = [await folderTensors(dir), await folderTensors(tied)];
     expect(own.names.toSorted()).toEqual(original.names.toSorted());
-    for (const name of own.names) expect(Buffer.compare(await own.readBytes(name), await original.readBytes(name)), name).toBe(0);
+    for (const name of own.names)
+      expect(Buffer.compare(await own.readBytes(name), await original.readBytes(name)), name).toBe(0);
   });
 
   it('cuts what is more than a file takes', async () => {
@@ -67,7 +77,15 @@ describe('saveWeights', () => {
   });
 
   it.each([
-    ['the newer spelling, nested too', (config: Json): Json => ({ ...config, torch_dtype: undefined, dtype: 'bfloat16', vision_config: { ...(config['vision_config'] as Json), dtype: 'bfloat16', torch_dtype: null } })],
+    [
+      'the newer spelling, nested too',
+      (config: Json): Json => ({
+        ...config,
+        torch_dtype: undefined,
+        dtype: 'bfloat16',
+        vision_config: { ...(config['vision_config'] as Json), dtype: 'bfloat16', torch_dtype: null },
+      }),
+    ],
     ['none', (config: Json): Json => ({ ...config, torch_dtype: undefined })],
   ])('names the precision where config.json has %s', async (label, change) => {
     const dir = await folder();
@@ -75,7 +93,9 @@ describe('saveWeights', () => {
     await writeFile(join(dir, 'config.json'), JSON.stringify(change(await configOf(tied))));
     const config = await configOf((await saved(await found(dir), undefined, 'float16')).dir);
     const vision = config['vision_config'] as Json;
-    expect([config['dtype'], config['torch_dtype'], vision['dtype'], vision['torch_dtype']]).toEqual(label === 'none' ? [undefined, 'float16', undefined, undefined] : ['float16', undefined, 'float16', 'float16']);
+    expect([config['dtype'], config['torch_dtype'], vision['dtype'], vision['torch_dtype']]).toEqual(
+      label === 'none' ? [undefined, 'float16', undefined, undefined] : ['float16', undefined, 'float16', 'float16'],
+    );
   });
 
   it("makes files of links, such as a hub's cache is made of", async () => {
@@ -91,7 +111,9 @@ describe('saveWeights', () => {
   it('refuses to write over what it was opened from', async () => {
     const dir = await folder();
     await cp(tiny, dir, { recursive: true });
-    await expect(saveWeights(await found(dir), `${dir}/`)).rejects.toThrow(new ModelError(`${dir}/  checkpoint: expected another folder than the one that was opened; got the same`));
+    await expect(saveWeights(await found(dir), `${dir}/`)).rejects.toThrow(
+      new ModelError(`${dir}/  checkpoint: expected another folder than the one that was opened; got the same`),
+    );
   });
 });
 
@@ -100,15 +122,27 @@ describe('replaceFolder', () => {
   const copied = async (dir: string): Promise<void> => replaceFolder(tiny, dir, all, async () => {});
 
   it.each<[string, (dir: string) => Promise<unknown>, string]>([
-    ['a file beside a checkpoint', async (dir) => [await copied(dir), await writeFile(join(dir, 'notes.md'), 'mine')], 'got one with notes.md in it'],
-    ['a folder of something else', async (dir) => [await mkdir(dir), await mkdir(join(dir, 'photos'))], 'got one with photos in it'],
+    [
+      'a file beside a checkpoint',
+      async (dir) => [await copied(dir), await writeFile(join(dir, 'notes.md'), 'mine')],
+      'got one with notes.md in it',
+    ],
+    [
+      'a folder of something else',
+      async (dir) => [await mkdir(dir), await mkdir(join(dir, 'photos'))],
+      'got one with photos in it',
+    ],
     ['a file', async (dir) => writeFile(dir, 'mine'), 'got a file'],
     ['a link to nothing', async (dir) => symlink('nowhere', dir), 'got a link to nothing'],
   ])('refuses to take the place of %s', async (_, make, got) => {
     const place = await folder();
     await make(join(place, 'm'));
     const before = await readdir(place, { recursive: true });
-    await expect(copied(join(place, 'm'))).rejects.toThrow(new UsageError(`${join(place, 'm')}  checkpoint: expected a new or empty folder, or an older checkpoint; ${got}; way out: another folder`));
+    await expect(copied(join(place, 'm'))).rejects.toThrow(
+      new UsageError(
+        `${join(place, 'm')}  checkpoint: expected a new or empty folder, or an older checkpoint; ${got}; way out: another folder`,
+      ),
+    );
     expect(await readdir(place, { recursive: true })).toEqual(before);
   });
 
@@ -117,7 +151,11 @@ describe('replaceFolder', () => {
     await mkdir(join(place, 'real'));
     await symlink('real', join(place, 'm'));
     for (let time = 0; time < 2; time++) await copied(join(place, 'm'));
-    expect([await readlink(join(place, 'm')), await readdir(place), await readdir(join(place, 'real'))]).toEqual(['real', ['m', 'real'], await readdir(tiny)]);
+    expect([await readlink(join(place, 'm')), await readdir(place), await readdir(join(place, 'real'))]).toEqual([
+      'real',
+      ['m', 'real'],
+      await readdir(tiny),
+    ]);
   });
 
   it('leaves a folder of the user’s that is called as its own until it is whole', async () => {

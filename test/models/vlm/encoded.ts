@@ -6,7 +6,10 @@ import type { Grid } from '../../../src/models/qwen2_5_vl/positions.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
 export const config = await readConfig(join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl'));
-export const [square, wide] = [{ h: 4, w: 4 }, { h: 4, w: 8 }];
+export const [square, wide] = [
+  { h: 4, w: 4 },
+  { h: 4, w: 8 },
+];
 
 /** A prompt of ids that count up. */
 export function text(length: number): EncodedPrompt {
@@ -17,5 +20,9 @@ export function text(length: number): EncodedPrompt {
 export function pictured(length: number, grid: Grid, value = 0): EncodedPrompt {
   const { tokens } = text(length);
   const placeholders = Array.from({ length: (grid.h * grid.w) / 4 }, () => config.tokens.image);
-  return { text: '', tokens: [...tokens, ...placeholders], images: [{ pixels: new Float32Array(grid.h * grid.w * 1176).fill(value), grid }] };
+  return {
+    text: '',
+    tokens: [...tokens, ...placeholders],
+    images: [{ pixels: new Float32Array(grid.h * grid.w * 1176).fill(value), grid }],
+  };
 }

@@ -11,8 +11,13 @@ describe('prefixFeeds', () => {
   it('pads at the left, counts features over the whole batch, and fills empty places with the first prompt', () => {
     const prompts = [pictured(3, square, 0.25), pictured(4, square, 0.5)];
     const feeds = prefixFeeds(config, prompts, prefixShape(prompts, 3), 2);
-    const rows = (name: string): number[][] => [0, 1, 2].map((r) => Array.from(feeds[name] as BigInt64Array, Number).slice(8 * r, 8 * r + 8));
-    expect(rows('tokens')).toEqual([[pad, 1, 2, 3, image, image, image, image], [1, 2, 3, 4, image, image, image, image], [pad, 1, 2, 3, image, image, image, image]]);
+    const rows = (name: string): number[][] =>
+      [0, 1, 2].map((r) => Array.from(feeds[name] as BigInt64Array, Number).slice(8 * r, 8 * r + 8));
+    expect(rows('tokens')).toEqual([
+      [pad, 1, 2, 3, image, image, image, image],
+      [1, 2, 3, 4, image, image, image, image],
+      [pad, 1, 2, 3, image, image, image, image],
+    ]);
     expect(rows('visual')).toEqual([0, 4, 8].map((first) => [-1, -1, -1, -1, first, first + 1, first + 2, first + 3]));
     expect([...(feeds['padding'] as BigInt64Array)]).toEqual([1n, 0n, 1n]);
     expect([0, 1, 2].map((r) => feeds['pixels'][r * 16 * 1176])).toEqual([0.25, 0.5, 0.25]);
@@ -23,28 +28,53 @@ describe('prefixFeeds', () => {
   });
 
   it('numbers the features of several images row by row, and counts on behind the longer side of each', () => {
-    const both = [square, wide].map((grid, i) => ({ grid, pixels: new Float32Array(grid.h * grid.w * 1176).fill(i + 1) }));
+    const both = [square, wide].map((grid, i) => ({
+      grid,
+      pixels: new Float32Array(grid.h * grid.w * 1176).fill(i + 1),
+    }));
     const tokens = [1, ...Array.from({ length: 4 }, () => image), 2, ...Array.from({ length: 8 }, () => image), 3];
-    const prompts = [{ text: '', tokens, images: both }, { text: '', tokens, images: both }];
+    const prompts = [
+      { text: '', tokens, images: both },
+      { text: '', tokens, images: both },
+    ];
     const shape = prefixShape(prompts, 2);
     expect(shape).toEqual({ prompts: 2, tokens: 16, grids: [square, wide] });
     const feeds = prefixFeeds(config, prompts, shape, 1);
-    const row = (from: number): number[] => [-1, -1, from, from + 1, from + 2, from + 3, -1, ...Array.from({ length: 8 }, (_, i) => from + 4 + i), -1];
+    const row = (from: number): number[] => [
+      -1,
+      -1,
+      from,
+      from + 1,
+      from + 2,
+      from + 3,
+      -1,
+      ...Array.from({ length: 8 }, (_, i) => from + 4 + i),
+      -1,
+    ];
     expect(Array.from(feeds['visual'] as BigInt64Array, Number)).toEqual([...row(0), ...row(12)]);
     expect([0, 16, 48, 64].map((patch) => feeds['pixels'][patch * 1176])).toEqual([1, 2, 1, 2]);
     // 1 at 0, an image at 1 and 2, 2 at 3, an image of 2 × 4 at 4 to 7, 3 at 8: the next token is at 9.
     expect(feeds['nextCos'][0]).toBe(Math.fround(Math.cos(9)));
   });
 
-  it.each([[3, 'expected 4 + 8 for 2 images; got 11'], [5, 'expected 4 + 8 for 2 images; got 13']])('refuses %i tokens for an image of four', (seen, text) => {
+  it.each([
+    [3, 'expected 4 + 8 for 2 images; got 11'],
+    [5, 'expected 4 + 8 for 2 images; got 13'],
+  ])('refuses %i tokens for an image of four', (seen, text) => {
     const both = [square, wide].map((grid) => ({ grid, pixels: new Float32Array(grid.h * grid.w * 1176) }));
-    const prompt = { text: '', tokens: [...Array.from({ length: seen }, () => image), 2, ...Array.from({ length: 8 }, () => image)], images: both };
+    const prompt = {
+      text: '',
+      tokens: [...Array.from({ length: seen }, () => image), 2, ...Array.from({ length: 8 }, () => image)],
+      images: both,
+    };
     expect(() => prefixFeeds(config, [prompt], prefixShape([prompt], 1), 1)).toThrow(`image placeholders: ${text}`);
   });
 
   it('refuses tokens of an image that is not there', () => {
     const prompt = { ...text(3), tokens: [1, image, 2] };
-    expect(() => prefixFeeds(config, [prompt], prefixShape([prompt], 1), 1)).toThrow('image placeholders: expected 0 for 0 images; got 1');
+    expect(() => prefixFeeds(config, [prompt], prefixShape([prompt], 1), 1)).toThrow(
+      'image placeholders: expected 0 for 0 images; got 1',
+    );
   });
 
   it('has nothing to see in text alone', () => {
@@ -56,12 +86,46 @@ describe('prefixFeeds', () => {
 describe('completionFeeds', () => {
   it('puts every number at its place, and 0 where there is none', () => {
     const rows: TrainRow[] = [
-      { prompt: text(1), completions: [[5, 6], [7]], perToken: { weight: [[0.5, 0.25], [1]] }, perSample: { advantages: [2, 3] }, perPrompt: { patchWeight: Float32Array.of(9) } },
-      { prompt: text(1), completions: [[8]], perToken: { weight: [[4]] }, perSample: { advantages: [-1] }, perPrompt: { patchWeight: Float32Array.of(8) } },
+      {
+        prompt: text(1),
+        completions: [[5, 6], [7]],
+        perToken: { weight: [[0.5, 0.25], [1]] },
+        perSample: { advantages: [2, 3] },
+        perPrompt: { patchWeight: Float32Array.of(9) },
+      },
+      {
+        prompt: text(1),
+        completions: [[8]],
+        perToken: { weight: [[4]] },
+        perSample: { advantages: [-1] },
+        perPrompt: { patchWeight: Float32Array.of(8) },
+      },
     ];
-    const feeds = completionFeeds(rows, { prompts: 3, tokens: 8, grids: [], samples: 2, length: 3, suppressed: [] }, pad);
-    expect(Array.from(feeds['written'] as BigInt64Array, Number)).toEqual([5, 6, pad, 7, pad, pad, 8, ...Array.from({ length: 11 }, () => pad)]);
-    expect([...(feeds['weight'] as Float32Array)]).toEqual([0.5, 0.25, 0, 1, 0, 0, 4, ...Array.from({ length: 11 }, () => 0)]);
+    const feeds = completionFeeds(
+      rows,
+      { prompts: 3, tokens: 8, grids: [], samples: 2, length: 3, suppressed: [] },
+      pad,
+    );
+    expect(Array.from(feeds['written'] as BigInt64Array, Number)).toEqual([
+      5,
+      6,
+      pad,
+      7,
+      pad,
+      pad,
+      8,
+      ...Array.from({ length: 11 }, () => pad),
+    ]);
+    expect([...(feeds['weight'] as Float32Array)]).toEqual([
+      0.5,
+      0.25,
+      0,
+      1,
+      0,
+      0,
+      4,
+      ...Array.from({ length: 11 }, () => 0),
+    ]);
     expect([...(feeds['advantages'] as Float32Array)]).toEqual([2, 3, -1, 0, 0, 0]);
     expect([...(feeds['patchWeight'] as Float32Array)]).toEqual([9, 8, 0]);
   });
@@ -69,18 +133,25 @@ describe('completionFeeds', () => {
 
 describe('rolloutFeeds', () => {
   const shape = { ...prefixShape([text(3)], 2), samples: 2, maxTokens: 3, greedy: false, suppressed: [], ends: [] };
-  const draws = { temperature: 0.5, uniform: (prompt: number, sample: number, token: number) => prompt / 2 + sample / 4 + token / 16 };
+  const draws = {
+    temperature: 0.5,
+    uniform: (prompt: number, sample: number, token: number) => prompt / 2 + sample / 4 + token / 16,
+  };
 
   it('draws for each prompt by its place in the call, and nothing for empty places', () => {
     const feeds = rolloutFeeds(config, [text(3)], [1], shape, draws);
-    expect([...(feeds['uniforms'] as Float32Array)]).toEqual([0.5, 0.5625, 0.625, 0.75, 0.8125, 0.875, 0, 0, 0, 0, 0, 0]);
+    expect([...(feeds['uniforms'] as Float32Array)]).toEqual([
+      0.5, 0.5625, 0.625, 0.75, 0.8125, 0.875, 0, 0, 0, 0, 0, 0,
+    ]);
     expect(feeds['temperature']).toEqual(Float32Array.of(0.5));
   });
 
   it('draws nothing where the likeliest token is taken, and remembers ids for a penalty alone', () => {
     expect(rolloutFeeds(config, [text(3)], [0], { ...shape, greedy: true }, draws)).not.toHaveProperty('uniforms');
     expect(rolloutFeeds(config, [text(3)], [0], shape, draws)).not.toHaveProperty('seen');
-    expect(rolloutFeeds(config, [text(3)], [0], { ...shape, repetitionPenalty: 1.5 }, draws)['seen']).toEqual(seenIds([[1, 2, 3]], 2, config.text.vocab));
+    expect(rolloutFeeds(config, [text(3)], [0], { ...shape, repetitionPenalty: 1.5 }, draws)['seen']).toEqual(
+      seenIds([[1, 2, 3]], 2, config.text.vocab),
+    );
   });
 });
 

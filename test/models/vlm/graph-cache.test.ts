@@ -5,11 +5,17 @@ import type { Program } from '../../../src/tensor/onnx/emit.js';
 
 function told(most?: number) {
   const calls: string[] = [];
-  const tell = (what: string) => async ({ name }: Pick<Program, 'name'>) => {
-    calls.push(`${what} ${name}`);
-    return { outputs: {}, sizes: {}, version: 0 };
+  const tell =
+    (what: string) =>
+    async ({ name }: Pick<Program, 'name'>) => {
+      calls.push(`${what} ${name}`);
+      return { outputs: {}, sizes: {}, version: 0 };
+    };
+  const engine = {
+    open: async (program: Program) => void (await tell('open')(program)),
+    close: async (program: Pick<Program, 'name'>) => void (await tell('close')(program)),
+    run: tell('run'),
   };
-  const engine = { open: async (program: Program) => void (await tell('open')(program)), close: async (program: Pick<Program, 'name'>) => void (await tell('close')(program)), run: tell('run') };
   return { calls, graphs: programs(engine, most), engine };
 }
 
@@ -35,8 +41,25 @@ describe('programs', () => {
   it('keeps no more open than it may: the one that was longest not run gives way, unless it runs', async () => {
     const { calls, graphs } = told(2);
     for (const name of ['a', 'b', 'a', 'c']) await graphs.run(name, named(name), {}, []);
-    await Promise.all([graphs.run('c', named('never'), {}, []), graphs.run('a', named('never'), {}, []), graphs.run('d', named('d'), {}, [])]);
-    expect(calls).toEqual(['open a', 'run a', 'open b', 'run b', 'run a', 'close b', 'open c', 'run c', 'run c', 'run a', 'open d', 'run d']);
+    await Promise.all([
+      graphs.run('c', named('never'), {}, []),
+      graphs.run('a', named('never'), {}, []),
+      graphs.run('d', named('d'), {}, []),
+    ]);
+    expect(calls).toEqual([
+      'open a',
+      'run a',
+      'open b',
+      'run b',
+      'run a',
+      'close b',
+      'open c',
+      'run c',
+      'run c',
+      'run a',
+      'open d',
+      'run d',
+    ]);
   });
 
   it('tries once more to open what could not be opened', async () => {

@@ -31,6 +31,11 @@ describe('inTurn', () => {
   });
 
   it('does nothing with nothing', async () => {
-    await inTurn([], 2, () => Promise.reject(new Error('no work')), () => expect.unreachable());
+    await inTurn(
+      [],
+      2,
+      () => Promise.reject(new Error('no work')),
+      () => expect.unreachable(),
+    );
   });
 });

@@ -18,7 +18,20 @@ describe('gradient', () => {
     const rows = lessons(policy, 3);
     const together = await policy.gradient(graph, rows, 0.9);
     same(together, await policy.gradient(graph, apart(rows), 0.9));
-    expect(Object.keys(together.metrics).toSorted()).toEqual(['apart', 'apartMax', 'clip', 'clipHigh', 'clipHighMax', 'clipLow', 'clipLowMin', 'drift', 'entropy', 'kl', 'loss', 'ratio']);
+    expect(Object.keys(together.metrics).toSorted()).toEqual([
+      'apart',
+      'apartMax',
+      'clip',
+      'clipHigh',
+      'clipHighMax',
+      'clipLow',
+      'clipLowMin',
+      'drift',
+      'entropy',
+      'kl',
+      'loss',
+      'ratio',
+    ]);
     expect(together.gradient).toHaveLength(policy.parameters);
   });
 
@@ -42,7 +55,10 @@ describe('gradient', () => {
   it('is the sum of its runs in their order, bit by bit, whichever is done first', async () => {
     const policy = await open({ workers: 2 });
     const rows = lessons(policy, 2);
-    const indices = chunks(rows.map(({ prompt }) => prompt), 1).flat();
+    const indices = chunks(
+      rows.map(({ prompt }) => prompt),
+      1,
+    ).flat();
     const parts: Gradient[] = [];
     for (const i of indices) parts.push(await policy.gradient(graph, [rows[i]], 1));
     const sum = parts[0].gradient.slice();
@@ -72,8 +88,12 @@ describe('write', () => {
     const policies = [await open(), await open({ batch: 2 }), await open({ batch: 4, workers: 2 })];
     const [alone, ...others] = await Promise.all(policies.map((policy) => policy.write(prompts(policy), writing)));
     for (const other of others) {
-      expect(other.map((group) => group.map(({ tokens, finish }) => ({ tokens, finish })))).toEqual(alone.map((group) => group.map(({ tokens, finish }) => ({ tokens, finish }))));
-      for (const [p, group] of other.entries()) for (const [s, { logProbs }] of group.entries()) expect(apartBy(logProbs, alone[p][s].logProbs)).toBeLessThan(1e-5);
+      expect(other.map((group) => group.map(({ tokens, finish }) => ({ tokens, finish })))).toEqual(
+        alone.map((group) => group.map(({ tokens, finish }) => ({ tokens, finish }))),
+      );
+      for (const [p, group] of other.entries())
+        for (const [s, { logProbs }] of group.entries())
+          expect(apartBy(logProbs, alone[p][s].logProbs)).toBeLessThan(1e-5);
     }
     expect(new Set(alone.flatMap((group) => group.map(({ tokens }) => tokens.join()))).size).toBe(15);
   });
@@ -107,7 +127,12 @@ describe('write', () => {
     const usual = (await policy.write(prompts(policy).slice(0, 1), all)).flat().flatMap(({ tokens }) => tokens);
     expect(usual.filter((token) => [image, video, visionStart, visionEnd].includes(token))).toEqual([]);
     const none = await open({ suppressed: Array.from({ length: 704 }, (_, id) => id).filter((id) => id !== 7) });
-    expect((await none.write(prompts(none).slice(0, 1), all)).flat().flatMap(({ tokens }) => tokens).every((token) => token === 7)).toBe(true);
+    expect(
+      (await none.write(prompts(none).slice(0, 1), all))
+        .flat()
+        .flatMap(({ tokens }) => tokens)
+        .every((token) => token === 7),
+    ).toBe(true);
   });
 
   it('tells which version of the weights wrote, also of what waited while a step was taken', async () => {
@@ -132,8 +157,13 @@ describe('write', () => {
     const policy = await open({ batch: 2 });
     const asked = prompts(policy);
     const groups = await policy.write(asked, { ...writing, temperature: 0.8 });
-    const rows = asked.map((prompt, p): TrainRow => ({ prompt, completions: groups[p].map(({ tokens }) => tokens), perToken: {} }));
+    const rows = asked.map((prompt, p): TrainRow => ({
+      prompt,
+      completions: groups[p].map(({ tokens }) => tokens),
+      perToken: {},
+    }));
     const scores = await policy.reference(rows, 0.8);
-    for (const [p, group] of groups.entries()) for (const [s, { logProbs }] of group.entries()) expect(apartBy(scores[p][s], logProbs)).toBeLessThan(1e-5);
+    for (const [p, group] of groups.entries())
+      for (const [s, { logProbs }] of group.entries()) expect(apartBy(scores[p][s], logProbs)).toBeLessThan(1e-5);
   });
 });

@@ -15,7 +15,11 @@ describe('step', () => {
     const before = await policy.reference(rows, 1);
     expect(await policy.scores(rows, 1)).toEqual(before);
     const first = await policy.gradient(graph, rows, 1);
-    expect([policy.version, await policy.step(first.gradient, settings), policy.version]).toEqual([0, expect.any(Number), 1]);
+    expect([policy.version, await policy.step(first.gradient, settings), policy.version]).toEqual([
+      0,
+      expect.any(Number),
+      1,
+    ]);
     await policy.step((await policy.gradient(graph, rows, 1)).gradient, settings);
     expect(await policy.reference(rows, 1)).toEqual(before);
     expect(await policy.scores(rows, 1)).not.toEqual(before);
@@ -28,7 +32,9 @@ describe('step', () => {
     const gradient = new Float32Array(policy.parameters);
     gradient[5] = NaN;
     const [before] = await policy.write(prompts(policy).slice(0, 1), writing);
-    await expect(policy.step(gradient, settings)).rejects.toThrow(`${tiny}  step 1: expected a finite gradient; got a norm of NaN`);
+    await expect(policy.step(gradient, settings)).rejects.toThrow(
+      `${tiny}  step 1: expected a finite gradient; got a norm of NaN`,
+    );
     expect(policy.version).toBe(0);
     expect((await policy.write(prompts(policy).slice(0, 1), writing))[0]).toEqual(before);
   });
@@ -46,7 +52,8 @@ describe('step', () => {
     const lesson = supervisedGraph(policy.config, policy.tokenizer, { patchMask: 0.5, softNumbers: 2 });
     const first = await policy.gradient(lesson, [row], 1);
     expect(first.metrics['patches']).toBeCloseTo(Math.LN2, 1);
-    for (let i = 0; i < 5; i++) await policy.step((await policy.gradient(lesson, [row], 1)).gradient, { ...settings, learningRate: 3e-3 });
+    for (let i = 0; i < 5; i++)
+      await policy.step((await policy.gradient(lesson, [row], 1)).gradient, { ...settings, learningRate: 3e-3 });
     const last = await policy.gradient(lesson, [row], 1);
     for (const name of ['loss', 'nll', 'patches']) expect(last.metrics[name], name).toBeLessThan(first.metrics[name]);
     const dir = join(await folder(), 'saved');

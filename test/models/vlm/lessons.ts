@@ -11,7 +11,11 @@ export const graph = objectiveGraph(grpo(0.04));
 export const settings = { learningRate: 1e-3, maxNorm: 1 };
 
 export function picture(seed: number, side = 56): Image {
-  return { width: side, height: side, data: Uint8Array.from({ length: 3 * side * side }, (_, i) => hash(seed, i >> 6) & 255) };
+  return {
+    width: side,
+    height: side,
+    data: Uint8Array.from({ length: 3 * side * side }, (_, i) => hash(seed, i >> 6) & 255),
+  };
 }
 
 /** Prompts of unequal lengths, the first and last of one grid, one without an image. */
@@ -20,7 +24,10 @@ export function prompts(policy: QwenPolicy): EncodedPrompt[] {
     policy.encode({ instruction: 'it' }, picture(1)),
     policy.encode({ instruction: 'the large bird on the left of the other one' }, picture(2)),
     policy.encode({ instruction: 'nothing' }),
-    policy.encode({ instruction: 'a wide thing' }, { width: 112, height: 56, data: picture(3, 112).data.slice(0, 3 * 112 * 56) }),
+    policy.encode(
+      { instruction: 'a wide thing' },
+      { width: 112, height: 56, data: picture(3, 112).data.slice(0, 3 * 112 * 56) },
+    ),
     policy.encode({ instruction: 'the bird' }, picture(4)),
   ];
 }
@@ -30,7 +37,8 @@ export function lessons(policy: QwenPolicy, samples: number, asked = prompts(pol
   const lengths = asked.map((_, p) => Array.from({ length: samples }, (__, s) => 1 + (hash('length', p, s) % 9)));
   const tokens = lengths.flat().reduce((sum, n) => sum + n, 0);
   return asked.map((prompt, p) => {
-    const each = (value: (s: number, t: number) => number): number[][] => lengths[p].map((n, s) => Array.from({ length: n }, (_, t) => value(s, t)));
+    const each = (value: (s: number, t: number) => number): number[][] =>
+      lengths[p].map((n, s) => Array.from({ length: n }, (_, t) => value(s, t)));
     return {
       prompt,
       completions: each((s, t) => hash('token', p, s, t) % 500),
@@ -68,4 +76,9 @@ export function apartBy(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return most / largest;
 }
 
-export const writing: WriteOptions = { group: 3, temperature: 1, maxTokens: 12, uniform: (p, s, t) => uniform('draw', p, s, t) };
+export const writing: WriteOptions = {
+  group: 3,
+  temperature: 1,
+  maxTokens: 12,
+  uniform: (p, s, t) => uniform('draw', p, s, t),
+};

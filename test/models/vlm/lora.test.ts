@@ -7,7 +7,14 @@ import { UsageError } from '../../../src/errors.js';
 import { openSafetensors } from '../../../src/io/safetensors.js';
 import type { EncodedPrompt, TrainRow, WriteOptions } from '../../../src/models/policy.js';
 import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
-import { adapterOf, adapterShapes, modulePath, policyWeights, sideName, type LoraOptions } from '../../../src/models/vlm/lora.js';
+import {
+  adapterOf,
+  adapterShapes,
+  modulePath,
+  policyWeights,
+  sideName,
+  type LoraOptions,
+} from '../../../src/models/vlm/lora.js';
 import type { QwenPolicy } from '../../../src/models/vlm/policy.js';
 import { patchMaskHead } from '../../../src/models/vlm/supervised.js';
 import { objectiveGraph } from '../../../src/models/vlm/train.js';
@@ -20,7 +27,8 @@ const config = await readConfig(tiny);
 const graph = objectiveGraph(grpo(0.04));
 const settings = { learningRate: 1e-2, maxNorm: 1 };
 const small: LoraOptions = { rank: 2, alpha: 8, targets: ['q_proj', 'gate_proj'] };
-const modules = (options: Omit<LoraOptions, 'rank' | 'alpha'>): string[] => adapterOf(config, { rank: 2, alpha: 8, ...options }).matrices.map(modulePath);
+const modules = (options: Omit<LoraOptions, 'rank' | 'alpha'>): string[] =>
+  adapterOf(config, { rank: 2, alpha: 8, ...options }).matrices.map(modulePath);
 
 function asked(policy: QwenPolicy): EncodedPrompt[] {
   const data = Uint8Array.from({ length: 3 * 56 * 56 }, (_, i) => hash('pixel', i >> 6) & 255);
@@ -28,17 +36,31 @@ function asked(policy: QwenPolicy): EncodedPrompt[] {
 }
 
 function lesson(policy: QwenPolicy): TrainRow[] {
-  const completions = [[5, 6, 7], [8, 9]];
-  const each = (value: (s: number, t: number) => number): number[][] => completions.map((tokens, s) => tokens.map((_, t) => value(s, t)));
+  const completions = [
+    [5, 6, 7],
+    [8, 9],
+  ];
+  const each = (value: (s: number, t: number) => number): number[][] =>
+    completions.map((tokens, s) => tokens.map((_, t) => value(s, t)));
   return asked(policy).map((prompt) => ({
     prompt,
     completions,
-    perToken: { oldLogProbs: each(() => -6), refLogProbs: each((s, t) => -6 - uniform('reference', s, t)), weight: each(() => 1 / 5), share: each(() => 1 / 5) },
+    perToken: {
+      oldLogProbs: each(() => -6),
+      refLogProbs: each((s, t) => -6 - uniform('reference', s, t)),
+      weight: each(() => 1 / 5),
+      share: each(() => 1 / 5),
+    },
     perSample: { advantages: [1, -1] },
   }));
 }
 
-const writing: WriteOptions = { group: 3, temperature: 1, maxTokens: 10, uniform: (p, s, t) => uniform('draw', p, s, t) };
+const writing: WriteOptions = {
+  group: 3,
+  temperature: 1,
+  maxTokens: 10,
+  uniform: (p, s, t) => uniform('draw', p, s, t),
+};
 
 /** Two steps on the lesson: after the first, A has a gradient too. */
 async function taught(policy: QwenPolicy): Promise<void> {
@@ -46,23 +68,47 @@ async function taught(policy: QwenPolicy): Promise<void> {
 }
 
 describe('adapterOf', () => {
-  it('takes modules of a name, the vision tower\'s among them, or leaves the tower out', () => {
+  it("takes modules of a name, the vision tower's among them, or leaves the tower out", () => {
     const both = modules({ targets: ['q_proj', 'gate_proj'] });
     expect(both).toHaveLength(2 * config.text.layers + config.vision.depth);
-    expect(both).toEqual(expect.arrayContaining(['model.visual.blocks.0.mlp.gate_proj', 'model.language_model.layers.2.self_attn.q_proj']));
-    expect(modules({ targets: ['q_proj', 'gate_proj'], vision: false })).toEqual(both.filter((path) => !path.includes('visual')));
+    expect(both).toEqual(
+      expect.arrayContaining(['model.visual.blocks.0.mlp.gate_proj', 'model.language_model.layers.2.self_attn.q_proj']),
+    );
+    expect(modules({ targets: ['q_proj', 'gate_proj'], vision: false })).toEqual(
+      both.filter((path) => !path.includes('visual')),
+    );
   });
 
   it.each([
-    ['a whole path', { targets: ['model.language_model.layers.1.mlp.up_proj'] }, ['model.language_model.layers.1.mlp.up_proj']],
-    ['an end of one', { targets: ['layers.1.mlp.up_proj', 'lm_head'] }, ['model.language_model.layers.1.mlp.up_proj', 'lm_head']],
-    ['a pattern of whole paths', { pattern: String.raw`model\.visual\.merger\.mlp\.[02]` }, ['model.visual.merger.mlp.0', 'model.visual.merger.mlp.2']],
+    [
+      'a whole path',
+      { targets: ['model.language_model.layers.1.mlp.up_proj'] },
+      ['model.language_model.layers.1.mlp.up_proj'],
+    ],
+    [
+      'an end of one',
+      { targets: ['layers.1.mlp.up_proj', 'lm_head'] },
+      ['model.language_model.layers.1.mlp.up_proj', 'lm_head'],
+    ],
+    [
+      'a pattern of whole paths',
+      { pattern: String.raw`model\.visual\.merger\.mlp\.[02]` },
+      ['model.visual.merger.mlp.0', 'model.visual.merger.mlp.2'],
+    ],
   ])('takes %s', (_, options, expected) => expect(modules(options)).toEqual(expected));
 
   it.each([
-    ['nothing', { targets: ['proj_q', 'roj'] }, 'expected some linear layer; got none for ["proj_q","roj"]; modules are called model.language_model.layers.0.self_attn.q_proj and the like'],
+    [
+      'nothing',
+      { targets: ['proj_q', 'roj'] },
+      'expected some linear layer; got none for ["proj_q","roj"]; modules are called model.language_model.layers.0.self_attn.q_proj and the like',
+    ],
     ['half a path', { pattern: 'model' }, 'expected some linear layer; got none for "model"; modules'],
-    ['a convolution', { targets: ['proj'] }, 'expected linear layers with weights of their own; got model.visual.patch_embed.proj among them'],
+    [
+      'a convolution',
+      { targets: ['proj'] },
+      'expected linear layers with weights of their own; got model.visual.patch_embed.proj among them',
+    ],
     ['a norm', { targets: ['q_proj', 'norm1'] }, 'got model.visual.blocks.0.norm1 among them'],
     ['a table', { targets: ['embed_tokens'] }, 'got model.language_model.embed_tokens among them'],
   ])('refuses %s', (_, options, message) => expect(() => modules(options)).toThrow(message));
@@ -81,18 +127,29 @@ describe('adapterOf', () => {
 describe('adapterShapes', () => {
   const adapter = adapterOf(config, { rank: 2, alpha: 8, targets: ['k_proj'] });
 
-  it('has both sides of each matrix under PEFT\'s names', () => {
-    expect(adapterShapes(config, adapter).slice(0, 2).map(({ name, sizes }) => [name, Object.values(sizes)])).toEqual([
+  it("has both sides of each matrix under PEFT's names", () => {
+    expect(
+      adapterShapes(config, adapter)
+        .slice(0, 2)
+        .map(({ name, sizes }) => [name, Object.values(sizes)]),
+    ).toEqual([
       ['base_model.model.model.language_model.layers.0.self_attn.k_proj.lora_A.weight', [2, config.text.hidden]],
-      ['base_model.model.model.language_model.layers.0.self_attn.k_proj.lora_B.weight', [config.text.kvHeads * config.text.headDim, 2]],
+      [
+        'base_model.model.model.language_model.layers.0.self_attn.k_proj.lora_B.weight',
+        [config.text.kvHeads * config.text.headDim, 2],
+      ],
     ]);
   });
 
   it('begins with A spread evenly by its width, another for each seed and matrix, and B at 0', () => {
-    const first = (seed: number, at: number): number[] => Array.from({ length: 2 * config.text.hidden }, (_, i) => adapterShapes(config, adapter, seed)[at].first(i));
+    const first = (seed: number, at: number): number[] =>
+      Array.from({ length: 2 * config.text.hidden }, (_, i) => adapterShapes(config, adapter, seed)[at].first(i));
     const bound = 1 / Math.sqrt(config.text.hidden);
     const a = first(1, 0);
-    expect([Math.min(...a) / -bound, Math.max(...a) / bound].map((share) => share > 0.9 && share <= 1)).toEqual([true, true]);
+    expect([Math.min(...a) / -bound, Math.max(...a) / bound].map((share) => share > 0.9 && share <= 1)).toEqual([
+      true,
+      true,
+    ]);
     expect(first(1, 0)).toEqual(a);
     expect(first(2, 0)).not.toEqual(a);
     expect(first(1, 2)).not.toEqual(a);
@@ -104,10 +161,24 @@ describe('policyWeights', () => {
   it('has both sides beside a layer that is adapted, each traced once, and tells what learns', () => {
     const { weights, trained } = policyWeights(config, adapterOf(config, small), [{ name: 'extra', sizes: { n: 1 } }]);
     const name = 'model.layers.0.self_attn.q_proj.weight';
-    const [layer, other] = ['q_proj', 'k_proj'].map((module) => within(weights, 'model.layers.0.self_attn').linear(module));
-    expect(layer).toEqual({ weight: weights(name), bias: weights(name.replace('weight', 'bias')), adapter: { down: weights(sideName(name, 'A')), up: weights(sideName(name, 'B')), scale: 4 } });
-    expect([layer.weight.node.op, Object.keys(other), weights('extra').shape.length]).toEqual([{ kind: 'input', name }, ['weight', 'bias'], 1]);
-    expect(trained().map((one) => one.name).toSorted()).toEqual([sideName(name, 'A'), sideName(name, 'B'), 'extra']);
+    const [layer, other] = ['q_proj', 'k_proj'].map((module) =>
+      within(weights, 'model.layers.0.self_attn').linear(module),
+    );
+    expect(layer).toEqual({
+      weight: weights(name),
+      bias: weights(name.replace('weight', 'bias')),
+      adapter: { down: weights(sideName(name, 'A')), up: weights(sideName(name, 'B')), scale: 4 },
+    });
+    expect([layer.weight.node.op, Object.keys(other), weights('extra').shape.length]).toEqual([
+      { kind: 'input', name },
+      ['weight', 'bias'],
+      1,
+    ]);
+    expect(
+      trained()
+        .map((one) => one.name)
+        .toSorted(),
+    ).toEqual([sideName(name, 'A'), sideName(name, 'B'), 'extra']);
   });
 });
 
@@ -116,7 +187,9 @@ describe('a policy with an adapter', () => {
     const [base, adapted] = [await open(), await open({ train: { lora: small } })];
     expect(await adapted.write(asked(adapted), writing)).toEqual(await base.write(asked(base), writing));
     expect(await adapted.reference(lesson(adapted), 1)).toEqual(await base.reference(lesson(base), 1));
-    expect((await adapted.gradient(graph, lesson(adapted), 1)).metrics).toEqual((await base.gradient(graph, lesson(base), 1)).metrics);
+    expect((await adapted.gradient(graph, lesson(adapted), 1)).metrics).toEqual(
+      (await base.gradient(graph, lesson(base), 1)).metrics,
+    );
   });
 
   it('teaches the adapter alone, and refers to the checkpoint without it', async () => {
@@ -125,7 +198,12 @@ describe('a policy with an adapter', () => {
     expect(await policy.scores(lesson(policy), 1)).toEqual(before);
     const first = await policy.gradient(graph, lesson(policy), 1);
     expect(first.gradient).toHaveLength(policy.parameters);
-    expect(policy.parameters).toBe(adapterShapes(config, adapterOf(config, small)).reduce((sum, { sizes }) => sum + Object.values(sizes).reduce((product, n) => product * n), 0));
+    expect(policy.parameters).toBe(
+      adapterShapes(config, adapterOf(config, small)).reduce(
+        (sum, { sizes }) => sum + Object.values(sizes).reduce((product, n) => product * n),
+        0,
+      ),
+    );
     await taught(policy);
     expect((await policy.gradient(graph, lesson(policy), 1)).metrics['loss']).toBeLessThan(first.metrics['loss']);
     expect(await policy.reference(lesson(policy), 1)).toEqual(before);
@@ -133,29 +211,55 @@ describe('a policy with an adapter', () => {
   });
 
   it('writes by its adapter: the log-probs of a rollout are those of the training graph', async () => {
-    const policy = await open({ train: { lora: { ...small, targets: ['q_proj', 'v_proj', 'gate_proj', 'down_proj', 'lm_head'] } } });
+    const policy = await open({
+      train: { lora: { ...small, targets: ['q_proj', 'v_proj', 'gate_proj', 'down_proj', 'lm_head'] } },
+    });
     await taught(policy);
     const [group] = await policy.write(asked(policy), writing);
     const each = (value: number): number[][] => group.map(({ tokens }) => tokens.map(() => value));
     const all = group.reduce((sum, { tokens }) => sum + tokens.length, 0);
-    const row = { prompt: asked(policy)[0], completions: group.map(({ tokens }) => tokens), perToken: { oldLogProbs: group.map(({ logProbs }) => logProbs), refLogProbs: each(0), weight: each(1), share: each(1 / all) }, perSample: { advantages: [1, 1, 1] } };
+    const row = {
+      prompt: asked(policy)[0],
+      completions: group.map(({ tokens }) => tokens),
+      perToken: {
+        oldLogProbs: group.map(({ logProbs }) => logProbs),
+        refLogProbs: each(0),
+        weight: each(1),
+        share: each(1 / all),
+      },
+      perSample: { advantages: [1, 1, 1] },
+    };
     expect((await policy.gradient(objectiveGraph(grpo(0)), [row], 1)).metrics['drift']).toBeCloseTo(0, 5);
     const base = await open();
     expect(unversioned(await base.write(asked(base), writing))).not.toEqual(unversioned([group]));
   });
 
   it('teaches a head that exists in training only beside it, and does not save it', async () => {
-    const [plain, policy] = [await open({ train: { lora: small } }), await open({ train: { lora: small }, extra: patchMaskHead })];
-    const head = patchMaskHead(config).reduce((sum, { sizes }) => sum + Object.values(sizes).reduce((product, n) => product * n), 0);
+    const [plain, policy] = [
+      await open({ train: { lora: small } }),
+      await open({ train: { lora: small }, extra: patchMaskHead }),
+    ];
+    const head = patchMaskHead(config).reduce(
+      (sum, { sizes }) => sum + Object.values(sizes).reduce((product, n) => product * n),
+      0,
+    );
     expect(policy.parameters).toBe(plain.parameters + head);
     const dir = join(await folder(), 'saved');
     await policy.save(dir);
-    expect((await openSafetensors(join(dir, 'adapter_model.safetensors'))).names.every((name) => name.startsWith('base_model.model.'))).toBe(true);
+    expect(
+      (await openSafetensors(join(dir, 'adapter_model.safetensors'))).names.every((name) =>
+        name.startsWith('base_model.model.'),
+      ),
+    ).toBe(true);
   });
 });
 
 describe('an adapter folder', () => {
-  it.each([['targets', tiny, small], ['no vision', tied, { ...small, rsLora: true, vision: false }], ['a pattern', tiny, { rank: 3, alpha: 3, pattern: String.raw`.*\.mlp\.(0|up_proj)` }]])('gives back what was saved: %s', async (_, from, options) => {
+  it.each([
+    ['targets', tiny, small],
+    ['no vision', tied, { ...small, rsLora: true, vision: false }],
+    ['a pattern', tiny, { rank: 3, alpha: 3, pattern: String.raw`.*\.mlp\.(0|up_proj)` }],
+  ])('gives back what was saved: %s', async (_, from, options) => {
     const policy = await open({ train: { lora: options }, seed: 5 }, from);
     await taught(policy);
     const dir = await folder();
@@ -166,9 +270,12 @@ describe('an adapter folder', () => {
     expect(again.parameters).toBe(policy.parameters);
     const [a, b] = [await policy.gradient(graph, lesson(policy), 1), await again.gradient(graph, lesson(again), 1)];
     expect(Buffer.compare(Buffer.from(a.gradient.buffer), Buffer.from(b.gradient.buffer))).toBe(0);
-    expect(unversioned(await again.write(asked(again), writing))).toEqual(unversioned(await policy.write(asked(policy), writing)));
+    expect(unversioned(await again.write(asked(again), writing))).toEqual(
+      unversioned(await policy.write(asked(policy), writing)),
+    );
     await again.save(join(dir, 'again'));
-    for (const file of await readdir(join(dir, 'saved'))) expect(await readFile(join(dir, 'again', file))).toEqual(await readFile(join(dir, 'saved', file)));
+    for (const file of await readdir(join(dir, 'saved')))
+      expect(await readFile(join(dir, 'again', file))).toEqual(await readFile(join(dir, 'saved', file)));
   });
 
   it('is what PEFT reads, with the tokenizer and the processor beside', async () => {
@@ -176,25 +283,60 @@ describe('an adapter folder', () => {
     const dir = join(await folder(), 'saved');
     await policy.save(dir);
     const described = JSON.parse(await readFile(join(dir, 'adapter_config.json'), 'utf8')) as Record<string, unknown>;
-    expect(described).toMatchObject({ peft_type: 'LORA', base_model_name_or_path: tiny, r: 2, lora_alpha: 8, use_rslora: false, target_modules: small.targets, exclude_modules: String.raw`model\.visual\..*`, bias: 'none' });
+    expect(described).toMatchObject({
+      peft_type: 'LORA',
+      base_model_name_or_path: tiny,
+      r: 2,
+      lora_alpha: 8,
+      use_rslora: false,
+      target_modules: small.targets,
+      exclude_modules: String.raw`model\.visual\..*`,
+      bias: 'none',
+    });
     const files = await readdir(dir);
-    expect(files).toEqual(expect.arrayContaining(['adapter_config.json', 'adapter_model.safetensors', 'tokenizer.json', 'tokenizer_config.json']));
+    expect(files).toEqual(
+      expect.arrayContaining([
+        'adapter_config.json',
+        'adapter_model.safetensors',
+        'tokenizer.json',
+        'tokenizer_config.json',
+      ]),
+    );
     expect(files.some((file) => file.startsWith('preprocessor') || file.startsWith('processor'))).toBe(true);
     expect(files).not.toContain('config.json');
     const saved = await openSafetensors(join(dir, 'adapter_model.safetensors'));
     expect(saved.metadata).toEqual({ format: 'pt' });
-    expect(saved.info('base_model.model.model.language_model.layers.0.mlp.gate_proj.lora_A.weight')).toMatchObject({ dtype: 'F32', shape: [2, config.text.hidden] });
+    expect(saved.info('base_model.model.model.language_model.layers.0.mlp.gate_proj.lora_A.weight')).toMatchObject({
+      dtype: 'F32',
+      shape: [2, config.text.hidden],
+    });
   });
 
   it.each([
     ['another kind', { peft_type: 'IA3' }, 'adapter_config.json  peft_type: expected "LORA"; got "IA3"'],
-    ['a magnitude of its own', { use_dora: true }, 'adapter_config.json  use_dora: expected false, which is all that is read; got true'],
-    ['other ranks', { rank_pattern: { q_proj: 9 } }, 'adapter_config.json  rank_pattern: expected none, which is all that is read; got {"q_proj":9}'],
-    ['whole modules', { modules_to_save: ['lm_head'] }, 'adapter_config.json  modules_to_save: expected none, which is all that is read; got ["lm_head"]'],
+    [
+      'a magnitude of its own',
+      { use_dora: true },
+      'adapter_config.json  use_dora: expected false, which is all that is read; got true',
+    ],
+    [
+      'other ranks',
+      { rank_pattern: { q_proj: 9 } },
+      'adapter_config.json  rank_pattern: expected none, which is all that is read; got {"q_proj":9}',
+    ],
+    [
+      'whole modules',
+      { modules_to_save: ['lm_head'] },
+      'adapter_config.json  modules_to_save: expected none, which is all that is read; got ["lm_head"]',
+    ],
     ['another rank', { r: 3 }, 'expected shape [3, '],
     ['fewer modules', { target_modules: ['q_proj'] }, 'of what target_modules hits; got another tensor'],
     ['more modules', { target_modules: ['q_proj', 'gate_proj', 'lm_head'] }, 'expected it among'],
-    ['none', { target_modules: ['c_attn'] }, 'adapter_config.json  target_modules: expected some linear layer; got none for ["c_attn"]'],
+    [
+      'none',
+      { target_modules: ['c_attn'] },
+      'adapter_config.json  target_modules: expected some linear layer; got none for ["c_attn"]',
+    ],
   ])('of %s is refused', async (_, change, message) => {
     const policy = await open({ train: { lora: small } });
     const [saved, dir] = [join(await folder(), 'saved'), await folder()];
@@ -206,8 +348,18 @@ describe('an adapter folder', () => {
   });
 
   it('must be named where it is to learn, and learns where it is named', async () => {
-    await expect(open({ train: 'adapter' })).rejects.toThrow(new UsageError(`${tiny}  train: expected adapter, the folder of the one that is meant, beside it; got "adapter" without`));
-    await expect(open({ train: 'full', adapter: tiny })).rejects.toThrow(new UsageError(`${tiny}  train: expected "adapter" where an adapter is opened, for that is what learns; got "full"`));
-    await expect(open({ train: { lora: { ...small, targets: ['none'] } } })).rejects.toThrow(`${tiny}  lora: expected some linear layer; got none for ["none"]`);
+    await expect(open({ train: 'adapter' })).rejects.toThrow(
+      new UsageError(
+        `${tiny}  train: expected adapter, the folder of the one that is meant, beside it; got "adapter" without`,
+      ),
+    );
+    await expect(open({ train: 'full', adapter: tiny })).rejects.toThrow(
+      new UsageError(
+        `${tiny}  train: expected "adapter" where an adapter is opened, for that is what learns; got "full"`,
+      ),
+    );
+    await expect(open({ train: { lora: { ...small, targets: ['none'] } } })).rejects.toThrow(
+      `${tiny}  lora: expected some linear layer; got none for ["none"]`,
+    );
   });
 });

@@ -12,15 +12,20 @@ import { weightShapes } from '../../../src/models/vlm/weights.js';
 import { fixturesFolder } from '../../golden/golden.js';
 import { tied, tiny } from './opened.js';
 
-const published = (size: string) => readConfig(fileURLToPath(new URL(`../../fixtures/qwen2.5-vl-${size}`, import.meta.url)));
+const published = (size: string) =>
+  readConfig(fileURLToPath(new URL(`../../fixtures/qwen2.5-vl-${size}`, import.meta.url)));
 const config = await published('3b');
-const adapter = (rank: number) => adapterOf(config, { rank, alpha: 1, pattern: String.raw`model\.language_model\..*_proj` });
+const adapter = (rank: number) =>
+  adapterOf(config, { rank, alpha: 1, pattern: String.raw`model\.language_model\..*_proj` });
 const lora = (rank: number): Job => ({ kind: 'lora', adapter: adapter(rank) });
 const use: Use = { frame: 768, group: 8, maxTokens: 400, prompts: 1 };
 
 describe('counted', () => {
   // The published indexes say total_size 7,509,245,952 and 16,584,333,312 bytes of bfloat16.
-  it.each([['3b', 3_754_622_976], ['7b', 8_292_166_656]])('counts the weights of the published %s', async (size, all) => {
+  it.each([
+    ['3b', 3_754_622_976],
+    ['7b', 8_292_166_656],
+  ])('counts the weights of the published %s', async (size, all) => {
     const own = counted(await published(size));
     expect(own.all).toBe(all);
     expect(own.language + own.vision + own.embeddings).toBe(all);
@@ -37,11 +42,16 @@ describe('memoryOf', () => {
 
   it('holds weights that are only read once a worker, or once for all where they are mapped', () => {
     const bytes = 4 * parameters(weightShapes(config));
-    const weights = (mapped: boolean) => memoryOf(config, { kind: 'rollout' }, { ...use, workers: 3, mapped }).parts['weights'];
+    const weights = (mapped: boolean) =>
+      memoryOf(config, { kind: 'rollout' }, { ...use, workers: 3, mapped }).parts['weights'];
     expect([weights(false), weights(true)]).toEqual([3 * bytes, bytes]);
-    const beside = (mapped: boolean) => (memoryOf(config, lora(16), { ...use, mapped, workers: 3 }).parts['weights'] as number) - (weights(mapped) as number);
+    const beside = (mapped: boolean) =>
+      (memoryOf(config, lora(16), { ...use, mapped, workers: 3 }).parts['weights'] as number) -
+      (weights(mapped) as number);
     // The adapter here, and once a worker.
-    expect([beside(false), beside(true)]).toEqual([4, 4].map((sets) => 4 * sets * parameters(adapterShapes(config, adapter(16)))));
+    expect([beside(false), beside(true)]).toEqual(
+      [4, 4].map((sets) => 4 * sets * parameters(adapterShapes(config, adapter(16)))),
+    );
   });
 
   it('holds no more logits at once than a chunk has', () => {
@@ -61,7 +71,10 @@ describe('memoryOf', () => {
     for (const part of ['gradients', 'moments']) expect(eight[part]).toBe(2 * four[part]);
     expect([eight['vision tower'], eight['logits']]).toEqual([four['vision tower'], four['logits']]);
     // A · x of seven matrices a layer, for each token of the prompt and the completions; four bytes.
-    expect((eight['decoder'] as number) - (four['decoder'] as number)).toBeCloseTo(4 * 4 * 7 * config.text.layers * (27 * 27 + 256 + 8 * 400), -3);
+    expect((eight['decoder'] as number) - (four['decoder'] as number)).toBeCloseTo(
+      4 * 4 * 7 * config.text.layers * (27 * 27 + 256 + 8 * 400),
+      -3,
+    );
   });
 
   it('holds no copy of what it adapts, nor a gradient of it', () => {
@@ -72,21 +85,36 @@ describe('memoryOf', () => {
   });
 
   it('keeps what the vision tower computes where something in it learns', () => {
-    const seen = (pattern: string, more: Partial<Use>) => memoryOf(config, { kind: 'lora', adapter: adapterOf(config, { rank: 16, alpha: 1, pattern }) }, { ...use, ...more }).parts;
+    const seen = (pattern: string, more: Partial<Use>) =>
+      memoryOf(
+        config,
+        { kind: 'lora', adapter: adapterOf(config, { rank: 16, alpha: 1, pattern }) },
+        { ...use, ...more },
+      ).parts;
     const [all, language] = [seen(String.raw`.*_proj`, {}), seen(String.raw`model\.language_model\..*_proj`, {})];
     expect(all['decoder']).toBe(language['decoder']);
     expect(all['vision tower']).toBeGreaterThan(5e9);
     expect(language).not.toHaveProperty('vision tower');
-    // Where the tower is as wide as the decoder, one block of an image may need more than all that comes after it: there are four patches to a token.
+    // Where the tower is as wide as the decoder, one block of an image may need more than all that comes after it:
+    // there are four patches to a token.
     const narrow = { ...config, text: { ...config.text, hidden: 1280, intermediate: 3420 } };
-    const beside = memoryOf(narrow, { kind: 'lora', adapter: adapterOf(narrow, { rank: 16, alpha: 1, pattern: String.raw`model\.language_model\..*_proj` }) }, { ...use, maxTokens: 1, text: 1, frame: 2800, recompute: true });
+    const beside = memoryOf(
+      narrow,
+      {
+        kind: 'lora',
+        adapter: adapterOf(narrow, { rank: 16, alpha: 1, pattern: String.raw`model\.language_model\..*_proj` }),
+      },
+      { ...use, maxTokens: 1, text: 1, frame: 2800, recompute: true },
+    );
     expect(beside.parts['vision tower']).toBeGreaterThan(1e9);
   });
 
   it('keeps scores that are computed together, and of others a block at a time', () => {
-    const kept = (more: Partial<Use>) => memoryOf(config, lora(16), { ...use, group: 1, maxTokens: 1, ...more }).parts['scores'] as number;
+    const kept = (more: Partial<Use>) =>
+      memoryOf(config, lora(16), { ...use, group: 1, maxTokens: 1, ...more }).parts['scores'] as number;
     const { heads, layers } = config.text;
-    // Of 504 px 324 image tokens; 16 heads over 512 tokens have 2^22 scores. Of a completion of one token, one row a head.
+    // Of 504 px 324 image tokens; 16 heads over 512 tokens have 2^22 scores. Of a completion of one token, one row a
+    // head.
     const tokens = { frame: 504, text: 512 - 324 };
     expect(kept(tokens)).toBe(4 * (layers * heads * (512 * 512 + 513) + 2 * 2 ** 22));
     expect(kept({ ...tokens, text: 513 - 324 })).toBe(4 * (layers * heads * 514 + 2 * 2 ** 22));
@@ -95,13 +123,21 @@ describe('memoryOf', () => {
 
   it('grows with the frame, the group, the tokens, the prompts and the workers', () => {
     const jobs = fc.constantFrom<Job>({ kind: 'rollout' }, { kind: 'full' }, lora(16));
-    const uses = fc.record({ frame: fc.integer({ min: 2, max: 30 }).map((n) => 28 * n), group: fc.integer({ min: 1, max: 16 }), maxTokens: fc.integer({ min: 1, max: 600 }), prompts: fc.integer({ min: 1, max: 4 }), workers: fc.integer({ min: 1, max: 3 }) });
+    const uses = fc.record({
+      frame: fc.integer({ min: 2, max: 30 }).map((n) => 28 * n),
+      group: fc.integer({ min: 1, max: 16 }),
+      maxTokens: fc.integer({ min: 1, max: 600 }),
+      prompts: fc.integer({ min: 1, max: 4 }),
+      workers: fc.integer({ min: 1, max: 3 }),
+    });
     const steps = { frame: 28, group: 1, maxTokens: 1, prompts: 1, workers: 1 };
     fc.assert(
       fc.property(jobs, uses, fc.constantFrom(...(Object.keys(steps) as (keyof typeof steps)[])), (job, small, key) => {
         const larger = { ...small, [key]: small[key] + steps[key] };
         // Scores that become too many to be kept are left out.
-        const [a, b] = [small, larger].map((each) => memoryOf(config, job, each)).map(({ total, parts }) => total - (parts['scores'] ?? 0)) as [number, number];
+        const [a, b] = [small, larger]
+          .map((each) => memoryOf(config, job, each))
+          .map(({ total, parts }) => total - (parts['scores'] ?? 0)) as [number, number];
         // A frame of up to 1,036 px has as many patches more; a rollout's vision tower may hide what the decoder needs.
         expect(b).toBeGreaterThanOrEqual(a);
         if (job.kind !== 'rollout') expect(b).toBeGreaterThan(a);
@@ -110,7 +146,10 @@ describe('memoryOf', () => {
   });
 
   it('keeps what a layer hands on and one layer whole, where layers are computed again', () => {
-    const both: Job = { kind: 'lora', adapter: adapterOf(config, { rank: 16, alpha: 1, pattern: String.raw`.*_proj` }) };
+    const both: Job = {
+      kind: 'lora',
+      adapter: adapterOf(config, { rank: 16, alpha: 1, pattern: String.raw`.*_proj` }),
+    };
     const [all, again] = [memoryOf(config, both, use).parts, memoryOf(config, both, { ...use, recompute: true }).parts];
     const { hidden, layers, kvHeads, headDim } = config.text;
     // 27 × 27 image tokens of 768 px, the question, and the completions; four bytes.
@@ -124,12 +163,21 @@ describe('memoryOf', () => {
       const [plain, averaged] = [memoryOf(config, job, use), memoryOf(config, job, { ...use, ema: true })];
       expect(averaged.parts).toEqual({ ...plain.parts, average: plain.parts['moments'] / 2 });
     }
-    expect(memoryOf(config, { kind: 'rollout' }, { ...use, ema: true })).toEqual(memoryOf(config, { kind: 'rollout' }, use));
+    expect(memoryOf(config, { kind: 'rollout' }, { ...use, ema: true })).toEqual(
+      memoryOf(config, { kind: 'rollout' }, use),
+    );
   });
 
   it('halves in bfloat16 what workers hold, and leaves what the optimizer changes', () => {
-    const [wide, half] = [memoryOf(config, { kind: 'full' }, use).parts, memoryOf(config, { kind: 'full' }, { ...use, precision: 'bfloat16' }).parts];
-    expect([half['gradients'], half['decoder'], half['moments']]).toEqual([wide['gradients'] / 2, wide['decoder'] / 2, wide['moments']]);
+    const [wide, half] = [
+      memoryOf(config, { kind: 'full' }, use).parts,
+      memoryOf(config, { kind: 'full' }, { ...use, precision: 'bfloat16' }).parts,
+    ];
+    expect([half['gradients'], half['decoder'], half['moments']]).toEqual([
+      wide['gradients'] / 2,
+      wide['decoder'] / 2,
+      wide['moments'],
+    ]);
     expect(half['weights']).toBe(0.75 * wide['weights']);
   });
 });
@@ -137,7 +185,14 @@ describe('memoryOf', () => {
 describe('inspectQwen', () => {
   it('says what lies in the files of a checkpoint', async () => {
     const seen = await inspectQwen(tied, use);
-    expect(seen).toMatchObject({ kind: 'checkpoint', folder: tied, architecture: 'qwen2_5_vl', tied: true, stored: { files: 2, dtypes: ['BF16'] }, parameters: counted(await readConfig(tied)) });
+    expect(seen).toMatchObject({
+      kind: 'checkpoint',
+      folder: tied,
+      architecture: 'qwen2_5_vl',
+      tied: true,
+      stored: { files: 2, dtypes: ['BF16'] },
+      parameters: counted(await readConfig(tied)),
+    });
     expect(seen.stored.bytes).toBe(2 * counted(await readConfig(tied)).all);
     expect(seen).toHaveProperty('memory', memories(await readConfig(tied), use));
   });
@@ -145,10 +200,20 @@ describe('inspectQwen', () => {
   it('says what an adapter is, and its base where that is at hand', async () => {
     const dir = join(fixturesFolder(), 'policy', 'train', 'lora');
     const alone = await inspectQwen(dir, use);
-    expect(alone).toMatchObject({ kind: 'adapter', rank: 4, base: 'tiny-qwen2_5_vl', stored: { files: 1, dtypes: ['F32'] } });
+    expect(alone).toMatchObject({
+      kind: 'adapter',
+      rank: 4,
+      base: 'tiny-qwen2_5_vl',
+      stored: { files: 1, dtypes: ['F32'] },
+    });
     expect(alone).not.toHaveProperty('checkpoint');
     const both = await inspectQwen(dir, use, tiny);
-    expect(both).toMatchObject({ kind: 'adapter', parameters: (alone as { parameters: number }).parameters, base: tiny, checkpoint: { tied: false } });
+    expect(both).toMatchObject({
+      kind: 'adapter',
+      parameters: (alone as { parameters: number }).parameters,
+      base: tiny,
+      checkpoint: { tied: false },
+    });
     expect(both).toHaveProperty(['checkpoint', 'memory', 'lora 4', 'total']);
   });
 });

@@ -15,7 +15,9 @@ import { goldenFolder } from '../../golden/golden.js';
 import { folder, open, tied, tiny } from './opened.js';
 
 const goldens = join(goldenFolder(), 'policy', 'train');
-const kinds = (await readdir(goldens)).filter((name) => /^lora.*\.safetensors$/.test(name)).map((name) => name.replace('.safetensors', ''));
+const kinds = (await readdir(goldens))
+  .filter((name) => /^lora.*\.safetensors$/.test(name))
+  .map((name) => name.replace('.safetensors', ''));
 
 /** An adapter of random values on both sides. */
 async function drawn(from: string, rsLora = false, targets = ['q_proj', 'down_proj']): Promise<string> {
@@ -24,7 +26,15 @@ async function drawn(from: string, rsLora = false, targets = ['q_proj', 'down_pr
   await policy.save(dir);
   const file = join(dir, 'adapter_model.safetensors');
   const tensors = await openSafetensors(file);
-  await writeSafetensors(file, tensors.names.map((name) => ({ name, dtype: 'F32' as const, shape: tensors.info(name).shape, data: Float32Array.from({ length: tensors.info(name).bytes / 4 }, (_, i) => 0.2 * (uniform(name, i) - 0.5)) })));
+  await writeSafetensors(
+    file,
+    tensors.names.map((name) => ({
+      name,
+      dtype: 'F32' as const,
+      shape: tensors.info(name).shape,
+      data: Float32Array.from({ length: tensors.info(name).bytes / 4 }, (_, i) => 0.2 * (uniform(name, i) - 0.5)),
+    })),
+  );
   return dir;
 }
 
@@ -34,7 +44,13 @@ function asked(policy: QwenPolicy): EncodedPrompt[] {
 }
 
 const scored = (policy: QwenPolicy) =>
-  policy.write(asked(policy), { group: 4, temperature: 1, maxTokens: 12, entropy: true, uniform: (p, s, t) => uniform('draw', p, s, t) });
+  policy.write(asked(policy), {
+    group: 4,
+    temperature: 1,
+    maxTokens: 12,
+    entropy: true,
+    uniform: (p, s, t) => uniform('draw', p, s, t),
+  });
 
 describe.each(kinds)('the adapter %s of PEFT, folded in', (kind) => {
   it('gives the matrices that PEFT makes', async () => {
@@ -48,7 +64,10 @@ describe.each(kinds)('the adapter %s of PEFT, folded in', (kind) => {
     for (const name of names) {
       const [own, expected] = [await merged.read(name.slice('merged.'.length)), await golden.read(name)];
       // One rounding of a value below 1, and that of another order of summation.
-      expect(own.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0), name).toBeLessThan(2e-7);
+      expect(
+        own.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0),
+        name,
+      ).toBeLessThan(2e-7);
     }
   });
 });
@@ -59,10 +78,21 @@ describe('mergeAdapter', () => {
 
   it('adds scale · B · A, the scale alpha by the root of the rank where that is asked for', async () => {
     const dir = join(await folder(), 'merged');
-    expect(await mergeAdapter(tiny, adapter, dir)).toBe((await readAdapter(adapter, await readConfig(tiny))).adapter.matrices.length);
-    const [base, merged, sides] = [await folderTensors(tiny), await folderTensors(dir), await openSafetensors(join(adapter, 'adapter_model.safetensors'))];
+    expect(await mergeAdapter(tiny, adapter, dir)).toBe(
+      (await readAdapter(adapter, await readConfig(tiny))).adapter.matrices.length,
+    );
+    const [base, merged, sides] = [
+      await folderTensors(tiny),
+      await folderTensors(dir),
+      await openSafetensors(join(adapter, 'adapter_model.safetensors')),
+    ];
     const name = 'model.layers.0.self_attn.q_proj.weight';
-    const [w, a, b, got] = [await base.read(name), await sides.read(sideName(name, 'A')), await sides.read(sideName(name, 'B')), await merged.read(name)];
+    const [w, a, b, got] = [
+      await base.read(name),
+      await sides.read(sideName(name, 'A')),
+      await sides.read(sideName(name, 'B')),
+      await merged.read(name),
+    ];
     const columns = base.info(name).shape[1];
     for (const i of [0, columns + 3, w.length - 1]) {
       const [row, column] = [Math.floor(i / columns), i % columns];
@@ -71,14 +101,22 @@ describe('mergeAdapter', () => {
     }
   });
 
-  it.each([['of some layers', undefined], ['of the head too', ['k_proj', 'lm_head', 'qkv']]])('writes what an adapter %s computes when it is on', async (_, targets) => {
+  it.each([
+    ['of some layers', undefined],
+    ['of the head too', ['k_proj', 'lm_head', 'qkv']],
+  ])('writes what an adapter %s computes when it is on', async (_, targets) => {
     const [dir, own] = [join(await folder(), 'merged'), targets ? await drawn(tiny, false, targets) : adapter];
     await mergeAdapter(tiny, own, dir);
-    const [[on], [merged], [off]] = [await scored(await open({ adapter: own })), await scored(await open({}, dir)), await scored(await open())] as const;
+    const [[on], [merged], [off]] = [
+      await scored(await open({ adapter: own })),
+      await scored(await open({}, dir)),
+      await scored(await open()),
+    ] as const;
     expect(merged.map(({ tokens }) => tokens)).toEqual(on.map(({ tokens }) => tokens));
     expect(merged.map(({ tokens }) => tokens)).not.toEqual(off.map(({ tokens }) => tokens));
     // The same sums in another order: a few roundings of values up to 10.
-    const numbers = (all: readonly Written[]): number[] => all.flatMap(({ logProbs, entropies = [] }) => [...logProbs, ...entropies]);
+    const numbers = (all: readonly Written[]): number[] =>
+      all.flatMap(({ logProbs, entropies = [] }) => [...logProbs, ...entropies]);
     const apart = numbers(merged).map((value, i) => Math.abs(value - numbers(on)[i]));
     expect(Math.max(...apart)).toBeLessThan(1e-5);
   });

@@ -21,14 +21,27 @@ afterAll(() => Promise.all(scratch.map((dir) => rm(dir, { recursive: true }))));
 
 /** Released after the test. */
 export async function open(options: Partial<QwenOptions> = {}, dir = tiny): Promise<QwenPolicy> {
-  const policy = await openQwen(dir, { workers: 1, threads: 1, batch: 1, prompt: { user: 'Where is {instruction}?' }, ...options });
+  const policy = await openQwen(dir, {
+    workers: 1,
+    threads: 1,
+    batch: 1,
+    prompt: { user: 'Where is {instruction}?' },
+    ...options,
+  });
   opened.push(policy);
   return policy;
 }
 
 /** What was written, by whichever version of the weights. */
 export function unversioned(groups: readonly (readonly Written[])[]): Omit<Written, 'version'>[][] {
-  return groups.map((group) => group.map(({ tokens, logProbs, finish, entropies }) => ({ tokens, logProbs, finish, ...(entropies && { entropies }) })));
+  return groups.map((group) =>
+    group.map(({ tokens, logProbs, finish, entropies }) => ({
+      tokens,
+      logProbs,
+      finish,
+      ...(entropies && { entropies }),
+    })),
+  );
 }
 
 /** An empty folder, removed after the file's tests. */

@@ -17,15 +17,22 @@ async function saved(policy: QwenPolicy): Promise<Record<string, Float32Array>> 
   await policy.save(dir);
   await policy.saveTraining(dir);
   const adapter = join(dir, 'adapter_model.safetensors');
-  const [weights, state] = [existsSync(adapter) ? await openSafetensors(adapter) : await folderTensors(dir), await openSafetensors(join(dir, 'optimizer.safetensors'))];
-  const all = [...weights.names.map(async (name) => [name, await weights.read(name)] as const), ...state.names.map(async (name) => [name, await state.read(name)] as const)];
+  const [weights, state] = [
+    existsSync(adapter) ? await openSafetensors(adapter) : await folderTensors(dir),
+    await openSafetensors(join(dir, 'optimizer.safetensors')),
+  ];
+  const all = [
+    ...weights.names.map(async (name) => [name, await weights.read(name)] as const),
+    ...state.names.map(async (name) => [name, await state.read(name)] as const),
+  ];
   return Object.fromEntries(await Promise.all(all));
 }
 
 async function stepped(options: Partial<QwenOptions>, steps: number): Promise<QwenPolicy> {
   const policy = await open({ batch: 2, ...options });
   const rows = lessons(policy, 2).slice(0, 3);
-  for (let i = 0; i < steps; i++) await policy.step((await policy.gradient(graph, rows, 1)).gradient, { ...settings, maxNorm: 0.5, ema: 0.5 });
+  for (let i = 0; i < steps; i++)
+    await policy.step((await policy.gradient(graph, rows, 1)).gradient, { ...settings, maxNorm: 0.5, ema: 0.5 });
   return policy;
 }
 
@@ -35,7 +42,8 @@ describe.skipIf(without !== '')(`a policy that learns where its weights are held
     const [expected, got] = [await saved(host), await saved(held)];
     expect(Object.keys(got)).toEqual(Object.keys(expected));
     // Adam divides small gradients by their own size, and so their rounding is as large as a step is: 1e-3 three times.
-    for (const [name, values] of Object.entries(expected)) expect([name, apartBy(got[name] as Float32Array, values) < 2e-3]).toEqual([name, true]);
+    for (const [name, values] of Object.entries(expected))
+      expect([name, apartBy(got[name] as Float32Array, values) < 2e-3]).toEqual([name, true]);
     const rows = lessons(host, 2).slice(0, 3);
     const [a, b] = [await host.gradient(graph, rows, 1), await held.gradient(graph, rows, 1)];
     expect([b.gradient.length, b.metrics['loss']]).toEqual([0, expect.closeTo(a.metrics['loss'] as number, 4)]);
@@ -50,7 +58,8 @@ describe.skipIf(without !== '')(`a policy that learns where its weights are held
     await again.restore(dir);
     expect(again.version).toBe(2);
     const gradient = Float32Array.from({ length: whole.parameters }, (_, i) => ((i % 7) - 3) / 10);
-    for (const policy of [whole, again]) expect(await policy.step(gradient, settings)).toBeCloseTo(Math.hypot(...gradient), 3);
+    for (const policy of [whole, again])
+      expect(await policy.step(gradient, settings)).toBeCloseTo(Math.hypot(...gradient), 3);
     expect(await saved(again)).toEqual(await saved(whole));
   });
 

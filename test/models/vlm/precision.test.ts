@@ -11,28 +11,50 @@ import { goldenRows, promptOf } from '../../golden/policy-cases.js';
 
 type Rows = readonly (readonly number[])[];
 
-/** Made by scripts/bfloat16-reference.py of the committed checkpoints: log-probs of each next token, padding left out. */
+/**
+ * Made by scripts/bfloat16-reference.py of the committed checkpoints: log-probs of each next token, padding left out.
+ */
 const reference = JSON.parse(readFileSync(new URL('../../fixtures/bfloat16.json', import.meta.url), 'utf8')) as {
   readonly logProbs: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, Rows>>>>>>;
 };
 const root = join(fixturesFolder(), 'policy');
 const checkpoints = Object.keys(reference.logProbs);
 
-/** Log-probs of every case's tokens behind each row's last image, one behind the other, of a checkpoint in a precision; and transformers' of the same tokens. */
-async function all(checkpoint: string, precision: Precision): Promise<{ readonly own: number[]; readonly theirs: (kernel: string) => number[] }> {
-  const policy = await openQwen(join(root, checkpoint), { workers: 1, threads: 1, batch: 1, train: 'none', suppressed: [], precision });
+/**
+ * Log-probs of every case's tokens behind each row's last image, one behind the other, of a checkpoint in a precision;
+ * and transformers' of the same tokens.
+ */
+async function all(
+  checkpoint: string,
+  precision: Precision,
+): Promise<{ readonly own: number[]; readonly theirs: (kernel: string) => number[] }> {
+  const policy = await openQwen(join(root, checkpoint), {
+    workers: 1,
+    threads: 1,
+    batch: 1,
+    train: 'none',
+    suppressed: [],
+    precision,
+  });
   try {
     const own: number[] = [];
     const cut: { readonly name: string; readonly from: readonly number[] }[] = [];
     for (const name of Object.keys(reference.logProbs[checkpoint] ?? {})) {
-      const prompts = (await goldenRows(await openSafetensors(join(root, 'forward', `${name}.safetensors`)), policy.config)).map(promptOf);
+      const prompts = (
+        await goldenRows(await openSafetensors(join(root, 'forward', `${name}.safetensors`)), policy.config)
+      ).map(promptOf);
       const from = prompts.map(({ tokens }) => Math.max(1, tokens.lastIndexOf(policy.config.tokens.image) + 2));
-      const rows = prompts.map(({ tokens, ...prompt }, i) => ({ prompt: { ...prompt, tokens: tokens.slice(0, from[i]) }, completions: [tokens.slice(from[i])], perToken: {} }));
+      const rows = prompts.map(({ tokens, ...prompt }, i) => ({
+        prompt: { ...prompt, tokens: tokens.slice(0, from[i]) },
+        completions: [tokens.slice(from[i])],
+        perToken: {},
+      }));
       own.push(...(await policy.scores(rows, 1)).flat(2));
       cut.push({ name, from });
     }
     const rows = (name: string, kernel: string): Rows => reference.logProbs[checkpoint]?.[name]?.[kernel] ?? [];
-    const theirs = (kernel: string): number[] => cut.flatMap(({ name, from }) => rows(name, kernel).flatMap((row, r) => row.slice((from[r] as number) - 1)));
+    const theirs = (kernel: string): number[] =>
+      cut.flatMap(({ name, from }) => rows(name, kernel).flatMap((row, r) => row.slice((from[r] as number) - 1)));
     return { own, theirs };
   } finally {
     await policy.release();

@@ -9,13 +9,18 @@ import { supervisedGraph } from '../../../src/models/vlm/supervised.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
 const dir = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl');
-const open = (tokens?: number): Promise<QwenPolicy> => openQwen(dir, { workers: 1, threads: 1, batch: 3, suppressed: [], ...(tokens === undefined ? {} : { tokens }) });
+const open = (tokens?: number): Promise<QwenPolicy> =>
+  openQwen(dir, { workers: 1, threads: 1, batch: 3, suppressed: [], ...(tokens === undefined ? {} : { tokens }) });
 const plain = { patchMask: 0, softNumbers: 0 };
 
 /** A row that is taught its answer, each token by the same weight. */
 const taught = (policy: QwenPolicy, words: string, answer: string, weight: number): TrainRow => {
   const completion = policy.answer(answer);
-  return { prompt: { ...policy.encode({}), text: '', tokens: policy.tokenizer.encode(words) }, completions: [completion], perToken: { weight: [completion.map(() => weight)] } };
+  return {
+    prompt: { ...policy.encode({}), text: '', tokens: policy.tokenizer.encode(words) },
+    completions: [completion],
+    perToken: { weight: [completion.map(() => weight)] },
+  };
 };
 
 describe('learningPrompts', () => {
@@ -29,9 +34,16 @@ describe('learningPrompts', () => {
     const learned = { ...row, perPrompt: { promptWeight: promptWeight.map((w) => 0.1 * w), promptTargets } };
     const [first, ...others] = row.prompt.tokens;
     const moved = [...others, ...row.completions[0]];
-    const answered: TrainRow = { prompt: { ...row.prompt, tokens: [first] }, completions: [moved], perToken: { weight: [moved.map(() => 0.1)] } };
+    const answered: TrainRow = {
+      prompt: { ...row.prompt, tokens: [first] },
+      completions: [moved],
+      perToken: { weight: [moved.map(() => 0.1)] },
+    };
     const graph = supervisedGraph(policy.config, policy.tokenizer, plain);
-    const [own, expected] = [await policy.gradient(learningPrompts(policy.config, graph), [learned], 1), await policy.gradient(graph, [answered], 1)];
+    const [own, expected] = [
+      await policy.gradient(learningPrompts(policy.config, graph), [learned], 1),
+      await policy.gradient(graph, [answered], 1),
+    ];
     expect(own.metrics['loss']).toBeCloseTo(expected.metrics['loss'], 4);
     expect(own.metrics['nll']).toBe(own.metrics['loss']);
     const worst = own.gradient.reduce((most, value, i) => Math.max(most, Math.abs(value - expected.gradient[i])), 0);
@@ -41,7 +53,10 @@ describe('learningPrompts', () => {
 
   it('leaves out padding, the first token and what stands for the image', () => {
     const { image, pad } = policy.config.tokens;
-    const { promptWeight, promptTargets } = promptInputs(policy.config, { ...policy.encode({}), tokens: [5, 6, image, image, 7] });
+    const { promptWeight, promptTargets } = promptInputs(policy.config, {
+      ...policy.encode({}),
+      tokens: [5, 6, image, image, 7],
+    });
     expect([...promptWeight]).toEqual([0, 0, 0, 0, 1, 0, 0, 1]);
     expect([...promptTargets]).toEqual([pad, pad, pad, 5, 6, image, image, 7]);
   });
@@ -52,13 +67,17 @@ describe('runs of so many tokens', () => {
     const got = [];
     for (const tokens of [undefined, 64]) {
       const policy = await open(tokens);
-      const rows = ['a', 'a much longer answer than any of the others, by far', 'b b', 'c'].map((answer, i) => taught(policy, i === 3 ? 'Segment it' : 'Segment this', answer, 0.05));
+      const rows = ['a', 'a much longer answer than any of the others, by far', 'b b', 'c'].map((answer, i) =>
+        taught(policy, i === 3 ? 'Segment it' : 'Segment this', answer, 0.05),
+      );
       got.push(await policy.gradient(supervisedGraph(policy.config, policy.tokenizer, plain), rows, 1));
       await policy.release();
     }
     const [whole, cut] = got;
     expect(cut.metrics['loss']).toBeCloseTo(whole.metrics['loss'], 5);
     const largest = whole.gradient.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    expect(cut.gradient.reduce((most, value, i) => Math.max(most, Math.abs(value - whole.gradient[i])), 0) / largest).toBeLessThan(1e-5);
+    expect(
+      cut.gradient.reduce((most, value, i) => Math.max(most, Math.abs(value - whole.gradient[i])), 0) / largest,
+    ).toBeLessThan(1e-5);
   });
 });

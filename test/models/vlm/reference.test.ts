@@ -6,7 +6,10 @@ import { graph, lessons, settings } from './lessons.js';
 import { open, tied, tiny } from './opened.js';
 
 describe('reference', () => {
-  it.each([['float32 files', tiny], ['files of bfloat16', tied]])('mixes a share of the weights into the reference, of %s, and goes on from there', async (_, from) => {
+  it.each([
+    ['float32 files', tiny],
+    ['files of bfloat16', tied],
+  ])('mixes a share of the weights into the reference, of %s, and goes on from there', async (_, from) => {
     const policy = await open({ extra: patchMaskHead }, from);
     const rows = lessons(policy, 1).slice(0, 1);
     const start = await policy.reference(rows, 1);
@@ -25,7 +28,11 @@ describe('reference', () => {
 
   it('has nothing to mix below an adapter', async () => {
     const policy = await open({ train: { lora: { rank: 2, alpha: 4, targets: ['q_proj'] } } });
-    await expect(policy.mixReference(1)).rejects.toThrow(new ModelError(`${tiny}  reference: expected weights of its own, as where all of the policy's learn; got the checkpoint below adapter, which is only read`));
+    await expect(policy.mixReference(1)).rejects.toThrow(
+      new ModelError(
+        `${tiny}  reference: expected weights of its own, as where all of the policy's learn; got the checkpoint below adapter, which is only read`,
+      ),
+    );
   });
 
   it('refers to the opening weights even when it is first asked after a step', async () => {

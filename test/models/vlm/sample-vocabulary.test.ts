@@ -32,13 +32,27 @@ interface Told {
 let programs = 0;
 
 /** Draws from each row with every uniform, in one loop, as a rollout does. */
-async function tell(rows: readonly Float32Array[], uniforms: readonly number[], { temperature = 1, suppressed = [], seen = [], ...limits }: Asked = {}): Promise<Told[]> {
+async function tell(
+  rows: readonly Float32Array[],
+  uniforms: readonly number[],
+  { temperature = 1, suppressed = [], seen = [], ...limits }: Asked = {},
+): Promise<Told[]> {
   const sizes = { prompt: 1, sample: rows.length };
   const vocab = rows[0].length;
   const logits = input('logits', 'float32', { ...sizes, vocab });
   const chances = input('uniforms', 'float32', { ...sizes, own: uniforms.length });
   const at = input('temperature', 'float32', {});
-  const penalised = limits.repetitionPenalty === undefined ? logits : penalise(logits, constant(Uint8Array.from({ length: vocab }, (_, id) => Number(seen.includes(id))), { vocab }), limits.repetitionPenalty);
+  const penalised =
+    limits.repetitionPenalty === undefined
+      ? logits
+      : penalise(
+          logits,
+          constant(
+            Uint8Array.from({ length: vocab }, (_, id) => Number(seen.includes(id))),
+            { vocab },
+          ),
+          limits.repetitionPenalty,
+        );
   const possible = suppress(penalised, suppressed);
   const { collected } = loop(uniforms.length, {}, (turn) => {
     const { token, logProb } = draw(possible, gather(chances, 'own', turn), at, limits);
@@ -54,7 +68,8 @@ async function tell(rows: readonly Float32Array[], uniforms: readonly number[], 
     temperature: Float32Array.of(temperature),
   });
   await engine.close(program);
-  const of = (name: string, row: number): number[] => uniforms.map((_, i) => Number(outputs[name][i * rows.length + row]));
+  const of = (name: string, row: number): number[] =>
+    uniforms.map((_, i) => Number(outputs[name][i * rows.length + row]));
   return rows.map((_, row) => ({
     tokens: of('token', row),
     logProbs: of('logProb', row),
@@ -64,7 +79,10 @@ async function tell(rows: readonly Float32Array[], uniforms: readonly number[], 
 }
 
 /** Logits as the limits see them: float32 as the graph's, in its order of operations. */
-function tempered(row: Float32Array, { temperature = 1, suppressed = [], seen = [], repetitionPenalty = 1 }: Asked): Float32Array {
+function tempered(
+  row: Float32Array,
+  { temperature = 1, suppressed = [], seen = [], repetitionPenalty = 1 }: Asked,
+): Float32Array {
   const [penalty, divisor] = [Math.fround(repetitionPenalty), Math.fround(temperature)];
   const own = Float32Array.from(row);
   for (const id of seen) own[id] = own[id] > 0 ? own[id] / penalty : own[id] * penalty;
@@ -80,29 +98,44 @@ function probabilities(logits: Float32Array, kept: (id: number) => boolean = () 
   return weights.map((weight) => weight / whole);
 }
 
-/** How far the uniforms lie outside the steps of the tokens that they drew; infinitely far where a token has no probability. */
+/**
+ * How far the uniforms lie outside the steps of the tokens that they drew; infinitely far where a token has no
+ * probability.
+ */
 function farthest(tokens: readonly number[], uniforms: readonly number[], p: Float64Array): number {
   const ends = new Float64Array(p.length);
   p.reduce((sum, share, id) => (ends[id] = sum + share), 0);
-  return tokens.reduce((far, token, i) => (p[token] > 0 ? Math.max(far, ends[token] - p[token] - uniforms[i], uniforms[i] - ends[token]) : Infinity), 0);
+  return tokens.reduce(
+    (far, token, i) =>
+      p[token] > 0 ? Math.max(far, ends[token] - p[token] - uniforms[i], uniforms[i] - ends[token]) : Infinity,
+    0,
+  );
 }
 
-const entropyOf = (p: Float64Array): number => p.reduce((sum, share) => (share > 0 ? sum - share * Math.log(share) : sum), 0);
+const entropyOf = (p: Float64Array): number =>
+  p.reduce((sum, share) => (share > 0 ? sum - share * Math.log(share) : sum), 0);
 const largestOf = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
 
 /** What the float64 reference keeps under the limits; `near` are the ids that float32 may keep or not. */
-function keptBy(logits: Float32Array, { topK = 0, topP = 1, minP = 0 }: Sampling): { readonly kept: readonly boolean[]; readonly near: ReadonlySet<number> } {
+function keptBy(
+  logits: Float32Array,
+  { topK = 0, topP = 1, minP = 0 }: Sampling,
+): { readonly kept: readonly boolean[]; readonly near: ReadonlySet<number> } {
   let kept = Array.from(logits, (logit) => logit > -Infinity);
   const near = new Set<number>();
   const ids = (): number[] => [...kept.keys()].filter((id) => kept[id]);
   if (topK > 0) {
-    const least = ids().map((id) => logits[id]).toSorted((a, b) => b - a)[Math.min(topK, ids().length) - 1];
+    const least = ids()
+      .map((id) => logits[id])
+      .toSorted((a, b) => b - a)[Math.min(topK, ids().length) - 1];
     kept = kept.map((own, id) => own && logits[id] >= least);
   }
   if (topP < 1) {
     const p = probabilities(logits, (id) => kept[id]);
     let together = 0;
-    for (const id of ids().toSorted((a, b) => logits[a] - logits[b] || a - b).slice(0, -1)) {
+    for (const id of ids()
+      .toSorted((a, b) => logits[a] - logits[b] || a - b)
+      .slice(0, -1)) {
       together += p[id];
       if (Math.abs(together - (1 - topP)) < 1e-6) near.add(id);
       if (together <= 1 - topP) kept[id] = false;
@@ -119,12 +152,14 @@ function keptBy(logits: Float32Array, { topK = 0, topP = 1, minP = 0 }: Sampling
   return { kept, near };
 }
 
-const differing = (a: readonly boolean[], b: readonly boolean[], besides: ReadonlySet<number>): number[] => [...a.keys()].filter((id) => a[id] !== b[id] && !besides.has(id));
+const differing = (a: readonly boolean[], b: readonly boolean[], besides: ReadonlySet<number>): number[] =>
+  [...a.keys()].filter((id) => a[id] !== b[id] && !besides.has(id));
 
 const VOCAB = 151_936;
 const LARGEST = 1 - 2 ** -24;
 const normal = draws('sample', 'vocabulary');
-const logitsOf = (logit: (id: number) => number): Float32Array => Float32Array.from({ length: VOCAB }, (_, id) => logit(id));
+const logitsOf = (logit: (id: number) => number): Float32Array =>
+  Float32Array.from({ length: VOCAB }, (_, id) => logit(id));
 const kinds: Readonly<Record<string, Float32Array>> = {
   flat: logitsOf(() => 0),
   broad: logitsOf(() => normal.normal(3)),
@@ -133,7 +168,8 @@ const kinds: Readonly<Record<string, Float32Array>> = {
 
 /** 0, the largest, and between them evenly, a tenth of them in the last thousandth; all with 24 bits. */
 function spread(count: number): number[] {
-  const evenly = (from: number, to: number, n: number): number[] => Array.from({ length: n }, (_, i) => Math.floor((from + ((to - from) * (i + 0.5)) / n) * 2 ** 24) / 2 ** 24);
+  const evenly = (from: number, to: number, n: number): number[] =>
+    Array.from({ length: n }, (_, i) => Math.floor((from + ((to - from) * (i + 0.5)) / n) * 2 ** 24) / 2 ** 24);
   return [0, ...evenly(0, 0.999, 0.9 * count - 2), ...evenly(0.999, 1, 0.1 * count), LARGEST];
 }
 
@@ -173,7 +209,9 @@ describe('a vocabulary of 151,936', () => {
   });
 
   it('is what greedy has the log-probs and entropies of', async () => {
-    const program = emit('greedy', { ...greedy(input('logits', 'float32', { prompt: 1, sample: rows.length, vocab: VOCAB })) });
+    const program = emit('greedy', {
+      ...greedy(input('logits', 'float32', { prompt: 1, sample: rows.length, vocab: VOCAB })),
+    });
     await engine.open(program);
     const { outputs } = await engine.run(program, { logits: Float32Array.from(rows.flatMap((row) => [...row])) });
     for (const [i, p] of rows.map((row) => probabilities(row)).entries()) {
@@ -184,9 +222,14 @@ describe('a vocabulary of 151,936', () => {
   });
 
   it('has no running sum of more than 128 elements', () => {
-    const [logits, uniform] = [input('logits', 'float32', { prompt: 1, sample: 1, vocab: VOCAB }), input('uniform', 'float32', { prompt: 1, sample: 1 })];
+    const [logits, uniform] = [
+      input('logits', 'float32', { prompt: 1, sample: 1, vocab: VOCAB }),
+      input('uniform', 'float32', { prompt: 1, sample: 1 }),
+    ];
     const { token } = draw(logits, uniform, input('temperature', 'float32', {}), { topK: 50, topP: 0.9, minP: 0.1 });
-    const running = reachable([token], dependencies).flatMap(({ op, inputs }) => (op.kind === 'cumsum' ? [sizeOf(inputs[0] as Tensor, op.over) as number] : []));
+    const running = reachable([token], dependencies).flatMap(({ op, inputs }) =>
+      op.kind === 'cumsum' ? [sizeOf(inputs[0] as Tensor, op.over) as number] : [],
+    );
     expect(running.length).toBeGreaterThan(0);
     expect(Math.max(...running)).toBeLessThanOrEqual(128);
   });
@@ -199,9 +242,16 @@ describe('any vocabulary', () => {
     .oneof(fc.integer({ min: 1, max: 40 }), fc.constantFrom(127, 128, 129, 704, 1021))
     .chain((size) =>
       fc.record({
-        logits: fc.oneof(fc.array(fc.integer({ min: -3, max: 3 }), { minLength: size, maxLength: size }), fc.array(fc.float({ min: -60, max: 60, noNaN: true }), { minLength: size, maxLength: size })),
+        logits: fc.oneof(
+          fc.array(fc.integer({ min: -3, max: 3 }), { minLength: size, maxLength: size }),
+          fc.array(fc.float({ min: -60, max: 60, noNaN: true }), { minLength: size, maxLength: size }),
+        ),
         suppressed: fc.uniqueArray(fc.nat(size - 1), { maxLength: Math.min(size - 1, 5) }),
-        limits: fc.record({ topK: fc.constantFrom(0, 1, 3), topP: fc.constantFrom(1, 0.93, 0.5, 1e-6), minP: fc.constantFrom(0, 0.13) }),
+        limits: fc.record({
+          topK: fc.constantFrom(0, 1, 3),
+          topP: fc.constantFrom(1, 0.93, 0.5, 1e-6),
+          minP: fc.constantFrom(0, 0.13),
+        }),
       }),
     );
 

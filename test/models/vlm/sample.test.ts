@@ -11,10 +11,23 @@ const logits = (rows: number): Tensor => input('logits', 'float32', { prompt: 1,
 const shares = [0.1, 0.2, 0.3, 0.4];
 const flat = (rows: number, values: readonly number[]): number[] => Array.from({ length: rows }, () => values).flat();
 
-function drawn(uniforms: readonly number[], values: readonly number[], temperature = 1, suppressed: readonly number[] = []): { tokens: number[]; logProbs: number[] } {
+function drawn(
+  uniforms: readonly number[],
+  values: readonly number[],
+  temperature = 1,
+  suppressed: readonly number[] = [],
+): { tokens: number[]; logProbs: number[] } {
   const rows = uniforms.length;
-  const { token, logProb } = draw(suppress(logits(rows), suppressed), input('uniform', 'float32', { prompt: 1, sample: rows }), input('temperature', 'float32', {}));
-  const [tokens, logProbs] = interpret([token, logProb], { logits: flat(rows, values), uniform: uniforms, temperature: [temperature] });
+  const { token, logProb } = draw(
+    suppress(logits(rows), suppressed),
+    input('uniform', 'float32', { prompt: 1, sample: rows }),
+    input('temperature', 'float32', {}),
+  );
+  const [tokens, logProbs] = interpret([token, logProb], {
+    logits: flat(rows, values),
+    uniform: uniforms,
+    temperature: [temperature],
+  });
   return { tokens: [...tokens.data], logProbs: [...logProbs.data] };
 }
 
@@ -49,7 +62,9 @@ describe('draw', () => {
 describe('narrow', () => {
   /** What is left of probabilities, as 0 and 1. */
   const left = (values: readonly number[], limits: Sampling): number[] => {
-    const [kept] = interpret([narrow(input('logits', 'float32', { vocab: values.length }), limits)], { logits: values.map(Math.log) });
+    const [kept] = interpret([narrow(input('logits', 'float32', { vocab: values.length }), limits)], {
+      logits: values.map(Math.log),
+    });
     return [...kept.data].map((logit) => Number(logit > -1e29));
   };
 
@@ -71,7 +86,12 @@ describe('narrow', () => {
 
   it('costs nothing where it is off', () => {
     const kinds = (limits?: Sampling): string[] => {
-      const { token, logProb } = draw(logits(1), input('uniform', 'float32', { prompt: 1, sample: 1 }), input('temperature', 'float32', {}), limits);
+      const { token, logProb } = draw(
+        logits(1),
+        input('uniform', 'float32', { prompt: 1, sample: 1 }),
+        input('temperature', 'float32', {}),
+        limits,
+      );
       return reachable([token, logProb]).map(({ op }) => op.kind);
     };
     expect(kinds({ topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, entropy: false })).toEqual(kinds());
@@ -79,8 +99,20 @@ describe('narrow', () => {
   });
 
   it('is before the draw: what is left shares everything, and has the log-probs and the entropy', () => {
-    const { token, logProb, entropy } = draw(logits(3), input('uniform', 'float32', { prompt: 1, sample: 3 }), input('temperature', 'float32', {}), { topK: 2 });
-    const fed = { logits: flat(3, shares.map((p) => Math.log(p) / 2)), uniform: [0, 0.42, 0.43], temperature: [0.5] };
+    const { token, logProb, entropy } = draw(
+      logits(3),
+      input('uniform', 'float32', { prompt: 1, sample: 3 }),
+      input('temperature', 'float32', {}),
+      { topK: 2 },
+    );
+    const fed = {
+      logits: flat(
+        3,
+        shares.map((p) => Math.log(p) / 2),
+      ),
+      uniform: [0, 0.42, 0.43],
+      temperature: [0.5],
+    };
     const [tokens, logProbs, entropies] = interpret([token, logProb, entropy], fed).map(({ data }) => [...data]);
     expect(tokens).toEqual([2, 2, 3]);
     expect(logProbs[0]).toBeCloseTo(Math.log(3 / 7), 6);
@@ -91,7 +123,10 @@ describe('narrow', () => {
 
 describe('penalise', () => {
   it('divides what is above 0 and multiplies the rest, where it was seen', () => {
-    const [own] = interpret([penalise(logits(2), input('seen', 'bool', { prompt: 1, sample: 2, vocab }), 2)], { logits: [3, -3, 0, 3, 1, 1, -1, -1], seen: [1, 1, 1, 0, 0, 1, 0, 1] });
+    const [own] = interpret([penalise(logits(2), input('seen', 'bool', { prompt: 1, sample: 2, vocab }), 2)], {
+      logits: [3, -3, 0, 3, 1, 1, -1, -1],
+      seen: [1, 1, 1, 0, 0, 1, 0, 1],
+    });
     expect([...own.data]).toEqual([1.5, -6, 0, 3, 1, 0.5, -1, -2]);
   });
 });

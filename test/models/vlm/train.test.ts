@@ -8,7 +8,13 @@ import { trainFeeds } from '../../../src/models/vlm/feeds.js';
 import { adapterOf, adapterShapes, sideName } from '../../../src/models/vlm/lora.js';
 import { openTokenizer } from '../../../src/models/vlm/tokenizer.js';
 import { supervisedGraph } from '../../../src/models/vlm/supervised.js';
-import { objectiveGraph, scoreProgram, trainProgram, type BatchShape, type TrainGraph } from '../../../src/models/vlm/train.js';
+import {
+  objectiveGraph,
+  scoreProgram,
+  trainProgram,
+  type BatchShape,
+  type TrainGraph,
+} from '../../../src/models/vlm/train.js';
 import { grpo } from '../../../src/objectives/policy-gradient.js';
 import { findWeights, readWeights } from '../../../src/models/vlm/weight-files.js';
 import { hash, uniform } from '../../../src/random.js';
@@ -19,7 +25,10 @@ import { tiny } from './opened.js';
 const config = await readConfig(tiny);
 const tokenizer = await openTokenizer(tiny);
 const { vocab } = config.text;
-const graphs: Readonly<Record<string, TrainGraph>> = { objective: objectiveGraph(grpo(0.04)), answers: supervisedGraph(config, tokenizer, { patchMask: 0, softNumbers: 2 }) };
+const graphs: Readonly<Record<string, TrainGraph>> = {
+  objective: objectiveGraph(grpo(0.04)),
+  answers: supervisedGraph(config, tokenizer, { patchMask: 0, softNumbers: 2 }),
+};
 
 let engine: Engine;
 beforeAll(async () => {
@@ -34,11 +43,22 @@ const lengths = [5, 2, 9];
 
 /** Two prompts with two images each, and three completions of unequal lengths behind each. */
 const rows = [0, 1].map((p): TrainRow => {
-  const each = (value: (s: number, t: number) => number): number[][] => lengths.map((n, s) => Array.from({ length: n }, (_, t) => value(s, t)));
-  const images = [grid, { h: 4, w: 4 }].map((own, i) => ({ grid: own, pixels: Float32Array.from({ length: own.h * own.w * 1176 }, (_, at) => uniform('pixel', p, i, at) - 0.5) }));
-  const seen = images.flatMap(({ grid: { h, w } }, i) => [7 + i, ...Array.from({ length: (h * w) / 4 }, () => config.tokens.image)]);
+  const each = (value: (s: number, t: number) => number): number[][] =>
+    lengths.map((n, s) => Array.from({ length: n }, (_, t) => value(s, t)));
+  const images = [grid, { h: 4, w: 4 }].map((own, i) => ({
+    grid: own,
+    pixels: Float32Array.from({ length: own.h * own.w * 1176 }, (_, at) => uniform('pixel', p, i, at) - 0.5),
+  }));
+  const seen = images.flatMap(({ grid: { h, w } }, i) => [
+    7 + i,
+    ...Array.from({ length: (h * w) / 4 }, () => config.tokens.image),
+  ]);
   return {
-    prompt: { text: '', tokens: [...seen, ...Array.from({ length: 3 + 4 * p }, (_, t) => hash('prompt', p, t) % 500)], images },
+    prompt: {
+      text: '',
+      tokens: [...seen, ...Array.from({ length: 3 + 4 * p }, (_, t) => hash('prompt', p, t) % 500)],
+      images,
+    },
     completions: each((s, t) => hash('token', p, s, t) % 500),
     perToken: {
       oldLogProbs: each((s, t) => -6 - uniform('old', p, s, t)),
@@ -51,9 +71,19 @@ const rows = [0, 1].map((p): TrainRow => {
   };
 });
 
-async function run(make: (shape: BatchShape) => Program, more: Partial<BatchShape>, sets = ['policy']): Promise<Answer> {
+async function run(
+  make: (shape: BatchShape) => Program,
+  more: Partial<BatchShape>,
+  sets = ['policy'],
+): Promise<Answer> {
   const prompts = rows.map(({ prompt }) => prompt);
-  const shape: BatchShape = { ...prefixShape(prompts, 2), samples: 3, length: completionLength(rows), suppressed: [1], ...more };
+  const shape: BatchShape = {
+    ...prefixShape(prompts, 2),
+    samples: 3,
+    length: completionLength(rows),
+    suppressed: [1],
+    ...more,
+  };
   const program = make(shape);
   const feeds = trainFeeds(config, rows, shape, 0.8);
   await engine.open(program, sets);
@@ -69,8 +99,17 @@ function apartBy(a: Float32Array, b: Float32Array): number {
   return apart === 0 ? 0 : apart / largest;
 }
 
-// 2 prompts × 3 completions × 16 tokens are 96: one chunk, two, fourteen of which the last is not full, and one a token.
-const ways: readonly Partial<BatchShape>[] = [{ logits: 48 * vocab }, { logits: 7 * vocab + 1 }, { logits: 1 }, { recompute: 'layers' }, { recompute: 'layers', logits: 7 * vocab }, { blocks: { together: 0, block: 100 } }, { blocks: { together: 0, block: 500 }, recompute: 'layers' }];
+// 2 prompts × 3 completions × 16 tokens are 96: one chunk, two, fourteen of which the last is not full, and one a
+// token.
+const ways: readonly Partial<BatchShape>[] = [
+  { logits: 48 * vocab },
+  { logits: 7 * vocab + 1 },
+  { logits: 1 },
+  { recompute: 'layers' },
+  { recompute: 'layers', logits: 7 * vocab },
+  { blocks: { together: 0, block: 100 } },
+  { blocks: { together: 0, block: 500 }, recompute: 'layers' },
+];
 
 describe.each(Object.entries(graphs))('the training graph of an %s', (_, graph) => {
   let kept: Answer;
@@ -78,7 +117,8 @@ describe.each(Object.entries(graphs))('the training graph of an %s', (_, graph) 
 
   it.each(ways)('gives the same loss, metrics and gradients by %o', async (way) => {
     const { outputs, gradient } = await run((shape) => trainProgram(config, shape, graph), way);
-    for (const [name, values] of Object.entries(kept.outputs)) expect(apartBy(outputs[name] as Float32Array, values as Float32Array), name).toBeLessThan(1e-5);
+    for (const [name, values] of Object.entries(kept.outputs))
+      expect(apartBy(outputs[name] as Float32Array, values as Float32Array), name).toBeLessThan(1e-5);
     expect(apartBy(gradient as Float32Array, kept.gradient as Float32Array)).toBeLessThan(1e-4);
     expect(Object.keys(outputs)).toEqual(Object.keys(kept.outputs));
   });
@@ -90,16 +130,24 @@ it('scores come out the same by chunks', async () => {
   const whole = await run((shape) => scoreProgram(config, shape, 'policy'), {});
   for (const logits of [7 * vocab, 48 * vocab]) {
     const cut = await run((shape) => scoreProgram(config, shape, 'policy'), { logits });
-    expect(apartBy(cut.outputs['logProbs'] as Float32Array, whole.outputs['logProbs'] as Float32Array)).toBeLessThan(1e-5);
+    expect(apartBy(cut.outputs['logProbs'] as Float32Array, whole.outputs['logProbs'] as Float32Array)).toBeLessThan(
+      1e-5,
+    );
   }
 });
 
 describe('an adapter of every linear layer', () => {
-  const adapter = adapterOf(config, { rank: 3, alpha: 6, pattern: String.raw`.*(_proj|attn\.qkv|attn\.proj|merger\.mlp\.[02]|lm_head)` });
+  const adapter = adapterOf(config, {
+    rank: 3,
+    alpha: 6,
+    pattern: String.raw`.*(_proj|attn\.qkv|attn\.proj|merger\.mlp\.[02]|lm_head)`,
+  });
   const build = { ...PLAIN_BUILD, adapter };
   const shapes = adapterShapes(config, adapter).map(({ name, sizes }) => ({ name, sizes: Object.values(sizes) }));
   const layout = layoutOf(shapes);
-  const values = new Float32Array(new SharedArrayBuffer(4 * layout.length)).map((_, i) => 0.2 * (uniform('adapter', i) - 0.5));
+  const values = new Float32Array(new SharedArrayBuffer(4 * layout.length)).map(
+    (_, i) => 0.2 * (uniform('adapter', i) - 0.5),
+  );
   const part = (all: Float32Array, { entries }: Layout, name: string): Float32Array => {
     const { offset, length } = entries.find((entry) => entry.name === name) as Layout['entries'][number];
     return all.subarray(offset, offset + length);
@@ -123,13 +171,18 @@ describe('an adapter of every linear layer', () => {
     const columns = a.length / adapter.rank;
     for (let i = 0; i < to.length; i++) {
       const [row, column] = [Math.floor(i / columns), i % columns];
-      for (let r = 0; r < adapter.rank; r++) to[i] += adapter.scale * b[row * adapter.rank + r] * a[r * columns + column];
+      for (let r = 0; r < adapter.rank; r++)
+        to[i] += adapter.scale * b[row * adapter.rank + r] * a[r * columns + column];
     }
   }
 
   it.each([ways[1], ways[4]])('gives the same loss and gradients by %o', async (way) => {
-    const { outputs, gradient } = await run((shape) => trainProgram(config, shape, graphs['objective'], build), way, ['adapter', 'policy']);
-    for (const [name, expected] of Object.entries(kept.outputs)) expect(apartBy(outputs[name] as Float32Array, expected as Float32Array), name).toBeLessThan(1e-5);
+    const { outputs, gradient } = await run((shape) => trainProgram(config, shape, graphs['objective'], build), way, [
+      'adapter',
+      'policy',
+    ]);
+    for (const [name, expected] of Object.entries(kept.outputs))
+      expect(apartBy(outputs[name] as Float32Array, expected as Float32Array), name).toBeLessThan(1e-5);
     expect(apartBy(gradient as Float32Array, kept.gradient as Float32Array)).toBeLessThan(1e-4);
   });
 
@@ -140,16 +193,43 @@ describe('an adapter of every linear layer', () => {
       const [a, b] = [part(values, layout, sideName(matrix, 'A')), part(values, layout, sideName(matrix, 'B'))];
       const whole = part(merged.gradient as Float32Array, base, matrix);
       const [columns, { rank, scale }] = [a.length / adapter.rank, adapter];
-      const ofA = a.map((_, i) => scale * b.reduce((sum, x, at) => (at % rank === Math.floor(i / columns) ? sum + x * whole[Math.floor(at / rank) * columns + (i % columns)] : sum), 0));
-      const ofB = b.map((_, i) => scale * a.reduce((sum, x, at) => (Math.floor(at / columns) === i % rank ? sum + x * whole[Math.floor(i / rank) * columns + (at % columns)] : sum), 0));
-      expect(apartBy(part(kept.gradient as Float32Array, layout, sideName(matrix, 'A')), ofA), `${matrix} A`).toBeLessThan(1e-4);
-      expect(apartBy(part(kept.gradient as Float32Array, layout, sideName(matrix, 'B')), ofB), `${matrix} B`).toBeLessThan(1e-4);
+      const ofA = a.map(
+        (_, i) =>
+          scale *
+          b.reduce(
+            (sum, x, at) =>
+              at % rank === Math.floor(i / columns)
+                ? sum + x * whole[Math.floor(at / rank) * columns + (i % columns)]
+                : sum,
+            0,
+          ),
+      );
+      const ofB = b.map(
+        (_, i) =>
+          scale *
+          a.reduce(
+            (sum, x, at) =>
+              Math.floor(at / columns) === i % rank
+                ? sum + x * whole[Math.floor(i / rank) * columns + (at % columns)]
+                : sum,
+            0,
+          ),
+      );
+      expect(
+        apartBy(part(kept.gradient as Float32Array, layout, sideName(matrix, 'A')), ofA),
+        `${matrix} A`,
+      ).toBeLessThan(1e-4);
+      expect(
+        apartBy(part(kept.gradient as Float32Array, layout, sideName(matrix, 'B')), ofB),
+        `${matrix} B`,
+      ).toBeLessThan(1e-4);
     }
   });
 
   it('is in bfloat16 as near to float32 as the merged matrices are', async () => {
     const logProbs = async (own: Partial<Build>, sets: string[]): Promise<Float32Array> =>
-      (await run((shape) => scoreProgram(config, shape, JSON.stringify(own), { ...PLAIN_BUILD, ...own }), {}, sets)).outputs['logProbs'] as Float32Array;
+      (await run((shape) => scoreProgram(config, shape, JSON.stringify(own), { ...PLAIN_BUILD, ...own }), {}, sets))
+        .outputs['logProbs'] as Float32Array;
     const astray = async (own: Partial<Build>, sets: string[]): Promise<number> => {
       const [half, exact] = [await logProbs({ ...own, precision: 'bfloat16' }, sets), await logProbs(own, sets)];
       return Math.hypot(...half.map((x, i) => x - exact[i]));
@@ -161,7 +241,12 @@ describe('an adapter of every linear layer', () => {
   });
 
   it('gives the scores of the merged matrices', async () => {
-    const [adapted, merged] = [await run((shape) => scoreProgram(config, shape, 'adapted', build), { logits: 7 * vocab }, ['adapter', 'policy']), await run((shape) => scoreProgram(config, shape, 'merged'), {}, ['merged'])];
-    expect(apartBy(adapted.outputs['logProbs'] as Float32Array, merged.outputs['logProbs'] as Float32Array)).toBeLessThan(1e-5);
+    const [adapted, merged] = [
+      await run((shape) => scoreProgram(config, shape, 'adapted', build), { logits: 7 * vocab }, ['adapter', 'policy']),
+      await run((shape) => scoreProgram(config, shape, 'merged'), {}, ['merged']),
+    ];
+    expect(
+      apartBy(adapted.outputs['logProbs'] as Float32Array, merged.outputs['logProbs'] as Float32Array),
+    ).toBeLessThan(1e-5);
   });
 });

@@ -13,10 +13,15 @@ import { layoutOf } from '../../../src/tensor/onnx/session.js';
 import { uniform } from '../../../src/random.js';
 import { folder, open, tied, tiny } from './opened.js';
 
-const drawn = (length: number, key: string): Float32Array => Float32Array.from({ length }, (_, i) => uniform(key, i) - 0.5);
+const drawn = (length: number, key: string): Float32Array =>
+  Float32Array.from({ length }, (_, i) => uniform(key, i) - 0.5);
 
 describe('training state', () => {
-  const layout = layoutOf([{ name: 'model.a', sizes: [2, 3] }, { name: 'model.b', sizes: [4] }, { name: 'head', sizes: [3] }]);
+  const layout = layoutOf([
+    { name: 'model.a', sizes: [2, 3] },
+    { name: 'model.b', sizes: [4] },
+    { name: 'head', sizes: [3] },
+  ]);
   const values = drawn(layout.length, 'values');
   const adam = { first: drawn(layout.length, 'first'), second: drawn(layout.length, 'second'), step: 7 };
 
@@ -39,7 +44,11 @@ describe('training state', () => {
     await writeSafetensors(join(dir, 'model.safetensors'), []);
     const reference = drawn(layout.length, 'reference');
     await saveTraining(dir, { layout, values }, { version: 9, adam, reference });
-    expect(await restoreTraining(dir, { layout, values: new Float32Array(layout.length) })).toEqual({ version: 9, adam, reference });
+    expect(await restoreTraining(dir, { layout, values: new Float32Array(layout.length) })).toEqual({
+      version: 9,
+      adam,
+      reference,
+    });
   });
 
   it('keeps of an average what its folder rounds or lacks', async () => {
@@ -54,21 +63,30 @@ describe('training state', () => {
     await saveTraining(dir, { layout, values }, { version: 9, adam, average });
     const { names } = await openSafetensors(join(dir, 'optimizer.safetensors'));
     expect(names.filter((name) => name.startsWith('ema.'))).toEqual(['ema.model.b', 'ema.head']);
-    expect(await restoreTraining(dir, { layout, values: new Float32Array(layout.length) })).toEqual({ version: 9, adam, average });
+    expect(await restoreTraining(dir, { layout, values: new Float32Array(layout.length) })).toEqual({
+      version: 9,
+      adam,
+      average,
+    });
   });
 
   it('begins with no moments where no step was taken', async () => {
     const dir = await folder();
     await writeSafetensors(join(dir, 'model.safetensors'), []);
     await saveTraining(dir, { layout, values }, { version: 0 });
-    expect(await restoreTraining(dir, { layout, values: new Float32Array(layout.length) })).toEqual({ version: 0, adam: adamState(layout) });
+    expect(await restoreTraining(dir, { layout, values: new Float32Array(layout.length) })).toEqual({
+      version: 0,
+      adam: adamState(layout),
+    });
   });
 
   it('refuses the state of other weights', async () => {
     const dir = await folder();
     await writeSafetensors(join(dir, 'model.safetensors'), []);
     await saveTraining(dir, { layout: layoutOf([{ name: 'model.a', sizes: [5] }]), values }, { version: 1 });
-    await expect(restoreTraining(dir, { layout, values: new Float32Array(layout.length) })).rejects.toThrow('weights.model.a: expected 6 values; got 5');
+    await expect(restoreTraining(dir, { layout, values: new Float32Array(layout.length) })).rejects.toThrow(
+      'weights.model.a: expected 6 values; got 5',
+    );
   });
 });
 
@@ -79,7 +97,10 @@ describe.each([
 ])('a policy that learns %s', (_, options, base, file) => {
   const begun = (): Promise<QwenPolicy> => open(options, base);
   const step = (policy: QwenPolicy, key: number, ema?: number): Promise<number> => {
-    const gradient = Float32Array.from({ length: policy.parameters }, (__, i) => ((i * 31 + key * 17) % 101) / 101 - 0.5);
+    const gradient = Float32Array.from(
+      { length: policy.parameters },
+      (__, i) => ((i * 31 + key * 17) % 101) / 101 - 0.5,
+    );
     return policy.step(gradient, { learningRate: 0.01, maxNorm: 1, ...(ema !== undefined && { ema }) });
   };
   const saved = async (policy: QwenPolicy, to: string): Promise<string> => {
@@ -90,9 +111,19 @@ describe.each([
 
   /** Values by name, bit by bit: as saved, or beside where that rounds them or lacks them. */
   const exact = async (dir: string, kind: 'weights' | 'ema'): Promise<Record<string, Float32Array>> => {
-    const [kept, written] = [await openSafetensors(join(dir, 'optimizer.safetensors')), await openSafetensors(join(dir, kind === 'ema' ? kind : '', file))];
+    const [kept, written] = [
+      await openSafetensors(join(dir, 'optimizer.safetensors')),
+      await openSafetensors(join(dir, kind === 'ema' ? kind : '', file)),
+    ];
     const names = kept.names.filter((name) => name.startsWith('first.')).map((name) => name.slice('first.'.length));
-    return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await (kept.has(`${kind}.${name}`) ? kept.read(`${kind}.${name}`) : written.read(name))])));
+    return Object.fromEntries(
+      await Promise.all(
+        names.map(async (name) => [
+          name,
+          await (kept.has(`${kind}.${name}`) ? kept.read(`${kind}.${name}`) : written.read(name)),
+        ]),
+      ),
+    );
   };
 
   it.each([undefined, 0.9])('goes on from a checkpoint as if it had never stopped, averaging by %s', async (ema) => {
@@ -106,7 +137,8 @@ describe.each([
       await saved(policy, join(at, policy === whole ? 'whole' : 'resumed'));
     }
     expect(existsSync(join(at, 'whole/ema'))).toBe(ema !== undefined);
-    for (const name of [file, 'optimizer.safetensors', ...(ema === undefined ? [] : [join('ema', file)])]) expect(readFileSync(join(at, 'resumed', name)).equals(readFileSync(join(at, 'whole', name)))).toBe(true);
+    for (const name of [file, 'optimizer.safetensors', ...(ema === undefined ? [] : [join('ema', file)])])
+      expect(readFileSync(join(at, 'resumed', name)).equals(readFileSync(join(at, 'whole', name)))).toBe(true);
   });
 
   it('averages its weights as the sum over all steps says', async () => {
@@ -122,8 +154,13 @@ describe.each([
       // ema³ w₀ + (1 - ema) (ema² w₁ + ema w₂ + w₃); three roundings to float32, and as many of the sum.
       const shares = [ema ** 3, (1 - ema) * ema ** 2, (1 - ema) * ema, 1 - ema];
       const sum = weights[0].map((__, i) => shares.reduce((total, share, k) => total + share * weights[k][i], 0));
-      const off = average[name].map((value, i) => Math.abs(value - sum[i]) / Math.max(...weights.map((w) => Math.abs(w[i])), 1e-9));
-      expect(off.reduce((most, each) => Math.max(most, each), 0), name).toBeLessThan(6 * 2 ** -24);
+      const off = average[name].map(
+        (value, i) => Math.abs(value - sum[i]) / Math.max(...weights.map((w) => Math.abs(w[i])), 1e-9),
+      );
+      expect(
+        off.reduce((most, each) => Math.max(most, each), 0),
+        name,
+      ).toBeLessThan(6 * 2 ** -24);
     }
   });
 
@@ -131,7 +168,10 @@ describe.each([
     const [policy, at] = [await begun(), await folder()];
     await step(policy, 1, 0.5);
     const to = await saved(policy, join(at, 'step-1'));
-    const names = (dir: string): string[] => readdirSync(dir).filter((name) => name !== 'ema' && name !== 'optimizer.safetensors').toSorted();
+    const names = (dir: string): string[] =>
+      readdirSync(dir)
+        .filter((name) => name !== 'ema' && name !== 'optimizer.safetensors')
+        .toSorted();
     expect(names(join(to, 'ema'))).toEqual(names(to));
     const adapts = 'train' in options;
     const again = await open(adapts ? { adapter: join(to, 'ema') } : {}, adapts ? base : join(to, 'ema'));

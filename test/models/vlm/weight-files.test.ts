@@ -19,7 +19,9 @@ async function copied(from: string): Promise<string> {
 }
 
 /** What an engine is given. */
-async function lent(dir: string): Promise<{ readonly places: ReadonlyMap<string, Place>; readonly tensors: ReadonlyMap<string, Float32Array> }> {
+async function lent(
+  dir: string,
+): Promise<{ readonly places: ReadonlyMap<string, Place>; readonly tensors: ReadonlyMap<string, Float32Array> }> {
   let places: ReadonlyMap<string, Place> = new Map();
   const tensors = new Map<string, Float32Array>();
   const engine = {
@@ -32,9 +34,24 @@ async function lent(dir: string): Promise<{ readonly places: ReadonlyMap<string,
 
 describe('findWeights refuses', () => {
   it.each([
-    ['a shard that is cut off', (dir: string) => truncate(join(dir, shards[1]), 200_000), `${shards[1]}  tensor "`, 'expected its bytes to end within the file'],
-    ['a missing shard', (dir: string) => rm(join(dir, shards[0])), `${shards[0]}  safetensors: `, 'expected a file that can be read; got ENOENT'],
-    ['a shard without what the index says', (dir: string) => cp(join(dir, shards[0]), join(dir, shards[1])), `${shards[1]}  tensor "`, 'expected it here, as'],
+    [
+      'a shard that is cut off',
+      (dir: string) => truncate(join(dir, shards[1]), 200_000),
+      `${shards[1]}  tensor "`,
+      'expected its bytes to end within the file',
+    ],
+    [
+      'a missing shard',
+      (dir: string) => rm(join(dir, shards[0])),
+      `${shards[0]}  safetensors: `,
+      'expected a file that can be read; got ENOENT',
+    ],
+    [
+      'a shard without what the index says',
+      (dir: string) => cp(join(dir, shards[0]), join(dir, shards[1])),
+      `${shards[1]}  tensor "`,
+      'expected it here, as',
+    ],
   ])('%s', async (_, harm, where, what) => {
     const dir = await copied(tied);
     await harm(dir);
@@ -50,7 +67,11 @@ describe('readWeights', () => {
     const config = await readConfig(tiny);
     const files = await findWeights(tiny, config);
     const shapes = [{ name: 'large', sizes: { out: 7 * 2 ** 30, width: 1 } }];
-    await expect(readWeights({ ...files, shapes })).rejects.toThrow(new ModelError(`${tiny}  weights: expected at most 4294967296 that learn; got 7516192768; way out: train an adapter, train: { lora: … }`));
+    await expect(readWeights({ ...files, shapes })).rejects.toThrow(
+      new ModelError(
+        `${tiny}  weights: expected at most 4294967296 that learn; got 7516192768; way out: train an adapter, train: { lora: … }`,
+      ),
+    );
   });
 });
 
@@ -68,7 +89,13 @@ describe('lendWeights', () => {
     for (const { name, offset, length } of store.layout.entries) {
       const place = places.get(name) as Place;
       expect(place.file.endsWith('0123')).toBe(true);
-      expect(Buffer.compare(bytes.subarray(place.offset, place.offset + 4 * length), Buffer.from(store.values.slice(offset, offset + length).buffer)), name).toBe(0);
+      expect(
+        Buffer.compare(
+          bytes.subarray(place.offset, place.offset + 4 * length),
+          Buffer.from(store.values.slice(offset, offset + length).buffer),
+        ),
+        name,
+      ).toBe(0);
     }
   });
 
@@ -76,7 +103,14 @@ describe('lendWeights', () => {
     const { places, tensors } = await lent(tied);
     const store = await readWeights(await findWeights(tied, await readConfig(tied)));
     expect([places.size, tensors.size]).toEqual([0, store.layout.entries.length]);
-    for (const { name, offset, length } of store.layout.entries) expect(Buffer.compare(Buffer.from((tensors.get(name) as Float32Array).buffer), Buffer.from(store.values.slice(offset, offset + length).buffer)), name).toBe(0);
+    for (const { name, offset, length } of store.layout.entries)
+      expect(
+        Buffer.compare(
+          Buffer.from((tensors.get(name) as Float32Array).buffer),
+          Buffer.from(store.values.slice(offset, offset + length).buffer),
+        ),
+        name,
+      ).toBe(0);
   });
 
   it('reads files of another folder than the first', async () => {
@@ -86,7 +120,9 @@ describe('lendWeights', () => {
     await cp(join(dir, 'model.safetensors'), join(dir, 'a.safetensors'));
     await rm(join(dir, 'model.safetensors'));
     await symlink(join(elsewhere, 'b'), join(dir, 'b.safetensors'));
-    const places = Object.fromEntries([...own.names.values()].map((name) => [name, name.startsWith('visual.') ? 'a.safetensors' : 'b.safetensors']));
+    const places = Object.fromEntries(
+      [...own.names.values()].map((name) => [name, name.startsWith('visual.') ? 'a.safetensors' : 'b.safetensors']),
+    );
     await writeFile(join(dir, 'model.safetensors.index.json'), JSON.stringify({ weight_map: places }));
     const given = await lent(dir);
     expect([...given.places.keys()].every((name) => name.startsWith('visual.'))).toBe(true);

@@ -29,7 +29,10 @@ describe('matching', () => {
   it('judges distances by the frame', () => {
     const small = { width: 84, height: 42 };
     const instance = { box: [10, 10, 29, 29], x: 20, y: 20 } as const;
-    const prompt = (x: number, y: number): Prompt => ({ frame: small, objects: [{ box: instance.box, points: [on(x, y)] }] });
+    const prompt = (x: number, y: number): Prompt => ({
+      frame: small,
+      objects: [{ box: instance.box, points: [on(x, y)] }],
+    });
     // 3 of 84 px across are 30 of 840, 1 of 42 px down 20.
     expect(matching(prompt(23, 20), [instance])).toBe(2);
     expect(matching(prompt(22, 20), [instance])).toBe(3);
@@ -38,8 +41,12 @@ describe('matching', () => {
   });
 
   it('does not depend on the order of boxes', () => {
-    const box = fc.tuple(fc.constantFrom(left.box, right.box), fc.integer({ min: -15, max: 15 })).map(([[x1, y1, x2, y2], off]): Box => [x1 + off, y1, x2 + off, y2]);
-    const shuffled = fc.array(box, { minLength: 1, maxLength: 5 }).chain((boxes) => fc.tuple(fc.constant(boxes), fc.shuffledSubarray(boxes, { minLength: boxes.length })));
+    const box = fc
+      .tuple(fc.constantFrom(left.box, right.box), fc.integer({ min: -15, max: 15 }))
+      .map(([[x1, y1, x2, y2], off]): Box => [x1 + off, y1, x2 + off, y2]);
+    const shuffled = fc
+      .array(box, { minLength: 1, maxLength: 5 })
+      .chain((boxes) => fc.tuple(fc.constant(boxes), fc.shuffledSubarray(boxes, { minLength: boxes.length })));
     const earned = (boxes: readonly Box[]): number => matching(asking(boxes, []), [left, right]);
     fc.assert(fc.property(shuffled, ([boxes, others]) => earned(boxes) === earned(others)));
   });

@@ -35,5 +35,6 @@ describe('abstains', () => {
     ['a tag that is not closed', `${declined} <bbox>`, false],
   ])('%s', (_, text, expected) => expect(abstains({ text, finish: 'stop' })).toBe(expected));
 
-  it('takes an answer that was cut off for none', () => expect(abstains({ text: declined, finish: 'length' })).toBe(false));
+  it('takes an answer that was cut off for none', () =>
+    expect(abstains({ text: declined, finish: 'length' })).toBe(false));
 });

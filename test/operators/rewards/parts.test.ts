@@ -13,7 +13,15 @@ const predicted = disc(24, 28, 196);
 describe('maskRewards', () => {
   // Seg-R1's own functions, executed: IoU, S-measure, and 0.7 of the one + 0.3 of the other as meant and as released.
   it.each([
-    ['a shifted rectangle', rectangle(240, 210, 579, 519), rectangle(250, 200, 599, 499), 0.83435, 0.902519, 0.854801, 0.830436],
+    [
+      'a shifted rectangle',
+      rectangle(240, 210, 579, 519),
+      rectangle(250, 200, 599, 499),
+      0.83435,
+      0.902519,
+      0.854801,
+      0.830436,
+    ],
     ['a shifted disc', predicted, truth, 0.664987, 0.789261, 0.70227, 0.705628],
     ['nothing', emptyMask(small), truth, 0, 0.384603, 0.115381, 0.3],
     ['everything', { ...small, counts: [0, 48 * 64] }, truth, 0.230794, 0.115397, 0.196175, 0.161556],
@@ -29,8 +37,16 @@ describe('maskRewards', () => {
 
   it.each([false, true])('gives no mask 0, and no truth NaN; legacy %s', (structure) => {
     const none = emptyMask(small);
-    expect(maskRewards(judged([null, none], none, [0, 1]), { structure })).toEqual({ format: [0, 1], iou: [0, 0], structure: [0, 1] });
-    expect(maskRewards(judged([null, truth], undefined, [0, 1]), { structure })).toEqual({ format: [0, 1], iou: [NaN, NaN], structure: [NaN, NaN] });
+    expect(maskRewards(judged([null, none], none, [0, 1]), { structure })).toEqual({
+      format: [0, 1],
+      iou: [0, 0],
+      structure: [0, 1],
+    });
+    expect(maskRewards(judged([null, truth], undefined, [0, 1]), { structure })).toEqual({
+      format: [0, 1],
+      iou: [NaN, NaN],
+      structure: [NaN, NaN],
+    });
   });
 });
 
@@ -39,15 +55,26 @@ describe('builtInRewards', () => {
   const options = RewardOptions.parse({ weights: others, length: { max: 10, cache: 5 } });
 
   it('computes three parts unless told', () => {
-    expect(Object.keys(builtInRewards(judged([truth], truth), RewardOptions.parse({})))).toEqual(['format', 'iou', 'structure']);
-    expect(Object.keys(builtInRewards(judged([truth], truth), RewardOptions.parse({ weights: { boxIoU: 0, iou: 0 } })))).toEqual(['format', 'iou', 'structure']);
+    expect(Object.keys(builtInRewards(judged([truth], truth), RewardOptions.parse({})))).toEqual([
+      'format',
+      'iou',
+      'structure',
+    ]);
+    expect(
+      Object.keys(builtInRewards(judged([truth], truth), RewardOptions.parse({ weights: { boxIoU: 0, iou: 0 } }))),
+    ).toEqual(['format', 'iou', 'structure']);
   });
 
   it('gives each part a number a completion', () => {
     // The truth's own box, with one point on its middle; seven tokens: 2/5 of the way from 5 to 10.
     const box = [5, 15, 35, 45] as const;
     const prompts = [{ frame: small, objects: [{ box, points: [{ x: 20, y: 30, label: 1 as const }] }] }, null];
-    const completions = [7, 0].map((count) => ({ text: '', tokens: Array.from({ length: count }, () => 1), logProbs: [], finish: 'stop' as const }));
+    const completions = [7, 0].map((count) => ({
+      text: '',
+      tokens: Array.from({ length: count }, () => 1),
+      logProbs: [],
+      finish: 'stop' as const,
+    }));
     const parts = builtInRewards({ ...judged([truth, null], truth), prompts, completions }, options);
     expect(parts).toEqual({
       format: [1, 1],
@@ -73,7 +100,11 @@ function mixed({ iou, structure }: Readonly<Record<'iou' | 'structure', readonly
   return 0.7 * iou[0] + 0.3 * structure[0];
 }
 
-function judged(masks: readonly (Mask | null)[], gt: Mask | undefined, formats: readonly number[] = masks.map(() => 1)): Judged {
+function judged(
+  masks: readonly (Mask | null)[],
+  gt: Mask | undefined,
+  formats: readonly number[] = masks.map(() => 1),
+): Judged {
   return { masks, formats, prompts: masks.map(() => null), ...(gt && { truth: gt }) };
 }
 
@@ -87,5 +118,10 @@ function rectangle(x1: number, y1: number, x2: number, y2: number): Mask {
 }
 
 function drawn(size: Size, inside: (x: number, y: number) => boolean): Mask {
-  return encodeMask(Uint8Array.from({ length: size.width * size.height }, (_, i) => (inside(i % size.width, Math.floor(i / size.width)) ? 1 : 0)), size);
+  return encodeMask(
+    Uint8Array.from({ length: size.width * size.height }, (_, i) =>
+      inside(i % size.width, Math.floor(i / size.width)) ? 1 : 0,
+    ),
+    size,
+  );
 }

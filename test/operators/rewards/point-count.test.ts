@@ -20,5 +20,8 @@ it('counts points that boxes share once, and gives nothing for no prompt', () =>
 });
 
 function prompt(count: number): Prompt {
-  return { frame: { width: 8, height: 8 }, objects: [{ box: [0, 0, 7, 7], points: Array.from({ length: count }, () => ({ x: 1, y: 1, label: 1 as const })) }] };
+  return {
+    frame: { width: 8, height: 8 },
+    objects: [{ box: [0, 0, 7, 7], points: Array.from({ length: count }, () => ({ x: 1, y: 1, label: 1 as const })) }],
+  };
 }

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 
 import { bestConstant, constantBook, constantPrompts } from '../../../src/operators/scoring/constants.js';
 
-const boxesOf = (width: number, height: number) => constantPrompts({ width, height }).map(({ objects }) => objects[0]?.box);
+const boxesOf = (width: number, height: number) =>
+  constantPrompts({ width, height }).map(({ objects }) => objects[0]?.box);
 
 describe('constantPrompts', () => {
   it('are boxes around the middle of a 112 px frame', () => {
@@ -22,7 +23,9 @@ describe('constantPrompts', () => {
     ]);
   });
   it('click on the centre', () => {
-    expect(constantPrompts({ width: 112, height: 64 }).map(({ objects }) => objects[0]?.points)).toEqual(Array(4).fill([{ x: 56, y: 32, label: 1 }]));
+    expect(constantPrompts({ width: 112, height: 64 }).map(({ objects }) => objects[0]?.points)).toEqual(
+      Array(4).fill([{ x: 56, y: 32, label: 1 }]),
+    );
   });
 });
 

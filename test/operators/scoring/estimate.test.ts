@@ -10,7 +10,8 @@ describe('estimateOf', () => {
     expect(error).toBeCloseTo(1.5478479684172259, 12);
   });
   it('leaves out what is not a number', () => expect(estimateOf([1, NaN, 3])).toEqual(estimateOf([1, 3])));
-  it('keeps its digits far from 0', () => expect(estimateOf([1e9 + 1, 1e9 + 2, 1e9 + 3]).error).toBeCloseTo(1 / Math.sqrt(3), 9));
+  it('keeps its digits far from 0', () =>
+    expect(estimateOf([1e9 + 1, 1e9 + 2, 1e9 + 3]).error).toBeCloseTo(1 / Math.sqrt(3), 9));
   it.each([
     [[], NaN, 0],
     [[5], 5, 1],

@@ -8,7 +8,15 @@ const frame = { width: 4, height: 2 };
 
 function scored(id: number, reward: number): Scored {
   const sample = { id: `r${id}`, image: { path: `${id}.png` }, task: '', frame, original: frame };
-  const answers = { prompt: '', promptTokens: [], completions: [], policyVersion: 0, prompts: [null, null], formats: [0, 0], masks: [null, null] };
+  const answers = {
+    prompt: '',
+    promptTokens: [],
+    completions: [],
+    policyVersion: 0,
+    prompts: [null, null],
+    formats: [0, 0],
+    masks: [null, null],
+  };
   return { ...sample, ...answers, rewards: { total: [reward, reward], byName: {} } };
 }
 
@@ -39,7 +47,8 @@ describe('gallery', () => {
     const [forth, back] = [gallery(4), gallery(4)];
     for (const row of rows) forth.add(row, 0);
     for (const row of rows.toReversed()) back.add(row, 0);
-    const random = (some: typeof forth): string[] => some.chosen().flatMap(({ name, exhibit }) => (name.startsWith('random') ? [exhibit.id] : []));
+    const random = (some: typeof forth): string[] =>
+      some.chosen().flatMap(({ name, exhibit }) => (name.startsWith('random') ? [exhibit.id] : []));
     expect(random(forth)).toEqual(random(back));
   });
 });
@@ -57,10 +66,16 @@ describe('panelOf', () => {
     worth: 0.5,
   };
   it('shows image, answer and truth side by side, small frames magnified', async () => {
-    const { name, id, worth, image } = await panelOf(async (_, size = frame) => ({ ...size, data: new Uint8Array(size.width * size.height * 3).fill(50) }), 'best-1', exhibit);
+    const { name, id, worth, image } = await panelOf(
+      async (_, size = frame) => ({ ...size, data: new Uint8Array(size.width * size.height * 3).fill(50) }),
+      'best-1',
+      exhibit,
+    );
     expect([name, id, worth]).toEqual(['best-1', 'r', 0.5]);
     expect([image.width, image.height]).toEqual([3 * 336 + 2 * 4, 168]);
-    const at = (x: number, y: number): number[] => [...image.data.subarray((y * image.width + x) * 3, (y * image.width + x) * 3 + 3)];
+    const at = (x: number, y: number): number[] => [
+      ...image.data.subarray((y * image.width + x) * 3, (y * image.width + x) * 3 + 3),
+    ];
     expect(at(100, 100)).toEqual([50, 50, 50]);
     expect(at(340 + 100, 50)).not.toEqual([50, 50, 50]);
     expect(at(680 + 0, 0)).toEqual([255, 215, 0]);

@@ -7,8 +7,21 @@ const items = ['a', 'b', 'c'].flatMap((image) => [0, 1, 2, 3].map((n) => ({ imag
 
 describe('pairAnswers', () => {
   it('asks everything once, tells what is missing and what nobody asked', () => {
-    const paired = pairAnswers(['a', 'b'], new Map([['b', 1], ['x', 2]]));
-    expect(paired).toEqual({ answers: [{ id: 'a', answer: null }, { id: 'b', answer: 1 }], missing: ['a'], strangers: ['x'] });
+    const paired = pairAnswers(
+      ['a', 'b'],
+      new Map([
+        ['b', 1],
+        ['x', 2],
+      ]),
+    );
+    expect(paired).toEqual({
+      answers: [
+        { id: 'a', answer: null },
+        { id: 'b', answer: 1 },
+      ],
+      missing: ['a'],
+      strangers: ['x'],
+    });
   });
 
   it('refuses a question asked twice', () => {
@@ -33,7 +46,10 @@ describe('the released protocols', () => {
   });
 
   it('names the defects of what was scored, each once', () => {
-    expect(defectsOf(['foreground', 'pick', 'referring']).map((defect) => defect.split(':')[0])).toEqual(['foreground', 'referring']);
+    expect(defectsOf(['foreground', 'pick', 'referring']).map((defect) => defect.split(':')[0])).toEqual([
+      'foreground',
+      'referring',
+    ]);
     expect(defectsOf(['reason-sentence', 'reason-phrase'])).toHaveLength(2);
   });
 });

@@ -14,7 +14,13 @@ const truth = drawn('........ ..####.. ..####.. ..####.. ........ ........');
 describe('scoreForeground', () => {
   it('a right answer is perfect, and needs no correction', () => {
     const { values, correctionEffort, half } = scoreForeground(truth, truth);
-    expect([values.structure.toFixed(6), values.mae, values['fMeasure/binary'].toFixed(6), correctionEffort, overlap(half)]).toEqual(['1.000000', 0, '1.000000', 0, 1]);
+    expect([
+      values.structure.toFixed(6),
+      values.mae,
+      values['fMeasure/binary'].toFixed(6),
+      correctionEffort,
+      overlap(half),
+    ]).toEqual(['1.000000', 0, '1.000000', 0, 1]);
   });
 
   it('no answer is an empty mask', () => {
@@ -34,6 +40,8 @@ describe('scoreForeground', () => {
   });
 
   it('refuses a map that does not fill its size', () => {
-    expect(() => scoreForeground({ width: 3, height: 3, data: new Uint8Array(8) }, truth)).toThrow('expected 3x3 = 9 levels; got 8');
+    expect(() => scoreForeground({ width: 3, height: 3, data: new Uint8Array(8) }, truth)).toThrow(
+      'expected 3x3 = 9 levels; got 8',
+    );
   });
 });

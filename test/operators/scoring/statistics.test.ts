@@ -8,7 +8,15 @@ import type { Box, Candidates, Mask, Prompt, Scored } from '../../../src/records
 const frame = { width: 8, height: 4 };
 const drawn = (drawing: string): Mask => encodeMask(ascii(drawing).bits, frame);
 const truth = drawn('.##..... .##..... ........ ........');
-const candidates: Candidates = { boxes: [[5, 0, 7, 3], [1, 0, 2, 1]], names: ['red', 'blue'], target: 1, mask: drawn('.##..### .##..### .....### .....###') };
+const candidates: Candidates = {
+  boxes: [
+    [5, 0, 7, 3],
+    [1, 0, 2, 1],
+  ],
+  names: ['red', 'blue'],
+  target: 1,
+  mask: drawn('.##..### .##..### .....### .....###'),
+};
 const boxed = (...box: Box): Prompt => ({ frame, objects: [{ box, points: [{ x: box[0], y: box[1], label: 1 }] }] });
 
 describe('answerQuality', () => {
@@ -18,7 +26,13 @@ describe('answerQuality', () => {
     ['another object', boxed(5, 0, 7, 3), { box: 0, where: 1, hit: 0 }],
     ['too little of the target', boxed(0, 0, 7, 3), { box: 0.125, where: 0.375, hit: 0 }],
     ['nothing', null, { box: 0, where: 0, hit: 0 }],
-  ])('of %s', (_, prompt, expected) => expect(answerQuality({ truth, candidates }, prompt, 7)).toMatchObject({ ...expected, points: prompt ? 1 : 0, tokens: 7 }));
+  ])('of %s', (_, prompt, expected) =>
+    expect(answerQuality({ truth, candidates }, prompt, 7)).toMatchObject({
+      ...expected,
+      points: prompt ? 1 : 0,
+      tokens: 7,
+    }),
+  );
 
   it('cannot choose where nothing is to be chosen from', () => {
     expect(answerQuality({ truth }, boxed(1, 0, 2, 1), 7)).toMatchObject({ box: 1, where: NaN, hit: NaN });
@@ -61,6 +75,8 @@ describe('statistics', () => {
     });
   });
   it('takes an empty mask for none', () => {
-    expect(statistics([{ ...row, masks: [drawn('........ ........ ........ ........'), truth] }])['answer/empty']).toBe(0.5);
+    expect(statistics([{ ...row, masks: [drawn('........ ........ ........ ........'), truth] }])['answer/empty']).toBe(
+      0.5,
+    );
   });
 });

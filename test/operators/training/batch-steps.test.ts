@@ -56,7 +56,10 @@ describe('inSteps', () => {
     };
     await expect(lastValueFrom(from(rows(4)).pipe(inSteps(2, work)))).rejects.toThrow('step of 0,1');
     expect(steps).toEqual([['0', '1']]);
-    const failing = concat(from(rows(1)), throwError(() => new Error('source')));
+    const failing = concat(
+      from(rows(1)),
+      throwError(() => new Error('source')),
+    );
     await expect(lastValueFrom(failing.pipe(inSteps(2, work)))).rejects.toThrow('source');
     expect(steps).toHaveLength(1);
   });
@@ -68,7 +71,9 @@ describe('inSteps', () => {
       await later(1);
       return step;
     };
-    const subscription = concat(from(rows(6)), NEVER).pipe(inSteps(2, work)).subscribe();
+    const subscription = concat(from(rows(6)), NEVER)
+      .pipe(inSteps(2, work))
+      .subscribe();
     subscription.unsubscribe();
     await later(10);
     expect(steps).toEqual([['0', '1']]);

@@ -1,13 +1,23 @@
 import { describe, expect, it } from 'vitest';
 
-import { addTokens, graphMetrics, NO_TOKENS, stepStatistics, stepTaken, tokensOf } from '../../../src/operators/training/step-metrics.js';
+import {
+  addTokens,
+  graphMetrics,
+  NO_TOKENS,
+  stepStatistics,
+  stepTaken,
+  tokensOf,
+} from '../../../src/operators/training/step-metrics.js';
 import type { Scored } from '../../../src/records.js';
 import { advantaged } from '../stub-policy.js';
 
 /** Completions of those lengths; of those that earned NaN nothing is known, and those of 9 tokens were cut off. */
 function group(id: string, lengths: readonly number[], rewards: readonly number[]): Scored {
   const { advantages: _, ...row } = advantaged(id, lengths);
-  const completions = row.completions.map((completion) => ({ ...completion, finish: completion.tokens.length === 9 ? ('length' as const) : ('stop' as const) }));
+  const completions = row.completions.map((completion) => ({
+    ...completion,
+    finish: completion.tokens.length === 9 ? ('length' as const) : ('stop' as const),
+  }));
   return { ...row, completions, rewards: { total: rewards, byName: { own: rewards.map((value) => value * 10) } } };
 }
 
@@ -26,7 +36,11 @@ describe('stepStatistics', () => {
   it('leaves out what could not be scored, and takes a group of it for one without a difference', () => {
     const found = stepStatistics([group('a', [1, 1, 1], [NaN, 1, 3]), group('b', [1, 1, 1], [NaN, NaN, 5])]);
     expect(found).toMatchObject({ reward: 3, reward_std: 2, frac_reward_zero_std: 0.5 });
-    expect(stepStatistics([group('a', [1, 1], [NaN, 5])])).toMatchObject({ reward: 5, reward_std: NaN, frac_reward_zero_std: 1 });
+    expect(stepStatistics([group('a', [1, 1], [NaN, 5])])).toMatchObject({
+      reward: 5,
+      reward_std: NaN,
+      frac_reward_zero_std: 1,
+    });
   });
 
   it('tells lengths of all answers, and of those that ended by themselves', () => {
@@ -39,13 +53,27 @@ describe('stepStatistics', () => {
       'completions/min_terminated_length': 2,
       'completions/max_terminated_length': 5,
     });
-    expect(stepStatistics([group('a', [9, 9], [0, 1])])).toMatchObject({ 'completions/clipped_ratio': 1, 'completions/mean_terminated_length': 0, 'completions/max_terminated_length': 0 });
+    expect(stepStatistics([group('a', [9, 9], [0, 1])])).toMatchObject({
+      'completions/clipped_ratio': 1,
+      'completions/mean_terminated_length': 0,
+      'completions/max_terminated_length': 0,
+    });
   });
 });
 
 describe('graphMetrics', () => {
   it('calls outputs as TRL does, others the policy’s, and knows nothing of the extremes of nothing', () => {
-    expect(graphMetrics({ loss: 1, clipLow: 0.25, capped: 0.5, gamma: 2, drift: 0.1, clipLowMin: Infinity, apartMax: -Infinity })).toEqual({
+    expect(
+      graphMetrics({
+        loss: 1,
+        clipLow: 0.25,
+        capped: 0.5,
+        gamma: 2,
+        drift: 0.1,
+        clipLowMin: Infinity,
+        apartMax: -Infinity,
+      }),
+    ).toEqual({
       loss: 1,
       'clip_ratio/low_mean': 0.25,
       cispo_clip_ratio: 0.5,

@@ -8,9 +8,13 @@ import { folder } from '../files.js';
 
 const TINY = fileURLToPath(new URL('../../../data/models/tiny', import.meta.url));
 
-/** A pipeline that learns by an objective in a window of 8, and one that evaluates it with these options of `rollout`. */
+/**
+ * A pipeline that learns by an objective in a window of 8, and one that evaluates it with these options of `rollout`.
+ */
 function pipelines(update: string, rollout: string): string {
-  return folder().file('all.yaml', `
+  return folder().file(
+    'all.yaml',
+    `
 learn:
   policy: &policy { checkpoint: ${JSON.stringify(TINY)} }
   segmenter: &segmenter { kind: grabcut, size: 32 }
@@ -20,10 +24,12 @@ judge:
   policy: *policy
   segmenter: *segmenter
   stages: [load: { scenes: { count: 2 }, frame: 112 }, rollout: ${rollout}, parse, mask, reward, tally]
-`);
+`,
+  );
 }
 
-const noticed = async (update: string, rollout: string): Promise<string[]> => noticesOf(await readPipeline('learn', { pipelinesFile: pipelines(update, rollout) }));
+const noticed = async (update: string, rollout: string): Promise<string[]> =>
+  noticesOf(await readPipeline('learn', { pipelinesFile: pipelines(update, rollout) }));
 
 describe('noticesOf', () => {
   it('finds nothing to say of greedy answers, and of steps as large as the window', async () => {

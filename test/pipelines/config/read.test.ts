@@ -20,36 +20,64 @@ describe('readPipeline', () => {
   it('fills in defaults and resolves names, kinds and paths', async () => {
     const { path, file } = folder();
     mkdirSync(join(path, 'sam'));
-    const pipeline = await readPipeline(file('p.yaml', `policy: { checkpoint: sam }\nsegmenter: { kind: grabcut }\nstages: [${scenes}]`));
+    const pipeline = await readPipeline(
+      file('p.yaml', `policy: { checkpoint: sam }\nsegmenter: { kind: grabcut }\nstages: [${scenes}]`),
+    );
     expect(pipeline.name).toBe('p');
-    expect(pipeline.settings).toMatchObject({ seed: 0, window: 8, tolerate: 0, policy: { checkpoint: join(path, 'sam'), train: 'full' }, segmenter: { kind: 'grabcut', size: 64 } });
+    expect(pipeline.settings).toMatchObject({
+      seed: 0,
+      window: 8,
+      tolerate: 0,
+      policy: { checkpoint: join(path, 'sam'), train: 'full' },
+      segmenter: { kind: 'grabcut', size: 64 },
+    });
     expect(pipeline.stages[0].options).toMatchObject({ frame: 64, epochs: 1, shuffle: true });
   });
 
   it('reads back what it resolved', async () => {
     const { file } = folder();
-    const pipeline = await readPipeline(file('p.yaml', `segmenter: { kind: grabcut }\nstages: [${scenes}, fit, write]`));
+    const pipeline = await readPipeline(
+      file('p.yaml', `segmenter: { kind: grabcut }\nstages: [${scenes}, fit, write]`),
+    );
     const again = await readPipeline(file('again.yaml', resolvedYaml(pipeline)));
     expect({ ...again, file: '' }).toEqual({ ...pipeline, file: '' });
   });
 
   it.each([
     ['a repeated key', 'seed: 1\nseed: 2\n', 'p.yaml:2:1  keys: expected each once in a map; got this one twice'],
-    ['an open bracket', 'stages: [a\n', 'p.yaml:2:1  YAML: flow sequence in block collection must be sufficiently indented and end with a ]'],
-    ['an alias without anchor', 'stages: *gone\n', 'p.yaml:1:1  anchors: expected each alias to have an anchor, and at most 100 repeats; got Unresolved alias (the anchor must be set before the alias): gone'],
+    [
+      'an open bracket',
+      'stages: [a\n',
+      'p.yaml:2:1  YAML: flow sequence in block collection must be sufficiently indented and end with a ]',
+    ],
+    [
+      'an alias without anchor',
+      'stages: *gone\n',
+      'p.yaml:1:1  anchors: expected each alias to have an anchor, and at most 100 repeats; got Unresolved alias (the anchor must be set before the alias): gone',
+    ],
     ['a tag', 'seed: !big 3\n', 'p.yaml:1:7  YAML: unresolved tag: !big'],
-    ['two documents', 'seed: 1\n---\nseed: 2\n', 'p.yaml:2:1  documents: expected one in a file; got another after ---'],
+    [
+      'two documents',
+      'seed: 1\n---\nseed: 2\n',
+      'p.yaml:2:1  documents: expected one in a file; got another after ---',
+    ],
     ['a list', '- load\n', 'p.yaml:1:1  file: expected a pipeline, or pipelines by name; got a list'],
     ['nothing', '', 'p.yaml:1:1  file: expected a pipeline, or pipelines by name; got null'],
   ])('refuses %s', async (_, text, message) => expect(await lines(text)).toEqual([message]));
 
   it('refuses a bomb of aliases at once', async () => {
     const levels = Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${Array(9).fill(`*a${i}`).join(', ')}]`);
-    expect((await lines(`a0: &a0 [x]\n${levels.join('\n')}\n`))[0]).toContain('at most 100 repeats; got Excessive alias count');
+    expect((await lines(`a0: &a0 [x]\n${levels.join('\n')}\n`))[0]).toContain(
+      'at most 100 repeats; got Excessive alias count',
+    );
   });
 
   it('says where a wrong value stands, what was expected and what came', async () => {
-    expect(await lines(`seed: now\nwindow: 0\nsegmenter: { kind: sam9 }\nstages:\n  - load: { scenes: { count: four, rule: cold }, frame: 64 }\n  - write: {}\n`)).toEqual([
+    expect(
+      await lines(
+        `seed: now\nwindow: 0\nsegmenter: { kind: sam9 }\nstages:\n  - load: { scenes: { count: four, rule: cold }, frame: 64 }\n  - write: {}\n`,
+      ),
+    ).toEqual([
       'p.yaml:1:7  seed: expected a number; got "now"',
       'p.yaml:2:9  window: expected at least 1; got 0',
       'p.yaml:3:20  segmenter.kind: expected one of "grabcut"|"sam2"; got "sam9"',
@@ -59,42 +87,88 @@ describe('readPipeline', () => {
   });
 
   it('lists known keys and stages beside unknown ones, the nearest pointed out', async () => {
-    const [key, grabcut, option, stage] = await lines(`sede: 1\nsegmenter: { kind: grabcut, syze: 3 }\nstages:\n  - load: { scenes: { cuont: 4, count: 4 }, frame: 64 }\n  - wriite: {}\n`);
-    expect(grabcut).toBe('p.yaml:2:29  segmenter has no option "syze"; known: kind, size, iterations, radius, threads; nearest: size');
-    expect(key).toBe('p.yaml:1:1  pipeline has no option "sede"; known: seed, window, policy, segmenter, evaluate, checkpoints, run, tolerate, operators, stages; nearest: seed');
-    expect(option).toBe('p.yaml:4:23  load.scenes has no option "cuont"; known: kind, rule, count, seed, offset; nearest: count');
+    const [key, grabcut, option, stage] = await lines(
+      `sede: 1\nsegmenter: { kind: grabcut, syze: 3 }\nstages:\n  - load: { scenes: { cuont: 4, count: 4 }, frame: 64 }\n  - wriite: {}\n`,
+    );
+    expect(grabcut).toBe(
+      'p.yaml:2:29  segmenter has no option "syze"; known: kind, size, iterations, radius, threads; nearest: size',
+    );
+    expect(key).toBe(
+      'p.yaml:1:1  pipeline has no option "sede"; known: seed, window, policy, segmenter, evaluate, checkpoints, run, tolerate, operators, stages; nearest: seed',
+    );
+    expect(option).toBe(
+      'p.yaml:4:23  load.scenes has no option "cuont"; known: kind, rule, count, seed, offset; nearest: count',
+    );
     expect(stage).toMatch(/^p\.yaml:5:5 {2}no stage is called "wriite"; known: load, .*; nearest: write$/);
   });
 
   it('locates through anchors and aliases', async () => {
-    expect(await lines(`x: { segmenter: { kind: grabcut }, stages: [${scenes}, { fit: &o { stop: 3 } }, { fit: *o }] }`)).toEqual([
+    expect(
+      await lines(`x: { segmenter: { kind: grabcut }, stages: [${scenes}, { fit: &o { stop: 3 } }, { fit: *o }] }`),
+    ).toEqual([
       'p.yaml:1:110  fit.stop: expected at most 1; got 3',
       'p.yaml:1:110  fit.stop: expected at most 1; got 3',
     ]);
   });
 
   it.each([
-    ['a column that nobody adds', `[${scenes}, mask]`, 'p.yaml:2:57  mask needs the column "prompts", which no earlier stage adds'],
-    ['two that write', `[${scenes}, write, write]`, 'p.yaml:2:64  write writes rows: expected one such stage; got write before it'],
-    ['a stage after write', `[${scenes}, write, fit]`, 'p.yaml:2:64  fit comes after write: expected write to be the last stage; got fit behind it'],
-    ['a start without rows', '[parse]', 'p.yaml:2:10  parse cannot be the first stage: expected one that gives rows; got "parse"; way out: begin with load'],
-    ['rows twice', `[${scenes}, ${scenes}]`, 'p.yaml:2:59  load gives rows and comes first: expected one such stage; got it as number 2'],
+    [
+      'a column that nobody adds',
+      `[${scenes}, mask]`,
+      'p.yaml:2:57  mask needs the column "prompts", which no earlier stage adds',
+    ],
+    [
+      'two that write',
+      `[${scenes}, write, write]`,
+      'p.yaml:2:64  write writes rows: expected one such stage; got write before it',
+    ],
+    [
+      'a stage after write',
+      `[${scenes}, write, fit]`,
+      'p.yaml:2:64  fit comes after write: expected write to be the last stage; got fit behind it',
+    ],
+    [
+      'a start without rows',
+      '[parse]',
+      'p.yaml:2:10  parse cannot be the first stage: expected one that gives rows; got "parse"; way out: begin with load',
+    ],
+    [
+      'rows twice',
+      `[${scenes}, ${scenes}]`,
+      'p.yaml:2:59  load gives rows and comes first: expected one such stage; got it as number 2',
+    ],
     ['no stages', '[]', 'p.yaml:2:9  stages: expected at least 1 items; got []'],
     ['stages that are no list', '{ load: {} }', 'p.yaml:2:9  stages: expected a list; got {"load":{}}'],
-    ['two names in one entry', '[{ load: {}, parse: {} }]', "p.yaml:2:10  stages.0: expected a stage's name, or a map of one name to its options; got neither"],
-    ['a folder that is not there', '[load: { images: gone, frame: 64 }]', 'p.yaml:2:26  load.images: expected a file or folder; got "gone", and gone is not there'],
-    ['rules of an option', '[load: { scenes: { count: 1 }, frame: [64, 32] }]', 'p.yaml:2:47  load.frame: expected a square of at least 32 px for scenes; got 64x32'],
+    [
+      'two names in one entry',
+      '[{ load: {}, parse: {} }]',
+      "p.yaml:2:10  stages.0: expected a stage's name, or a map of one name to its options; got neither",
+    ],
+    [
+      'a folder that is not there',
+      '[load: { images: gone, frame: 64 }]',
+      'p.yaml:2:26  load.images: expected a file or folder; got "gone", and gone is not there',
+    ],
+    [
+      'rules of an option',
+      '[load: { scenes: { count: 1 }, frame: [64, 32] }]',
+      'p.yaml:2:47  load.frame: expected a square of at least 32 px for scenes; got 64x32',
+    ],
   ])('refuses %s', async (_, stages, message) => {
     expect((await lines(`segmenter: { kind: grabcut }\nstages: ${stages}\n`))[0]).toBe(message);
   });
 
   it('refuses a stage whose model is not named', async () => {
-    expect(await lines(`stages: [${scenes}, fit]`)).toEqual(['p.yaml:1:57  fit uses a segmenter: expected the key "segmenter" in the pipeline; got none']);
+    expect(await lines(`stages: [${scenes}, fit]`)).toEqual([
+      'p.yaml:1:57  fit uses a segmenter: expected the key "segmenter" in the pipeline; got none',
+    ]);
   });
 
   it('checks rules that span stages', async () => {
     const file = stubPipeline('[rows, guess, { teach: { groupsPerStep: 9 } }]', 'window: 8');
-    expect(await refusal(readPipeline(file))).toBe('stub.yaml:3:49  teach.groupsPerStep: expected at most the window of 8; got 9');
+    expect(await refusal(readPipeline(file))).toBe(
+      'stub.yaml:3:49  teach.groupsPerStep: expected at most the window of 8; got 9',
+    );
   });
 });
 
@@ -107,11 +181,15 @@ describe('names of pipelines', () => {
 
   it('offers the nearest names', async () => {
     const file = folder().file('all.yaml', two);
-    expect(await refusal(readPipeline('naer', { pipelinesFile: file }))).toBe('all.yaml  no pipeline is called "naer"; known: near, far; nearest: near, far');
+    expect(await refusal(readPipeline('naer', { pipelinesFile: file }))).toBe(
+      'all.yaml  no pipeline is called "naer"; known: near, far; nearest: near, far',
+    );
   });
 
   it('asks which one of several in a file', async () => {
-    expect(await refusal(readPipeline(folder().file('all.yaml', two)))).toBe('all.yaml:1:1  file: expected one pipeline; got near, far; way out: segr1 pipeline near --pipelines all.yaml');
+    expect(await refusal(readPipeline(folder().file('all.yaml', two)))).toBe(
+      'all.yaml:1:1  file: expected one pipeline; got near, far; way out: segr1 pipeline near --pipelines all.yaml',
+    );
   });
 
   it('takes the one name of a file', async () => {
@@ -119,7 +197,9 @@ describe('names of pipelines', () => {
   });
 
   it('refuses a file that is not there', async () => {
-    expect(await refusal(readPipeline('gone/train.yaml'))).toContain('gone/train.yaml  pipeline: expected a YAML file; got ENOENT');
+    expect(await refusal(readPipeline('gone/train.yaml'))).toContain(
+      'gone/train.yaml  pipeline: expected a YAML file; got ENOENT',
+    );
   });
 });
 
@@ -128,16 +208,29 @@ describe('--set', () => {
   const set = (...values: string[]) => readPipeline(folder().file('p.yaml', text), { set: values });
 
   it('overrides keys of the pipeline and options of its stages, in a bare one too', async () => {
-    const { settings, stages } = await set('seed=3', 'segmenter.size=32', 'load.scenes.count=96', 'fit.maxClicks=2', 'fit.maxClicks=3');
+    const { settings, stages } = await set(
+      'seed=3',
+      'segmenter.size=32',
+      'load.scenes.count=96',
+      'fit.maxClicks=2',
+      'fit.maxClicks=3',
+    );
     expect(settings).toMatchObject({ seed: 3, segmenter: { kind: 'grabcut', size: 32 } });
-    expect(stages.map(({ options }) => options)).toMatchObject([{ scenes: { count: 96 }, frame: 64 }, { maxClicks: 3 }, {}]);
+    expect(stages.map(({ options }) => options)).toMatchObject([
+      { scenes: { count: 96 }, frame: 64 },
+      { maxClicks: 3 },
+      {},
+    ]);
   });
 
   it.each([
     ['seed', '--set seed  expected key=value; got "seed"; way out: --set rollout.group=16'],
     ['seed=[', '--set seed=[  value: expected YAML; got "["'],
     ['seed=soon', '--set seed=soon  seed: expected a number; got "soon"'],
-    ['sede=3', '--set sede=3  this pipeline has no stage and no key "sede"; known: load, fit, write, seed, window, policy, segmenter, evaluate, checkpoints, run, tolerate, operators; nearest: seed'],
+    [
+      'sede=3',
+      '--set sede=3  this pipeline has no stage and no key "sede"; known: load, fit, write, seed, window, policy, segmenter, evaluate, checkpoints, run, tolerate, operators; nearest: seed',
+    ],
     ['rollout.group=16', '--set rollout.group=16  this pipeline has no stage and no key "rollout"; known: load, fit'],
     ['fit.maxClick=2', '--set fit.maxClick=2  fit has no option "maxClick"; known: maxClicks, '],
     ['segmenter.kind=sam9', '--set segmenter.kind=sam9  segmenter.kind: expected one of "grabcut"|"sam2"; got "sam9"'],
@@ -151,11 +244,21 @@ describe('--set', () => {
     const kinds = ['segmenter.kind=sam2', `segmenter.checkpoint=${checkpoint}`];
     for (const order of [kinds, kinds.toReversed()]) {
       const { settings } = await readPipeline('fit', { set: order });
-      expect(settings.segmenter).toMatchObject({ kind: 'sam2', checkpoint, multimask: false, legacy: { frame: false, channelSwap: false } });
+      expect(settings.segmenter).toMatchObject({
+        kind: 'sam2',
+        checkpoint,
+        multimask: false,
+        legacy: { frame: false, channelSwap: false },
+      });
     }
-    expect((await readPipeline('fit', { set: ['segmenter.kind=grabcut'] })).settings.segmenter).toMatchObject({ kind: 'grabcut', size: 64 });
+    expect((await readPipeline('fit', { set: ['segmenter.kind=grabcut'] })).settings.segmenter).toMatchObject({
+      kind: 'grabcut',
+      size: 64,
+    });
     const policy = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl');
-    const refused = await refusal(readPipeline('fit', { set: ['segmenter.kind=sam2', `segmenter.checkpoint=${policy}`] }));
+    const refused = await refusal(
+      readPipeline('fit', { set: ['segmenter.kind=sam2', `segmenter.checkpoint=${policy}`] }),
+    );
     expect(refused).toContain('segmenter.checkpoint: ');
     expect(refused).toContain('model_type: expected "sam2" or "sam2_video"; got "qwen2_5_vl"');
   });
@@ -165,24 +268,39 @@ describe('--set', () => {
 
   it('refuses a name that two stages have', async () => {
     const file = folder().file('p.yaml', `segmenter: { kind: grabcut }\nstages: [${scenes}, fit, fit]`);
-    expect(await refusal(readPipeline(file, { set: ['fit.stop=1'] }))).toBe('--set fit.stop=1  fit: expected one stage of this name; got several; way out: change the file');
+    expect(await refusal(readPipeline(file, { set: ['fit.stop=1'] }))).toBe(
+      '--set fit.stop=1  fit: expected one stage of this name; got several; way out: change the file',
+    );
   });
 });
 
 describe('operators', () => {
   it("adds a module's stages to the table", async () => {
-    expect((await readPipeline(stubPipeline('[rows, guess]'))).stages.map(({ name }) => name)).toEqual(['rows', 'guess']);
+    expect((await readPipeline(stubPipeline('[rows, guess]'))).stages.map(({ name }) => name)).toEqual([
+      'rows',
+      'guess',
+    ]);
   });
 
   it.each([
     ['gone.mjs', '', 'operators: expected a module; got "gone.mjs", which is not there'],
     ['empty.mjs', 'export const x = 1;', 'operators: expected exports made by stage(…); got none in "empty.mjs"'],
-    ['broken.mjs', 'throw new Error("no luck")', 'operators: expected a module that loads; got no luck in "broken.mjs"'],
-    ['taken.mjs', `import { rows } from ${JSON.stringify(STUBS)}; export const write = { ...rows, name: "write" };`, 'operators: expected a name of its own; got "write", which is taken; way out: another name in "taken.mjs"'],
+    [
+      'broken.mjs',
+      'throw new Error("no luck")',
+      'operators: expected a module that loads; got no luck in "broken.mjs"',
+    ],
+    [
+      'taken.mjs',
+      `import { rows } from ${JSON.stringify(STUBS)}; export const write = { ...rows, name: "write" };`,
+      'operators: expected a name of its own; got "write", which is taken; way out: another name in "taken.mjs"',
+    ],
   ])('refuses %s', async (name, code, message) => {
     const { file } = folder();
     if (code) file(name, code);
-    expect(await refusal(readPipeline(file('p.yaml', `operators: [${name}]\nstages: [${scenes}]`)))).toBe(`p.yaml:1:13  ${message}`);
+    expect(await refusal(readPipeline(file('p.yaml', `operators: [${name}]\nstages: [${scenes}]`)))).toBe(
+      `p.yaml:1:13  ${message}`,
+    );
   });
 
   it('checks their options as those of the built-in ones', async () => {

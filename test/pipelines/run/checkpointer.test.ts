@@ -44,12 +44,26 @@ interface Run {
 
 /** A run with nothing in it, that learns. */
 async function begun(over: Partial<Around> = {}, policy = learner(), root = folder().path): Promise<Run> {
-  const folders = { root, rows: join(root, 'rows'), metrics: join(root, 'metrics'), checkpoints: join(root, 'checkpoints') };
+  const folders = {
+    root,
+    rows: join(root, 'rows'),
+    metrics: join(root, 'metrics'),
+    checkpoints: join(root, 'checkpoints'),
+  };
   mkdirSync(folders.checkpoints, { recursive: true });
   writeFileSync(join(root, 'config.yaml'), 'run: {}\n');
   const book = ledger(over.from?.state.rows);
   const told: number[] = [];
-  const saving = checkpoints({ folders, options: { every: 2, keep: 3 }, book, from: undefined, ending: () => false, spent: () => ({ elapsed: 1, seconds: {} }), told: (step) => told.push(step), ...over });
+  const saving = checkpoints({
+    folders,
+    options: { every: 2, keep: 3 },
+    book,
+    from: undefined,
+    ending: () => false,
+    spent: () => ({ elapsed: 1, seconds: {} }),
+    told: (step) => told.push(step),
+    ...over,
+  });
   saving.over.subscribe({ error: () => undefined });
   await saving.forStages.learner(policy);
   return {
@@ -60,11 +74,18 @@ async function begun(over: Partial<Around> = {}, policy = learner(), root = fold
     told,
     enter: (...ids) => ids.forEach((id) => (book.enter(sample(id)), saving.entered(id))),
     leave: (...ids) => ids.forEach((id) => (book.leave(sample(id)), saving.left(id))),
-    step: (...rows) => saving.stepped({ kind: 'step', step: ++policy.version, metrics: { reward: policy.version % 3, loss: policy.version }, rows }),
+    step: (...rows) =>
+      saving.stepped({
+        kind: 'step',
+        step: ++policy.version,
+        metrics: { reward: policy.version % 3, loss: policy.version },
+        rows,
+      }),
   };
 }
 
-const settled = async (promise: Promise<unknown>): Promise<boolean> => Promise.race([promise.then(() => true), later(50).then(() => false)]);
+const settled = async (promise: Promise<unknown>): Promise<boolean> =>
+  Promise.race([promise.then(() => true), later(50).then(() => false)]);
 
 describe('checkpoints', () => {
   it('waits until the rows of the step have left, and holds the next step until it stands', async () => {
@@ -80,7 +101,11 @@ describe('checkpoints', () => {
     run.leave('d');
     await run.policy.held;
     expect(readdirSync(run.at)).toEqual(['step-2']);
-    expect(await readState(join(run.at, 'step-2'))).toMatchObject({ step: 2, source: { given: 5, again: ['e'] }, rows: { rowsOut: 4 } });
+    expect(await readState(join(run.at, 'step-2'))).toMatchObject({
+      step: 2,
+      source: { given: 5, again: ['e'] },
+      rows: { rowsOut: 4 },
+    });
     expect(run.told).toEqual([2]);
   });
 
@@ -94,16 +119,24 @@ describe('checkpoints', () => {
         return (policy.version = ++run.policy.version);
       },
     });
-    const told: ReportStep = (step, metrics, rows) => run.saving.stepped({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id) });
+    const told: ReportStep = (step, metrics, rows) =>
+      run.saving.stepped({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id) });
     const rows = new Subject<Advantaged>();
-    rows.pipe(update(policy, ({ name }) => name, blank, 1, told, { groupsPerStep: 2, updatesPerBatch: 3 })).subscribe((row) => (written.push(row), run.leave(row.id)));
+    rows
+      .pipe(update(policy, ({ name }) => name, blank, 1, told, { groupsPerStep: 2, updatesPerBatch: 3 }))
+      .subscribe((row) => (written.push(row), run.leave(row.id)));
     for (const id of ['a', 'b', 'c', 'd', 'e']) {
       run.enter(id);
       rows.next(advantaged(id, [1]));
     }
     while (written.length < 4) await later(1);
     await run.policy.held;
-    expect(written.map(({ id, step }) => [id, step])).toEqual([['a', 3], ['b', 3], ['c', 6], ['d', 6]]);
+    expect(written.map(({ id, step }) => [id, step])).toEqual([
+      ['a', 3],
+      ['b', 3],
+      ['c', 6],
+      ['d', 6],
+    ]);
     expect(run.told).toEqual([3, 6]);
     const from: Saved = { folder: join(run.at, 'step-3'), state: await readState(join(run.at, 'step-3')) };
     expect(from.state).toMatchObject({ step: 3, source: { given: 5, again: ['c', 'd', 'e'] }, rows: { rowsOut: 2 } });
@@ -118,7 +151,10 @@ describe('checkpoints', () => {
     second.step('c', 'd');
     second.leave('c', 'd');
     await second.policy.held;
-    expect([second.told, (await readState(join(second.at, 'step-6'))).source]).toEqual([[6], { given: 5, again: ['e'] }]);
+    expect([second.told, (await readState(join(second.at, 'step-6'))).source]).toEqual([
+      [6],
+      { given: 5, again: ['e'] },
+    ]);
   });
 
   it('knows everything as it was at one moment', async () => {
@@ -137,7 +173,10 @@ describe('checkpoints', () => {
     seen = 1;
     run.leave('a');
     await run.policy.held;
-    expect(await readState(join(run.at, 'step-2'))).toMatchObject({ source: { given: 2, again: ['b'] }, memory: { tally: { seen: 1 }, 'tally 2': ['b'] } });
+    expect(await readState(join(run.at, 'step-2'))).toMatchObject({
+      source: { given: 2, again: ['b'] },
+      memory: { tally: { seen: 1 }, 'tally 2': ['b'] },
+    });
   });
 
   it('goes on from where it stood: rows that come again are not new', async () => {
@@ -157,7 +196,11 @@ describe('checkpoints', () => {
     second.step('b');
     second.leave('b');
     await second.policy.held;
-    expect(await readState(join(second.at, 'step-4'))).toMatchObject({ source: { given: 4, again: ['c', 'd'] }, rows: { rowsOut: 2 }, memory: { tally: 'more' } });
+    expect(await readState(join(second.at, 'step-4'))).toMatchObject({
+      source: { given: 4, again: ['c', 'd'] },
+      rows: { rowsOut: 2 },
+      memory: { tally: 'more' },
+    });
   });
 
   it('keeps the newest and the best', async () => {
@@ -182,7 +225,8 @@ describe('checkpoints', () => {
 
   it('has the policy judged behind a checkpoint, and holds the next step until that has ended', async () => {
     const [at, done]: [string[][], (() => void)[]] = [[], []];
-    const judge = (step: number): Promise<void> => new Promise((resolve) => (at.push([`${step}`, ...readdirSync(run.at)]), done.push(resolve)));
+    const judge = (step: number): Promise<void> =>
+      new Promise((resolve) => (at.push([`${step}`, ...readdirSync(run.at)]), done.push(resolve)));
     const run = await begun({ evaluation: { every: 2, judge } });
     for (const id of ['a', 'b', 'c']) {
       run.enter(id);
@@ -202,7 +246,10 @@ describe('checkpoints', () => {
 
   it('has it judged where no checkpoint is due, and behind several steps on the same rows', async () => {
     const at: number[] = [];
-    const run = await begun({ options: { every: 100, keep: 3 }, evaluation: { every: 2, judge: async (step) => void at.push(step) } });
+    const run = await begun({
+      options: { every: 100, keep: 3 },
+      evaluation: { every: 2, judge: async (step) => void at.push(step) },
+    });
     for (const id of ['a', 'b', 'c']) {
       run.enter(id);
       run.step();
@@ -214,7 +261,10 @@ describe('checkpoints', () => {
     expect([at, readdirSync(run.at)]).toEqual([[3, 6, 9], []]);
   });
 
-  it.each([[true, 2], [false, 0]])('owes an evaluation that was due at its last step: %s', async (owes, every) => {
+  it.each([
+    [true, 2],
+    [false, 0],
+  ])('owes an evaluation that was due at its last step: %s', async (owes, every) => {
     const first = await begun({ evaluation: { every: every || 3, judge: async () => undefined } });
     first.enter('a', 'b');
     first.policy.version = 1;
@@ -223,7 +273,11 @@ describe('checkpoints', () => {
     await first.policy.held;
     const from: Saved = { folder: join(first.at, 'step-2'), state: await readState(join(first.at, 'step-2')) };
     const at: number[] = [];
-    const second = await begun({ from, evaluation: { every: 2, judge: async (step) => void at.push(step) } }, learner(), join(first.at, '..'));
+    const second = await begun(
+      { from, evaluation: { every: 2, judge: async (step) => void at.push(step) } },
+      learner(),
+      join(first.at, '..'),
+    );
     expect([from.state.evaluated, second.saving.owes]).toEqual([owes ? 2 : 0, owes]);
     await second.saving.makeUp();
     expect(at).toEqual([2]);
@@ -263,7 +317,14 @@ describe('checkpoints', () => {
   });
 
   it.each([
-    ['has no room', learner(() => { throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }); }), () => {}, 'ENOSPC: no space left on device, write'],
+    [
+      'has no room',
+      learner(() => {
+        throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+      }),
+      () => {},
+      'ENOSPC: no space left on device, write',
+    ],
     ['was deleted', learner(), (at: string) => rmSync(at, { recursive: true }), 'ENOENT: no such file or directory'],
   ])('says that the folder %s, and leaves nothing half done', async (_, policy, harm, message) => {
     const run = await begun({}, policy);
@@ -273,7 +334,9 @@ describe('checkpoints', () => {
     run.enter('a');
     run.step('a');
     run.leave('a');
-    expect((await over).message).toContain(`${checkpointFolder(run.at, 2)}  writing a checkpoint: expected a folder with room for it; got ${message}`);
+    expect((await over).message).toContain(
+      `${checkpointFolder(run.at, 2)}  writing a checkpoint: expected a folder with room for it; got ${message}`,
+    );
     expect(existsSync(run.at) ? readdirSync(run.at) : []).toEqual([]);
   });
 });

@@ -10,7 +10,10 @@ describe('clock', () => {
   it('counts from the start, and from where an earlier run had come to', () => {
     const time = clock({ elapsed: 10, seconds: { load: 4, gone: 9 } });
     vi.advanceTimersByTime(5000);
-    time.start([{ stage: 'load', busy: () => 0.5 }, { stage: 'mask', busy: () => 0.1234 }] as Gauge[]);
+    time.start([
+      { stage: 'load', busy: () => 0.5 },
+      { stage: 'mask', busy: () => 0.1234 },
+    ] as Gauge[]);
     vi.advanceTimersByTime(1500);
     expect(time.elapsed()).toBe(1.5);
     expect(time.spent()).toEqual({ elapsed: 11.5, seconds: { load: 4.5, mask: 0.123 } });

@@ -34,7 +34,9 @@ describe('compile', () => {
   it('pipes the stages in order and measures each', async () => {
     const pipeline = await readPipeline(stubPipeline('[{ rows: { count: 4 } }, guess, doubt, doubt]'));
     const entered: string[] = [];
-    const { rows, gauges } = await compile(pipeline, openWith(new AbortController().signal, 5), ({ id }) => entered.push(id));
+    const { rows, gauges } = await compile(pipeline, openWith(new AbortController().signal, 5), ({ id }) =>
+      entered.push(id),
+    );
     const out = await lastValueFrom(rows.pipe(toArray()));
     expect(out.map(({ id }) => id)).toEqual(entered);
     expect(out.every(({ completions }) => completions?.length === 2)).toBe(true);
@@ -64,9 +66,13 @@ describe('compile', () => {
     const pipeline = await readPipeline(stubPipeline('[rows]'));
     const odd = stage({ name: 'odd', options: z.strictObject({}), build: () => of() });
     const open = openWith(new AbortController().signal);
-    await expect(compile({ ...pipeline, stages: [...pipeline.stages, { name: 'odd', stage: odd, options: {} }] }, open)).rejects.toThrow('odd: expected an operator from build; got a stream');
+    await expect(
+      compile({ ...pipeline, stages: [...pipeline.stages, { name: 'odd', stage: odd, options: {} }] }, open),
+    ).rejects.toThrow('odd: expected an operator from build; got a stream');
     const unsourced = stage({ name: 'odd', kind: 'source', options: z.strictObject({}), build: () => (rows) => rows });
-    await expect(compile({ ...pipeline, stages: [{ name: 'odd', stage: unsourced, options: {} }] }, open)).rejects.toThrow('odd: expected a stream of rows from build; got a function');
+    await expect(
+      compile({ ...pipeline, stages: [{ name: 'odd', stage: unsourced, options: {} }] }, open),
+    ).rejects.toThrow('odd: expected a stream of rows from build; got a function');
   });
 });
 
@@ -74,7 +80,12 @@ describe('opening', () => {
   it('makes a thing once for all who ask and releases in reverse order, once', async () => {
     const open = openWith(new AbortController().signal);
     const events: string[] = [];
-    const ask = (name: string): Promise<number> => open.shared(name, () => events.push(`open ${name}`), () => void events.push(`release ${name}`));
+    const ask = (name: string): Promise<number> =>
+      open.shared(
+        name,
+        () => events.push(`open ${name}`),
+        () => void events.push(`release ${name}`),
+      );
     await Promise.all([ask('a'), ask('b'), ask('a')]);
     await open.release();
     await open.release();
@@ -84,9 +95,23 @@ describe('opening', () => {
   it('releases the others where one fails, and tells of the failure', async () => {
     const open = openWith(new AbortController().signal);
     const events: string[] = [];
-    await open.shared('a', () => 1, () => void events.push('release a'));
-    await open.shared('b', () => 2, () => Promise.reject(new Error('stuck')));
-    await expect(open.shared('c', () => Promise.reject(new Error('no such model')), () => {})).rejects.toThrow('no such model');
+    await open.shared(
+      'a',
+      () => 1,
+      () => void events.push('release a'),
+    );
+    await open.shared(
+      'b',
+      () => 2,
+      () => Promise.reject(new Error('stuck')),
+    );
+    await expect(
+      open.shared(
+        'c',
+        () => Promise.reject(new Error('no such model')),
+        () => {},
+      ),
+    ).rejects.toThrow('no such model');
     await expect(open.release()).rejects.toThrow('stuck');
     expect(events).toEqual(['release a']);
   });

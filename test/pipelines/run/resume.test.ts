@@ -19,7 +19,8 @@ beforeEach(() => {
 });
 afterEach(() => vi.restoreAllMocks());
 
-const pipeline = (set: readonly string[] = [], text = TEXT): Promise<Pipeline> => readPipeline(place.file('small.yaml', text), { set });
+const pipeline = (set: readonly string[] = [], text = TEXT): Promise<Pipeline> =>
+  readPipeline(place.file('small.yaml', text), { set });
 
 /** A run with checkpoints of a few bytes. */
 async function run(name: string, steps: readonly number[], of?: Pipeline): Promise<string> {
@@ -30,12 +31,23 @@ async function run(name: string, steps: readonly number[], of?: Pipeline): Promi
     mkdirSync(`${at}.making`);
     writeFileSync(join(`${at}.making`, 'weights'), 'abc');
     const rows = { rowsOut: step, marks: 0, faults: 0, tokens: 0, marked: {} };
-    await sealFolder(`${at}.making`, at, { code: '0', config: configHash(root), step, score: null, source: { given: step, again: [] }, rows, elapsed: 0, seconds: {}, memory: {} });
+    await sealFolder(`${at}.making`, at, {
+      code: '0',
+      config: configHash(root),
+      step,
+      score: null,
+      source: { given: step, again: [] },
+      rows,
+      elapsed: 0,
+      seconds: {},
+      memory: {},
+    });
   }
   return root;
 }
 
-const resumed = (of: Pipeline, root: string | undefined, which?: string): Promise<Resumed> => resumption(of, runToResume(of, root), which);
+const resumed = (of: Pipeline, root: string | undefined, which?: string): Promise<Resumed> =>
+  resumption(of, runToResume(of, root), which);
 const refused = async (root: string | undefined, which?: string, of?: Pipeline): Promise<string> => {
   const own = of ?? (await pipeline());
   return refusal((async () => resumed(own, root, which))());
@@ -48,10 +60,23 @@ describe('resumption', () => {
     await run('other', [4], await readPipeline(place.file('other.yaml', TEXT)));
     utimesSync(join(place.path, 'runs/old/config.yaml'), 1, 1);
     utimesSync(join(root, 'config.yaml'), 2e9, 2e9);
-    for (const name of ['step-12.making', 'step-12.making.partial', 'step-12.making.partial-2', 'step-1.partial', 'step-2.mine.partial', 'step-2.making-of']) mkdirSync(join(root, 'checkpoints', name));
+    for (const name of [
+      'step-12.making',
+      'step-12.making.partial',
+      'step-12.making.partial-2',
+      'step-1.partial',
+      'step-2.mine.partial',
+      'step-2.making-of',
+    ])
+      mkdirSync(join(root, 'checkpoints', name));
     const { folders, from } = await resumed(await pipeline(), undefined);
     expect([folders.root, from?.state.step]).toEqual([root, 10]);
-    expect(readdirSync(folders.checkpoints).toSorted()).toEqual(['step-10', 'step-2', 'step-2.making-of', 'step-2.mine.partial']);
+    expect(readdirSync(folders.checkpoints).toSorted()).toEqual([
+      'step-10',
+      'step-2',
+      'step-2.making-of',
+      'step-2.mine.partial',
+    ]);
   });
 
   it('takes the one that is named, and gives up what came later', async () => {
@@ -71,7 +96,9 @@ describe('resumption', () => {
     const root = await run('a', [2, 4, 6]);
     truncateSync(join(root, 'checkpoints/step-6/weights'), 1);
     truncateSync(join(root, 'checkpoints/step-4/state.json'), 1);
-    expect(await refused(root)).toBe('runs/a/checkpoints/step-6/weights  expected 3 bytes, as state.json has it; got 1; way out: --resume step-2, which is whole');
+    expect(await refused(root)).toBe(
+      'runs/a/checkpoints/step-6/weights  expected 3 bytes, as state.json has it; got 1; way out: --resume step-2, which is whole',
+    );
     expect(await refused(root, 'step-2', await pipeline(['load.frame=64']))).toContain('load.frame: expected 32');
     expect((await resumed(await pipeline(), root, 'step-2')).from?.state.step).toBe(2);
   });
@@ -84,7 +111,13 @@ describe('resumption', () => {
 
   it('names the keys that differ, with both values', async () => {
     const root = await run('a', [2]);
-    expect(await refused(root, undefined, await pipeline(['seed=8', 'load.scenes.count=9', 'write.rowsPerBatch=5', 'tolerate=1']))).toBe(
+    expect(
+      await refused(
+        root,
+        undefined,
+        await pipeline(['seed=8', 'load.scenes.count=9', 'write.rowsPerBatch=5', 'tolerate=1']),
+      ),
+    ).toBe(
       [
         'runs/a/config.yaml  seed: expected 7, as the run began; got 8',
         'runs/a/config.yaml  load.scenes.count: expected 8, as the run began; got 9',
@@ -96,13 +129,25 @@ describe('resumption', () => {
   it('refuses a configuration that somebody changed', async () => {
     const root = await run('a', [2]);
     appendFileSync(join(root, 'config.yaml'), '# mine\n');
-    expect(await refused(root)).toMatch(/^runs\/a\/config\.yaml {2}SHA-256: expected \w+, as .*step-2 has it; got \w+; way out/);
+    expect(await refused(root)).toMatch(
+      /^runs\/a\/config\.yaml {2}SHA-256: expected \w+, as .*step-2 has it; got \w+; way out/,
+    );
   });
 
   it.each([
-    ['no run at all', undefined, undefined, 'runs  resume: expected a run of "small"; got none; way out: --run names its folder'],
+    [
+      'no run at all',
+      undefined,
+      undefined,
+      'runs  resume: expected a run of "small"; got none; way out: --run names its folder',
+    ],
     ['a folder of something else', '', undefined, 'resume: expected the folder of a run; got one without config.yaml'],
-    ['a checkpoint that is not there', 'runs/a', 'step-3', 'runs/a/checkpoints  resume: expected one of step-2; got "step-3"'],
+    [
+      'a checkpoint that is not there',
+      'runs/a',
+      'step-3',
+      'runs/a/checkpoints  resume: expected one of step-2; got "step-3"',
+    ],
   ])('refuses %s', async (_, root, which, message) => {
     if (root === 'runs/a') await run('a', [2]);
     expect(await refused(root === undefined ? undefined : join(place.path, root), which)).toContain(message);
@@ -116,7 +161,9 @@ describe('resumption', () => {
 
   it('refuses a source that cannot go on', async () => {
     const stub = await pipeline([], `operators: [${JSON.stringify(STUBS)}]\nstages: [rows, guess, teach]\n`);
-    expect(await refused(await run('a', [2], stub), undefined, stub)).toBe('resume: expected a source that can go on, such as load; got rows; way out: begin another run');
+    expect(await refused(await run('a', [2], stub), undefined, stub)).toBe(
+      'resume: expected a source that can go on, such as load; got rows; way out: begin another run',
+    );
   });
 
   it('begins a pipeline that does not learn again, whatever its source, and keeps answers that were paid for', async () => {
@@ -124,7 +171,13 @@ describe('resumption', () => {
     const root = await run('a', [], stub);
     for (const name of ['rows/x', 'answers.jsonl']) writeFileSync(join(root, name), 'x');
     const { from, folders } = await resumed(stub, root);
-    expect([from, readdirSync(folders.rows), readFileSync(join(root, 'answers.jsonl'), 'utf8')]).toEqual([undefined, [], 'x']);
-    expect(await refused(root, 'step-2', stub)).toBe('runs/a/checkpoints  resume: expected one of no checkpoints; got "step-2"');
+    expect([from, readdirSync(folders.rows), readFileSync(join(root, 'answers.jsonl'), 'utf8')]).toEqual([
+      undefined,
+      [],
+      'x',
+    ]);
+    expect(await refused(root, 'step-2', stub)).toBe(
+      'runs/a/checkpoints  resume: expected one of no checkpoints; got "step-2"',
+    );
   });
 });

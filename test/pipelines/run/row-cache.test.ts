@@ -15,7 +15,14 @@ import type { Row } from '../../../src/records.js';
 import { folder } from '../files.js';
 
 const frame = { width: 4, height: 4 };
-const row = (id: string, more: Partial<Row> = {}): Row => ({ id, image: { path: `${id}.png` }, task: 'foreground', frame, original: frame, ...more });
+const row = (id: string, more: Partial<Row> = {}): Row => ({
+  id,
+  image: { path: `${id}.png` },
+  task: 'foreground',
+  frame,
+  original: frame,
+  ...more,
+});
 const marked = (id: string): Row => row(id, { skipped: { stage: 'load', reason: 'unreadable' } });
 
 /** A folder as a run leaves it that is broken off behind these rows, two a batch. */
@@ -33,21 +40,34 @@ describe('putAside', () => {
     const root = folder().path;
     await brokenOff(root, [row('a'), marked('b'), row('c', { thinking: 'so' }), row('d'), row('e')]);
     const kept = await putAside({ root, rows: join(root, 'rows') });
-    expect([...kept]).toEqual([['a', row('a')], ['c', row('c', { thinking: 'so' })], ['d', row('d')]]);
+    expect([...kept]).toEqual([
+      ['a', row('a')],
+      ['c', row('c', { thinking: 'so' })],
+      ['d', row('d')],
+    ]);
     expect(readdirSync(root)).toEqual(['rows.before']);
     await dropAside(root);
     expect(readdirSync(root)).toEqual([]);
   });
 
   it.each([
-    [['a', 'b'], ['a', 'b', 'c', 'd']],
-    [['a', 'b', 'c', 'd'], ['a', 'b']],
+    [
+      ['a', 'b'],
+      ['a', 'b', 'c', 'd'],
+    ],
+    [
+      ['a', 'b', 'c', 'd'],
+      ['a', 'b'],
+    ],
     [['a', 'b', 'c', 'd'], []],
   ])('of rows %j and then %j takes the more', async (first, second) => {
     const root = folder().path;
     const rows = join(root, 'rows');
     for (const ids of [first, second]) {
-      await brokenOff(root, ids.map((id) => row(id)));
+      await brokenOff(
+        root,
+        ids.map((id) => row(id)),
+      );
       expect([...(await putAside({ root, rows })).keys()]).toEqual(ids === first ? first : ['a', 'b', 'c', 'd']);
       expect(existsSync(rows)).toBe(false);
     }
@@ -67,14 +87,38 @@ describe('putAside', () => {
 });
 
 describe('remembering', () => {
-  const kept = new Map([row('a', { thinking: 'A', problem: 'p', solution: 's' }), row('b', { thinking: 'B' }), row('c', { problem: 'p' })].map((one) => [one.id, one]));
+  const kept = new Map(
+    [
+      row('a', { thinking: 'A', problem: 'p', solution: 's' }),
+      row('b', { thinking: 'B' }),
+      row('c', { problem: 'p' }),
+    ].map((one) => [one.id, one]),
+  );
 
   it('adds the columns of rows that are known, and has the others made', async () => {
     const made: string[] = [];
     const think = map((one: Row): Row => (one.skipped ? one : { ...one, thinking: 'new' }));
     const rows = [row('a'), marked('b'), row('c'), row('d')];
-    const out = await lastValueFrom(from(rows).pipe(remembering((source) => source.pipe(tap(({ id }) => made.push(id)), think), ['thinking'], kept), toArray()));
-    expect(out).toEqual([row('a', { thinking: 'A' }), marked('b'), row('c', { thinking: 'new' }), row('d', { thinking: 'new' })]);
+    const out = await lastValueFrom(
+      from(rows).pipe(
+        remembering(
+          (source) =>
+            source.pipe(
+              tap(({ id }) => made.push(id)),
+              think,
+            ),
+          ['thinking'],
+          kept,
+        ),
+        toArray(),
+      ),
+    );
+    expect(out).toEqual([
+      row('a', { thinking: 'A' }),
+      marked('b'),
+      row('c', { thinking: 'new' }),
+      row('d', { thinking: 'new' }),
+    ]);
     expect(made).toEqual(['b', 'c', 'd']);
   });
 });
@@ -104,11 +148,15 @@ stages:
     );
     const [whole, broken] = [join(place.path, 'whole'), join(place.path, 'broken')];
     // What would be there if the program had been killed at that row.
-    const watch = (report: Report): void => void (report.kind === 'row' && report.rowsOut === 9 && cpSync(whole, broken, { recursive: true }));
+    const watch = (report: Report): void =>
+      void (report.kind === 'row' && report.rowsOut === 9 && cpSync(whole, broken, { recursive: true }));
     await run(pipeline, { folder: whole, watch });
     const told: Report[] = [];
     const summary = await run(pipeline, { folder: broken, resume: true, watch: (report) => told.push(report) });
-    expect(told[0]).toEqual({ kind: 'notice', text: expect.stringMatching(/broken {2}resume: 8 rows keep what rollout, mask added$/) as string });
+    expect(told[0]).toEqual({
+      kind: 'notice',
+      text: expect.stringMatching(/broken {2}resume: 8 rows keep what rollout, mask added$/) as string,
+    });
     expect(summary).toMatchObject({ rowsIn: 12, rowsOut: 12, marked: {} });
     const rows = async (root: string): Promise<Row[]> => {
       const all: Row[] = [];
@@ -116,7 +164,8 @@ stages:
       return all;
     };
     expect(await rows(broken)).toEqual(await rows(whole));
-    for (const file of ['summary.json', 'scores.jsonl', 'overlays/index.json']) expect(readFileSync(join(broken, file), 'utf8')).toBe(readFileSync(join(whole, file), 'utf8'));
+    for (const file of ['summary.json', 'scores.jsonl', 'overlays/index.json'])
+      expect(readFileSync(join(broken, file), 'utf8')).toBe(readFileSync(join(whole, file), 'utf8'));
     expect(readdirSync(broken).toSorted()).toEqual(readdirSync(whole).toSorted());
   });
 });

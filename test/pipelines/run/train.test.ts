@@ -28,15 +28,23 @@ describe('the shipped train', () => {
   beforeAll(async () => void (first = await rowsOf('train', small)), 120_000);
 
   it('learns in steps, each row written by the policy that it teaches', () => {
-    expect(first.rows.map(({ step, policyVersion }) => [step, policyVersion])).toEqual([...Array(8).fill([1, 0]), ...Array(8).fill([2, 1])]);
-    expect(first.rows.flatMap(({ formats = [] }) => formats).filter((format) => format === 1).length).toBeGreaterThan(100);
+    expect(first.rows.map(({ step, policyVersion }) => [step, policyVersion])).toEqual([
+      ...Array(8).fill([1, 0]),
+      ...Array(8).fill([2, 1]),
+    ]);
+    expect(first.rows.flatMap(({ formats = [] }) => formats).filter((format) => format === 1).length).toBeGreaterThan(
+      100,
+    );
     expect(first.rows.some(({ advantages = [] }) => advantages.some((advantage) => advantage !== 0))).toBe(true);
     expect(readdirSync(join(first.root, 'checkpoints'))).toEqual(['step-2']);
   });
 
-  it.each([[[]], [['mask.inflight=1', 'rollout.inflight=1']], [['mask.inflight=4', 'policy.workers=1']]])('gives the same rows again, and with %j', async (set) => {
-    expect((await rowsOf('train', [...small, ...set])).rows).toEqual(first.rows);
-  });
+  it.each([[[]], [['mask.inflight=1', 'rollout.inflight=1']], [['mask.inflight=4', 'policy.workers=1']]])(
+    'gives the same rows again, and with %j',
+    async (set) => {
+      expect((await rowsOf('train', [...small, ...set])).rows).toEqual(first.rows);
+    },
+  );
 
   it('gives other rows of another seed', async () => {
     expect((await rowsOf('train', [...small, 'seed=8'])).rows).not.toEqual(first.rows);
@@ -45,23 +53,49 @@ describe('the shipped train', () => {
 
 describe('the shipped train, with more rows under way than a step takes', () => {
   it('writes while it learns, and says of each row how old it is, within what the window allows', async () => {
-    const { rows, root } = await rowsOf('train', ['evaluate=null', 'load.scenes.count=24', 'tally.constants=8', 'rollout.group=2', 'window=12', 'update.groupsPerStep=4']);
+    const { rows, root } = await rowsOf('train', [
+      'evaluate=null',
+      'load.scenes.count=24',
+      'tally.constants=8',
+      'rollout.group=2',
+      'window=12',
+      'update.groupsPerStep=4',
+    ]);
     expect(rows.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6].flatMap((step) => Array(4).fill(step)));
     const ages = rows.map(({ step = NaN, policyVersion = NaN }) => step - 1 - policyVersion);
     expect(ages.slice(0, 4)).toEqual([0, 0, 0, 0]);
     expect(Math.min(...ages)).toBe(0);
     expect([1, 2]).toContain(Math.max(...ages));
-    const told = readFileSync(join(root, 'metrics/metrics.jsonl'), 'utf8').trim().split('\n').map((line) => (JSON.parse(line) as { metrics: Record<string, number> }).metrics);
+    const told = readFileSync(join(root, 'metrics/metrics.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { metrics: Record<string, number> }).metrics);
     const by = (step: number): number[] => ages.filter((_, i) => rows[i]?.step === step);
-    expect(told.map((metrics) => [metrics['staleness/mean'], metrics['staleness/max']])).toEqual(told.map((_, i) => [mean(by(i + 1)), Math.max(...by(i + 1))]));
+    expect(told.map((metrics) => [metrics['staleness/mean'], metrics['staleness/max']])).toEqual(
+      told.map((_, i) => [mean(by(i + 1)), Math.max(...by(i + 1))]),
+    );
   });
 
   it('replaces groups without a difference, and is still written by the policy that it teaches', async () => {
-    const { rows } = await rowsOf('train', ['evaluate=null', 'load.scenes.count=24', 'tally.constants=8', 'rollout.group=2', 'rollout.temperature=0.2', 'window=4', 'update.groupsPerStep=4', 'update.refill=2']);
+    const { rows } = await rowsOf('train', [
+      'evaluate=null',
+      'load.scenes.count=24',
+      'tally.constants=8',
+      'rollout.group=2',
+      'rollout.temperature=0.2',
+      'window=4',
+      'update.groupsPerStep=4',
+      'update.refill=2',
+    ]);
     expect(rows).toHaveLength(24);
     const [out, taken] = [rows.filter(({ skipped }) => skipped), rows.filter(({ skipped }) => !skipped)];
     expect(out.length).toBeGreaterThan(0);
-    expect(out.every(({ skipped, advantages = [] }) => skipped?.reason.startsWith('no spread') && advantages.every((advantage) => advantage === 0))).toBe(true);
+    expect(
+      out.every(
+        ({ skipped, advantages = [] }) =>
+          skipped?.reason.startsWith('no spread') && advantages.every((advantage) => advantage === 0),
+      ),
+    ).toBe(true);
     expect(taken.every(({ advantages = [] }) => advantages.some((advantage) => advantage !== 0))).toBe(true);
     expect(taken.map(({ step = NaN, policyVersion }) => step - 1 === policyVersion)).not.toContain(false);
   });
@@ -73,7 +107,9 @@ describe('the shipped train, of an adapter', () => {
     const first = await rowsOf('train', [...set, 'policy.train={ lora: { rank: 4, targets: [q_proj, v_proj] } }']);
     expect(first.rows.map(({ step }) => step)).toEqual(Array(8).fill(1));
     const saved = join(first.root, 'checkpoints/step-1');
-    expect(readdirSync(saved)).toEqual(expect.arrayContaining(['adapter_config.json', 'adapter_model.safetensors', 'tokenizer.json']));
+    expect(readdirSync(saved)).toEqual(
+      expect.arrayContaining(['adapter_config.json', 'adapter_model.safetensors', 'tokenizer.json']),
+    );
     const second = await rowsOf('train', [...set, 'policy.train=adapter', `policy.adapter=${saved}`]);
     expect(readdirSync(join(second.root, 'checkpoints/step-1'))).toEqual(readdirSync(saved));
     expect(second.rows[0]?.completions).not.toEqual(first.rows[0]?.completions);
@@ -85,7 +121,10 @@ describe('the shipped sft', () => {
     const { rows, root } = await rowsOf('sft', ['load.scenes.count=40']);
     expect(rows).toHaveLength(40);
     expect(rows.map(({ step }) => step)).toEqual([...Array(32).fill(1), ...Array(8).fill(2)]);
-    for (const { fitted } of rows) expect(fitted?.text).toMatch(/^<think> (top|middle|bottom) (left|center|right) \w+ <\/think> <bbox>\[\d+,\d+,\d+,\d+\]<\/bbox>, <points>/);
+    for (const { fitted } of rows)
+      expect(fitted?.text).toMatch(
+        /^<think> (top|middle|bottom) (left|center|right) \w+ <\/think> <bbox>\[\d+,\d+,\d+,\d+\]<\/bbox>, <points>/,
+      );
     expect(readdirSync(join(root, 'checkpoints'))).toEqual(['step-2']);
   });
 });

@@ -14,7 +14,10 @@ import { folder, refusal } from '../files.js';
 describe('the stage table', () => {
   it.each([...stages.entries()])('%s goes by its own name, and its options have a JSON Schema', (name, entry) => {
     expect(entry.name).toBe(name);
-    expect(z.toJSONSchema(entry.options, { io: 'input', unrepresentable: 'any' })).toMatchObject({ type: 'object', additionalProperties: false });
+    expect(z.toJSONSchema(entry.options, { io: 'input', unrepresentable: 'any' })).toMatchObject({
+      type: 'object',
+      additionalProperties: false,
+    });
   });
 
   it('has one way in and one way out', () => {
@@ -27,7 +30,10 @@ describe('the stage table', () => {
     [{ scenes: { count: 1 } }, ['id', 'image', 'task', 'frame', 'original', 'truth', 'candidates']],
     [{ scenes: { count: 1, kind: 'main' } }, ['id', 'image', 'task', 'frame', 'original', 'truth', 'candidates']],
     [{ images: 'x' }, ['id', 'image', 'task', 'frame', 'original']],
-    [{ images: 'x', masks: 'y', instruction: 'find it' }, ['id', 'image', 'task', 'frame', 'original', 'truth', 'instruction']],
+    [
+      { images: 'x', masks: 'y', instruction: 'find it' },
+      ['id', 'image', 'task', 'frame', 'original', 'truth', 'instruction'],
+    ],
   ])('load of %j adds %j', (options, columns) => {
     const load = stages.get('load');
     expect(load && columnsOf(load, load.options.parse(options))).toEqual(columns);
@@ -47,31 +53,66 @@ describe('the stage table', () => {
   });
 
   it.each([
-    [{ refill: 1 }, { scale: 'batch' }, 'full', [['refill', 'expected advantage.scale group or none, which look at each group by itself; got batch']]],
+    [
+      { refill: 1 },
+      { scale: 'batch' },
+      'full',
+      [['refill', 'expected advantage.scale group or none, which look at each group by itself; got batch']],
+    ],
     [{ refill: 1 }, { scale: 'none' }, 'full', []],
     [{ kl: 0.1, reference: {} }, {}, 'full', []],
-    [{ kl: 0.1, reference: {} }, {}, { lora: { targets: ['q_proj'] } }, [['reference', 'expected policy.train: full, where the reference has weights of its own; got an adapter, whose reference is the checkpoint without it']]],
+    [
+      { kl: 0.1, reference: {} },
+      {},
+      { lora: { targets: ['q_proj'] } },
+      [
+        [
+          'reference',
+          'expected policy.train: full, where the reference has weights of its own; got an adapter, whose reference is the checkpoint without it',
+        ],
+      ],
+    ],
   ])('update with %j beside %j and a policy that trains %j', (given, scale, train, refusals) => {
     const update = stages.get('update');
     const advantage = stages.get('advantage')?.options.parse(scale);
-    const around = surroundings(Settings.parse({ policy: { checkpoint: 'x', train } }), [{ name: 'advantage', options: advantage }]);
-    expect(update?.rules?.(update.options.parse(given), around).map(({ option, text }) => [option, text])).toEqual(refusals);
+    const around = surroundings(Settings.parse({ policy: { checkpoint: 'x', train } }), [
+      { name: 'advantage', options: advantage },
+    ]);
+    expect(update?.rules?.(update.options.parse(given), around).map(({ option, text }) => [option, text])).toEqual(
+      refusals,
+    );
   });
 
   it.each([
     [{}, []],
     [{ temperature: 0.7, entropy: true }, []],
-    [{ topK: 20, topP: 0.9, minP: 0.1, repetitionPenalty: 1.1 }, ['rollout.repetitionPenalty 1.1, rollout.topK 20, rollout.topP 0.9, rollout.minP 0.1']],
+    [
+      { topK: 20, topP: 0.9, minP: 0.1, repetitionPenalty: 1.1 },
+      ['rollout.repetitionPenalty 1.1, rollout.topK 20, rollout.topP 0.9, rollout.minP 0.1'],
+    ],
     [{ minP: 0.05 }, ['rollout.minP 0.05']],
   ])('update behind a rollout with %j says of which log-probs it learns', (given, limits) => {
     const options = stages.get('rollout')?.options.parse(given);
     const update = stages.get('update');
-    const notices = update?.notices?.(update.options.parse({}), surroundings(Settings.parse({}), [{ name: 'rollout', options }]));
-    expect(notices).toEqual(limits.map((on) => `log-probs are recomputed at the temperature alone, and completions are drawn with ${on}: the ratio of new to old probability is not 1 even before a step`));
+    const notices = update?.notices?.(
+      update.options.parse({}),
+      surroundings(Settings.parse({}), [{ name: 'rollout', options }]),
+    );
+    expect(notices).toEqual(
+      limits.map(
+        (on) =>
+          `log-probs are recomputed at the temperature alone, and completions are drawn with ${on}: the ratio of new to old probability is not 1 even before a step`,
+      ),
+    );
   });
 
   it.each([
-    [{ objective: 'seg-r1', groupsPerStep: 4 }, ['seg-r1 has no ratio to weigh older rows by, and a window of 8 over steps of 4 lets them be written before the last step; way out: window: 4']],
+    [
+      { objective: 'seg-r1', groupsPerStep: 4 },
+      [
+        'seg-r1 has no ratio to weigh older rows by, and a window of 8 over steps of 4 lets them be written before the last step; way out: window: 4',
+      ],
+    ],
     [{ objective: 'seg-r1', groupsPerStep: 8 }, []],
     [{ objective: 'seg-r1', groupsPerStep: 4, maxStaleness: 0 }, []],
     [{ objective: 'seg-r1', groupsPerStep: 4, correction: {} }, []],
@@ -114,27 +155,41 @@ describe('the stage table', () => {
   it('think wants the key of its endpoint in the environment, before anything is opened', () => {
     const think = stages.get('think');
     const options = think?.options.parse({ endpoint: { url: 'http://127.0.0.1/v1', model: 'm', key: 'SEGR1_NO_KEY' } });
-    expect(think?.rules?.(options, surroundings(Settings.parse({}), []))).toEqual([{ option: 'endpoint.key', text: 'expected the environment variable SEGR1_NO_KEY to hold the key; got none' }]);
+    expect(think?.rules?.(options, surroundings(Settings.parse({}), []))).toEqual([
+      { option: 'endpoint.key', text: 'expected the environment variable SEGR1_NO_KEY to hold the key; got none' },
+    ]);
     expect(think?.rules?.(think.options.parse({}), surroundings(Settings.parse({}), []))).toEqual([]);
   });
 
   it('refuses a step of more rows than the window lets in', () => {
     const around = surroundings(Settings.parse({ window: 8 }), []);
     expect(withinWindow('groupsPerStep', 8, around)).toEqual([]);
-    expect(withinWindow('groupsPerStep', 9, around)).toEqual([{ option: 'groupsPerStep', text: 'expected at most the window of 8; got 9; way out: window: 9' }]);
+    expect(withinWindow('groupsPerStep', 9, around)).toEqual([
+      { option: 'groupsPerStep', text: 'expected at most the window of 8; got 9; way out: window: 9' },
+    ]);
   });
 
   it('refuses images without masks before anything is opened', async () => {
     const { path, file } = folder();
     for (const name of ['images', 'masks']) mkdirSync(join(path, name));
     writeFileSync(join(path, 'images', 'one.png'), '');
-    const message = await refusal(readPipeline(file('p.yaml', 'stages: [load: { images: images, masks: masks, frame: 64 }]')));
+    const message = await refusal(
+      readPipeline(file('p.yaml', 'stages: [load: { images: images, masks: masks, frame: 64 }]')),
+    );
     expect(message).toMatch(/^p\.yaml:1:10 {2}load: masks/);
   });
 });
 
 describe('stage', () => {
-  const made = stage({ name: 'own', options: z.strictObject({ size: z.int().default(3) }), adds: ({ size }) => [`column${size}`], build: ({ size }) => (rows) => (size > 0 ? rows : rows) });
+  const made = stage({
+    name: 'own',
+    options: z.strictObject({ size: z.int().default(3) }),
+    adds: ({ size }) => [`column${size}`],
+    build:
+      ({ size }) =>
+      (rows) =>
+        size > 0 ? rows : rows,
+  });
 
   it('keeps what it was given and cannot be changed', () => {
     expect(isStage(made)).toBe(true);
@@ -142,6 +197,12 @@ describe('stage', () => {
     expect(columnsOf(made, made.options.parse({}))).toEqual(['column3']);
   });
 
-  it.each([[null], [{}], [{ name: 'x' }], [{ name: 'x', build() {} }], [{ name: 'x', build() {}, options: {} }], [{ name: '', build() {}, options: z.strictObject({}) }]])('%j is none', (value) =>
-    expect(isStage(value)).toBe(false));
+  it.each([
+    [null],
+    [{}],
+    [{ name: 'x' }],
+    [{ name: 'x', build() {} }],
+    [{ name: 'x', build() {}, options: {} }],
+    [{ name: '', build() {}, options: z.strictObject({}) }],
+  ])('%j is none', (value) => expect(isStage(value)).toBe(false));
 });

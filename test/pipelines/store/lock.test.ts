@@ -24,14 +24,18 @@ describe('lockRun', () => {
   it('lets one in at a time', async () => {
     const root = join(folder().path, 'run');
     const release = lockRun(root);
-    expect(await refused(root)).toContain(`run.lock  run: expected a folder that no other program is at; got one that process ${process.pid} is at; way out: wait for it`);
+    expect(await refused(root)).toContain(
+      `run.lock  run: expected a folder that no other program is at; got one that process ${process.pid} is at; way out: wait for it`,
+    );
     release();
     lockRun(root)();
     expect(existsSync(join(root, LOCK))).toBe(false);
   });
 
   it('names a program that is at it', async () => {
-    expect(await refused(taken(`${process.ppid} ${hostname()}\n`))).toContain(`got one that process ${process.ppid} is at`);
+    expect(await refused(taken(`${process.ppid} ${hostname()}\n`))).toContain(
+      `got one that process ${process.ppid} is at`,
+    );
   });
 
   it.each([
@@ -65,12 +69,22 @@ describe('lockRun', () => {
   });
 
   it.each([
-    ['one of another machine', '7 elsewhere\n', 'got one that process 7 of elsewhere was at within 120 s; way out: wait for it; where it has ended, for so long, or remove '],
-    ['one that says nothing', '', 'got one that somebody took without saying who; way out: where no program is at it, remove '],
+    [
+      'one of another machine',
+      '7 elsewhere\n',
+      'got one that process 7 of elsewhere was at within 120 s; way out: wait for it; where it has ended, for so long, or remove ',
+    ],
+    [
+      'one that says nothing',
+      '',
+      'got one that somebody took without saying who; way out: where no program is at it, remove ',
+    ],
   ])('refuses %s', async (_, text, message) => expect(await refused(taken(text))).toContain(message));
 
   it('says what is wrong with a folder that cannot be one', async () => {
-    expect(await refused(join(folder().file('file', ''), 'run'))).toMatch(/run: expected a folder that can be written to; got ENOTDIR/);
+    expect(await refused(join(folder().file('file', ''), 'run'))).toMatch(
+      /run: expected a folder that can be written to; got ENOTDIR/,
+    );
   });
 });
 

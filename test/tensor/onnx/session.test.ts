@@ -29,7 +29,11 @@ afterEach(async () => {
 
 /** w · x + bias, summed. */
 function inputs() {
-  const [x, w, bias] = [ops.input('x', 'float32', { n: 2 }), ops.input('w', 'float32', { m: 3, n: 2 }), ops.input('bias', 'float32', { m: 3 })];
+  const [x, w, bias] = [
+    ops.input('x', 'float32', { n: 2 }),
+    ops.input('w', 'float32', { m: 3, n: 2 }),
+    ops.input('bias', 'float32', { m: 3 }),
+  ];
   return { w, bias, loss: ops.total(ops.add(ops.dot(w, x, 'n'), bias)) };
 }
 
@@ -38,20 +42,44 @@ function model() {
   const { w, bias, loss } = inputs();
   const [dw, db] = gradient(loss, [w, bias]);
   const program = emit('model', { loss, [`${GRADIENT}w`]: dw as Tensor, [`${GRADIENT}bias`]: db as Tensor });
-  return { program, layout: layoutOf([{ name: 'bias', sizes: [3] }, { name: 'frozen', sizes: [2] }, { name: 'w', sizes: [3, 2] }]) };
+  return {
+    program,
+    layout: layoutOf([
+      { name: 'bias', sizes: [3] },
+      { name: 'frozen', sizes: [2] },
+      { name: 'w', sizes: [3, 2] },
+    ]),
+  };
 }
 
 function lookup() {
-  const row = scoped('layer7', () => scoped('embed', () => ops.gather(ops.input('table', 'float32', { row: 4, n: 2 }), 'row', ops.input('ids', 'int64', { token: 3 }))));
+  const row = scoped('layer7', () =>
+    scoped('embed', () =>
+      ops.gather(ops.input('table', 'float32', { row: 4, n: 2 }), 'row', ops.input('ids', 'int64', { token: 3 })),
+    ),
+  );
   return emit('lookup', { row });
 }
 
-const plain = (outputs: Readonly<Record<string, Data>>): Record<string, number[]> => Object.fromEntries(Object.entries(outputs).map(([name, data]) => [name, Array.from(data as ArrayLike<number | bigint>, Number)]));
+const plain = (outputs: Readonly<Record<string, Data>>): Record<string, number[]> =>
+  Object.fromEntries(
+    Object.entries(outputs).map(([name, data]) => [name, Array.from(data as ArrayLike<number | bigint>, Number)]),
+  );
 
 describe('layoutOf', () => {
   it('lays tensors out one behind the other', () => {
-    expect(layoutOf([{ name: 'a', sizes: [2, 3] }, { name: 'b', sizes: [] }, { name: 'c', sizes: [4] }])).toEqual({
-      entries: [{ name: 'a', sizes: [2, 3], offset: 0, length: 6 }, { name: 'b', sizes: [], offset: 6, length: 1 }, { name: 'c', sizes: [4], offset: 7, length: 4 }],
+    expect(
+      layoutOf([
+        { name: 'a', sizes: [2, 3] },
+        { name: 'b', sizes: [] },
+        { name: 'c', sizes: [4] },
+      ]),
+    ).toEqual({
+      entries: [
+        { name: 'a', sizes: [2, 3], offset: 0, length: 6 },
+        { name: 'b', sizes: [], offset: 6, length: 1 },
+        { name: 'c', sizes: [4], offset: 7, length: 4 },
+      ],
       length: 11,
     });
   });
@@ -63,7 +91,9 @@ describe('engine', () => {
     const x = ops.input('x', 'float32', { n: 1 });
     const program = emit('square', { square: ops.mul(x, x) });
     await engine.open(program);
-    const answers = await Promise.all(Array.from({ length: 12 }, () => engine.run(program, { x: Float32Array.of(1e-20) })));
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, () => engine.run(program, { x: Float32Array.of(1e-20) })),
+    );
     expect(new Set(answers.map(({ outputs }) => outputs['square']?.[0])).size).toBe(1);
   });
 
@@ -83,7 +113,10 @@ describe('engine', () => {
     const { program, layout } = model();
     const engine = opened(2);
     await engine.open(program);
-    const versions = async (): Promise<number[]> => (await Promise.all([1, 2, 3].map(() => engine.run(program, { x: Float32Array.of(1, -1) })))).map(({ version }) => version);
+    const versions = async (): Promise<number[]> =>
+      (await Promise.all([1, 2, 3].map(() => engine.run(program, { x: Float32Array.of(1, -1) })))).map(
+        ({ version }) => version,
+      );
     const values = new Float32Array(layout.length);
     await engine.parameters('policy', layout, values);
     expect(await versions()).toEqual([0, 0, 0]);
@@ -104,51 +137,91 @@ describe('engine', () => {
     expect((await engine.run(program, feeds, ['reference'])).outputs).toEqual({ loss: Float32Array.of(18) });
   });
   it('takes each input from the first set that has it, and gathers gradients as the first is laid out', async () => {
-    const [x, w, b] = [ops.input('x', 'float32', { n: 2 }), ops.input('w', 'float32', { n: 2 }), ops.input('b', 'float32', { n: 2 })];
+    const [x, w, b] = [
+      ops.input('x', 'float32', { n: 2 }),
+      ops.input('w', 'float32', { n: 2 }),
+      ops.input('b', 'float32', { n: 2 }),
+    ];
     const loss = ops.total(ops.mul(ops.add(w, b), x));
     const program = emit('two sets', { loss, [`${GRADIENT}b`]: gradient(loss, [b])[0] as Tensor });
     const engine = opened();
     await engine.open(program);
-    await engine.parameters('base', layoutOf([{ name: 'w', sizes: [2] }, { name: 'b', sizes: [2] }]), Float32Array.of(1, 2, 90, 90));
-    await engine.parameters('small', layoutOf([{ name: 'unused', sizes: [1] }, { name: 'b', sizes: [2] }]), Float32Array.of(7, 3, 4));
+    await engine.parameters(
+      'base',
+      layoutOf([
+        { name: 'w', sizes: [2] },
+        { name: 'b', sizes: [2] },
+      ]),
+      Float32Array.of(1, 2, 90, 90),
+    );
+    await engine.parameters(
+      'small',
+      layoutOf([
+        { name: 'unused', sizes: [1] },
+        { name: 'b', sizes: [2] },
+      ]),
+      Float32Array.of(7, 3, 4),
+    );
     const answer = await engine.run(program, { x: Float32Array.of(10, 100) }, ['small', 'base']);
     expect([plain(answer.outputs), [...(answer.gradient as Float32Array)]]).toEqual([{ loss: [640] }, [0, 10, 100]]);
-    await expect(engine.run(program, {}, ['small', 'base'])).rejects.toThrow('two sets: expected a value for the input x; got neither a feed nor a parameter of the set small or base');
+    await expect(engine.run(program, {}, ['small', 'base'])).rejects.toThrow(
+      'two sets: expected a value for the input x; got neither a feed nor a parameter of the set small or base',
+    );
   });
   it('prefers what is fed to the set', async () => {
     const { program, layout } = model();
     const engine = opened();
     await engine.open(program);
     await engine.parameters('policy', layout, new Float32Array(11));
-    expect((await engine.run(program, { x: Float32Array.of(1, 1), bias: Float32Array.of(1, 2, 3) })).outputs).toEqual({ loss: Float32Array.of(6) });
+    expect((await engine.run(program, { x: Float32Array.of(1, 1), bias: Float32Array.of(1, 2, 3) })).outputs).toEqual({
+      loss: Float32Array.of(6),
+    });
   });
   it('answers alike from two threads', async () => {
     const { program, layout } = model();
     const engine = opened(2);
     await engine.open(program);
-    await engine.parameters('policy', layout, Float32Array.from({ length: 11 }, (_, i) => Math.sin(i)));
-    const answers = await Promise.all(Array.from({ length: 12 }, () => engine.run(program, { x: Float32Array.of(0.3, 0.7) })));
+    await engine.parameters(
+      'policy',
+      layout,
+      Float32Array.from({ length: 11 }, (_, i) => Math.sin(i)),
+    );
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, () => engine.run(program, { x: Float32Array.of(0.3, 0.7) })),
+    );
     for (const answer of answers) expect(answer).toEqual(answers[0]);
   });
   it('opens a graph once, however often it is asked to', async () => {
     const engine = opened();
     await Promise.all([engine.open(lookup()), engine.open(lookup())]);
     await engine.open(lookup());
-    const answer = await engine.run(lookup(), { table: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8), ids: BigInt64Array.of(3n, 0n, -1n) });
+    const answer = await engine.run(lookup(), {
+      table: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8),
+      ids: BigInt64Array.of(3n, 0n, -1n),
+    });
     expect(plain(answer.outputs)).toEqual({ row: [7, 8, 1, 2, 7, 8] });
   });
   it('refuses another graph of the same name, until the first is closed', async () => {
     const engine = opened();
-    const [one, other] = [1, 2].map((n) => emit('same', { y: ops.mul(ops.input('x', 'float32', { n: 1 }), n) })) as [ReturnType<typeof emit>, ReturnType<typeof emit>];
+    const [one, other] = [1, 2].map((n) => emit('same', { y: ops.mul(ops.input('x', 'float32', { n: 1 }), n) })) as [
+      ReturnType<typeof emit>,
+      ReturnType<typeof emit>,
+    ];
     await engine.open(one);
-    await expect(engine.open(other)).rejects.toThrow('same: expected one graph of this name; got another while it is open');
+    await expect(engine.open(other)).rejects.toThrow(
+      'same: expected one graph of this name; got another while it is open',
+    );
     await engine.close(one);
     await engine.open(other);
     expect((await engine.run(other, { x: Float32Array.of(3) })).outputs).toEqual({ y: Float32Array.of(6) });
   });
   it('gives fewer collected values of a loop that ended early', async () => {
     const last = ops.input('last', 'int64', {});
-    const { collected } = ops.loop(5, {}, (turn) => ({ state: {}, collect: { turn, pair: ops.expand(turn, ops.dims({ pair: 2 })) }, going: ops.less(turn, last) }));
+    const { collected } = ops.loop(5, {}, (turn) => ({
+      state: {},
+      collect: { turn, pair: ops.expand(turn, ops.dims({ pair: 2 })) },
+      going: ops.less(turn, last),
+    }));
     const program = emit('early', collected);
     const engine = opened();
     await engine.open(program);
@@ -165,10 +238,16 @@ describe('tensors that are only read', () => {
   async function file(...values: number[]): Promise<Place> {
     const dir = await realpath(await mkdtemp(join(tmpdir(), 'segr1-session-')));
     scratch.push(dir);
-    await writeFile(join(dir, 'weights.bin'), Buffer.concat([Buffer.alloc(5, 7), new Uint8Array(Float32Array.from(values).buffer)]));
+    await writeFile(
+      join(dir, 'weights.bin'),
+      Buffer.concat([Buffer.alloc(5, 7), new Uint8Array(Float32Array.from(values).buffer)]),
+    );
     return { file: join(dir, 'weights.bin'), offset: 5 };
   }
-  const [w, bias] = [[1, 2, 3, 4, 5, 6], [10, 20, 30]];
+  const [w, bias] = [
+    [1, 2, 3, 4, 5, 6],
+    [10, 20, 30],
+  ];
   const x = Float32Array.of(1, -1);
 
   it('are computed with where they lie, or handed over one by one, on every thread', async () => {
@@ -183,7 +262,13 @@ describe('tensors that are only read', () => {
 
   it('stand behind what an earlier set has, and take the place of what the set had', async () => {
     const engine = opened();
-    await engine.places('policy', new Map([['w', await file(...w)], ['bias', await file(0, 0, 0)]]));
+    await engine.places(
+      'policy',
+      new Map([
+        ['w', await file(...w)],
+        ['bias', await file(0, 0, 0)],
+      ]),
+    );
     await engine.tensor('policy', 'bias', Float32Array.from(bias));
     await engine.parameters('trained', layoutOf([{ name: 'w', sizes: [3, 2] }]), new Float32Array(6).fill(2));
     const forward = emit('forward', { loss: inputs().loss });
@@ -193,13 +278,29 @@ describe('tensors that are only read', () => {
 
   it('are refused where a run would take them from elsewhere than the open graph has them', async () => {
     const engine = opened();
-    await engine.places('policy', new Map([['w', await file(...w)], ['bias', await file(...bias)]]));
-    await expect(engine.open(emit('forward', { loss: inputs().loss }))).rejects.toThrow(/^forward: expected weights in files of one folder; got .* and /);
+    await engine.places(
+      'policy',
+      new Map([
+        ['w', await file(...w)],
+        ['bias', await file(...bias)],
+      ]),
+    );
+    await expect(engine.open(emit('forward', { loss: inputs().loss }))).rejects.toThrow(
+      /^forward: expected weights in files of one folder; got .* and /,
+    );
     const place = await file(...w);
-    await engine.places('policy', new Map([['w', place], ['bias', place]]));
+    await engine.places(
+      'policy',
+      new Map([
+        ['w', place],
+        ['bias', place],
+      ]),
+    );
     const forward = emit('again', { loss: inputs().loss });
     await engine.open(forward);
-    await expect(engine.run(forward, { x, w: Float32Array.from(w) })).rejects.toThrow('again: expected the input w from where it was when the graph was opened; got another source');
+    await expect(engine.run(forward, { x, w: Float32Array.from(w) })).rejects.toThrow(
+      'again: expected the input w from where it was when the graph was opened; got another source',
+    );
   });
 });
 
@@ -209,13 +310,27 @@ describe('what goes wrong in a run', () => {
   it('names the graph, and the place in the model', async () => {
     const engine = opened();
     await engine.open(lookup());
-    await expect(engine.run(lookup(), { table, ids: BigInt64Array.of(0n, 4n, 1n) })).rejects.toThrow(/^lookup: .*layer7\/embed\/gather#\d+.*idx=4/s);
+    await expect(engine.run(lookup(), { table, ids: BigInt64Array.of(0n, 4n, 1n) })).rejects.toThrow(
+      /^lookup: .*layer7\/embed\/gather#\d+.*idx=4/s,
+    );
     expect((await engine.run(lookup(), { table, ids: BigInt64Array.of(0n, 3n, 1n) })).sizes).toEqual({ row: [3, 2] });
   });
   it.each([
-    ['a missing input', { table }, 'lookup: expected a value for the input ids; got neither a feed nor a parameter of the set policy'],
-    ['too few elements', { table: new Float32Array(7), ids: new BigInt64Array(3) }, 'lookup: expected 8 elements of float32 for the input table; got 7 of float32'],
-    ['another type', { table, ids: new Float32Array(3) }, 'lookup: expected 3 elements of int64 for the input ids; got 3 of float32'],
+    [
+      'a missing input',
+      { table },
+      'lookup: expected a value for the input ids; got neither a feed nor a parameter of the set policy',
+    ],
+    [
+      'too few elements',
+      { table: new Float32Array(7), ids: new BigInt64Array(3) },
+      'lookup: expected 8 elements of float32 for the input table; got 7 of float32',
+    ],
+    [
+      'another type',
+      { table, ids: new Float32Array(3) },
+      'lookup: expected 3 elements of int64 for the input ids; got 3 of float32',
+    ],
   ])('names %s', async (_, feeds, message) => {
     const engine = opened();
     await engine.open(lookup());
@@ -226,11 +341,15 @@ describe('what goes wrong in a run', () => {
     const engine = opened();
     await engine.open(program);
     await engine.parameters('policy', layoutOf([{ name: 'w', sizes: [3, 2] }]), new Float32Array(6));
-    await expect(engine.run(program, { x: new Float32Array(2), bias: new Float32Array(3) })).rejects.toThrow('model: expected a parameter of the set policy for the output gradient:bias; got none of that name');
+    await expect(engine.run(program, { x: new Float32Array(2), bias: new Float32Array(3) })).rejects.toThrow(
+      'model: expected a parameter of the set policy for the output gradient:bias; got none of that name',
+    );
   });
   it('names a graph that was never opened', async () => {
     const engine = opened();
-    await expect(engine.run(lookup(), {})).rejects.toThrow('lookup: expected an open graph; got one that was never opened');
+    await expect(engine.run(lookup(), {})).rejects.toThrow(
+      'lookup: expected an open graph; got one that was never opened',
+    );
   });
   it('names a graph that the runtime refuses', async () => {
     const engine = opened();
@@ -244,7 +363,9 @@ describe('release', () => {
     await engine.open(lookup());
     const feeds = { table: new Float32Array(8), ids: new BigInt64Array(3) };
     const [running, waiting] = [engine.run(lookup(), feeds), engine.run(lookup(), feeds)];
-    const refused = expect(waiting).rejects.toThrow("lookup: expected a run before the engine's release; got one after");
+    const refused = expect(waiting).rejects.toThrow(
+      "lookup: expected a run before the engine's release; got one after",
+    );
     const released = engine.release();
     expect(engine.release()).toBe(released);
     expect((await running).sizes).toEqual({ row: [3, 2] });
@@ -254,7 +375,9 @@ describe('release', () => {
   });
   it('in the middle of a long run leaves the process whole', async () => {
     // Rejects on any exit code but 0.
-    const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(new URL('./release-midway.mjs', import.meta.url))]);
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      fileURLToPath(new URL('./release-midway.mjs', import.meta.url)),
+    ]);
     expect(stdout.trim()).toBe('released under way true');
   });
 });

@@ -1,4 +1,7 @@
-/** ONNX Runtime's C API by name, for what its Node binding does not pass on: options of CUDA, values that stay on a device. */
+/**
+ * ONNX Runtime's C API by name, for what its Node binding does not pass on: options of CUDA, values that stay on a
+ * device.
+ */
 import koffi from 'koffi';
 
 import { loadLibraries, type NativeLibraries } from './libraries.js';
@@ -70,7 +73,16 @@ const FUNCTIONS = {
   CreateCUDAProviderOptions: [205, OUT],
   UpdateCUDAProviderOptions: [206, 'void *', 'const char **', 'const char **', 'size_t'],
   ReleaseCUDAProviderOptions: [208, 'void *'],
-  CreateAndRegisterAllocatorV2: [259, 'void *', 'const char *', 'void *', 'void *', 'const char **', 'const char **', 'size_t'],
+  CreateAndRegisterAllocatorV2: [
+    259,
+    'void *',
+    'const char *',
+    'void *',
+    'void *',
+    'const char **',
+    'const char **',
+    'size_t',
+  ],
   GetKeyValuePairs: [298, 'void *', OUT, OUT, OUT],
   ReleaseKeyValuePairs: [300, 'void *'],
   AllocatorGetStats: [319, 'void *', OUT],
@@ -113,7 +125,8 @@ export function loadApi(libraries: NativeLibraries): Api {
   const base = loadLibraries(libraries).func('void *OrtGetApiBase()')() as Pointer;
   const [getApi, getVersion] = [pointerAt(base, 0), pointerAt(base, 1)];
   const version = koffi.call(getVersion, koffi.proto('const char *', [])) as string;
-  if (version !== VERSION) throw new Error(`${libraries.runtime}  version: expected ONNX Runtime ${VERSION}; got ${version}`);
+  if (version !== VERSION)
+    throw new Error(`${libraries.runtime}  version: expected ONNX Runtime ${VERSION}; got ${version}`);
   return apiOf(koffi.call(getApi, koffi.proto('void *', ['uint32_t']), API) as Pointer);
 }
 
@@ -132,7 +145,9 @@ function apiOf(table: Pointer): Api {
     throw new Error(message);
   };
   const several = (name: FunctionName, ...given: readonly Argument[]): readonly Pointer[] => {
-    const outputs = (FUNCTIONS[name] as readonly unknown[]).filter((take) => take === OUT).map(() => new BigInt64Array(1));
+    const outputs = (FUNCTIONS[name] as readonly unknown[])
+      .filter((take) => take === OUT)
+      .map(() => new BigInt64Array(1));
     const status = native(name)(...given, ...outputs);
     if (RESULTS[name] === undefined) check(status);
     return outputs.map(([written]) => written as Pointer);

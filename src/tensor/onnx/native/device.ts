@@ -1,4 +1,7 @@
-/** One device as sessions of this thread see it: the runtime's environment, the arena that all engines share, copies to and from it. */
+/**
+ * One device as sessions of this thread see it: the runtime's environment, the arena that all engines share, copies to
+ * and from it.
+ */
 import { loadApi, pointerAt, textAt, type Api, type Pointer } from './api.js';
 import { pinLibraries, type NativeLibraries } from './libraries.js';
 import { cudaTransfer, hostTransfer, type Transfer } from './memory.js';
@@ -21,7 +24,10 @@ export interface DeviceOptions {
   readonly tf32?: boolean;
   /** Of one run on the host. */
   readonly threads: number;
-  /** On shared memory, one for all engines on the device: a lock, and how many they are. The first makes the arena, the last takes it down. */
+  /**
+   * On shared memory, one for all engines on the device: a lock, and how many they are. The first makes the arena, the
+   * last takes it down.
+   */
   readonly users: Int32Array;
 }
 
@@ -61,7 +67,10 @@ export function openDevice(options: DeviceOptions): Device {
   const transfer = provider === 'cuda' ? cudaTransfer(libraries, index) : local;
   const env = api.make('CreateEnv', FATAL, 'segr1');
   const host = api.make('CreateCpuMemoryInfo', DEVICE_ALLOCATOR, DEFAULT_MEMORY);
-  const arena = provider === 'cuda' ? api.make('CreateMemoryInfo', 'Cuda', ARENA_ALLOCATOR, index, DEFAULT_MEMORY) : api.make('CreateCpuMemoryInfo', ARENA_ALLOCATOR, DEFAULT_MEMORY);
+  const arena =
+    provider === 'cuda'
+      ? api.make('CreateMemoryInfo', 'Cuda', ARENA_ALLOCATOR, index, DEFAULT_MEMORY)
+      : api.make('CreateCpuMemoryInfo', ARENA_ALLOCATOR, DEFAULT_MEMORY);
   let reserve: number | undefined;
   alone(options.users, (users) => {
     if (users > 0) return users + 1;
@@ -99,18 +108,40 @@ function shareOf(transfer: Transfer): number | undefined {
 }
 
 /**
- * Makes the arena. It is extended by what is asked for and no more: by powers of two it would take up to twice as much. A cache that
- * grows by a row each token leaves chunks of every size behind, though, so on a GPU it is better taken at once, in one piece.
+ * Makes the arena. It is extended by what is asked for and no more: by powers of two it would take up to twice as much.
+ * A cache that
+ * grows by a row each token leaves chunks of every size behind, though, so on a GPU it is better taken at once, in one
+ * piece.
  */
-function register(api: Api, env: Pointer, arena: Pointer, provider: DeviceOptions['provider'], memory: number | undefined): void {
+function register(
+  api: Api,
+  env: Pointer,
+  arena: Pointer,
+  provider: DeviceOptions['provider'],
+  memory: number | undefined,
+): void {
   const settings: readonly (readonly [name: string, value: bigint])[] = [
     ['arena_extend_strategy', 1n],
     ['max_dead_bytes_per_chunk', LOSS],
     ...(memory === undefined ? [] : [['max_mem', BigInt(Math.floor(memory))] as const]),
   ];
-  const config = api.make('CreateArenaCfgV2', settings.map(([name]) => name), BigUint64Array.from(settings, ([, value]) => value), settings.length);
+  const config = api.make(
+    'CreateArenaCfgV2',
+    settings.map(([name]) => name),
+    BigUint64Array.from(settings, ([, value]) => value),
+    settings.length,
+  );
   try {
-    api.call('CreateAndRegisterAllocatorV2', env, provider === 'cuda' ? 'CUDAExecutionProvider' : 'CPUExecutionProvider', arena, config, [], [], 0);
+    api.call(
+      'CreateAndRegisterAllocatorV2',
+      env,
+      provider === 'cuda' ? 'CUDAExecutionProvider' : 'CPUExecutionProvider',
+      arena,
+      config,
+      [],
+      [],
+      0,
+    );
   } finally {
     api.release('ArenaCfg', config);
   }
@@ -156,7 +187,11 @@ export function arenaOf({ api, device, transfer, options: { index = 0 } }: Devic
         free(allocate(Math.floor((bytes - count('TotalAllocated')) / UNIT) * UNIT));
       } catch (error) {
         const { free: left = 0, total = 0 } = transfer.room() ?? {};
-        throw new OutOfMemoryError(`cuda:${index}  memory: expected ${bytes} bytes free on the device, in one piece; got ${left} of ${total}; way out: a smaller memory, or fewer processes there`, bytes, { cause: error });
+        throw new OutOfMemoryError(
+          `cuda:${index}  memory: expected ${bytes} bytes free on the device, in one piece; got ${left} of ${total}; way out: a smaller memory, or fewer processes there`,
+          bytes,
+          { cause: error },
+        );
       }
     },
     allocate,
@@ -168,7 +203,10 @@ export function arenaOf({ api, device, transfer, options: { index = 0 } }: Devic
 
 function pairs(api: Api, made: Pointer): ReadonlyMap<string, string> {
   const [names, values, count] = api.several('GetKeyValuePairs', made) as [Pointer, Pointer, Pointer];
-  const found = Array.from({ length: Number(count) }, (_, i) => [textAt(pointerAt(names, i)), textAt(pointerAt(values, i))] as const);
+  const found = Array.from(
+    { length: Number(count) },
+    (_, i) => [textAt(pointerAt(names, i)), textAt(pointerAt(values, i))] as const,
+  );
   api.release('KeyValuePairs', made);
   return new Map(found);
 }

@@ -7,7 +7,9 @@ const ELEMENTS = {
   bool: { element: 9, width: 1, array: Uint8Array },
   float16: { element: 10, width: 2, array: Uint16Array },
   bfloat16: { element: 16, width: 2, array: Uint16Array },
-} as const satisfies Readonly<Record<DType, { readonly element: number; readonly width: number; readonly array: new (buffer: ArrayBuffer) => Data }>>;
+} as const satisfies Readonly<
+  Record<DType, { readonly element: number; readonly width: number; readonly array: new (buffer: ArrayBuffer) => Data }>
+>;
 
 export const elementOf = (dtype: DType): number => ELEMENTS[dtype].element;
 

@@ -47,17 +47,30 @@ export function allocate(arena: Arena, extents: readonly Extent[]): Held[] {
 
 /** Tensors of a flat array's entries in one block. */
 export function heldBy(arena: Arena, { entries }: Layout): ReadonlyMap<string, Held> {
-  const held = allocate(arena, entries.map(({ length }) => ({ length, kinds: ['float32'] })));
+  const held = allocate(
+    arena,
+    entries.map(({ length }) => ({ length, kinds: ['float32'] })),
+  );
   return new Map(entries.map(({ name }, i) => [name, held[i] as Held]));
 }
 
 /** Copies a flat array to where its entries lie on the device; neighbours there and here go in one piece. */
-export function writeFlat({ transfer }: Device, layout: Layout, values: Float32Array, held: ReadonlyMap<string, Held>): void {
+export function writeFlat(
+  { transfer }: Device,
+  layout: Layout,
+  values: Float32Array,
+  held: ReadonlyMap<string, Held>,
+): void {
   for (const { at, from, to } of runsOf(layout, held)) transfer.write(at, values.subarray(from, to));
 }
 
 /** As `writeFlat`, the other way. */
-export function readFlat({ transfer }: Device, layout: Layout, values: Float32Array, held: ReadonlyMap<string, Held>): void {
+export function readFlat(
+  { transfer }: Device,
+  layout: Layout,
+  values: Float32Array,
+  held: ReadonlyMap<string, Held>,
+): void {
   for (const { at, from, to } of runsOf(layout, held)) transfer.read(values.subarray(from, to), at);
 }
 
@@ -66,7 +79,10 @@ export function clearFlat({ transfer }: Device, layout: Layout, held: ReadonlyMa
 }
 
 /** Elements that are neighbours both in the flat array and on the device. */
-function runsOf({ entries }: Layout, held: ReadonlyMap<string, Held>): readonly { readonly at: Pointer; readonly from: number; readonly to: number }[] {
+function runsOf(
+  { entries }: Layout,
+  held: ReadonlyMap<string, Held>,
+): readonly { readonly at: Pointer; readonly from: number; readonly to: number }[] {
   const runs: { at: Pointer; from: number; to: number }[] = [];
   for (const { name, offset, length } of entries) {
     const { at } = held.get(name) as Held;

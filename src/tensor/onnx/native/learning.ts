@@ -1,4 +1,7 @@
-/** AdamW on the device that holds the weights: a graph of it is run over a piece of the arrays after the other, in place. */
+/**
+ * AdamW on the device that holds the weights: a graph of it is run over a piece of the arrays after the other, in
+ * place.
+ */
 import { pointerAt, type Pointer } from './api.js';
 import type { Arena, Device } from './device.js';
 import { allocate, clearFlat, heldBy, readFlat, type Held } from './held.js';
@@ -17,15 +20,28 @@ const MOST = 2 ** 22;
 /** Elements that are summed in float32; more are in float64, for a norm's rounding would grow with their number. */
 const ROW = 1024;
 /** What elements are treated by, as scalars on the device. */
-const SETTINGS = ['beta1', 'rest1', 'beta2', 'rest2', 'epsilon', 'gradientScale', 'kept', 'stepSize', 'spread'] as const;
+const SETTINGS = [
+  'beta1',
+  'rest1',
+  'beta2',
+  'rest2',
+  'epsilon',
+  'gradientScale',
+  'kept',
+  'stepSize',
+  'spread',
+] as const;
 /** Scalars begin at such addresses. */
 const APART = 64;
 
-const flat = (name: string): Tensor => node({ kind: 'input', name }, [], 'float32', [{ name: 'element', size: MOST, ragged: true }]);
+const flat = (name: string): Tensor =>
+  node({ kind: 'input', name }, [], 'float32', [{ name: 'element', size: MOST, ragged: true }]);
 
 /** What `update` computes. */
 function stepGraph(): Readonly<Record<string, Tensor>> {
-  const s = Object.fromEntries(SETTINGS.map((name) => [name, input(name, 'float32', {})])) as Readonly<Record<(typeof SETTINGS)[number], Tensor>>;
+  const s = Object.fromEntries(SETTINGS.map((name) => [name, input(name, 'float32', {})])) as Readonly<
+    Record<(typeof SETTINGS)[number], Tensor>
+  >;
   const scaled = mul(flat('gradient'), s.gradientScale);
   const first = add(mul(flat('first'), s.beta1), mul(scaled, s.rest1));
   const second = add(mul(flat('second'), s.beta2), mul(square(scaled), s.rest2));
@@ -35,7 +51,10 @@ function stepGraph(): Readonly<Record<string, Tensor>> {
 
 /** Sums of squares by rows. */
 function squaresGraph(): Readonly<Record<string, Tensor>> {
-  const values = node({ kind: 'input', name: 'values' }, [], 'float32', [{ name: 'row', size: MOST / ROW, ragged: true }, { name: 'element', size: ROW, ragged: true }]);
+  const values = node({ kind: 'input', name: 'values' }, [], 'float32', [
+    { name: 'row', size: MOST / ROW, ragged: true },
+    { name: 'element', size: ROW, ragged: true },
+  ]);
   return { sums: sum(square(values), 'element') };
 }
 
@@ -71,7 +90,8 @@ export class Learning implements SetLearning<Held> {
     this.#squares ??= openSession(this.#device, emit('squares', squaresGraph(), this.#device.options.provider));
     let squares = 0;
     for (const { name, length } of layout.entries) {
-      for (const part of rowsOf(held.get(name) as Held, length)) for (const row of this.#rowSums(this.#squares, { name: 'values', ...part })) squares += row;
+      for (const part of rowsOf(held.get(name) as Held, length))
+        for (const row of this.#rowSums(this.#squares, { name: 'values', ...part })) squares += row;
     }
     return squares;
   }
@@ -93,18 +113,40 @@ export class Learning implements SetLearning<Held> {
   }
 
   end(): void {
-    for (const session of [this.#step, this.#squares]) if (session !== undefined) this.#device.api.release('Session', session);
+    for (const session of [this.#step, this.#squares])
+      if (session !== undefined) this.#device.api.release('Session', session);
   }
 
   #over(session: Pointer, settings: Pointer, name: string, length: number, state: HeldState<Held>): void {
     const parts = (array: keyof HeldState<Held>): Part[] => partsOf(state[array].get(name) as Held, length);
     const [values, gradient, first, second] = [parts('values'), parts('gradient'), parts('first'), parts('second')];
-    const scalars = SETTINGS.map((label, i): Bound => ({ name: label, dtype: 'float32', sizes: [], at: settings + BigInt(APART * i) }));
+    const scalars = SETTINGS.map((label, i): Bound => ({
+      name: label,
+      dtype: 'float32',
+      sizes: [],
+      at: settings + BigInt(APART * i),
+    }));
     for (const i of values.keys()) {
       const [w, g, m, v] = [values[i], gradient[i], first[i], second[i]] as [Part, Part, Part, Part];
-      const inputs = [{ name: 'values', ...w }, { name: 'gradient', ...g }, { name: 'first', ...m }, { name: 'second', ...v }, ...scalars];
+      const inputs = [
+        { name: 'values', ...w },
+        { name: 'gradient', ...g },
+        { name: 'first', ...m },
+        { name: 'second', ...v },
+        ...scalars,
+      ];
       // Each is written behind the only operation that reads it.
-      runBound(this.#device, session, inputs, [{ name: 'newValues', ...w }, { name: 'newFirst', ...m }, { name: 'newSecond', ...v }], () => undefined);
+      runBound(
+        this.#device,
+        session,
+        inputs,
+        [
+          { name: 'newValues', ...w },
+          { name: 'newFirst', ...m },
+          { name: 'newSecond', ...v },
+        ],
+        () => undefined,
+      );
     }
   }
 
@@ -129,7 +171,11 @@ interface Part {
 }
 
 function partsOf({ at }: Held, length: number): Part[] {
-  return Array.from({ length: Math.ceil(length / MOST) }, (_, i) => ({ dtype: 'float32', sizes: [Math.min(MOST, length - i * MOST)], at: at + BigInt(4 * i * MOST) }));
+  return Array.from({ length: Math.ceil(length / MOST) }, (_, i) => ({
+    dtype: 'float32',
+    sizes: [Math.min(MOST, length - i * MOST)],
+    at: at + BigInt(4 * i * MOST),
+  }));
 }
 
 /** As rows, and what is left over as a row by itself. */
@@ -137,7 +183,8 @@ function rowsOf(held: Held, length: number): Part[] {
   return partsOf(held, length).flatMap(({ at, sizes: [own = 0] }) => {
     const rows = Math.floor(own / ROW);
     const left = own - rows * ROW;
-    const part = (count: number, row: number, offset: number): Part[] => (count * row > 0 ? [{ dtype: 'float32', sizes: [count, row], at: at + BigInt(4 * offset) }] : []);
+    const part = (count: number, row: number, offset: number): Part[] =>
+      count * row > 0 ? [{ dtype: 'float32', sizes: [count, row], at: at + BigInt(4 * offset) }] : [];
     return [...part(rows, ROW, 0), ...part(1, left, rows * ROW)];
   });
 }

@@ -20,7 +20,11 @@ function growStack(): void {
   if (koffi.config().sync_stack_size !== STACK) koffi.config({ sync_stack_size: STACK });
 }
 
-/** Loads what a provider needs, with symbols that it sees, and the runtime. @throws {Error} naming the library that could not be loaded. */
+/**
+ * Loads what a provider needs, with symbols that it sees, and the runtime.
+ *
+ * @throws {Error} naming the library that could not be loaded.
+ */
 export function loadLibraries({ runtime, libraries }: NativeLibraries): LibraryHandle {
   growStack();
   for (const library of libraries) load(library, true);
@@ -44,12 +48,16 @@ function load(library: string, global: boolean): LibraryHandle {
 const PINNED = 0x1 | 0x4 | 0x1000;
 
 /**
- * Keeps everything loaded for as long as the process lives, with the providers that the runtime has loaded beside itself.
+ * Keeps everything loaded for as long as the process lives, with the providers that the runtime has loaded beside
+ * itself.
  *
  * The runtime unloads a provider with the last engine, and what has been loaded anew after that crashes.
  */
 export function pinLibraries({ runtime, libraries }: NativeLibraries): void {
-  const dlopen = koffi.load(null).func('void *dlopen(const char *path, int flags)') as (path: string, flags: number) => unknown;
+  const dlopen = koffi.load(null).func('void *dlopen(const char *path, int flags)') as (
+    path: string,
+    flags: number,
+  ) => unknown;
   const providers = ['shared', 'cuda'].map((name) => join(dirname(runtime), `libonnxruntime_providers_${name}.so`));
   for (const path of [...libraries, runtime, ...providers]) dlopen(path, PINNED);
 }

@@ -17,8 +17,16 @@ export interface Transfer {
 
 /** Host memory. */
 export function hostTransfer(): Transfer {
-  const move = koffi.load(null).func('memmove', 'void *', ['void *', 'const void *', 'size_t']) as (to: unknown, from: unknown, bytes: number) => unknown;
-  const set = koffi.load(null).func('memset', 'void *', ['void *', 'int', 'size_t']) as (at: Pointer, value: number, bytes: number) => unknown;
+  const move = koffi.load(null).func('memmove', 'void *', ['void *', 'const void *', 'size_t']) as (
+    to: unknown,
+    from: unknown,
+    bytes: number,
+  ) => unknown;
+  const set = koffi.load(null).func('memset', 'void *', ['void *', 'int', 'size_t']) as (
+    at: Pointer,
+    value: number,
+    bytes: number,
+  ) => unknown;
   return {
     write: (to, from) => void move(to, from, from.byteLength),
     read: (to, from) => void move(to, from, to.byteLength),
@@ -36,17 +44,30 @@ const [TO_DEVICE, TO_HOST] = [1, 2];
  */
 export function cudaTransfer({ libraries }: NativeLibraries, device: number): Transfer {
   const path = libraries.find((library) => /(^|\/)libcudart\.so/.test(library));
-  if (path === undefined) throw new Error(`cuda  libraries: expected libcudart among them; got ${libraries.join(', ') || 'none'}`);
+  if (path === undefined)
+    throw new Error(`cuda  libraries: expected libcudart among them; got ${libraries.join(', ') || 'none'}`);
   const library = koffi.load(path);
   const describe = library.func('const char *cudaGetErrorString(int code)') as (code: number) => string;
   const check = (what: string, code: number): void => {
     if (code !== 0) throw new Error(`cuda  ${what}: ${describe(code)} (CUDA error ${code})`);
   };
   const select = library.func('int cudaSetDevice(int device)') as (device: number) => number;
-  const copy = library.func('cudaMemcpy', 'int', ['void *', 'const void *', 'size_t', 'int']) as (to: unknown, from: unknown, bytes: number, kind: number) => number;
-  const set = library.func('cudaMemset', 'int', ['void *', 'int', 'size_t']) as (at: Pointer, value: number, bytes: number) => number;
+  const copy = library.func('cudaMemcpy', 'int', ['void *', 'const void *', 'size_t', 'int']) as (
+    to: unknown,
+    from: unknown,
+    bytes: number,
+    kind: number,
+  ) => number;
+  const set = library.func('cudaMemset', 'int', ['void *', 'int', 'size_t']) as (
+    at: Pointer,
+    value: number,
+    bytes: number,
+  ) => number;
   const wait = library.func('int cudaStreamSynchronize(void *stream)') as (stream: null) => number;
-  const info = library.func('cudaMemGetInfo', 'int', ['void *', 'void *']) as (free: BigInt64Array, total: BigInt64Array) => number;
+  const info = library.func('cudaMemGetInfo', 'int', ['void *', 'void *']) as (
+    free: BigInt64Array,
+    total: BigInt64Array,
+  ) => number;
   check(`device ${device}`, select(device));
   return {
     write(to, from) {

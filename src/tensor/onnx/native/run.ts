@@ -1,4 +1,7 @@
-/** Runs of one graph: what is fed is copied to the device, what it holds is used where it lies, outputs come back behind the run. */
+/**
+ * Runs of one graph: what is fed is copied to the device, what it holds is used where it lies, outputs come back behind
+ * the run.
+ */
 import { pointerAt, type Pointer } from './api.js';
 import type { Device } from './device.js';
 import { count } from './elements.js';
@@ -23,8 +26,16 @@ export function sessionOf(device: Device, weights: Weights, session: Pointer): S
   };
 }
 
-function run(device: Device, weights: Weights, session: Pointer, inputs: readonly Input<Held>[], outputs: readonly Output<Held>[]): Result<Held>[] {
-  const placed = inputs.flatMap(({ dtype, sizes, from }) => ('place' in from ? [{ place: from.place, dtype, sizes }] : []));
+function run(
+  device: Device,
+  weights: Weights,
+  session: Pointer,
+  inputs: readonly Input<Held>[],
+  outputs: readonly Output<Held>[],
+): Result<Held>[] {
+  const placed = inputs.flatMap(({ dtype, sizes, from }) =>
+    'place' in from ? [{ place: from.place, dtype, sizes }] : [],
+  );
   const values = weights.load(placed).values();
   const fed = inputs.map(({ name, dtype, sizes, from }): Bound => {
     if ('data' in from) return { name, dtype, sizes, data: from.data };
@@ -38,7 +49,10 @@ function run(device: Device, weights: Weights, session: Pointer, inputs: readonl
 }
 
 /** A tensor over an array, or over memory of the device. */
-export type Bound = { readonly name: string; readonly dtype: DType; readonly sizes: readonly number[] } & ({ readonly data: Data } | { readonly at: Pointer });
+export type Bound = { readonly name: string; readonly dtype: DType; readonly sizes: readonly number[] } & (
+  | { readonly data: Data }
+  | { readonly at: Pointer }
+);
 
 /** An output for which the runtime makes room: on the device to be kept, else on the host. */
 export interface Unbound {
@@ -47,12 +61,21 @@ export interface Unbound {
 }
 
 /** Runs a graph once. @param take reads what came of it, before it is freed. */
-export function runBound<T>(device: Device, session: Pointer, inputs: readonly Bound[], outputs: readonly (Bound | Unbound)[], take: (binding: Pointer) => T): T {
+export function runBound<T>(
+  device: Device,
+  session: Pointer,
+  inputs: readonly Bound[],
+  outputs: readonly (Bound | Unbound)[],
+  take: (binding: Pointer) => T,
+): T {
   const { api } = device;
   const made: Pointer[] = [];
   const binding = api.make('CreateIoBinding', session);
   const tensorOf = (one: Bound): Pointer => {
-    const tensor = 'data' in one ? hostTensor(device, one.data, one.dtype, one.sizes) : deviceTensor(device, one.at, one.dtype, one.sizes);
+    const tensor =
+      'data' in one
+        ? hostTensor(device, one.data, one.dtype, one.sizes)
+        : deviceTensor(device, one.at, one.dtype, one.sizes);
     made.push(tensor);
     return tensor;
   };

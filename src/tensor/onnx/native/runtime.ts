@@ -75,6 +75,9 @@ function loadAll(weights: Weights, wanted: readonly Wanted[]): void {
     weights.load(wanted);
   } catch (error) {
     if (!(error instanceof OutOfMemoryError)) throw error;
-    throw new ModelError(`weights: ${error.message}; way out: a larger memory, precision: bfloat16, or a smaller checkpoint`, { cause: error });
+    throw new ModelError(
+      `weights: ${error.message}; way out: a larger memory, precision: bfloat16, or a smaller checkpoint`,
+      { cause: error },
+    );
   }
 }

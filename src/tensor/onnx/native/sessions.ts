@@ -14,14 +14,29 @@ const FALLBACK = /fallback to CPU EP has been explicitly disabled/;
 /** Operations that a message names. */
 const MOST_NAMED = 8;
 
-/** Operations that take time. A file that others wrote may leave its shapes' arithmetic to the CPU, but none of these. */
-const LARGE = new Set(['Attention', 'Conv', 'ConvTranspose', 'Einsum', 'FusedMatMul', 'Gemm', 'LayerNormalization', 'MatMul', 'MultiHeadAttention', 'Resize', 'Softmax']);
+/**
+ * Operations that take time. A file that others wrote may leave its shapes' arithmetic to the CPU, but none of these.
+ */
+const LARGE = new Set([
+  'Attention',
+  'Conv',
+  'ConvTranspose',
+  'Einsum',
+  'FusedMatMul',
+  'Gemm',
+  'LayerNormalization',
+  'MatMul',
+  'MultiHeadAttention',
+  'Resize',
+  'Softmax',
+]);
 
 /**
  * Opens a graph.
  *
  * @throws {OutOfMemoryError} where there is no room for it.
- * @throws {Error} if the runtime refuses it, naming operations that the device can't compute; or a file's inputs and outputs are others than it is said to have.
+ * @throws {Error} if the runtime refuses it, naming operations that the device can't compute; or a file's inputs and
+ * outputs are others than it is said to have.
  */
 export function openSession(device: Device, program: Program | ProgramFile): Pointer {
   try {
@@ -37,8 +52,12 @@ export function openSession(device: Device, program: Program | ProgramFile): Poi
 
 function openFile(device: Device, program: ProgramFile): Pointer {
   const session = created(device, program, device.options.provider === 'cuda' ? LENIENT : {});
-  const left = device.options.provider === 'cuda' ? leftToCpu(device, session).filter(({ type }) => LARGE.has(type)) : [];
-  const fault = left.length > 0 ? lacking(left) : mismatch(program, described(device, session, 'Input'), described(device, session, 'Output'));
+  const left =
+    device.options.provider === 'cuda' ? leftToCpu(device, session).filter(({ type }) => LARGE.has(type)) : [];
+  const fault =
+    left.length > 0
+      ? lacking(left)
+      : mismatch(program, described(device, session, 'Input'), described(device, session, 'Output'));
   if (fault === undefined) return session;
   device.api.release('Session', session);
   throw new Error(fault);
@@ -59,7 +78,11 @@ function created(device: Device, program: Program | ProgramFile, more: Readonly<
 }
 
 /** @param folder of files with values of the graph. */
-function sessionOptions({ api, options: { provider, threads, ...cuda } }: Device, folder: string | undefined, more: Readonly<Record<string, string>>): Pointer {
+function sessionOptions(
+  { api, options: { provider, threads, ...cuda } }: Device,
+  folder: string | undefined,
+  more: Readonly<Record<string, string>>,
+): Pointer {
   const options = api.make('CreateSessionOptions');
   api.call('SetSessionLogSeverityLevel', options, FATAL);
   api.call('SetIntraOpNumThreads', options, threads);
@@ -83,7 +106,11 @@ function sessionOptions({ api, options: { provider, threads, ...cuda } }: Device
   return options;
 }
 
-function appendCuda(api: Api, options: Pointer, { index = 0, tf32 = false }: Pick<Device['options'], 'index' | 'tf32'>): void {
+function appendCuda(
+  api: Api,
+  options: Pointer,
+  { index = 0, tf32 = false }: Pick<Device['options'], 'index' | 'tf32'>,
+): void {
   const settings = {
     device_id: String(index),
     use_tf32: tf32 ? '1' : '0',
@@ -115,10 +142,17 @@ function leftToCpu({ api }: Device, session: Pointer): Operation[] {
   return array(api, 'Session_GetEpGraphAssignmentInfo', session)
     .filter((part) => textAt(api.make('EpAssignedSubgraph_GetEpName', part)) === 'CPUExecutionProvider')
     .flatMap((part) => array(api, 'EpAssignedSubgraph_GetNodes', part))
-    .map((node) => ({ type: textAt(api.make('EpAssignedNode_GetOperatorType', node)), name: textAt(api.make('EpAssignedNode_GetName', node)) }));
+    .map((node) => ({
+      type: textAt(api.make('EpAssignedNode_GetOperatorType', node)),
+      name: textAt(api.make('EpAssignedNode_GetName', node)),
+    }));
 }
 
-function array(api: Api, name: 'Session_GetEpGraphAssignmentInfo' | 'EpAssignedSubgraph_GetNodes', of: Pointer): Pointer[] {
+function array(
+  api: Api,
+  name: 'Session_GetEpGraphAssignmentInfo' | 'EpAssignedSubgraph_GetNodes',
+  of: Pointer,
+): Pointer[] {
   const [first, length] = api.several(name, of) as [Pointer, Pointer];
   return Array.from({ length: Number(length) }, (_, i) => pointerAt(first, i));
 }

@@ -11,12 +11,28 @@ const NOTHING = new Uint8Array(new ArrayBuffer(8));
 export function hostTensor({ api, host }: Device, data: Data, dtype: DType, sizes: readonly number[]): Pointer {
   // A small array's values may move until somebody has asked for its buffer.
   const bytes = data.byteLength > 0 ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : NOTHING;
-  return api.make('CreateTensorWithDataAsOrtValue', host, bytes, data.byteLength, BigInt64Array.from(sizes, BigInt), sizes.length, elementOf(dtype));
+  return api.make(
+    'CreateTensorWithDataAsOrtValue',
+    host,
+    bytes,
+    data.byteLength,
+    BigInt64Array.from(sizes, BigInt),
+    sizes.length,
+    elementOf(dtype),
+  );
 }
 
 /** A tensor over memory of the device. */
 export function deviceTensor({ api, device }: Device, at: Pointer, dtype: DType, sizes: readonly number[]): Pointer {
-  return api.make('CreateTensorWithDataAsOrtValue', device, at, count(sizes) * widthOf(dtype), BigInt64Array.from(sizes, BigInt), sizes.length, elementOf(dtype));
+  return api.make(
+    'CreateTensorWithDataAsOrtValue',
+    device,
+    at,
+    count(sizes) * widthOf(dtype),
+    BigInt64Array.from(sizes, BigInt),
+    sizes.length,
+    elementOf(dtype),
+  );
 }
 
 export function sizesOf({ api }: Device, tensor: Pointer): readonly number[] {

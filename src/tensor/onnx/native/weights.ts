@@ -40,14 +40,21 @@ export class Weights {
     for (const one of wanted) if (!this.#find(one)) missing.set(`${keyOf(one.place)} ${extentOf(one)}`, one);
     const fresh = [...missing.values()];
     if (fresh.length > 0) {
-      const room = allocate(this.#arena, fresh.map(({ dtype, sizes }) => ({ kinds: [dtype], length: count(sizes) })));
+      const room = allocate(
+        this.#arena,
+        fresh.map(({ dtype, sizes }) => ({ kinds: [dtype], length: count(sizes) })),
+      );
       try {
         this.#read(fresh, room);
       } catch (error) {
         for (const held of room) held.free();
         throw error;
       }
-      for (const [i, one] of fresh.entries()) this.#known.set(keyOf(one.place), (this.#known.get(keyOf(one.place)) ?? new Map<string, Held>()).set(extentOf(one), room[i] as Held));
+      for (const [i, one] of fresh.entries())
+        this.#known.set(
+          keyOf(one.place),
+          (this.#known.get(keyOf(one.place)) ?? new Map<string, Held>()).set(extentOf(one), room[i] as Held),
+        );
     }
     return wanted.map((one) => this.#find(one) as Held);
   }
@@ -71,7 +78,9 @@ export class Weights {
     for (const file of new Set(wanted.map(({ place }) => place.file))) {
       const descriptor = openSync(file, 'r');
       try {
-        const inOrder = both.filter(({ one }) => one.place.file === file).toSorted((a, b) => a.one.place.offset - b.one.place.offset);
+        const inOrder = both
+          .filter(({ one }) => one.place.file === file)
+          .toSorted((a, b) => a.one.place.offset - b.one.place.offset);
         for (const { one, held } of inOrder) this.#copy(descriptor, one, held);
       } finally {
         closeSync(descriptor);
@@ -83,7 +92,7 @@ export class Weights {
   #copy(descriptor: number, { place: { file, offset }, dtype }: Wanted, { at, length }: Held): void {
     const bytes = length * widthOf(dtype);
     const piece = (this.#piece ??= Buffer.allocUnsafeSlow(PIECE));
-    for (let done = 0; done < bytes; ) {
+    for (let done = 0; done < bytes;) {
       const read = readSync(descriptor, piece, 0, Math.min(PIECE, bytes - done), offset + done);
       if (read === 0) throw new Error(`${file}: expected ${bytes} bytes from ${offset} on; got ${done}`);
       this.#device.transfer.write(at + BigInt(done), piece.subarray(0, read));

@@ -11,7 +11,10 @@ import { emit } from '../../../../src/tensor/onnx/emit.js';
 import * as ops from '../../../../src/tensor/ops.js';
 import { openEngine } from '../../../../src/tensor/onnx/session.js';
 
-const [node, native] = [openEngine({ workers: 1, threads: 1 }), openEngine({ workers: 1, threads: 1, device: { kind: 'cpu', libraries: onCpu } })];
+const [node, native] = [
+  openEngine({ workers: 1, threads: 1 }),
+  openEngine({ workers: 1, threads: 1, device: { kind: 'cpu', libraries: onCpu } }),
+];
 afterAll(() => Promise.all([node.release(), native.release()]));
 
 /** Draws graphs and compares what both runtimes make of them, bit by bit. */
@@ -19,10 +22,12 @@ function agrees(purpose: string, make: (draw: Draw) => readonly Tensor[]): void 
   it.skipIf(without !== '')(`${purpose}${without}`, async () => {
     const { cases, feeds } = drawn(purpose, 6, make);
     const program = emit(purpose, Object.fromEntries(cases.flat().map((t, i) => [`y${i}`, t])));
-    const [expected, got] = await Promise.all([node, native].map(async (engine) => {
-      await engine.open(program);
-      return engine.run(program, Object.fromEntries(program.inputs.map(({ name }) => [name, feeds[name]])));
-    }));
+    const [expected, got] = await Promise.all(
+      [node, native].map(async (engine) => {
+        await engine.open(program);
+        return engine.run(program, Object.fromEntries(program.inputs.map(({ name }) => [name, feeds[name]])));
+      }),
+    );
     expect(got).toEqual(expected);
   });
 }
@@ -37,7 +42,13 @@ describe("onnxruntime-node and the runtime's C API agree to the bit on", () => {
   ]);
   agrees('products, reductions and layouts', (draw) => {
     const x = draw.tensor('any', ['a', 'b', 'c']);
-    return [ops.dot(x, draw.tensor('any', ['c', 'd', 'a']), 'c'), ops.softmax(x, 'b'), ops.sum(x, 'a', 'c'), ops.argmax(x, 'c'), ops.order(x, 'c', 'a', 'b')];
+    return [
+      ops.dot(x, draw.tensor('any', ['c', 'd', 'a']), 'c'),
+      ops.softmax(x, 'b'),
+      ops.sum(x, 'a', 'c'),
+      ops.argmax(x, 'c'),
+      ops.order(x, 'c', 'a', 'b'),
+    ];
   });
   agrees('gradients', (draw) => {
     const [x, w] = [draw.tensor('any', ['a', 'b']), draw.tensor('any', ['b', 'c'])];
@@ -52,16 +63,24 @@ describe("onnxruntime-node and the runtime's C API agree to the bit on", () => {
     return [collected.turn, collected.sum, state.sum];
   });
   it.skipIf(without !== '')(`a policy that writes, scores and computes losses${without}`, async () => {
-    const results = await Promise.all([undefined, { kind: 'cpu', libraries: onCpu } as const].map(async (device) => {
-      const policy = await open({ batch: 2, ...(device && { device }) });
-      const asked = prompts(policy).slice(0, 3);
-      const rows = lessons(policy, 2, asked);
-      return [
-        await policy.write(asked, { group: 2, temperature: 1, maxTokens: 6, topK: 40, uniform: (p, s, t) => uniform('u', p, s, t) }),
-        await policy.scores(rows, 1),
-        (await policy.gradient(graph, rows, 1)).metrics,
-      ];
-    }));
+    const results = await Promise.all(
+      [undefined, { kind: 'cpu', libraries: onCpu } as const].map(async (device) => {
+        const policy = await open({ batch: 2, ...(device && { device }) });
+        const asked = prompts(policy).slice(0, 3);
+        const rows = lessons(policy, 2, asked);
+        return [
+          await policy.write(asked, {
+            group: 2,
+            temperature: 1,
+            maxTokens: 6,
+            topK: 40,
+            uniform: (p, s, t) => uniform('u', p, s, t),
+          }),
+          await policy.scores(rows, 1),
+          (await policy.gradient(graph, rows, 1)).metrics,
+        ];
+      }),
+    );
     expect(results[1]).toEqual(results[0]);
   });
 });

@@ -29,7 +29,11 @@ function libraries(): NativeLibraries {
 let open: Engine[] = [];
 /** Released after the test. */
 function opened(options: Partial<Extract<Device, { kind: 'cuda' }>> = {}): Engine {
-  const engine = openEngine({ workers: 1, threads: 1, device: { kind: 'cuda', index: 0, libraries: libraries(), memory: 200e6, ...options } });
+  const engine = openEngine({
+    workers: 1,
+    threads: 1,
+    device: { kind: 'cuda', index: 0, libraries: libraries(), memory: 200e6, ...options },
+  });
   open.push(engine);
   return engine;
 }
@@ -43,15 +47,36 @@ afterEach(async () => {
 });
 
 /** What the device did while something was done. */
-async function during(work: () => Promise<unknown>): Promise<{ readonly toDevice: number[]; readonly toHost: number[]; readonly taken: number[]; readonly given: number[]; readonly wrong: string[] }> {
+async function during(work: () => Promise<unknown>): Promise<{
+  readonly toDevice: number[];
+  readonly toHost: number[];
+  readonly taken: number[];
+  readonly given: number[];
+  readonly wrong: string[];
+}> {
   const from = existsSync(log) ? readFileSync(log, 'utf8').length : 0;
   await work();
   const lines = readFileSync(log, 'utf8').slice(from).split('\n');
-  const bytes = (start: string): number[] => lines.flatMap((line) => (line.startsWith(start) ? [Number(line.slice(start.length).trim().split(' ')[0])] : []));
-  return { toDevice: bytes('copy h2d'), toHost: bytes('copy d2h'), taken: bytes('alloc device'), given: bytes('free device'), wrong: lines.filter((line) => line.startsWith('wrong')) };
+  const bytes = (start: string): number[] =>
+    lines.flatMap((line) => (line.startsWith(start) ? [Number(line.slice(start.length).trim().split(' ')[0])] : []));
+  return {
+    toDevice: bytes('copy h2d'),
+    toHost: bytes('copy d2h'),
+    taken: bytes('alloc device'),
+    given: bytes('free device'),
+    wrong: lines.filter((line) => line.startsWith('wrong')),
+  };
 }
 
-const held = (): number => Number(/held (\d+)/.exec(readFileSync(log, 'utf8').trimEnd().split('\n').findLast((line) => / device \d+ held /.test(line)) ?? '')?.[1]);
+const held = (): number =>
+  Number(
+    /held (\d+)/.exec(
+      readFileSync(log, 'utf8')
+        .trimEnd()
+        .split('\n')
+        .findLast((line) => / device \d+ held /.test(line)) ?? '',
+    )?.[1],
+  );
 
 /** Files of weights, zeros all. */
 function weights(...counts: readonly (readonly [bytes: number, dtype: NonNullable<Place['dtype']>])[]): Place[] {
@@ -67,14 +92,24 @@ const [N, M] = [512, 256];
 function forward(name: string, factor: number) {
   const w = ops.input('w', 'bfloat16', { m: M, n: N });
   const x = ops.cast(ops.input('x', 'float32', { k: 8, n: N }), 'bfloat16');
-  return emit(name, { y: ops.mul(ops.add(ops.cast(ops.dot(x, w, 'n'), 'float32'), ops.input('b', 'float32', { m: M })), factor) }, 'cuda');
+  return emit(
+    name,
+    { y: ops.mul(ops.add(ops.cast(ops.dot(x, w, 'n'), 'float32'), ops.input('b', 'float32', { m: M })), factor) },
+    'cuda',
+  );
 }
 
 describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
   it('has weights on the device once, in the precision of their files, whatever graphs there are; a run copies what it is fed and what comes of it', async () => {
     const engine = opened();
     const [w, b] = weights([2 * N * M, 'bfloat16'], [4 * M, 'float32']) as [Place, Place];
-    await engine.places('policy', new Map([['w', w], ['b', b]]));
+    await engine.places(
+      'policy',
+      new Map([
+        ['w', w],
+        ['b', b],
+      ]),
+    );
     const programs = [1, 2, 3].map((factor) => forward(`times ${factor}`, factor));
     const opening = await during(async () => {
       for (const program of programs) await engine.open(program);
@@ -122,7 +157,11 @@ describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
     const [x, p] = [ops.input('x', 'float32', { k: 8, n: N }), ops.input('p', 'float32', { m: M, n: N })];
     const y = ops.dot(x, p, 'n');
     const [dp] = gradient(ops.total(ops.square(y)), [p]) as [Tensor];
-    const program = emit('learns', { y, [`${GRADIENT}p`]: ops.add(dp, ops.input(`${SUM}p`, 'float32', { m: M, n: N })) }, 'cuda');
+    const program = emit(
+      'learns',
+      { y, [`${GRADIENT}p`]: ops.add(dp, ops.input(`${SUM}p`, 'float32', { m: M, n: N })) },
+      'cuda',
+    );
     await engine.open(program);
     const layout = layoutOf([{ name: 'p', sizes: [M, N] }]);
     const upload = await during(() => engine.parameters('policy', layout, new Float32Array(layout.length)));
@@ -130,7 +169,9 @@ describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
     const feeds = { x: new Float32Array(8 * N) };
     for (const sum of ['begin', 'add'] as const) {
       let kept;
-      const run = await during(async () => ({ kept } = await engine.run(program, feeds, ['policy'], { sum, keep: ['y'] })));
+      const run = await during(
+        async () => ({ kept } = await engine.run(program, feeds, ['policy'], { sum, keep: ['y'] })),
+      );
       expect([run.toDevice, run.toHost]).toEqual([[4 * 8 * N], []]);
       await engine.drop(Object.values(kept ?? {}));
     }
@@ -139,35 +180,58 @@ describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
       await engine.learning?.step('policy', layout, { learningRate: 1e-3, step: 1, version: 1 });
     });
     expect(Math.max(...step.toDevice, ...step.toHost)).toBeLessThan(1000);
-    expect((await during(() => engine.learning?.read('policy', 'values') ?? Promise.resolve())).toHost).toEqual([4 * N * M]);
+    expect((await during(() => engine.learning?.read('policy', 'values') ?? Promise.resolve())).toHost).toEqual([
+      4 * N * M,
+    ]);
     expect(adamState(layout).first).toHaveLength(N * M);
   });
 
   it('names operations that the device has no kernel for', async () => {
     const program = emit('left', { y: ops.argmax(ops.input('x', 'int64', { n: 3, m: 2 }), 'n') }, 'cuda');
-    await expect(opened().open(program)).rejects.toThrow('left: expected every operation on the GPU; got no kernel for ArgMax at argmax#0');
+    await expect(opened().open(program)).rejects.toThrow(
+      'left: expected every operation on the GPU; got no kernel for ArgMax at argmax#0',
+    );
   });
 
   it("leaves a file's arithmetic of shapes to the CPU, but nothing large", async () => {
     const dims = (...sizes: number[]) => ({ dim: sizes.map((dimValue) => ({ dimValue })) });
-    const value = (name: string, ...sizes: number[]) => ({ name, type: { tensorType: { elemType: ELEMENT.int64, shape: dims(...sizes) } } });
+    const value = (name: string, ...sizes: number[]) => ({
+      name,
+      type: { tensorType: { elemType: ELEMENT.int64, shape: dims(...sizes) } },
+    });
     // CUDA has neither of whole numbers, the CPU both.
     const file = (name: string, opType: string, ...input: string[]) => {
       const node = [{ name: 'odd', opType, input, output: ['y'], attribute: [] }];
       const path = join(realpathSync(mkdtempSync(join(tmpdir(), 'segr1-cuda-'))), `${name}.onnx`);
-      writeFileSync(path, encodeModel({ irVersion: 10, graph: { name, node, input: input.map((label) => value(label, 2, 2)), output: [value('y')] }, opsetImport: [{ domain: '', version: 21 }] }));
-      return { name, file: path, inputs: input.map((label) => ({ name: label, dtype: 'int64', sizes: [2, 2] }) as const), outputs: [] };
+      writeFileSync(
+        path,
+        encodeModel({
+          irVersion: 10,
+          graph: { name, node, input: input.map((label) => value(label, 2, 2)), output: [value('y')] },
+          opsetImport: [{ domain: '', version: 21 }],
+        }),
+      );
+      return {
+        name,
+        file: path,
+        inputs: input.map((label) => ({ name: label, dtype: 'int64', sizes: [2, 2] }) as const),
+        outputs: [],
+      };
     };
     const engine = opened();
     const small = file('small', 'ArgMax', 'x');
     await engine.open(small);
-    await expect(engine.open(file('large', 'MatMul', 'a', 'b'))).rejects.toThrow('large: expected every operation on the GPU; got no kernel for MatMul at odd');
+    await expect(engine.open(file('large', 'MatMul', 'a', 'b'))).rejects.toThrow(
+      'large: expected every operation on the GPU; got no kernel for MatMul at odd',
+    );
   });
 
   it('says how much is free where there is less than it should take', async () => {
     process.env['STANDIN_MEMORY'] = '1e8';
     const failed = opened().open(emit('square', { y: ops.square(ops.input('x', 'float32', {})) }, 'cuda'));
-    await expect(failed).rejects.toThrow('cuda:0  memory: expected 200000000 bytes free on the device, in one piece; got 100000000 of 100000000; way out: a smaller memory, or fewer processes there');
+    await expect(failed).rejects.toThrow(
+      'cuda:0  memory: expected 200000000 bytes free on the device, in one piece; got 100000000 of 100000000; way out: a smaller memory, or fewer processes there',
+    );
   });
 
   it('takes nine tenths of what is free unless told', async () => {
@@ -179,23 +243,43 @@ describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
 
   it('says that memory ran out, and goes on; weights that do not fit are another matter', async () => {
     const engine = opened();
-    const large = (rows: number) => emit(`rows ${rows}`, { y: ops.total(ops.exp(ops.expand(ops.input('x', 'float32', { n: 1_000_000 }), ops.dims({ row: rows, n: 1_000_000 })))) }, 'cuda');
+    const large = (rows: number) =>
+      emit(
+        `rows ${rows}`,
+        {
+          y: ops.total(
+            ops.exp(ops.expand(ops.input('x', 'float32', { n: 1_000_000 }), ops.dims({ row: rows, n: 1_000_000 }))),
+          ),
+        },
+        'cuda',
+      );
     const feeds = { x: new Float32Array(1_000_000) };
     await engine.open(large(100));
     const failed = engine.run(large(100), feeds);
     await expect(failed).rejects.toBeInstanceOf(OutOfMemoryError);
-    await expect(failed).rejects.toMatchObject({ bytes: 400_000_000, message: expect.stringMatching(/^rows 100: expected room for 400000000 bytes more; got Available memory of \d+ is smaller/) });
+    await expect(failed).rejects.toMatchObject({
+      bytes: 400_000_000,
+      message: expect.stringMatching(
+        /^rows 100: expected room for 400000000 bytes more; got Available memory of \d+ is smaller/,
+      ),
+    });
     await engine.open(large(10));
     expect((await engine.run(large(10), feeds)).sizes).toEqual({ y: [] });
     const [w] = weights([4, 'float32']) as [Place];
     await engine.places('huge', new Map([['w', w]]));
-    const huge = engine.open(emit('huge', { y: ops.total(ops.input('w', 'float32', { n: 100_000_000 })) }, 'cuda'), ['huge']);
-    await expect(huge).rejects.toThrow(/^huge: weights: expected room for 400000000 bytes more; .*; way out: a larger memory, precision: bfloat16, or a smaller checkpoint$/);
+    const huge = engine.open(emit('huge', { y: ops.total(ops.input('w', 'float32', { n: 100_000_000 })) }, 'cuda'), [
+      'huge',
+    ]);
+    await expect(huge).rejects.toThrow(
+      /^huge: weights: expected room for 400000000 bytes more; .*; way out: a larger memory, precision: bfloat16, or a smaller checkpoint$/,
+    );
     await expect(huge).rejects.not.toBeInstanceOf(OutOfMemoryError);
   });
 
   it('names a device that is not there', async () => {
     appendFileSync(log, 'mark another device\n');
-    await expect(opened({ index: 5 }).open(emit('square', { y: ops.square(ops.input('x', 'float32', {})) }, 'cuda'))).rejects.toThrow(/cuda {2}device 5: .*\(CUDA error 101\)/);
+    await expect(
+      opened({ index: 5 }).open(emit('square', { y: ops.square(ops.input('x', 'float32', {})) }, 'cuda')),
+    ).rejects.toThrow(/cuda {2}device 5: .*\(CUDA error 101\)/);
   });
 });

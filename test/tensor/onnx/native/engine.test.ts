@@ -27,11 +27,23 @@ afterEach(async () => {
 
 /** w · x + bias, summed, and its gradients. */
 function model() {
-  const [x, w, bias] = [ops.input('x', 'float32', { n: 2 }), ops.input('w', 'float32', { m: 3, n: 2 }), ops.input('bias', 'float32', { m: 3 })];
+  const [x, w, bias] = [
+    ops.input('x', 'float32', { n: 2 }),
+    ops.input('w', 'float32', { m: 3, n: 2 }),
+    ops.input('bias', 'float32', { m: 3 }),
+  ];
   const loss = ops.total(ops.add(ops.dot(w, x, 'n'), bias));
   const [dw, db] = gradient(loss, [w, bias]) as [Tensor, Tensor];
   const program = emit('model', { loss, [`${GRADIENT}w`]: dw, [`${GRADIENT}bias`]: db });
-  return { program, forward: emit('forward', { loss }), layout: layoutOf([{ name: 'bias', sizes: [3] }, { name: 'unused', sizes: [2] }, { name: 'w', sizes: [3, 2] }]) };
+  return {
+    program,
+    forward: emit('forward', { loss }),
+    layout: layoutOf([
+      { name: 'bias', sizes: [3] },
+      { name: 'unused', sizes: [2] },
+      { name: 'w', sizes: [3, 2] },
+    ]),
+  };
 }
 const values = [10, 20, 30, 7, 7, 1, 2, 3, 4, 5, 6];
 const x = Float32Array.of(1, -1);
@@ -39,7 +51,10 @@ const x = Float32Array.of(1, -1);
 /** A file of `values` behind 5 bytes that mean something else. */
 async function file(numbers: readonly number[], dtype?: Precision): Promise<Place> {
   const dir = await realpath(await mkdtemp(join(tmpdir(), 'segr1-native-')));
-  await writeFile(join(dir, 'weights.bin'), Buffer.concat([Buffer.alloc(5, 7), new Uint8Array(Float32Array.from(numbers).buffer)]));
+  await writeFile(
+    join(dir, 'weights.bin'),
+    Buffer.concat([Buffer.alloc(5, 7), new Uint8Array(Float32Array.from(numbers).buffer)]),
+  );
   return { file: join(dir, 'weights.bin'), offset: 5, ...(dtype && { dtype }) };
 }
 
@@ -54,7 +69,12 @@ describe.skipIf(without !== '')(`an engine on the runtime's C API${without}`, ()
       await engine.parameters('policy', layout, shared, 3);
       shared.fill(99);
       const answer = await engine.run(program, { x });
-      expect(answer).toEqual({ outputs: { loss: Float32Array.of(57) }, sizes: { loss: [] }, gradient: Float32Array.of(1, 1, 1, 0, 0, 1, -1, 1, -1, 1, -1), version: 3 });
+      expect(answer).toEqual({
+        outputs: { loss: Float32Array.of(57) },
+        sizes: { loss: [] },
+        gradient: Float32Array.of(1, 1, 1, 0, 0, 1, -1, 1, -1, 1, -1),
+        version: 3,
+      });
     });
     it('are written over by a later version, in the memory of the earlier', async () => {
       const { forward, layout } = model();
@@ -84,8 +104,20 @@ describe.skipIf(without !== '')(`an engine on the runtime's C API${without}`, ()
       const { forward, program } = model();
       const engine = opened();
       const [w, bias] = [await file(values.slice(5)), await file(values.slice(0, 3))];
-      await engine.places('policy', new Map([['w', w], ['bias', bias]]));
-      await engine.places('reference', new Map([['w', { ...w }], ['bias', { ...bias }]]));
+      await engine.places(
+        'policy',
+        new Map([
+          ['w', w],
+          ['bias', bias],
+        ]),
+      );
+      await engine.places(
+        'reference',
+        new Map([
+          ['w', { ...w }],
+          ['bias', { ...bias }],
+        ]),
+      );
       await engine.open(forward);
       const { inUse } = (await engine.memory()) ?? { inUse: 0 };
       await engine.open({ ...forward, name: 'again' }, ['reference']);
@@ -99,7 +131,13 @@ describe.skipIf(without !== '')(`an engine on the runtime's C API${without}`, ()
       const [a, b] = [ops.input('a', 'float32', { n: 1000 }), ops.input('b', 'float32', { n: 1000 })];
       const engine = opened();
       const place = await file(Array.from({ length: 1000 }, () => 1));
-      await engine.places('policy', new Map([['a', place], ['b', place]]));
+      await engine.places(
+        'policy',
+        new Map([
+          ['a', place],
+          ['b', place],
+        ]),
+      );
       const program = emit('tied', { sum: ops.total(ops.add(a, b)) });
       await engine.open(program);
       expect((await engine.memory())?.inUse).toBeLessThan(8000);
@@ -109,7 +147,13 @@ describe.skipIf(without !== '')(`an engine on the runtime's C API${without}`, ()
       const { forward, layout } = model();
       const engine = opened();
       const w = await file(values.slice(5));
-      await engine.places('policy', new Map([['w', w], ['bias', await file([0, 0, 0])]]));
+      await engine.places(
+        'policy',
+        new Map([
+          ['w', w],
+          ['bias', await file([0, 0, 0])],
+        ]),
+      );
       await engine.tensor('policy', 'bias', Float32Array.of(10, 20, 30));
       await engine.open(forward);
       expect((await engine.run(forward, { x })).outputs).toEqual({ loss: Float32Array.of(57) });
@@ -123,13 +167,17 @@ describe.skipIf(without !== '')(`an engine on the runtime's C API${without}`, ()
       const engine = opened();
       const place = await file(values.slice(5), 'bfloat16');
       await engine.places('policy', new Map([['w', place]]));
-      await expect(engine.open(model().forward)).rejects.toThrow(`forward: expected float32 for the input w; got bfloat16, as it lies in ${place.file}`);
+      await expect(engine.open(model().forward)).rejects.toThrow(
+        `forward: expected float32 for the input w; got bfloat16, as it lies in ${place.file}`,
+      );
     });
     it('that end too soon are named', async () => {
       const engine = opened();
       const place = await file(values.slice(5, 9));
       await engine.places('policy', new Map([['w', place]]));
-      await expect(engine.open(model().forward)).rejects.toThrow(`forward: ${place.file}: expected 24 bytes from 5 on; got 16`);
+      await expect(engine.open(model().forward)).rejects.toThrow(
+        `forward: ${place.file}: expected 24 bytes from 5 on; got 16`,
+      );
     });
   });
 
@@ -142,30 +190,57 @@ describe.skipIf(without !== '')(`an engine on the runtime's C API${without}`, ()
       const program = emit('squares', { y: ops.square(ops.input('x', 'float32', { n: 100_000 })) });
       await engine.open(program);
       const before = (await engine.memory())?.inUse as number;
-      const { outputs, kept, sizes } = await engine.run(program, { x: new Float32Array(100_000).fill(2) }, [], { keep: ['y'] });
+      const { outputs, kept, sizes } = await engine.run(program, { x: new Float32Array(100_000).fill(2) }, [], {
+        keep: ['y'],
+      });
       expect([outputs, sizes]).toEqual([{}, { y: [100_000] }]);
       expect(((await engine.memory())?.inUse as number) - before).toBeGreaterThanOrEqual(400_000);
-      for (let i = 0; i < 2; i++) expect((await engine.run(sum, { y: kept?.['y'] as never })).outputs).toEqual({ sum: Float32Array.of(400_000) });
+      for (let i = 0; i < 2; i++)
+        expect((await engine.run(sum, { y: kept?.['y'] as never })).outputs).toEqual({ sum: Float32Array.of(400_000) });
       await engine.drop(Object.values(kept ?? {}));
       expect((await engine.memory())?.inUse).toBe(before);
-      await expect(engine.run(sum, { y: kept?.['y'] as never })).rejects.toThrow('sum: expected an output that was kept for the input y; got one that was dropped');
+      await expect(engine.run(sum, { y: kept?.['y'] as never })).rejects.toThrow(
+        'sum: expected an output that was kept for the input y; got one that was dropped',
+      );
     });
     it('of no elements come back', async () => {
       const engine = opened();
       const flags = ops.input('flags', 'int64', { n: 0 });
       const program = emit('nothing', { none: ops.add(flags, 1), off: ops.not(ops.input('on', 'bool', {})) });
       await engine.open(program);
-      expect((await engine.run(program, { flags: new BigInt64Array(0), on: Uint8Array.of(1) })).outputs).toEqual({ none: new BigInt64Array(0), off: Uint8Array.of(0) });
+      expect((await engine.run(program, { flags: new BigInt64Array(0), on: Uint8Array.of(1) })).outputs).toEqual({
+        none: new BigInt64Array(0),
+        off: Uint8Array.of(0),
+      });
     });
   });
 
   describe('what goes wrong', () => {
-    const lookup = () => emit('lookup', { row: ops.gather(ops.input('table', 'float32', { row: 4, n: 2 }), 'row', ops.input('ids', 'int64', { token: 3 })) });
+    const lookup = () =>
+      emit('lookup', {
+        row: ops.gather(
+          ops.input('table', 'float32', { row: 4, n: 2 }),
+          'row',
+          ops.input('ids', 'int64', { token: 3 }),
+        ),
+      });
     const table = new Float32Array(8);
     it.each([
-      ['a missing input', { table }, 'lookup: expected a value for the input ids; got neither a feed nor a parameter of the set policy'],
-      ['too few elements', { table: new Float32Array(7), ids: new BigInt64Array(3) }, 'lookup: expected 8 elements of float32 for the input table; got 7 of float32'],
-      ['another type', { table, ids: new Float32Array(3) }, 'lookup: expected 3 elements of int64 for the input ids; got 3 of float32'],
+      [
+        'a missing input',
+        { table },
+        'lookup: expected a value for the input ids; got neither a feed nor a parameter of the set policy',
+      ],
+      [
+        'too few elements',
+        { table: new Float32Array(7), ids: new BigInt64Array(3) },
+        'lookup: expected 8 elements of float32 for the input table; got 7 of float32',
+      ],
+      [
+        'another type',
+        { table, ids: new Float32Array(3) },
+        'lookup: expected 3 elements of int64 for the input ids; got 3 of float32',
+      ],
       ['an index that is none', { table, ids: BigInt64Array.of(0n, 4n, 1n) }, /^lookup: .*gather#\d+.*idx=4/s],
     ])('names %s, and goes on', async (_, feeds, message) => {
       const engine = opened();
@@ -177,20 +252,37 @@ describe.skipIf(without !== '')(`an engine on the runtime's C API${without}`, ()
       const { forward } = model();
       const engine = opened();
       await engine.open(forward);
-      await engine.parameters('policy', layoutOf([{ name: 'w', sizes: [4] }, { name: 'bias', sizes: [3] }]), new Float32Array(7));
-      await expect(engine.run(forward, { x })).rejects.toThrow('forward: expected 6 elements of float32 for the input w; got 4 of float32');
+      await engine.parameters(
+        'policy',
+        layoutOf([
+          { name: 'w', sizes: [4] },
+          { name: 'bias', sizes: [3] },
+        ]),
+        new Float32Array(7),
+      );
+      await expect(engine.run(forward, { x })).rejects.toThrow(
+        'forward: expected 6 elements of float32 for the input w; got 4 of float32',
+      );
     });
     it('names a graph that the runtime refuses', async () => {
       const engine = opened();
-      await expect(engine.open({ ...lookup(), name: 'torn', bytes: Uint8Array.of(1, 2, 3) })).rejects.toThrow(/^torn: /);
+      await expect(engine.open({ ...lookup(), name: 'torn', bytes: Uint8Array.of(1, 2, 3) })).rejects.toThrow(
+        /^torn: /,
+      );
     });
     it('names a library that is none of ONNX Runtime', async () => {
-      const engine = openEngine({ workers: 1, threads: 1, device: { kind: 'cpu', libraries: { runtime: join(tmpdir(), 'nothing.so'), libraries: [] } } });
+      const engine = openEngine({
+        workers: 1,
+        threads: 1,
+        device: { kind: 'cpu', libraries: { runtime: join(tmpdir(), 'nothing.so'), libraries: [] } },
+      });
       await expect(engine.open(lookup())).rejects.toThrow('nothing.so: expected a library that can be loaded; got ');
       await engine.release();
     });
     it('refuses several workers on a GPU', () => {
-      expect(() => openEngine({ workers: 2, threads: 1, device: { kind: 'cuda', index: 0, libraries: onCpu } })).toThrow('openEngine  workers: expected 1 on a GPU, which one thread feeds; got 2');
+      expect(() =>
+        openEngine({ workers: 2, threads: 1, device: { kind: 'cuda', index: 0, libraries: onCpu } }),
+      ).toThrow('openEngine  workers: expected 1 on a GPU, which one thread feeds; got 2');
     });
   });
 });
@@ -200,12 +292,20 @@ describe.skipIf(without !== '')(`the runtime itself${without}`, () => {
   it('says how much was asked for where there is no room, and goes on', async () => {
     const runtime = nativeRuntime({ libraries: onCpu, provider: 'cpu', threads: 1, users, memory: 10_000_000 });
     const y = ops.square(ops.input('x', 'float32', { n: 1000 }));
-    const session = await runtime.open(emit('large', { all: ops.total(ops.exp(ops.expand(y, ops.dims({ m: 4000, n: 1000 })))), y }), new Map());
+    const session = await runtime.open(
+      emit('large', { all: ops.total(ops.exp(ops.expand(y, ops.dims({ m: 4000, n: 1000 })))), y }),
+      new Map(),
+    );
     const inputs = [{ name: 'x', dtype: 'float32', sizes: [1000], from: { data: new Float32Array(1000) } }] as const;
     const outputs = [{ name: 'all', dtype: 'float32', sizes: [] }] as const;
     const failed = session.run(inputs, outputs);
     await expect(failed).rejects.toBeInstanceOf(OutOfMemoryError);
-    await expect(failed).rejects.toMatchObject({ bytes: 16_000_000, message: expect.stringMatching(/^expected room for 16000000 bytes more; got Available memory of \d+ is smaller than requested bytes of 16000000$/) });
+    await expect(failed).rejects.toMatchObject({
+      bytes: 16_000_000,
+      message: expect.stringMatching(
+        /^expected room for 16000000 bytes more; got Available memory of \d+ is smaller than requested bytes of 16000000$/,
+      ),
+    });
     expect(() => runtime.own(new Float32Array(5_000_000))).toThrow(OutOfMemoryError);
     const small = await runtime.open(emit('small', { y }), new Map());
     expect((await small.run(inputs, [{ name: 'y', dtype: 'float32', sizes: [1000] }]))[0]?.sizes).toEqual([1000]);
@@ -222,7 +322,13 @@ describe.skipIf(without !== '')(`the runtime itself${without}`, () => {
       const into = new Float32Array(new ArrayBuffer(4 * n));
       const data = new Float32Array(n).fill(3);
       const run = async (): Promise<void> => {
-        const [kept, sum] = await session.run([{ name: 'x', dtype: 'float32', sizes: [n], from: { data } }], [{ name: 'y', dtype: 'float32', sizes: [n], ...(turn === 0 ? { into } : { keep: true }) }, { name: 'sum', dtype: 'float32', sizes: [] }]);
+        const [kept, sum] = await session.run(
+          [{ name: 'x', dtype: 'float32', sizes: [n], from: { data } }],
+          [
+            { name: 'y', dtype: 'float32', sizes: [n], ...(turn === 0 ? { into } : { keep: true }) },
+            { name: 'sum', dtype: 'float32', sizes: [] },
+          ],
+        );
         if (kept?.held) runtime.release([kept.held]);
         expect(sum?.data).toEqual(Float32Array.of(9 * n));
       };

@@ -5,7 +5,14 @@ import { uniform } from '../../../../src/random.js';
 import { adamState, adamw, gradientNorm } from '../../../../src/tensor/adamw.js';
 import { emit } from '../../../../src/tensor/onnx/emit.js';
 import * as ops from '../../../../src/tensor/ops.js';
-import { GRADIENT, layoutOf, openEngine, SUM, type Engine, type EngineLearning } from '../../../../src/tensor/onnx/session.js';
+import {
+  GRADIENT,
+  layoutOf,
+  openEngine,
+  SUM,
+  type Engine,
+  type EngineLearning,
+} from '../../../../src/tensor/onnx/session.js';
 
 let engine: Engine;
 afterEach(() => engine.release());
@@ -16,17 +23,28 @@ function opened(): EngineLearning {
   return engine.learning as EngineLearning;
 }
 
-const drawn = (key: string, length: number): Float32Array => Float32Array.from({ length }, (_, i) => uniform(key, i) * 2 - 1);
+const drawn = (key: string, length: number): Float32Array =>
+  Float32Array.from({ length }, (_, i) => uniform(key, i) * 2 - 1);
 
 describe.skipIf(without !== '')(`learning where the weights are held${without}`, () => {
   // The second is larger than what one run of the graph takes.
-  const layout = layoutOf([{ name: 'a.bias', sizes: [5] }, { name: 'b', sizes: [2 ** 22 + 3] }, { name: 'c', sizes: [3, 7] }]);
+  const layout = layoutOf([
+    { name: 'a.bias', sizes: [5] },
+    { name: 'b', sizes: [2 ** 22 + 3] },
+    { name: 'c', sizes: [3, 7] },
+  ]);
 
   it('steps as the host does', async () => {
     const learning = opened();
     const [values, state] = [drawn('values', layout.length), adamState(layout)];
     await engine.parameters('policy', layout, values);
-    const options = { learningRate: 1e-2, beta1: 0.8, weightDecay: 0.1, decays: (name: string) => !name.endsWith('bias'), gradientScale: 0.5 };
+    const options = {
+      learningRate: 1e-2,
+      beta1: 0.8,
+      weightDecay: 0.1,
+      decays: (name: string) => !name.endsWith('bias'),
+      gradientScale: 0.5,
+    };
     for (let step = 1; step <= 2; step++) {
       const gradient = drawn(`gradient ${step}`, layout.length);
       await learning.write('policy', 'gradient', gradient);
@@ -34,25 +52,41 @@ describe.skipIf(without !== '')(`learning where the weights are held${without}`,
       await learning.step('policy', layout, { ...options, step, version: 7 });
       adamw(layout, values, gradient, state, options);
     }
-    for (const [part, expected] of [['values', values], ['first', state.first], ['second', state.second]] as const) {
+    for (const [part, expected] of [
+      ['values', values],
+      ['first', state.first],
+      ['second', state.second],
+    ] as const) {
       const got = await learning.read('policy', part);
       let apart = 0;
-      for (let i = 0; i < got.length; i++) apart = Math.max(apart, Math.abs((got[i] as number) - (expected[i] as number)));
+      for (let i = 0; i < got.length; i++)
+        apart = Math.max(apart, Math.abs((got[i] as number) - (expected[i] as number)));
       expect([part, apart < 1e-6]).toEqual([part, true]);
     }
   });
 
   it("sums gradients up where they are, begins anew when it is told to, and says which version's weights a run had", async () => {
     const learning = opened();
-    const small = layoutOf([{ name: 'w', sizes: [2] }, { name: 'never', sizes: [3] }]);
+    const small = layoutOf([
+      { name: 'w', sizes: [2] },
+      { name: 'never', sizes: [3] },
+    ]);
     const [w, x] = [ops.input('w', 'float32', { n: 2 }), ops.input('x', 'float32', { n: 2 })];
     // The gradient of w · x is x.
-    const program = emit('sums', { loss: ops.total(ops.mul(w, x)), [`${GRADIENT}w`]: ops.add(ops.mul(x, 1), ops.input(`${SUM}w`, 'float32', { n: 2 })) });
+    const program = emit('sums', {
+      loss: ops.total(ops.mul(w, x)),
+      [`${GRADIENT}w`]: ops.add(ops.mul(x, 1), ops.input(`${SUM}w`, 'float32', { n: 2 })),
+    });
     await engine.open(program);
     await engine.parameters('policy', small, Float32Array.of(1, 2, 0, 0, 0));
-    const run = async (sum: 'begin' | 'add', ...fed: [number, number]) => engine.run(program, { x: Float32Array.of(...fed) }, ['policy'], { sum });
+    const run = async (sum: 'begin' | 'add', ...fed: [number, number]) =>
+      engine.run(program, { x: Float32Array.of(...fed) }, ['policy'], { sum });
     const sum = async (): Promise<number[]> => [...(await learning.read('policy', 'gradient'))];
-    expect(await run('begin', 3, 4)).toEqual({ outputs: { loss: Float32Array.of(11) }, sizes: { loss: [] }, version: 0 });
+    expect(await run('begin', 3, 4)).toEqual({
+      outputs: { loss: Float32Array.of(11) },
+      sizes: { loss: [] },
+      version: 0,
+    });
     await run('add', 10, 20);
     expect(await sum()).toEqual([13, 24, 0, 0, 0]);
     expect(await learning.norm('policy')).toBeCloseTo(Math.hypot(13, 24), 4);

@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 
 import { drawScene } from '../dist/io/scenes.js';
 import { readConfig } from '../dist/models/qwen2_5_vl/config.js';
-import { openQwen } from '../dist/models/vlm/policy.js';
+import { openVlm } from '../dist/models/vlm/policy.js';
 import { weightShapes } from '../dist/models/vlm/weights.js';
 import { randomCheckpoint, WIDE } from './made.mjs';
 
@@ -37,7 +37,7 @@ async function measure(folder, workers) {
     own: Math.round((100 * own) / (4 * weights)) / 100,
   });
   let start = performance.now();
-  const policy = await openQwen(folder, {
+  const policy = await openVlm(folder, {
     workers,
     threads: availableParallelism(),
     batch: 1,
@@ -49,7 +49,7 @@ async function measure(folder, workers) {
   const prompt = policy.encode({}, drawScene({ kind: 'pick', seed: 3, index: 0, rule: 'any' }, 112).image);
   for (const maxTokens of [1, 1]) {
     start = performance.now();
-    await policy.write([prompt], { group: 1, temperature: 0, maxTokens, uniform: () => 0 });
+    await policy.generate([prompt], { group: 1, temperature: 0, maxTokens, uniform: () => 0 });
     first.push(seconds(start));
   }
   const [cold, warm] = first;

@@ -15,7 +15,7 @@ import { drawScene } from '../dist/io/scenes.js';
 import { readConfig } from '../dist/models/qwen2_5_vl/config.js';
 import { adapterOf } from '../dist/models/vlm/lora.js';
 import { memoryOf } from '../dist/models/vlm/memory.js';
-import { openQwen } from '../dist/models/vlm/policy.js';
+import { openVlm } from '../dist/models/vlm/policy.js';
 import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { readSam2Config } from '../dist/models/sam2/config.js';
 import { decodeMemory, embedMemory } from '../dist/models/sam2/memory.js';
@@ -72,7 +72,7 @@ const TRAIN = { rollout: 'none', full: 'full', lora: { lora: LORA.lora }, langua
 const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
 
 async function measured(folder, job, recompute, { frame, group, maxTokens, prompts }) {
-  const policy = await openQwen(folder, {
+  const policy = await openVlm(folder, {
     workers: 1,
     threads: 2,
     batch: prompts,
@@ -85,7 +85,7 @@ async function measured(folder, job, recompute, { frame, group, maxTokens, promp
   );
   if (job === 'rollout') {
     for (let run = 0; run < 2; run++)
-      await policy.write(encoded, { group, temperature: 1, maxTokens, uniform: () => 0.5 });
+      await policy.generate(encoded, { group, temperature: 1, maxTokens, uniform: () => 0.5 });
   } else {
     const completion = Array.from({ length: maxTokens }, (_, t) => 20 + (t % 100));
     const rows = encoded.map((prompt) => {

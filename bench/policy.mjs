@@ -10,7 +10,7 @@ import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 
 import { drawScene } from '../dist/io/scenes.js';
-import { openQwen } from '../dist/models/vlm/policy.js';
+import { openVlm } from '../dist/models/vlm/policy.js';
 import { PEERS, randomCheckpoint, spread, timed } from './made.mjs';
 import { decays } from '../dist/operators/training/schedule.js';
 import { objectiveGraph } from '../dist/models/vlm/train.js';
@@ -38,12 +38,12 @@ function prompts(policy, count) {
 }
 
 async function rollout(rows, group, batch) {
-  const policy = await openQwen(folder, { workers: 2, threads: 1, batch, prompt: { user: 'segment the main object' } });
+  const policy = await openVlm(folder, { workers: 2, threads: 1, batch, prompt: { user: 'segment the main object' } });
   try {
     const asked = prompts(policy, rows);
     let tokens = 0;
     const seconds = await timed(REPEATS, async () => {
-      const written = await policy.write(asked, {
+      const written = await policy.generate(asked, {
         group,
         temperature: 1,
         maxTokens: NEW,
@@ -60,7 +60,7 @@ async function rollout(rows, group, batch) {
 
 /** 16 rows of 128 tokens of text, as the peers' update: forward, backward, clipping and AdamW. */
 async function update() {
-  const policy = await openQwen(folder, { workers: 2, threads: 1, batch: 8 });
+  const policy = await openVlm(folder, { workers: 2, threads: 1, batch: 8 });
   try {
     const graph = objectiveGraph(segR1(0));
     const rows = Array.from({ length: 16 }, (_, i) => {
@@ -87,7 +87,7 @@ async function update() {
 /** A group's gradient behind one shared prefix, and the same with a prefix for each completion. */
 async function sharing({ asked, count, group, tokens }) {
   const open = (batch) =>
-    openQwen(folder, { workers: 1, threads: 2, batch, prompt: { user: 'segment the main object' } });
+    openVlm(folder, { workers: 1, threads: 2, batch, prompt: { user: 'segment the main object' } });
   const [policy, apart] = [await open(count), await open(8)];
   try {
     const graph = objectiveGraph(segR1(0));
@@ -134,7 +134,7 @@ const long = (length) => () => [{ text: '', tokens: Array.from({ length }, (_, t
  * log-probs, gradient and AdamW.
  */
 async function step(kl) {
-  const policy = await openQwen(folder, {
+  const policy = await openVlm(folder, {
     workers: 2,
     threads: 1,
     batch: 4,
@@ -146,7 +146,7 @@ async function step(kl) {
     const asked = prompts(policy, 8);
     const times = spread(
       await timed(REPEATS, async () => {
-        const written = await policy.write(asked, {
+        const written = await policy.generate(asked, {
           group: 8,
           temperature: 1,
           maxTokens: 64,
@@ -161,7 +161,7 @@ async function step(kl) {
           ),
         }));
         const batch = trainRows(rows, asked, objective);
-        const reference = kl > 0 ? await policy.reference(batch, 1) : [];
+        const reference = kl > 0 ? await policy.referenceScores(batch, 1) : [];
         const { gradient } = await policy.gradient(
           graph,
           batch.map((row, i) => ({

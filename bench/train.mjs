@@ -10,7 +10,7 @@ import { lastValueFrom, takeUntil, Subject } from 'rxjs';
 
 import { imageReader } from '../dist/io/reader.js';
 import { openGrabCut } from '../dist/models/grabcut/segmenter.js';
-import { openQwen } from '../dist/models/vlm/policy.js';
+import { openVlm } from '../dist/models/vlm/policy.js';
 import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { advantage } from '../dist/operators/advantage.js';
 import { load } from '../dist/operators/load.js';
@@ -54,7 +54,7 @@ function covered(intervals, from, to) {
   return sum;
 }
 
-const policy = await openQwen(settings.policy.checkpoint, {
+const policy = await openVlm(settings.policy.checkpoint, {
   workers: settings.policy.workers,
   threads: settings.policy.threads,
   batch: settings.policy.batch,

@@ -17,7 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { drawScene } from '../dist/io/scenes.js';
-import { openQwen } from '../dist/models/vlm/policy.js';
+import { openVlm } from '../dist/models/vlm/policy.js';
 import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { segR1 } from '../dist/objectives/policy-gradient.js';
 import { uniform } from '../dist/random.js';
@@ -32,7 +32,7 @@ const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status'
 
 /** Seconds of each job, and the peak after each. @param jobs of `gradient` and `rollout`, in this order. */
 async function measured(folder, { jobs, repeats, recompute, threads }) {
-  const policy = await openQwen(folder, {
+  const policy = await openVlm(folder, {
     workers: 1,
     threads,
     batch: 1,
@@ -60,7 +60,12 @@ async function measured(folder, { jobs, repeats, recompute, threads }) {
   const work = {
     gradient: () => policy.gradient(graph, [row], 1),
     rollout: () =>
-      policy.write([asked], { group: GROUP, temperature: 1, maxTokens: NEW, uniform: (p, s, t) => uniform(p, s, t) }),
+      policy.generate([asked], {
+        group: GROUP,
+        temperature: 1,
+        maxTokens: NEW,
+        uniform: (p, s, t) => uniform(p, s, t),
+      }),
   };
   try {
     const result = {};

@@ -33,7 +33,7 @@ export { rollout, type RolloutOptions } from './operators/rollout.js';
 export { parse, readPrompt, type ParseOptions } from './operators/parse.js';
 export { answer, readAnswer, type BenchmarkReport } from './operators/answer.js';
 export { mask, type MaskOptions } from './operators/mask.js';
-export { markSpoilt } from './operators/training/finite.js';
+export { markNonFinite } from './operators/training/finite.js';
 export { reward, type RewardFunction, type RewardOptions } from './operators/reward.js';
 export { advantage, type AdvantageOptions } from './operators/advantage.js';
 export { update, type GraphOf } from './operators/update.js';
@@ -54,7 +54,11 @@ export { imageReader, type ReaderOptions } from './io/reader.js';
 export { openGrabCut, type GrabCutOptions } from './models/grabcut/segmenter.js';
 export { openSam2, type Sam2Options } from './models/sam2/segmenter.js';
 export type { Inspected, Judged, ReadImage, Segmenter } from './models/segmenter.js';
-export { openQwen, type QwenOptions, type QwenPolicy } from './models/vlm/policy.js';
+export {
+  openVlm as openQwen,
+  type VlmOptions as QwenOptions,
+  type VlmPolicy as QwenPolicy,
+} from './models/vlm/policy.js';
 export type { Policy, Sampling } from './models/policy.js';
 export { objectiveGraph } from './models/vlm/train.js';
 export { patchMaskHead, supervisedGraph, supervisedInputs } from './models/vlm/supervised.js';
@@ -103,13 +107,13 @@ export { rowSchema } from './io/columns.js';
 // Pipelines in YAML, and stages of one's own for them.
 export {
   stage,
-  type Open,
+  type StageContext,
   type Refusal,
   type Stage,
   type StageDefinition,
-  type Surroundings,
+  type PipelineContext,
 } from './pipelines/stage.js';
 export { readPipeline, type Pipeline, type ReadOptions } from './pipelines/config/read.js';
 export type { RewardInput, RewardModule } from './pipelines/stages/reward-modules.js';
 export { run, type RunOptions } from './pipelines/run/run.js';
-export type { Report, Summary } from './pipelines/events.js';
+export type { RunEvent, RunListener, Summary } from './pipelines/events.js';

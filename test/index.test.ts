@@ -30,7 +30,7 @@ describe('segr1', () => {
       'iou',
       'load',
       'luspo',
-      'markSpoilt',
+      'markNonFinite',
       'mask',
       'objectiveGraph',
       'openGrabCut',

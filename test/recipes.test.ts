@@ -8,7 +8,7 @@ import { parseDocument } from 'yaml';
 import { readPipeline } from '../src/pipelines/config/read.js';
 import { stageEntries } from '../src/pipelines/config/overrides.js';
 import { Settings } from '../src/pipelines/settings.js';
-import { surroundings } from '../src/pipelines/stage.js';
+import { pipelineContext } from '../src/pipelines/stage.js';
 import { stages } from '../src/pipelines/stages/table.js';
 
 const ROOT = fileURLToPath(new URL('../recipes/', import.meta.url));
@@ -55,7 +55,7 @@ describe.each(recipes)('$label', ({ map, check }) => {
       const stage = stages.get(name);
       return { name, ...(stage && { stage }), options: stage?.options.parse(options) };
     });
-    const around = surroundings(Settings.parse(settings), entries);
+    const around = pipelineContext(Settings.parse(settings), entries);
     // What load finds wrong is that its folders are not there.
     expect(entries.slice(1).flatMap(({ stage, options }) => stage?.rules?.(options, around) ?? [])).toEqual([]);
   });

@@ -14,7 +14,7 @@ export const easy = stage({
   }),
   needs: ['rewards'],
   // Left out on purpose: does not count against `tolerate`.
-  chooses: (reason) => reason === 'too easy',
+  filters: (reason) => reason === 'too easy',
   build: ({ over }) =>
     map((row) => {
       if (row.skipped) return row;

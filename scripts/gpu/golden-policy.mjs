@@ -9,7 +9,7 @@ import { join } from 'node:path';
 
 import { NonFiniteError } from '../../dist/errors.js';
 import { openSafetensors } from '../../dist/io/safetensors.js';
-import { openQwen } from '../../dist/models/vlm/policy.js';
+import { openVlm } from '../../dist/models/vlm/policy.js';
 import { objectiveGraph } from '../../dist/models/vlm/train.js';
 import { tokenWeights } from '../../dist/objectives/objective.js';
 import { dapo, segR1 } from '../../dist/objectives/policy-gradient.js';
@@ -57,7 +57,7 @@ async function storedRows(batch, { tokens, vision }) {
 
 /** Opens a checkpoint for the time of `use`. */
 async function opened(dir, target, options, use) {
-  const policy = await openQwen(dir, {
+  const policy = await openVlm(dir, {
     workers: 1,
     threads: target.threads,
     batch: 1,
@@ -153,7 +153,7 @@ async function written(
   for (const [r, { prompt, padding }] of rows.entries()) {
     // In the stored batch the penalty falls on the padding's id as well.
     if (repetitionPenalty !== 1 && padding > 0) continue;
-    const [[one]] = await policy.write([prompt], {
+    const [[one]] = await policy.generate([prompt], {
       group: 1,
       temperature: greedy ? 0 : temperature,
       maxTokens: width,

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 
 import { deviceOf } from '../../dist/models/device.js';
-import { openQwen } from '../../dist/models/vlm/policy.js';
+import { openVlm } from '../../dist/models/vlm/policy.js';
 import { objectiveGraph } from '../../dist/models/vlm/train.js';
 import { openCheckpoint } from '../../dist/models/sam2/checkpoint.js';
 import { grpo } from '../../dist/objectives/policy-gradient.js';
@@ -68,7 +68,7 @@ async function tf32() {
 const settings = { group: 4, temperature: 1, maxTokens: 24, uniform: (p, s, t) => uniform('options', p, s, t) };
 
 async function withTiny(precision, use) {
-  const policy = await openQwen(TINY, { workers: 1, threads: 1, batch: 2, device: device(), precision });
+  const policy = await openVlm(TINY, { workers: 1, threads: 1, batch: 2, device: device(), precision });
   try {
     const prompts = [0, 1].map((index) =>
       policy.encode({}, drawScene({ kind: 'pick', seed: 3, index, rule: 'any' }, 112).image),
@@ -83,7 +83,7 @@ async function withTiny(precision, use) {
 async function determinism(precision) {
   const graph = objectiveGraph(grpo(0));
   const once = async (policy, prompts, completions) => {
-    const written = (await policy.write(prompts, settings)).flat();
+    const written = (await policy.generate(prompts, settings)).flat();
     const rows = prompts.map((prompt) => {
       const each = (value) => completions.map((tokens) => tokens.map(() => value));
       return {
@@ -131,11 +131,11 @@ async function sideBySide() {
       try {
         await timed(segmenter, precision, 'alone');
         await withTiny('float32', async (policy, prompts) => {
-          await policy.write(prompts, settings);
+          await policy.generate(prompts, settings);
           let going = true;
           let rounds = 0;
           const writing = (async () => {
-            for (; going; rounds++) await policy.write(prompts, settings);
+            for (; going; rounds++) await policy.generate(prompts, settings);
           })();
           await timed(segmenter, precision, 'beside a policy that writes').finally(() => (going = false));
           await writing;

@@ -18,7 +18,7 @@ import { parseArgs } from 'node:util';
 import { surveyCuda } from '../../dist/gpu/find.js';
 import { listDevices } from '../../dist/gpu/devices.js';
 import { deviceOf } from '../../dist/models/device.js';
-import { openQwen } from '../../dist/models/vlm/policy.js';
+import { openVlm } from '../../dist/models/vlm/policy.js';
 import { objectiveGraph } from '../../dist/models/vlm/train.js';
 import { grpo } from '../../dist/objectives/policy-gradient.js';
 import { groupAdvantages } from '../../dist/operators/advantage.js';
@@ -141,7 +141,7 @@ async function main() {
         : 'full',
     notice: (text) => tell({ part: 'notice', text }, text),
   };
-  const [policy, opening] = await seconds(() => openQwen(asked.folder, options));
+  const [policy, opening] = await seconds(() => openVlm(asked.folder, options));
   tell(
     { part: 'open', took: opening, learning: policy.parameters },
     `open ${opening.toFixed(1)} s, ${policy.parameters} weights learn`,
@@ -232,7 +232,7 @@ async function measure(policy, memory) {
 
   let draw = 0;
   const rollout = () =>
-    policy.write(prompts, {
+    policy.generate(prompts, {
       group: GROUP,
       temperature: 1,
       maxTokens: TOKENS,
@@ -347,7 +347,7 @@ async function probe(policy, prompts, completions) {
       perToken: {},
     },
   ];
-  const [logProbs] = await policy.reference(rows, 1);
+  const [logProbs] = await policy.referenceScores(rows, 1);
   writeFileSync(join(asked.folder, 'pixels.f32'), Buffer.from(prompts[0].images[0].pixels.buffer));
   writeFileSync(
     join(asked.folder, 'probe.json'),

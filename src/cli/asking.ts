@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { UsageError } from '../errors.js';
 import { resize } from '../io/resize.js';
 import { openGrabCut } from '../models/grabcut/segmenter.js';
-import type { Written } from '../models/policy.js';
+import type { GeneratedCompletion } from '../models/policy.js';
 import { readConfig } from '../models/qwen2_5_vl/config.js';
-import { openQwen } from '../models/vlm/policy.js';
+import { openVlm } from '../models/vlm/policy.js';
 import { prompts } from '../models/vlm/prompts.js';
 import { openSam2 } from '../models/sam2/segmenter.js';
 import type { Segmenter } from '../models/segmenter.js';
@@ -57,7 +57,7 @@ export async function openAsker({ dir, adapter, text, frame: side }: PolicyWords
   const fits = own?.user.includes('{instruction}') === (text !== undefined);
   const prompt = own && fits ? own : text === undefined ? prompts.foreground : prompts.referring;
   const base = { workers: 1, threads: availableParallelism(), batch: 1, prompt };
-  const policy = await openQwen(dir, adapter === undefined ? { ...base, train: 'none' } : { ...base, adapter });
+  const policy = await openVlm(dir, adapter === undefined ? { ...base, train: 'none' } : { ...base, adapter });
   const frame = { width: side, height: side };
   return {
     name: adapter === undefined ? dir : `${dir} with ${adapter}`,
@@ -67,8 +67,8 @@ export async function openAsker({ dir, adapter, text, frame: side }: PolicyWords
         resize(image, frame, 'bilinear', 'pillow'),
       );
       const [written] = (
-        await policy.write([told], { group: 1, temperature: 0, maxTokens: MOST_TOKENS, uniform: () => 0 })
-      ).flat() as [Written];
+        await policy.generate([told], { group: 1, temperature: 0, maxTokens: MOST_TOKENS, uniform: () => 0 })
+      ).flat() as [GeneratedCompletion];
       const completion = policy.decode(written.tokens);
       return { prompt: readPrompt(completion, frame, { lenient: true }), completion };
     },

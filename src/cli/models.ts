@@ -5,7 +5,7 @@ import type { Argv, CommandModule } from 'yargs';
 import { UsageError } from '../errors.js';
 import { readJson } from '../models/checkpoint-json.js';
 import type { Memory, Stored } from '../models/inspected.js';
-import { inspectQwen, type InspectedAdapter, type InspectedCheckpoint } from '../models/vlm/inspect.js';
+import { inspectVlm, type InspectedAdapter, type InspectedCheckpoint } from '../models/vlm/inspect.js';
 import type { Use } from '../models/vlm/memory.js';
 import { inspectSam2, type InspectedSam2 } from '../models/sam2/inspect.js';
 import { once, wholeNumber } from './arguments.js';
@@ -56,7 +56,7 @@ function inspectCommand(): CommandModule<object, Arguments> {
       const use = useOf(given);
       const seen = (await isSegmenter(given.folder))
         ? await inspectSam2(given.folder, use.prompts)
-        : await inspectQwen(given.folder, use, once(given.base, 'base'));
+        : await inspectVlm(given.folder, use, once(given.base, 'base'));
       process.stdout.write(given.json ? `${JSON.stringify(seen, null, 2)}\n` : `${textOf(seen)}\n`);
     },
   };

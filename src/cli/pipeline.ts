@@ -9,7 +9,7 @@ import { noticesOf } from '../pipelines/config/notices.js';
 import { progress } from '../pipelines/run/progress.js';
 import { duration } from '../pipelines/run/progress-line.js';
 import { readPipeline, resolved, resolvedYaml } from '../pipelines/config/read.js';
-import type { Report, Summary, Watch } from '../pipelines/events.js';
+import type { RunEvent, Summary, RunListener } from '../pipelines/events.js';
 import { run } from '../pipelines/run/run.js';
 import { benchmarkTable } from '../report/benchmark-table.js';
 import { plain } from '../report/table.js';
@@ -83,7 +83,7 @@ async function ran(given: Arguments): Promise<number> {
   }
   const show = progress(given.json ? 'json' : process.stdout.isTTY ? 'terminal' : 'lines', process.stdout);
   const ending = given.json ? () => {} : tables();
-  const watch = (report: Report): void => {
+  const watch = (report: RunEvent): void => {
     show(report);
     ending(report);
   };
@@ -105,7 +105,7 @@ async function ran(given: Arguments): Promise<number> {
 }
 
 /** Prints what a run came to once it has ended: of an evaluation all that was counted, of training what it changed. */
-function tables(): Watch {
+function tables(): RunListener {
   let counted: Tally | undefined;
   let scores: Scores | undefined;
   return (report) => {

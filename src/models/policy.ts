@@ -15,7 +15,7 @@ export interface EncodedPrompt {
 }
 
 /** One completion as ids. */
-export interface Written {
+export interface GeneratedCompletion {
   /** The end token included where one was written. */
   readonly tokens: readonly number[];
   /** Of the distribution drawn from. */
@@ -46,7 +46,7 @@ export interface Sampling {
   readonly entropy?: boolean;
 }
 
-export interface WriteOptions extends Sampling {
+export interface GenerateOptions extends Sampling {
   /** Completions a prompt. */
   readonly group: number;
   /** 0 writes the likeliest token, of all. */
@@ -122,16 +122,16 @@ export interface Policy<Graph = unknown> {
     ...images: readonly Image[]
   ): EncodedPrompt;
   /** Ids of an answer with its end token, as supervised training wants it. */
-  answer(text: string): number[];
+  encodeAnswer(text: string): number[];
   /** Text of a completion, without its end token. */
   decode(tokens: readonly number[]): string;
   /** Writes `group` completions a prompt, in order. */
-  write(prompts: readonly EncodedPrompt[], options: WriteOptions): Promise<Written[][]>;
+  generate(prompts: readonly EncodedPrompt[], options: GenerateOptions): Promise<GeneratedCompletion[][]>;
   /**
    * Log-probs of completions under the weights that the policy was opened with, an adapter's left out, and what was
    * mixed into them, [row][sample][token].
    */
-  reference(rows: readonly TrainRow[], temperature: number): Promise<number[][][]>;
+  referenceScores(rows: readonly TrainRow[], temperature: number): Promise<number[][][]>;
   /** Log-probs of completions under the weights as they are now, [row][sample][token]. */
   scores(rows: readonly TrainRow[], temperature: number): Promise<number[][][]>;
   gradient(graph: Graph, rows: readonly TrainRow[], temperature: number): Promise<Gradient>;
@@ -159,7 +159,7 @@ export interface Policy<Graph = unknown> {
 /** A policy whose training can be broken off and gone on with. */
 export interface Resumable {
   /** Takes no further step before `ready` has settled, so that what is saved meanwhile is of one step. */
-  hold(ready: Promise<unknown>): void;
+  pause(ready: Promise<unknown>): void;
   /**
    * Puts `optimizer.safetensors` beside what `save` wrote: all that training needs and the saved weights don't tell;
    * and what `save` writes, of their running average, into `ema`.

@@ -2,7 +2,7 @@ import { map, type OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 
 import type { Advantaged, Scored } from '../records.js';
-import { inSteps } from './training/batch-steps.js';
+import { batchSteps } from './training/batch-steps.js';
 import { deviation, mean } from './scoring/statistics.js';
 
 export const AdvantageOptions = z.strictObject({
@@ -29,7 +29,7 @@ export function advantage<T extends Scored>(options: AdvantageOptions = {}): Ope
       group.skipped ? (group as T & Advantaged) : { ...group, advantages: groupAdvantages(group.rewards.total, scale) },
     );
   }
-  return inSteps(groupsPerStep, async (rows: readonly T[]) => {
+  return batchSteps(groupsPerStep, async (rows: readonly T[]) => {
     const all =
       scale === 'batch'
         ? batchAdvantages(rows.map(({ rewards }) => rewards.total))

@@ -1,13 +1,13 @@
 import type { OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 
-import type { EncodedPrompt, Policy, Written } from '../models/policy.js';
+import type { EncodedPrompt, Policy, GeneratedCompletion } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
 import { hash, uniform } from '../random.js';
 import type { RolledOut, Sample } from '../records.js';
 import { orMarked, pixelsOf } from './faults.js';
 import { inOrder } from '../streams/in-order.js';
-import { together } from '../streams/batcher.js';
+import { batcher } from '../streams/batcher.js';
 
 export const RolloutOptions = z.strictObject({
   /** Completions a prompt. */
@@ -45,9 +45,9 @@ export function rollout<T extends Sample>(
 ): OperatorFunction<T, T & RolledOut> {
   const { inflight, ...writing } = RolloutOptions.parse(options);
 
-  const write = together<Asked, readonly Written[]>(policy.batch, async (asked) => {
+  const write = batcher<Asked, readonly GeneratedCompletion[]>(policy.batch, async (asked) => {
     const keys = asked.map(({ id }) => hash('rollout', seed, id));
-    return policy.write(
+    return policy.generate(
       asked.map(({ prompt }) => prompt),
       { ...writing, uniform: (p, s, t) => uniform(keys[p] as number, s, t) },
     );

@@ -6,13 +6,13 @@ import type { Policy, TrainRow } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
 import type { Fitted, Sample, Thought } from '../records.js';
 import { pixelsOf } from './faults.js';
-import { finiteLoss, leavingOut } from './training/finite.js';
-import { inSteps } from './training/batch-steps.js';
-import { learning, LearningOptions } from './training/schedule.js';
+import { finiteLoss, skippingSteps } from './training/finite.js';
+import { batchSteps } from './training/batch-steps.js';
+import { scheduleOf, OptimizerOptions } from './training/schedule.js';
 import { stepTaken, type StepTokens } from './training/step-metrics.js';
 
 export const SftOptions = z.strictObject({
-  ...LearningOptions.shape,
+  ...OptimizerOptions.shape,
   learningRate: z.number().positive().default(2e-5),
   /** Rows in one optimizer step. */
   rowsPerStep: z.int().min(1).default(32),
@@ -59,13 +59,13 @@ export function sft<Graph, T extends Fitted>(
   options: SftOptions = {},
 ): OperatorFunction<T, T & { readonly step: number }> {
   const checked = SftOptions.parse(options);
-  const rate = learning(checked);
+  const rate = scheduleOf(checked);
 
   const lesson = async (row: T): Promise<TrainRow | DataError> => {
     try {
       const asked = lessonOf(row);
       const prompt = policy.encode(asked, await pixelsOf(readImage, row));
-      const answer = policy.answer(asked.fitted.text);
+      const answer = policy.encodeAnswer(asked.fitted.text);
       return { prompt, completions: [answer], ...supervision.inputs(asked, prompt, answer) };
     } catch (error) {
       if (error instanceof DataError) return error;
@@ -92,7 +92,7 @@ export function sft<Graph, T extends Fitted>(
         : { ...row, step };
     });
   };
-  return inSteps(checked.rowsPerStep, leavingOut('sft', taught));
+  return batchSteps(checked.rowsPerStep, skippingSteps('sft', taught));
 }
 
 /** What a row teaches: its own answer, or the one that was thought about. */

@@ -5,7 +5,7 @@ import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Sample, Scored } from '../records.js';
 import { constantPrompts, type Constant } from './scoring/constants.js';
 import { orMarked, pixelsOf } from './faults.js';
-import { spoilt } from './training/finite.js';
+import { nonFinite } from './training/finite.js';
 import { gallery, panelOf, type Panel } from './scoring/gallery.js';
 import { inOrder } from '../streams/in-order.js';
 import { masksOf } from './mask.js';
@@ -159,7 +159,7 @@ function judging(
 
 /** The stage by which a row can't be counted: one that marked it, or `reward` where a reward is not finite. */
 function uncounted(row: Scored): string | undefined {
-  return row.skipped ? row.skipped.stage : spoilt(row) && 'reward';
+  return row.skipped ? row.skipped.stage : nonFinite(row) && 'reward';
 }
 
 /**

@@ -6,10 +6,10 @@ import type { ReadImage } from '../models/segmenter.js';
 import type { Objective } from '../objectives/objective.js';
 import type { Advantaged, Updated } from '../records.js';
 import { pixelsOf } from './faults.js';
-import { finiteLoss, finiteRows, furtherStep, leavingOut } from './training/finite.js';
-import { inSteps } from './training/batch-steps.js';
-import { learning } from './training/schedule.js';
-import { chosen, refilled } from './training/dynamic-sampling.js';
+import { finiteLoss, finiteRows, furtherStep, skippingSteps } from './training/finite.js';
+import { batchSteps } from './training/batch-steps.js';
+import { scheduleOf } from './training/schedule.js';
+import { markFiltered, refilled } from './training/dynamic-sampling.js';
 import type { ReportStep } from './sft.js';
 import { mean } from './scoring/statistics.js';
 import { addTokens, graphMetrics, NO_TOKENS, stepStatistics, stepTaken, tokensOf } from './training/step-metrics.js';
@@ -42,7 +42,7 @@ export function update<Graph, T extends Advantaged>(
     );
   const objective = objectiveOf(checked);
   const graph = graphOf(objective);
-  const rate = learning(checked);
+  const rate = scheduleOf(checked);
 
   let since = NOTHING;
   const came = (row: T): void => void (since = { ...since, tokens: addTokens(since.tokens, tokensOf(row)) });
@@ -87,7 +87,7 @@ export function update<Graph, T extends Advantaged>(
 
   const taken = async (rows: readonly T[], leftOut: number): Promise<(T & Updated)[]> => {
     for (const row of rows) came(row);
-    const marked = rows.map((row) => chosen(row, policy.version, checked));
+    const marked = rows.map((row) => markFiltered(row, policy.version, checked));
     const fit = marked.filter(({ skipped }) => skipped === undefined);
     passed(marked.length - fit.length);
     const step = fit.length > 0 ? await learned(fit, leftOut, marked) : NaN;
@@ -95,7 +95,7 @@ export function update<Graph, T extends Advantaged>(
     return marked.map((row) => (row.skipped ? (row as T & Updated) : { ...row, step }));
   };
 
-  const steps = inSteps(checked.groupsPerStep, leavingOut('update', taken));
+  const steps = batchSteps(checked.groupsPerStep, skippingSteps('update', taken));
   if (checked.refill === undefined) return steps;
   return pipe(
     refilled<T>(checked.groupsPerStep, checked.refill, (row) => (came(row), passed(1))),
@@ -122,7 +122,7 @@ async function withScores(
   { kl, corrects }: Objective,
   temperature: number,
 ): Promise<readonly TrainRow[]> {
-  const reference = kl > 0 ? await policy.reference(batch, temperature) : undefined;
+  const reference = kl > 0 ? await policy.referenceScores(batch, temperature) : undefined;
   const own = corrects ? await policy.scores(batch, temperature) : undefined;
   return batch.map((row, i) => ({
     ...row,

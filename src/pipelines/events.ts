@@ -9,20 +9,20 @@ import type { Picture } from '../report/page.js';
 import type { Gain } from '../report/tally-table.js';
 
 /** What stages and the runner tell whoever watches a run. */
-export type Report =
-  | StartReport
+export type RunEvent =
+  | StartEvent
   /** Something that one should know: about the pipeline, told before the start, or that came up while it ran. */
   | { readonly kind: 'notice'; readonly text: string }
   /** An optimizer step, counted from 1; told by `update` once its weights stand. */
-  | StepReport
-  | RowReport
+  | StepEvent
+  | RowEvent
   /** Rows inside each stage now. */
   | { readonly kind: 'queue'; readonly depths: Readonly<Record<string, number>>; readonly tokens: number }
   /** What answers earn that look at nothing; told once it is known. */
   | { readonly kind: 'baseline'; readonly constants: readonly Constant[] }
   /** A row's own values, as `tally` counts them. */
   | { readonly kind: 'counted'; readonly id: string; readonly values: Readonly<Record<string, number>> }
-  | TallyReport
+  | TallyEvent
   /** The policy and the run's state are on disk, in the checkpoint's folder; a run goes on from here. */
   | { readonly kind: 'checkpoint'; readonly step: number; readonly folder: string }
   /** Scores of all rows, and the pictures that were drawn of some; told once they have passed. */
@@ -30,20 +30,20 @@ export type Report =
   /** What a benchmark came to; told once its questions are answered. */
   | { readonly kind: 'benchmark'; readonly name?: string; readonly result: BenchmarkReport }
   /** Something that an evaluation of the policy reports, before the first step, behind one, or after the last. */
-  | { readonly kind: 'evaluation'; readonly when: When; readonly report: Report }
+  | { readonly kind: 'evaluation'; readonly when: When; readonly report: RunEvent }
   /** What the evaluation behind a step came to; its metrics join those of the step. */
   | { readonly kind: 'evaluated'; readonly step: number; readonly metrics: Readonly<Record<string, number>> }
-  | GainReport
+  | GainEvent
   | { readonly kind: 'end'; readonly summary: Summary };
 
 /** Who watches a run is told of everything as it happens. */
-export type Watch = (report: Report) => void;
+export type RunListener = (report: RunEvent) => void;
 
 /** When a policy is judged. */
 export type When = 'before' | 'after' | `step-${number}`;
 
 /** What all rows came to; told once they have passed. */
-export interface TallyReport {
+export interface TallyEvent {
   readonly kind: 'tally';
   /** Of the pipeline; the runner fills this in. */
   readonly name?: string;
@@ -51,13 +51,13 @@ export interface TallyReport {
 }
 
 /** What training changed on the rows of the evaluation. */
-export interface GainReport extends Gain {
+export interface GainEvent extends Gain {
   readonly kind: 'gain';
   /** Name of the pipeline that evaluated. */
   readonly name: string;
 }
 
-export interface StartReport {
+export interface StartEvent {
   readonly kind: 'start';
   readonly name: string;
   /** The run's folder. */
@@ -72,7 +72,7 @@ export interface StartReport {
 }
 
 /** A row that left the pipeline, and how many have by now. */
-export interface RowReport {
+export interface RowEvent {
   readonly kind: 'row';
   readonly id: string;
   readonly rowsIn: number;
@@ -81,7 +81,7 @@ export interface RowReport {
   readonly skipped?: Skipped;
 }
 
-export interface StepReport {
+export interface StepEvent {
   readonly kind: 'step';
   readonly step: number;
   /** Ids of the rows that it took in; a checkpoint waits until they have left. */

@@ -1,19 +1,19 @@
 import type { Observable, OperatorFunction } from 'rxjs';
 import type { z } from 'zod';
 
-import type { QwenPolicy } from '../models/vlm/policy.js';
+import type { VlmPolicy } from '../models/vlm/policy.js';
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Start } from '../streams/pulled.js';
 import type { Row } from '../records.js';
 import type { Credits } from '../streams/credits.js';
 import { valueAt } from './config/schema-paths.js';
-import type { Report } from './events.js';
+import type { RunEvent } from './events.js';
 import type { Settings } from './settings.js';
 
 /**
  * What stages are built with: collaborators opened at first use, shared, and released by the runner in reverse order.
  */
-export interface Open extends Surroundings {
+export interface StageContext extends PipelineContext {
   /** The resolved pipeline as JSON, for whoever writes down what a run was. */
   readonly config: string;
   /** The run's folders. */
@@ -23,9 +23,9 @@ export interface Open extends Surroundings {
   readonly credits: Credits;
   readonly read: ReadImage;
   segmenter(): Promise<Segmenter>;
-  policy(): Promise<QwenPolicy>;
+  policy(): Promise<VlmPolicy>;
   /** The policy for a stage that takes its steps: they become checkpoints, and a run goes on from one. */
-  learner(): Promise<QwenPolicy>;
+  trainable(): Promise<VlmPolicy>;
   /** Where the run goes on that was broken off; none in one from the beginning. */
   readonly resumed?: Position;
   /**
@@ -35,11 +35,11 @@ export interface Open extends Surroundings {
    * will come once more.
    * @returns what it gave at the checkpoint from which the run goes on; undefined in a run from the beginning.
    */
-  remember(stage: string, keep: (again: ReadonlySet<string>) => unknown): unknown;
+  keepState(stage: string, keep: (again: ReadonlySet<string>) => unknown): unknown;
   /** What a checkpoint has to wait for, such as rows that must be on disk. */
   beforeCheckpoint(job: () => Promise<unknown>): void;
   /** Tells the runner and whoever watches; a step's metrics go to the run's folder. */
-  report(event: Report): void;
+  emit(event: RunEvent): void;
   /** One thing by name for all stages that ask: made at the first call, released once at the end. */
   shared<T>(name: string, make: () => T | Promise<T>, release: (made: T) => void | Promise<void>): Promise<T>;
 }
@@ -62,25 +62,27 @@ export interface Folders {
 export type Built = Observable<Row> | OperatorFunction<never, Row>;
 
 /** What a stage may know of the pipeline around it. */
-export interface Surroundings {
+export interface PipelineContext {
   readonly settings: Settings;
   /** Names of all stages, in order. */
   readonly stages: readonly string[];
   /** Whether a stage may change the policy: any that uses it and is not `rollout`, which only lets it write. */
-  readonly teaches: boolean;
+  readonly updatesPolicy: boolean;
   /** An option of the first stage of that name, defaults filled in; undefined where there is no such stage. */
   readonly option: (stage: string, key: string) => unknown;
 }
 
 /** The pipeline as its stages may see it. */
-export function surroundings(
+export function pipelineContext(
   settings: Settings,
   stages: readonly { readonly name: string; readonly options: unknown; readonly stage?: Stage }[],
-): Surroundings {
+): PipelineContext {
   return {
     settings,
     stages: stages.map(({ name }) => name),
-    teaches: stages.some(({ name, stage: definition }) => name !== 'rollout' && definition?.uses?.includes('policy')),
+    updatesPolicy: stages.some(
+      ({ name, stage: definition }) => name !== 'rollout' && definition?.uses?.includes('policy'),
+    ),
     option: (stage, key) => valueAt(stages.find(({ name }) => name === stage)?.options, [key]),
   };
 }
@@ -111,18 +113,18 @@ export interface StageDefinition<Options> {
    * Whether what it adds comes of the row alone and stands in shards as it is: of rows that were written before, a run
    * that is begun again takes it from there.
    */
-  readonly lasting?: boolean;
+  readonly cacheable?: boolean;
   /** Whether a source begins at `open.resumed`; a run that learns cannot go on with another. */
   readonly resumes?: boolean;
   /** Whether rows that this stage marks for `reason` were left out on purpose; `tolerate` does not count those. */
-  chooses?(reason: string): boolean;
+  filters?(reason: string): boolean;
   /** Rules that span options or stages. */
-  rules?(options: Options, around: Surroundings): readonly Refusal[];
+  rules?(options: Options, around: PipelineContext): readonly Refusal[];
   /** What only files named by the options can tell; asked once all else is right, and before any model is opened. */
   preflight?(options: Options): Promise<readonly Refusal[]>;
   /** What is allowed and yet worth a word before the run, behind the stage's name. */
-  notices?(options: Options, around: Surroundings): readonly string[];
-  build(options: Options, open: Open): Built | Promise<Built>;
+  notices?(options: Options, around: PipelineContext): readonly string[];
+  build(options: Options, open: StageContext): Built | Promise<Built>;
 }
 
 /** A stage of any options, as the table holds it. */

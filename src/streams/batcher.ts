@@ -12,7 +12,7 @@ interface Waiting<A, B> {
  *
  * @param work gives one answer a question, in order; what it throws rejects every question of its batch.
  */
-export function together<A, B>(
+export function batcher<A, B>(
   size: number,
   work: (asked: readonly A[]) => Promise<readonly B[]>,
 ): (asked: A) => Promise<B> {

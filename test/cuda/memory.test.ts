@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { rm } from 'node:fs/promises';
 
 import type { TrainRow } from '../../src/models/policy.js';
-import type { QwenPolicy } from '../../src/models/vlm/policy.js';
+import type { VlmPolicy } from '../../src/models/vlm/policy.js';
 import { objectiveGraph } from '../../src/models/vlm/train.js';
 import { segR1 } from '../../src/objectives/policy-gradient.js';
 import { hollowQwen, promptOf } from './hollow.js';
@@ -19,7 +19,7 @@ const standin = findStandin();
 const [FRAME, PROMPTS, GROUP, TOKENS] = [768, 8, 8, 400];
 
 /** One prompt with a whole group of whole completions. */
-function rows({ config }: QwenPolicy): TrainRow[] {
+function rows({ config }: VlmPolicy): TrainRow[] {
   const each = <T>(value: T): T[][] => Array.from({ length: GROUP }, () => Array.from({ length: TOKENS }, () => value));
   const perToken = { oldLogProbs: each(-1), refLogProbs: each(-1), weight: each(1e-3), share: each(1e-3) };
   const perSample = {
@@ -44,7 +44,7 @@ describe.skipIf('lacks' in standin)(
           'writes',
           { ...options, train: 'none', batch: PROMPTS },
           (policy) =>
-            policy.write(
+            policy.generate(
               Array.from({ length: PROMPTS }, () => promptOf(policy.config, FRAME)),
               { group: GROUP, temperature: 1, maxTokens: TOKENS, uniform: () => 0.5 },
             ),

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { readConfig } from '../../src/models/qwen2_5_vl/config.js';
-import type { QwenOptions, QwenPolicy } from '../../src/models/vlm/policy.js';
+import type { VlmOptions, VlmPolicy } from '../../src/models/vlm/policy.js';
 import { objectiveGraph } from '../../src/models/vlm/train.js';
 import { grpo } from '../../src/objectives/policy-gradient.js';
 import { lessons, prompts, writing } from '../models/vlm/lessons.js';
@@ -16,14 +16,14 @@ vi.mock('../../src/tensor/onnx/session.js', async (original) => ({
 
 const standin = findStandin();
 const { layers } = (await readConfig(tiny)).text;
-const one = (policy: QwenPolicy) => prompts(policy).slice(0, 1);
+const one = (policy: VlmPolicy) => prompts(policy).slice(0, 1);
 
 const [SHORT, LONG] = [4, 12];
 const rollout = (maxTokens: number): Work =>
   withPolicy(`a rollout of ${maxTokens} tokens`, { train: 'none' }, (policy) =>
-    policy.write(one(policy), { ...writing, group: 2, maxTokens }),
+    policy.generate(one(policy), { ...writing, group: 2, maxTokens }),
   );
-const TRAIN: Readonly<Record<string, QwenOptions['train']>> = {
+const TRAIN: Readonly<Record<string, VlmOptions['train']>> = {
   'all weights': 'full',
   'an adapter': { lora: { rank: 4, alpha: 8, pattern: '.*_proj' } },
 };

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it, vi } from 'vitest';
 
 import type { TrainRow } from '../../src/models/policy.js';
 import { readConfig } from '../../src/models/qwen2_5_vl/config.js';
-import type { QwenOptions, QwenPolicy } from '../../src/models/vlm/policy.js';
+import type { VlmOptions, VlmPolicy } from '../../src/models/vlm/policy.js';
 import { patchMaskHead, supervisedGraph } from '../../src/models/vlm/supervised.js';
 import { objectiveGraph, trainProgram } from '../../src/models/vlm/train.js';
 import { readSam2Config } from '../../src/models/sam2/config.js';
@@ -47,29 +47,28 @@ const SAMPLING = {
   'tokens by all options together': { repetitionPenalty: 1.3, topK: 20, topP: 0.8, minP: 0.05, entropy: true },
 };
 const short = { ...writing, group: 2, maxTokens: 4 };
-const first = (policy: QwenPolicy) => prompts(policy).slice(0, 1);
-const rows = (policy: QwenPolicy): TrainRow[] => lessons(policy, 2, first(policy));
-const written = (policy: QwenPolicy): TrainRow[] =>
-  rows(policy).map((row) => ({ ...row, perToken: {}, perSample: {} }));
+const first = (policy: VlmPolicy) => prompts(policy).slice(0, 1);
+const rows = (policy: VlmPolicy): TrainRow[] => lessons(policy, 2, first(policy));
+const written = (policy: VlmPolicy): TrainRow[] => rows(policy).map((row) => ({ ...row, perToken: {}, perSample: {} }));
 
 /** Of float16, which has every kernel that bfloat16 has. */
 const SOME = /all options|adapter, layers|supervised/;
 
 function policies(precision: Precision): Work[] {
-  const work = (name: string, options: Partial<QwenOptions>, run: (policy: QwenPolicy) => Promise<unknown>): Work =>
+  const work = (name: string, options: Partial<VlmOptions>, run: (policy: VlmPolicy) => Promise<unknown>): Work =>
     withPolicy(`${name}, ${precision}`, { ...options, precision }, run);
   return [
     ...Object.entries(SAMPLING).map(([name, sampling]) =>
       work(`a rollout of ${name}`, { train: 'none' }, (policy) =>
-        policy.write(first(policy), { ...short, ...sampling }),
+        policy.generate(first(policy), { ...short, ...sampling }),
       ),
     ),
     work('rollouts of prompts of many shapes', { train: 'none', batch: 2 }, (policy) =>
-      policy.write(prompts(policy), short),
+      policy.generate(prompts(policy), short),
     ),
-    work('a rollout by an adapter', { train: LORA }, (policy) => policy.write(first(policy), short)),
+    work('a rollout by an adapter', { train: LORA }, (policy) => policy.generate(first(policy), short)),
     work('scores', { train: 'full' }, (policy) => policy.scores(written(policy), 1)),
-    work('scores of the reference', { train: 'full' }, (policy) => policy.reference(written(policy), 1)),
+    work('scores of the reference', { train: 'full' }, (policy) => policy.referenceScores(written(policy), 1)),
     work('training of all weights', { train: 'full' }, (policy) =>
       policy.gradient(objectiveGraph(grpo(0.04)), rows(policy), 1),
     ),

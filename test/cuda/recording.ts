@@ -1,6 +1,6 @@
 import type { Data, DType, Place } from '../../src/tensor/graph.js';
 import type { Program, ProgramFile } from '../../src/tensor/onnx/emit.js';
-import type { Answer, Engine, EngineLearning, Feeds, Kept, Layout } from '../../src/tensor/onnx/session.js';
+import type { RunResult, Engine, EngineLearning, Feeds, Kept, Layout } from '../../src/tensor/onnx/session.js';
 
 /** What an engine was asked. Values are left out: what is placed, copied and allocated depends on sizes alone. */
 export type Call =
@@ -125,7 +125,7 @@ function extents(feeds: Feeds): Record<string, number | { readonly kept: number 
   return Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [name, extent(feed)]));
 }
 
-function zeros({ outputs }: Program, layout: Layout | undefined, keep: Readonly<Record<string, number>>): Answer {
+function zeros({ outputs }: Program, layout: Layout | undefined, keep: Readonly<Record<string, number>>): RunResult {
   const plain = outputs.filter(({ name }) => !name.startsWith(GRADIENT));
   return {
     outputs: Object.fromEntries(

@@ -3,17 +3,17 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { TrainRow } from '../../src/models/policy.js';
-import { openQwen, type QwenPolicy } from '../../src/models/vlm/policy.js';
+import { openVlm, type VlmPolicy } from '../../src/models/vlm/policy.js';
 import { farthest, folder, goldenRows, has, json, promptOf, stored } from './policy-cases.js';
 
 const names = Object.keys(json<Readonly<Record<string, unknown>>>('forward/cases.json')).filter((name) =>
   has(`forward/${name}.safetensors`),
 );
 
-let policy: QwenPolicy;
+let policy: VlmPolicy;
 beforeAll(
   async () =>
-    void (policy = await openQwen(join(folder, 'tiny-qwen2_5_vl'), {
+    void (policy = await openVlm(join(folder, 'tiny-qwen2_5_vl'), {
       workers: 1,
       threads: 1,
       batch: 2,
@@ -36,7 +36,7 @@ describe('log-probs of what stands behind the images agree with transformers', (
       completions: [row.ids.slice(starts[r])],
       perToken: {},
     }));
-    const scores = await policy.reference(lessons, 1);
+    const scores = await policy.referenceScores(lessons, 1);
     const expected = await golden.read('logp');
     for (const [r, [own]] of scores.entries()) {
       expect(own.length).toBe(width - starts[r]);

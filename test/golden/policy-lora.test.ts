@@ -11,15 +11,15 @@ import { trainFeeds } from '../../src/models/vlm/feeds.js';
 import { mergeLinear } from '../../src/models/vlm/linear.js';
 import { adapterOf, policyWeights, sideName } from '../../src/models/vlm/lora.js';
 import { BASE, loadParameters, type Parameters } from '../../src/models/vlm/parameters.js';
-import { openQwen, type QwenPolicy } from '../../src/models/vlm/policy.js';
+import { openVlm, type VlmPolicy } from '../../src/models/vlm/policy.js';
 import { objectiveGraph, scoreProgram } from '../../src/models/vlm/train.js';
 import { PLAIN_BUILD } from '../../src/models/vlm/build.js';
 import { lendWeights } from '../../src/models/vlm/weight-files.js';
 import { segR1 } from '../../src/objectives/policy-gradient.js';
-import { learning, LearningOptions } from '../../src/operators/training/schedule.js';
+import { scheduleOf, OptimizerOptions } from '../../src/operators/training/schedule.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
 import { emit, type Program } from '../../src/tensor/onnx/emit.js';
-import { openEngine, type Answer, type Feeds } from '../../src/tensor/onnx/session.js';
+import { openEngine, type RunResult, type Feeds } from '../../src/tensor/onnx/session.js';
 import { agrees, batch, completionsInOrder, TINY, trainRows, type Summary } from './policy-batch.js';
 import { farthest, folder, has, json, rowsOf, stored } from './policy-cases.js';
 
@@ -40,7 +40,7 @@ const objective = segR1(0.04);
 const graph = objectiveGraph(objective);
 
 const scratch: string[] = [];
-let policy: QwenPolicy;
+let policy: VlmPolicy;
 afterAll(() => Promise.all(scratch.map((dir) => rm(dir, { recursive: true }))));
 
 // The other's results are too large for the copy, so they are compared only where the full goldens are.
@@ -51,7 +51,7 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))(
     const dir = join(folder, 'train', kind);
     beforeEach(
       async () =>
-        void (policy = await openQwen(tiny, { workers: 1, threads: 1, batch: 2, suppressed: [], adapter: dir })),
+        void (policy = await openVlm(tiny, { workers: 1, threads: 1, batch: 2, suppressed: [], adapter: dir })),
     );
     afterEach(() => policy.release());
 
@@ -136,8 +136,8 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))(
 
     it.each([0, 0.01] as const)('in three steps with a weight decay of %d', async (weightDecay) => {
       const rows = await trainRows(objective);
-      const rate = learning(
-        LearningOptions.parse({
+      const rate = scheduleOf(
+        OptimizerOptions.parse({
           learningRate: train.lr,
           weightDecay,
           beta1: train.betas[0],
@@ -176,7 +176,7 @@ async function named(flat: Float32Array, dir: string): Promise<Record<string, Fl
   );
 }
 
-async function runOnce(program: Program, feeds: Feeds, { trained, frozen }: Parameters): Promise<Answer> {
+async function runOnce(program: Program, feeds: Feeds, { trained, frozen }: Parameters): Promise<RunResult> {
   const engine = openEngine({ workers: 1, threads: 1 });
   try {
     const sets = [trained.name, BASE];

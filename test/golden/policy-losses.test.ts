@@ -8,7 +8,7 @@ import { gradient } from '../../src/tensor/gradient.js';
 import type { Tensor } from '../../src/tensor/graph.js';
 import { emit } from '../../src/tensor/onnx/emit.js';
 import { input } from '../../src/tensor/ops.js';
-import { openEngine, type Answer, type Engine, type Feeds } from '../../src/tensor/onnx/session.js';
+import { openEngine, type RunResult, type Engine, type Feeds } from '../../src/tensor/onnx/session.js';
 import type { Tensors } from '../../src/io/safetensors.js';
 import { farthest, has, integers, json, rowsOf, stored } from './policy-cases.js';
 import { Defaults, objectiveOf, Variant } from './policy-variants.js';
@@ -141,7 +141,7 @@ async function evaluate(
   objective: Objective,
   size: { prompt: number; sample: number; token: number },
   feeds: Feeds,
-): Promise<Answer> {
+): Promise<RunResult> {
   const [logProbs, entropy] = [input('given', 'float32', size), input('entropies', 'float32', size)];
   const whole: Record<string, Tensor> = {};
   const watched: Objective = {
@@ -164,7 +164,7 @@ async function evaluate(
 /** What our graph says to a metric of TRL's; undefined to one that is unknown, which fails. */
 function seen(
   metric: string,
-  { outputs, sizes }: Pick<Answer, 'outputs' | 'sizes'>,
+  { outputs, sizes }: Pick<RunResult, 'outputs' | 'sizes'>,
   { mask, entropy }: Batch,
   { accumulation, loss_type: type }: Variant,
   objective: Objective,

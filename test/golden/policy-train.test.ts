@@ -6,13 +6,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 
 import { openSafetensors, type Tensors } from '../../src/io/safetensors.js';
 import type { TrainRow } from '../../src/models/policy.js';
-import { openQwen, type QwenPolicy } from '../../src/models/vlm/policy.js';
+import { openVlm, type VlmPolicy } from '../../src/models/vlm/policy.js';
 import { supervisedGraph } from '../../src/models/vlm/supervised.js';
 import { objectiveGraph } from '../../src/models/vlm/train.js';
 import { weightShapes } from '../../src/models/vlm/weights.js';
 import type { Objective } from '../../src/objectives/objective.js';
 import { dapo, segR1 } from '../../src/objectives/policy-gradient.js';
-import { decays, learning, LearningOptions } from '../../src/operators/training/schedule.js';
+import { decays, scheduleOf, OptimizerOptions } from '../../src/operators/training/schedule.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
 import {
   agrees,
@@ -48,7 +48,7 @@ const objectives: readonly (readonly ['seg-r1' | 'dapo', Objective])[] = [
 ];
 
 const scratch: string[] = [];
-let policy: QwenPolicy;
+let policy: VlmPolicy;
 beforeEach(async () => void (policy = await open()));
 afterEach(() => policy.release());
 afterAll(() => Promise.all(scratch.map((dir) => rm(dir, { recursive: true }))));
@@ -74,7 +74,7 @@ describe.each(objectives)('%s agrees with torch', (kind, objective) => {
 
   it('in log-probs and what is reported', async () => {
     const file = `train/${kind}.safetensors`;
-    const scores = await policy.reference(rows, 1);
+    const scores = await policy.referenceScores(rows, 1);
     if (has(file)) {
       const golden = rowsOf(await (await stored(file)).read(`${kind}.logp`), batch.info('mask').shape[1]);
       const order = await completionsInOrder(rows);
@@ -93,8 +93,8 @@ describe.each(objectives)('%s agrees with torch', (kind, objective) => {
   });
 
   it.each([0, 0.01] as const)('in three steps with a weight decay of %d', async (weightDecay) => {
-    const rate = learning(
-      LearningOptions.parse({
+    const rate = scheduleOf(
+      OptimizerOptions.parse({
         learningRate: train.lr,
         weightDecay,
         beta1: train.betas[0],
@@ -168,8 +168,8 @@ describe.skipIf(!has(SFT))(
   },
 );
 
-function open(): Promise<QwenPolicy> {
-  return openQwen(join(folder, 'tiny-qwen2_5_vl'), { workers: 1, threads: 1, batch: 2, suppressed: [] });
+function open(): Promise<VlmPolicy> {
+  return openVlm(join(folder, 'tiny-qwen2_5_vl'), { workers: 1, threads: 1, batch: 2, suppressed: [] });
 }
 
 async function parametersAgree(

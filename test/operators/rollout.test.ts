@@ -1,13 +1,13 @@
 import { concat, from, lastValueFrom, of, Subject, throwError, toArray, type OperatorFunction } from 'rxjs';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
-import type { Written } from '../../src/models/policy.js';
+import type { GeneratedCompletion } from '../../src/models/policy.js';
 import { rollout } from '../../src/operators/rollout.js';
 import type { RolledOut, Sample } from '../../src/records.js';
 import { blank, later, marked, missing, sample, stubPolicy } from './stub-policy.js';
 
 const rows = (n: number): Sample[] => Array.from({ length: n }, (_, i) => sample(`row ${i}`));
-const one: Written = { tokens: [1], logProbs: [-1], finish: 'length', version: 3 };
+const one: GeneratedCompletion = { tokens: [1], logProbs: [-1], finish: 'length', version: 3 };
 
 describe('rollout', () => {
   it('adds what the policy was told and what it wrote', async () => {
@@ -39,7 +39,7 @@ describe('rollout', () => {
   it('says which weights wrote, even where a step came between asking and writing', async () => {
     const policy = stubPolicy({
       batch: 1,
-      write: async (prompts) => {
+      generate: async (prompts) => {
         await later(prompts[0]?.text === 'row 1' ? 20 : 1);
         return prompts.map(() => [{ ...one, version: policy.version }]);
       },
@@ -52,7 +52,7 @@ describe('rollout', () => {
 
   it('hands on how to sample, and the entropies that come of it', async () => {
     const policy = stubPolicy({
-      write: async (prompts, options) => prompts.map(() => [{ ...one, entropies: [options.topP ?? 0] }]),
+      generate: async (prompts, options) => prompts.map(() => [{ ...one, entropies: [options.topP ?? 0] }]),
     });
     const sampling = { repetitionPenalty: 1.1, topK: 20, topP: 0.9, minP: 0.05, entropy: true };
     const { completions, policyVersion } = await lastValueFrom(from(rows(1)).pipe(rollout(policy, blank, 7, sampling)));
@@ -63,7 +63,7 @@ describe('rollout', () => {
   it('keeps rows in order while later runs end first, with no more than `inflight` of them', async () => {
     let [running, most, started] = [0, 0, 0];
     const policy = stubPolicy({
-      write: async (prompts) => {
+      generate: async (prompts) => {
         most = Math.max(most, ++running);
         await later([30, 5, 20, 1][started++ % 4]);
         running--;
@@ -111,7 +111,7 @@ describe('rollout', () => {
   });
 
   it("errors with the policy's own fault, and passes the source's on", async () => {
-    const broken = stubPolicy({ write: () => Promise.reject(new Error('out of memory')) });
+    const broken = stubPolicy({ generate: () => Promise.reject(new Error('out of memory')) });
     await expect(lastValueFrom(from(rows(3)).pipe(rollout(broken, blank, 7)))).rejects.toThrow('out of memory');
     const failing = concat(
       from(rows(1)),

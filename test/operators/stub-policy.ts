@@ -1,11 +1,18 @@
-import type { EncodedPrompt, Gradient, Policy, TrainRow, WriteOptions, Written } from '../../src/models/policy.js';
+import type {
+  EncodedPrompt,
+  Gradient,
+  Policy,
+  TrainRow,
+  GenerateOptions,
+  GeneratedCompletion,
+} from '../../src/models/policy.js';
 import type { ReadImage } from '../../src/models/segmenter.js';
 import type { AdamOptions } from '../../src/tensor/adamw.js';
 import type { Advantaged, Completion, Sample } from '../../src/records.js';
 
 /** What a stub was asked, in order. */
 export interface Asked {
-  readonly written: { readonly prompts: readonly EncodedPrompt[]; readonly options: WriteOptions }[];
+  readonly written: { readonly prompts: readonly EncodedPrompt[]; readonly options: GenerateOptions }[];
   readonly references: { readonly rows: readonly TrainRow[]; readonly temperature: number }[];
   readonly gradients: { readonly graph: string; readonly rows: readonly TrainRow[]; readonly temperature: number }[];
   readonly steps: { readonly gradient: Float32Array; readonly options: AdamOptions & { readonly maxNorm: number } }[];
@@ -31,9 +38,9 @@ export function stubPolicy(over: Partial<Policy<string>> = {}): StubPolicy {
       tokens: Array.from(instruction, (sign) => sign.charCodeAt(0)),
       images: [],
     }),
-    answer: (text) => [...Array.from(text, (sign) => sign.charCodeAt(0)), 0],
+    encodeAnswer: (text) => [...Array.from(text, (sign) => sign.charCodeAt(0)), 0],
     decode: (tokens) => tokens.join('+'),
-    async write(prompts, options): Promise<Written[][]> {
+    async generate(prompts, options): Promise<GeneratedCompletion[][]> {
       asked.written.push({ prompts, options });
       return prompts.map((_, p) =>
         Array.from({ length: options.group }, (__, s) => ({
@@ -44,7 +51,7 @@ export function stubPolicy(over: Partial<Policy<string>> = {}): StubPolicy {
         })),
       );
     },
-    async reference(rows, temperature) {
+    async referenceScores(rows, temperature) {
       asked.references.push({ rows, temperature });
       return rows.map(({ completions }) => completions.map((tokens) => tokens.map(() => -2)));
     },

@@ -2,7 +2,7 @@ import { concat, from, lastValueFrom, of, throwError, toArray, type OperatorFunc
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
 import { decays } from '../../src/operators/training/schedule.js';
-import { isPassedOver } from '../../src/operators/training/dynamic-sampling.js';
+import { isFiltered } from '../../src/operators/training/dynamic-sampling.js';
 import type { StepTokens } from '../../src/operators/training/step-metrics.js';
 import { update } from '../../src/operators/update.js';
 import type { Advantaged, Updated } from '../../src/records.js';
@@ -126,7 +126,7 @@ describe('update', () => {
     );
     expect([
       all.length,
-      all.every(({ skipped }) => skipped && isPassedOver(skipped.reason)),
+      all.every(({ skipped }) => skipped && isFiltered(skipped.reason)),
       policy.version,
       policy.asked.gradients,
     ]).toEqual([2, true, 1, []]);

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { together } from '../../src/streams/batcher.js';
+import { batcher } from '../../src/streams/batcher.js';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -8,7 +8,7 @@ afterEach(() => void vi.useRealTimers());
 /** Answers tenfold, and keeps what came together. */
 function tenfold(size: number) {
   const batches: (readonly number[])[] = [];
-  const ask = together<number, number>(size, async (asked) => {
+  const ask = batcher<number, number>(size, async (asked) => {
     batches.push(asked);
     return asked.map((n) => 10 * n);
   });
@@ -42,7 +42,7 @@ describe('together', () => {
     let go: () => void = () => {};
     const slow = new Promise<void>((resolve) => (go = resolve));
     const begun: (readonly number[])[] = [];
-    const ask = together<number, number>(1, async (asked) => {
+    const ask = batcher<number, number>(1, async (asked) => {
       begun.push(asked);
       if (asked[0] === 1) await slow;
       return asked;
@@ -55,7 +55,7 @@ describe('together', () => {
   });
 
   it('rejects every question of a failing batch and no other', async () => {
-    const ask = together<number, number>(2, async (asked) => {
+    const ask = batcher<number, number>(2, async (asked) => {
       if (asked.includes(1)) throw new Error('no 1');
       return asked;
     });

@@ -1,5 +1,5 @@
-import type { Answer } from '../../tensor/onnx/session.js';
-import type { Written } from '../policy.js';
+import type { RunResult } from '../../tensor/onnx/session.js';
+import type { GeneratedCompletion } from '../policy.js';
 import type { QwenConfig } from '../qwen2_5_vl/config.js';
 import type { RolloutShape } from './rollout.js';
 import type { Tokenizer } from './tokenizer.js';
@@ -14,13 +14,17 @@ export function suppressedIds({ text, tokens }: QwenConfig, tokenizer: Tokenizer
 }
 
 /** [step, prompt, sample] → completions, each up to its end. */
-export function completions({ outputs, version }: Answer, shape: RolloutShape, prompts: number): Written[][] {
+export function completions(
+  { outputs, version }: RunResult,
+  shape: RolloutShape,
+  prompts: number,
+): GeneratedCompletion[][] {
   const ids = outputs['written'] as BigInt64Array;
   const logs = outputs['logProbs'] as Float32Array;
   const entropies = outputs['entropies'] as Float32Array | undefined;
   const wide = shape.prompts * shape.samples;
   const steps = ids.length / wide;
-  const one = (at: number): Written => {
+  const one = (at: number): GeneratedCompletion => {
     const own = <T>(values: ArrayLike<T>, n: number): number[] =>
       Array.from({ length: n }, (_, t) => Number(values[t * wide + at]));
     const all = own<number | bigint>(ids, steps);

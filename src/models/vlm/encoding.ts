@@ -11,7 +11,7 @@ export function encoding(
   tokenizer: Tokenizer,
   chat: Chat,
   prompt: PromptTemplate | ((task: string) => PromptTemplate) = config.prompt ?? prompts.rl,
-): Pick<Policy, 'encode' | 'answer' | 'decode'> {
+): Pick<Policy, 'encode' | 'encodeAnswer' | 'decode'> {
   return {
     encode(sample, ...pictures) {
       const template = typeof prompt === 'function' ? prompt(sample.task ?? 'foreground') : prompt;
@@ -20,7 +20,7 @@ export function encoding(
       const counts = images.map(({ grid }) => imageTokens(grid, config));
       return { text, tokens: expandImages(tokenizer.encode(text), counts, config.tokens.image), images };
     },
-    answer: (text) => [...tokenizer.encode(text), config.tokens.eos[0] as number],
+    encodeAnswer: (text) => [...tokenizer.encode(text), config.tokens.eos[0] as number],
     decode: (tokens) => tokenizer.decode(tokens),
   };
 }

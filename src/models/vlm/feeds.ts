@@ -1,5 +1,5 @@
 import type { Data } from '../../tensor/graph.js';
-import type { EncodedPrompt, TrainRow, WriteOptions } from '../policy.js';
+import type { EncodedPrompt, TrainRow, GenerateOptions } from '../policy.js';
 import type { QwenConfig } from '../qwen2_5_vl/config.js';
 import { mropePositions, textRotary } from '../qwen2_5_vl/positions.js';
 import type { PrefixShape } from './prefix.js';
@@ -110,7 +110,7 @@ export function rolloutFeeds(
   prompts: readonly EncodedPrompt[],
   indices: readonly number[],
   shape: RolloutShape,
-  { temperature, uniform }: Pick<WriteOptions, 'temperature' | 'uniform'>,
+  { temperature, uniform }: Pick<GenerateOptions, 'temperature' | 'uniform'>,
 ): Record<string, Data> {
   const { samples, maxTokens } = shape;
   const feeds = prefixFeeds(config, prompts, shape, maxTokens);

@@ -1,9 +1,15 @@
 import type { Program } from '../../tensor/onnx/emit.js';
-import type { Answer, Engine, Feeds, RunSettings } from '../../tensor/onnx/session.js';
+import type { RunResult, Engine, Feeds, RunSettings } from '../../tensor/onnx/session.js';
 
 /** Graphs of an engine by key, each made and opened when it is first run. */
-export interface Programs {
-  run(key: string, make: () => Program, feeds: Feeds, sets: readonly string[], settings?: RunSettings): Promise<Answer>;
+export interface GraphCache {
+  run(
+    key: string,
+    make: () => Program,
+    feeds: Feeds,
+    sets: readonly string[],
+    settings?: RunSettings,
+  ): Promise<RunResult>;
   /** Frees those whose keys begin with `start`. */
   close(start: string): Promise<void>;
 }
@@ -15,7 +21,7 @@ interface Known {
 }
 
 /** @param most open at once: the one that was longest not run is freed for another; no bound unless told. */
-export function programs(engine: Pick<Engine, 'open' | 'close' | 'run'>, most = Infinity): Programs {
+export function graphCache(engine: Pick<Engine, 'open' | 'close' | 'run'>, most = Infinity): GraphCache {
   /** Those that were run last stand last. */
   const known = new Map<string, Known>();
   const opened = async (program: Program, sets: readonly string[]): Promise<Program> => {

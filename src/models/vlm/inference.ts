@@ -5,8 +5,8 @@ import {
   type EncodedPrompt,
   type Gradient,
   type TrainRow,
-  type WriteOptions,
-  type Written,
+  type GenerateOptions,
+  type GeneratedCompletion,
 } from '../policy.js';
 import { chunks, prefixShape, trainChunks, type Chunk } from './batch.js';
 import type { QwenConfig } from '../qwen2_5_vl/config.js';
@@ -14,7 +14,7 @@ import { rolloutFeeds, trainFeeds } from './feeds.js';
 import { inRuns, type Cut, type Runs, type Size } from './microbatches.js';
 import type { PrefixShape } from './prefix.js';
 import type { Build } from './build.js';
-import type { Programs } from './graph-cache.js';
+import type { GraphCache } from './graph-cache.js';
 import { rolloutProgram, type RolloutShape } from './rollout.js';
 import type { Recompute } from '../qwen2_5_vl/text.js';
 import { scoreProgram, trainProgram, type TrainGraph } from './train.js';
@@ -49,7 +49,7 @@ export interface Model extends Omit<RunOptions, 'batch' | 'tokens'> {
   readonly sets: readonly string[];
   readonly suppressed: readonly number[];
   readonly engine: Engine;
-  readonly programs: Programs;
+  readonly programs: GraphCache;
 }
 
 /** Prompts of one rollout, and the graph that they share. */
@@ -58,14 +58,14 @@ interface Asked extends Cut {
 }
 
 /** Completions of all prompts, in order. */
-export async function write(
+export async function generate(
   model: Model,
   asked: readonly EncodedPrompt[],
-  options: WriteOptions,
-): Promise<Written[][]> {
+  options: GenerateOptions,
+): Promise<GeneratedCompletion[][]> {
   const { config, build, sets, suppressed, programs } = model;
   const { group, temperature, maxTokens, uniform, ...sampling } = options;
-  const written: Written[][] = Array.from({ length: asked.length });
+  const written: GeneratedCompletion[][] = Array.from({ length: asked.length });
   const prompts = (indices: readonly number[]): EncodedPrompt[] => indices.map((i) => asked[i] as EncodedPrompt);
   await inRuns(asked.length, model.runs.write, {
     cut: (left, { batch }) =>
@@ -95,7 +95,7 @@ export async function write(
       );
     },
     take(answers, { indices }) {
-      for (const [at, index] of indices.entries()) written[index] = answers[at] as Written[];
+      for (const [at, index] of indices.entries()) written[index] = answers[at] as GeneratedCompletion[];
     },
     alone: ({ shape }, error) => tooLarge(model, 'rollout', shape, maxTokens, error),
   });

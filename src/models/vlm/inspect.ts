@@ -50,7 +50,7 @@ const LANGUAGE = { rank: 16, alpha: 32, pattern: String.raw`model\.language_mode
  * @param base of an adapter; the one that it names unless told.
  * @throws {ModelError} for what could not be opened either.
  */
-export async function inspectQwen(
+export async function inspectVlm(
   folder: string,
   use: Use,
   base?: string,

@@ -27,7 +27,7 @@ export function learnerOf(
     get version() {
       return version;
     },
-    hold: (ready) => void (held = ready),
+    pause: (ready) => void (held = ready),
     async step(gradient, { ema, maxNorm, ...options }) {
       const norm = await optimizer.norm(gradient);
       if (!Number.isFinite(norm))

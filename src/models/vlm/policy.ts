@@ -9,18 +9,18 @@ import { encoding } from './encoding.js';
 import { learnerOf } from './learner.js';
 import { optimizerOf } from './optimizer.js';
 import { BASE, loadParameters, type Parameters, type Training } from './parameters.js';
-import { programs } from './graph-cache.js';
+import { graphCache } from './graph-cache.js';
 import type { PromptTemplate } from './prompts.js';
 import { referenceOf } from './reference.js';
 import { runsOf, type Runs } from './microbatches.js';
-import { gradient, scores, write, type Model, type RunOptions } from './inference.js';
+import { gradient, scores, generate, type Model, type RunOptions } from './inference.js';
 import { openTokenizer, type Tokenizer } from './tokenizer.js';
 import type { TrainGraph } from './train.js';
 import { lendWeights } from './weight-files.js';
 import type { FirstValues } from './weights.js';
 import { suppressedIds } from './completions.js';
 
-export interface QwenOptions extends Training, RunOptions {
+export interface VlmOptions extends Training, RunOptions {
   /** What products are computed in, and frozen matrices held in; float32 unless told. What learns is float32. */
   readonly precision?: Precision;
   /** The CPU unless told. */
@@ -38,8 +38,7 @@ export interface QwenOptions extends Training, RunOptions {
 }
 
 /** The policy with its own kind of training graph. */
-export type QwenPolicy = Policy<TrainGraph> &
-  Resumable & { readonly config: QwenConfig; readonly tokenizer: Tokenizer };
+export type VlmPolicy = Policy<TrainGraph> & Resumable & { readonly config: QwenConfig; readonly tokenizer: Tokenizer };
 
 /** What a checkpoint's folder holds, read. */
 interface Opened {
@@ -58,7 +57,7 @@ interface Opened {
  *
  * @throws {ModelError} before any session is made, naming file, key or tensor, expected and got.
  */
-export async function openQwen(dir: string, options: QwenOptions): Promise<QwenPolicy> {
+export async function openVlm(dir: string, options: VlmOptions): Promise<VlmPolicy> {
   const config = await readConfig(dir);
   const extra = options.extra?.(config) ?? [];
   const [tokenizer, chat, { frozen, ...own }] = await Promise.all([
@@ -87,7 +86,7 @@ export async function openQwen(dir: string, options: QwenOptions): Promise<QwenP
 const MOST_GRAPHS = 16;
 
 /** How work is cut into runs, each kind by itself. */
-function cutBy(dir: string, { batch, tokens, notice = () => {} }: QwenOptions): Model['runs'] {
+function cutBy(dir: string, { batch, tokens, notice = () => {} }: VlmOptions): Model['runs'] {
   const kind = (name: string): Runs =>
     runsOf({ batch, tokens }, (smaller) =>
       notice(
@@ -101,10 +100,10 @@ function policyOn(
   engine: Engine,
   dir: string,
   { config, tokenizer, chat, own, extra, held }: Opened,
-  options: QwenOptions,
-): QwenPolicy {
+  options: VlmOptions,
+): VlmPolicy {
   const { trained, adapter } = own;
-  const graphs = programs(engine, engine.dialect === 'cpu' ? Infinity : MOST_GRAPHS);
+  const graphs = graphCache(engine, engine.dialect === 'cpu' ? Infinity : MOST_GRAPHS);
   const precision = options.precision ?? 'float32';
   const optimizer = optimizerOf(engine, trained, options.workers * options.threads);
   const reference = referenceOf(dir, config, trained, optimizer, engine, graphs, precision, extra);
@@ -131,9 +130,9 @@ function policyOn(
     batch: options.batch,
     parameters,
     ...encoding(config, tokenizer, chat, options.prompt),
-    write: (asked, how) => write(model, asked, how),
+    generate: (asked, how) => generate(model, asked, how),
     scores: (rows, temperature) => scores(model, rows, temperature),
-    async reference(rows, temperature) {
+    async referenceScores(rows, temperature) {
       const { set, held: own } = await reference.set();
       return scores({ ...model, build: { ...build, held: own, adapter: undefined }, sets: [set] }, rows, temperature);
     },
@@ -147,7 +146,7 @@ function policyOn(
     },
     step: (sum, how) => learner.step(sum, how),
     mixReference: (share) => reference.mix(share),
-    hold: (ready) => learner.hold(ready),
+    pause: (ready) => learner.pause(ready),
     saveTraining: (to) => learner.saveTraining(to),
     restore: (from) => learner.restore(from),
     async save(to) {

@@ -5,7 +5,7 @@ import type { Engine } from '../../tensor/onnx/session.js';
 import type { QwenConfig } from '../qwen2_5_vl/config.js';
 import type { Optimizer } from './optimizer.js';
 import { BASE, type ParameterSet } from './parameters.js';
-import type { Programs } from './graph-cache.js';
+import type { GraphCache } from './graph-cache.js';
 import { findWeights, lendWeights, readWeights } from './weight-files.js';
 import type { FirstValues } from './weights.js';
 
@@ -36,7 +36,7 @@ export function referenceOf(
   { name, layout }: ParameterSet,
   optimizer: Pick<Optimizer, 'values'>,
   engine: Engine,
-  graphs: Programs,
+  graphs: GraphCache,
   precision: Precision,
   extra: readonly FirstValues[] = [],
 ): Reference {

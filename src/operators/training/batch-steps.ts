@@ -8,7 +8,7 @@ import type { Sample } from '../../records.js';
  *
  * Holds up to `size` rows, so the credit window must not be smaller.
  */
-export function inSteps<T extends Sample, R extends Sample>(
+export function batchSteps<T extends Sample, R extends Sample>(
   size: number,
   work: (rows: readonly T[]) => Promise<Iterable<R>>,
 ): OperatorFunction<T, R> {

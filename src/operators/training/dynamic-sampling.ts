@@ -1,13 +1,13 @@
 import { map, type MonoTypeOperatorFunction } from 'rxjs';
 
 import type { Advantaged } from '../../records.js';
-import { spoilt } from './finite.js';
+import { nonFinite } from './finite.js';
 
 const FLAT = 'no spread: all its answers earned the same';
 const STALE = 'stale: written too many steps ago';
 
 /** Whether a row was marked because there is nothing to learn from it, or no longer. */
-export function isPassedOver(reason: string): boolean {
+export function isFiltered(reason: string): boolean {
   return reason === FLAT || reason === STALE;
 }
 
@@ -22,14 +22,18 @@ export interface Choice {
 }
 
 /** Whether no completion of a group did better than another, as far as rewards that are finite tell. */
-export function isFlat(row: Pick<Advantaged, 'advantages' | 'rewards'>): boolean {
-  return row.advantages.every((advantage) => advantage === 0) && spoilt(row) === undefined;
+export function hasNoSignal(row: Pick<Advantaged, 'advantages' | 'rewards'>): boolean {
+  return row.advantages.every((advantage) => advantage === 0) && nonFinite(row) === undefined;
 }
 
 /** The row, marked where a step of a policy of that version does without it. */
-export function chosen<T extends Advantaged>(row: T, version: number, { refill, maxStaleness = Infinity }: Choice): T {
+export function markFiltered<T extends Advantaged>(
+  row: T,
+  version: number,
+  { refill, maxStaleness = Infinity }: Choice,
+): T {
   if (version - row.policyVersion > maxStaleness) return marked(row, STALE);
-  return refill !== undefined && isFlat(row) ? marked(row, FLAT) : row;
+  return refill !== undefined && hasNoSignal(row) ? marked(row, FLAT) : row;
 }
 
 /**
@@ -50,7 +54,7 @@ export function refilled<T extends Advantaged>(
   let [gathered, replaced] = [0, 0];
   return map((row) => {
     if (row.skipped) return row;
-    if (isFlat(row) && replaced < refill * size) {
+    if (hasNoSignal(row) && replaced < refill * size) {
       replaced++;
       told(row);
       return marked(row, FLAT);

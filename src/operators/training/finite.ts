@@ -10,7 +10,7 @@ const OWN = 'not finite: ';
 const SHARED = 'in a step that was left out: ';
 
 /** Whether a row was marked because its step was left out. */
-export function isLeftOut(reason: string): boolean {
+export function isSkippedStep(reason: string): boolean {
   return reason.startsWith(OWN) || reason.startsWith(SHARED);
 }
 
@@ -21,7 +21,7 @@ export function isLeftOut(reason: string): boolean {
  *
  * @param work is told how many steps were left out since the one before.
  */
-export function leavingOut<T extends Sample, R extends Sample>(
+export function skippingSteps<T extends Sample, R extends Sample>(
   stage: string,
   work: (rows: readonly T[], leftOut: number) => Promise<Iterable<R>>,
 ): (rows: readonly T[]) => Promise<Iterable<R>> {
@@ -57,16 +57,16 @@ function* thenThrow<R>(rows: readonly R[], error: Error): Generator<R, void> {
 }
 
 /** What a reward came to that no number can be made of; a total of NaN alone is unscorable, and fine. */
-export function spoilt({ rewards }: Pick<Scored, 'rewards'>): string | undefined {
+export function nonFinite({ rewards }: Pick<Scored, 'rewards'>): string | undefined {
   if (rewards.notFinite !== undefined) return rewards.notFinite;
   const reward = rewards.total.find((value) => Math.abs(value) === Infinity);
   return reward === undefined ? undefined : `a reward of ${reward}`;
 }
 
 /** Marks rows with a reward that is not finite: for pipelines without a step that could be left out for it. */
-export function markSpoilt<T extends Scored>(): OperatorFunction<T, T> {
+export function markNonFinite<T extends Scored>(): OperatorFunction<T, T> {
   return map((row) => {
-    const what = row.skipped ? undefined : spoilt(row);
+    const what = row.skipped ? undefined : nonFinite(row);
     return what === undefined ? row : { ...row, skipped: { stage: 'reward', reason: `${OWN}${what}` } };
   });
 }
@@ -97,7 +97,7 @@ export function finiteRows(rows: readonly Advantaged[]): void {
 }
 
 function unfit(row: Advantaged): string | undefined {
-  const reward = spoilt(row);
+  const reward = nonFinite(row);
   if (reward !== undefined) return reward;
   const { completions, advantages } = row;
   const advantage = advantages.find((value) => !Number.isFinite(value));

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { StepOptions } from '../../models/policy.js';
 
 /** How an optimizer learns; `update` and `sft` share it. */
-export const LearningOptions = z.strictObject({
+export const OptimizerOptions = z.strictObject({
   learningRate: z.number().positive().default(1e-6),
   /** Steps in which the rate rises from 0; below 1, their share of `steps`. */
   warmup: z
@@ -27,11 +27,11 @@ export const LearningOptions = z.strictObject({
    */
   ema: z.number().gt(0).lt(1).optional(),
 });
-export type LearningOptions = z.output<typeof LearningOptions>;
+export type OptimizerOptions = z.output<typeof OptimizerOptions>;
 
 /** What is wrong with a schedule, and the option that it is about; undefined where nothing is. */
 export function scheduleFault(
-  options: Pick<LearningOptions, 'schedule' | 'steps' | 'warmup'>,
+  options: Pick<OptimizerOptions, 'schedule' | 'steps' | 'warmup'>,
 ): { readonly option: string; readonly text: string } | undefined {
   const { schedule, steps, warmup } = options;
   if (steps === undefined && schedule !== 'constant')
@@ -56,7 +56,7 @@ function risingSteps(warmup: number, steps: number): number {
  *
  * Trainer is one behind: its first step is taken at a rate of 0 where there is a warm-up.
  */
-export function learning(options: LearningOptions): (step: number) => StepOptions {
+export function scheduleOf(options: OptimizerOptions): (step: number) => StepOptions {
   const { learningRate, warmup, schedule, floor, steps = 1, weightDecay, beta1, beta2, maxNorm, ema } = options;
   const rising = risingSteps(warmup, steps);
   const at = (step: number): number => {
@@ -76,7 +76,7 @@ export function learning(options: LearningOptions): (step: number) => StepOption
 }
 
 /** Share of the rate where so much of a schedule is left. */
-const falls: Readonly<Record<LearningOptions['schedule'], (left: number) => number>> = {
+const falls: Readonly<Record<OptimizerOptions['schedule'], (left: number) => number>> = {
   constant: () => 1,
   linear: (left) => left,
   cosine: (left) => 0.5 * (1 - Math.cos(Math.PI * left)),

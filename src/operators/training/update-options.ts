@@ -6,13 +6,13 @@ import type { Objective } from '../../objectives/objective.js';
 import { bnpo, dapo, drGrpo, grpo, gspo, luspo, segR1, type Clipping } from '../../objectives/policy-gradient.js';
 import { sapo } from '../../objectives/sapo.js';
 import { vespo } from '../../objectives/vespo.js';
-import { LearningOptions } from './schedule.js';
+import { OptimizerOptions } from './schedule.js';
 
 const Level = z.enum(['token', 'sequence']);
 const Gamma = z.strictObject({ k: z.number().positive(), lambda: z.number().positive() });
 
 const Shape = z.strictObject({
-  ...LearningOptions.shape,
+  ...OptimizerOptions.shape,
   /** What is learned from, by name; each cites its paper in `objectives`. */
   objective: z
     .enum(['grpo', 'bnpo', 'dr-grpo', 'dapo', 'cispo', 'sapo', 'gspo', 'luspo', 'vespo', 'seg-r1'])

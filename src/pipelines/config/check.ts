@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 
-import { complaints, type Complaint } from './issues.js';
+import { issuesOf, type Issue } from './issues.js';
 import { valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
 import { knownNames } from './nearest.js';
 import { stageEntries } from './overrides.js';
 import { PipelineShape, Settings } from '../settings.js';
-import { columnsOf, surroundings, type Refusal, type Stage } from '../stage.js';
+import { columnsOf, pipelineContext, type Refusal, type Stage } from '../stage.js';
 
 /** One stage of a checked pipeline: its entry in the table, and its options with defaults filled in. */
 export interface CheckedStage {
@@ -20,7 +20,7 @@ export interface CheckedStage {
 export interface Checked {
   readonly settings: Settings;
   readonly stages: readonly CheckedStage[];
-  readonly complaints: readonly Complaint[];
+  readonly complaints: readonly Issue[];
 }
 
 /** Takes a path as written at a place in the file to an absolute one. */
@@ -28,7 +28,7 @@ export type ResolvePath = (written: string, at: Path) => string;
 
 /** Checks a pipeline's map against the table, without opening anything: keys, types, order, columns, files. */
 export function check(map: unknown, table: ReadonlyMap<string, Stage>, resolvePath: ResolvePath): Checked {
-  const found: Complaint[] = complaints(PipelineShape, map, '');
+  const found: Issue[] = issuesOf(PipelineShape, map, '');
   const { settings, complaints: paths } = checkedSettings(map, resolvePath);
   const entries = stageEntries(valueAt(map, ['stages'])).map((entry, index) =>
     checkedStage(entry, index, table, resolvePath),
@@ -41,13 +41,13 @@ export function check(map: unknown, table: ReadonlyMap<string, Stage>, resolvePa
   return { settings, stages: usable, complaints: found };
 }
 
-function checkedSettings(map: unknown, resolvePath: ResolvePath): { settings: Settings; complaints: Complaint[] } {
+function checkedSettings(map: unknown, resolvePath: ResolvePath): { settings: Settings; complaints: Issue[] } {
   const { stages: _, ...own } =
     map !== null && typeof map === 'object' && !Array.isArray(map) ? (map as Record<string, unknown>) : {};
   const parsed = Settings.safeParse(own);
   if (!parsed.success) return { settings: Settings.parse({}), complaints: [] };
   const settings: Record<string, unknown> = { ...parsed.data };
-  const missing: Complaint[] = [];
+  const missing: Issue[] = [];
   for (const model of ['policy', 'segmenter'] as const) {
     const options = parsed.data[model];
     if (options && 'checkpoint' in options)
@@ -61,7 +61,7 @@ function checkedStage(
   index: number,
   table: ReadonlyMap<string, Stage>,
   resolvePath: ResolvePath,
-): { known?: CheckedStage; complaints: Complaint[] } {
+): { known?: CheckedStage; complaints: Issue[] } {
   if (name === '') {
     const text = `stages.${index}: expected a stage's name, or a map of one name to its options; got neither`;
     return { complaints: [{ path: ['stages', index], text }] };
@@ -78,7 +78,7 @@ function checkedStage(
         },
       ],
     };
-  const wrong = complaints(stage.options, options, name).map((one) => ({ ...one, path: [...path, ...one.path] }));
+  const wrong = issuesOf(stage.options, options, name).map((one) => ({ ...one, path: [...path, ...one.path] }));
   const parsed = stage.options.safeParse(options);
   if (!parsed.success) return { known: { name, stage, options: undefined }, complaints: wrong };
   return {
@@ -94,7 +94,7 @@ function withPaths(
   at: Path,
   name: string,
   resolvePath: ResolvePath,
-  complaints: Complaint[],
+  complaints: Issue[],
 ): unknown {
   const copy: Record<string, unknown> = { ...(options as Record<string, unknown>) };
   const full = (written: unknown, path: Path): unknown => {
@@ -111,8 +111,8 @@ function withPaths(
   return copy;
 }
 
-function order(stages: readonly CheckedStage[]): Complaint[] {
-  const found: Complaint[] = [];
+function order(stages: readonly CheckedStage[]): Issue[] {
+  const found: Issue[] = [];
   const kinds = stages.map(({ stage }) => stage.kind ?? 'map');
   const columns = new Set<string>();
   const sink = kinds.indexOf('sink');
@@ -141,7 +141,7 @@ function order(stages: readonly CheckedStage[]): Complaint[] {
 }
 
 /** Models that a stage uses and the pipeline does not name. */
-function models(stages: readonly CheckedStage[], map: unknown): Complaint[] {
+function models(stages: readonly CheckedStage[], map: unknown): Issue[] {
   return stages.flatMap(({ name, stage }, index) =>
     (stage.uses ?? [])
       .filter((model) => valueAt(map, [model]) === undefined)
@@ -154,8 +154,8 @@ function models(stages: readonly CheckedStage[], map: unknown): Complaint[] {
 }
 
 /** float16 has no room for gradients unless losses are scaled, which is not done. */
-function trainable(stages: readonly CheckedStage[], settings: Settings): Complaint[] {
-  if (settings.policy?.precision !== 'float16' || !surroundings(settings, stages).teaches) return [];
+function trainable(stages: readonly CheckedStage[], settings: Settings): Issue[] {
+  if (settings.policy?.precision !== 'float16' || !pipelineContext(settings, stages).updatesPolicy) return [];
   return [
     {
       path: ['policy', 'precision'],
@@ -164,22 +164,22 @@ function trainable(stages: readonly CheckedStage[], settings: Settings): Complai
   ];
 }
 
-function rules(stages: readonly CheckedStage[], settings: Settings): Complaint[] {
-  const around = surroundings(settings, stages);
+function rules(stages: readonly CheckedStage[], settings: Settings): Issue[] {
+  const around = pipelineContext(settings, stages);
   return stages.flatMap(({ name, stage, options }, index) =>
     (stage.rules?.(options, around) ?? []).map((refusal) => complaintOf(refusal, index, name)),
   );
 }
 
 /** What the stages find wrong with the files that their options name. */
-export async function preflights(stages: readonly CheckedStage[]): Promise<Complaint[]> {
+export async function preflights(stages: readonly CheckedStage[]): Promise<Issue[]> {
   const found = stages.map(async ({ name, stage, options }, index) =>
     ((await stage.preflight?.(options)) ?? []).map((refusal) => complaintOf(refusal, index, name)),
   );
   return (await Promise.all(found)).flat();
 }
 
-function complaintOf({ option, text }: Refusal, index: number, name: string): Complaint {
+function complaintOf({ option, text }: Refusal, index: number, name: string): Issue {
   return {
     path: ['stages', index, name, ...(option ? option.split('.') : [])],
     part: option ? 'value' : 'key',

@@ -1,6 +1,6 @@
 import { messageOf, UsageError } from '../../errors.js';
 import { checkDevice, fastestDevice } from '../../models/device.js';
-import type { Complaint } from './issues.js';
+import type { Issue } from './issues.js';
 import type { Settings } from '../settings.js';
 
 const MODELS = ['policy', 'segmenter'] as const;
@@ -19,8 +19,8 @@ export function settleDevices(settings: Settings): Settings {
 }
 
 /** What keeps the devices that stages' models ask for from being used; nothing is opened. */
-export function unusableDevices(settings: Settings, uses: (model: 'policy' | 'segmenter') => boolean): Complaint[] {
-  return MODELS.filter(uses).flatMap((model): Complaint[] => {
+export function unusableDevices(settings: Settings, uses: (model: 'policy' | 'segmenter') => boolean): Issue[] {
+  return MODELS.filter(uses).flatMap((model): Issue[] => {
     const options = settings[model];
     if (!options || !('device' in options)) return [];
     try {

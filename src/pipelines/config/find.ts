@@ -22,7 +22,7 @@ export interface Picked {
  * @param pipelinesFile where names are looked up; `pipelines.yaml` of this folder, else the one shipped, unless told.
  * @throws {UsageError} if there is no such file or name; the names that there are, nearest pointed out.
  */
-export function pick(what: string, pipelinesFile?: string): Picked {
+export function findPipeline(what: string, pipelinesFile?: string): Picked {
   return isFile(what)
     ? only(read(resolve(what)))
     : named(what, read(pipelinesFile === undefined ? defaultFile() : resolve(pipelinesFile)));

@@ -6,27 +6,27 @@ import type { Path } from './yaml-source.js';
 import { knownNames } from './nearest.js';
 
 /** One mistake in a file: where, and what to say about it. */
-export interface Complaint {
+export interface Issue {
   readonly path: Path;
   /** Point at the key rather than at the value. */
   readonly part?: 'key' | 'value';
   readonly text: string;
 }
 
-type Issue = z.core.$ZodIssue;
+type ZodIssue = z.core.$ZodIssue;
 
 /**
  * What a schema finds wrong with a value, in the words of this project.
  *
  * @param subject how the value is called: `advantage` gives `advantage.scale: expected …`; empty at the top of a file.
  */
-export function complaints(schema: z.ZodType, value: unknown, subject: string): Complaint[] {
+export function issuesOf(schema: z.ZodType, value: unknown, subject: string): Issue[] {
   const result = schema.safeParse(value);
   return result.success ? [] : result.error.issues.flatMap((issue) => told(issue, [], schema, value, subject));
 }
 
 /** @param schema of what stands at `above`, to which the issue's own path is relative. */
-function told(issue: Issue, above: Path, schema: z.ZodType, value: unknown, subject: string): Complaint[] {
+function told(issue: ZodIssue, above: Path, schema: z.ZodType, value: unknown, subject: string): Issue[] {
   const own = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
   const path: Path = [...above, ...own];
   const name = [...(subject ? [subject] : []), ...path].join('.') || 'pipeline';
@@ -35,12 +35,12 @@ function told(issue: Issue, above: Path, schema: z.ZodType, value: unknown, subj
   if (issue.code === 'invalid_union' && issue.errors.length > 0) {
     const likely = closest(issue.errors);
     const branch = branchesOf(here)[likely] ?? schema;
-    return (issue.errors[likely] as Issue[]).flatMap((inner) => told(inner, path, branch, value, subject));
+    return (issue.errors[likely] as ZodIssue[]).flatMap((inner) => told(inner, path, branch, value, subject));
   }
   return [{ path, text: sentence(name, issue, valueAt(value, path)) }];
 }
 
-function sentence(name: string, issue: Issue, got: unknown): string {
+function sentence(name: string, issue: ZodIssue, got: unknown): string {
   const wanted = wantedBy(issue);
   if (wanted !== undefined) return `${name}: expected ${wanted}; got ${shown(got)}`;
   return issue.message.includes('; got ')
@@ -49,7 +49,7 @@ function sentence(name: string, issue: Issue, got: unknown): string {
 }
 
 /** What would have been right; undefined where the schema's author has said it in words. */
-function wantedBy(issue: Issue): string | undefined {
+function wantedBy(issue: ZodIssue): string | undefined {
   if (issue.code === 'invalid_type') return kindOf(issue);
   if (issue.code === 'invalid_value') return choice(issue.values);
   if (issue.code === 'too_small')
@@ -61,7 +61,7 @@ function wantedBy(issue: Issue): string | undefined {
   return options.length > 0 ? choice(options) : 'another value';
 }
 
-function unknownKey(key: string, path: Path, name: string, known: readonly string[]): Complaint {
+function unknownKey(key: string, path: Path, name: string, known: readonly string[]): Issue {
   return {
     path: [...path, key],
     part: 'key',
@@ -73,8 +73,8 @@ function unknownKey(key: string, path: Path, name: string, known: readonly strin
  * Of a choice's branches, the one that was most likely meant: of the value's own kind, fewest unknown keys, then fewest
  * complaints.
  */
-function closest(errors: readonly (readonly Issue[])[]): number {
-  const weight = (issue: Issue): number => {
+function closest(errors: readonly (readonly ZodIssue[])[]): number {
+  const weight = (issue: ZodIssue): number => {
     if (issue.code === 'unrecognized_keys') return 100 * issue.keys.length;
     return issue.code === 'invalid_type' && issue.path.length === 0 ? 10_000 : 1;
   };

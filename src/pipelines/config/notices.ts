@@ -1,9 +1,9 @@
 import type { Pipeline } from './read.js';
-import { surroundings } from '../stage.js';
+import { pipelineContext } from '../stage.js';
 
 /** What a pipeline may do and is yet worth a word before it runs, behind the name of what it is about. */
 export function noticesOf({ settings, stages, evaluation }: Pipeline): string[] {
-  const around = surroundings(settings, stages);
+  const around = pipelineContext(settings, stages);
   const own = stages.flatMap(({ name, stage, options }) =>
     (stage.notices?.(options, around) ?? []).map((text) => `${name}  ${text}`),
   );
@@ -12,7 +12,7 @@ export function noticesOf({ settings, stages, evaluation }: Pipeline): string[] 
 
 /** Answers that are judged are the likeliest: drawn ones come out otherwise with every seed. */
 function drawn({ name, settings, stages }: Pipeline): string[] {
-  const temperature = surroundings(settings, stages).option('rollout', 'temperature');
+  const temperature = pipelineContext(settings, stages).option('rollout', 'temperature');
   if (typeof temperature !== 'number' || temperature === 0) return [];
   return [
     `${name} judges answers that are drawn, at rollout.temperature ${temperature}: what they come to hangs on the seed; way out: rollout.temperature: 0`,

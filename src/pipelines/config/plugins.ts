@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { messageOf } from '../../errors.js';
-import type { Complaint } from './issues.js';
+import type { Issue } from './issues.js';
 import { isStage, type Stage } from '../stage.js';
 
 /**
@@ -15,9 +15,9 @@ export async function withModules(
   table: ReadonlyMap<string, Stage>,
   operators: readonly string[],
   folder: string,
-): Promise<{ table: ReadonlyMap<string, Stage>; complaints: readonly Complaint[] }> {
+): Promise<{ table: ReadonlyMap<string, Stage>; complaints: readonly Issue[] }> {
   const all = new Map(table);
-  const complaints: Complaint[] = [];
+  const complaints: Issue[] = [];
   for (const [index, written] of operators.entries()) {
     const complain = (text: string): void =>
       void complaints.push({ path: ['operators', index], text: `operators: ${text}` });

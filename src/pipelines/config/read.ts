@@ -10,15 +10,15 @@ import { adapterOf } from '../../models/vlm/lora.js';
 import { settleDevices, unusableDevices } from './devices.js';
 import { byEvaluation } from '../run/best.js';
 import { check, preflights, type Checked, type CheckedStage } from './check.js';
-import type { Complaint } from './issues.js';
+import type { Issue } from './issues.js';
 import { valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
 import { withModules } from './plugins.js';
 import { knownNames } from './nearest.js';
-import { beside, pick, type Picked } from './find.js';
+import { beside, findPipeline, type Picked } from './find.js';
 import { applied, readOverride, stageEntries, type Override } from './overrides.js';
 import { evaluateOf, Settings } from '../settings.js';
-import { surroundings, type Stage } from '../stage.js';
+import { pipelineContext, type Stage } from '../stage.js';
 import { stages } from '../stages/table.js';
 
 export interface ReadOptions {
@@ -54,7 +54,7 @@ export async function readPipeline(
   what: string,
   { set = [], pipelinesFile, table = stages }: ReadOptions = {},
 ): Promise<Pipeline> {
-  const picked = pick(what, pipelinesFile);
+  const picked = findPipeline(what, pipelinesFile);
   const written = valueAt(picked.document.value, picked.path);
   const { overrides, lines } = readOverrides(set, written);
   const { pipeline, lines: own } = await readMap(picked, applied(written, overrides), overrides, table);
@@ -99,7 +99,7 @@ async function readMap(
 }
 
 /** What keeps models that stages use from being opened, as far as their configurations say; no weight is read. */
-async function unreadable({ settings, stages: used }: Checked): Promise<Complaint[]> {
+async function unreadable({ settings, stages: used }: Checked): Promise<Issue[]> {
   const uses = (model: 'policy' | 'segmenter'): boolean => used.some(({ stage }) => stage.uses?.includes(model));
   const found = unusableDevices(settings, uses);
   if (settings.policy && uses('policy')) found.push(...(await unreadablePolicy(settings.policy)));
@@ -108,7 +108,7 @@ async function unreadable({ settings, stages: used }: Checked): Promise<Complain
     : found;
 }
 
-async function unreadableSegmenter(checkpoint: string): Promise<Complaint[]> {
+async function unreadableSegmenter(checkpoint: string): Promise<Issue[]> {
   try {
     await readSam2Config(checkpoint);
     return [];
@@ -118,7 +118,7 @@ async function unreadableSegmenter(checkpoint: string): Promise<Complaint[]> {
   }
 }
 
-async function unreadablePolicy({ checkpoint, adapter, train }: NonNullable<Settings['policy']>): Promise<Complaint[]> {
+async function unreadablePolicy({ checkpoint, adapter, train }: NonNullable<Settings['policy']>): Promise<Issue[]> {
   let option = 'checkpoint';
   try {
     const config = await readConfig(checkpoint);
@@ -155,7 +155,7 @@ async function readEvaluation(
     );
   }
   if (name === undefined) return { pipeline: undefined, lines: [] };
-  if (every !== undefined && !teaches(pipeline))
+  if (every !== undefined && !updatesPolicy(pipeline))
     return refused('evaluate.every: expected a stage that learns, such as update; got none', ['evaluate', 'every']);
   const other = beside(picked, name);
   if (!('document' in other))
@@ -170,14 +170,14 @@ async function readEvaluation(
   const tallies = read.pipeline.stages.some(({ name: stage }) => stage === 'tally');
   if (!tallies)
     return refused(`evaluate: expected a pipeline with the stage tally; got ${JSON.stringify(name)} without`);
-  if (every === undefined || !teaches(read.pipeline)) return read;
+  if (every === undefined || !updatesPolicy(read.pipeline)) return read;
   return refused(
     `evaluate: expected a pipeline that changes no weight, for between steps it shares those that learn; got ${JSON.stringify(name)}, which may`,
   );
 }
 
-function teaches({ settings, stages: used }: Pipeline): boolean {
-  return surroundings(settings, used).teaches;
+function updatesPolicy({ settings, stages: used }: Pipeline): boolean {
+  return pipelineContext(settings, used).updatesPolicy;
 }
 
 /** The pipeline's map with defaults filled in and paths absolute. */
@@ -215,12 +215,12 @@ function overriding(overrides: readonly Override[], path: Path): Override | unde
   return overrides.findLast((override) => override.path.every((step, depth) => String(step) === String(path[depth])));
 }
 
-function place({ document, path }: Picked, overrides: readonly Override[], complaint: Complaint): string {
+function place({ document, path }: Picked, overrides: readonly Override[], complaint: Issue): string {
   return overriding(overrides, complaint.path)?.typed ?? document.at([...path, ...complaint.path], complaint.part);
 }
 
 /** In the order of the file. */
-function inOrder(complaints: readonly Complaint[], { document, path }: Picked): Complaint[] {
-  const offset = (complaint: Complaint): number => document.offset([...path, ...complaint.path], complaint.part);
+function inOrder(complaints: readonly Issue[], { document, path }: Picked): Issue[] {
+  const offset = (complaint: Issue): number => document.offset([...path, ...complaint.path], complaint.part);
   return complaints.toSorted((a, b) => offset(a) - offset(b));
 }

@@ -4,8 +4,8 @@ import type { Checkpoints } from './checkpointer.js';
 import type { Clock } from './clock.js';
 import type { Ledger } from './row-ledger.js';
 import type { Pipeline } from '../config/read.js';
-import type { Watch } from '../events.js';
-import type { Stopper } from './cancellation.js';
+import type { RunListener } from '../events.js';
+import type { Cancellation } from './cancellation.js';
 
 /** Longest silence about queues while rows go by, ms. */
 const QUEUE_EVERY = 1000;
@@ -14,13 +14,13 @@ const QUEUE_EVERY = 1000;
 export function arrivals(
   pipeline: Pipeline,
   book: Ledger,
-  stop: Stopper,
+  stop: Cancellation,
   saving: Checkpoints,
   time: Clock,
-  watch: Watch,
+  watch: RunListener,
 ) {
   const chosen = ({ stage: name, reason }: Skipped): boolean =>
-    pipeline.stages.find((one) => one.name === name)?.stage.chooses?.(reason) ?? false;
+    pipeline.stages.find((one) => one.name === name)?.stage.filters?.(reason) ?? false;
   const { tolerate } = pipeline.settings;
   let fault: DataError | undefined;
   let told = performance.now();

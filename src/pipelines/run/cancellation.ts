@@ -3,7 +3,7 @@ import type { Summary } from '../events.js';
 export type Stopped = NonNullable<Summary['stopped']>;
 
 /** One signal for every reason to stop the source; the first reason stays. */
-export interface Stopper {
+export interface Cancellation {
   readonly signal: AbortSignal;
   because(reason: Stopped): void;
   reason(): Stopped | undefined;
@@ -19,7 +19,7 @@ export interface Stopper {
  *
  * @param learns whether the run takes steps, one of which is finished first where it is cancelled.
  */
-export function stopper(learns: () => boolean, outer?: AbortSignal): Stopper {
+export function cancellation(learns: () => boolean, outer?: AbortSignal): Cancellation {
   const controller = new AbortController();
   let first: Stopped | undefined;
   // A stage that tells of a step must not see its source end in the middle of that call.

@@ -4,11 +4,11 @@ import { mean } from '../../operators/scoring/statistics.js';
 import { byEvaluation, scoreBy } from './best.js';
 import { checkpointWriter, type Learner } from './checkpoint-writer.js';
 import type { Ledger } from './row-ledger.js';
-import { memories } from './memories.js';
-import type { StepReport } from '../events.js';
+import { stageStates } from './memories.js';
+import type { StepEvent } from '../events.js';
 import { codeVersion, configHash, type RunState, type Saved } from '../store/checkpoint-state.js';
 import type { CheckpointOptions } from '../settings.js';
-import type { Folders, Open } from '../stage.js';
+import type { Folders, StageContext } from '../stage.js';
 
 /** What a checkpoint asks of the run around it. */
 export interface Around {
@@ -31,13 +31,13 @@ export interface Checkpoints {
   /** Fires when the run may be cut off, as was asked; errors with what went wrong in writing. */
   readonly over: Observable<void>;
   readonly learns: boolean;
-  readonly forStages: Pick<Open, 'remember' | 'beforeCheckpoint'> & {
+  readonly forStages: Pick<StageContext, 'keepState' | 'beforeCheckpoint'> & {
     /** Takes the policy whose steps become checkpoints, and gives it the training that the run goes on from. */
     learner(policy: Learner): Promise<void>;
   };
   entered(id: string): void;
   /** Told of a step once its weights stand. */
-  stepped(step: StepReport): void;
+  stepped(step: StepEvent): void;
   /** Told of a row once the ledger has it. */
   left(id: string): void;
   /** Whether the evaluation behind the step from which the run goes on was broken off, or may have been. */
@@ -58,7 +58,7 @@ export interface Checkpoints {
 export function checkpoints({ folders, options, book, from, ending, spent, told, evaluation }: Around): Checkpoints {
   // As the run began, whatever becomes of the file.
   const config = configHash(folders.root);
-  const memory = memories(from?.state.memory);
+  const memory = stageStates(from?.state.memory);
   const files = checkpointWriter(folders, options);
   const over = new Subject<void>();
   const again = new Set(from?.state.source.again);
@@ -135,7 +135,7 @@ export function checkpoints({ folders, options, book, from, ending, spent, told,
         learner = policy;
         if (from) await policy.restore(from.folder);
       },
-      remember: (stage, keep) => memory.remember(stage, keep),
+      keepState: (stage, keep) => memory.remember(stage, keep),
       beforeCheckpoint: (job) => files.before(job),
     },
     entered: (id) => void (again.delete(id) || given++),
@@ -148,7 +148,7 @@ export function checkpoints({ folders, options, book, from, ending, spent, told,
       if (!due(step) && step !== evaluated) return;
       const policy = learner;
       let release = (): void => {};
-      policy.hold(new Promise<void>((resolve) => (release = resolve)));
+      policy.pause(new Promise<void>((resolve) => (release = resolve)));
       waiting = { rows: new Set(rows?.filter((id) => book.inFlight.has(id))), release };
       if (waiting.rows.size === 0) cut(policy, release);
     },

@@ -1,13 +1,13 @@
-import type { Gauge } from './stage-metrics.js';
+import type { StageMetrics } from './stage-metrics.js';
 import type { Summary } from '../events.js';
 import type { RunState } from '../store/checkpoint-state.js';
 
 /** Time of a run, and of the one that it goes on with, if it does. */
 export interface Clock {
   /** Of the stages; none before the start. */
-  readonly gauges: readonly Gauge[];
+  readonly gauges: readonly StageMetrics[];
   /** Begins anew: what was waited for before is no part of the run. */
-  start(gauges: readonly Gauge[]): void;
+  start(gauges: readonly StageMetrics[]): void;
   /** Seconds since the start. */
   elapsed(): number;
   /** All that was spent, the earlier run's time included. */
@@ -15,7 +15,7 @@ export interface Clock {
 }
 
 export function clock(before?: Pick<RunState, 'elapsed' | 'seconds'>): Clock {
-  let gauges: readonly Gauge[] = [];
+  let gauges: readonly StageMetrics[] = [];
   let began = performance.now();
   const elapsed = (): number => (performance.now() - began) / 1000;
   return {

@@ -2,17 +2,17 @@ import { defer, EMPTY, fromEvent, isObservable, takeUntil, tap, type Observable,
 
 import { UsageError } from '../../errors.js';
 import type { Row } from '../../records.js';
-import { gauge, gauged, gaugedCredits, gaugedSource, type Gauge } from './stage-metrics.js';
-import { remembering, type KeptRows } from './row-cache.js';
+import { stageMetrics, gauged, gaugedCredits, gaugedSource, type StageMetrics } from './stage-metrics.js';
+import { cached, type RowCache } from './row-cache.js';
 import type { Pipeline } from '../config/read.js';
-import { columnsOf, type Built, type Open } from '../stage.js';
+import { columnsOf, type Built, type StageContext } from '../stage.js';
 
 /** A pipeline ready to be subscribed to, and what its stages measure while it runs. */
 export interface Compiled {
   /** Rows as the last stage gives them; completes after `open.signal` is aborted and the rows in flight are through. */
   readonly rows: Observable<Row>;
   /** One a stage, in order. */
-  readonly gauges: readonly Gauge[];
+  readonly gauges: readonly StageMetrics[];
 }
 
 /**
@@ -20,15 +20,15 @@ export interface Compiled {
  * to.
  *
  * @param entered told of each row as the source gives it.
- * @param kept of whose rows stages that are `lasting` make nothing anew.
+ * @param kept of whose rows stages that are `cacheable` make nothing anew.
  */
 export async function compile(
   pipeline: Pipeline,
-  open: Open,
+  open: StageContext,
   entered: (row: Row) => void = () => {},
-  kept?: KeptRows,
+  kept?: RowCache,
 ): Promise<Compiled> {
-  const gauges = labelled(pipeline.stages.map(({ name }) => name)).map((label) => gauge(label));
+  const gauges = labelled(pipeline.stages.map(({ name }) => name)).map((label) => stageMetrics(label));
   let rows: Observable<Row> = EMPTY;
   for (const [index, { name, stage, options }] of pipeline.stages.entries()) {
     if (open.signal.aborted) return { rows: EMPTY, gauges };
@@ -41,7 +41,7 @@ export async function compile(
     }
     const operator = operatorOf(built, name);
     rows = rows.pipe(
-      gauged(stage.lasting && kept ? remembering(operator, columnsOf(stage, options), kept) : operator, meter),
+      gauged(stage.cacheable && kept ? cached(operator, columnsOf(stage, options), kept) : operator, meter),
     );
   }
   return { rows, gauges };

@@ -1,10 +1,10 @@
 import type { Observable } from 'rxjs';
 
 import type { Row } from '../../records.js';
-import type { Gauge } from './stage-metrics.js';
+import type { StageMetrics } from './stage-metrics.js';
 
 /** Subscribes and waits for the end; a process with nothing left to do and no end reached is a stall. */
-export function drained(rows: Observable<Row>, stall: () => Error): Promise<void> {
+export function runToCompletion(rows: Observable<Row>, stall: () => Error): Promise<void> {
   return new Promise((resolve, reject) => {
     const idle = (): void => {
       subscription.unsubscribe();
@@ -23,7 +23,7 @@ export function drained(rows: Observable<Row>, stall: () => Error): Promise<void
 }
 
 /** What to say of rows that nobody moves any more. */
-export function stalled(gauges: readonly Gauge[], window: number): Error {
+export function stalled(gauges: readonly StageMetrics[], window: number): Error {
   const keeping = gauges
     .filter(({ rowsIn, rowsOut }) => rowsIn !== rowsOut)
     .map(({ stage, rowsIn, rowsOut }) => `${stage} took ${rowsIn} and gave ${rowsOut}`);

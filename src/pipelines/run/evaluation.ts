@@ -4,11 +4,11 @@ import { isDeepStrictEqual } from 'node:util';
 import { estimateOf, type Estimate } from '../../operators/scoring/estimate.js';
 import type { Tally } from '../../operators/tally.js';
 import { evaluationFolder } from '../store/evaluation-folders.js';
-import { flow, type FlowOptions } from './execute.js';
+import { execute, type ExecuteOptions } from './execute.js';
 import { makeFolders } from '../store/run-folder.js';
-import type { Lent } from './resources.js';
+import type { SharedModels } from './resources.js';
 import type { Pipeline } from '../config/read.js';
-import type { Report, When } from '../events.js';
+import type { RunEvent, When } from '../events.js';
 import { checkpointFolder } from '../store/checkpoint-state.js';
 import { evaluateOf } from '../settings.js';
 import type { Folders } from '../stage.js';
@@ -21,17 +21,17 @@ export function between(
   { settings }: Pipeline,
   evaluation: Pipeline,
   { root, checkpoints }: Folders,
-  options: FlowOptions,
-): Pick<FlowOptions, 'evaluation'> {
+  options: ExecuteOptions,
+): Pick<ExecuteOptions, 'evaluation'> {
   const { every } = evaluateOf(settings) ?? {};
   if (every === undefined) return {};
   const alike = isDeepStrictEqual(settings.segmenter, evaluation.settings.segmenter);
-  const judge = (step: number, { policy, segmenter }: Required<Lent>): Promise<unknown> =>
+  const judge = (step: number, { policy, segmenter }: Required<SharedModels>): Promise<unknown> =>
     evaluatedOnce(
       learned(evaluation, checkpointFolder(checkpoints, step)),
       evaluationFolder(root, step),
       `step-${step}`,
-      { ...options, lent: { policy, ...(alike && { segmenter }) } },
+      { ...options, shared: { policy, ...(alike && { segmenter }) } },
     );
   return { evaluation: { every, judge } };
 }
@@ -50,7 +50,7 @@ export async function evaluatedOnce(
   pipeline: Pipeline,
   folder: string,
   when: When,
-  options: FlowOptions,
+  options: ExecuteOptions,
 ): Promise<Judged | undefined> {
   const known = readJudged(folder);
   if (known) return known;
@@ -64,20 +64,20 @@ export async function evaluated(
   pipeline: Pipeline,
   folder: string,
   when: When,
-  { signal, watch = () => {}, lent }: FlowOptions,
+  { signal, watch = () => {}, shared }: ExecuteOptions,
 ): Promise<Judged | undefined> {
   const rows = new Map<string, Readonly<Record<string, number>>>();
   let tally: Tally | undefined;
-  const told = (report: Report): void => {
+  const told = (report: RunEvent): void => {
     if (report.kind === 'counted') rows.set(report.id, report.values);
     if (report.kind === 'tally') tally = report.tally;
     watch({ kind: 'evaluation', when, report });
   };
   rmSync(folder, { recursive: true, force: true });
-  const { stopped } = await flow(pipeline, makeFolders(folder, pipeline), {
+  const { stopped } = await execute(pipeline, makeFolders(folder, pipeline), {
     watch: told,
     ...(signal && { signal }),
-    ...(lent && { lent }),
+    ...(shared && { shared }),
   });
   return tally && stopped === undefined ? { tally, rows } : undefined;
 }

@@ -10,21 +10,21 @@ import { checkpoints, type Checkpoints } from './checkpointer.js';
 import { clock, type Clock } from './clock.js';
 import { compile } from './compile.js';
 import { credits } from '../../streams/credits.js';
-import { drained, stalled } from './drained.js';
+import { runToCompletion, stalled } from './drained.js';
 import { evaluationMetrics } from '../store/evaluation-folders.js';
-import type { Gauge } from './stage-metrics.js';
-import type { KeptRows } from './row-cache.js';
+import type { StageMetrics } from './stage-metrics.js';
+import type { RowCache } from './row-cache.js';
 import { ledger, type Ledger } from './row-ledger.js';
 import { noticesOf } from '../config/notices.js';
-import { opening, type Lent } from './resources.js';
+import { openResources, type SharedModels } from './resources.js';
 import { resolved, type Pipeline } from '../config/read.js';
-import type { StartReport, StepReport, Summary, Watch } from '../events.js';
+import type { StartEvent, StepEvent, Summary, RunListener } from '../events.js';
 import type { RunState, Saved } from '../store/checkpoint-state.js';
-import { surroundings, type Folders } from '../stage.js';
+import { pipelineContext, type Folders } from '../stage.js';
 import { steps, type Steps } from './step-log.js';
-import { stopper, type Stopped, type Stopper } from './cancellation.js';
+import { cancellation, type Stopped, type Cancellation } from './cancellation.js';
 
-export interface FlowOptions {
+export interface ExecuteOptions {
   /** Optimizer steps after which the run ends, those of an earlier one that it goes on with included. */
   readonly maxSteps?: number;
   /**
@@ -35,15 +35,15 @@ export interface FlowOptions {
   /** The checkpoint from which the run goes on. */
   readonly from?: Saved;
   /** What was written of rows before, where the run is begun again. */
-  readonly kept?: KeptRows;
+  readonly kept?: RowCache;
   /** Told of everything as it happens. */
-  readonly watch?: Watch;
+  readonly watch?: RunListener;
   /** Models of another run, to be used as they are. */
-  readonly lent?: Lent;
+  readonly shared?: SharedModels;
   /** Has the policy judged behind a step, every so many, with the run's own models. */
   readonly evaluation?: {
     readonly every: number;
-    readonly judge: (step: number, models: Required<Lent>) => Promise<unknown>;
+    readonly judge: (step: number, models: Required<SharedModels>) => Promise<unknown>;
   };
 }
 
@@ -54,14 +54,14 @@ export interface FlowOptions {
  * @returns what it came to; `watch` is told of it too, before a failure is thrown.
  * @throws what a stage threw; DataError over the tolerance; Error where a row got lost.
  */
-export async function flow(
+export async function execute(
   pipeline: Pipeline,
   folders: Folders,
-  { maxSteps, signal, from, kept, watch = () => {}, lent, evaluation }: FlowOptions = {},
+  { maxSteps, signal, from, kept, watch = () => {}, shared, evaluation }: ExecuteOptions = {},
 ): Promise<Summary> {
   const { settings } = pipeline;
   const before = from?.state;
-  const stop = stopper(() => saving.learns, signal);
+  const stop = cancellation(() => saving.learns, signal);
   const book = ledger(before?.rows);
   const log = await steps(folders.metrics, before?.step);
   const time = clock(before);
@@ -87,7 +87,7 @@ export async function flow(
   const report = reporting(pipeline, folders, stepping(log, time, stop, saving, maxSteps, watch), watch);
   const done = maxSteps !== undefined && (before?.step ?? 0) >= maxSteps;
   if (done && !saving.owes) stop.because('steps');
-  const open = opening(
+  const open = openResources(
     {
       ...opened(pipeline, before),
       ...saving.forStages,
@@ -95,9 +95,9 @@ export async function flow(
       signal: stop.signal,
       credits: window,
       read: imageReader(),
-      report,
+      emit: report,
     },
-    lent,
+    shared,
   );
 
   let fault: unknown;
@@ -115,7 +115,7 @@ export async function flow(
     if (done) stop.because('steps');
     if (saving.owes) await saving.makeUp();
     cutOff = saving.owes && stop.ends();
-    if (!cutOff) await drained(rows, () => stalled(time.gauges, settings.window));
+    if (!cutOff) await runToCompletion(rows, () => stalled(time.gauges, settings.window));
     if (!cutOff) fault = left.fault() ?? lost(book, time.gauges);
     if (!cutOff && fault === undefined) await saving.last();
   } catch (error) {
@@ -140,11 +140,11 @@ export async function flow(
 function stepping(
   log: Steps,
   time: Clock,
-  stop: Stopper,
+  stop: Cancellation,
   saving: Checkpoints,
   maxSteps: number | undefined,
-  watch: Watch,
-): (step: StepReport) => void {
+  watch: RunListener,
+): (step: StepEvent) => void {
   return (event) => {
     const { rows: _, ...step } = event;
     watch(log.take(step, time.gauges, time.elapsed()));
@@ -157,9 +157,9 @@ function stepping(
 /** Adds what an evaluation came to, if it came to its end, to the step that it was behind. */
 async function amended(
   step: number,
-  metrics: StepReport['metrics'] | undefined,
+  metrics: StepEvent['metrics'] | undefined,
   log: Steps,
-  watch: Watch,
+  watch: RunListener,
 ): Promise<void> {
   if (!metrics) return;
   await log.amend(metrics);
@@ -167,7 +167,12 @@ async function amended(
 }
 
 /** Puts what stages report where it belongs. */
-function reporting({ name }: Pipeline, folders: Folders, stepped: (step: StepReport) => void, watch: Watch): Watch {
+function reporting(
+  { name }: Pipeline,
+  folders: Folders,
+  stepped: (step: StepEvent) => void,
+  watch: RunListener,
+): RunListener {
   let baseline: Readonly<Record<string, number>> = {};
   let came: RunSummary = {};
   return (event) => {
@@ -189,7 +194,7 @@ function opened(pipeline: Pipeline, before: RunState | undefined) {
   const { given, again } = before?.source ?? { given: 0, again: [] };
   const resumed = before && { given, again: new Set(again), rowsOut: before.rows.rowsOut };
   return {
-    ...surroundings(pipeline.settings, pipeline.stages),
+    ...pipelineContext(pipeline.settings, pipeline.stages),
     config: JSON.stringify({ name: pipeline.name, ...resolved(pipeline) }),
     ...(resumed && { resumed }),
   };
@@ -201,7 +206,7 @@ function baselineOf(constants: readonly Constant[]): Record<string, number> {
   return best ? { 'baseline/constant': best.reward.mean } : {};
 }
 
-function lost(book: Ledger, gauges: readonly Gauge[]): Error | undefined {
+function lost(book: Ledger, gauges: readonly StageMetrics[]): Error | undefined {
   const missing = book.missing(gauges);
   return missing === undefined ? undefined : new Error(missing);
 }
@@ -209,10 +214,10 @@ function lost(book: Ledger, gauges: readonly Gauge[]): Error | undefined {
 function startOf(
   { name, stages }: Pipeline,
   folder: string,
-  gauges: readonly Gauge[],
+  gauges: readonly StageMetrics[],
   maxSteps: number | undefined,
   before: RunState | undefined,
-): StartReport {
+): StartEvent {
   const [source] = stages;
   const rows = source?.stage.rows?.(source.options);
   return {

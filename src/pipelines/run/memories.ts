@@ -1,5 +1,5 @@
 /** What stages remember beyond the run that they are in. */
-export interface Memories {
+export interface StageStates {
   /**
    * Takes what gives a stage's memory, rows that come `again` left out; gives what it was in the run before, if it was.
    */
@@ -8,7 +8,7 @@ export interface Memories {
   kept(again: ReadonlySet<string>): Record<string, unknown>;
 }
 
-export function memories(before: Readonly<Record<string, unknown>> = {}): Memories {
+export function stageStates(before: Readonly<Record<string, unknown>> = {}): StageStates {
   const known = new Map<string, (again: ReadonlySet<string>) => unknown>();
   return {
     remember(stage, keep) {

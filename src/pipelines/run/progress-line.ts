@@ -1,11 +1,11 @@
-import type { Report, StartReport, StepReport } from '../events.js';
+import type { RunEvent, StartEvent, StepEvent } from '../events.js';
 
 /** What is known of a run so far. */
 export interface Seen {
-  readonly start?: StartReport;
+  readonly start?: StartEvent;
   readonly rowsOut: number;
   readonly marked: number;
-  readonly step?: StepReport;
+  readonly step?: StepEvent;
   readonly depths: Readonly<Record<string, number>>;
   readonly tokens: number;
   /** An evaluation between steps that is going on. */
@@ -18,7 +18,7 @@ export interface Seen {
 export const NOTHING: Seen = { rowsOut: 0, marked: 0, depths: {}, tokens: 0 };
 
 /** What is known once a report is in. */
-export function seen(before: Seen, report: Report): Seen {
+export function seen(before: Seen, report: RunEvent): Seen {
   switch (report.kind) {
     case 'start':
       return { ...before, start: report };
@@ -47,7 +47,7 @@ export function seen(before: Seen, report: Report): Seen {
 }
 
 /** How far an evaluation is, once it reports. */
-function within(before: Seen['judging'], report: Report): Seen['judging'] {
+function within(before: Seen['judging'], report: RunEvent): Seen['judging'] {
   if (report.kind === 'start') return { done: 0, ...(report.rows !== undefined && { of: report.rows }) };
   if (report.kind === 'row') return { ...before, done: report.rowsOut };
   return report.kind === 'end' ? undefined : before;

@@ -1,7 +1,7 @@
 import cliProgress from 'cli-progress';
 
 import { duration, line, NOTHING, seen, share } from './progress-line.js';
-import type { Report, Watch } from '../events.js';
+import type { RunEvent, RunListener } from '../events.js';
 
 /** Where progress is written; a terminal says how wide it is. */
 export interface Output {
@@ -25,7 +25,7 @@ export function progress(
   kind: 'terminal' | 'lines' | 'json',
   out: Output,
   now: () => number = () => performance.now(),
-): Watch {
+): RunListener {
   switch (kind) {
     case 'json':
       return (report) => {
@@ -39,7 +39,7 @@ export function progress(
 }
 
 /** Whether a program is told: of rows only those that are marked. */
-function worthALine(report: Report): boolean {
+function worthALine(report: RunEvent): boolean {
   if (report.kind === 'evaluation') return worthALine(report.report);
   return report.kind === 'row' ? report.skipped !== undefined : report.kind !== 'counted';
 }
@@ -48,7 +48,7 @@ function worthALine(report: Report): boolean {
  * Watches a run, and its evaluations before and after each for itself, under a label of its own; those in between are
  * part of it.
  */
-function withEvaluations(watcher: (label: string) => Watch): Watch {
+function withEvaluations(watcher: (label: string) => RunListener): RunListener {
   const own = watcher('');
   const evaluations = { before: watcher('before  '), after: watcher('after  ') };
   return (report) => {
@@ -58,7 +58,7 @@ function withEvaluations(watcher: (label: string) => Watch): Watch {
   };
 }
 
-function lines(out: Output, now: () => number, label: string): Watch {
+function lines(out: Output, now: () => number, label: string): RunListener {
   let state = NOTHING;
   let marks = 0;
   let began = now();
@@ -82,7 +82,7 @@ function lines(out: Output, now: () => number, label: string): Watch {
   };
 }
 
-function terminal(out: Output, now: () => number, label: string): Watch {
+function terminal(out: Output, now: () => number, label: string): RunListener {
   let state = NOTHING;
   let began = now();
   let last = -Infinity;

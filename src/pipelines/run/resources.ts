@@ -1,32 +1,32 @@
 import { UsageError } from '../../errors.js';
 import { deviceOf, workersOn } from '../../models/device.js';
 import { openGrabCut } from '../../models/grabcut/segmenter.js';
-import { openQwen, type QwenOptions, type QwenPolicy } from '../../models/vlm/policy.js';
+import { openVlm, type VlmOptions, type VlmPolicy } from '../../models/vlm/policy.js';
 import { promptOfTask, prompts } from '../../models/vlm/prompts.js';
 import { patchMaskHead } from '../../models/vlm/supervised.js';
 import { openSam2 } from '../../models/sam2/segmenter.js';
 import type { Segmenter } from '../../models/segmenter.js';
 import type { Checkpoints } from './checkpointer.js';
 import type { PolicyOptions, SegmenterOptions } from '../settings.js';
-import type { Open, Surroundings } from '../stage.js';
+import type { StageContext, PipelineContext } from '../stage.js';
 
 /** The collaborators of one run, and how they are let go. */
-export interface Opened extends Open {
+export interface Resources extends StageContext {
   /** Releases everything that was opened, last first, each once; waits for running jobs. Safe to call twice. */
   release(): Promise<void>;
 }
 
 /** Models of a run that another one uses meanwhile: neither opened by that one nor released. */
-export type Lent = Partial<Pick<Open, 'policy' | 'segmenter'>>;
+export type SharedModels = Partial<Pick<StageContext, 'policy' | 'segmenter'>>;
 
 /** Collaborators that are opened when a stage first asks, and shared by all that do. */
-export function opening(
+export function openResources(
   {
     learner,
     ...given
-  }: Omit<Open, 'segmenter' | 'policy' | 'learner' | 'shared'> & Pick<Checkpoints['forStages'], 'learner'>,
-  lent: Lent = {},
-): Opened {
+  }: Omit<StageContext, 'segmenter' | 'policy' | 'trainable' | 'shared'> & Pick<Checkpoints['forStages'], 'learner'>,
+  sharedModels: SharedModels = {},
+): Resources {
   const made = new Map<string, Promise<unknown>>();
   const releases: (() => Promise<void>)[] = [];
 
@@ -42,10 +42,10 @@ export function opening(
     return making;
   }
 
-  const policy = (): Promise<QwenPolicy> =>
+  const policy = (): Promise<VlmPolicy> =>
     shared(
       'policy',
-      () => openPolicy(given, given.option('sft', 'patchMask'), (text) => given.report({ kind: 'notice', text })),
+      () => openPolicy(given, given.option('sft', 'patchMask'), (text) => given.emit({ kind: 'notice', text })),
       (opened) => opened.release(),
     );
 
@@ -53,7 +53,7 @@ export function opening(
     ...given,
     shared,
     policy,
-    async learner() {
+    async trainable() {
       const opened = await policy();
       await learner(opened);
       return opened;
@@ -64,7 +64,7 @@ export function opening(
         () => openSegmenter(given.settings.segmenter),
         (segmenter) => segmenter.release(),
       ),
-    ...lent,
+    ...sharedModels,
     async release() {
       await Promise.allSettled(made.values());
       const failed: unknown[] = [];
@@ -76,19 +76,19 @@ export function opening(
 }
 
 async function openPolicy(
-  { settings: { policy: options, seed }, teaches }: Surroundings,
+  { settings: { policy: options, seed }, updatesPolicy }: PipelineContext,
   patchMask: unknown,
   notice: (text: string) => void,
-): Promise<QwenPolicy> {
+): Promise<VlmPolicy> {
   if (!options) throw new UsageError('policy: expected the key "policy" in the pipeline; got none');
   const device = deviceOf(options);
   const workers = workersOn(device, options.workers);
   const { checkpoint, adapter, threads, batch, tokens, recompute, prompt, save, precision } = options;
   // Weights that nothing will change are not read into memory that could be changed.
-  const train = teaches ? options.train : adapter === undefined ? 'none' : options.train;
+  const train = updatesPolicy ? options.train : adapter === undefined ? 'none' : options.train;
   const extra = typeof patchMask === 'number' && patchMask > 0 ? { extra: patchMaskHead } : {};
   const asked = prompt === undefined ? {} : { prompt: askedOf(prompt) };
-  return await openQwen(checkpoint, {
+  return await openVlm(checkpoint, {
     workers,
     threads,
     batch,
@@ -106,7 +106,7 @@ async function openPolicy(
   });
 }
 
-function askedOf(prompt: NonNullable<PolicyOptions['prompt']>): NonNullable<QwenOptions['prompt']> {
+function askedOf(prompt: NonNullable<PolicyOptions['prompt']>): NonNullable<VlmOptions['prompt']> {
   if (prompt === 'byTask') return promptOfTask;
   return typeof prompt === 'string'
     ? prompts[prompt]

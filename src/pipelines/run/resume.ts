@@ -9,11 +9,11 @@ import { checkSeal, dropFolder } from '../../io/sealed-folder.js';
 import { differences } from './differences.js';
 import { cutEvaluations } from '../store/evaluation-folders.js';
 import { foldersOf } from '../store/run-folder.js';
-import { putAside, type KeptRows } from './row-cache.js';
+import { putAside, type RowCache } from './row-cache.js';
 import { shortPath } from '../config/yaml-source.js';
 import { resolved, type Pipeline } from '../config/read.js';
 import { checkpointFolder, checkpointSteps, configHash, readState, type Saved } from '../store/checkpoint-state.js';
-import { columnsOf, surroundings, type Folders } from '../stage.js';
+import { columnsOf, pipelineContext, type Folders } from '../stage.js';
 
 /** Checkpoints that were being written or removed when their run was broken off. */
 const HALF_WRITTEN = /^step-\d+(\.making|(\.making)?\.partial(-\d+)?)$/;
@@ -23,7 +23,7 @@ export interface Resumed {
   readonly folders: Folders;
   readonly from?: Saved;
   /** What it had written, where no stage learns. */
-  readonly kept?: KeptRows;
+  readonly kept?: RowCache;
 }
 
 /**
@@ -77,7 +77,7 @@ export function learns({ stages }: Pipeline): boolean {
 
 /** Whether what a policy writes may hang on the rows before. */
 function changes(pipeline: Pipeline): boolean {
-  return learns(pipeline) || surroundings(pipeline.settings, pipeline.stages).teaches;
+  return learns(pipeline) || pipelineContext(pipeline.settings, pipeline.stages).updatesPolicy;
 }
 
 /** The run of a pipeline that was begun last: the one that `run:` names, or the newest of its name. */

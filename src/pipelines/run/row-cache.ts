@@ -9,7 +9,7 @@ import type { Row } from '../../records.js';
 import type { Folders } from '../stage.js';
 
 /** Rows without a mark that a run had written before it was broken off, by id. */
-export type KeptRows = ReadonlyMap<string, Row>;
+export type RowCache = ReadonlyMap<string, Row>;
 
 /** In a run's folder that was begun again, the rows of before, until it comes to its end. */
 const BEFORE = 'rows.before';
@@ -20,7 +20,7 @@ const BEFORE = 'rows.before';
  * @returns those of whole batches; none where there is damage. Where it was broken off more than once, those of the
  * time that came furthest.
  */
-export async function putAside({ root, rows }: Pick<Folders, 'root' | 'rows'>): Promise<KeptRows> {
+export async function putAside({ root, rows }: Pick<Folders, 'root' | 'rows'>): Promise<RowCache> {
   const aside = join(root, BEFORE);
   const [before, since] = [await wholeRows(aside), await wholeRows(rows)];
   const further = since.size >= before.size;
@@ -34,7 +34,7 @@ export async function dropAside(root: string): Promise<void> {
   await rm(join(root, BEFORE), { recursive: true, force: true });
 }
 
-async function wholeRows(folder: string): Promise<KeptRows> {
+async function wholeRows(folder: string): Promise<RowCache> {
   const rows = new Map<string, Row>();
   try {
     for await (const row of recoverRows(folder)) if (!row.skipped) rows.set(row.id, row);
@@ -46,10 +46,10 @@ async function wholeRows(folder: string): Promise<KeptRows> {
 }
 
 /** The same operator, but rows that are known get their `columns` from there; those do not wait for others. */
-export function remembering(
+export function cached(
   operator: OperatorFunction<Row, Row>,
   columns: readonly string[],
-  kept: KeptRows,
+  kept: RowCache,
 ): OperatorFunction<Row, Row> {
   const known = ({ id, skipped }: Row): boolean => {
     const row = skipped ? undefined : kept.get(id);

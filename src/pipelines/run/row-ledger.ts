@@ -1,5 +1,5 @@
 import type { Row } from '../../records.js';
-import type { Gauge } from './stage-metrics.js';
+import type { StageMetrics } from './stage-metrics.js';
 
 /** Distinct reasons counted by stage; the rest are counted together. */
 const MOST_REASONS = 50;
@@ -22,7 +22,7 @@ export interface Ledger {
   /** @throws {Error} if no row of this id is in flight. */
   leave(row: Row): void;
   /** What does not add up now that the stream has ended; undefined where everything that entered has left. */
-  missing(gauges: readonly Gauge[]): string | undefined;
+  missing(gauges: readonly StageMetrics[]): string | undefined;
 }
 
 /** What a ledger says once nothing is in flight. */
@@ -59,7 +59,7 @@ export function ledger(before?: Balance): Ledger {
       for (const completion of completions ?? []) book.tokens += completion.tokens.length;
       if (skipped) mark(skipped.stage, skipped.reason);
     },
-    missing(gauges: readonly Gauge[]): string | undefined {
+    missing(gauges: readonly StageMetrics[]): string | undefined {
       if (inFlight.size === 0) return undefined;
       const keeper = gauges.find((gauge) => gauge.rowsIn !== gauge.rowsOut);
       const where = keeper ? `; ${keeper.stage} took ${keeper.rowsIn} and gave ${keeper.rowsOut}` : '';

@@ -3,18 +3,18 @@ import { join, resolve } from 'node:path';
 import { between, evaluated, evaluatedOnce, gains, learned } from './evaluation.js';
 import { evaluationFolder } from '../store/evaluation-folders.js';
 import { readFinished, writeFinished } from '../store/finished.js';
-import { flow, type FlowOptions } from './execute.js';
+import { execute, type ExecuteOptions } from './execute.js';
 import { defaultFolder, makeFolders } from '../store/run-folder.js';
 import { dropAside } from './row-cache.js';
 import { shortPath } from '../config/yaml-source.js';
 import { lockRun } from '../store/lock.js';
 import type { Pipeline } from '../config/read.js';
-import type { GainReport, Summary } from '../events.js';
+import type { GainEvent, Summary } from '../events.js';
 import { learns, resumption, runToResume, type Resumed } from './resume.js';
 import { checkpointFolder, checkpointSteps } from '../store/checkpoint-state.js';
 import { readJudged, writeGain } from '../store/tally-files.js';
 
-export interface RunOptions extends Omit<FlowOptions, 'from' | 'kept'> {
+export interface RunOptions extends Omit<ExecuteOptions, 'from' | 'kept'> {
   /** The run's folder, new or empty; `runs/NAME` unless told. */
   readonly folder?: string;
   /**
@@ -55,7 +55,7 @@ export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOp
   }
 }
 
-function toldAgain(known: Summary, root: string, { watch = () => {} }: FlowOptions): Summary {
+function toldAgain(known: Summary, root: string, { watch = () => {} }: ExecuteOptions): Summary {
   const summary = { ...known, folder: root };
   watch({
     kind: 'notice',
@@ -65,19 +65,19 @@ function toldAgain(known: Summary, root: string, { watch = () => {} }: FlowOptio
   return summary;
 }
 
-async function ran(pipeline: Pipeline, { folders, ...resumed }: Resumed, rest: FlowOptions): Promise<Summary> {
+async function ran(pipeline: Pipeline, { folders, ...resumed }: Resumed, rest: ExecuteOptions): Promise<Summary> {
   const options = { ...rest, ...resumed };
-  const lasting = pipeline.stages.flatMap(({ name, stage }) => (stage.lasting ? [name] : []));
-  if (resumed.kept && resumed.kept.size > 0 && lasting.length > 0)
+  const cacheable = pipeline.stages.flatMap(({ name, stage }) => (stage.cacheable ? [name] : []));
+  if (resumed.kept && resumed.kept.size > 0 && cacheable.length > 0)
     rest.watch?.({
       kind: 'notice',
-      text: `${shortPath(folders.root)}  resume: ${resumed.kept.size} rows keep what ${lasting.join(', ')} added`,
+      text: `${shortPath(folders.root)}  resume: ${resumed.kept.size} rows keep what ${cacheable.join(', ')} added`,
     });
   const { evaluation } = pipeline;
-  if (!evaluation) return flow(pipeline, folders, options);
+  if (!evaluation) return execute(pipeline, folders, options);
 
   const before = await evaluatedOnce(evaluation, join(folders.root, 'before'), 'before', rest);
-  const summary = await flow(pipeline, folders, { ...options, ...between(pipeline, evaluation, folders, rest) });
+  const summary = await execute(pipeline, folders, { ...options, ...between(pipeline, evaluation, folders, rest) });
   const [last] = checkpointSteps(folders.checkpoints);
   if (!before || last === undefined || summary.stopped === 'cancelled') return summary;
   const trained = learned(evaluation, checkpointFolder(folders.checkpoints, last));
@@ -85,7 +85,7 @@ async function ran(pipeline: Pipeline, { folders, ...resumed }: Resumed, rest: F
     readJudged(evaluationFolder(folders.root, last)) ??
     (await evaluated(trained, join(folders.root, 'after'), 'after', rest));
   if (!after) return { ...summary, stopped: 'cancelled' };
-  const gain: Omit<GainReport, 'kind'> = {
+  const gain: Omit<GainEvent, 'kind'> = {
     name: evaluation.name,
     before: before.tally,
     after: after.tally,

@@ -4,7 +4,7 @@ import type { Row } from '../../records.js';
 import type { Credits } from '../../streams/credits.js';
 
 /** What was measured of one stage so far. */
-export interface Gauge {
+export interface StageMetrics {
   readonly stage: string;
   rowsIn: number;
   rowsOut: number;
@@ -15,7 +15,7 @@ export interface Gauge {
 }
 
 /** A gauge, and what moves it. */
-export interface Meter extends Gauge {
+export interface Meter extends StageMetrics {
   enter(): void;
   leave(): void;
   /** Takes back an `enter`: no row came of it. */
@@ -27,7 +27,7 @@ export interface Meter extends Gauge {
 }
 
 /** Starts measuring a stage. */
-export function gauge(stage: string, now: () => number = () => performance.now()): Meter {
+export function stageMetrics(stage: string, now: () => number = () => performance.now()): Meter {
   const busy = stopwatch(now);
   const blocked = stopwatch(now);
   const meter: Meter = {

@@ -12,8 +12,8 @@ import {
 } from '../../io/metrics-table.js';
 import { noRoom } from '../../io/whole-file.js';
 import { thousandths } from './clock.js';
-import type { Gauge } from './stage-metrics.js';
-import type { StepReport } from '../events.js';
+import type { StageMetrics } from './stage-metrics.js';
+import type { StepEvent } from '../events.js';
 
 /**
  * Keeps a run's steps: each becomes one JSON line of `metrics.jsonl` at once, and all of them `metrics.arrow` at each
@@ -26,9 +26,9 @@ export interface Steps {
    *
    * @param elapsed seconds of this run.
    */
-  take(step: StepReport, gauges: readonly Gauge[], elapsed: number): StepReport;
+  take(step: StepEvent, gauges: readonly StageMetrics[], elapsed: number): StepEvent;
   /** Adds to the metrics of the newest step what became known later. */
-  amend(metrics: StepReport['metrics']): Promise<void>;
+  amend(metrics: StepEvent['metrics']): Promise<void>;
   /** Writes the table of all steps, and waits until their lines are on disk; nothing where there was none. */
   flush(): Promise<void>;
 }
@@ -74,7 +74,7 @@ export async function steps(folder: string, done = 0, now: () => Date = () => ne
 }
 
 /** @param since how much a number has grown; the source's gauge comes first. */
-function timed(since: Grown, { tokens }: StepReport, gauges: readonly Gauge[], elapsed: number): Timing {
+function timed(since: Grown, { tokens }: StepEvent, gauges: readonly StageMetrics[], elapsed: number): Timing {
   const seconds = since('elapsed', elapsed);
   const [source] = gauges;
   return {

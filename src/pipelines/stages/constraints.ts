@@ -1,22 +1,22 @@
 import { messageOf, UsageError } from '../../errors.js';
-import type { Refusal, Surroundings } from '../stage.js';
+import type { Refusal, PipelineContext } from '../stage.js';
 
 /** A completion is compared with its siblings, so it needs one: `rollout.group` is at least 2. */
-export function comparable({ option }: Surroundings): readonly Refusal[] {
+export function comparable({ option }: PipelineContext): readonly Refusal[] {
   const group = option('rollout', 'group');
   if (typeof group !== 'number' || group >= 2) return [];
   return [{ option: '', text: `expected rollout.group of at least 2, to compare within a group; got ${group}` }];
 }
 
 /** A question is answered once: `rollout.group` is 1. */
-export function alone({ option }: Surroundings): readonly Refusal[] {
+export function alone({ option }: PipelineContext): readonly Refusal[] {
   const group = option('rollout', 'group');
   if (typeof group !== 'number' || group === 1) return [];
   return [{ option: '', text: `expected rollout.group of 1, for one answer a question; got ${group}` }];
 }
 
 /** A stage that gathers rows for a step waits for ever where fewer are let in: `option` is at most the window. */
-export function withinWindow(option: string, rows: number, { settings }: Surroundings): readonly Refusal[] {
+export function withinWindow(option: string, rows: number, { settings }: PipelineContext): readonly Refusal[] {
   if (rows <= settings.window) return [];
   return [{ option, text: `expected at most the window of ${settings.window}; got ${rows}; way out: window: ${rows}` }];
 }
@@ -28,7 +28,7 @@ const UNLIMITED = { repetitionPenalty: 1, topK: 0, topP: 1, minP: 0 };
  * Completions drawn under limits carry the log-probs of what the limits leave; those that a step recomputes know the
  * temperature alone.
  */
-export function truncated({ option }: Surroundings): readonly string[] {
+export function truncated({ option }: PipelineContext): readonly string[] {
   const on = Object.entries(UNLIMITED).flatMap(([name, off]) => {
     const value = option('rollout', name);
     return typeof value === 'number' && value !== off ? [`rollout.${name} ${value}`] : [];
@@ -52,7 +52,7 @@ export function unweighed(
     readonly maxStaleness?: number | undefined;
     readonly correction?: unknown;
   },
-  { settings: { window } }: Surroundings,
+  { settings: { window } }: PipelineContext,
 ): readonly string[] {
   if (objective !== 'seg-r1' || window <= groupsPerStep || maxStaleness === 0 || correction !== undefined) return [];
   return [
@@ -63,7 +63,7 @@ export function unweighed(
 /** A spread over a step's groups is taken over the very groups that the step takes. */
 export function sameStep(
   { scale, groupsPerStep }: { readonly scale: string; readonly groupsPerStep: number },
-  around: Surroundings,
+  around: PipelineContext,
 ): readonly Refusal[] {
   if (scale !== 'batch' && scale !== 'parts') return [];
   const taken = around.option('update', 'groupsPerStep');
@@ -75,7 +75,7 @@ export function sameStep(
 /** Tokens are picked by the entropies that completions come with, if they come with them. */
 export function entropiesTold(
   { topEntropy }: { readonly topEntropy: number },
-  { option, stages }: Surroundings,
+  { option, stages }: PipelineContext,
 ): readonly Refusal[] {
   if (topEntropy === 1 || !stages.includes('rollout') || option('rollout', 'entropy') === true) return [];
   return [{ option: 'topEntropy', text: `expected rollout.entropy: true below 1; got ${topEntropy} without` }];
@@ -84,7 +84,7 @@ export function entropiesTold(
 /** A group may be left out of a step only where the others' advantages don't hang on it. */
 export function ownSpread(
   { refill }: { readonly refill?: number | undefined },
-  { option }: Surroundings,
+  { option }: PipelineContext,
 ): readonly Refusal[] {
   const scale = option('advantage', 'scale');
   if (refill === undefined || (scale !== 'batch' && scale !== 'parts')) return [];
@@ -99,7 +99,7 @@ export function ownSpread(
 /** Below an adapter lies the checkpoint, which is only read. */
 export function ownReference(
   { reference }: { readonly reference?: unknown },
-  { settings }: Surroundings,
+  { settings }: PipelineContext,
 ): readonly Refusal[] {
   const train = settings.policy?.train;
   if (reference === undefined || train === undefined || train === 'full') return [];

@@ -6,7 +6,7 @@ import { messageOf, shown, UsageError } from '../../errors.js';
 import type { RewardFunction, RewardOptions } from '../../operators/reward.js';
 import { measured, rewardShape, RewardWeights } from '../../operators/rewards/options.js';
 import type { Masked, Sample } from '../../records.js';
-import type { Refusal, Surroundings } from '../stage.js';
+import type { Refusal, PipelineContext } from '../stage.js';
 
 /** What a reward of one's own is called with: one row, and its answers, [G] each. */
 export interface RewardInput extends Pick<Masked, 'completions' | 'prompts' | 'masks' | 'formats'> {
@@ -54,7 +54,7 @@ export function scoringOf({ functions, weights, length, legacy }: RewardStageOpt
 }
 
 /** What each part of the reward is worth in a pipeline, one's own among them. */
-export function rewardWeights({ option }: Pick<Surroundings, 'option'>): Record<string, number> {
+export function rewardWeights({ option }: Pick<PipelineContext, 'option'>): Record<string, number> {
   const { weights } = RewardStageOptions.parse({
     weights: option('reward', 'weights'),
     functions: option('reward', 'functions'),

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { pipe } from 'rxjs';
 
 import { advantage, AdvantageOptions } from '../../operators/advantage.js';
-import { markSpoilt } from '../../operators/training/finite.js';
+import { markNonFinite } from '../../operators/training/finite.js';
 import { reward, type RewardOptions } from '../../operators/reward.js';
 import { score, ScoreOptions } from '../../operators/score.js';
 import { openScorer } from '../../operators/scoring/scorer.js';
@@ -12,7 +12,7 @@ import { tally, TallyOptions } from '../../operators/tally.js';
 import { writeGallery, writeItems } from '../../report/summary-files.js';
 import { loadRewards, RewardStageOptions, rewardModules, rewardWeights, scoringOf } from './reward-modules.js';
 import { alone, comparable, sameStep } from './constraints.js';
-import { stage, type Open, type Stage } from '../stage.js';
+import { stage, type StageContext, type Stage } from '../stage.js';
 import { writePanels } from '../store/tally-files.js';
 
 /** What answers are worth. */
@@ -26,7 +26,7 @@ export const judging: readonly Stage[] = [
     preflight: rewardModules,
     build: async (options, open) => {
       const rewarded = reward(await loadRewards(options), scoringOf(options));
-      return open.stages.includes('update') ? rewarded : pipe(rewarded, markSpoilt());
+      return open.stages.includes('update') ? rewarded : pipe(rewarded, markNonFinite());
     },
   }),
   stage({
@@ -40,13 +40,13 @@ export const judging: readonly Stage[] = [
         open.read,
         rewarding(open),
         {
-          row: (id, values) => open.report({ kind: 'counted', id, values }),
-          constants: (constants) => open.report({ kind: 'baseline', constants }),
-          done: (counted) => open.report({ kind: 'tally', tally: counted }),
+          row: (id, values) => open.emit({ kind: 'counted', id, values }),
+          constants: (constants) => open.emit({ kind: 'baseline', constants }),
+          done: (counted) => open.emit({ kind: 'tally', tally: counted }),
           overlays: (panels) => writePanels(open.folders.root, panels),
         },
         options,
-        { remember: (keep) => open.remember('tally', keep), window: open.settings.window },
+        { remember: (keep) => open.keepState('tally', keep), window: open.settings.window },
       ),
   }),
   stage({
@@ -72,7 +72,7 @@ export const judging: readonly Stage[] = [
         scoring,
         async ({ scores, items, panels }) => {
           await writeItems(open.folders.root, items);
-          open.report({ kind: 'scores', scores, gallery: await writeGallery(open.folders.root, panels) });
+          open.emit({ kind: 'scores', scores, gallery: await writeGallery(open.folders.root, panels) });
         },
         options,
       );
@@ -89,7 +89,7 @@ export const judging: readonly Stage[] = [
 ];
 
 /** What people call the rows of `load`: set and split, kind of scenes, or the folder of the images. */
-function setName({ option }: Open): string {
+function setName({ option }: StageContext): string {
   const [set, split, scenes, images] = ['set', 'split', 'scenes', 'images'].map((key) => option('load', key));
   if (typeof set === 'string')
     return set === 'jsonl' || set === 'coco'
@@ -100,7 +100,7 @@ function setName({ option }: Open): string {
 }
 
 /** What the stage `reward` was told; its defaults where there is none. */
-function rewarding({ option }: Open): RewardOptions {
+function rewarding({ option }: StageContext): RewardOptions {
   const [weights, length, legacy, functions] = ['weights', 'length', 'legacy', 'functions'].map((key) =>
     option('reward', key),
   );

@@ -5,7 +5,7 @@ import { openShards } from '../../io/shard.js';
 import { partsOf } from '../../operators/rewards/options.js';
 import { scoreNames } from '../../operators/scoring/score-summary.js';
 import { write, WriteOptions } from '../../operators/write.js';
-import { stage, type Open, type Stage } from '../stage.js';
+import { stage, type StageContext, type Stage } from '../stage.js';
 
 /** Where rows go. */
 export const shards: readonly Stage[] = [
@@ -33,19 +33,19 @@ export const shards: readonly Stage[] = [
 ];
 
 /** Parts of the reward that have a column: those of a stage that names its weights. */
-function rewardParts({ option }: Open): readonly string[] {
+function rewardParts({ option }: StageContext): readonly string[] {
   const weights = option('reward', 'weights');
   return weights !== null && typeof weights === 'object' ? partsOf(weights as Record<string, number>) : [];
 }
 
 /** Whether the rows of a source may say what of their truth does not count. */
-function ignores({ option }: Open): boolean {
+function ignores({ option }: StageContext): boolean {
   const columns = option('replay', 'columns');
   return option('load', 'set') === 'reasonseg' || (Array.isArray(columns) && columns.includes('ignore'));
 }
 
 /** What a shard says of the run that wrote it. */
-function metadata({ config, folders, settings, option }: Open): Record<string, string> {
+function metadata({ config, folders, settings, option }: StageContext): Record<string, string> {
   return {
     run: basename(folders.root),
     seed: String(settings.seed),

@@ -33,7 +33,7 @@ export const sources: readonly Stage[] = [
     ],
     paths: ['images', 'masks', 'root'],
     rows: (options) => countRows(options),
-    chooses: (reason) => reason === 'no mask',
+    filters: (reason) => reason === 'no mask',
     rules: (options) => refusedBy(() => countRows(options)),
     resumes: true,
     build: (options, open) =>
@@ -50,7 +50,7 @@ export const sources: readonly Stage[] = [
     options: ReplayOptions,
     adds: ({ columns }) => ['id', 'image', 'task', 'frame', 'original', ...columns],
     paths: ['rows'],
-    chooses: (reason) => reason === MARKED,
+    filters: (reason) => reason === MARKED,
     preflight: (options) => refusedRows(options),
     build: (options, open) => replay(options, open.settings.seed, open.credits),
   }),

@@ -7,16 +7,16 @@ import { keyFault, openChatServer } from '../../models/server/chat-client.js';
 import { learningPrompts, promptInputs } from '../../models/vlm/prompt-loss.js';
 import { supervisedGraph, supervisedInputs } from '../../models/vlm/supervised.js';
 import { objectiveGraph, type TrainGraph } from '../../models/vlm/train.js';
-import { isLeftOut } from '../../operators/training/finite.js';
+import { isSkippedStep } from '../../operators/training/finite.js';
 import { fit, FitOptions } from '../../operators/fit.js';
 import { scheduleFault } from '../../operators/training/schedule.js';
-import { isPassedOver } from '../../operators/training/dynamic-sampling.js';
+import { isFiltered } from '../../operators/training/dynamic-sampling.js';
 import { sft, SftOptions, type ReportStep, type Supervision } from '../../operators/sft.js';
 import { CANCELLED, think, ThinkOptions, type Thinker } from '../../operators/think.js';
 import { update } from '../../operators/update.js';
 import { UpdateOptions } from '../../operators/training/update-options.js';
 import { entropiesTold, ownReference, ownSpread, truncated, unweighed, withinWindow } from './constraints.js';
-import { stage, type Open, type Refusal, type Stage } from '../stage.js';
+import { stage, type StageContext, type Refusal, type Stage } from '../stage.js';
 
 /** What is taught, and how the policy learns it. */
 export const lessons: readonly Stage[] = [
@@ -25,7 +25,7 @@ export const lessons: readonly Stage[] = [
     options: FitOptions,
     needs: ['image', 'truth'],
     adds: ['fitted'],
-    lasting: true,
+    cacheable: true,
     uses: ['segmenter'],
     build: async (options, open) => fit(await open.segmenter(), open.read, options),
   }),
@@ -34,8 +34,8 @@ export const lessons: readonly Stage[] = [
     options: ThinkOptions,
     needs: ['image', 'fitted'],
     adds: ['problem', 'thinking', 'solution'],
-    lasting: true,
-    chooses: (reason) => reason === CANCELLED,
+    cacheable: true,
+    filters: (reason) => reason === CANCELLED,
     rules: ({ endpoint }) => {
       const fault = endpoint && keyFault(endpoint);
       return fault === undefined ? [] : [{ option: 'endpoint.key', text: fault }];
@@ -48,7 +48,7 @@ export const lessons: readonly Stage[] = [
     needs: ['completions', 'advantages'],
     adds: ['step'],
     uses: ['policy'],
-    chooses: (reason) => isLeftOut(reason) || isPassedOver(reason),
+    filters: (reason) => isSkippedStep(reason) || isFiltered(reason),
     rules: (options, around) => [
       ...withinWindow('groupsPerStep', options.groupsPerStep, around),
       ...entropiesTold(options, around),
@@ -58,7 +58,7 @@ export const lessons: readonly Stage[] = [
     ],
     notices: (options, around) => [...truncated(around), ...unweighed(options, around)],
     build: async (options, open) => {
-      const policy = await open.learner();
+      const policy = await open.trainable();
       const temperature = open.option('rollout', 'temperature');
       return update(
         policy,
@@ -76,10 +76,10 @@ export const lessons: readonly Stage[] = [
     needs: ['image', 'fitted'],
     adds: ['step'],
     uses: ['policy'],
-    chooses: isLeftOut,
+    filters: isSkippedStep,
     rules: (options, around) => [...withinWindow('rowsPerStep', options.rowsPerStep, around), ...scheduled(options)],
     build: async (options, open) => {
-      const policy = await open.learner();
+      const policy = await open.trainable();
       const { config, tokenizer } = policy;
       const learned = options.prompt === 'learned';
       const graph = supervisedGraph(config, tokenizer, options);
@@ -96,9 +96,9 @@ export const lessons: readonly Stage[] = [
 ];
 
 const stepReport =
-  (open: Open): ReportStep =>
+  (open: StageContext): ReportStep =>
   (step, metrics, rows, tokens) =>
-    open.report({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id), tokens });
+    open.emit({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id), tokens });
 
 function scheduled(options: Parameters<typeof scheduleFault>[0]): readonly Refusal[] {
   const fault = scheduleFault(options);
@@ -107,7 +107,7 @@ function scheduled(options: Parameters<typeof scheduleFault>[0]): readonly Refus
 
 async function thinker(
   { endpoint }: z.output<typeof ThinkOptions>,
-  { folders, signal }: Open,
+  { folders, signal }: StageContext,
 ): Promise<Thinker | undefined> {
   return (
     endpoint && {

@@ -8,10 +8,10 @@ import type { Panel } from '../../operators/scoring/gallery.js';
 import type { Tally } from '../../operators/tally.js';
 import { markdown } from '../../report/table.js';
 import { gainTable } from '../../report/tally-table.js';
-import type { GainReport } from '../events.js';
+import type { GainEvent } from '../events.js';
 
 /** Puts what training changed into the run's folder: `gain.json` and `gain.md`. */
-export function writeGain(root: string, gain: Omit<GainReport, 'kind'>): void {
+export function writeGain(root: string, gain: Omit<GainEvent, 'kind'>): void {
   writeJson(join(root, 'gain.json'), gain);
   writeWhole(join(root, 'gain.md'), markdown(`${gain.name}: before and after`, gainTable(gain)));
 }

@@ -12,7 +12,15 @@ import {
   type Session,
   type SetLearning,
 } from './runtime.js';
-import { GRADIENT, SUM, type Answer, type Layout, type LearningPart, type SessionJob, type Told } from './session.js';
+import {
+  GRADIENT,
+  SUM,
+  type RunResult,
+  type Layout,
+  type LearningPart,
+  type SessionJob,
+  type JobResult,
+} from './session.js';
 import { messageOf, OutOfMemoryError } from '../../errors.js';
 
 /** Of a set that may learn; what learning has beside it is there once it was asked for. */
@@ -39,7 +47,7 @@ type RunJob = Extract<SessionJob, { kind: 'run' }>;
 
 /** What came of a job, and what of it is handed over instead of copied. */
 export interface Handled {
-  readonly answer: Answer | Told;
+  readonly answer: RunResult | JobResult;
   readonly transfer?: readonly ArrayBuffer[];
 }
 
@@ -149,7 +157,7 @@ export class SessionHost<Value> {
     if (placed) this.#runtime.retain([...this.#sets.values()].flatMap(({ places }) => [...places.values()]));
   }
 
-  async #run({ program: name, sets: from, feeds, settings: { keep = [], sum } }: RunJob): Promise<Answer> {
+  async #run({ program: name, sets: from, feeds, settings: { keep = [], sum } }: RunJob): Promise<RunResult> {
     const known = this.#open.get(name);
     if (this.#ended) throw new Error(`expected a run before the engine's release; got one after`);
     if (!known) throw new Error(`expected an open graph; got one that was never opened`);
@@ -270,7 +278,7 @@ export class SessionHost<Value> {
     return { name, dtype, sizes: fitted(name, dtype, sizes, this.#runtime.extent(held)), from: { held } };
   }
 
-  #keep(results: readonly Result<Value>[]): Pick<Answer, 'kept'> {
+  #keep(results: readonly Result<Value>[]): Pick<RunResult, 'kept'> {
     const kept = results.flatMap(({ name, held }) => {
       if (held === undefined) return [];
       this.#kept.set(++this.#ids, held);

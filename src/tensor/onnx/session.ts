@@ -48,7 +48,7 @@ export const SUM = 'sum:';
 
 export type Feeds = Readonly<Record<string, Data | Kept>>;
 
-export interface Answer {
+export interface RunResult {
   readonly outputs: Readonly<Record<string, Data>>;
   /** Outputs that a run was asked to keep; they are none of `outputs`. */
   readonly kept?: Readonly<Record<string, Kept>>;
@@ -63,7 +63,7 @@ export interface Answer {
 }
 
 /** What comes of other jobs than runs. */
-export interface Told {
+export interface JobResult {
   readonly memory?: MemoryUse | undefined;
   readonly squares?: number;
   readonly values?: Float32Array;
@@ -205,7 +205,12 @@ export interface Engine {
    * @param sets `policy` alone unless told.
    * @throws {OutOfMemoryError} where the device or the machine has no room for it.
    */
-  run(program: Pick<Program, 'name'>, feeds: Feeds, sets?: readonly string[], settings?: RunSettings): Promise<Answer>;
+  run(
+    program: Pick<Program, 'name'>,
+    feeds: Feeds,
+    sets?: readonly string[],
+    settings?: RunSettings,
+  ): Promise<RunResult>;
   /** Where this is the device's work; on the CPU it is the host's. */
   readonly learning?: EngineLearning;
   /** Frees outputs that were kept, behind the runs that were asked for before. */
@@ -271,7 +276,7 @@ export function openEngine({ workers: size, threads, device = { kind: 'cpu' } }:
   const libraries = device.libraries ?? (device.kind === 'cuda' ? findCudaRuntime() : undefined);
   const data: ThreadData = { threads, device, libraries, users: usersOf(device) };
   const ready = device.kind === 'cpu' ? flushDenormals() : Promise.resolve();
-  const started = ready.then((): Workers<SessionJob, Answer & Told> =>
+  const started = ready.then((): Workers<SessionJob, RunResult & JobResult> =>
     workers(new URL('./session-worker.js', import.meta.url), size, data),
   );
   const call: Call = async (job) => (await started).call(job);
@@ -330,7 +335,7 @@ export function openEngine({ workers: size, threads, device = { kind: 'cpu' } }:
 }
 
 /** Does a job on one thread. */
-type Call = (job: SessionJob) => Promise<Answer & Told>;
+type Call = (job: SessionJob) => Promise<RunResult & JobResult>;
 
 function learningOf(call: Call): EngineLearning {
   return {
@@ -346,7 +351,7 @@ function learningOf(call: Call): EngineLearning {
 }
 
 /** What an engine of several threads was asked to keep came back: any of them may be asked next. */
-function withKept({ outputs, kept = {}, ...answer }: Answer, keep: readonly string[]): Answer {
+function withKept({ outputs, kept = {}, ...answer }: RunResult, keep: readonly string[]): RunResult {
   const entries = Object.entries(outputs);
   const back = entries.flatMap(([name, data]) => (keep.includes(name) ? [[name, { data }] as const] : []));
   return {

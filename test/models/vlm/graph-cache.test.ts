@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { programs } from '../../../src/models/vlm/graph-cache.js';
+import { graphCache } from '../../../src/models/vlm/graph-cache.js';
 import type { Program } from '../../../src/tensor/onnx/emit.js';
 
 function told(most?: number) {
@@ -16,7 +16,7 @@ function told(most?: number) {
     close: async (program: Pick<Program, 'name'>) => void (await tell('close')(program)),
     run: tell('run'),
   };
-  return { calls, graphs: programs(engine, most), engine };
+  return { calls, graphs: graphCache(engine, most), engine };
 }
 
 const named = (name: string) => (): Program => ({ name, bytes: new Uint8Array(), inputs: [], outputs: [] });

@@ -86,7 +86,7 @@ describe('gradient', () => {
 describe('write', () => {
   it('gives the same completions for any batch and any number of threads', async () => {
     const policies = [await open(), await open({ batch: 2 }), await open({ batch: 4, workers: 2 })];
-    const [alone, ...others] = await Promise.all(policies.map((policy) => policy.write(prompts(policy), writing)));
+    const [alone, ...others] = await Promise.all(policies.map((policy) => policy.generate(prompts(policy), writing)));
     for (const other of others) {
       expect(other.map((group) => group.map(({ tokens, finish }) => ({ tokens, finish })))).toEqual(
         alone.map((group) => group.map(({ tokens, finish }) => ({ tokens, finish }))),
@@ -101,7 +101,7 @@ describe('write', () => {
   it('ends a completion at its first end, cuts it at the limit, and tells which', async () => {
     const policy = await open({ batch: 2 });
     const { eos } = policy.config.tokens;
-    const groups = await policy.write(prompts(policy), { ...writing, group: 8, maxTokens: 60, temperature: 1.5 });
+    const groups = await policy.generate(prompts(policy), { ...writing, group: 8, maxTokens: 60, temperature: 1.5 });
     for (const { tokens, logProbs, finish } of groups.flat()) {
       expect(logProbs).toHaveLength(tokens.length);
       expect(tokens.slice(0, -1).some((token) => eos.includes(token))).toBe(false);
@@ -114,8 +114,8 @@ describe('write', () => {
   it('writes the likeliest tokens at temperature 0, whatever the draws', async () => {
     const policy = await open();
     const [asked] = prompts(policy);
-    const [first] = await policy.write([asked], { ...writing, temperature: 0 });
-    const [second] = await policy.write([asked], { ...writing, temperature: 0, uniform: () => 0.99 });
+    const [first] = await policy.generate([asked], { ...writing, temperature: 0 });
+    const [second] = await policy.generate([asked], { ...writing, temperature: 0, uniform: () => 0.99 });
     expect(second).toEqual(first);
     expect(first[1]).toEqual(first[0]);
   });
@@ -124,11 +124,11 @@ describe('write', () => {
     const policy = await open();
     const { image, video, visionStart, visionEnd } = policy.config.tokens;
     const all = { ...writing, group: 16, temperature: 3, maxTokens: 40 };
-    const usual = (await policy.write(prompts(policy).slice(0, 1), all)).flat().flatMap(({ tokens }) => tokens);
+    const usual = (await policy.generate(prompts(policy).slice(0, 1), all)).flat().flatMap(({ tokens }) => tokens);
     expect(usual.filter((token) => [image, video, visionStart, visionEnd].includes(token))).toEqual([]);
     const none = await open({ suppressed: Array.from({ length: 704 }, (_, id) => id).filter((id) => id !== 7) });
     expect(
-      (await none.write(prompts(none).slice(0, 1), all))
+      (await none.generate(prompts(none).slice(0, 1), all))
         .flat()
         .flatMap(({ tokens }) => tokens)
         .every((token) => token === 7),
@@ -138,12 +138,12 @@ describe('write', () => {
   it('tells which version of the weights wrote, also of what waited while a step was taken', async () => {
     const policy = await open();
     const asked = prompts(policy).slice(0, 1);
-    const before = unversioned(await policy.write(asked, writing));
+    const before = unversioned(await policy.generate(asked, writing));
     const { gradient } = await policy.gradient(graph, lessons(policy, 2).slice(0, 1), 1);
-    const running = Array.from({ length: 4 }, () => policy.write(asked, writing));
+    const running = Array.from({ length: 4 }, () => policy.generate(asked, writing));
     await setImmediate();
     await policy.step(gradient, { ...settings, learningRate: 0.1 });
-    const after = unversioned(await policy.write(asked, writing));
+    const after = unversioned(await policy.generate(asked, writing));
     expect(after).not.toEqual(before);
     const versions = (await Promise.all(running)).map((groups) => {
       const [{ version }] = groups[0];
@@ -156,13 +156,13 @@ describe('write', () => {
   it('tells the log-probs that scoring the same completions gives', async () => {
     const policy = await open({ batch: 2 });
     const asked = prompts(policy);
-    const groups = await policy.write(asked, { ...writing, temperature: 0.8 });
+    const groups = await policy.generate(asked, { ...writing, temperature: 0.8 });
     const rows = asked.map((prompt, p): TrainRow => ({
       prompt,
       completions: groups[p].map(({ tokens }) => tokens),
       perToken: {},
     }));
-    const scores = await policy.reference(rows, 0.8);
+    const scores = await policy.referenceScores(rows, 0.8);
     for (const [p, group] of groups.entries())
       for (const [s, { logProbs }] of group.entries()) expect(apartBy(scores[p][s], logProbs)).toBeLessThan(1e-5);
   });

@@ -12,7 +12,7 @@ describe('step', () => {
   it('moves the weights and leaves the reference where it was', async () => {
     const policy = await open();
     const rows = lessons(policy, 2).slice(0, 2);
-    const before = await policy.reference(rows, 1);
+    const before = await policy.referenceScores(rows, 1);
     expect(await policy.scores(rows, 1)).toEqual(before);
     const first = await policy.gradient(graph, rows, 1);
     expect([policy.version, await policy.step(first.gradient, settings), policy.version]).toEqual([
@@ -21,7 +21,7 @@ describe('step', () => {
       1,
     ]);
     await policy.step((await policy.gradient(graph, rows, 1)).gradient, settings);
-    expect(await policy.reference(rows, 1)).toEqual(before);
+    expect(await policy.referenceScores(rows, 1)).toEqual(before);
     expect(await policy.scores(rows, 1)).not.toEqual(before);
     const after = await policy.gradient(graph, rows, 1);
     expect(after.metrics['loss']).toBeLessThan(first.metrics['loss']);
@@ -31,18 +31,18 @@ describe('step', () => {
     const policy = await open();
     const gradient = new Float32Array(policy.parameters);
     gradient[5] = NaN;
-    const [before] = await policy.write(prompts(policy).slice(0, 1), writing);
+    const [before] = await policy.generate(prompts(policy).slice(0, 1), writing);
     await expect(policy.step(gradient, settings)).rejects.toThrow(
       `${tiny}  step 1: expected a finite gradient; got a norm of NaN`,
     );
     expect(policy.version).toBe(0);
-    expect((await policy.write(prompts(policy).slice(0, 1), writing))[0]).toEqual(before);
+    expect((await policy.generate(prompts(policy).slice(0, 1), writing))[0]).toEqual(before);
   });
 
   it('teaches a supervised answer, with a head that is no part of the checkpoint', async () => {
     const policy = await open({ extra: patchMaskHead });
     const [prompt] = prompts(policy);
-    const answer = policy.answer('<bbox>[1,2,30,40]</bbox>');
+    const answer = policy.encodeAnswer('<bbox>[1,2,30,40]</bbox>');
     const row: TrainRow = {
       prompt,
       completions: [answer],

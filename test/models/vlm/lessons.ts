@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 
-import type { EncodedPrompt, TrainRow, WriteOptions } from '../../../src/models/policy.js';
-import type { QwenPolicy } from '../../../src/models/vlm/policy.js';
+import type { EncodedPrompt, TrainRow, GenerateOptions } from '../../../src/models/policy.js';
+import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
 import { objectiveGraph } from '../../../src/models/vlm/train.js';
 import { grpo } from '../../../src/objectives/policy-gradient.js';
 import { hash, uniform } from '../../../src/random.js';
@@ -19,7 +19,7 @@ export function picture(seed: number, side = 56): Image {
 }
 
 /** Prompts of unequal lengths, the first and last of one grid, one without an image. */
-export function prompts(policy: QwenPolicy): EncodedPrompt[] {
+export function prompts(policy: VlmPolicy): EncodedPrompt[] {
   return [
     policy.encode({ instruction: 'it' }, picture(1)),
     policy.encode({ instruction: 'the large bird on the left of the other one' }, picture(2)),
@@ -33,7 +33,7 @@ export function prompts(policy: QwenPolicy): EncodedPrompt[] {
 }
 
 /** Groups of `samples` completions of unequal lengths, with numbers that make every term of the loss count. */
-export function lessons(policy: QwenPolicy, samples: number, asked = prompts(policy)): TrainRow[] {
+export function lessons(policy: VlmPolicy, samples: number, asked = prompts(policy)): TrainRow[] {
   const lengths = asked.map((_, p) => Array.from({ length: samples }, (__, s) => 1 + (hash('length', p, s) % 9)));
   const tokens = lengths.flat().reduce((sum, n) => sum + n, 0);
   return asked.map((prompt, p) => {
@@ -76,7 +76,7 @@ export function apartBy(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return most / largest;
 }
 
-export const writing: WriteOptions = {
+export const writing: GenerateOptions = {
   group: 3,
   temperature: 1,
   maxTokens: 12,

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 import { UsageError } from '../../../src/errors.js';
 import { openSafetensors } from '../../../src/io/safetensors.js';
-import type { EncodedPrompt, TrainRow, WriteOptions } from '../../../src/models/policy.js';
+import type { EncodedPrompt, TrainRow, GenerateOptions } from '../../../src/models/policy.js';
 import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
 import {
   adapterOf,
@@ -15,7 +15,7 @@ import {
   sideName,
   type LoraOptions,
 } from '../../../src/models/vlm/lora.js';
-import type { QwenPolicy } from '../../../src/models/vlm/policy.js';
+import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
 import { patchMaskHead } from '../../../src/models/vlm/supervised.js';
 import { objectiveGraph } from '../../../src/models/vlm/train.js';
 import { grpo } from '../../../src/objectives/policy-gradient.js';
@@ -30,12 +30,12 @@ const small: LoraOptions = { rank: 2, alpha: 8, targets: ['q_proj', 'gate_proj']
 const modules = (options: Omit<LoraOptions, 'rank' | 'alpha'>): string[] =>
   adapterOf(config, { rank: 2, alpha: 8, ...options }).matrices.map(modulePath);
 
-function asked(policy: QwenPolicy): EncodedPrompt[] {
+function asked(policy: VlmPolicy): EncodedPrompt[] {
   const data = Uint8Array.from({ length: 3 * 56 * 56 }, (_, i) => hash('pixel', i >> 6) & 255);
   return [policy.encode({ instruction: 'the bird' }, { width: 56, height: 56, data })];
 }
 
-function lesson(policy: QwenPolicy): TrainRow[] {
+function lesson(policy: VlmPolicy): TrainRow[] {
   const completions = [
     [5, 6, 7],
     [8, 9],
@@ -55,7 +55,7 @@ function lesson(policy: QwenPolicy): TrainRow[] {
   }));
 }
 
-const writing: WriteOptions = {
+const writing: GenerateOptions = {
   group: 3,
   temperature: 1,
   maxTokens: 10,
@@ -63,7 +63,7 @@ const writing: WriteOptions = {
 };
 
 /** Two steps on the lesson: after the first, A has a gradient too. */
-async function taught(policy: QwenPolicy): Promise<void> {
+async function taught(policy: VlmPolicy): Promise<void> {
   for (let i = 0; i < 2; i++) await policy.step((await policy.gradient(graph, lesson(policy), 1)).gradient, settings);
 }
 
@@ -185,8 +185,8 @@ describe('policyWeights', () => {
 describe('a policy with an adapter', () => {
   it('begins as the checkpoint, bit for bit, in rollouts and in scores', async () => {
     const [base, adapted] = [await open(), await open({ train: { lora: small } })];
-    expect(await adapted.write(asked(adapted), writing)).toEqual(await base.write(asked(base), writing));
-    expect(await adapted.reference(lesson(adapted), 1)).toEqual(await base.reference(lesson(base), 1));
+    expect(await adapted.generate(asked(adapted), writing)).toEqual(await base.generate(asked(base), writing));
+    expect(await adapted.referenceScores(lesson(adapted), 1)).toEqual(await base.referenceScores(lesson(base), 1));
     expect((await adapted.gradient(graph, lesson(adapted), 1)).metrics).toEqual(
       (await base.gradient(graph, lesson(base), 1)).metrics,
     );
@@ -194,7 +194,7 @@ describe('a policy with an adapter', () => {
 
   it('teaches the adapter alone, and refers to the checkpoint without it', async () => {
     const policy = await open({ train: { lora: small } });
-    const before = await policy.reference(lesson(policy), 1);
+    const before = await policy.referenceScores(lesson(policy), 1);
     expect(await policy.scores(lesson(policy), 1)).toEqual(before);
     const first = await policy.gradient(graph, lesson(policy), 1);
     expect(first.gradient).toHaveLength(policy.parameters);
@@ -206,7 +206,7 @@ describe('a policy with an adapter', () => {
     );
     await taught(policy);
     expect((await policy.gradient(graph, lesson(policy), 1)).metrics['loss']).toBeLessThan(first.metrics['loss']);
-    expect(await policy.reference(lesson(policy), 1)).toEqual(before);
+    expect(await policy.referenceScores(lesson(policy), 1)).toEqual(before);
     expect(await policy.scores(lesson(policy), 1)).not.toEqual(before);
   });
 
@@ -215,7 +215,7 @@ describe('a policy with an adapter', () => {
       train: { lora: { ...small, targets: ['q_proj', 'v_proj', 'gate_proj', 'down_proj', 'lm_head'] } },
     });
     await taught(policy);
-    const [group] = await policy.write(asked(policy), writing);
+    const [group] = await policy.generate(asked(policy), writing);
     const each = (value: number): number[][] => group.map(({ tokens }) => tokens.map(() => value));
     const all = group.reduce((sum, { tokens }) => sum + tokens.length, 0);
     const row = {
@@ -231,7 +231,7 @@ describe('a policy with an adapter', () => {
     };
     expect((await policy.gradient(objectiveGraph(grpo(0)), [row], 1)).metrics['drift']).toBeCloseTo(0, 5);
     const base = await open();
-    expect(unversioned(await base.write(asked(base), writing))).not.toEqual(unversioned([group]));
+    expect(unversioned(await base.generate(asked(base), writing))).not.toEqual(unversioned([group]));
   });
 
   it('teaches a head that exists in training only beside it, and does not save it', async () => {
@@ -270,8 +270,8 @@ describe('an adapter folder', () => {
     expect(again.parameters).toBe(policy.parameters);
     const [a, b] = [await policy.gradient(graph, lesson(policy), 1), await again.gradient(graph, lesson(again), 1)];
     expect(Buffer.compare(Buffer.from(a.gradient.buffer), Buffer.from(b.gradient.buffer))).toBe(0);
-    expect(unversioned(await again.write(asked(again), writing))).toEqual(
-      unversioned(await policy.write(asked(policy), writing)),
+    expect(unversioned(await again.generate(asked(again), writing))).toEqual(
+      unversioned(await policy.generate(asked(policy), writing)),
     );
     await again.save(join(dir, 'again'));
     for (const file of await readdir(join(dir, 'saved')))

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
-import { counted, inspectQwen, memories } from '../../../src/models/vlm/inspect.js';
+import { counted, inspectVlm, memories } from '../../../src/models/vlm/inspect.js';
 import { adapterOf, adapterShapes } from '../../../src/models/vlm/lora.js';
 import { memoryOf, parameters, type Job, type Use } from '../../../src/models/vlm/memory.js';
 import { weightShapes } from '../../../src/models/vlm/weights.js';
@@ -184,7 +184,7 @@ describe('memoryOf', () => {
 
 describe('inspectQwen', () => {
   it('says what lies in the files of a checkpoint', async () => {
-    const seen = await inspectQwen(tied, use);
+    const seen = await inspectVlm(tied, use);
     expect(seen).toMatchObject({
       kind: 'checkpoint',
       folder: tied,
@@ -199,7 +199,7 @@ describe('inspectQwen', () => {
 
   it('says what an adapter is, and its base where that is at hand', async () => {
     const dir = join(fixturesFolder(), 'policy', 'train', 'lora');
-    const alone = await inspectQwen(dir, use);
+    const alone = await inspectVlm(dir, use);
     expect(alone).toMatchObject({
       kind: 'adapter',
       rank: 4,
@@ -207,7 +207,7 @@ describe('inspectQwen', () => {
       stored: { files: 1, dtypes: ['F32'] },
     });
     expect(alone).not.toHaveProperty('checkpoint');
-    const both = await inspectQwen(dir, use, tiny);
+    const both = await inspectVlm(dir, use, tiny);
     expect(both).toMatchObject({
       kind: 'adapter',
       parameters: (alone as { parameters: number }).parameters,

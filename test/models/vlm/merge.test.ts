@@ -8,8 +8,8 @@ import { readAdapter } from '../../../src/models/vlm/adapter.js';
 import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
 import { sideName } from '../../../src/models/vlm/lora.js';
 import { copyCheckpoint, mergeAdapter } from '../../../src/models/vlm/merge.js';
-import type { EncodedPrompt, Written } from '../../../src/models/policy.js';
-import type { QwenPolicy } from '../../../src/models/vlm/policy.js';
+import type { EncodedPrompt, GeneratedCompletion } from '../../../src/models/policy.js';
+import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
 import { hash, uniform } from '../../../src/random.js';
 import { goldenFolder } from '../../golden/golden.js';
 import { folder, open, tied, tiny } from './opened.js';
@@ -38,13 +38,13 @@ async function drawn(from: string, rsLora = false, targets = ['q_proj', 'down_pr
   return dir;
 }
 
-function asked(policy: QwenPolicy): EncodedPrompt[] {
+function asked(policy: VlmPolicy): EncodedPrompt[] {
   const data = Uint8Array.from({ length: 3 * 56 * 56 }, (_, i) => hash('pixel', i >> 6) & 255);
   return [policy.encode({ instruction: 'the bird' }, { width: 56, height: 56, data })];
 }
 
-const scored = (policy: QwenPolicy) =>
-  policy.write(asked(policy), {
+const scored = (policy: VlmPolicy) =>
+  policy.generate(asked(policy), {
     group: 4,
     temperature: 1,
     maxTokens: 12,
@@ -115,7 +115,7 @@ describe('mergeAdapter', () => {
     expect(merged.map(({ tokens }) => tokens)).toEqual(on.map(({ tokens }) => tokens));
     expect(merged.map(({ tokens }) => tokens)).not.toEqual(off.map(({ tokens }) => tokens));
     // The same sums in another order: a few roundings of values up to 10.
-    const numbers = (all: readonly Written[]): number[] =>
+    const numbers = (all: readonly GeneratedCompletion[]): number[] =>
       all.flatMap(({ logProbs, entropies = [] }) => [...logProbs, ...entropies]);
     const apart = numbers(merged).map((value, i) => Math.abs(value - numbers(on)[i]));
     expect(Math.max(...apart)).toBeLessThan(1e-5);

@@ -91,7 +91,7 @@ describe.skipIf(without !== '')(`a policy without room for its batch${without}`,
     };
     const work = async (policy: typeof plain) =>
       [
-        unversioned(await policy.write(asked, how)),
+        unversioned(await policy.generate(asked, how)),
         await policy.scores(rows, 1),
         await policy.gradient(graph, rows, 1),
       ] as const;

@@ -4,15 +4,15 @@ import { join } from 'node:path';
 
 import { afterAll, afterEach } from 'vitest';
 
-import type { Written } from '../../../src/models/policy.js';
-import { openQwen, type QwenOptions, type QwenPolicy } from '../../../src/models/vlm/policy.js';
+import type { GeneratedCompletion } from '../../../src/models/policy.js';
+import { openVlm, type VlmOptions, type VlmPolicy } from '../../../src/models/vlm/policy.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
 export const tiny = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl');
 export const tied = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl-tied-bf16');
 
 const scratch: string[] = [];
-let opened: QwenPolicy[] = [];
+let opened: VlmPolicy[] = [];
 afterEach(async () => {
   await Promise.all(opened.map((policy) => policy.release()));
   opened = [];
@@ -20,8 +20,8 @@ afterEach(async () => {
 afterAll(() => Promise.all(scratch.map((dir) => rm(dir, { recursive: true }))));
 
 /** Released after the test. */
-export async function open(options: Partial<QwenOptions> = {}, dir = tiny): Promise<QwenPolicy> {
-  const policy = await openQwen(dir, {
+export async function open(options: Partial<VlmOptions> = {}, dir = tiny): Promise<VlmPolicy> {
+  const policy = await openVlm(dir, {
     workers: 1,
     threads: 1,
     batch: 1,
@@ -33,7 +33,9 @@ export async function open(options: Partial<QwenOptions> = {}, dir = tiny): Prom
 }
 
 /** What was written, by whichever version of the weights. */
-export function unversioned(groups: readonly (readonly Written[])[]): Omit<Written, 'version'>[][] {
+export function unversioned(
+  groups: readonly (readonly GeneratedCompletion[])[],
+): Omit<GeneratedCompletion, 'version'>[][] {
   return groups.map((group) =>
     group.map(({ tokens, logProbs, finish, entropies }) => ({
       tokens,

@@ -7,12 +7,12 @@ import { apartBy, graph, lessons, settings } from './lessons.js';
 import { folder, open } from './opened.js';
 import { onCpu, without } from '../../tensor/onnx/native/libraries.js';
 import { folderTensors, openSafetensors } from '../../../src/io/safetensors.js';
-import type { QwenOptions, QwenPolicy } from '../../../src/models/vlm/policy.js';
+import type { VlmOptions, VlmPolicy } from '../../../src/models/vlm/policy.js';
 
 const device = { kind: 'cpu', libraries: onCpu } as const;
 
 /** Weights and moments as they are saved. */
-async function saved(policy: QwenPolicy): Promise<Record<string, Float32Array>> {
+async function saved(policy: VlmPolicy): Promise<Record<string, Float32Array>> {
   const dir = join(await folder(), 'saved');
   await policy.save(dir);
   await policy.saveTraining(dir);
@@ -28,7 +28,7 @@ async function saved(policy: QwenPolicy): Promise<Record<string, Float32Array>> 
   return Object.fromEntries(await Promise.all(all));
 }
 
-async function stepped(options: Partial<QwenOptions>, steps: number): Promise<QwenPolicy> {
+async function stepped(options: Partial<VlmOptions>, steps: number): Promise<VlmPolicy> {
   const policy = await open({ batch: 2, ...options });
   const rows = lessons(policy, 2).slice(0, 3);
   for (let i = 0; i < steps; i++)
@@ -67,6 +67,6 @@ describe.skipIf(without !== '')(`a policy that learns where its weights are held
     const policy = await stepped({ device }, 1);
     const rows = lessons(policy, 2).slice(0, 1);
     await policy.mixReference(1);
-    expect(await policy.reference(rows, 1)).toEqual(await policy.scores(rows, 1));
+    expect(await policy.referenceScores(rows, 1)).toEqual(await policy.scores(rows, 1));
   });
 });

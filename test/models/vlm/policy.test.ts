@@ -34,8 +34,8 @@ describe('save', () => {
     const again = await open({}, dir);
     const [a, b] = [await policy.gradient(graph, rows, 1), await again.gradient(graph, rows, 1)];
     expect(Buffer.compare(Buffer.from(a.gradient.buffer), Buffer.from(b.gradient.buffer))).toBe(0);
-    expect(unversioned(await again.write(prompts(again).slice(0, 1), writing))).toEqual(
-      unversioned(await policy.write(prompts(policy).slice(0, 1), writing)),
+    expect(unversioned(await again.generate(prompts(again).slice(0, 1), writing))).toEqual(
+      unversioned(await policy.generate(prompts(policy).slice(0, 1), writing)),
     );
   });
 
@@ -60,8 +60,8 @@ describe('a policy that learns nothing', () => {
     const [fixed, free] = [await open({ train: 'none', workers }, from), await open({}, from)];
     const rows = lessons(free, 2).slice(0, 2);
     expect(fixed.parameters).toBe(0);
-    expect(await fixed.write(prompts(fixed), writing)).toEqual(await free.write(prompts(free), writing));
-    expect(await fixed.reference(rows, 1)).toEqual(await free.reference(rows, 1));
+    expect(await fixed.generate(prompts(fixed), writing)).toEqual(await free.generate(prompts(free), writing));
+    expect(await fixed.referenceScores(rows, 1)).toEqual(await free.referenceScores(rows, 1));
   });
 
   it('refuses a gradient', async () => {
@@ -138,15 +138,15 @@ describe('release', () => {
   it('waits for what runs, and refuses what waits or comes later', async () => {
     const policy = await open();
     const asked = prompts(policy).slice(0, 1);
-    const expected = await policy.write(asked, writing);
-    const running = policy.write(asked, writing);
-    const waiting = policy.write([...asked, ...asked], writing).catch((error: unknown) => error);
+    const expected = await policy.generate(asked, writing);
+    const running = policy.generate(asked, writing);
+    const waiting = policy.generate([...asked, ...asked], writing).catch((error: unknown) => error);
     await setImmediate();
     const released = policy.release();
     expect(await running).toEqual(expected);
     expect(await waiting).toMatchObject({ message: expect.stringContaining('release') });
     await released;
-    await expect(policy.write(asked, writing)).rejects.toThrow('release');
+    await expect(policy.generate(asked, writing)).rejects.toThrow('release');
     await policy.release();
   });
 });

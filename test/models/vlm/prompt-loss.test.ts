@@ -3,19 +3,19 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { TrainRow } from '../../../src/models/policy.js';
-import { openQwen, type QwenPolicy } from '../../../src/models/vlm/policy.js';
+import { openVlm, type VlmPolicy } from '../../../src/models/vlm/policy.js';
 import { learningPrompts, promptInputs } from '../../../src/models/vlm/prompt-loss.js';
 import { supervisedGraph } from '../../../src/models/vlm/supervised.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
 const dir = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl');
-const open = (tokens?: number): Promise<QwenPolicy> =>
-  openQwen(dir, { workers: 1, threads: 1, batch: 3, suppressed: [], ...(tokens === undefined ? {} : { tokens }) });
+const open = (tokens?: number): Promise<VlmPolicy> =>
+  openVlm(dir, { workers: 1, threads: 1, batch: 3, suppressed: [], ...(tokens === undefined ? {} : { tokens }) });
 const plain = { patchMask: 0, softNumbers: 0 };
 
 /** A row that is taught its answer, each token by the same weight. */
-const taught = (policy: QwenPolicy, words: string, answer: string, weight: number): TrainRow => {
-  const completion = policy.answer(answer);
+const taught = (policy: VlmPolicy, words: string, answer: string, weight: number): TrainRow => {
+  const completion = policy.encodeAnswer(answer);
   return {
     prompt: { ...policy.encode({}), text: '', tokens: policy.tokenizer.encode(words) },
     completions: [completion],
@@ -24,7 +24,7 @@ const taught = (policy: QwenPolicy, words: string, answer: string, weight: numbe
 };
 
 describe('learningPrompts', () => {
-  let policy: QwenPolicy;
+  let policy: VlmPolicy;
   beforeAll(async () => void (policy = await open()));
   afterAll(() => policy.release());
 

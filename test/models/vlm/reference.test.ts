@@ -12,18 +12,18 @@ describe('reference', () => {
   ])('mixes a share of the weights into the reference, of %s, and goes on from there', async (_, from) => {
     const policy = await open({ extra: patchMaskHead }, from);
     const rows = lessons(policy, 1).slice(0, 1);
-    const start = await policy.reference(rows, 1);
+    const start = await policy.referenceScores(rows, 1);
     await policy.step((await policy.gradient(graph, rows, 1)).gradient, settings);
     await policy.mixReference(0.5);
-    const half = await policy.reference(rows, 1);
+    const half = await policy.referenceScores(rows, 1);
     const now = await policy.scores(rows, 1);
     const between = half[0][0].filter((p, t) => (p - start[0][0][t]) * (now[0][0][t] - p) > 0);
     expect(between.length).toBeGreaterThan(0);
     expect([half, now]).not.toContainEqual(start);
     await policy.step((await policy.gradient(graph, rows, 1)).gradient, settings);
-    expect(await policy.reference(rows, 1)).toEqual(half);
+    expect(await policy.referenceScores(rows, 1)).toEqual(half);
     await policy.mixReference(1);
-    expect(await policy.reference(rows, 1)).toEqual(await policy.scores(rows, 1));
+    expect(await policy.referenceScores(rows, 1)).toEqual(await policy.scores(rows, 1));
   });
 
   it('has nothing to mix below an adapter', async () => {
@@ -40,6 +40,6 @@ describe('reference', () => {
     const rows = lessons(early, 1).slice(0, 1);
     const { gradient } = await late.gradient(graph, rows, 1);
     await late.step(gradient, settings);
-    expect(await late.reference(rows, 1)).toEqual(await early.reference(rows, 1));
+    expect(await late.referenceScores(rows, 1)).toEqual(await early.referenceScores(rows, 1));
   });
 });

@@ -19,7 +19,7 @@ import { grpo } from '../../../src/objectives/policy-gradient.js';
 import { findWeights, readWeights } from '../../../src/models/vlm/weight-files.js';
 import { hash, uniform } from '../../../src/random.js';
 import type { Program } from '../../../src/tensor/onnx/emit.js';
-import { layoutOf, openEngine, type Answer, type Engine, type Layout } from '../../../src/tensor/onnx/session.js';
+import { layoutOf, openEngine, type RunResult, type Engine, type Layout } from '../../../src/tensor/onnx/session.js';
 import { tiny } from './opened.js';
 
 const config = await readConfig(tiny);
@@ -75,7 +75,7 @@ async function run(
   make: (shape: BatchShape) => Program,
   more: Partial<BatchShape>,
   sets = ['policy'],
-): Promise<Answer> {
+): Promise<RunResult> {
   const prompts = rows.map(({ prompt }) => prompt);
   const shape: BatchShape = {
     ...prefixShape(prompts, 2),
@@ -112,7 +112,7 @@ const ways: readonly Partial<BatchShape>[] = [
 ];
 
 describe.each(Object.entries(graphs))('the training graph of an %s', (_, graph) => {
-  let kept: Answer;
+  let kept: RunResult;
   beforeAll(async () => void (kept = await run((shape) => trainProgram(config, shape, graph), {})));
 
   it.each(ways)('gives the same loss, metrics and gradients by %o', async (way) => {
@@ -153,7 +153,7 @@ describe('an adapter of every linear layer', () => {
     return all.subarray(offset, offset + length);
   };
   let base: Layout;
-  let kept: Answer;
+  let kept: RunResult;
   beforeAll(async () => {
     const shared = new Float32Array(new SharedArrayBuffer(4 * layout.length));
     shared.set(values);

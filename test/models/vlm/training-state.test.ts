@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { openSafetensors, writeSafetensors } from '../../../src/io/safetensors.js';
-import type { QwenPolicy } from '../../../src/models/vlm/policy.js';
+import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
 import { restoreTraining, saveTraining } from '../../../src/models/vlm/training-state.js';
 import { patchMaskHead } from '../../../src/models/vlm/supervised.js';
 import { adamState } from '../../../src/tensor/adamw.js';
@@ -95,15 +95,15 @@ describe.each([
   ['all weights, of bfloat16', {}, tied, 'model.safetensors'],
   ['an adapter', { train: { lora: { rank: 2, alpha: 8, targets: ['q_proj'] } } }, tiny, 'adapter_model.safetensors'],
 ])('a policy that learns %s', (_, options, base, file) => {
-  const begun = (): Promise<QwenPolicy> => open(options, base);
-  const step = (policy: QwenPolicy, key: number, ema?: number): Promise<number> => {
+  const begun = (): Promise<VlmPolicy> => open(options, base);
+  const step = (policy: VlmPolicy, key: number, ema?: number): Promise<number> => {
     const gradient = Float32Array.from(
       { length: policy.parameters },
       (__, i) => ((i * 31 + key * 17) % 101) / 101 - 0.5,
     );
     return policy.step(gradient, { learningRate: 0.01, maxNorm: 1, ...(ema !== undefined && { ema }) });
   };
-  const saved = async (policy: QwenPolicy, to: string): Promise<string> => {
+  const saved = async (policy: VlmPolicy, to: string): Promise<string> => {
     await policy.save(to);
     await policy.saveTraining(to);
     return to;
@@ -183,7 +183,7 @@ describe.each([
   it('takes no step while it is held', async () => {
     const policy = await begun();
     let release = (): void => {};
-    policy.hold(new Promise<void>((resolve) => (release = resolve)));
+    policy.pause(new Promise<void>((resolve) => (release = resolve)));
     const stepped = step(policy, 1);
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(policy.version).toBe(0);

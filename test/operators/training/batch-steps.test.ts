@@ -1,7 +1,7 @@
 import { concat, from, lastValueFrom, NEVER, of, Subject, throwError, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 
-import { inSteps } from '../../../src/operators/training/batch-steps.js';
+import { batchSteps } from '../../../src/operators/training/batch-steps.js';
 import type { Sample } from '../../../src/records.js';
 import { later, marked, sample } from '../stub-policy.js';
 
@@ -19,7 +19,7 @@ describe('inSteps', () => {
       running--;
       return step;
     };
-    expect(ids(await lastValueFrom(from(rows(7)).pipe(inSteps(3, work), toArray())))).toEqual(ids(rows(7)));
+    expect(ids(await lastValueFrom(from(rows(7)).pipe(batchSteps(3, work), toArray())))).toEqual(ids(rows(7)));
     expect(steps).toEqual([['0', '1', '2'], ['3', '4', '5'], ['6']]);
   });
 
@@ -31,7 +31,7 @@ describe('inSteps', () => {
       return step;
     };
     const source = new Subject<Sample>();
-    source.pipe(inSteps(2, work)).subscribe(({ id }) => seen.push(id));
+    source.pipe(batchSteps(2, work)).subscribe(({ id }) => seen.push(id));
     source.next(sample('a'));
     source.next(marked('b'));
     expect(seen).toEqual(['b']);
@@ -44,8 +44,8 @@ describe('inSteps', () => {
 
   it('does no work without rows, and completes', async () => {
     const work = (): Promise<readonly Sample[]> => Promise.reject(new Error('no step to take'));
-    expect(await lastValueFrom(from(rows(0)).pipe(inSteps(2, work), toArray()))).toEqual([]);
-    expect(ids(await lastValueFrom(of(marked('a')).pipe(inSteps(2, work), toArray())))).toEqual(['a']);
+    expect(await lastValueFrom(from(rows(0)).pipe(batchSteps(2, work), toArray()))).toEqual([]);
+    expect(ids(await lastValueFrom(of(marked('a')).pipe(batchSteps(2, work), toArray())))).toEqual(['a']);
   });
 
   it("passes a step's failure and the source's on, and takes no step after it", async () => {
@@ -54,13 +54,13 @@ describe('inSteps', () => {
       steps.push(ids(step));
       throw new Error(`step of ${ids(step).join()}`);
     };
-    await expect(lastValueFrom(from(rows(4)).pipe(inSteps(2, work)))).rejects.toThrow('step of 0,1');
+    await expect(lastValueFrom(from(rows(4)).pipe(batchSteps(2, work)))).rejects.toThrow('step of 0,1');
     expect(steps).toEqual([['0', '1']]);
     const failing = concat(
       from(rows(1)),
       throwError(() => new Error('source')),
     );
-    await expect(lastValueFrom(failing.pipe(inSteps(2, work)))).rejects.toThrow('source');
+    await expect(lastValueFrom(failing.pipe(batchSteps(2, work)))).rejects.toThrow('source');
     expect(steps).toHaveLength(1);
   });
 
@@ -72,7 +72,7 @@ describe('inSteps', () => {
       return step;
     };
     const subscription = concat(from(rows(6)), NEVER)
-      .pipe(inSteps(2, work))
+      .pipe(batchSteps(2, work))
       .subscribe();
     subscription.unsubscribe();
     await later(10);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { from, lastValueFrom, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 
-import { chosen, isFlat, isPassedOver, refilled } from '../../../src/operators/training/dynamic-sampling.js';
+import { markFiltered, hasNoSignal, isFiltered, refilled } from '../../../src/operators/training/dynamic-sampling.js';
 import type { Advantaged } from '../../../src/records.js';
 import { advantaged, marked } from '../stub-policy.js';
 
@@ -16,7 +16,7 @@ describe('chosen', () => {
     ['one that is old enough', group('a', true), 3, { maxStaleness: 3 }, false],
     ['one that is older', group('a', true), 4, { maxStaleness: 3 }, true],
   ])('%s', (_, row, version, choice, out) =>
-    expect(isPassedOver(chosen(row, version, choice).skipped?.reason ?? '')).toBe(out),
+    expect(isFiltered(markFiltered(row, version, choice).skipped?.reason ?? '')).toBe(out),
   );
 });
 
@@ -44,7 +44,7 @@ describe('refilled', () => {
             if (rows[i]?.skipped) expect(row).toBe(rows[i]);
             else if (row.skipped) most = Math.max(most, ++passed);
             // A flat group is kept only where the limit is reached.
-            else if (isFlat(row)) expect([passed, ++gathered]).toEqual([size * refill, gathered]);
+            else if (hasNoSignal(row)) expect([passed, ++gathered]).toEqual([size * refill, gathered]);
             else gathered++;
             if (gathered === size) [gathered, passed] = [0, 0];
           }

@@ -3,7 +3,13 @@ import { describe, expect, it } from 'vitest';
 
 import { ModelError, NonFiniteError } from '../../../src/errors.js';
 import { advantage } from '../../../src/operators/advantage.js';
-import { finiteLoss, finiteRows, isLeftOut, leavingOut, markSpoilt } from '../../../src/operators/training/finite.js';
+import {
+  finiteLoss,
+  finiteRows,
+  isSkippedStep,
+  skippingSteps,
+  markNonFinite,
+} from '../../../src/operators/training/finite.js';
 import { reward, type RewardFunction } from '../../../src/operators/reward.js';
 import { update } from '../../../src/operators/update.js';
 import type { Advantaged, Masked } from '../../../src/records.js';
@@ -43,7 +49,7 @@ describe('markSpoilt', () => {
       rewarded('b', [1, Infinity]),
       { ...rewarded('c', [Infinity]), skipped: { stage: 'mask', reason: 'other' } },
     ];
-    const all = await lastValueFrom(from(rows).pipe(markSpoilt(), toArray()));
+    const all = await lastValueFrom(from(rows).pipe(markNonFinite(), toArray()));
     expect(all.map(({ skipped }) => skipped)).toEqual([
       undefined,
       { stage: 'reward', reason: 'not finite: a reward of Infinity' },
@@ -77,7 +83,7 @@ describe('update', () => {
       1,
       1,
     ]);
-    expect(all.slice(0, 2).every(({ skipped }) => isLeftOut(skipped?.reason ?? ''))).toBe(true);
+    expect(all.slice(0, 2).every(({ skipped }) => isSkippedStep(skipped?.reason ?? ''))).toBe(true);
     expect([reports, policy.asked.steps.length]).toEqual([[[1, 1]], 1]);
   });
 
@@ -168,7 +174,7 @@ describe('leavingOut', () => {
     const told: number[] = [];
     const bad = new NonFiniteError('nothing');
     const outcomes = [bad, bad, undefined, bad, bad, undefined, new Error('else')];
-    const work = leavingOut('update', (rows: readonly Advantaged[], leftOut) => {
+    const work = skippingSteps('update', (rows: readonly Advantaged[], leftOut) => {
       const outcome = outcomes.shift();
       if (outcome) return Promise.reject(outcome);
       told.push(leftOut);

@@ -1,22 +1,22 @@
 import { describe, expect, it } from 'vitest';
 
-import { decays, learning, LearningOptions, scheduleFault } from '../../../src/operators/training/schedule.js';
+import { decays, scheduleOf, OptimizerOptions, scheduleFault } from '../../../src/operators/training/schedule.js';
 
-const rates = (options: Partial<LearningOptions>, steps: readonly number[]): number[] => {
-  const at = learning(LearningOptions.parse({ learningRate: 1, ...options }));
+const rates = (options: Partial<OptimizerOptions>, steps: readonly number[]): number[] => {
+  const at = scheduleOf(OptimizerOptions.parse({ learningRate: 1, ...options }));
   return steps.map((step) => Number(at(step).learningRate.toFixed(6)));
 };
 
 describe('learning', () => {
   it('hands the optimizer its numbers', () => {
-    const { steps: _, ...options } = LearningOptions.parse({
+    const { steps: _, ...options } = OptimizerOptions.parse({
       learningRate: 2e-6,
       weightDecay: 0.1,
       beta1: 0.8,
       beta2: 0.95,
       maxNorm: 0.5,
     });
-    expect(learning(options)(1)).toEqual({
+    expect(scheduleOf(options)(1)).toEqual({
       learningRate: 2e-6,
       weightDecay: 0.1,
       beta1: 0.8,
@@ -24,8 +24,8 @@ describe('learning', () => {
       maxNorm: 0.5,
       decays,
     });
-    expect(learning(LearningOptions.parse({ ema: 0.999 }))(1)).toMatchObject({ ema: 0.999 });
-    expect(learning(LearningOptions.parse({}))(9)).toEqual({
+    expect(scheduleOf(OptimizerOptions.parse({ ema: 0.999 }))(1)).toMatchObject({ ema: 0.999 });
+    expect(scheduleOf(OptimizerOptions.parse({}))(9)).toEqual({
       learningRate: 1e-6,
       weightDecay: 0,
       beta1: 0.9,
@@ -92,7 +92,7 @@ describe('learning', () => {
       'expected a warm-up of fewer steps than 5, all there are; got 5',
     ],
   ] as const)('refuses %j for its %s', (options, option, text) =>
-    expect(scheduleFault(LearningOptions.parse(options))).toEqual({ option, text }),
+    expect(scheduleFault(OptimizerOptions.parse(options))).toEqual({ option, text }),
   );
 
   it.each([
@@ -102,15 +102,15 @@ describe('learning', () => {
     { steps: 1 },
     { warmup: 3 },
   ] as const)('finds nothing wrong with %j', (options) =>
-    expect(scheduleFault(LearningOptions.parse(options))).toBeUndefined(),
+    expect(scheduleFault(OptimizerOptions.parse(options))).toBeUndefined(),
   );
 
   it.each([-0.5, 0, 1, 2, NaN])('refuses an average that keeps %d of itself', (ema) => {
-    expect(LearningOptions.safeParse({ ema }).error?.issues).toMatchObject([{ path: ['ema'] }]);
+    expect(OptimizerOptions.safeParse({ ema }).error?.issues).toMatchObject([{ path: ['ema'] }]);
   });
 
   it('refuses a warm-up of one step and a half', () => {
-    expect(LearningOptions.safeParse({ warmup: 1.5 }).error?.issues[0].message).toBe(
+    expect(OptimizerOptions.safeParse({ warmup: 1.5 }).error?.issues[0].message).toBe(
       'expected whole steps, or a share below 1',
     );
   });

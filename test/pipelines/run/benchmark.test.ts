@@ -8,7 +8,7 @@ import { readRows } from '../../../src/io/shard.js';
 import { readBenchmark } from '../../../src/pipelines/store/benchmark-files.js';
 import { benchmarkTable } from '../../../src/report/benchmark-table.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
-import type { Report } from '../../../src/pipelines/events.js';
+import type { RunEvent } from '../../../src/pipelines/events.js';
 import { run } from '../../../src/pipelines/run/run.js';
 import { plain } from '../../../src/report/table.js';
 import type { Row } from '../../../src/records.js';
@@ -44,9 +44,9 @@ function said(load: string, text: string): string {
   );
 }
 
-async function ran(file: string): Promise<{ root: string; told: Report[]; rows: Row[] }> {
+async function ran(file: string): Promise<{ root: string; told: RunEvent[]; rows: Row[] }> {
   const root = join(folder().path, 'run');
-  const told: Report[] = [];
+  const told: RunEvent[] = [];
   await run(await readPipeline(file), { folder: root, watch: (report) => void told.push(report) });
   const rows: Row[] = [];
   for await (const row of readRows(join(root, 'rows'))) rows.push(row);

@@ -19,7 +19,7 @@ function learner(save: (dir: string) => void = () => {}) {
     version: 0,
     held: Promise.resolve() as Promise<unknown>,
     restored: [] as string[],
-    hold: (ready: Promise<unknown>) => void (policy.held = ready),
+    pause: (ready: Promise<unknown>) => void (policy.held = ready),
     async save(dir: string) {
       mkdirSync(dir);
       save(dir);
@@ -160,8 +160,8 @@ describe('checkpoints', () => {
   it('knows everything as it was at one moment', async () => {
     const run = await begun();
     let seen = 0;
-    run.saving.forStages.remember('tally', () => ({ seen }));
-    run.saving.forStages.remember('tally', (again) => [...again]);
+    run.saving.forStages.keepState('tally', () => ({ seen }));
+    run.saving.forStages.keepState('tally', (again) => [...again]);
     run.saving.forStages.beforeCheckpoint(async () => {
       run.enter('late');
       await later(5);
@@ -181,7 +181,7 @@ describe('checkpoints', () => {
 
   it('goes on from where it stood: rows that come again are not new', async () => {
     const first = await begun();
-    first.saving.forStages.remember('tally', () => 'known');
+    first.saving.forStages.keepState('tally', () => 'known');
     first.enter('a', 'b', 'c');
     first.policy.version = 1;
     first.step('a');
@@ -190,7 +190,7 @@ describe('checkpoints', () => {
     const from: Saved = { folder: join(first.at, 'step-2'), state: await readState(join(first.at, 'step-2')) };
     const second = await begun({ from }, learner(), join(first.at, '..'));
     expect(second.policy.restored).toEqual([from.folder]);
-    expect(second.saving.forStages.remember('tally', () => 'more')).toBe('known');
+    expect(second.saving.forStages.keepState('tally', () => 'more')).toBe('known');
     second.enter('b', 'd');
     second.policy.version = 3;
     second.step('b');

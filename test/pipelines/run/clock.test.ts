@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { clock } from '../../../src/pipelines/run/clock.js';
-import type { Gauge } from '../../../src/pipelines/run/stage-metrics.js';
+import type { StageMetrics } from '../../../src/pipelines/run/stage-metrics.js';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -13,7 +13,7 @@ describe('clock', () => {
     time.start([
       { stage: 'load', busy: () => 0.5 },
       { stage: 'mask', busy: () => 0.1234 },
-    ] as Gauge[]);
+    ] as StageMetrics[]);
     vi.advanceTimersByTime(1500);
     expect(time.elapsed()).toBe(1.5);
     expect(time.spent()).toEqual({ elapsed: 11.5, seconds: { load: 4.5, mask: 0.123 } });

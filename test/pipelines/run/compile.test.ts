@@ -5,29 +5,29 @@ import { z } from 'zod';
 import type { Row } from '../../../src/records.js';
 import { compile } from '../../../src/pipelines/run/compile.js';
 import { credits } from '../../../src/streams/credits.js';
-import { gauge, gaugedCredits, gaugedSource } from '../../../src/pipelines/run/stage-metrics.js';
-import { opening } from '../../../src/pipelines/run/resources.js';
+import { stageMetrics, gaugedCredits, gaugedSource } from '../../../src/pipelines/run/stage-metrics.js';
+import { openResources } from '../../../src/pipelines/run/resources.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import { Settings } from '../../../src/pipelines/settings.js';
-import { stage, surroundings } from '../../../src/pipelines/stage.js';
+import { stage, pipelineContext } from '../../../src/pipelines/stage.js';
 import { stubPipeline } from '../files.js';
 
-function openWith(signal: AbortSignal, window = 4): ReturnType<typeof opening> {
+function openWith(signal: AbortSignal, window = 4): ReturnType<typeof openResources> {
   const settings = Settings.parse({ window });
   const folders = { root: '', rows: '', metrics: '', checkpoints: '' };
-  const given: Parameters<typeof opening>[0] = {
-    ...surroundings(settings, []),
+  const given: Parameters<typeof openResources>[0] = {
+    ...pipelineContext(settings, []),
     config: '{}',
     folders,
     signal,
     credits: credits(window),
     read: () => Promise.reject(new Error('no images here')),
-    report: () => {},
+    emit: () => {},
     learner: async () => {},
-    remember: () => undefined,
+    keepState: () => undefined,
     beforeCheckpoint: () => {},
   };
-  return opening(given);
+  return openResources(given);
 }
 
 describe('compile', () => {
@@ -120,7 +120,7 @@ describe('opening', () => {
 describe('gauge', () => {
   it('counts the seconds in which rows are inside', () => {
     let now = 0;
-    const meter = gauge('mask', () => now);
+    const meter = stageMetrics('mask', () => now);
     const at = (time: number, act: () => void): void => {
       now = time;
       act();
@@ -136,7 +136,7 @@ describe('gauge', () => {
 
   it('times a source from the credit to the row', async () => {
     let now = 0;
-    const meter = gauge('load', () => now);
+    const meter = stageMetrics('load', () => now);
     const window = gaugedCredits(credits(2), meter);
     await window.take();
     now = 500;
@@ -149,7 +149,7 @@ describe('gauge', () => {
 
   it('times how long a full window holds a source back, until it may go on or is not to', async () => {
     let now = 0;
-    const meter = gauge('load', () => now);
+    const meter = stageMetrics('load', () => now);
     const window = gaugedCredits(credits(1), meter);
     await window.take();
     now = 1000;

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 
 import { gains } from '../../../src/pipelines/run/evaluation.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
-import type { Report } from '../../../src/pipelines/events.js';
+import type { RunEvent } from '../../../src/pipelines/events.js';
 import { run, type RunOptions } from '../../../src/pipelines/run/run.js';
 import { folder, refusal } from '../files.js';
 
@@ -41,10 +41,10 @@ async function ran(
   file: string,
   options: RunOptions = {},
   set: readonly string[] = [],
-): Promise<{ root: string; told: Report[] }> {
+): Promise<{ root: string; told: RunEvent[] }> {
   const pipeline = await readPipeline('learn', { pipelinesFile: file, set });
   const root = join(folder().path, 'run');
-  const told: Report[] = [];
+  const told: RunEvent[] = [];
   await run(pipeline, { folder: root, ...options, watch: (report) => (told.push(report), options.watch?.(report)) });
   return { root, told };
 }
@@ -151,7 +151,7 @@ describe('a run that evaluates', () => {
   it('is interrupted, too, where what comes after is', async () => {
     const cancel = new AbortController();
     const pipeline = await readPipeline('learn', { pipelinesFile: pipelines() });
-    const watch = (report: Report): void =>
+    const watch = (report: RunEvent): void =>
       void (report.kind === 'evaluation' && report.when === 'after' && cancel.abort());
     expect((await run(pipeline, { folder: join(folder().path, 'run'), signal: cancel.signal, watch })).stopped).toBe(
       'cancelled',

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 
 import { readRows } from '../../../src/io/shard.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
-import type { Report, Summary } from '../../../src/pipelines/events.js';
+import type { RunEvent, Summary } from '../../../src/pipelines/events.js';
 import { run, type RunOptions } from '../../../src/pipelines/run/run.js';
 import { readState } from '../../../src/pipelines/store/checkpoint-state.js';
 import type { Row } from '../../../src/records.js';
@@ -53,7 +53,7 @@ judge:
 
 interface Ran {
   readonly root: string;
-  readonly told: readonly Report[];
+  readonly told: readonly RunEvent[];
   readonly summary: Summary;
 }
 
@@ -63,7 +63,7 @@ async function ran(
   name = 'learn',
   set: readonly string[] = [],
 ): Promise<Ran> {
-  const told: Report[] = [];
+  const told: RunEvent[] = [];
   const pipeline = await readPipeline(name, { pipelinesFile: file, set });
   const summary = await run(pipeline, {
     folder: root,
@@ -91,7 +91,7 @@ const bytes = (root: string, step: number): string[] =>
   ['model.safetensors', 'optimizer.safetensors'].map((file) =>
     readFileSync(join(root, `checkpoints/step-${step}`, file)).toString('base64'),
   );
-const tallyOf = (told: readonly Report[], when?: string): unknown =>
+const tallyOf = (told: readonly RunEvent[], when?: string): unknown =>
   told
     .flatMap((report) => (report.kind === 'evaluation' && report.when === when ? [report.report] : [report]))
     .find(({ kind }) => kind === 'tally');
@@ -200,7 +200,7 @@ describe('a run that is judged every two steps', () => {
     async (step, written) => {
       const cancel = new AbortController();
       const file = pipelines();
-      const watch = (report: Report): void =>
+      const watch = (report: RunEvent): void =>
         void (
           report.kind === 'evaluation' &&
           report.when === `step-${step}` &&
@@ -225,7 +225,7 @@ describe('a run that is judged every two steps', () => {
 
   it('writes a step down that is cut off in its evaluation, though no checkpoint was due', async () => {
     const cancel = new AbortController();
-    const watch = (report: Report): void =>
+    const watch = (report: RunEvent): void =>
       void (report.kind === 'evaluation' && report.when === 'step-2' && cancel.abort());
     const { root } = await ran(pipelines({ checkpoints: '{ every: 100 }' }), { signal: cancel.signal, watch });
     expect(readdirSync(join(root, 'checkpoints'))).toEqual(['step-2']);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { duration, line, NOTHING, seen, share } from '../../../src/pipelines/run/progress-line.js';
 import { progress } from '../../../src/pipelines/run/progress.js';
-import type { Report, Summary } from '../../../src/pipelines/events.js';
+import type { RunEvent, Summary } from '../../../src/pipelines/events.js';
 
 const summary: Summary = {
   name: 'p',
@@ -15,8 +15,15 @@ const summary: Summary = {
   seconds: {},
   elapsed: 2,
 };
-const start: Report = { kind: 'start', name: 'p', folder: '/runs/p', stages: ['load', 'mask'], rows: 80, maxSteps: 4 };
-const row = (rowsOut: number, skipped?: { stage: string; reason: string }): Report => ({
+const start: RunEvent = {
+  kind: 'start',
+  name: 'p',
+  folder: '/runs/p',
+  stages: ['load', 'mask'],
+  rows: 80,
+  maxSteps: 4,
+};
+const row = (rowsOut: number, skipped?: { stage: string; reason: string }): RunEvent => ({
   kind: 'row',
   id: `r${rowsOut}`,
   rowsIn: rowsOut + 1,
@@ -24,14 +31,14 @@ const row = (rowsOut: number, skipped?: { stage: string; reason: string }): Repo
   marked: 0,
   ...(skipped && { skipped }),
 });
-const step = (n: number): Report => ({
+const step = (n: number): RunEvent => ({
   kind: 'step',
   step: n,
   metrics: { reward: 1.25, 'rewards/iou/mean': 0.5, kl: 0.3 },
 });
 
 /** What is written when reports come at those times, ms. */
-function written(kind: 'terminal' | 'lines' | 'json', reports: readonly (readonly [number, Report])[]): string {
+function written(kind: 'terminal' | 'lines' | 'json', reports: readonly (readonly [number, RunEvent])[]): string {
   let [now, text] = [0, ''];
   const watch = progress(kind, { write: (more) => (text += more), columns: 200 }, () => now);
   for (const [time, report] of reports) {
@@ -46,7 +53,7 @@ describe('line', () => {
     start,
     row(20),
     step(1),
-    { kind: 'queue', depths: { load: 0, mask: 3 }, tokens: 500 } satisfies Report,
+    { kind: 'queue', depths: { load: 0, mask: 3 }, tokens: 500 } satisfies RunEvent,
   ].reduce(seen, NOTHING);
 
   it('says how far, how good, how fast, where rows wait and how long it takes', () => {
@@ -74,13 +81,13 @@ describe('line', () => {
     );
   });
   it('tells the speed of the last step rather than that of the run, some of whose tokens an earlier one wrote', () => {
-    const timed: Report = {
+    const timed: RunEvent = {
       kind: 'step',
       step: 3,
       metrics: {},
       timing: { speed: { step_time: 2, tokens_per_second: 31.6 }, seconds: {}, blocked: {}, queue: {} },
     };
-    expect(line([timed, { kind: 'queue', depths: {}, tokens: 5000 } satisfies Report].reduce(seen, NOTHING), 1)).toBe(
+    expect(line([timed, { kind: 'queue', depths: {}, tokens: 5000 } satisfies RunEvent].reduce(seen, NOTHING), 1)).toBe(
       'step 3  rows 0  32 tokens/s',
     );
   });
@@ -120,7 +127,7 @@ describe('progress', () => {
   });
 
   it('writes a notice whole, whoever reads', () => {
-    const notice: Report = { kind: 'notice', text: 'update  mind the step' };
+    const notice: RunEvent = { kind: 'notice', text: 'update  mind the step' };
     for (const kind of ['lines', 'terminal'] as const)
       expect(
         written(kind, [
@@ -140,7 +147,7 @@ describe('progress', () => {
   });
 
   it('writes of evaluations under their own labels', () => {
-    const before = (report: Report): Report => ({ kind: 'evaluation', when: 'before', report });
+    const before = (report: RunEvent): RunEvent => ({ kind: 'evaluation', when: 'before', report });
     for (const kind of ['lines', 'terminal'] as const) {
       const text = written(kind, [
         [0, before(start)],
@@ -156,9 +163,9 @@ describe('progress', () => {
   });
 
   it('says of a run that it is being judged, how far that is, and what it came to', () => {
-    const judged = (report: Report): Report => ({ kind: 'evaluation', when: 'step-2', report });
-    const evaluated: Report = { kind: 'evaluated', step: 2, metrics: { eval_reward: 1.5, 'eval_answer/hit': 1 } };
-    const reports: [number, Report][] = [
+    const judged = (report: RunEvent): RunEvent => ({ kind: 'evaluation', when: 'step-2', report });
+    const evaluated: RunEvent = { kind: 'evaluated', step: 2, metrics: { eval_reward: 1.5, 'eval_answer/hit': 1 } };
+    const reports: [number, RunEvent][] = [
       [0, start],
       [10, step(2)],
       [20, judged(start)],
@@ -182,7 +189,7 @@ describe('progress', () => {
   });
 
   it('keeps what each row came to from programs', () => {
-    const counted: Report = { kind: 'counted', id: 'r1', values: {} };
+    const counted: RunEvent = { kind: 'counted', id: 'r1', values: {} };
     expect(
       written('json', [
         [0, counted],
@@ -205,7 +212,7 @@ describe('progress', () => {
     ])
       .trim()
       .split('\n');
-    expect(lines.map((text) => (JSON.parse(text) as Report).kind)).toEqual(['start', 'row', 'step', 'end']);
+    expect(lines.map((text) => (JSON.parse(text) as RunEvent).kind)).toEqual(['start', 'row', 'step', 'end']);
   });
 
   it('redraws two lines on a terminal, ten times a second at most, and ends below them', () => {
@@ -219,7 +226,7 @@ describe('progress', () => {
     expect(text.split('\u001b[1A')).toHaveLength(3);
     expect(text).toContain(`${'█'.repeat(10)}${'░'.repeat(30)} 25%`);
     expect(text.endsWith('\n')).toBe(true);
-    const gain: Report = {
+    const gain: RunEvent = {
       kind: 'gain',
       name: 'judge',
       before: { rows: 0, marked: {}, metrics: {}, constants: [] },

@@ -7,9 +7,9 @@ import { describe, expect, it } from 'vitest';
 
 import { rowSchema } from '../../../src/io/columns.js';
 import { openShards, readRows } from '../../../src/io/shard.js';
-import { dropAside, putAside, remembering } from '../../../src/pipelines/run/row-cache.js';
+import { dropAside, putAside, cached } from '../../../src/pipelines/run/row-cache.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
-import type { Report } from '../../../src/pipelines/events.js';
+import type { RunEvent } from '../../../src/pipelines/events.js';
 import { run } from '../../../src/pipelines/run/run.js';
 import type { Row } from '../../../src/records.js';
 import { folder } from '../files.js';
@@ -101,7 +101,7 @@ describe('remembering', () => {
     const rows = [row('a'), marked('b'), row('c'), row('d')];
     const out = await lastValueFrom(
       from(rows).pipe(
-        remembering(
+        cached(
           (source) =>
             source.pipe(
               tap(({ id }) => made.push(id)),
@@ -148,10 +148,10 @@ stages:
     );
     const [whole, broken] = [join(place.path, 'whole'), join(place.path, 'broken')];
     // What would be there if the program had been killed at that row.
-    const watch = (report: Report): void =>
+    const watch = (report: RunEvent): void =>
       void (report.kind === 'row' && report.rowsOut === 9 && cpSync(whole, broken, { recursive: true }));
     await run(pipeline, { folder: whole, watch });
-    const told: Report[] = [];
+    const told: RunEvent[] = [];
     const summary = await run(pipeline, { folder: broken, resume: true, watch: (report) => told.push(report) });
     expect(told[0]).toEqual({
       kind: 'notice',

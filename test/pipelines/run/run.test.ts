@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 import { DataError } from '../../../src/errors.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
-import type { Report, Summary } from '../../../src/pipelines/events.js';
+import type { RunEvent, Summary } from '../../../src/pipelines/events.js';
 import { run, type RunOptions } from '../../../src/pipelines/run/run.js';
 import { folder, refusal, stubPipeline } from '../files.js';
 
@@ -14,10 +14,10 @@ async function ran(
   stages: string,
   settings = '',
   options: RunOptions = {},
-): Promise<{ root: string; told: Report[]; summary: Summary; error?: unknown }> {
+): Promise<{ root: string; told: RunEvent[]; summary: Summary; error?: unknown }> {
   const pipeline = await readPipeline(stubPipeline(stages, settings));
   const root = join(folder().path, 'run');
-  const told: Report[] = [];
+  const told: RunEvent[] = [];
   const error: unknown = await run(pipeline, {
     folder: root,
     ...options,
@@ -73,7 +73,7 @@ describe('run', () => {
 
   it('never has more rows between source and sink than the window', async () => {
     let most = 0;
-    const watch = (report: Report): void => {
+    const watch = (report: RunEvent): void => {
       if (report.kind === 'row') most = Math.max(most, report.rowsIn - report.rowsOut + 1);
     };
     const { summary } = await ran(
@@ -106,7 +106,7 @@ describe('run', () => {
 
   it('stops the source when cancelled, and lets the rest out', async () => {
     const cancel = new AbortController();
-    const watch = (report: Report): void => void (report.kind === 'row' && report.rowsOut === 6 && cancel.abort());
+    const watch = (report: RunEvent): void => void (report.kind === 'row' && report.rowsOut === 6 && cancel.abort());
     const { summary, error } = await ran(
       '[{ rows: { count: 5000 } }, { guess: { delay: 1 } }, { teach: { groupsPerStep: 3 } }]',
       'window: 8',
@@ -179,7 +179,7 @@ describe('run', () => {
   it('does not run again what has come to its end, but what was cut short', async () => {
     const stages = '[{ rows: { count: 6 } }, { guess: { inflight: 1 } }, write]';
     const cancel = new AbortController();
-    const watch = (report: Report): void => void (report.kind === 'row' && cancel.abort());
+    const watch = (report: RunEvent): void => void (report.kind === 'row' && cancel.abort());
     const { root, summary } = await ran(stages, 'window: 1', { signal: cancel.signal, watch });
     expect(summary).toMatchObject({ rowsOut: 1, stopped: 'cancelled' });
     const again = await ran(stages, 'window: 1', { folder: root, resume: true });

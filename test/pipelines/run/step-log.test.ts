@@ -6,13 +6,13 @@ import { describe, expect, it } from 'vitest';
 
 import { steps } from '../../../src/pipelines/run/step-log.js';
 import type { StepTokens } from '../../../src/operators/training/step-metrics.js';
-import type { Gauge } from '../../../src/pipelines/run/stage-metrics.js';
+import type { StageMetrics } from '../../../src/pipelines/run/stage-metrics.js';
 import { folder } from '../files.js';
 
 const step = (number: number) => ({ kind: 'step' as const, step: number, metrics: { reward: number / 10 } });
 
 /** A gauge that reads so much each time that it is looked at. */
-function gaugeAt(stage: string, { busy, blocked }: { busy: number[]; blocked: number[] }): Gauge {
+function gaugeAt(stage: string, { busy, blocked }: { busy: number[]; blocked: number[] }): StageMetrics {
   return { stage, rowsIn: 1, rowsOut: 1, busy: () => busy.shift() ?? NaN, blocked: () => blocked.shift() ?? NaN };
 }
 

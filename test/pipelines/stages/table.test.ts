@@ -6,7 +6,7 @@ import { z } from 'zod';
 
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import { withinWindow } from '../../../src/pipelines/stages/constraints.js';
-import { columnsOf, isStage, stage, surroundings, type Stage } from '../../../src/pipelines/stage.js';
+import { columnsOf, isStage, stage, pipelineContext, type Stage } from '../../../src/pipelines/stage.js';
 import { stages } from '../../../src/pipelines/stages/table.js';
 import { Settings } from '../../../src/pipelines/settings.js';
 import { folder, refusal } from '../files.js';
@@ -48,7 +48,7 @@ describe('the stage table', () => {
     [2, []],
   ])('advantage beside a group of %i', (group, texts) => {
     const advantage = stages.get('advantage');
-    const around = surroundings(Settings.parse({}), [{ name: 'rollout', options: { group } }]);
+    const around = pipelineContext(Settings.parse({}), [{ name: 'rollout', options: { group } }]);
     expect(advantage?.rules?.(advantage.options.parse({}), around).map(({ text }) => text)).toEqual(texts);
   });
 
@@ -75,7 +75,7 @@ describe('the stage table', () => {
   ])('update with %j beside %j and a policy that trains %j', (given, scale, train, refusals) => {
     const update = stages.get('update');
     const advantage = stages.get('advantage')?.options.parse(scale);
-    const around = surroundings(Settings.parse({ policy: { checkpoint: 'x', train } }), [
+    const around = pipelineContext(Settings.parse({ policy: { checkpoint: 'x', train } }), [
       { name: 'advantage', options: advantage },
     ]);
     expect(update?.rules?.(update.options.parse(given), around).map(({ option, text }) => [option, text])).toEqual(
@@ -96,7 +96,7 @@ describe('the stage table', () => {
     const update = stages.get('update');
     const notices = update?.notices?.(
       update.options.parse({}),
-      surroundings(Settings.parse({}), [{ name: 'rollout', options }]),
+      pipelineContext(Settings.parse({}), [{ name: 'rollout', options }]),
     );
     expect(notices).toEqual(
       limits.map(
@@ -119,7 +119,7 @@ describe('the stage table', () => {
     [{ objective: 'grpo', groupsPerStep: 4 }, []],
   ])('update with %j in a window of 8 says what it makes of older rows', (given, notices) => {
     const update = stages.get('update');
-    expect(update?.notices?.(update.options.parse(given), surroundings(Settings.parse({}), []))).toEqual(notices);
+    expect(update?.notices?.(update.options.parse(given), pipelineContext(Settings.parse({}), []))).toEqual(notices);
   });
 
   it.each([
@@ -128,7 +128,7 @@ describe('the stage table', () => {
     [['load', 'sft'], true],
   ])('%j may teach the policy: %j', (names, expected) => {
     const used = names.map((name) => ({ name, options: {}, stage: stages.get(name) as Stage }));
-    expect(surroundings(Settings.parse({}), used).teaches).toBe(expected);
+    expect(pipelineContext(Settings.parse({}), used).updatesPolicy).toBe(expected);
   });
 
   it.each([
@@ -138,7 +138,7 @@ describe('the stage table', () => {
     [{ scale: 'none' }, []],
   ])('advantage of %j beside steps of 4', (options, texts) => {
     const advantage = stages.get('advantage');
-    const around = surroundings(Settings.parse({}), [{ name: 'update', options: { groupsPerStep: 4 } }]);
+    const around = pipelineContext(Settings.parse({}), [{ name: 'update', options: { groupsPerStep: 4 } }]);
     expect(advantage?.rules?.(advantage.options.parse(options), around).map(({ text }) => text)).toEqual(texts);
   });
 
@@ -148,21 +148,21 @@ describe('the stage table', () => {
     [{}, false, []],
   ])('update of %j beside entropies %s', (options, entropy, texts) => {
     const update = stages.get('update');
-    const around = surroundings(Settings.parse({ window: 8 }), [{ name: 'rollout', options: { entropy } }]);
+    const around = pipelineContext(Settings.parse({ window: 8 }), [{ name: 'rollout', options: { entropy } }]);
     expect(update?.rules?.(update.options.parse(options), around).map(({ text }) => text)).toEqual(texts);
   });
 
   it('think wants the key of its endpoint in the environment, before anything is opened', () => {
     const think = stages.get('think');
     const options = think?.options.parse({ endpoint: { url: 'http://127.0.0.1/v1', model: 'm', key: 'SEGR1_NO_KEY' } });
-    expect(think?.rules?.(options, surroundings(Settings.parse({}), []))).toEqual([
+    expect(think?.rules?.(options, pipelineContext(Settings.parse({}), []))).toEqual([
       { option: 'endpoint.key', text: 'expected the environment variable SEGR1_NO_KEY to hold the key; got none' },
     ]);
-    expect(think?.rules?.(think.options.parse({}), surroundings(Settings.parse({}), []))).toEqual([]);
+    expect(think?.rules?.(think.options.parse({}), pipelineContext(Settings.parse({}), []))).toEqual([]);
   });
 
   it('refuses a step of more rows than the window lets in', () => {
-    const around = surroundings(Settings.parse({ window: 8 }), []);
+    const around = pipelineContext(Settings.parse({ window: 8 }), []);
     expect(withinWindow('groupsPerStep', 8, around)).toEqual([]);
     expect(withinWindow('groupsPerStep', 9, around)).toEqual([
       { option: 'groupsPerStep', text: 'expected at most the window of 8; got 9; way out: window: 9' },

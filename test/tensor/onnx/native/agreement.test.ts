@@ -69,7 +69,7 @@ describe("onnxruntime-node and the runtime's C API agree to the bit on", () => {
         const asked = prompts(policy).slice(0, 3);
         const rows = lessons(policy, 2, asked);
         return [
-          await policy.write(asked, {
+          await policy.generate(asked, {
             group: 2,
             temperature: 1,
             maxTokens: 6,

@@ -25,7 +25,7 @@ export const compareCommand: CommandModule<object, Arguments> = {
         describe: 'folders of runs; differences are to the first',
       })
       .option('json', { type: 'boolean', describe: 'print JSON' })
-      .option('markdown', { type: 'boolean', describe: 'print Markdown' }) as unknown as Argv<Arguments>,
+      .option('markdown', { type: 'boolean', describe: 'print Markdown' }),
   handler: async ({ runs, json, markdown }) => {
     if (json && markdown) throw new UsageError('compare: expected --json or --markdown; got both');
     const comparison = compared(await Promise.all(runs.map(readRun)));

@@ -8,10 +8,7 @@ import { checkUp, type Checkup, type DeviceReport } from './checkup.js';
 export const doctorCommand: CommandModule<object, { readonly json: unknown }> = {
   command: 'doctor',
   describe: 'look at this machine: devices that work, how fast they are, and what would make it better',
-  builder: (parser: Argv) =>
-    parser.option('json', { type: 'boolean', describe: 'print JSON; bytes, GFLOP/s, MB/s' }) as unknown as Argv<{
-      readonly json: unknown;
-    }>,
+  builder: (parser: Argv) => parser.option('json', { type: 'boolean', describe: 'print JSON; bytes, GFLOP/s, MB/s' }),
   handler: async ({ json }) => {
     const found = await checkUp();
     const advice = adviceOn(found);

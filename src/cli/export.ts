@@ -44,7 +44,7 @@ export const exportCommand: CommandModule<object, Arguments> = {
         type: 'string',
         requiresArg: true,
         describe: 'which checkpoint of a run; the newest unless told',
-      }) as unknown as Argv<Arguments>,
+      }),
   handler: async (given) => {
     const [merged, base, step] = [
       once(given.merged, 'merged') ?? '',

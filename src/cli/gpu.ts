@@ -39,7 +39,7 @@ function installCommand(): CommandModule<object, Arguments> {
           text("wheels: fetch all of NVIDIA's libraries; system: none; auto, the default: those that are missing"),
         )
         .option('python', text('a Python with pip, which does the fetching; python3 by default'))
-        .option('json', { type: 'boolean', describe: 'print JSON' }) as unknown as Argv<Arguments>,
+        .option('json', { type: 'boolean', describe: 'print JSON' }),
     handler: async (given) => {
       const [machine, dir] = [thisMachine(), once(given.dir, 'dir')];
       const folder = resolve(dir ?? defaultInstallFolder(machine));

@@ -86,7 +86,7 @@ export const segmentCommand: CommandModule<object, Arguments> = {
       .option('json', {
         type: 'boolean',
         describe: 'print JSON lines and nothing else; no files without --out',
-      }) as unknown as Argv<Arguments>,
+      }),
   handler: async (words) => {
     process.exitCode = await ran(await planned(words));
   },

@@ -45,7 +45,7 @@ async function cut(
   const [found] = segmenter.inspect
     ? await segmenter.inspect(image, [prompt], size)
     : (await segmenter.segment(image, [prompt], size)).map((mask) => ({ mask }));
-  return found as Inspected;
+  return found;
 }
 
 /** A result as JSON has it: the mask in COCO's compressed run lengths. */

@@ -16,10 +16,7 @@ interface OptionSchema {
 export const stagesCommand: CommandModule<object, { readonly json: unknown }> = {
   command: 'stages',
   describe: 'list the stages of a pipeline: columns they need and add, options and defaults',
-  builder: (parser: Argv) =>
-    parser.option('json', { type: 'boolean', describe: 'print JSON, options as JSON Schema' }) as unknown as Argv<{
-      readonly json: unknown;
-    }>,
+  builder: (parser: Argv) => parser.option('json', { type: 'boolean', describe: 'print JSON, options as JSON Schema' }),
   handler: ({ json }) => {
     process.stdout.write(
       json ? `${JSON.stringify(stagesJson(), null, 2)}\n` : `${[...stages.values()].map(stageText).join('\n\n')}\n`,

@@ -29,7 +29,7 @@ export function places(machine: Machine, without?: string): Iterable<Place> {
           if (done === true) return;
           known.push(value);
         }
-        yield known[i] as Place;
+        yield known[i];
       }
     },
   };

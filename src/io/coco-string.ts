@@ -41,7 +41,7 @@ export function fromCocoString(text: string, size: Size): Mask {
       shift += 5;
     } while (code & 0x20);
     if (code & 0x10 && shift < 32) run |= -1 << shift;
-    counts.push(counts.length > 2 ? run + (counts[counts.length - 2] as number) : run);
+    counts.push(counts.length > 2 ? run + counts[counts.length - 2] : run);
   }
 
   const pixels = counts.reduce((sum, run) => sum + run, 0);

@@ -72,7 +72,7 @@ function fromAnswers(
   }
   return texts.map((text, g) => {
     const own = entropies?.[g];
-    return { text, tokens: tokens[g]!, logProbs: logProbs[g]!, finish: finish[g]!, ...(own && { entropies: own }) };
+    return { text, tokens: tokens[g], logProbs: logProbs[g], finish: finish[g], ...(own && { entropies: own }) };
   });
 }
 

@@ -16,7 +16,7 @@ export async function nameForHub(folder: string, shards: readonly Shard[]): Prom
   const total = String(shards.length).padStart(5, '0');
   const named = shards.map((shard, i) => ({ ...shard, file: `data-${String(i).padStart(5, '0')}-of-${total}.arrow` }));
   for (const [i, { file }] of named.entries()) {
-    const [from, to] = [join(folder, shards[i]!.file), join(folder, file)];
+    const [from, to] = [join(folder, shards[i].file), join(folder, file)];
     if (from === to) continue;
     await rm(to, { force: true });
     // Some file systems know no second name.

@@ -120,8 +120,7 @@ function placedBox(box: Box, frame: Size, image: Size): Box {
 function tint(canvas: Image, bits: Uint8Array, colour: Colour): void {
   for (let i = 0, p = 0; i < bits.length; i++, p += 3) {
     if (bits[i] === 0) continue;
-    for (let c = 0; c < 3; c++)
-      canvas.data[p + c] = Math.round(canvas.data[p + c] * (1 - TINT) + (colour[c] as number) * TINT);
+    for (let c = 0; c < 3; c++) canvas.data[p + c] = Math.round(canvas.data[p + c] * (1 - TINT) + colour[c] * TINT);
   }
 }
 

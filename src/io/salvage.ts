@@ -42,7 +42,7 @@ export function salvage(bytes: Uint8Array): Salvaged {
     const damage = first.done ? first.value.damage : 'a batch before any schema';
     throw new DataError(`an Arrow stream: expected a schema; got ${damage ?? `${bytes.length} bytes without one`}`);
   }
-  const schema = first.value.message.header() as unknown as Schema;
+  const schema = first.value.message.header();
   if (!schema.fields.every(isWhole))
     throw new DataError('an Arrow stream: expected a schema; got one that lacks a type or a child');
   let { end } = first.value;

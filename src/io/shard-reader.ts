@@ -44,7 +44,7 @@ export async function rowsSoFar(folder: string, keep: number): Promise<{ shards:
   const { shards, open } = await readManifest(folder);
   let whole = 0;
   let left = keep;
-  while (whole < shards.length && shards[whole]!.rows <= left) left -= shards[whole++]!.rows;
+  while (whole < shards.length && shards[whole].rows <= left) left -= shards[whole++].rows;
   // Also the one with the cut in it, of which the end is never read.
   for (const shard of shards.slice(0, left > 0 ? whole + 1 : whole)) await checkShard(folder, shard);
   const behind = async function* (): AsyncGenerator<Row> {

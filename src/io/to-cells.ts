@@ -87,9 +87,7 @@ function toCoco(mask: Mask): CocoCell {
 
 function toParts(byName: Readonly<Record<string, readonly number[]>>, schema: Schema): Record<string, number[] | null> {
   const known = knownNames(schema, 'reward_parts', 'parts of the reward', byName);
-  return Object.fromEntries(
-    known.map((name) => [name, Object.hasOwn(byName, name) ? [...(byName[name] as readonly number[])] : null]),
-  );
+  return Object.fromEntries(known.map((name) => [name, Object.hasOwn(byName, name) ? [...byName[name]] : null]));
 }
 
 /**

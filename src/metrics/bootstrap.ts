@@ -35,14 +35,13 @@ export function bootstrap(
   const random = draws('bootstrap', seed);
   for (let i = 0; i < RESAMPLES; i++) {
     weights.fill(0);
-    for (let n = 0; n < units.length; n++)
-      for (const item of units[random.integer(0, units.length)] as readonly number[]) weights[item]++;
+    for (let n = 0; n < units.length; n++) for (const item of units[random.integer(0, units.length)]) weights[item]++;
     for (const [name, value] of Object.entries(measure(weights))) (drawn.get(name) as Float64Array)[i] = value;
   }
   return Object.fromEntries(
     [...drawn].map(([name, all]) => {
       const sorted = all.filter((value) => !Number.isNaN(value)).sort();
-      return [name, { value: values[name] as number, low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) }];
+      return [name, { value: values[name], low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) }];
     }),
   );
 }
@@ -66,6 +65,6 @@ export function unitsOf(keys: readonly string[]): number[][] {
 export function quantile(sorted: Float64Array, share: number): number {
   if (sorted.length === 0) return NaN;
   const place = share * (sorted.length - 1);
-  const below = sorted[Math.floor(place)] as number;
-  return below + (place % 1) * ((sorted[Math.ceil(place)] as number) - below);
+  const below = sorted[Math.floor(place)];
+  return below + (place % 1) * (sorted[Math.ceil(place)] - below);
 }

@@ -45,7 +45,7 @@ export async function readJson(file: string, absent?: Json): Promise<Json> {
 export function check<S extends z.ZodType>(schema: S, value: unknown, file: string, prefix = ''): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const issue = result.error.issues[0] as z.core.$ZodIssue;
+  const issue = result.error.issues[0];
   let got: unknown = value;
   for (const key of issue.path)
     got = isObject(got) || Array.isArray(got) ? (got as Record<PropertyKey, unknown>)[key] : undefined;

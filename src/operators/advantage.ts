@@ -37,7 +37,7 @@ export function advantage<T extends Scored>(options: AdvantageOptions = {}): Ope
             rows.map(({ rewards }) => rewards.byName),
             weights,
           );
-    return rows.map((row, i) => ({ ...row, advantages: all[i] as number[] }));
+    return rows.map((row, i) => ({ ...row, advantages: all[i] }));
   });
 }
 
@@ -95,7 +95,7 @@ export function partSums(
   );
   const scored = (i: number): boolean => counted.some(([, rewards]) => !Number.isNaN(rewards[i]));
   return Array.from({ length: counted[0]?.[1].length ?? 0 }, (_, i) =>
-    scored(i) ? scaled.reduce((sum, part) => sum + (part[i] as number), 0) : NaN,
+    scored(i) ? scaled.reduce((sum, part) => sum + part[i], 0) : NaN,
   );
 }
 

@@ -54,7 +54,7 @@ async function* replayed(
   for (let epoch = 0; epoch < epochs; epoch++) {
     const order = shuffle ? shuffled(rows.length, 'load', seed, epoch) : rows.keys();
     for (const index of order) {
-      const row = rows[index] as Row;
+      const row = rows[index];
       yield { ...row, id: `e${epoch}/${index}/${row.id.replace(/^e\d+\/\d+\//, '')}` };
     }
   }

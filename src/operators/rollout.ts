@@ -49,7 +49,7 @@ export function rollout<T extends Sample>(
     const keys = asked.map(({ id }) => hash('rollout', seed, id));
     return policy.generate(
       asked.map(({ prompt }) => prompt),
-      { ...writing, uniform: (p, s, t) => uniform(keys[p] as number, s, t) },
+      { ...writing, uniform: (p, s, t) => uniform(keys[p], s, t) },
     );
   });
 

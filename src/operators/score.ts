@@ -157,7 +157,7 @@ function unitOf({ id, image }: Masked): string {
 
 /** By what rows are compared: the S-measure, or the IoU without what is ignored. */
 function worthOf(judged: Judged): number {
-  return judged.kind === 'foreground' ? judged.foreground.values.structure : (itemValues(judged)['lisa/iou'] as number);
+  return judged.kind === 'foreground' ? judged.foreground.values.structure : itemValues(judged)['lisa/iou'];
 }
 
 function isReferring(task: string): boolean {

@@ -199,7 +199,7 @@ function counting(
       waiting.push({ row, values });
       // Marked rows overtake others, so each kind is in order for itself.
       const alike = waiting.filter((one) => (one.row.skipped === undefined) === (row.skipped === undefined));
-      if (alike.length > window) sumUp(waiting.splice(waiting.indexOf(alike[0]!), 1));
+      if (alike.length > window) sumUp(waiting.splice(waiting.indexOf(alike[0]), 1));
       if (row.skipped) return;
       if (fixed) {
         tried.push({ id: row.id, frame: row.frame, rewards: fixed });

@@ -58,7 +58,7 @@ function comparedSet(runs: readonly StoredRun[], { set, kind }: Pick<SetSummary,
     set,
     kind,
     metrics: Object.fromEntries(names.map((name) => [name, own.map((one) => one?.metrics[name] ?? null)])),
-    differences: others.map((items, i) => ({ run: runs[i + 1]!.name, ...paired(first, items) })),
+    differences: others.map((items, i) => ({ run: runs[i + 1].name, ...paired(first, items) })),
     ...(paper && { paper }),
   };
 }
@@ -80,7 +80,7 @@ export function paired(
     (weights) => {
       const [old, now] = [was(weights), is(weights)];
       return Object.fromEntries(
-        Object.keys(now).flatMap((name) => (name in old ? [[name, now[name]! - old[name]!]] : [])),
+        Object.keys(now).flatMap((name) => (name in old ? [[name, now[name] - old[name]]] : [])),
       );
     },
     0,

@@ -7,7 +7,7 @@ type Value = string | number | Html | readonly Html[];
 
 /** A piece of a page; what is put in is escaped, unless it is HTML itself. */
 export function html(strings: TemplateStringsArray, ...values: readonly Value[]): Html {
-  return { html: strings.map((text, i) => text + (i < values.length ? written(values[i] as Value) : '')).join('') };
+  return { html: strings.map((text, i) => text + (i < values.length ? written(values[i]) : '')).join('') };
 }
 
 function written(value: Value): string {

@@ -80,7 +80,7 @@ function setSection(name: string, set: SetSummary, protocol: Scores['protocol'])
     <h2>${set.set}</h2>
     <p>${setLine(set, protocol)}.</p>
     <ul class="tiles">
-      ${names.map((metric) => tile(metric, set.metrics[metric]!))}
+      ${names.map((metric) => tile(metric, set.metrics[metric]))}
     </ul>
     <details>
       <summary>All ${Object.keys(set.metrics).length} metrics</summary>

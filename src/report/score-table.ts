@@ -21,7 +21,7 @@ export function headline(
 export function scoreTable({ metrics }: SetSummary, names: readonly string[]): Table {
   const lines = names.map((name) => {
     const { label, variant, better } = metricName(name);
-    const { value, low, high, n } = metrics[name]!;
+    const { value, low, high, n } = metrics[name];
     return [
       `${label}${better ? (better === 'more' ? ' ↑' : ' ↓') : ''}`,
       variant,

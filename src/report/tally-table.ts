@@ -33,7 +33,7 @@ const LABELS: Readonly<Record<string, string>> = {
 
 /** What rows came to: a line a metric, mean ± standard error. */
 export function tallyTable(tally: Tally): Table {
-  const lines = named(tally.metrics).map(([label, name]) => estimateLine(label, tally.metrics[name] as Estimate));
+  const lines = named(tally.metrics).map(([label, name]) => estimateLine(label, tally.metrics[name]));
   return [['', 'mean', 'n'], ...lines, ...constantLine(tally), ['rows', String(tally.rows), ''], ...markedLines(tally)];
 }
 
@@ -62,10 +62,7 @@ function named(metrics: Readonly<Record<string, Estimate>>): (readonly [label: s
     (name) => name in metrics && !(name === 'group/reward_std' && metrics[name]?.mean === 0),
   );
   const others = Object.keys(metrics).filter((name) => !(name in LABELS));
-  return [
-    ...known.map((name) => [LABELS[name] as string, name] as const),
-    ...others.map((name) => [name, name] as const),
-  ];
+  return [...known.map((name) => [LABELS[name], name] as const), ...others.map((name) => [name, name] as const)];
 }
 
 function estimateLine(label: string, estimate: Estimate): readonly string[] {

@@ -25,7 +25,7 @@ export function batcher<A, B>(
     waiting = [];
     work(batch.map(({ asked }) => asked)).then(
       (answers) => {
-        for (const [i, { resolve }] of batch.entries()) resolve(answers[i] as B);
+        for (const [i, { resolve }] of batch.entries()) resolve(answers[i]);
       },
       (error: unknown) => {
         for (const { reject } of batch) reject(error);

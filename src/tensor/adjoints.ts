@@ -57,7 +57,7 @@ function pieced(parts: readonly Tensor[]): Tensor[] {
 function joined(over: string, pads: readonly Tensor[]): Tensor[] | undefined {
   const pieces: Tensor[] = [];
   let end = 0;
-  const whole = sizeOf(pads[0] as Tensor, over) as number;
+  const whole = sizeOf(pads[0], over) as number;
   const zeros = (like: Tensor, size: number): Tensor =>
     expand(
       constant([0], {}),
@@ -65,13 +65,13 @@ function joined(over: string, pads: readonly Tensor[]): Tensor[] | undefined {
     );
   const start = ({ node: { op } }: Tensor): number => (op.kind === 'pad' ? op.before : 0);
   for (const part of pads.toSorted((a, b) => start(a) - start(b))) {
-    const piece = part.node.inputs[0] as Tensor;
+    const piece = part.node.inputs[0];
     if (start(part) < end) return undefined;
     if (start(part) > end) pieces.push(zeros(piece, start(part) - end));
     pieces.push(piece);
     end = start(part) + (sizeOf(piece, over) as number);
   }
   if (pads.length < 2) return undefined;
-  if (end < whole) pieces.push(zeros(pieces[0] as Tensor, whole - end));
+  if (end < whole) pieces.push(zeros(pieces[0], whole - end));
   return [concat(pieces, over)];
 }

@@ -37,16 +37,14 @@ export function blockBackward(
   const outer = captured(body);
   const from = [...inputs, ...outer];
   const given = [...again, ...outer];
-  const kept = from.flatMap((to, i) =>
-    isFloat(to.dtype) && needed.has(to.node.id) ? [{ to, at: given[i] as Tensor }] : [],
-  );
+  const kept = from.flatMap((to, i) => (isFloat(to.dtype) && needed.has(to.node.id) ? [{ to, at: given[i] }] : []));
   const adjoints = pullBack(
     instantiate(body, again),
     incoming,
     kept.map(({ at }) => at),
     given,
   );
-  return kept.map(({ to }, i): Contribution => [to, adjoints[i] as Tensor]);
+  return kept.map(({ to }, i): Contribution => [to, adjoints[i]]);
 }
 
 /**
@@ -67,7 +65,7 @@ export function loopBackward(
   if (n.inputs.length > 0 || going.node.op.kind !== 'constant')
     throw new ShapeError('loop', 'an operation with a gradient', ...n.outputs);
   const floats = (t: Tensor): boolean => isFloat(t.dtype) && needed.has(t.node.id);
-  const rows = rowsOf(body, steps).filter((row) => floats(row.inputs[0] as Tensor));
+  const rows = rowsOf(body, steps).filter((row) => floats(row.inputs[0]));
   const outer = captured(body);
   const read = new Set(
     [...results, ...bodyNodes(body).flatMap((inner) => (rows.includes(inner) ? [] : dependencies(inner)))].map(key),
@@ -77,34 +75,31 @@ export function loopBackward(
 
   const zeros = Object.fromEntries(summed.map((t, i) => [`sum${i}`, expand(no, t.shape)]));
   const { state, collected } = loop(steps, zeros, (turn, sums) => {
-    const again = instantiate(
-      { holes: body.holes, results: [...results, ...rows.map((row) => row.outputs[0] as Tensor)] },
-      [turn],
-    );
+    const again = instantiate({ holes: body.holes, results: [...results, ...rows.map((row) => row.outputs[0])] }, [
+      turn,
+    ]);
     const [values, own] = [again.slice(0, results.length), again.slice(results.length)];
     const seeds = incoming.map((dy) => dy && gather(dy, 'step', turn));
     const adjoints = pullBack(values, seeds, [...own, ...summed], [...own, ...outer]);
-    const next = summed.map(
-      (_, i) => [`sum${i}`, add(sums[`sum${i}`] as Tensor, adjoints[own.length + i] as Tensor)] as const,
-    );
+    const next = summed.map((_, i) => [`sum${i}`, add(sums[`sum${i}`], adjoints[own.length + i])] as const);
     return {
       state: Object.fromEntries(next),
-      collect: Object.fromEntries(own.map((_, i) => [`row${i}`, adjoints[i] as Tensor])),
-      going: body.results[0] as Tensor,
+      collect: Object.fromEntries(own.map((_, i) => [`row${i}`, adjoints[i]])),
+      going: body.results[0],
     };
   });
   return [
     ...rows.map(({ op, inputs }, i): Contribution => [
-      inputs[0] as Tensor,
-      rename(collected[`row${i}`] as Tensor, { step: (op as Extract<Op, { kind: 'gather' }>).over }),
+      inputs[0],
+      rename(collected[`row${i}`], { step: (op as Extract<Op, { kind: 'gather' }>).over }),
     ]),
-    ...summed.map((t, i): Contribution => [t, state[`sum${i}`] as Tensor]),
+    ...summed.map((t, i): Contribution => [t, state[`sum${i}`]]),
   ];
 }
 
 /** Where a loop's body takes one row a turn of a value with as many. */
 function rowsOf(body: Body, steps: number): readonly Node[] {
-  const turn = key(body.holes[0] as Tensor);
+  const turn = key(body.holes[0]);
   const outside = new Set(captured(body).map(key));
   return bodyNodes(body).filter(
     ({ op, inputs: [table, index] }) =>
@@ -135,11 +130,11 @@ function instantiate(
   inputs: readonly Tensor[],
   outer: (t: Tensor) => Tensor = (t) => t,
 ): readonly Tensor[] {
-  const bound = new Map<string, Tensor>(body.holes.map((hole, i) => [key(hole), inputs[i] as Tensor]));
+  const bound = new Map<string, Tensor>(body.holes.map((hole, i) => [key(hole), inputs[i]]));
   const of = (t: Tensor): Tensor => bound.get(key(t)) ?? outer(t);
   for (const n of bodyNodes(body)) {
     const copies = scoped(n.scope, () => nodeWith(rebound(n.op, of), n.inputs.map(of), n.outputs));
-    for (const [i, output] of n.outputs.entries()) bound.set(key(output), copies[i] as Tensor);
+    for (const [i, output] of n.outputs.entries()) bound.set(key(output), copies[i]);
   }
   return body.results.map(of);
 }
@@ -147,6 +142,6 @@ function instantiate(
 /** A block or loop whose body reads what `of` gives for its captured tensors. */
 function rebound(op: Op, of: (t: Tensor) => Tensor): Op {
   if (op.kind !== 'block' && op.kind !== 'loop') return op;
-  const holes = op.body.holes.map((like) => nodeWith({ kind: 'state' }, [], [like])[0] as Tensor);
+  const holes = op.body.holes.map((like) => nodeWith({ kind: 'state' }, [], [like])[0]);
   return { ...op, body: { holes, results: instantiate(op.body, holes, of) } };
 }

@@ -113,7 +113,7 @@ function backward(
   if (n.op.kind === 'loop') return loopBackward(n, n.op, incoming, needed, pullBack);
   const rule = rules[n.op.kind] as Rule<Op['kind']> | undefined;
   if (!rule) throw new ShapeError(n.op.kind, 'an operation with a gradient', ...n.outputs);
-  return rule({ op: n.op as never, y: n.outputs[0] as Tensor, dy: incoming[0] as Tensor, inputs: n.inputs });
+  return rule({ op: n.op, y: n.outputs[0], dy: incoming[0] as Tensor, inputs: n.inputs });
 }
 
 interface Step<K extends Op['kind']> {
@@ -130,8 +130,8 @@ function reduced(dy: Tensor, to: Tensor): Tensor {
   return sum(dy, ...dy.shape.map(({ name }) => name).filter((name) => sizeOf(to, name) === undefined));
 }
 
-const two = (inputs: readonly Tensor[]): [Tensor, Tensor] => [inputs[0] as Tensor, inputs[1] as Tensor];
-const one = (inputs: readonly Tensor[]): Tensor => inputs[0] as Tensor;
+const two = (inputs: readonly Tensor[]): [Tensor, Tensor] => [inputs[0], inputs[1]];
+const one = (inputs: readonly Tensor[]): Tensor => inputs[0];
 const float = (x: Tensor): Tensor => cast(x, 'float32');
 
 const unaryRules: Readonly<Record<string, (x: Tensor, y: Tensor, dy: Tensor) => Tensor>> = {

@@ -126,7 +126,7 @@ export function scoped<T>(name: string, f: () => T): T {
 
 /** Makes a node with one output of the given type and shape. */
 export function node(op: Op, inputs: readonly Tensor[], dtype: DType, shape: Shape): Tensor {
-  return nodeWith(op, inputs, [{ dtype, shape }])[0] as Tensor;
+  return nodeWith(op, inputs, [{ dtype, shape }])[0];
 }
 
 /** Makes a node with several outputs. */

@@ -58,15 +58,15 @@ describe('segr1 score', () => {
     const path = await place({ 't/a.png': truth, 't/b.png': truth, 'p/a.png': truth, 'p/c.png': truth });
     const { code, out } = await score(path, '--json');
     const { missing, extra, sets } = JSON.parse(out) as Printed;
-    expect([code, missing, extra, sets[0]!.n]).toEqual([0, ['b'], ['c'], 2]);
-    expect(sets[0]!.metrics['iou/binary']!.value).toBe(0.5);
-    expect(sets[0]!.metrics['answer/missing']!.value).toBe(0.5);
+    expect([code, missing, extra, sets[0].n]).toEqual([0, ['b'], ['c'], 2]);
+    expect(sets[0].metrics['iou/binary']!.value).toBe(0.5);
+    expect(sets[0].metrics['answer/missing']!.value).toBe(0.5);
   });
 
   it('scores masks of expressions by their conventions, and tells people', async () => {
     const path = await place({ 't/a.png': truth, 'p/a.png': half });
     const { sets } = JSON.parse((await score(path, '--json', '--metrics', 'referring')).out) as Printed;
-    expect(sets[0]!.metrics['lisa/cIoU']!.value).toBeCloseTo(0.5, 6);
+    expect(sets[0].metrics['lisa/cIoU']!.value).toBeCloseTo(0.5, 6);
     const { out } = await score(path, '--metrics', 'referring');
     expect(out).toMatch(/^gIoU ↑ +ignored pixels left out, both empty earns 1 \(LISA\) +\.500 +\.500 to \.500 +1$/m);
     expect(out).toContain('images   1, each counted once');
@@ -87,7 +87,7 @@ describe('segr1 score', () => {
       .toBuffer();
     const path = await place({ 't/a.png': '##.. ##.. .... ....', 'p/a.png': rgba });
     const { sets } = JSON.parse((await score(path, '--json')).out) as Printed;
-    expect(sets[0]!.metrics['iou/binary']!.value).toBe(1);
+    expect(sets[0].metrics['iou/binary']!.value).toBe(1);
   });
 
   it('writes the files of a summary, which compare reads', async () => {
@@ -112,8 +112,8 @@ describe('segr1 score', () => {
     const { sets } = JSON.parse(out) as {
       sets: { differences: { run: string; rows: number; metrics: Record<string, { value: number }> }[] }[];
     };
-    expect([code, sets[0]!.differences[0]!.run, sets[0]!.differences[0]!.rows]).toEqual([0, 'two', 2]);
-    expect(sets[0]!.differences[0]!.metrics['iou/binary']!.value).toBe(-0.25);
+    expect([code, sets[0].differences[0].run, sets[0].differences[0].rows]).toEqual([0, 'two', 2]);
+    expect(sets[0].differences[0].metrics['iou/binary'].value).toBe(-0.25);
     expect((await segr1(path, ['compare', 'one', 'two', '--markdown'])).out).toMatch(
       /^\| IoU, over one half, mean over images \| 1\.000 \[1\.000, 1\.000\] \| \.750 \[\.500, 1\.000\] \| -\.250 \[-\.500, \.000\] \|$/m,
     );

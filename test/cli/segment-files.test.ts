@@ -73,8 +73,7 @@ describe('placed', () => {
         expect(results.map(({ path }) => path)).toEqual(images);
         const stems = images.map((path) => /([^/]+)\.\w+$/.exec(path)?.[1] ?? '');
         for (const [i, name] of names(...images).entries())
-          if (stems.filter((other) => foldName(other) === foldName(stems[i]!)).length === 1)
-            expect(name).toBe(stems[i]);
+          if (stems.filter((other) => foldName(other) === foldName(stems[i])).length === 1) expect(name).toBe(stems[i]);
       }),
     );
   });
@@ -114,7 +113,7 @@ function place(images: readonly string[], others: Readonly<Record<string, string
       await refuseTaken(asked(out), at(out), overwrite);
       for (const result of asked(out)) await writeFiles(result, RESULT, overwrite);
     },
-    first: (out = '.') => asked(out)[0]!,
+    first: (out = '.') => asked(out)[0],
   };
 }
 const EARLIER = 'segment: expected nothing there, or the earlier result for';
@@ -198,7 +197,7 @@ describe('refuseTaken', () => {
   it('refuses the result for another image', async () => {
     const { at, write, refused } = place(['y/photo.png'], { 'x/photo.png': 'picture' });
     const [other] = placed([at('x/photo.png')], at('out'));
-    await writeFiles(other!, RESULT, false);
+    await writeFiles(other, RESULT, false);
     expect(await refused({ out: 'out' })).toBe(
       `out/photo.mask.png  ${EARLIER} y/photo.png; got the result for x/photo.png, and 2 more such files; ${OUT}`,
     );

@@ -97,10 +97,10 @@ describe('segr1 segment', () => {
     const [turned] = await printed('disc.png', '--box', '106,76,24,24');
     const [stretched] = await printed('disc.png', '--frame', '300', '--box', '48,80,212,253.3');
     expect(turned).toEqual(asked);
-    expect(maskIou(fromCocoString(stretched!.segmentation.counts, size), truth)).toBeGreaterThan(0.9);
+    expect(maskIou(fromCocoString(stretched.segmentation.counts, size), truth)).toBeGreaterThan(0.9);
     const [far] = await printed('disc.png', '--box=-40,-9,400,300', '--segmenter', SAM2);
     const [edge] = await printed('disc.png', '--box', '0,0,150,90', '--segmenter', SAM2);
-    expect(far!.segmentation).toEqual(edge!.segmentation);
+    expect(far.segmentation).toEqual(edge.segmentation);
   });
 
   it('tells what SAM 2.1 thinks of each object', async () => {

@@ -90,7 +90,7 @@ export function openRecorder(): Engine {
     async run({ name }, feeds, sets = ['policy'], { keep = [], sum } = {}) {
       const numbers = Object.fromEntries(keep.map((output) => [output, kept++]));
       calls.push({ kind: 'run', name, sets, feeds: extents(feeds), keep: numbers, ...(sum && { sum }) });
-      const { gradient, ...answer } = zeros(programs.get(name) as Program, layouts.get(sets[0] as string), numbers);
+      const { gradient, ...answer } = zeros(programs.get(name) as Program, layouts.get(sets[0]), numbers);
       return { ...answer, ...(gradient && sum === undefined ? { gradient } : {}) };
     },
     async drop(all) {

@@ -47,7 +47,7 @@ describe.runIf(folder)('sets of one object an image (of photos, so only where th
   it('are there', () => expect(sets.length).toBeGreaterThan(0));
 
   it.each(sets)('%s: every image, and the set', async (set) => {
-    const { images, per_image: each, values } = expected[set] as Stored;
+    const { images, per_image: each, values } = expected[set];
     const items = listedItems(join(folder, `${set}.jsonl`));
     const got: Foreground[] = [];
     for (const { mask = '' } of items)

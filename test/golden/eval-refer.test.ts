@@ -63,7 +63,7 @@ describe.runIf(folder)('referring sets (of photos, so only where the full golden
     );
     const { sets: scores, items: each } = scoreReferring(await answered(items, answers));
     expect(missing).toEqual([]);
-    expect(each).toHaveLength(expected[set]?.[split]?.expressions as number);
+    expect(each).toHaveLength(expected[set]?.[split]?.expressions);
     expect(differing(scoresOf(expected[set]?.[split] ?? {}), scores)).toEqual([]);
   });
 
@@ -83,7 +83,7 @@ describe.runIf(folder)('referring sets (of photos, so only where the full golden
       (split) => referItems(set, folder, split),
     );
     const areas = new Map<string, number>();
-    for (const item of items) areas.set(item.name.split('-')[0] as string, maskArea(await truthOf(item)));
+    for (const item of items) areas.set(item.name.split('-')[0], maskArea(await truthOf(item)));
     expect(Object.fromEntries(areas)).toEqual(expected[key]);
   });
 
@@ -98,7 +98,7 @@ async function answered(
   answers: readonly { id: string; answer: Mask | null }[],
 ): Promise<Answer[]> {
   const truths = await Promise.all(items.map(truthOf));
-  return answers.map(({ id, answer }, i) => ({ id, predicted: answer, truth: truths[i] as Mask }));
+  return answers.map(({ id, answer }, i) => ({ id, predicted: answer, truth: truths[i] }));
 }
 
 async function truthOf({ image, mask }: Pair): Promise<Mask> {

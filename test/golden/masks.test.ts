@@ -86,8 +86,8 @@ describe.runIf(existsSync(pairs))(
       const masks = names.map(named);
       masks.forEach((a, i) =>
         masks.forEach((b, j) => {
-          expect(maskIou(a, b)).toBeCloseTo(iou[i]?.[j] as number, 12);
-          if (maskArea(a) > 0) expect(intersectionArea(a, b) / maskArea(a)).toBeCloseTo(covered[i]?.[j] as number, 12);
+          expect(maskIou(a, b)).toBeCloseTo(iou[i]?.[j], 12);
+          if (maskArea(a) > 0) expect(intersectionArea(a, b) / maskArea(a)).toBeCloseTo(covered[i]?.[j], 12);
         }),
       );
     });
@@ -105,7 +105,7 @@ describe.runIf(existsSync(pairs))(
     it('IoU of boxes', () => {
       const { xywh, iou } = read().boxes;
       const boxes = xywh.map((box) => inclusive(box) as [number, number, number, number]);
-      boxes.forEach((a, i) => boxes.forEach((b, j) => expect(boxIou(a, b)).toBeCloseTo(iou[i]?.[j] as number, 12)));
+      boxes.forEach((a, i) => boxes.forEach((b, j) => expect(boxIou(a, b)).toBeCloseTo(iou[i]?.[j], 12)));
     });
   },
 );

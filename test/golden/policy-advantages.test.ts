@@ -26,12 +26,10 @@ describe('totals and advantages agree with TRL, whatever did not score', () => {
     expect(totals.flat()).toHaveLength(one.total.length);
     totals
       .flat()
-      .forEach((total, i) =>
-        agree(total, one.total[i] as number | null, one.aggregation === 'sum_then_normalize' ? 1e-12 : SCALED),
-      );
+      .forEach((total, i) => agree(total, one.total[i], one.aggregation === 'sum_then_normalize' ? 1e-12 : SCALED));
     const advantages = advantagesOf(one, totals).flat();
     expect(advantages).toHaveLength(one.advantages.length);
-    advantages.forEach((a, i) => agree(a, one.advantages[i] as number, SCALED));
+    advantages.forEach((a, i) => agree(a, one.advantages[i], SCALED));
   });
 });
 

@@ -97,7 +97,7 @@ export async function openCheckpoint({
 export function promptOf({ boxes, points, labels }: GoldenCase, frame: Size): Prompt {
   const count = boxes?.length ?? points?.length ?? 0;
   const objects = Array.from({ length: count }, (_, i) => ({
-    ...(boxes ? { box: boxes[i] as Box } : {}),
+    ...(boxes ? { box: boxes[i] } : {}),
     points: (points?.[i] ?? []).map(([x, y], n) => ({ x, y, label: labels?.[i]?.[n] as 0 | 1 })),
   }));
   return { frame, objects };

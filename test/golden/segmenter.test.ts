@@ -11,7 +11,7 @@ import type { Embedding } from '../../src/models/sam2/network.js';
 import { paint, stabilityOf } from '../../src/models/sam2/outline.js';
 import { normalised, square } from '../../src/models/sam2/processor.js';
 import { openSam2 } from '../../src/models/sam2/segmenter.js';
-import type { Mask, Size } from '../../src/records.js';
+import type { Size } from '../../src/records.js';
 import { fixturesFolder, goldenFolder } from './golden.js';
 import {
   checkpointFolders,
@@ -159,7 +159,7 @@ function agrees(golden: Golden, size: number): void {
         expect([
           one.name,
           wrong(
-            decodeMask(masks[i] as Mask),
+            decodeMask(masks[i]),
             await expectedMask(golden, one, frame),
             await pickedLogits(golden, one),
             frame,
@@ -210,7 +210,7 @@ function stretched(logits: Float32Array, { width, height }: Size, pixel: number)
   const place = (i: number, size: number): number => Math.max(0, ((i + 0.5) * side) / size - 0.5);
   const [x, y] = [place(pixel % width, width), place(Math.floor(pixel / width), height)];
   const at = (row: number, column: number): number =>
-    logits[Math.min(row, side - 1) * side + Math.min(column, side - 1)] as number;
+    logits[Math.min(row, side - 1) * side + Math.min(column, side - 1)];
   const [left, top] = [Math.floor(x), Math.floor(y)];
   const along = (row: number): number => at(row, left) * (1 - x + left) + at(row, left + 1) * (x - left);
   return along(top) * (1 - y + top) + along(top + 1) * (y - top);

@@ -26,13 +26,13 @@ describe('masks as sets of pixels', () => {
         const [first, second] = [encodeMask(a, size), encodeMask(b, size)];
         expect(subtractMask(first, second)).toEqual(
           encodeMask(
-            a.map((bit, i) => bit & (1 - b[i]!)),
+            a.map((bit, i) => bit & (1 - b[i])),
             size,
           ),
         );
         expect(unionMasks([first, second])).toEqual(
           encodeMask(
-            a.map((bit, i) => bit | b[i]!),
+            a.map((bit, i) => bit | b[i]),
             size,
           ),
         );

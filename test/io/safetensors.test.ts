@@ -342,10 +342,10 @@ function nearestF16(value: number): number {
   let [low, high] = [0, HALVES.length - 1];
   while (high - low > 1) {
     const middle = (low + high) >> 1;
-    if ((HALVES[middle] as number) <= size) low = middle;
+    if (HALVES[middle] <= size) low = middle;
     else high = middle;
   }
-  const [below, above] = [HALVES[low] as number, HALVES[high] as number];
+  const [below, above] = [HALVES[low], HALVES[high]];
   const nearer = size - below < above - size || (size - below === above - size && low % 2 === 0) ? below : above;
   return (Object.is(value, -0) || value < 0 ? -1 : 1) * (nearer === 65536 ? Infinity : nearer);
 }
@@ -354,8 +354,8 @@ function nearestF16(value: number): number {
 function nearestBf16(value: number): number {
   const word = new Uint32Array(Float32Array.of(value).buffer);
   if (!Number.isFinite(value)) return value;
-  const of = (bits: number): number => new Float32Array(Uint32Array.of(bits << 16).buffer)[0] as number;
-  const low = (word[0] as number) >>> 16;
-  const rest = (word[0] as number) & 0xffff;
+  const of = (bits: number): number => new Float32Array(Uint32Array.of(bits << 16).buffer)[0];
+  const low = word[0] >>> 16;
+  const rest = word[0] & 0xffff;
   return of(rest > 0x8000 || (rest === 0x8000 && low % 2 === 1) ? low + 1 : low);
 }

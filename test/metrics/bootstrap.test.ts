@@ -7,7 +7,7 @@ const meanOf =
   (values: readonly number[]): Measure =>
   (weights) => {
     const total = weights.reduce((sum, weight) => sum + weight, 0);
-    return { mean: values.reduce((sum, value, i) => sum + value * (weights[i] as number), 0) / total };
+    return { mean: values.reduce((sum, value, i) => sum + value * weights[i], 0) / total };
   };
 const each = (values: readonly number[]): number[][] => values.map((_, i) => [i]);
 const some = fc.array(fc.double({ min: -10, max: 10, noNaN: true }), { minLength: 1, maxLength: 20 });
@@ -17,7 +17,7 @@ describe('bootstrap', () => {
     fc.assert(
       fc.property(some, fc.nat(), (values, seed) => {
         const { mean } = bootstrap(each(values), meanOf(values), seed);
-        const { low, high, value } = mean!;
+        const { low, high, value } = mean;
         expect(low).toBeLessThanOrEqual(high);
         expect(low).toBeGreaterThanOrEqual(Math.min(...values) - 1e-9);
         expect(high).toBeLessThanOrEqual(Math.max(...values) + 1e-9);
@@ -36,9 +36,9 @@ describe('bootstrap', () => {
         fc.double({ min: -5, max: 5, noNaN: true }),
         (values, times, more) => {
           const { mean } = bootstrap(each(values), meanOf(values), 3);
-          const moved = bootstrap(each(values), meanOf(values.map((value) => value * times + more)), 3).mean!;
-          expect(moved.low).toBeCloseTo(mean!.low * times + more, 6);
-          expect(moved.high).toBeCloseTo(mean!.high * times + more, 6);
+          const moved = bootstrap(each(values), meanOf(values.map((value) => value * times + more)), 3).mean;
+          expect(moved.low).toBeCloseTo(mean.low * times + more, 6);
+          expect(moved.high).toBeCloseTo(mean.high * times + more, 6);
         },
       ),
       { numRuns: 10 },
@@ -47,7 +47,7 @@ describe('bootstrap', () => {
 
   it('is as wide as the standard error of a mean of 400 tells', () => {
     const values = Array.from({ length: 400 }, (_, i) => i % 2);
-    const { low, high } = bootstrap(each(values), meanOf(values), 1).mean!;
+    const { low, high } = bootstrap(each(values), meanOf(values), 1).mean;
     // 1.96 × 0.5 / √400
     expect(low).toBeCloseTo(0.5 - 0.049, 2);
     expect(high).toBeCloseTo(0.5 + 0.049, 2);
@@ -55,8 +55,8 @@ describe('bootstrap', () => {
 
   it('is wider where items are drawn together', () => {
     const values = Array.from({ length: 100 }, (_, i) => (i < 50 ? 0 : 1));
-    const apart = bootstrap(each(values), meanOf(values), 1).mean!;
-    const together = bootstrap(unitsOf(values.map((_, i) => String(Math.floor(i / 10)))), meanOf(values), 1).mean!;
+    const apart = bootstrap(each(values), meanOf(values), 1).mean;
+    const together = bootstrap(unitsOf(values.map((_, i) => String(Math.floor(i / 10)))), meanOf(values), 1).mean;
     expect(together.high - together.low).toBeGreaterThan(2 * (apart.high - apart.low));
     expect(together.value).toBe(apart.value);
   });

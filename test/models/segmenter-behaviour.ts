@@ -40,7 +40,7 @@ export function behavesAsSegmenter(name: string, open: (threads: number) => Prom
     });
     it('skips an object that is not one and keeps the others', async () => {
       const nothing: PromptObject[] = [{ box: [200, 200, 240, 240], points: [] }, { points: [] }];
-      expect(await ask(nothing[0] as PromptObject, { box: leftBox, points: [] }, nothing[1] as PromptObject)).toEqual(
+      expect(await ask(nothing[0], { box: leftBox, points: [] }, nothing[1])).toEqual(
         await ask({ box: leftBox, points: [] }),
       );
     });

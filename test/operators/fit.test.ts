@@ -7,7 +7,7 @@ import { openGrabCut } from '../../src/models/grabcut/segmenter.js';
 import type { Segmenter } from '../../src/models/segmenter.js';
 import { answerText, fit, fitPrompt, placeOf } from '../../src/operators/fit.js';
 import { readPrompt } from '../../src/operators/parse.js';
-import type { Box, Mask, Prompt, Sample } from '../../src/records.js';
+import type { Mask, Prompt, Sample } from '../../src/records.js';
 import { drawn, type Kind, shows } from '../models/drawn.js';
 
 const line = { width: 12, height: 1 };
@@ -104,7 +104,7 @@ describe('answerText', () => {
     [[60, 0, 99, 20], 'top right'],
     [[30, 80, 70, 99], 'bottom center'],
   ] as const)('finds the place of %j: %s', (box, place) => {
-    expect(placeOf({ frame, objects: [{ box: box as Box, points: [] }] })).toBe(place);
+    expect(placeOf({ frame, objects: [{ box: box, points: [] }] })).toBe(place);
   });
   it('goes by the points where there is no box', () => {
     expect(placeOf({ frame, objects: [{ points }] })).toBe('top left');

@@ -40,7 +40,7 @@ async function scored(rows: readonly Masked[], scoring: Partial<Scoring> = {}) {
     { overlays: 1 },
   );
   const out = await lastValueFrom(concat(from(rows)).pipe(stage, toArray()));
-  return { out, result: results[0]!, told: results.length };
+  return { out, result: results[0], told: results.length };
 }
 
 describe('score', () => {
@@ -79,26 +79,26 @@ describe('score', () => {
 
   it('repeats the answer before only under legacy, and says so', async () => {
     const { result } = await scored([row('a', left), row('b', null)], { protocol: 'legacy' });
-    expect(result.scores.sets[0]!.metrics['iou/binary']!.value).toBe(1);
+    expect(result.scores.sets[0].metrics['iou/binary'].value).toBe(1);
     expect(result.scores.defects).toEqual(['foreground: an answer that is missing repeats the one before']);
     const first = await scored([row('a', null), row('b', left)], { protocol: 'legacy' });
-    expect(first.out[0]!.skipped?.reason).toContain('answer: expected one for the first image; got none');
+    expect(first.out[0].skipped?.reason).toContain('answer: expected one for the first image; got none');
   });
 
   it('scores what was asked for by the conventions, without what is ignored', async () => {
     const { out } = await scored([row('a', drawn('###. ##..'), { task: 'referring' })]);
-    expect(out[0]!.scores).toMatchObject({ 'seg_r1/intersection': 4, 'seg_r1/union': 5 });
-    expect(out[0]!.scores).not.toHaveProperty('structure');
+    expect(out[0].scores).toMatchObject({ 'seg_r1/intersection': 4, 'seg_r1/union': 5 });
+    expect(out[0].scores).not.toHaveProperty('structure');
   });
 
   it('lets marked rows by, and marks one whose truth is gone', async () => {
     const marked = row('m', left, { skipped: { stage: 'load', reason: 'cut off' } });
     const { out, result } = await scored([marked, row('a', left, { truthPath: '/nowhere/a.png' }), row('b', left)]);
     expect(out[0]).toBe(marked);
-    expect(out[1]!.skipped).toMatchObject({
+    expect(out[1].skipped).toMatchObject({
       stage: 'score',
       reason: expect.stringContaining('/nowhere/a.png  image: expected a file') as string,
     });
-    expect([result.scores.unscored, result.scores.sets[0]!.n]).toEqual([2, 1]);
+    expect([result.scores.unscored, result.scores.sets[0].n]).toEqual([2, 1]);
   });
 });

@@ -65,15 +65,15 @@ describe('the files of a summary', () => {
       ['cod10k/test', 2],
       ['refcoco/testA', 2],
     ]);
-    expect(sets[1]!.metrics['seg_r1/N-acc']!.value).toBeNull();
+    expect(sets[1].metrics['seg_r1/N-acc'].value).toBeNull();
     // 4 of 5 pixels, and 0 of 5.
-    expect(sets[1]!.metrics['seg_r1/cIoU']!.value).toBeCloseTo(4 / 10, 8);
+    expect(sets[1].metrics['seg_r1/cIoU'].value).toBeCloseTo(4 / 10, 8);
     const lines = text('scores.jsonl')
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as { id: string; values: Record<string, number> });
     expect(lines.map(({ id }) => id)).toEqual(['<a>', 'b', 'c', 'd']);
-    expect(lines[0]!.values).toMatchObject({
+    expect(lines[0].values).toMatchObject({
       structure: expect.closeTo(1, 6) as number,
       'iou/binary': 1,
       'answer/unparsed': 0,

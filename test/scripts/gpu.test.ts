@@ -187,7 +187,7 @@ describe.skipIf(left('bash', 'tar', 'xz', 'sha256sum') !== '')(
       for (const [path, data] of Object.entries(files)) expect(readFileSync(join(to, path)).equals(data)).toBe(true);
       const part = join(out, 'kit.ab');
       const data = readFileSync(part);
-      data[100] = (data[100] as number) ^ 1;
+      data[100] = data[100] ^ 1;
       await writeFile(part, data);
       const { status, stdout, stderr } = spawnSync(join(out, 'unpack.sh'), [join(folder, 'again')], {
         encoding: 'utf8',

@@ -38,7 +38,7 @@ const second = [0.00431193775, 0.00900000001, 0.002997001, 0.063887689];
 
 function expectClose(got: Float32Array, expected: readonly number[]): void {
   expect(got.length).toBe(expected.length);
-  for (const [i, value] of expected.entries()) expect(Math.abs((got[i] as number) / value - 1)).toBeLessThan(3e-7);
+  for (const [i, value] of expected.entries()) expect(Math.abs(got[i] / value - 1)).toBeLessThan(3e-7);
 }
 
 describe('adamw', () => {

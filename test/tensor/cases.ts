@@ -1,7 +1,7 @@
 /** Random graphs, many to a session: the runtime's values beside the interpreter's. */
 import fc from 'fast-check';
 
-import { interpret, type Fed, type Value } from './interpret.js';
+import { interpret, type Value } from './interpret.js';
 import { hash, uniform } from '../../src/random.js';
 import {
   count,
@@ -78,14 +78,14 @@ export function drawn<T>(
       some: (from = NAMES, atLeast = 0, atMost = from.length) =>
         g(fc.shuffledSubarray, [...from], { minLength: atLeast, maxLength: atMost }),
       shuffled: (names) => g(fc.shuffledSubarray, [...names], { minLength: names.length, maxLength: names.length }),
-      one: <E>(list: readonly E[]) => list[g(fc.nat, list.length - 1)] as E,
+      one: <E>(list: readonly E[]) => list[g(fc.nat, list.length - 1)],
       tensor(kind, names = draw.some(), more = {}) {
         const dtype: DType =
           kind === 'bool' ? 'bool' : kind === 'int' || typeof kind === 'object' ? 'int64' : 'float32';
         const made = input(
           `in${inputs++}`,
           dtype,
-          Object.fromEntries(names.map((name) => [name, more[name] ?? (sizes[name] as number)])),
+          Object.fromEntries(names.map((name) => [name, more[name] ?? sizes[name]])),
         );
         feeds[`in${inputs - 1}`] = data(dtype, kind, count(made.shape), `${purpose} ${Object.keys(feeds).length}`);
         return made;
@@ -99,9 +99,7 @@ export function drawn<T>(
 /** Operations and shapes that a value was computed from. */
 function story(t: Tensor): string {
   return reachable([t], dependencies)
-    .map(
-      (n) => `${n.op.kind}${describe(n.outputs[0] as Tensor)}(${n.inputs.map((x) => x.node.id).join(', ')}) = ${n.id}`,
-    )
+    .map((n) => `${n.op.kind}${describe(n.outputs[0])}(${n.inputs.map((x) => x.node.id).join(', ')}) = ${n.id}`)
     .join('; ');
 }
 
@@ -112,7 +110,7 @@ export function furthest(
 ): number | undefined {
   if (got.length !== expected.length) return -1;
   for (let i = 0; i < expected.length; i++) {
-    const [g, e] = [Number(got[i]), expected[i] as number];
+    const [g, e] = [Number(got[i]), expected[i]];
     if (!(Object.is(g, e) || g === e || Math.abs(g - e) <= tolerance * Math.max(1, Math.abs(e)))) return i;
   }
   return undefined;
@@ -133,10 +131,10 @@ export async function agree(
   await engine.open(program);
   const answer = await engine.run(program, feeds);
   await engine.close(program);
-  const values = interpret(outputs, feeds as Fed);
+  const values = interpret(outputs, feeds);
   for (const [i, t] of outputs.entries()) {
-    const got = answer.outputs[`out${i}`] as Data;
-    const expected = values[i] as Value;
+    const got = answer.outputs[`out${i}`];
+    const expected = values[i];
     const wanted = expected.shape.map(({ size }) => size);
     const shape = answer.sizes[`out${i}`] ?? [];
     if (wanted.join() !== shape.join())

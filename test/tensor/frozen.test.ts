@@ -87,9 +87,9 @@ describe('layers of frozen models', () => {
   it('agree with torch', async () => {
     const outputs = await run('layers', examples());
     for (const [name, expected] of Object.entries(EXPECTED)) {
-      expect(
-        [...(outputs[name] as Float32Array)].map((x, i) => [name, i, Math.abs(x - (expected[i] as number)) < 2e-6]),
-      ).toEqual(expected.map((_, i) => [name, i, true]));
+      expect([...outputs[name]].map((x, i) => [name, i, Math.abs(x - expected[i]) < 2e-6])).toEqual(
+        expected.map((_, i) => [name, i, true]),
+      );
     }
   });
   it('keep any dimensions in front', async () => {
@@ -111,9 +111,7 @@ describe('layers of frozen models', () => {
         convolve(input('y', 'float32', { c: 1, h: 3, w: 3 }), value({ o: 1, c: 1, y: 2, x: 2 }), value({ o: 1 }), 1, 0),
     }[name] as () => Tensor;
     const y = learned();
-    expect(() => gradient(total(y), [y.node.inputs[0] as Tensor])).toThrow(
-      `${name}: expected an operation with a gradient`,
-    );
+    expect(() => gradient(total(y), [y.node.inputs[0]])).toThrow(`${name}: expected an operation with a gradient`);
   });
   it.each([
     [

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { agree, drawn, furthest, type Draw } from './cases.js';
-import { interpret, type Fed, type Value } from './interpret.js';
+import { interpret, type Fed } from './interpret.js';
 import { dependencies, reachable, scoped, type Data, type Tensor } from '../../src/tensor/graph.js';
 import { gradient } from '../../src/tensor/gradient.js';
 import { emit } from '../../src/tensor/onnx/emit.js';
@@ -48,7 +48,7 @@ function slopes(loss: Tensor, wrt: Tensor, feeds: Feeds): Float64Array {
   const start = Float64Array.from(feeds[name] as Float32Array);
   return start.map((_, i) => {
     const at = (by: number): number =>
-      interpret([loss], { ...feeds, [name]: start.with(i, (start[i] as number) + by) } as Fed)[0]?.data[0] as number;
+      interpret([loss], { ...feeds, [name]: start.with(i, start[i] + by) })[0]?.data[0];
     return (at(h) - at(-h)) / (2 * h);
   });
 }
@@ -56,7 +56,7 @@ function slopes(loss: Tensor, wrt: Tensor, feeds: Feeds): Float64Array {
 async function differentiates(losses: readonly Tensor[], feeds: Feeds): Promise<void> {
   const pairs = losses.flatMap((loss) => {
     const wrt = inputsOf(loss);
-    return gradient(loss, wrt).map((slope, i) => ({ loss, wrt: wrt[i] as Tensor, slope }));
+    return gradient(loss, wrt).map((slope, i) => ({ loss, wrt: wrt[i], slope }));
   });
   const values = await agree(
     engine,
@@ -67,7 +67,7 @@ async function differentiates(losses: readonly Tensor[], feeds: Feeds): Promise<
   for (const [i, { loss, wrt, slope }] of pairs.entries()) {
     expect(slope.shape).toEqual(wrt.shape);
     const expected = slopes(loss, wrt, feeds);
-    const got = values[i]?.data as Float64Array;
+    const got = values[i]?.data;
     const apart = furthest(got, expected, 1e-6);
     if (apart !== undefined)
       throw new Error(
@@ -114,7 +114,7 @@ describe('gradient of one operation', () => {
     ops.div(draw.tensor('any', small(draw)), draw.tensor('positive', small(draw))),
   ]);
   slopesOf('operands that were expanded', 8, (draw) => {
-    const whole = draw.shuffled(three).map((name) => ({ name, size: draw.sizes[name] as number }));
+    const whole = draw.shuffled(three).map((name) => ({ name, size: draw.sizes[name] }));
     return ops.mul(draw.tensor('any', small(draw)), ops.expand(draw.tensor('any', small(draw)), whole));
   });
   slopesOf('where', 10, (draw) =>
@@ -143,7 +143,7 @@ describe('gradient of one operation', () => {
       ops.split(x, 'a', { outer: 2, inner: -1 }),
       ops.expand(
         draw.tensor('any', small(draw)),
-        draw.shuffled(three).map((name) => ({ name, size: draw.sizes[name] as number })),
+        draw.shuffled(three).map((name) => ({ name, size: draw.sizes[name] })),
       ),
     ];
   });
@@ -260,8 +260,8 @@ describe('gradient where it is a matter of choice', () => {
       x: draw.tensor('any', two),
       y: draw.tensor('any', three),
     }));
-    const { x, y } = cases[0] as { x: Tensor; y: Tensor };
-    const slope = gradient(ops.total(x), [y])[0] as Tensor;
+    const { x, y } = cases[0];
+    const slope = gradient(ops.total(x), [y])[0];
     expect(slope.shape).toEqual(y.shape);
     const [value] = await agree(engine, [slope, ops.total(y)], fed);
     expect([...new Set(value?.data)]).toEqual([0]);
@@ -277,9 +277,7 @@ describe('gradient where it is a matter of choice', () => {
     // Of what was read last the gradient is known first, before anything is traced that only the next ones need.
     for (const [i, slope] of slopes.slice(1).entries()) {
       const known = new Set(reachable(slopes.slice(i + 1), dependencies));
-      const later = reachable([slopes[i] as Tensor], dependencies).filter(
-        (n) => !known.has(n) && n.op.kind !== 'input',
-      );
+      const later = reachable([slopes[i]], dependencies).filter((n) => !known.has(n) && n.op.kind !== 'input');
       expect(later.length).toBeGreaterThan(3);
       // All but the other half of the same product's adjoint, in each pass.
       expect(later.filter(({ id }) => id < slope.node.id).length).toBeLessThanOrEqual(2);
@@ -338,11 +336,10 @@ describe('inChunks', () => {
       const [whole, cut] = [drawn('chunks', 3, make(5)), drawn('chunks', 3, make(size))];
       await differentiates(cut.cases, cut.feeds);
       for (const [i, loss] of whole.cases.entries()) {
-        const [expected, got] = [[loss, whole.feeds] as const, [cut.cases[i] as Tensor, cut.feeds] as const].map(
+        const [expected, got] = [[loss, whole.feeds] as const, [cut.cases[i], cut.feeds] as const].map(
           ([each, feeds]) => interpret([each, ...gradient(each, inputsOf(each))], feeds as Fed),
         );
-        for (const [k, { data }] of (expected as Value[]).entries())
-          expect(furthest(got?.[k]?.data as Float64Array, data, 1e-12)).toBeUndefined();
+        for (const [k, { data }] of expected.entries()) expect(furthest(got?.[k]?.data, data, 1e-12)).toBeUndefined();
       }
     },
   );
@@ -354,7 +351,7 @@ describe('inChunks', () => {
         all: ops.sum(ops.mul(part, w), 'row'),
         rows: ops.sum(part, 'b'),
       });
-      const names = ['a', 'b'].map((name) => ({ name, size: draw.sizes[name] as number }));
+      const names = ['a', 'b'].map((name) => ({ name, size: draw.sizes[name] }));
       const [cut, whole] = [ops.inChunks('row', size, [x] as const, f, { all: names }), f(x)];
       return [ops.sub(cut.all, whole.all), ops.sub(cut.rows, whole.rows)];
     });
@@ -373,7 +370,7 @@ describe('inChunks', () => {
       const [x, w] = [draw.tensor('any', ['row', 'a'], { row: 5 }), draw.tensor('any', ['a'])];
       const [y] = ops.recompute([ops.mul(x, w)], (h) => [
         ops.inChunks('row', 2, [h] as const, (part) => ({
-          y: ops.recompute([part], (p) => [ops.tanh(ops.mul(p, w))])[0] as Tensor,
+          y: ops.recompute([part], (p) => [ops.tanh(ops.mul(p, w))])[0],
         })).y,
       ]) as [Tensor];
       return weighed(draw, y);
@@ -396,13 +393,13 @@ describe('withGradient', () => {
     const [x, w] = [draw.tensor('any', two), draw.tensor('any', ['a'])];
     const [y] = ops.withGradient(
       [ops.tanh(x), ops.exp(w)],
-      (a, b) => [ops.mul(ops.square(a as Tensor), b as Tensor), ops.square(a as Tensor)],
+      (a, b) => [ops.mul(ops.square(a), b), ops.square(a)],
       ([a, b], [, squared], [dy]) => [
-        ops.mul(dy as Tensor, ops.mul(ops.mul(a as Tensor, 2), b as Tensor)),
-        ops.sum(ops.mul(dy as Tensor, squared as Tensor), 'b'),
+        ops.mul(dy as Tensor, ops.mul(ops.mul(a, 2), b)),
+        ops.sum(ops.mul(dy as Tensor, squared), 'b'),
       ],
     );
-    return y as Tensor;
+    return y;
   };
   slopesOf('with the right rule has the right gradient', 5, cubed);
   slopesOf('in a block that is computed again', 5, (draw) => {
@@ -410,20 +407,20 @@ describe('withGradient', () => {
     const rule = (a: Tensor): Tensor =>
       ops.withGradient(
         [a],
-        (own) => [ops.square(own as Tensor)],
-        ([own], _, [dy]) => [ops.mul(dy as Tensor, ops.mul(own as Tensor, 2))],
-      )[0] as Tensor;
-    return ops.recompute([ops.exp(x)], (h) => [rule(ops.add(rule(h), x))])[0] as Tensor;
+        (own) => [ops.square(own)],
+        ([own], _, [dy]) => [ops.mul(dy as Tensor, ops.mul(own, 2))],
+      )[0];
+    return ops.recompute([ops.exp(x)], (h) => [rule(ops.add(rule(h), x))])[0];
   });
 
   it('asks no operation inside, and gives nothing to inputs that its rule leaves out', () => {
     const [x, y] = [ops.input('x', 'float32', { a: 1 }), ops.input('y', 'float32', { a: 1 })];
     const [out] = ops.withGradient(
       [x, y],
-      (p, q) => [ops.mul(p as Tensor, q as Tensor)],
+      (p, q) => [ops.mul(p, q)],
       (_, __, [dy]) => [ops.mul(dy as Tensor, 7)],
     );
-    const values = interpret(gradient(ops.total(out as Tensor), [x, y]), { x: [2], y: [3] });
+    const values = interpret(gradient(ops.total(out), [x, y]), { x: [2], y: [3] });
     expect(values.map(({ data }) => [...data])).toEqual([[7], [0]]);
   });
 });
@@ -434,7 +431,7 @@ describe('recompute', () => {
   const once =
     (layer: Layer): Layer =>
     (x) =>
-      ops.recompute([x], (hole) => [layer(hole)])[0] as Tensor;
+      ops.recompute([x], (hole) => [layer(hole)])[0];
 
   /**
    * Losses of one network, with its layers as they are and wrapped; gradients must agree with each other and finite
@@ -448,12 +445,11 @@ describe('recompute', () => {
       ) as [ReturnType<typeof drawn<Tensor>>, ReturnType<typeof drawn<Tensor>>];
       await differentiates(wrapped.cases, wrapped.feeds);
       for (const [i, loss] of plain.cases.entries()) {
-        const other = wrapped.cases[i] as Tensor;
-        const expected = interpret(gradient(loss, inputsOf(loss)), plain.feeds as Fed);
-        const got = interpret(gradient(other, inputsOf(other)), wrapped.feeds as Fed);
+        const other = wrapped.cases[i];
+        const expected = interpret(gradient(loss, inputsOf(loss)), plain.feeds);
+        const got = interpret(gradient(other, inputsOf(other)), wrapped.feeds);
         expect(got.length).toBe(expected.length);
-        for (const [k, { data }] of expected.entries())
-          expect(furthest(got[k]?.data as Float64Array, data, 1e-12)).toBeUndefined();
+        for (const [k, { data }] of expected.entries()) expect(furthest(got[k]?.data, data, 1e-12)).toBeUndefined();
       }
     });
   }
@@ -509,11 +505,9 @@ describe('recompute', () => {
     const all = [x];
     for (let i = 0; i < 40; i++)
       all.push(
-        ops.recompute([all.at(-1) as Tensor], (h) => [
-          all.reduce((sum, other) => ops.add(sum, other), ops.tanh(h)),
-        ])[0] as Tensor,
+        ops.recompute([all.at(-1) as Tensor], (h) => [all.reduce((sum, other) => ops.add(sum, other), ops.tanh(h))])[0],
       );
-    const program = emit('forty', { slope: gradient(ops.total(all.at(-1) as Tensor), [x])[0] as Tensor });
+    const program = emit('forty', { slope: gradient(ops.total(all.at(-1) as Tensor), [x])[0] });
     expect(program.inputs.map(({ name }) => name)).toEqual(['x']);
   }, 5000);
 

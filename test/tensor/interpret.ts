@@ -49,7 +49,7 @@ function at(value: Value, place: Place): number {
     if (i === undefined || i < 0 || i >= size) throw new RangeError(`expected ${name} below ${size}; got ${i}`);
     flat = flat * size + i;
   }
-  return value.data[flat] as number;
+  return value.data[flat];
 }
 
 function made(shape: Shape, element: (place: Place) => number): Value {
@@ -118,17 +118,16 @@ function rounded(dtype: DType, value: number): number {
   const one = Float32Array.of(value);
   if (dtype === 'bfloat16') fromBf16(toBf16(one), one);
   else fromF16(toF16(one), one);
-  return one[0] as number;
+  return one[0];
 }
 
 /** How much there is along a ragged dimension of a result. */
 function filled(op: Op, t: Tensor, name: string, inputs: readonly Value[]): number {
   const along = inputs.flatMap(({ shape }) => shape.filter((dim) => dim.name === name).map(({ size }) => size));
   if (op.kind === 'constant') return 0;
-  if (op.kind === 'reshape')
-    return (inputs[0] as Value).data.length / count(t.shape.filter((dim) => dim.name !== name));
+  if (op.kind === 'reshape') return inputs[0].data.length / count(t.shape.filter((dim) => dim.name !== name));
   if (op.kind === 'append' || op.kind === 'concat') return along.reduce((all, size) => all + size, 0);
-  return (along[0] as number) - (op.kind === 'slice' ? op.start : 0);
+  return along[0] - (op.kind === 'slice' ? op.start : 0);
 }
 
 class Values {
@@ -155,13 +154,13 @@ class Values {
         n.op.body,
         n.inputs.map((t) => this.of(t)),
       );
-      for (const [i, output] of n.outputs.entries()) this.bind(output, results[i] as Value);
+      for (const [i, output] of n.outputs.entries()) this.bind(output, results[i]);
     } else if (n.op.kind === 'loop') this.#loop(n, n.op);
-    else this.bind(n.outputs[0] as Tensor, this.#value(n, n.outputs[0] as Tensor));
+    else this.bind(n.outputs[0], this.#value(n, n.outputs[0]));
   }
 
   #body(body: Body, inputs: readonly Value[]): Value[] {
-    for (const [i, hole] of body.holes.entries()) this.bind(hole, inputs[i] as Value);
+    for (const [i, hole] of body.holes.entries()) this.bind(hole, inputs[i]);
     for (const inner of bodyNodes(body)) this.compute(inner);
     return body.results.map((t) => this.of(t));
   }
@@ -176,10 +175,10 @@ class Values {
       for (const [i, value] of results.slice(state.length).entries()) collected[i]?.push(value);
     }
     const stacked = collected.map((list, i): Value => ({
-      shape: [{ name: 'step', size: list.length }, ...(n.outputs[state.length + i] as Tensor).shape.slice(1)],
+      shape: [{ name: 'step', size: list.length }, ...n.outputs[state.length + i].shape.slice(1)],
       data: Float64Array.from(list.flatMap(({ data }) => [...data])),
     }));
-    for (const [i, value] of [...state, ...stacked].entries()) this.bind(n.outputs[i] as Tensor, value);
+    for (const [i, value] of [...state, ...stacked].entries()) this.bind(n.outputs[i], value);
   }
 
   #value(n: Node, t: Tensor): Value {
@@ -231,12 +230,9 @@ class Values {
           return list.indexOf(Math.max(...list));
         });
       case 'cumsum':
-        return made(shape, (place) => sum(along(place, [op.over]).slice(0, (place[op.over] as number) + 1)));
+        return made(shape, (place) => sum(along(place, [op.over]).slice(0, place[op.over] + 1)));
       case 'top':
-        return made(
-          shape,
-          (place) => along(place, [op.over]).toSorted((a, b) => b - a)[place[op.over] as number] as number,
-        );
+        return made(shape, (place) => along(place, [op.over]).toSorted((a, b) => b - a)[place[op.over]]);
       case 'softmax':
         return made(shape, (place) => {
           const list = along(place, [op.over]);
@@ -264,15 +260,15 @@ class Values {
       case 'stopGradient':
         return made(shape, (place) => at(x, place));
       case 'slice':
-        return made(shape, (place) => at(x, { ...place, [op.over]: (place[op.over] as number) + op.start }));
+        return made(shape, (place) => at(x, { ...place, [op.over]: place[op.over] + op.start }));
       case 'pad':
         return made(shape, (place) => {
-          const i = (place[op.over] as number) - op.before;
+          const i = place[op.over] - op.before;
           return i < 0 || i >= sizeIn(x.shape, op.over) ? 0 : at(x, { ...place, [op.over]: i });
         });
       case 'concat':
         return made(shape, (place) => {
-          let i = place[op.over] as number;
+          let i = place[op.over];
           for (const part of inputs) {
             const size = sizeIn(part.shape, op.over);
             if (i < size) return at(part, { ...place, [op.over]: i });
@@ -282,9 +278,7 @@ class Values {
         });
       case 'append': {
         const size = sizeIn(x.shape, op.over);
-        return made(shape, (place) =>
-          (place[op.over] as number) < size ? at(x, place) : at(y, { ...place, [op.over]: 0 }),
-        );
+        return made(shape, (place) => (place[op.over] < size ? at(x, place) : at(y, { ...place, [op.over]: 0 })));
       }
       case 'gather':
         return made(shape, (place) => at(x, { ...place, [op.over]: wrapped(at(y, place), sizeIn(x.shape, op.over)) }));
@@ -308,7 +302,7 @@ class Values {
         const half = sizeIn(shape, op.over) / 2;
         const table = (y.shape.at(-1) as { name: string }).name;
         return made(shape, (place) => {
-          const i = place[op.over] as number;
+          const i = place[op.over];
           const angle = { ...place, [table]: i % half };
           const other = at(x, { ...place, [op.over]: (i + half) % (2 * half) });
           return at(x, place) * at(y, angle) + (i < half ? -other : other) * at(z, angle);

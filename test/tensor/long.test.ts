@@ -63,13 +63,13 @@ describe('logSoftmaxByBlocks', () => {
     for (const at of [0, size - 1]) {
       const { y, own, other } = await run((all) => {
         const picked = slice(logSoftmaxByBlocks(all, 'n'), 'n', at, 1);
-        const slope = gradient(summed(mul(picked, 2), 'n'), [all])[0] as Tensor;
+        const slope = gradient(summed(mul(picked, 2), 'n'), [all])[0];
         return { y: picked, own: slice(slope, 'n', at, 1), other: slice(slope, 'n', 1, 1) };
       }, x);
-      const share = (i: number): number => Math.exp((x[i] as number) - largest - whole);
-      expect(Math.abs((y as number) - ((x[at] as number) - largest - whole))).toBeLessThan(3e-6);
-      expect(Math.abs((own as number) - 2 * (1 - share(at)))).toBeLessThan(3e-6);
-      expect(Math.abs((other as number) + 2 * share(1))).toBeLessThan(3e-6);
+      const share = (i: number): number => Math.exp(x[i] - largest - whole);
+      expect(Math.abs(y - (x[at] - largest - whole))).toBeLessThan(3e-6);
+      expect(Math.abs(own - 2 * (1 - share(at)))).toBeLessThan(3e-6);
+      expect(Math.abs(other + 2 * share(1))).toBeLessThan(3e-6);
     }
   });
 });

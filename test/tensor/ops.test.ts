@@ -65,7 +65,7 @@ describe('element by element', () => {
   });
   agrees('operands that were expanded', 30, (draw) => {
     const [x, y] = [draw.tensor('any'), draw.tensor('any')];
-    const whole = draw.shuffled(Object.keys(draw.sizes)).map((name) => ({ name, size: draw.sizes[name] as number }));
+    const whole = draw.shuffled(Object.keys(draw.sizes)).map((name) => ({ name, size: draw.sizes[name] }));
     return [
       ops.add(ops.expand(x, whole), y),
       ops.mul(y, ops.expand(x, whole)),
@@ -134,7 +134,7 @@ describe('along dimensions', () => {
   agrees('top, largest first', 20, (draw) => {
     const x = draw.tensor(draw.one(['any', 'coarse', 'int']), draw.some(undefined, 1));
     const over = draw.one(namesOf(x));
-    const whole = sizesOf(x)[over] as number;
+    const whole = sizesOf(x)[over];
     return [
       ops.top(x, over, draw.integer(1, whole)),
       ops.top(x, over, whole),
@@ -246,7 +246,7 @@ describe('layout', () => {
     const x = draw.tensor('any', draw.some(undefined, 1), { a: 6, b: 4 });
     const over = draw.some(namesOf(x), 1);
     const name = draw.one(namesOf(x));
-    const size = sizesOf(x)[name] as number;
+    const size = sizesOf(x)[name];
     const factor = [3, 2, 1].find((n) => size % n === 0) as number;
     return [
       ops.merge(x, over, 'joint'),
@@ -264,7 +264,7 @@ describe('layout', () => {
   agrees('slice and pad', 20, (draw) => {
     const x = draw.tensor(draw.one(['any', 'int', 'bool']), draw.some(undefined, 1));
     const over = draw.one(namesOf(x));
-    const whole = sizesOf(x)[over] as number;
+    const whole = sizesOf(x)[over];
     const start = draw.integer(0, whole - 1);
     return [
       ops.slice(x, over, start, draw.integer(1, whole - start)),
@@ -288,11 +288,7 @@ describe('by index', () => {
     const table = draw.tensor(draw.one(['any', 'int', 'bool']), draw.some(undefined, 1));
     const over = draw.one(namesOf(table));
     const names = draw.some(['m', 'n', over]);
-    return ops.gather(
-      table,
-      over,
-      draw.tensor({ below: sizesOf(table)[over] as number }, names, { m: 2, n: 3, [over]: 5 }),
-    );
+    return ops.gather(table, over, draw.tensor({ below: sizesOf(table)[over] }, names, { m: 2, n: 3, [over]: 5 }));
   });
   agrees('scatterAdd, rows that meet', 30, (draw) => {
     const names = draw.some(['m', 'n']);
@@ -308,10 +304,7 @@ describe('by index', () => {
   agrees('pick by an index in any order', 30, (draw) => {
     const x = draw.tensor(draw.one(['any', 'int']), draw.some(undefined, 1));
     const over = draw.one(namesOf(x));
-    const index = draw.tensor(
-      { below: sizesOf(x)[over] as number },
-      draw.shuffled(namesOf(x).filter((name) => name !== over)),
-    );
+    const index = draw.tensor({ below: sizesOf(x)[over] }, draw.shuffled(namesOf(x).filter((name) => name !== over)));
     return ops.pick(x, over, index);
   });
   agrees('logProbs', 10, (draw) => {
@@ -321,7 +314,7 @@ describe('by index', () => {
       x,
       over,
       draw.tensor(
-        { below: sizesOf(x)[over] as number },
+        { below: sizesOf(x)[over] },
         namesOf(x).filter((name) => name !== over),
       ),
     );

@@ -83,7 +83,7 @@ export function foregroundItems(set: ForegroundSet, root: string, split: string)
   if (images === undefined || masks.length === 0) {
     const lacking = images === undefined ? wanted.images : wanted.masks;
     throw new UsageError(
-      `${root}  ${set}: expected ${lacking.map((path) => join(folders[0]!, path)).join(' or ')}; got no pictures there`,
+      `${root}  ${set}: expected ${lacking.map((path) => join(folders[0], path)).join(' or ')}; got no pictures there`,
     );
   }
   return findPairs({ images, masks }).all.filter(

@@ -140,15 +140,7 @@ function cut(image: Pixels, trimap: Pixels): void {
   try {
     // One generator serves the whole thread: seeded anew, a mask depends on its own prompt only.
     cv.setRNGSeed(0);
-    cv.grabCut(
-      image,
-      trimap,
-      new cv.Rect(0, 0, 1, 1),
-      behind,
-      before,
-      settings.iterations,
-      cv.GC_INIT_WITH_MASK as unknown as number,
-    );
+    cv.grabCut(image, trimap, new cv.Rect(0, 0, 1, 1), behind, before, settings.iterations, cv.GC_INIT_WITH_MASK);
   } finally {
     behind.delete();
     before.delete();

@@ -1,4 +1,4 @@
-import { scoped, sizeOf, type Dim, type Tensor } from '../../tensor/graph.js';
+import { scoped, sizeOf, type Tensor } from '../../tensor/graph.js';
 import {
   add,
   cast,
@@ -137,7 +137,7 @@ function layer(
 
 function mlp(weight: Weights, h: Tensor): Tensor {
   const [gate, up] = applyLinears(['mlp.gate_proj', 'mlp.up_proj'].map(weight.linear), h);
-  return applyLinear(weight.linear('mlp.down_proj'), mul(silu(gate as Tensor), up as Tensor));
+  return applyLinear(weight.linear('mlp.down_proj'), mul(silu(gate), up));
 }
 
 /** Queries [prompt, kv, (sample,) rep, (token,) hd], and the tokens' own keys and values. */
@@ -212,9 +212,9 @@ export function completionAttention(prefix: readonly Memory[], tokens: number): 
       'key',
     );
   const mask = prefix[0]?.mask;
-  const seen = mask && joined(mask, expand(own, [mask.shape[0] as Dim, ...own.shape]));
+  const seen = mask && joined(mask, expand(own, [mask.shape[0], ...own.shape]));
   return (layer, { keys, values }) => {
-    const before = prefix[layer] as Memory;
+    const before = prefix[layer];
     return [
       { keys: joined(before.keys, keys), values: joined(before.values, values), ...(seen ? { mask: seen } : {}) },
     ];

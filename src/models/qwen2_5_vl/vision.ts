@@ -48,7 +48,7 @@ function layout(grid: Grid, vision: VisionConfig): Layout {
   const corners = vision.merge ** 2;
   const { order: raster, bounds } = windowOrder(grid, vision);
   const all = Array.from(bounds.subarray(1), (end, w) => ({
-    start: (bounds[w] as number) / corners,
+    start: bounds[w] / corners,
     end: end / corners,
   }));
   const lengths = [...new Set(all.map(({ start, end }) => end - start))].toSorted((a, b) => b - a);
@@ -60,7 +60,7 @@ function layout(grid: Grid, vision: VisionConfig): Layout {
   const back = new BigInt64Array(units.length);
   for (const [place, unit] of units.entries()) back[Number(unit)] = BigInt(place);
   return {
-    windows: alike.map(({ length: count }, i) => ({ count, size: (lengths[i] as number) * corners })),
+    windows: alike.map(({ length: count }, i) => ({ count, size: lengths[i] * corners })),
     units,
     back,
   };

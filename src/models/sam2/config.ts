@@ -101,12 +101,12 @@ function stagesOf(backbone: z.output<typeof Backbone>, file: string): Stage[] {
   const { image_size: size, window_size_per_stage: windows } = backbone;
   const stages = backbone.blocks_per_stage.map((blocks, i) => ({
     blocks,
-    width: backbone.embed_dim_per_stage[i] as number,
-    heads: backbone.num_attention_heads_per_stage[i] as number,
-    window: windows[i] as number,
+    width: backbone.embed_dim_per_stage[i],
+    heads: backbone.num_attention_heads_per_stage[i],
+    window: windows[i],
   }));
   const where = `${file}  vision_config.backbone_config`;
-  if (size % 32 !== 0 || (size / 4) % (windows[0] as number) !== 0)
+  if (size % 32 !== 0 || (size / 4) % windows[0] !== 0)
     throw new ModelError(`${where}.image_size: expected a multiple of 32 and of 4 × ${windows[0]}; got ${size}`);
   for (const [i, { width, heads, window }] of stages.entries()) {
     if (width % heads !== 0)

@@ -233,16 +233,16 @@ function neck(weights: Weights, { stages, width, size }: Sam2Config, features: r
   const finer = (level: 0 | 1, name: string, out: number): Tensor => {
     const { weight, bias } = folded(...values(`mask_decoder.conv_s${level}`), ...values(conv(level)));
     return linear(
-      features[level] as Tensor,
-      constant(weight, { [name]: out, c: (stages[level] as Stage).width }),
+      features[level],
+      constant(weight, { [name]: out, c: stages[level].width }),
       constant(bias, { [name]: out }),
     );
   };
   const lateral = (level: number, more?: Float32Array): Tensor => {
     const [weight, bias] = values(conv(level));
     return linear(
-      features[level] as Tensor,
-      constant(weight, { width, c: (stages[level] as Stage).width }),
+      features[level],
+      constant(weight, { width, c: stages[level].width }),
       constant(more ? bias.map((b, i) => b + more[i]) : bias, { width }),
     );
   };

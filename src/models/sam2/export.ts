@@ -141,7 +141,7 @@ interface Answers {
 }
 
 function best({ iou_scores: ious, pred_masks: masks }: Answers): Chosen {
-  const at = ious.reduce((most, iou, i) => (iou > (ious[most] as number) ? i : most), 0);
+  const at = ious.reduce((most, iou, i) => (iou > ious[most] ? i : most), 0);
   const cells = masks.length / ious.length;
-  return { logits: masks.subarray(at * cells, (at + 1) * cells), output: at + 1, iou: ious[at] as number };
+  return { logits: masks.subarray(at * cells, (at + 1) * cells), output: at + 1, iou: ious[at] };
 }

@@ -123,13 +123,13 @@ export async function openNetwork(
       (await each(embedding, asked, 'all')).map(({ logits, iou, score }) => ({
         logits,
         iou,
-        score: score[0] as number,
+        score: score[0],
       })),
     answer: async (embedding, asked, multimask) =>
       (await each(embedding, asked, multimask ? 'multimask' : 'single')).map(({ logits, iou, output }) => ({
         logits,
         output: Number(output[0]),
-        iou: iou[0] as number,
+        iou: iou[0],
       })),
     release: () => engine.release(),
   };

@@ -32,7 +32,7 @@ export function cellPositions(
   for (const [y, taps] of rows.entries()) {
     for (let i = 0; i < row; i++) {
       const [x, c] = [Math.floor(i / width), i % width];
-      let sum = tile[(c * window + (y % window)) * window + (x % window)] as number;
+      let sum = tile[(c * window + (y % window)) * window + (x % window)];
       for (const [from, weight] of taps) sum += weight * across[from * row + i];
       table[y * row + i] = sum;
     }

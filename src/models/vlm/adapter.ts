@@ -127,7 +127,7 @@ export async function readAdapter(dir: string, config: QwenConfig): Promise<Peft
   const shapes = await Promise.all(
     wanted.map(async (shape) => {
       const values = await tensors.read(shape.name);
-      return { ...shape, first: (i: number): number => values[i] as number };
+      return { ...shape, first: (i: number): number => values[i] };
     }),
   );
   return { adapter, shapes, described };

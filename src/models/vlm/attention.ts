@@ -82,9 +82,9 @@ export function attention(
       : [inBlocks(parts, blocks.block, (block) => ({ out: shared(block, scale)[0] })).out];
   };
   const [out] = withGradient(inputs, forward, ([q, k, v], [y, shares], [dy]) => {
-    const parts = { q, k, ...beside(v as Tensor, y as Tensor, dy as Tensor), ...mask } as Parts<'v1' | 'dy1'>;
+    const parts = { q, k, ...beside(v, y, dy as Tensor), ...mask } as Parts<'v1' | 'dy1'>;
     const { dq, dk, dv } = few
-      ? adjoints(parts, shares as Tensor, scale)
+      ? adjoints(parts, shares, scale)
       : inBlocks(
           parts,
           blocks.block,
@@ -93,7 +93,7 @@ export function attention(
         );
     return [dq, dk, dv];
   });
-  return out as Tensor;
+  return out;
 }
 
 /** What blocks are cut from: queries, keys, a mask, and more. */

@@ -46,7 +46,7 @@ export function packed(
   if (tokens === Infinity) return chunks(prompts, size).map((indices) => ({ indices, room: size }));
   return chunks(prompts, Infinity).flatMap((alike) => {
     const cost = (indices: readonly number[]): number => {
-      const part = indices.map((i) => rows[i] as TrainRow);
+      const part = indices.map((i) => rows[i]);
       const samples = Math.max(...part.map(({ completions }) => completions.length));
       return (
         promptLength(Math.max(...part.map(({ prompt }) => prompt.tokens.length))) + samples * completionLength(part)
@@ -98,7 +98,7 @@ export function trainChunks(
   own: Pick<BatchShape, 'suppressed' | 'recompute'>,
 ): Chunk[] {
   return packed(rows, size, tokens).map(({ indices, room }) => {
-    const part = indices.map((i) => rows[i] as TrainRow);
+    const part = indices.map((i) => rows[i]);
     const prefix = prefixShape(
       part.map(({ prompt }) => prompt),
       room,

@@ -20,7 +20,7 @@ export function encoding(
       const counts = images.map(({ grid }) => imageTokens(grid, config));
       return { text, tokens: expandImages(tokenizer.encode(text), counts, config.tokens.image), images };
     },
-    encodeAnswer: (text) => [...tokenizer.encode(text), config.tokens.eos[0] as number],
+    encodeAnswer: (text) => [...tokenizer.encode(text), config.tokens.eos[0]],
     decode: (tokens) => tokenizer.decode(tokens),
   };
 }

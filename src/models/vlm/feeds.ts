@@ -18,7 +18,7 @@ export function prefixFeeds(
   next: number,
 ): Record<string, Data> {
   const half = config.text.headDim / 2;
-  const rows = Array.from({ length: shape.prompts }, (_, i) => prompts[i] ?? (prompts[0] as EncodedPrompt));
+  const rows = Array.from({ length: shape.prompts }, (_, i) => prompts[i] ?? prompts[0]);
   const tokens = new BigInt64Array(rows.length * shape.tokens).fill(BigInt(config.tokens.pad));
   const visual = new BigInt64Array(tokens.length).fill(-1n);
   const padding = new BigInt64Array(rows.length);
@@ -29,7 +29,7 @@ export function prefixFeeds(
     const pads = shape.tokens - prompt.tokens.length;
     const ids = Int32Array.from({ length: shape.tokens }, (_, i) => prompt.tokens[i - pads] ?? config.tokens.pad);
     for (let i = pads; i < shape.tokens; i++) {
-      tokens[r * shape.tokens + i] = BigInt(ids[i] as number);
+      tokens[r * shape.tokens + i] = BigInt(ids[i]);
       if (ids[i] === config.tokens.image) visual[r * shape.tokens + i] = features++;
     }
     padding[r] = BigInt(pads);
@@ -62,7 +62,7 @@ function joined(parts: readonly Float32Array[]): Float32Array {
 /** Inputs of a training graph beside the prefix's; places without a row have weight 0 everywhere. */
 export function completionFeeds(rows: readonly TrainRow[], shape: BatchShape, pad: number): Record<string, Data> {
   const { prompts, samples, length } = shape;
-  const first = rows[0] as TrainRow;
+  const first = rows[0];
   const written = new BigInt64Array(prompts * samples * length).fill(BigInt(pad));
   const feeds: Record<string, Data> = { written };
   const perToken = Object.keys(first.perToken);

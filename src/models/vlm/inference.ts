@@ -66,11 +66,11 @@ export async function generate(
   const { config, build, sets, suppressed, programs } = model;
   const { group, temperature, maxTokens, uniform, ...sampling } = options;
   const written: GeneratedCompletion[][] = Array.from({ length: asked.length });
-  const prompts = (indices: readonly number[]): EncodedPrompt[] => indices.map((i) => asked[i] as EncodedPrompt);
+  const prompts = (indices: readonly number[]): EncodedPrompt[] => indices.map((i) => asked[i]);
   await inRuns(asked.length, model.runs.write, {
     cut: (left, { batch }) =>
       chunks(prompts(left), batch).map((part): Asked => {
-        const indices = part.map((i) => left[i] as number);
+        const indices = part.map((i) => left[i]);
         return {
           indices,
           room: batch,
@@ -95,7 +95,7 @@ export async function generate(
       );
     },
     take(answers, { indices }) {
-      for (const [at, index] of indices.entries()) written[index] = answers[at] as GeneratedCompletion[];
+      for (const [at, index] of indices.entries()) written[index] = answers[at];
     },
     alone: ({ shape }, error) => tooLarge(model, 'rollout', shape, maxTokens, error),
   });
@@ -120,7 +120,7 @@ export async function scores(model: Model, rows: readonly TrainRow[], temperatur
     take({ outputs }, { indices, part, shape }) {
       const logProbs = outputs['logProbs'] as Float32Array;
       for (const [r, index] of indices.entries()) {
-        all[index] = (part[r] as TrainRow).completions.map((tokens, s) => {
+        all[index] = part[r].completions.map((tokens, s) => {
           const at = (r * shape.samples + s) * shape.length;
           return Array.from(logProbs.subarray(at, at + tokens.length));
         });
@@ -189,10 +189,10 @@ function chunked(
   left: readonly number[],
   { batch, tokens }: Size,
 ): Chunk[] {
-  const some = left.map((i) => rows[i] as TrainRow);
+  const some = left.map((i) => rows[i]);
   return trainChunks(some, batch, tokens, { suppressed, recompute }).map((chunk) => ({
     ...chunk,
-    indices: chunk.indices.map((i) => left[i] as number),
+    indices: chunk.indices.map((i) => left[i]),
   }));
 }
 
@@ -227,6 +227,6 @@ function graphKey(kind: string, shape: object): string {
 
 /** The sum, in place of `sum`. */
 function added(sum: Float32Array, part: Float32Array): Float32Array {
-  for (let i = 0; i < part.length; i++) sum[i] = (sum[i] as number) + (part[i] as number);
+  for (let i = 0; i < part.length; i++) sum[i] = sum[i] + part[i];
   return sum;
 }

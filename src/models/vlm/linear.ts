@@ -21,8 +21,8 @@ export interface LowRank {
 }
 
 const ends = ({ weight }: Linear): { readonly out: Dim; readonly into: Dim } => ({
-  out: weight.shape[0] as Dim,
-  into: weight.shape[1] as Dim,
+  out: weight.shape[0],
+  into: weight.shape[1],
 });
 
 /** A layer's output, [… , out], for `x` [… , in]; its weight is read as it is, whether it has an adapter or not. */
@@ -58,7 +58,7 @@ export function applyLinears(layers: readonly Linear[], x: Tensor): Tensor[] {
 
 /** The layer whose output holds those of several, one behind the other. */
 function join(layers: readonly Linear[]): Linear {
-  const out = ends(layers[0] as Linear).out.name;
+  const out = ends(layers[0]).out.name;
   const biases = layers.flatMap(({ bias }) => bias ?? []);
   const adapter = joinAdapters(layers, out);
   return {

@@ -72,7 +72,7 @@ export async function inRuns<C extends Cut, R>(
     const all = cut(left, runs.size);
     let done = 0;
     try {
-      await inTurn(all, Math.min(most, all.length), work, (result) => take(result, all[done++] as C));
+      await inTurn(all, Math.min(most, all.length), work, (result) => take(result, all[done++]));
       return;
     } catch (error) {
       const failed = all[done];

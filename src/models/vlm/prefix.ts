@@ -83,7 +83,7 @@ function imageFeatures(weights: Weights, config: QwenConfig, { prompts, grids }:
       weights,
       config,
       concat(
-        alike.map((i) => own[i] as Tensor),
+        alike.map((i) => own[i]),
         'image',
       ),
       grid,

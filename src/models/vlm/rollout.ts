@@ -125,9 +125,9 @@ function write(
     const at = { cos: gather(next.cos, 'own', turn), sin: gather(next.sin, 'own', turn) };
     const kept: Record<string, Tensor> = {};
     const remember = (name: string, value: Tensor): Tensor =>
-      (kept[name] = append(state[name] as Tensor, 'key', cast(value, precision)));
+      (kept[name] = append(state[name], 'key', cast(value, precision)));
     const attend = (layer: number, { keys, values }: Memory): readonly Memory[] => [
-      prefix.memory[layer] as Memory,
+      prefix.memory[layer],
       { keys: remember(`keys${layer}`, keys), values: remember(`values${layer}`, values) },
     ];
     const hidden = decoder(weights, config, embed(weights, token), at, attend);

@@ -116,7 +116,7 @@ function neighbours(
     rows[id] = BigInt(row + 1);
     const weights = numbers.map((other) => Math.exp(-0.5 * ((Number(other.text) - Number(text)) / sigma) ** 2));
     const all = weights.reduce((sum, w) => sum + w, 0);
-    for (const [i, other] of numbers.entries()) table[(row + 1) * vocab + other.id] = (weights[i] as number) / all;
+    for (const [i, other] of numbers.entries()) table[(row + 1) * vocab + other.id] = weights[i] / all;
   }
   const [rowOf, targets] = [constant(rows, { vocab }), constant(table, { right: numbers.length + 1, vocab })];
   return ({ written, logProbs, exact }) => {
@@ -131,11 +131,11 @@ export function patchShares(mask: Mask, grid: Grid, merge: number): Float32Array
   const places = patchPlaces(grid, merge);
   const edge = (i: number, side: number, cells: number): number => Math.round((i * side) / cells);
   return Float32Array.from({ length: grid.h * grid.w }, (_, patch) => {
-    const [row, column] = [places[2 * patch] as number, places[2 * patch + 1] as number];
+    const [row, column] = [places[2 * patch], places[2 * patch + 1]];
     const [top, bottom] = [edge(row, mask.height, grid.h), edge(row + 1, mask.height, grid.h)];
     const [left, right] = [edge(column, mask.width, grid.w), edge(column + 1, mask.width, grid.w)];
     let covered = 0;
-    for (let y = top; y < bottom; y++) for (let x = left; x < right; x++) covered += bits[y * mask.width + x] as number;
+    for (let y = top; y < bottom; y++) for (let x = left; x < right; x++) covered += bits[y * mask.width + x];
     return covered / Math.max(1, (bottom - top) * (right - left));
   });
 }

@@ -128,7 +128,7 @@ function withGradients(
   // Sums are traced in the order in which gradients are known, for outputs are computed in the order in which they were
   // traced.
   const known = traced
-    .map(({ name, tensor }, i) => ({ name, tensor, slope: slopes[i] as Tensor }))
+    .map(({ name, tensor }, i) => ({ name, tensor, slope: slopes[i] }))
     .toSorted((a, b) => a.slope.node.id - b.slope.node.id);
   const before = ({ shape: dims }: Tensor, name: string): Tensor =>
     input(`${SUM}${name}`, 'float32', Object.fromEntries(dims.map((dim) => [dim.name, dim.size])));

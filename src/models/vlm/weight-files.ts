@@ -42,7 +42,7 @@ function found(dir: string, tensors: Tensors, { name, sizes }: WeightShape): str
   if (!FLOATS.some((known) => known === dtype))
     throw new ModelError(`${file}  ${spelling}: expected no quantization: ${FLOATS.join(', ')}; got ${dtype}`);
   const expected = Object.values(sizes);
-  const rows = expected[0] as number;
+  const rows = expected[0];
   const count = expected.reduce((product, size) => product * size, 1);
   if (shape[0] !== rows || shape.reduce((product, size) => product * size, 1) !== count) {
     throw new ModelError(`${file}  ${spelling}: expected shape [${expected.join(', ')}]; got [${shape.join(', ')}]`);

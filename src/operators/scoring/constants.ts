@@ -46,9 +46,9 @@ export function constantBook(): ConstantBook {
     add(frame, rewards) {
       rows++;
       if (boxes.length === 0) boxes = constantPrompts(frame).map(({ objects }) => objects[0]?.box as Box);
-      for (const [i, sum] of sums.entries()) sum.add(rewards[i] as number);
+      for (const [i, sum] of sums.entries()) sum.add(rewards[i]);
     },
-    constants: () => boxes.map((box, i) => ({ box, reward: sums[i]!.estimate() })),
+    constants: () => boxes.map((box, i) => ({ box, reward: sums[i].estimate() })),
   };
 }
 

@@ -79,7 +79,7 @@ function magnified({ width, height, data }: Image): Image {
   for (let y = 0, o = 0; y < out.height; y++) {
     for (let x = 0; x < out.width; x++, o += 3) {
       const from = (Math.floor(y / times) * width + Math.floor(x / times)) * 3;
-      for (let c = 0; c < 3; c++) out.data[o + c] = data[from + c] as number;
+      for (let c = 0; c < 3; c++) out.data[o + c] = data[from + c];
     }
   }
   return out;

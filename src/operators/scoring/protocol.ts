@@ -57,7 +57,7 @@ export function pairAnswers<T>(asked: readonly string[], answers: ReadonlyMap<st
  */
 export function legacyReferring<T extends { readonly image: string }>(items: readonly T[], seed: number): T[] {
   const random = draws('legacy referring', seed);
-  return byImage(items).map((of) => of[random.integer(0, of.length)]!);
+  return byImage(items).map((of) => of[random.integer(0, of.length)]);
 }
 
 /** Its protocol for ReasonSeg: as many draws as there are images, with replacement, and one random text of each. */
@@ -65,8 +65,8 @@ export function legacyReasoning<T extends { readonly image: string }>(items: rea
   const random = draws('legacy reasoning', seed);
   const images = byImage(items);
   return images.map(() => {
-    const of = images[random.integer(0, images.length)]!;
-    return of[random.integer(0, of.length)]!;
+    const of = images[random.integer(0, images.length)];
+    return of[random.integer(0, of.length)];
   });
 }
 

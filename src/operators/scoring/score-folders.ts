@@ -30,7 +30,7 @@ export function pairFolders(predictions: string, truth: string): PicturePairs {
   const paired = pairAnswers(truths.map(nameOf), answers);
   const items = paired.answers.map(({ id, answer }, i) => ({
     id,
-    truth: join(truth, truths[i] as string),
+    truth: join(truth, truths[i]),
     predicted: answer,
   }));
   return { items, missing: paired.missing, extra: paired.strangers };

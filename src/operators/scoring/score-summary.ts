@@ -52,14 +52,14 @@ export function itemValues(judged: Judged): Record<string, number> {
 export function summarised(items: readonly ScoredItem[], seed: number): SetSummary[] {
   return unitsOf(items.map(({ set, judged }) => `${judged.kind} ${set}`)).map((positions) =>
     setSummary(
-      positions.map((i) => items[i] as ScoredItem),
+      positions.map((i) => items[i]),
       seed,
     ),
   );
 }
 
 function setSummary(items: readonly ScoredItem[], seed: number): SetSummary {
-  const { set, judged } = items[0] as ScoredItem;
+  const { set, judged } = items[0];
   const values = items.map((item) => ({ ...itemValues(item.judged), ...indicators(item.judged), ...item.answer }));
   const units = unitsOf(items.map(({ unit }) => unit));
   const intervals = bootstrap(
@@ -128,7 +128,7 @@ function distinctPoints(curves: readonly Float64Array[]): Float64Array {
   const kept = Array.from({ length: 256 }, (_, t) => t).filter(
     (t) => t === 0 || curves.some((curve) => curve[t] !== curve[t - 1]),
   );
-  return Float64Array.from(curves.flatMap((curve) => kept.map((t) => curve[t] as number)));
+  return Float64Array.from(curves.flatMap((curve) => kept.map((t) => curve[t])));
 }
 
 function highest(points: Float64Array, weights: Float64Array): number {

@@ -18,8 +18,7 @@ export function trainRows(
 ): TrainRow[] {
   const all = rows.flatMap(({ completions }) => completions);
   const lengths = all.map((completion) => (learns(completion) ? completion.tokens.length : 0));
-  const spread = (weights: readonly number[]): number[][] =>
-    all.map(({ tokens }, i) => tokens.map(() => weights[i] as number));
+  const spread = (weights: readonly number[]): number[][] => all.map(({ tokens }, i) => tokens.map(() => weights[i]));
   const share = spread(tokenWeights(lengths, 'token'));
   const picked =
     objective.topEntropy < 1
@@ -40,7 +39,7 @@ export function trainRows(
     const first = at;
     at += completions.length;
     return {
-      prompt: prompts[r] as TrainRow['prompt'],
+      prompt: prompts[r],
       completions: completions.map(({ tokens }) => tokens),
       perToken: Object.fromEntries(Object.entries(perToken).map(([name, values]) => [name, values.slice(first, at)])),
       perSample: { advantages, sampleShare: advantages.map(() => 1 / all.length) },

@@ -35,7 +35,7 @@ function told(issue: ZodIssue, above: Path, schema: z.ZodType, value: unknown, s
   if (issue.code === 'invalid_union' && issue.errors.length > 0) {
     const likely = closest(issue.errors);
     const branch = branchesOf(here)[likely] ?? schema;
-    return (issue.errors[likely] as ZodIssue[]).flatMap((inner) => told(inner, path, branch, value, subject));
+    return issue.errors[likely].flatMap((inner) => told(inner, path, branch, value, subject));
   }
   return [{ path, text: sentence(name, issue, valueAt(value, path)) }];
 }
@@ -86,7 +86,7 @@ function kindOf(issue: z.core.$ZodIssueInvalidType): string {
   const integer = issue.expected === 'int' || (issue as { format?: string }).format === 'safeint';
   const kind = integer
     ? 'integer'
-    : ({ object: 'map', array: 'list', record: 'map' }[issue.expected as string] ?? issue.expected);
+    : ({ object: 'map', array: 'list', record: 'map' }[issue.expected] ?? issue.expected);
   return /^[aeio]/.test(kind) ? `an ${kind}` : `a ${kind}`;
 }
 

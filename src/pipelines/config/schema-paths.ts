@@ -67,5 +67,5 @@ function plain(schema: z.ZodType): z.ZodType {
 }
 
 function definition(schema: z.ZodType): Definition {
-  return schema.def as unknown as Definition;
+  return schema.def;
 }

@@ -16,7 +16,7 @@ export function runToCompletion(rows: Observable<Row>, stall: () => Error): Prom
       settle();
     };
     const subscription = rows.subscribe({
-      error: (error: unknown) => over(() => reject(error as Error)),
+      error: (error: unknown) => over(() => reject(error)),
       complete: () => over(resolve),
     });
   });

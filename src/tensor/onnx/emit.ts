@@ -66,7 +66,7 @@ export function compile(
  */
 export function emit(name: string, outputs: Readonly<Record<string, Tensor>>, dialect: Dialect = 'cpu'): Program {
   const all = reachable(Object.values(outputs), dependencies);
-  const inputs = all.filter((n) => n.op.kind === 'input').map((n) => n.outputs[0] as Tensor);
+  const inputs = all.filter((n) => n.op.kind === 'input').map((n) => n.outputs[0]);
   const writer = new GraphWriter(undefined, '#', dialect);
   const names = [...inputs.map((t) => (t.node.op as Extract<Op, { kind: 'input' }>).name), ...Object.keys(outputs)];
   const twice = names.find((each, i) => names.indexOf(each) < i);

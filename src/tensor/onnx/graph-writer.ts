@@ -120,15 +120,15 @@ export class GraphWriter implements Writer {
   #write(n: Node): void {
     if (n.op.kind === 'loop') return this.#loop(n, n.op);
     if (n.op.kind === 'block') return this.#inline(n, n.op.body);
-    const t = n.outputs[0] as Tensor;
+    const t = n.outputs[0];
     this.bind(t, operation(this, label(n), n.op, n.inputs, t));
   }
 
   /** A block is its body: recomputation concerns the backward pass only. */
   #inline(n: Node, body: Body): void {
-    for (const [i, hole] of body.holes.entries()) this.bind(hole, this.name(n.inputs[i] as Tensor));
+    for (const [i, hole] of body.holes.entries()) this.bind(hole, this.name(n.inputs[i]));
     this.writeAll(bodyNodes(body));
-    for (const [i, output] of n.outputs.entries()) this.bind(output, this.name(body.results[i] as Tensor));
+    for (const [i, output] of n.outputs.entries()) this.bind(output, this.name(body.results[i]));
   }
 
   #loop(n: Node, op: Extract<Op, { kind: 'loop' }>): void {
@@ -154,7 +154,7 @@ export class GraphWriter implements Writer {
       name: `${inner.prefix}going`,
       type: { tensorType: { elemType: ELEMENT.bool, shape: { dim: [] } } },
     };
-    const graph = inner.finish('body', [holes[0] as ValueInfoProto, going, ...holes.slice(1)], results);
+    const graph = inner.finish('body', [holes[0], going, ...holes.slice(1)], results);
     const outputs = n.outputs.map((output, i) => {
       const name = `${this.prefix}${this.#fresh++}_loop${i}`;
       this.bind(output, name);

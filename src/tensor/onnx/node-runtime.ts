@@ -80,7 +80,7 @@ function sessionOf(session: ort.InferenceSession, places: ReadonlyMap<string, Pl
     async run(inputs, outputs) {
       const results = await session.run(fed(inputs, places), fetches(outputs));
       return outputs.map(({ name, into }): Result<Values> => {
-        const { dims, data } = results[name] as ort.Tensor;
+        const { dims, data } = results[name];
         return { name, sizes: [...dims], ...(into ? {} : { data: data as Data }) };
       });
     },

@@ -142,7 +142,7 @@ class Emission {
       case 'top':
         return this.add(
           'TopK',
-          [first, this.writer.ints([(t.shape[position(t.shape, op.over)] as Dim).size])],
+          [first, this.writer.ints([t.shape[position(t.shape, op.over)].size])],
           { axis: position(x.shape, op.over) },
           '',
           1,
@@ -162,9 +162,7 @@ class Emission {
         return this.add('Slice', [
           first,
           this.writer.ints([op.start]),
-          this.writer.ints([
-            (t.shape[axis] as Dim).ragged ? Number.MAX_SAFE_INTEGER : op.start + (t.shape[axis] as Dim).size,
-          ]),
+          this.writer.ints([t.shape[axis].ragged ? Number.MAX_SAFE_INTEGER : op.start + t.shape[axis].size]),
           this.writer.ints([axis]),
         ]);
       }
@@ -207,7 +205,7 @@ class Emission {
           this.#rounded(
             this.add(
               'MultiHeadAttention',
-              inputs.map((part, i) => this.#rows(part, names[i] as string, 3)),
+              inputs.map((part, i) => this.#rows(part, names[i], 3)),
               { num_heads: op.heads },
               'com.microsoft',
             ),

@@ -1,6 +1,5 @@
 import { workerData } from 'node:worker_threads';
 
-import type { Runtime } from './runtime.js';
 import type { ThreadData } from './session.js';
 import { SessionHost } from './session-host.js';
 import { serve } from '../../workers.js';
@@ -9,11 +8,10 @@ const { threads, device, libraries, users } = workerData as ThreadData;
 
 /** Only what the device needs is loaded. */
 async function openHost(): Promise<SessionHost<unknown>> {
-  if (libraries === undefined)
-    return new SessionHost((await import('./node-runtime.js')).nodeRuntime(threads) as Runtime<unknown>);
+  if (libraries === undefined) return new SessionHost((await import('./node-runtime.js')).nodeRuntime(threads));
   const { nativeRuntime } = await import('./native/runtime.js');
   const options = { ...device, threads: device.kind === 'cuda' ? 1 : threads };
-  return new SessionHost(nativeRuntime({ ...options, provider: device.kind, libraries, users }) as Runtime<unknown>);
+  return new SessionHost(nativeRuntime({ ...options, provider: device.kind, libraries, users }));
 }
 
 const host = openHost();

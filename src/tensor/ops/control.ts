@@ -76,12 +76,12 @@ export function loop<
 ): { readonly state: State; readonly collected: Collected } {
   const names = Object.keys(initial);
   const turn = hole({ dtype: 'int64', shape: [] });
-  const holes = names.map((name) => hole(initial[name] as Tensor));
+  const holes = names.map((name) => hole(initial[name]));
   const made = body(turn, Object.fromEntries(names.map((name, i) => [name, holes[i]])) as unknown as State);
   for (const [i, name] of names.entries()) {
-    const next = made.state[name] as Tensor;
-    if (next.dtype !== holes[i]?.dtype || !sameShape(next.shape, (holes[i] as Tensor).shape))
-      throw new ShapeError('loop', `${name} to keep its type and shape`, holes[i] as Tensor, next);
+    const next = made.state[name];
+    if (next.dtype !== holes[i]?.dtype || !sameShape(next.shape, holes[i].shape))
+      throw new ShapeError('loop', `${name} to keep its type and shape`, holes[i], next);
   }
   if (made.going.dtype !== 'bool' || made.going.shape.length > 0)
     throw new ShapeError('loop', 'a scalar bool to go on by', made.going);
@@ -89,15 +89,11 @@ export function loop<
   for (const [, value] of collect)
     if (sizeOf(value, 'step') !== undefined)
       throw new ShapeError('loop', 'collected values without a dimension called step', value);
-  const results = [
-    made.going,
-    ...names.map((name) => made.state[name] as Tensor),
-    ...collect.map(([, value]) => value),
-  ];
+  const results = [made.going, ...names.map((name) => made.state[name]), ...collect.map(([, value]) => value)];
   const stacked = collect.map(([, { dtype, shape }]) => ({ dtype, shape: [{ name: 'step', size: steps }, ...shape] }));
   const outputs = nodeWith(
     { kind: 'loop', body: { holes: [turn, ...holes], results }, steps, collected: collect.length },
-    names.map((name) => initial[name] as Tensor),
+    names.map((name) => initial[name]),
     [...holes, ...stacked],
   );
   const from = (keys: readonly string[], offset: number): unknown =>
@@ -130,7 +126,7 @@ export function inChunks<Inputs extends readonly Tensor[], Key extends string>(
   f: (...chunks: Inputs) => Readonly<Record<Key, Tensor>>,
   sums: Readonly<Record<string, Shape>> = {},
 ): Readonly<Record<Key, Tensor>> {
-  const whole = sizeOf(inputs[0] as Tensor, over);
+  const whole = sizeOf(inputs[0], over);
   if (whole === undefined || !(size >= 1))
     throw new ShapeError('inChunks', `a dimension called ${over}, and chunks of at least 1`, ...inputs);
   if (whole <= size) return f(...inputs);
@@ -146,7 +142,7 @@ export function inChunks<Inputs extends readonly Tensor[], Key extends string>(
     );
     const added = ([name, value]: readonly [string, Tensor]): readonly [string, Tensor] => [
       name,
-      add(before[name] as Tensor, order(value, ...(before[name] as Tensor).shape.map((dim) => dim.name))),
+      add(before[name], order(value, ...before[name].shape.map((dim) => dim.name))),
     ];
     return {
       state: Object.fromEntries(values.filter(([name]) => name in zeros).map(added)),

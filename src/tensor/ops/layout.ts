@@ -1,16 +1,5 @@
 /** How the same elements lie: names, order, parts, and values that grow. */
-import {
-  axisOf,
-  count,
-  isHalf,
-  node,
-  sameShape,
-  ShapeError,
-  sizeOf,
-  type Dim,
-  type Shape,
-  type Tensor,
-} from '../graph.js';
+import { axisOf, count, isHalf, node, sameShape, ShapeError, sizeOf, type Shape, type Tensor } from '../graph.js';
 import { once, without } from '../shapes.js';
 import { dims, type Sizes } from './values.js';
 
@@ -38,7 +27,7 @@ export function rename(x: Tensor, names: Readonly<Record<string, string>>): Tens
 /** Cuts one dimension into several, outermost first; at most one size may be -1 and is worked out. */
 export function split(x: Tensor, over: string, sizes: Sizes): Tensor {
   const axis = axisOf('split', x, over);
-  const whole = (x.shape[axis] as Dim).size;
+  const whole = x.shape[axis].size;
   const known = Object.values(sizes).reduce((product, size) => (size < 0 ? product : product * size), 1);
   const parts = Object.entries(sizes).map(([name, size]) => ({ name, size: size < 0 ? whole / known : size }));
   if (count(parts) !== whole || !parts.every(({ size }) => Number.isInteger(size)))
@@ -75,7 +64,7 @@ export function drop(x: Tensor, name: string): Tensor {
 export function order(x: Tensor, ...names: readonly string[]): Tensor {
   if (names.length !== x.shape.length || new Set(names).size < names.length)
     throw new ShapeError('order', `all dimensions named, as ${names.join(', ')}`, x);
-  const shape = names.map((name) => x.shape[axisOf('order', x, name)] as Dim);
+  const shape = names.map((name) => x.shape[axisOf('order', x, name)]);
   return sameShape(shape, x.shape) ? x : node({ kind: 'transpose' }, [x], x.dtype, shape);
 }
 
@@ -91,7 +80,7 @@ export function expand(x: Tensor, shape: Shape): Tensor {
 
 /** `size` elements along a dimension, from `start` (negative counts from the end). */
 export function slice(x: Tensor, over: string, start: number, size: number): Tensor {
-  const whole = (x.shape[axisOf('slice', x, over)] as Dim).size;
+  const whole = x.shape[axisOf('slice', x, over)].size;
   const from = start < 0 ? whole + start : start;
   if (from < 0 || size < 1 || from + size > whole)
     throw new ShapeError('slice', `${over} to hold ${from} to ${from + size}`, x);
@@ -108,7 +97,7 @@ function resized(x: Tensor, over: string, size: number, ragged = false): Shape {
 
 /** Zeros before and after along a dimension. */
 export function pad(x: Tensor, over: string, before: number, after: number): Tensor {
-  const whole = (x.shape[axisOf('pad', x, over)] as Dim).size;
+  const whole = x.shape[axisOf('pad', x, over)].size;
   if (isHalf(x.dtype)) throw new ShapeError('pad', 'float32, int64 or bool', x);
   if (!(before >= 0 && after >= 0)) throw new ShapeError('pad', `zeros to add, not ${before} and ${after}`, x);
   if (before === 0 && after === 0) return x;

@@ -2,7 +2,7 @@
  * Sums along dimensions of many elements, by blocks: a long sum of floats strays, and a long running sum takes
  * quadratic time on a GPU.
  */
-import { axisOf, ShapeError, sizeOf, type Dim, type Tensor } from '../graph.js';
+import { axisOf, ShapeError, sizeOf, type Tensor } from '../graph.js';
 import { without } from '../shapes.js';
 import { add, and, cast, div, exp, less, lessEqual, log, mul, stopGradient, sub, where } from './elementwise.js';
 import { pick } from './indexing.js';
@@ -88,5 +88,4 @@ function cut(x: Tensor, over: string): { readonly blocks: Tensor; readonly block
   return { blocks: split(pad(x, over, 0, count * width - size), over, { [block]: count, [over]: width }), block };
 }
 
-const lengthOf = (operation: string, x: Tensor, over: string): number =>
-  (x.shape[axisOf(operation, x, over)] as Dim).size;
+const lengthOf = (operation: string, x: Tensor, over: string): number => x.shape[axisOf(operation, x, over)].size;

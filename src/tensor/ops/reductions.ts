@@ -1,5 +1,5 @@
 /** Operations along dimensions. */
-import { axisOf, isHalf, node, ShapeError, type Dim, type Tensor } from '../graph.js';
+import { axisOf, isHalf, node, ShapeError, type Tensor } from '../graph.js';
 import { without } from '../shapes.js';
 
 function reduce(fn: 'sum' | 'mean' | 'max', x: Tensor, over: readonly string[]): Tensor {
@@ -32,7 +32,7 @@ export function cumsum(x: Tensor, over: string): Tensor {
 /** The `size` largest values along a dimension, the largest first. Not differentiable. */
 export function top(x: Tensor, over: string, size: number): Tensor {
   if (x.dtype === 'bool' || isHalf(x.dtype)) throw new ShapeError('top', 'numbers', x);
-  const whole = (x.shape[axisOf('top', x, over)] as Dim).size;
+  const whole = x.shape[axisOf('top', x, over)].size;
   if (!(Number.isInteger(size) && size >= 1 && size <= whole))
     throw new ShapeError('top', `1 to ${whole} values of ${over}, not ${size}`, x);
   return node(

@@ -32,7 +32,7 @@ describe('setItems, of one object an image', () => {
     lay(root, { [image]: '', [mask]: '' });
     const wanted = [{ name: 'a', image: join(root, image), mask: join(root, mask) }];
     expect(setItems({ set, root, split })).toEqual(wanted);
-    expect(setItems({ set, root: join(root, image.split('/')[0] as string), split })).toEqual(wanted);
+    expect(setItems({ set, root: join(root, image.split('/')[0]), split })).toEqual(wanted);
   });
 
   it('leaves out what COD10K has without an object', () => {

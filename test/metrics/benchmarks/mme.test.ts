@@ -41,7 +41,7 @@ describe('mmeScores', () => {
     fc.assert(
       fc.property(anyVerdicts(['yes', 'no'], ['existence', 'count', 'text_translation']), (all) => {
         const { perception, cognition } = mmeScores(all);
-        expect([perception! >= 0, perception! <= 400, cognition! >= 0, cognition! <= 200]).toEqual([
+        expect([perception >= 0, perception <= 400, cognition >= 0, cognition <= 200]).toEqual([
           true,
           true,
           true,

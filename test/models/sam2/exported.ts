@@ -80,7 +80,7 @@ function planes(t: Tensor, halvings: number, size: number): Tensor {
   const side = size / 16;
   const last = t.shape.at(-1)!.name;
   let cells = split(t, 'pixel', { row0: side, column0: side });
-  for (let i = 0; i < halvings; i++) cells = split(cells, INNER[i]!, { [`row${i + 1}`]: 2, [`column${i + 1}`]: 2 });
+  for (let i = 0; i < halvings; i++) cells = split(cells, INNER[i], { [`row${i + 1}`]: 2, [`column${i + 1}`]: 2 });
   const named = (what: string): string[] => Array.from({ length: halvings + 1 }, (_, i) => `${what}${i}`);
   return lift(
     merge(
@@ -105,7 +105,7 @@ function cells(name: string, channels: readonly [string, number], halvings: numb
   const apart = split(split(given, 'row', parts('row')), 'column', parts('column'));
   const levels = Array.from({ length: halvings + 1 }, (_, i) => [`row${i}`, `column${i}`]);
   return levels.reduce(
-    (t, level, i) => merge(t, level, i === 0 ? 'pixel' : INNER[i - 1]!),
+    (t, level, i) => merge(t, level, i === 0 ? 'pixel' : INNER[i - 1]),
     order(apart, ...levels.flat(), channels[0]),
   );
 }

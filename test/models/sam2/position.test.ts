@@ -12,7 +12,7 @@ const [weights, probes] = await Promise.all([
   openSafetensors(join(folder, 'probes.safetensors')),
 ]);
 const apart = (a: Float32Array, b: Float32Array): number =>
-  a.reduce((most, x, i) => Math.max(most, Math.abs(x - (b[i] as number))), a.length === b.length ? 0 : NaN);
+  a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), a.length === b.length ? 0 : NaN);
 
 // transformers' own tables for the checkpoint of the fixtures.
 describe('positions', () => {
@@ -28,7 +28,7 @@ describe('positions', () => {
     expect(
       apart(
         own,
-        expected.map((_, i) => expected[(i % width) * 64 + Math.floor(i / width)] as number),
+        expected.map((_, i) => expected[(i % width) * 64 + Math.floor(i / width)]),
       ),
     ).toBeLessThan(5e-6);
   });

@@ -35,7 +35,7 @@ describe('openSam2', () => {
     expect(twice).not.toEqual(await cut({}));
   });
   it('swaps channels where asked', async () => {
-    const swapped = { ...image, data: image.data.map((_, i) => image.data[i - (i % 3) + 2 - (i % 3)] as number) };
+    const swapped = { ...image, data: image.data.map((_, i) => image.data[i - (i % 3) + 2 - (i % 3)]) };
     expect(await cut({ legacy: { channelSwap: true } })).toEqual(await cut({}, swapped));
     expect(await cut({ legacy: { channelSwap: true } })).not.toEqual(await cut({}));
   });
@@ -58,7 +58,7 @@ describe('openSam2', () => {
     expect(await cut({}, image, [wider])).toEqual(await cut({}));
   });
   it('leaves out points that are neither object nor background, and objects with a place that is no number', async () => {
-    const [{ box, points }] = (prompts[0] as Prompt).objects as [Prompt['objects'][number]];
+    const [{ box, points }] = prompts[0].objects as [Prompt['objects'][number]];
     const odd = [...points, { x: 50, y: 50, label: 2 as 1 }];
     const broken = { box: [20, NaN, 80, 90] as const, points: [] };
     expect(await cut({}, image, [{ frame, objects: [broken, { ...(box ? { box } : {}), points: odd }] }])).toEqual(

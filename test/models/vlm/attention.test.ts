@@ -76,10 +76,9 @@ describe('attention', () => {
     );
     const expected = interpret(
       cases.flatMap((one) => outcomes(one, plain)),
-      feeds as Fed,
+      feeds,
     );
-    for (const [i, { data }] of expected.entries())
-      expect(furthest(got[i]?.data as Float64Array, data, 1e-12)).toBeUndefined();
+    for (const [i, { data }] of expected.entries()) expect(furthest(got[i]?.data, data, 1e-12)).toBeUndefined();
   });
 
   it('over two memories is what it is over one with the keys of both', async () => {
@@ -91,7 +90,7 @@ describe('attention', () => {
         [part(3), part(3)],
         [part(2), part(2)],
       ] as const;
-      const memories = [first, second].map(([keys, values]) => ({ keys: keys as Tensor, values: values as Tensor }));
+      const memories = [first, second].map(([keys, values]) => ({ keys: keys, values: values }));
       const joined = {
         keys: concat(
           memories.map(({ keys }) => keys),
@@ -107,14 +106,14 @@ describe('attention', () => {
     });
     const values = await agree(engine, cases.flat(), feeds);
     for (let i = 0; i < values.length; i += 2)
-      expect(furthest(values[i]?.data as Float64Array, values[i + 1]?.data as Float64Array, 1e-12)).toBeUndefined();
+      expect(furthest(values[i]?.data, values[i + 1]?.data, 1e-12)).toBeUndefined();
   });
 
   it('in bfloat16 is as near to the formula as that rounds, blocks or not, gradients too', () => {
     const { cases, feeds } = drawn('attention in halves', 25, asked);
     const expected = interpret(
       cases.flatMap((one) => outcomes(one, plain)),
-      feeds as Fed,
+      feeds,
     );
     for (const blocks of [BLOCKS.cpu, { together: 0, block: 4 }]) {
       const got = inPrecision('bfloat16', () =>
@@ -123,8 +122,7 @@ describe('attention', () => {
           feeds as Fed,
         ),
       );
-      for (const [i, { data }] of expected.entries())
-        expect(furthest(got[i]?.data as Float64Array, data, 0.03)).toBeUndefined();
+      for (const [i, { data }] of expected.entries()) expect(furthest(got[i]?.data, data, 0.03)).toBeUndefined();
     }
   });
 

@@ -52,7 +52,7 @@ describe('saveWeights', () => {
     // Half of the last of 24, 11 or 8 binary places; below 2 ** -14 of float16's 2 ** -24.
     const share = { float32: 0, float16: 2 ** -11, bfloat16: 2 ** -8 }[expected];
     const most = store.values.reduce(
-      (worst, value, i) => Math.max(worst, Math.abs((back.values[i] as number) - value) - share * Math.abs(value)),
+      (worst, value, i) => Math.max(worst, Math.abs(back.values[i] - value) - share * Math.abs(value)),
       0,
     );
     expect(most).toBeLessThanOrEqual(expected === 'float16' ? 2 ** -25 : 0);

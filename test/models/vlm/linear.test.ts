@@ -37,9 +37,7 @@ const float64 = (outputs: readonly Tensor[], feeds: object): Value[] => interpre
 /** Expects two lists of values to be equal but for the rounding of float64. */
 function same(got: readonly Value[], expected: readonly Value[]): void {
   expect(got.map(({ shape }) => shape)).toEqual(expected.map(({ shape }) => shape));
-  expect(got.map(({ data }, i) => furthest(data, (expected[i] as Value).data, 1e-12))).toEqual(
-    got.map(() => undefined),
-  );
+  expect(got.map(({ data }, i) => furthest(data, expected[i].data, 1e-12))).toEqual(got.map(() => undefined));
 }
 
 describe('a linear layer', () => {
@@ -82,7 +80,7 @@ describe('a linear layer', () => {
       const [x, weight] = [draw.tensor('any', names, { ...draw.sizes, width: 4 }), mergeLinear(own)];
       const probe = draw.tensor('any', [...names.filter((name) => name !== 'width'), 'out'], {
         ...draw.sizes,
-        out: own.weight.shape[0]?.size as number,
+        out: own.weight.shape[0]?.size,
       });
       const [whole, ofX] = gradient(total(mul(applyLinear({ ...merged(own), weight }, x), probe)), [weight, x]) as [
         Tensor,

@@ -46,8 +46,7 @@ describe('memoryOf', () => {
       memoryOf(config, { kind: 'rollout' }, { ...use, workers: 3, mapped }).parts['weights'];
     expect([weights(false), weights(true)]).toEqual([3 * bytes, bytes]);
     const beside = (mapped: boolean) =>
-      (memoryOf(config, lora(16), { ...use, mapped, workers: 3 }).parts['weights'] as number) -
-      (weights(mapped) as number);
+      memoryOf(config, lora(16), { ...use, mapped, workers: 3 }).parts['weights'] - weights(mapped);
     // The adapter here, and once a worker.
     expect([beside(false), beside(true)]).toEqual(
       [4, 4].map((sets) => 4 * sets * parameters(adapterShapes(config, adapter(16)))),
@@ -71,7 +70,7 @@ describe('memoryOf', () => {
     for (const part of ['gradients', 'moments']) expect(eight[part]).toBe(2 * four[part]);
     expect([eight['vision tower'], eight['logits']]).toEqual([four['vision tower'], four['logits']]);
     // A · x of seven matrices a layer, for each token of the prompt and the completions; four bytes.
-    expect((eight['decoder'] as number) - (four['decoder'] as number)).toBeCloseTo(
+    expect(eight['decoder'] - four['decoder']).toBeCloseTo(
       4 * 4 * 7 * config.text.layers * (27 * 27 + 256 + 8 * 400),
       -3,
     );
@@ -111,7 +110,7 @@ describe('memoryOf', () => {
 
   it('keeps scores that are computed together, and of others a block at a time', () => {
     const kept = (more: Partial<Use>) =>
-      memoryOf(config, lora(16), { ...use, group: 1, maxTokens: 1, ...more }).parts['scores'] as number;
+      memoryOf(config, lora(16), { ...use, group: 1, maxTokens: 1, ...more }).parts['scores'];
     const { heads, layers } = config.text;
     // Of 504 px 324 image tokens; 16 heads over 512 tokens have 2^22 scores. Of a completion of one token, one row a
     // head.

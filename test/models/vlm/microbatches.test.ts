@@ -73,7 +73,7 @@ describe.skipIf(without !== '')(`a policy without room for its batch${without}`,
   /** Rows of one shape, so that all of them go into one run. */
   const rowsOf = (policy: Awaited<ReturnType<typeof open>>, count: number) => {
     const [one, , , , five] = prompts(policy);
-    return Array.from({ length: count }, (_, i) => (i % 2 === 0 ? one : five) as NonNullable<typeof one>);
+    return Array.from({ length: count }, (_, i) => (i % 2 === 0 ? one : five));
   };
   const limited = (memory: number, notice: (text: string) => void, batch = 8) =>
     open({ batch, notice, device: { kind: 'cpu', libraries: onCpu, memory } });
@@ -102,8 +102,7 @@ describe.skipIf(without !== '')(`a policy without room for its batch${without}`,
     expect(written.map((group) => group.map(({ tokens }) => tokens))).toEqual(
       expectedWritten.map((group) => group.map(({ tokens }) => tokens)),
     );
-    for (const [i, score] of scores.flat(2).entries())
-      expect(score).toBeCloseTo(expectedScores.flat(2)[i] as number, 4);
+    for (const [i, score] of scores.flat(2).entries()) expect(score).toBeCloseTo(expectedScores.flat(2)[i], 4);
     for (const [name, value] of Object.entries(expected.metrics))
       expect(learned.metrics[name], name).toBeCloseTo(value, 4);
     // What was summed up before memory ran out is not counted twice.

@@ -54,7 +54,7 @@ async function all(
     }
     const rows = (name: string, kernel: string): Rows => reference.logProbs[checkpoint]?.[name]?.[kernel] ?? [];
     const theirs = (kernel: string): number[] =>
-      cut.flatMap(({ name, from }) => rows(name, kernel).flatMap((row, r) => row.slice((from[r] as number) - 1)));
+      cut.flatMap(({ name, from }) => rows(name, kernel).flatMap((row, r) => row.slice(from[r] - 1)));
     return { own, theirs };
   } finally {
     await policy.release();
@@ -64,7 +64,7 @@ async function all(
 /** Root mean square of the differences. */
 function apart(a: readonly number[], b: readonly number[]): number {
   expect(a.length).toBe(b.length);
-  return Math.sqrt(a.reduce((sum, value, i) => sum + (value - (b[i] as number)) ** 2, 0) / a.length);
+  return Math.sqrt(a.reduce((sum, value, i) => sum + (value - b[i]) ** 2, 0) / a.length);
 }
 
 describe.each(checkpoints)('%s', (checkpoint) => {

@@ -5,7 +5,7 @@ import type { Sampling } from '../../../src/models/policy.js';
 import { draw, greedy, narrow, penalise, suppress } from '../../../src/models/vlm/sample.js';
 import { HIDDEN } from '../../../src/models/qwen2_5_vl/text.js';
 import { draws } from '../../../src/random.js';
-import { dependencies, reachable, sizeOf, type Tensor } from '../../../src/tensor/graph.js';
+import { dependencies, reachable, sizeOf } from '../../../src/tensor/graph.js';
 import { emit } from '../../../src/tensor/onnx/emit.js';
 import { constant, div, gather, greater, input, loop } from '../../../src/tensor/ops.js';
 import { openEngine } from '../../../src/tensor/onnx/session.js';
@@ -228,7 +228,7 @@ describe('a vocabulary of 151,936', () => {
     ];
     const { token } = draw(logits, uniform, input('temperature', 'float32', {}), { topK: 50, topP: 0.9, minP: 0.1 });
     const running = reachable([token], dependencies).flatMap(({ op, inputs }) =>
-      op.kind === 'cumsum' ? [sizeOf(inputs[0] as Tensor, op.over) as number] : [],
+      op.kind === 'cumsum' ? [sizeOf(inputs[0], op.over) as number] : [],
     );
     expect(running.length).toBeGreaterThan(0);
     expect(Math.max(...running)).toBeLessThanOrEqual(128);

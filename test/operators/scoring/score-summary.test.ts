@@ -31,9 +31,9 @@ describe('summarised', () => {
           1,
         );
         for (const [name, value] of Object.entries(expected.values))
-          expect(set!.metrics[name]!.value, name).toBeCloseTo(value, 10);
-        expect(set!.metrics['correctionEffort']!.value).toBeCloseTo(expected.correctionEffort, 10);
-        expect(set!.metrics['half/cIoU']!.value).toBeCloseTo(overlap(expected.half), 10);
+          expect(set.metrics[name].value, name).toBeCloseTo(value, 10);
+        expect(set.metrics['correctionEffort'].value).toBeCloseTo(expected.correctionEffort, 10);
+        expect(set.metrics['half/cIoU'].value).toBeCloseTo(overlap(expected.half), 10);
       }),
       { numRuns: 5 },
     );
@@ -54,10 +54,10 @@ describe('summarised', () => {
         );
         for (const convention of Object.keys(conventions) as Convention[]) {
           const { gIoU, cIoU, ...shares } = referringScores(samples, convention);
-          expect(set!.metrics[`${convention}/iou`]!.value).toBeCloseTo(gIoU, 10);
-          expect(set!.metrics[`${convention}/cIoU`]!.value).toBeCloseTo(cIoU, 8);
+          expect(set.metrics[`${convention}/iou`].value).toBeCloseTo(gIoU, 10);
+          expect(set.metrics[`${convention}/cIoU`].value).toBeCloseTo(cIoU, 8);
           for (const [name, value] of Object.entries(shares))
-            expect(Math.abs((set!.metrics[`${convention}/${name}`]!.value || 0) - (value || 0)), name).toBeLessThan(
+            expect(Math.abs((set.metrics[`${convention}/${name}`].value || 0) - (value || 0)), name).toBeLessThan(
               1e-10,
             );
         }
@@ -79,8 +79,8 @@ describe('summarised', () => {
       ['drawn', 'foreground', 1, 1],
       ['other', 'foreground', 1, 1],
     ]);
-    expect(sets[0]!.metrics['lisa/N-acc']).toEqual({ value: NaN, low: NaN, high: NaN, n: 0 });
-    expect(sets[0]!.metrics['answer/unparsed']).toEqual({ value: 0, low: 0, high: 0, n: 2 });
+    expect(sets[0].metrics['lisa/N-acc']).toEqual({ value: NaN, low: NaN, high: NaN, n: 0 });
+    expect(sets[0].metrics['answer/unparsed']).toEqual({ value: 0, low: 0, high: 0, n: 2 });
   });
 });
 

@@ -37,10 +37,7 @@ describe('rewards of one’s own', () => {
       const { byName = {}, total = [] } = rewards ?? {};
       expect(Object.keys(byName)).toEqual(['format', 'iou', 'structure', 'own']);
       expect(byName['own']).toEqual(total.map((_, g) => (g === 0 ? NaN : g)));
-      expect(total[0]).toBeCloseTo(
-        byName['format']![0]! + 0.7 * byName['iou']![0]! + 0.3 * byName['structure']![0]!,
-        6,
-      );
+      expect(total[0]).toBeCloseTo(byName['format'][0] + 0.7 * byName['iou'][0] + 0.3 * byName['structure'][0], 6);
     }
   });
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 
-import { scoped, type Data, type Tensor } from '../../../src/tensor/graph.js';
+import { scoped, type Data } from '../../../src/tensor/graph.js';
 import { gradient } from '../../../src/tensor/gradient.js';
 import { emit } from '../../../src/tensor/onnx/emit.js';
 import type { Place } from '../../../src/tensor/graph.js';
@@ -41,7 +41,7 @@ function inputs() {
 function model() {
   const { w, bias, loss } = inputs();
   const [dw, db] = gradient(loss, [w, bias]);
-  const program = emit('model', { loss, [`${GRADIENT}w`]: dw as Tensor, [`${GRADIENT}bias`]: db as Tensor });
+  const program = emit('model', { loss, [`${GRADIENT}w`]: dw, [`${GRADIENT}bias`]: db });
   return {
     program,
     layout: layoutOf([
@@ -143,7 +143,7 @@ describe('engine', () => {
       ops.input('b', 'float32', { n: 2 }),
     ];
     const loss = ops.total(ops.mul(ops.add(w, b), x));
-    const program = emit('two sets', { loss, [`${GRADIENT}b`]: gradient(loss, [b])[0] as Tensor });
+    const program = emit('two sets', { loss, [`${GRADIENT}b`]: gradient(loss, [b])[0] });
     const engine = opened();
     await engine.open(program);
     await engine.parameters(

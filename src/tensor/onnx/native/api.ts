@@ -150,11 +150,11 @@ function apiOf(table: Pointer): Api {
       .map(() => new BigInt64Array(1));
     const status = native(name)(...given, ...outputs);
     if (RESULTS[name] === undefined) check(status);
-    return outputs.map(([written]) => written as Pointer);
+    return outputs.map(([written]) => written);
   };
   return {
     call: (name, ...given) => void several(name, ...given),
-    make: (name, ...given) => several(name, ...given)[0] as Pointer,
+    make: (name, ...given) => several(name, ...given)[0],
     several,
     release,
   };

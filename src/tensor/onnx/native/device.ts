@@ -151,7 +151,7 @@ function register(
 function alone(users: Int32Array, change: (count: number) => number): void {
   while (Atomics.compareExchange(users, 0, 0, 1) !== 0) Atomics.wait(users, 0, 1);
   try {
-    users[1] = change(users[1] as number);
+    users[1] = change(users[1]);
   } finally {
     Atomics.store(users, 0, 0);
     Atomics.notify(users, 0);

@@ -36,7 +36,7 @@ export function allocate(arena: Arena, extents: readonly Extent[]): Held[] {
   let offset = 0;
   return extents.map(({ length, kinds }, i): Held => {
     const at = block + BigInt(offset);
-    offset += sizes[i] as number;
+    offset += sizes[i];
     let free = (): void => {
       free = () => {};
       if (--left === 0) arena.free(block);
@@ -51,7 +51,7 @@ export function heldBy(arena: Arena, { entries }: Layout): ReadonlyMap<string, H
     arena,
     entries.map(({ length }) => ({ length, kinds: ['float32'] })),
   );
-  return new Map(entries.map(({ name }, i) => [name, held[i] as Held]));
+  return new Map(entries.map(({ name }, i) => [name, held[i]]));
 }
 
 /** Copies a flat array to where its entries lie on the device; neighbours there and here go in one piece. */

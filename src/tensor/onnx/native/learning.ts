@@ -102,7 +102,7 @@ export class Learning implements SetLearning<Held> {
     try {
       let known = '';
       for (const [i, { name, length }] of layout.entries.entries()) {
-        const settings = settingsOf(pieces[i] as AdamPiece);
+        const settings = settingsOf(pieces[i]);
         if (known !== settings.join()) this.#device.transfer.write(block.at, spread(settings));
         known = settings.join();
         this.#over(this.#step, block.at, name, length, state);

@@ -101,7 +101,7 @@ function results(device: Device, binding: Pointer, outputs: readonly Output<Held
   const all = outputs.map((_, i) => pointerAt(tensors, i));
   api.call('AllocatorFree', hostAllocator, tensors);
   return outputs.map(({ name, dtype, into, keep }, i): Result<Held> => {
-    const tensor = all[i] as Pointer;
+    const tensor = all[i];
     const sizes = sizesOf(device, tensor);
     if (keep) return { name, sizes, held: keptTensor(device, tensor, dtype, sizes) };
     const data = into ? {} : { data: readTensor(device, tensor, dtype) };

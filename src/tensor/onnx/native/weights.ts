@@ -53,7 +53,7 @@ export class Weights {
       for (const [i, one] of fresh.entries())
         this.#known.set(
           keyOf(one.place),
-          (this.#known.get(keyOf(one.place)) ?? new Map<string, Held>()).set(extentOf(one), room[i] as Held),
+          (this.#known.get(keyOf(one.place)) ?? new Map<string, Held>()).set(extentOf(one), room[i]),
         );
     }
     return wanted.map((one) => this.#find(one) as Held);
@@ -74,7 +74,7 @@ export class Weights {
   }
 
   #read(wanted: readonly Wanted[], room: readonly Held[]): void {
-    const both = wanted.map((one, i) => ({ one, held: room[i] as Held }));
+    const both = wanted.map((one, i) => ({ one, held: room[i] }));
     for (const file of new Set(wanted.map(({ place }) => place.file))) {
       const descriptor = openSync(file, 'r');
       try {

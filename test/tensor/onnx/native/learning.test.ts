@@ -59,8 +59,7 @@ describe.skipIf(without !== '')(`learning where the weights are held${without}`,
     ] as const) {
       const got = await learning.read('policy', part);
       let apart = 0;
-      for (let i = 0; i < got.length; i++)
-        apart = Math.max(apart, Math.abs((got[i] as number) - (expected[i] as number)));
+      for (let i = 0; i < got.length; i++) apart = Math.max(apart, Math.abs(got[i] - expected[i]));
       expect([part, apart < 1e-6]).toEqual([part, true]);
     }
   });

@@ -82,11 +82,12 @@ function closest(errors: readonly (readonly ZodIssue[])[]): number {
   return weights.indexOf(Math.min(...weights));
 }
 
+/** What YAML calls them. */
+const KINDS: Readonly<Record<string, string>> = { object: 'map', array: 'list', record: 'map' };
+
 function kindOf(issue: z.core.$ZodIssueInvalidType): string {
   const integer = issue.expected === 'int' || (issue as { format?: string }).format === 'safeint';
-  const kind = integer
-    ? 'integer'
-    : ({ object: 'map', array: 'list', record: 'map' }[issue.expected] ?? issue.expected);
+  const kind = integer ? 'integer' : (KINDS[issue.expected] ?? issue.expected);
   return /^[aeio]/.test(kind) ? `an ${kind}` : `a ${kind}`;
 }
 

@@ -1,6 +1,6 @@
 import type { Tensor } from '../../tensor/graph.js';
 import { sizeOf } from '../../tensor/graph.js';
-import { add, and, argmax, cast, constant, div, drop, equal, exp, greater, greaterEqual, iota, less, log, max, mul, neg, or, pick, quantile, slice, softmax, sub, sum, sumByBlocks, top, where } from '../../tensor/ops.js';
+import { add, and, argmax, cast, constant, div, drop, equal, exp, greater, greaterEqual, iota, less, logAnywhere, max, mul, neg, or, pick, quantile, slice, softmax, sub, sum, sumByBlocks, top, where } from '../../tensor/ops.js';
 import type { Sampling } from '../policy.js';
 import { HIDDEN } from './text.js';
 
@@ -85,7 +85,7 @@ function drawnFrom(logits: Tensor, choose: (weights: Tensor) => Tensor): Drawn {
   const token = choose(weights);
   return {
     token,
-    logProb: sub(pick(below, 'vocab', token), log(whole)),
-    entropy: sub(log(whole), div(sumByBlocks(mul(weights, below), 'vocab'), whole)),
+    logProb: sub(pick(below, 'vocab', token), logAnywhere(whole)),
+    entropy: sub(logAnywhere(whole), div(sumByBlocks(mul(weights, below), 'vocab'), whole)),
   };
 }

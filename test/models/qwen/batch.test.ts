@@ -66,8 +66,8 @@ describe('trainChunks', () => {
     const rows = [row(8, 3, 17), row(20, 4), row(5, 1)];
     const own = { suppressed: [7], recompute: 'none' } as const;
     expect(trainChunks(rows, 2, undefined, own)).toEqual([
-      { indices: [0, 2], part: [rows[0], rows[2]], shape: { prompts: 2, tokens: 8, grids: [], samples: 2, length: 32, ...own } },
-      { indices: [1], part: [rows[1]], shape: { prompts: 2, tokens: 24, grids: [], samples: 1, length: 16, ...own } },
+      { indices: [0, 2], room: 2, part: [rows[0], rows[2]], shape: { prompts: 2, tokens: 8, grids: [], samples: 2, length: 32, ...own } },
+      { indices: [1], room: 2, part: [rows[1]], shape: { prompts: 2, tokens: 24, grids: [], samples: 1, length: 16, ...own } },
     ]);
   });
 });

@@ -88,7 +88,8 @@ describe.skipIf('lacks' in standin)(
         expect(rest.map(({ program }) => program)).toEqual(['norm', 'step']);
         for (const { toDevice, toHost } of [first, again] as Events[]) {
           expect(bytes(toDevice)).toBeGreaterThanOrEqual(fed);
-          expect(bytes(toDevice)).toBeLessThanOrEqual(fed + 2 ** 13);
+          // Beside them tables of pointers and sizes where values are cut and joined, some 120 bytes each.
+          expect(bytes(toDevice)).toBeLessThanOrEqual(fed + 2 ** 14);
           expect(bytes(toHost)).toBeLessThanOrEqual(2 ** 8);
         }
         for (const { toDevice, toHost } of rest) expect(bytes(toDevice) + bytes(toHost)).toBeLessThanOrEqual(2 ** 11);

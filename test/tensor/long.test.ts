@@ -7,6 +7,7 @@ import { emit } from '../../src/tensor/onnx/emit.js';
 import {
   constant,
   input,
+  logAnywhere,
   logSoftmaxByBlocks,
   mul,
   order,
@@ -52,6 +53,27 @@ describe('sumByBlocks', () => {
   it.each(cases)('of %i, %s: within 5e-7 of a float64 sum', async (_size, _, x) => {
     const { sum } = await run((all) => ({ sum: sumByBlocks(all, 'n') }), x);
     expect(Math.abs(sum / total(x) - 1)).toBeLessThan(5e-7);
+  });
+});
+
+describe('to the bit, wherever a row lies', () => {
+  const ROWS = 37;
+  it.each([7, 16, 53, 128, 159, 1187])('are sums of %i and their logarithms the same', async (size) => {
+    const rows = input('x', 'float32', { row: ROWS, n: size });
+    const sums = sumByBlocks(rows, 'n');
+    const program = emit(`places ${size}`, { sums, logs: logAnywhere(sums) });
+    await engine.open(program);
+    const x = Float32Array.from({ length: ROWS * size }, (_, i) => draws('places', i).uniform(0.1, 1));
+    const from = async (first: number): Promise<readonly (readonly number[])[]> => {
+      const turned = new Float32Array([...x.subarray(first * size), ...x.subarray(0, first * size)]);
+      const { outputs } = await engine.run(program, { x: turned });
+      return Array.from({ length: ROWS }, (_, row) =>
+        ['sums', 'logs'].map((name) => Number(outputs[name]?.[(row + ROWS - first) % ROWS])),
+      );
+    };
+    const before = await from(0);
+    for (const first of [1, 2, 5, 12, 36]) expect(await from(first)).toEqual(before);
+    await engine.close(program);
   });
 });
 

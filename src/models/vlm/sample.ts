@@ -14,7 +14,7 @@ import {
   greaterEqual,
   iota,
   less,
-  log,
+  logAnywhere,
   max,
   mul,
   neg,
@@ -116,7 +116,7 @@ function drawnFrom(logits: Tensor, choose: (weights: Tensor) => Tensor): Drawn {
   const token = choose(weights);
   return {
     token,
-    logProb: sub(pick(below, 'vocab', token), log(whole)),
-    entropy: sub(log(whole), div(sumByBlocks(mul(weights, below), 'vocab'), whole)),
+    logProb: sub(pick(below, 'vocab', token), logAnywhere(whole)),
+    entropy: sub(logAnywhere(whole), div(sumByBlocks(mul(weights, below), 'vocab'), whole)),
   };
 }

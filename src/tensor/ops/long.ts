@@ -2,25 +2,43 @@
  * Sums along dimensions of many elements, by blocks: a long sum of floats strays, and a long running sum takes
  * quadratic time on a GPU.
  */
-import { axisOf, ShapeError, sizeOf, type Tensor } from '../graph.js';
+import { axisOf, ShapeError, sizeOf, type Dim, type Tensor } from '../graph.js';
 import { without } from '../shapes.js';
 import { add, and, cast, div, exp, less, lessEqual, log, mul, stopGradient, sub, where } from './elementwise.js';
 import { pick } from './indexing.js';
-import { expand, pad, split } from './layout.js';
+import { drop, expand, pad, slice, split } from './layout.js';
 import { cumsum, logSoftmax, max, sum } from './reductions.js';
 import type { Operand } from './values.js';
 
-/** Elements that are summed in one: among 512, values much below the largest still lose 2e-6 of the whole. */
-const SHORT = 128;
+/** Elements that are summed in one: among 128, values much below the largest still lose 6e-7 of the whole. */
+const SHORT = 64;
 
 /** Fixed point: the largest element becomes 2^40, so that the sum of a short dimension fits into an int64. */
 const ONE = 2 ** 40;
 
-/** Sum along a dimension, whatever its size as accurate as of 128 elements. */
+/**
+ * Floats of a cache line: the CPU's kernels begin a row elsewhere, and so sum in another order, where rows are no
+ * multiple of it.
+ */
+const LINE = 16;
+
+/**
+ * Sum along a dimension, whatever its size as accurate as of 64 elements, and to the bit the same wherever its row lies
+ * in the tensor.
+ */
 export function sumByBlocks(x: Tensor, over: string): Tensor {
-  if (lengthOf('sumByBlocks', x, over) <= SHORT) return sum(x, over);
+  const size = lengthOf('sumByBlocks', x, over);
+  if (size <= SHORT) return sum(padded(x, over, LINE), over);
   const { blocks, block } = cut(x, over);
   return sumByBlocks(sum(blocks, over), block);
+}
+
+/**
+ * Logarithm, to the bit the same wherever a value lies in the tensor: the CPU's kernel has another formula for the last
+ * few.
+ */
+export function logAnywhere(x: Tensor): Tensor {
+  return drop(slice(log(expand(x, [{ name: 'lane', size: LINE }, ...x.shape])), 'lane', 0, 1), 'lane');
 }
 
 /** Elements up to which the runtime's own log-softmax is as accurate: over 150,000 it strays by 1e-4. */
@@ -31,7 +49,7 @@ export function logSoftmaxByBlocks(x: Tensor, over: string): Tensor {
   if (lengthOf('logSoftmaxByBlocks', x, over) <= LONG) return logSoftmax(x, over);
   // Whatever is subtracted leaves the result, and so the gradient, as they are.
   const below = sub(x, stopGradient(max(x, over)));
-  return sub(below, log(sumByBlocks(exp(below), over)));
+  return sub(below, logAnywhere(sumByBlocks(exp(below), over)));
 }
 
 /**
@@ -47,7 +65,10 @@ export function logSoftmaxByBlocks(x: Tensor, over: string): Tensor {
  */
 export function quantile(x: Tensor, over: string, share: Operand): Tensor {
   if (x.dtype !== 'float32') throw new ShapeError('quantile', 'float32', x);
-  return locate(x, over, share).index;
+  const { index } = locate(x, over, share);
+  const last = lengthOf('quantile', x, over) - 1;
+  // Of what is no number, the index may be one of the zeros behind.
+  return where(lessEqual(index, last), index, last);
 }
 
 /** An element, and how much of it lies before what was looked for, 0 to 1. */
@@ -77,15 +98,19 @@ function locateInShort(x: Tensor, over: string, share: Operand): Located {
 }
 
 /**
- * Cuts a dimension into blocks, zeros behind where none of a fair width divides it; within a block it keeps its name.
+ * Cuts a dimension into blocks of `SHORT`, zeros behind where that doesn't divide it; within a block it keeps its name.
  */
 function cut(x: Tensor, over: string): { readonly blocks: Tensor; readonly block: string } {
-  const size = sizeOf(x, over) as number;
-  const divisor = Array.from({ length: SHORT }, (_, i) => SHORT - i).find((width) => size % width === 0) as number;
-  const width = divisor >= 32 ? divisor : Math.min(SHORT, Math.ceil(Math.sqrt(size)));
-  const count = Math.ceil(size / width);
+  const whole = padded(x, over, SHORT);
   const block = `${over} block`;
-  return { blocks: split(pad(x, over, 0, count * width - size), over, { [block]: count, [over]: width }), block };
+  return { blocks: split(whole, over, { [block]: (sizeOf(whole, over) as number) / SHORT, [over]: SHORT }), block };
+}
+
+/** Zeros behind, up to a multiple of a size. */
+function padded(x: Tensor, over: string, size: number): Tensor {
+  const length = sizeOf(x, over) as number;
+  const missing = Math.ceil(length / size) * size - length;
+  return missing === 0 ? x : pad(x, over, 0, missing);
 }
 
 const lengthOf = (operation: string, x: Tensor, over: string): number => x.shape[axisOf(operation, x, over)].size;

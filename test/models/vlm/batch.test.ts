@@ -110,10 +110,16 @@ describe('trainChunks', () => {
     expect(trainChunks(rows, 2, undefined, own)).toEqual([
       {
         indices: [0, 2],
+        room: 2,
         part: [rows[0], rows[2]],
         shape: { prompts: 2, tokens: 8, grids: [], samples: 2, length: 32, ...own },
       },
-      { indices: [1], part: [rows[1]], shape: { prompts: 2, tokens: 24, grids: [], samples: 1, length: 16, ...own } },
+      {
+        indices: [1],
+        room: 2,
+        part: [rows[1]],
+        shape: { prompts: 2, tokens: 24, grids: [], samples: 1, length: 16, ...own },
+      },
     ]);
   });
 });

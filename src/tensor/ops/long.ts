@@ -2,7 +2,7 @@
  * Sums along dimensions of many elements, by blocks: a long sum of floats strays, and a long running sum takes
  * quadratic time on a GPU.
  */
-import { axisOf, ShapeError, sizeOf, type Dim, type Tensor } from '../graph.js';
+import { axisOf, ShapeError, sizeOf, type Tensor } from '../graph.js';
 import { without } from '../shapes.js';
 import { add, and, cast, div, exp, less, lessEqual, log, mul, stopGradient, sub, where } from './elementwise.js';
 import { pick } from './indexing.js';

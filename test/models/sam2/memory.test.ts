@@ -35,7 +35,7 @@ describe('the memory of runs', () => {
 
 describe('inspectSam2', () => {
   it('says what lies in the files', async () => {
-    const seen = await inspectSam2(folder, 20);
+    const seen = await inspectSam2(folder, { prompts: 20 });
     expect(seen).toMatchObject({ kind: 'segmenter', architecture: 'sam2', size: 128, parameters: parameters(config), stored: { files: 1, dtypes: ['F32'], bytes: 4 * parameters(config) } });
     expect(Object.keys(seen.memory)).toEqual(['embed', 'decode 8']);
   });

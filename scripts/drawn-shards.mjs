@@ -1,6 +1,6 @@
 // usage: node scripts/drawn-shards.mjs FOLDER ROWS — writes rows of every kind, for readers of other languages to open.
-import { rowSchema } from '../dist/io/columns.js';
-import { openShards } from '../dist/io/shard.js';
+import { rowSchema } from '../dist/io/arrow/columns.js';
+import { openShards } from '../dist/io/arrow/shard.js';
 
 const [folder, rows] = process.argv.slice(2);
 const frame = { width: 64, height: 48 };
@@ -34,7 +34,9 @@ function row(i) {
           [1, 2, 3, 4],
           [5, 6, 7, 8],
         ],
+        names: ['rot', 'größer'],
         target: 1,
+        mask: mask(i + 1),
       },
     }),
   };

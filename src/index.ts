@@ -101,8 +101,8 @@ export { compareResults, type Comparison } from './metrics/benchmarks/comparison
 export { readBenchmark } from './pipelines/store/benchmark-files.js';
 
 // Rows on disk.
-export { openShards, readRows, recoverRows, type Shards } from './io/shard.js';
-export { rowSchema } from './io/columns.js';
+export { openShards, readRows, recoverRows, type Shards } from './io/arrow/shard.js';
+export { rowSchema } from './io/arrow/columns.js';
 
 // Pipelines in YAML, and stages of one's own for them.
 export {

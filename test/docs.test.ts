@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 
-import { rowSchema } from '../src/io/columns.js';
+import { rowSchema } from '../src/io/arrow/columns.js';
 import { PolicyOptions, SegmenterOptions, Settings } from '../src/pipelines/settings.js';
 import { stages } from '../src/pipelines/stages/table.js';
 import { benchmarkRoots } from './io/benchmarks/published.js';

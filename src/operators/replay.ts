@@ -5,7 +5,7 @@ import type { Observable } from 'rxjs';
 import { z } from 'zod';
 
 import { readManifest } from '../io/manifest.js';
-import { readRows } from '../io/shard.js';
+import { readRows } from '../io/arrow/shard.js';
 import { shuffled } from '../random.js';
 import type { Row } from '../records.js';
 import { pulled, type Window } from '../streams/pulled.js';

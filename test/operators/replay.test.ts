@@ -1,9 +1,9 @@
 import { lastValueFrom, tap, toArray } from 'rxjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { rowSchema } from '../../src/io/columns.js';
+import { rowSchema } from '../../src/io/arrow/columns.js';
 import { encodeMask } from '../../src/io/mask.js';
-import { openShards } from '../../src/io/shard.js';
+import { openShards } from '../../src/io/arrow/shard.js';
 import { replay, replayable } from '../../src/operators/replay.js';
 import { credits } from '../../src/streams/credits.js';
 import type { Row } from '../../src/records.js';

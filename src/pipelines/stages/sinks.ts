@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 
-import { rowSchema } from '../../io/columns.js';
-import { openShards } from '../../io/shard.js';
+import { rowSchema } from '../../io/arrow/columns.js';
+import { openShards } from '../../io/arrow/shard.js';
 import { partsOf } from '../../operators/rewards/options.js';
 import { scoreNames } from '../../operators/scoring/score-summary.js';
 import { write, WriteOptions } from '../../operators/write.js';

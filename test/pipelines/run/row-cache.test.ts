@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { from, lastValueFrom, map, tap, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 
-import { rowSchema } from '../../../src/io/columns.js';
-import { openShards, readRows } from '../../../src/io/shard.js';
+import { rowSchema } from '../../../src/io/arrow/columns.js';
+import { openShards, readRows } from '../../../src/io/arrow/shard.js';
 import { dropAside, putAside, cached } from '../../../src/pipelines/run/row-cache.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import type { RunEvent } from '../../../src/pipelines/events.js';

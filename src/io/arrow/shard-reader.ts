@@ -4,12 +4,12 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RecordBatchReader, type RecordBatch } from 'apache-arrow';
 
-import { DataError, messageOf } from '../errors.js';
-import type { Row } from '../records.js';
-import { readManifest, type Shard } from './manifest.js';
+import { DataError, messageOf } from '../../errors.js';
+import type { Row } from '../../records.js';
+import { readManifest, type Shard } from '../manifest.js';
 import { fromBatch } from './rows.js';
 import { salvage } from './salvage.js';
-import { sha256Of } from './sealed-folder.js';
+import { sha256Of } from '../sealed-folder.js';
 
 /**
  * The rows of a folder's sealed shards, in order; a batch of them is in memory at a time.

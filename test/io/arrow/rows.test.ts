@@ -2,10 +2,9 @@ import fc from 'fast-check';
 import { tableFromIPC, tableToIPC, Table } from 'apache-arrow';
 import { describe, expect, it } from 'vitest';
 
-import { rowSchema } from '../../src/io/columns.js';
-import { fromBatch, toBatch } from '../../src/io/rows.js';
-import { toCells } from '../../src/io/to-cells.js';
-import type { Row } from '../../src/records.js';
+import { rowSchema } from '../../../src/io/arrow/columns.js';
+import { fromBatch, toBatch, toCells } from '../../../src/io/arrow/rows.js';
+import type { Row } from '../../../src/records.js';
 
 /** A record as the pipeline makes them; without `required` all keys are there. */
 function record<T, K extends keyof T = keyof T>(model: { [P in keyof T]: fc.Arbitrary<T[P]> }, required?: K[]) {

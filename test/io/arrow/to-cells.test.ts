@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
-import { DataError } from '../../src/errors.js';
-import { rowSchema } from '../../src/io/columns.js';
-import { toCells } from '../../src/io/to-cells.js';
-import type { Row } from '../../src/records.js';
+import { DataError } from '../../../src/errors.js';
+import { rowSchema } from '../../../src/io/arrow/columns.js';
+import { toCells } from '../../../src/io/arrow/rows.js';
+import type { Row } from '../../../src/records.js';
 
 const sample: Row = {
   id: '0/0/a',

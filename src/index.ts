@@ -18,6 +18,7 @@ export type {
   RolledOut,
   Row,
   Sample,
+  SamplingOptions,
   SceneKey,
   Scored,
   Size,
@@ -102,12 +103,16 @@ export { readBenchmark } from './pipelines/store/benchmark-files.js';
 
 // Rows on disk.
 export { openShards, readRows, recoverRows, type Shards } from './io/arrow/shard.js';
-export { rowSchema } from './io/arrow/columns.js';
+export { rowSchema, type RowShape } from './io/arrow/columns.js';
+export { column, type Column, type OwnColumns, type OwnValues } from './io/arrow/own-columns.js';
 
 // Pipelines in YAML, and stages of one's own for them.
 export {
   stage,
+  type Adds,
+  type Fact,
   type StageContext,
+  type StageFacts,
   type Refusal,
   type Stage,
   type StageDefinition,

@@ -179,10 +179,7 @@ export const box = cell<Box, [number, number, number, number]>({
 /** COCO's compressed run lengths, height before width. */
 export const mask = cell<Mask, { size: [number, number]; counts: Uint8Array }>({
   name: 'mask',
-  type: new Struct([
-    new Field('size', fixed(2, int).type, true),
-    new Field('counts', new Binary(), true),
-  ]),
+  type: new Struct([new Field('size', fixed(2, int).type, true), new Field('counts', new Binary(), true)]),
   shape: z.object({ size: z.tuple([number, number]), counts: z.instanceof(Uint8Array) }),
   write: (value) => ({
     size: [whole(value.height), whole(value.width)],

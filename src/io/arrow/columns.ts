@@ -211,8 +211,7 @@ export const table: readonly Entry[] = [
         "[G] totals of the parts that apply; NaN where none of those that count does, or where a reward of your own was NaN, which the row's mark says",
       ),
       reward_parts: {
-        cell: ({ parts = [] }) =>
-          byName(list(float), parts, 'parts of the reward'),
+        cell: ({ parts = [] }) => byName(list(float), parts, 'parts of the reward'),
         stands: ({ parts = [] }) => parts.length > 0,
         doc: "[G] each part by name: `format`, `iou`, `structure`, and [others](rewards.md) that have a weight; NaN where the part doesn't apply",
       },
@@ -311,6 +310,12 @@ function completionsOf(
   }
   return texts.map((written, g) => {
     const own = entropies?.[g];
-    return { text: written, tokens: tokens[g], logProbs: logProbs[g], finish: finish[g], ...(own && { entropies: own }) };
+    return {
+      text: written,
+      tokens: tokens[g],
+      logProbs: logProbs[g],
+      finish: finish[g],
+      ...(own && { entropies: own }),
+    };
   });
 }

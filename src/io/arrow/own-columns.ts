@@ -51,6 +51,8 @@ const plain: Readonly<Record<Exclude<Kind, object>, Plain>> = {
  * A number of `float` is a float64, and may be NaN; `json` takes what JSON can say.
  */
 export const column = {
+  /** For a column that rows know, beside some of one's own. */
+  known: 'known' as const,
   float: (doc: string) => columnOf('float', doc) as Column<number>,
   int: (doc: string) => columnOf('int', doc) as Column<number>,
   bool: (doc: string) => columnOf('bool', doc) as Column<boolean>,
@@ -108,7 +110,8 @@ function cellOf(kind: Kind): Cell {
 }
 
 function misfitOf(kind: Kind, value: unknown): string | undefined {
-  if (typeof kind === 'string') return plain[kind].fits(value) ? undefined : `expected ${plain[kind].one}; got ${seen(value)}`;
+  if (typeof kind === 'string')
+    return plain[kind].fits(value) ? undefined : `expected ${plain[kind].one}; got ${seen(value)}`;
   if (!Array.isArray(value)) return `expected a list of ${manyOf(kind.list)}; got ${seen(value)}`;
   const wrong = value.findIndex((item) => misfitOf(kind.list, item) !== undefined);
   return wrong < 0 ? undefined : `item ${wrong}: ${misfitOf(kind.list, value[wrong])}`;

@@ -125,6 +125,6 @@ function seen(value: unknown): string {
   try {
     return shown(value);
   } catch {
-    return `a ${typeof value}`;
+    return `${typeof value} that is not data`;
   }
 }

@@ -33,7 +33,7 @@ export async function withModules(
       );
       if (exported.length === 0) complain(`expected exports made by stage(…); got none in ${JSON.stringify(written)}`);
       for (const found of exported) {
-        for (const text of wrongKeys(found)) complain(`${text} in ${JSON.stringify(written)}`);
+        for (const text of wrongKeys(found, written)) complain(text);
         if (all.has(found.name))
           complain(
             `expected a name of its own; got "${found.name}", which is taken; way out: another name in ${JSON.stringify(written)}`,
@@ -51,11 +51,12 @@ export async function withModules(
 const RENAMED: Readonly<Record<string, string>> = { lasting: 'cacheable', chooses: 'filters' };
 
 /** Keys of a stage that no stage has. */
-function wrongKeys(found: Stage): string[] {
+function wrongKeys(found: Stage, written: string): string[] {
   return Object.keys(found)
     .filter((key) => !stageKeys.includes(key))
     .map((key) => {
-      const way = RENAMED[key] ?? nearest(key, stageKeys)[0];
-      return `expected keys that a stage has; got ${JSON.stringify(key)} of ${found.name}${way === undefined ? `; known: ${stageKeys.join(', ')}` : `; way out: ${way}`}`;
+      const now = RENAMED[key] ?? nearest(key, stageKeys)[0];
+      const way = now === undefined ? `known: ${stageKeys.join(', ')}` : `way out: ${now}`;
+      return `expected keys that a stage has; got ${JSON.stringify(key)} of ${found.name} in ${JSON.stringify(written)}; ${way}`;
     });
 }

@@ -23,8 +23,8 @@ export function heldRows(stages: readonly CheckedStage[]): MonoTypeOperatorFunct
     const declared = new Set(keys);
     const names = new Set(stages.slice(0, index + 1).map((before) => before.name));
     return map((row) => {
-      const lost = Object.keys(row).find((key) => !declared.has(key));
-      if (lost !== undefined) throw undeclared(name, lost, row);
+      const lost = Object.entries(row).find(([key, value]) => value !== undefined && !declared.has(key));
+      if (lost) throw undeclared(name, row, ...lost);
       return ownMark(name, names, fitting(name, own, row));
     });
   });
@@ -49,8 +49,7 @@ function ownMark(stage: string, names: ReadonlySet<string>, row: Row): Row {
   return row.skipped && !names.has(row.skipped.stage) ? { ...row, skipped: { ...row.skipped, stage } } : row;
 }
 
-function undeclared(stage: string, column: string, row: Row): UsageError {
-  const value = (row as unknown as Readonly<Record<string, unknown>>)[column];
+function undeclared(stage: string, row: Row, column: string, value: unknown): UsageError {
   return new UsageError(
     `${row.id}  ${stage}: expected columns that the stage declares; got ${JSON.stringify(column)}, ${shown(value)}; way out: adds: { ${column}: column.float('…') }, or the type that it has`,
   );

@@ -105,7 +105,7 @@ export interface PipelineContext {
   /** Those that stages bring themselves. */
   readonly ownColumns: OwnColumns;
   /** What the first stage says that says it; undefined where none does. */
-  fact<Name extends keyof StageFacts>(name: Name): Fact<Name> | undefined;
+  readonly fact: <Name extends keyof StageFacts>(name: Name) => Fact<Name> | undefined;
 }
 
 /** The pipeline as its stages may see it. */

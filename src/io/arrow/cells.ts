@@ -41,7 +41,7 @@ function cell<Value, Stored>(own: {
   readonly write: (value: Value) => Stored;
   readonly read: (stored: Stored) => Value;
 }): Cell<Value> {
-  return own as Cell<Value>;
+  return own;
 }
 
 /** A cell that holds values as they are. */

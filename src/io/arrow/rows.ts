@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import { DataError, messageOf, shown } from '../../errors.js';
 import type { Row } from '../../records.js';
-import type { Cell } from './cells.js';
+import { nullable, type Cell } from './cells.js';
 import { SCHEMA_VERSION, table, type Entry } from './columns.js';
 import { ownColumns, type OwnColumns } from './own-columns.js';
 
@@ -121,13 +121,9 @@ function layout({ fields }: Schema): Layout {
 }
 
 /** Also where the schema lacks the column. */
-function orNull({ write, read, shape, ...cell }: Cell): Cell {
-  return {
-    ...cell,
-    shape: shape.nullable().default(null),
-    write: (value) => (value === null ? null : write(value)),
-    read: (stored) => (stored === null ? null : read(stored)),
-  };
+function orNull(cell: Cell): Cell {
+  const some = nullable(cell);
+  return { ...some, shape: some.shape.default(null) };
 }
 
 /** Columns by name say themselves which names they lack; others are there or not. */

@@ -15,10 +15,6 @@ const INDIFFERENT = [
   /^checkpoints\./,
   /^evaluate\.every$/,
   /^(tolerate|run)$/,
-  /^(rollout|mask|fit)( \d+)?\.inflight$/,
-  /^think( \d+)?\.endpoint\.(key|retries|perMinute|inflight)$/,
-  /^mask( \d+)?\.cacheMegabytes$/,
-  /^write\./,
 ];
 
 /**
@@ -26,16 +22,23 @@ const INDIFFERENT = [
  *
  * @param before as `resolved` gives it; keys of stages are called `STAGE.OPTION`, those of a second such stage `STAGE
  * 2.OPTION`.
+ * @param indifferent options that change neither, of a stage of that name, `a.b` for one inside of `a`.
  */
 export function differences(
   before: Readonly<Record<string, unknown>>,
   now: Readonly<Record<string, unknown>>,
+  indifferent: (stage: string) => readonly string[] = () => [],
 ): Difference[] {
   const [was, is] = [leaves(before), leaves(now)];
   const keys = new Set([...was.keys(), ...is.keys()]);
   return [...keys]
-    .filter((key) => !INDIFFERENT.some((pattern) => pattern.test(key)) && !isDeepStrictEqual(was.get(key), is.get(key)))
+    .filter((key) => !isIndifferent(key, indifferent) && !isDeepStrictEqual(was.get(key), is.get(key)))
     .map((key) => ({ key, before: was.get(key), now: is.get(key) }));
+}
+
+function isIndifferent(key: string, indifferent: (stage: string) => readonly string[]): boolean {
+  const [, stage = '', option = ''] = /^(.*?)(?: \d+)?\.(.*)$/.exec(key) ?? [];
+  return INDIFFERENT.some((pattern) => pattern.test(key)) || indifferent(stage).includes(option);
 }
 
 function leaves({ stages, ...settings }: Readonly<Record<string, unknown>>): Map<string, unknown> {

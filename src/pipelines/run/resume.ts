@@ -119,9 +119,9 @@ function sameConfig(root: string, pipeline: Pipeline): void {
     throw new UsageError(
       `${shortPath(root)}  resume: expected a run of ${JSON.stringify(pipeline.name)}; got one of ${JSON.stringify(name)}`,
     );
-  const told = differences(own, plain(resolved(pipeline)));
+  const told = differences(own, plain(resolved(pipeline)), indifferentIn(pipeline));
   if (evaluation && pipeline.evaluation) {
-    const others = differences(evaluation[1], plain(resolved(pipeline.evaluation)));
+    const others = differences(evaluation[1], plain(resolved(pipeline.evaluation)), indifferentIn(pipeline.evaluation));
     told.push(
       ...others
         .filter(({ key }) => !key.startsWith('policy.'))
@@ -134,6 +134,11 @@ function sameConfig(root: string, pipeline: Pipeline): void {
       `${shortPath(join(root, 'config.yaml'))}  ${key}: expected ${shown(before)}, as the run began; got ${shown(now)}`,
   );
   throw new UsageError(`${lines.join('\n')}\nway out: begin another run, without --resume`);
+}
+
+/** Options of its stages that change no row and no weight. */
+function indifferentIn({ stages }: Pipeline): (name: string) => readonly string[] {
+  return (name) => stages.find((one) => one.name === name)?.stage.indifferent ?? [];
 }
 
 /** As it reads back from a file. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { connect, filter, map, merge, type OperatorFunction } from 'rxjs';
 
 import { DataError } from '../../errors.js';
-import { recoverRows } from '../../io/shard.js';
+import { recoverRows } from '../../io/arrow/shard.js';
 import type { Row } from '../../records.js';
 import type { Folders } from '../stage.js';
 

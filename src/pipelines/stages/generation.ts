@@ -11,9 +11,11 @@ export const answers: readonly Stage[] = [
     name: 'rollout',
     options: RolloutOptions,
     needs: ['image'],
-    adds: ['prompt', 'promptTokens', 'completions', 'policyVersion'],
+    adds: ['prompt', 'promptTokens', 'completions', 'policyVersion', 'sampling'],
     cacheable: true,
     uses: ['policy'],
+    indifferent: ['inflight'],
+    facts: (options) => ({ sampling: options }),
     build: async (options, open) => rollout(await open.policy(), open.read, open.settings.seed, options),
   }),
   stage({
@@ -38,6 +40,7 @@ export const answers: readonly Stage[] = [
     adds: ['masks'],
     cacheable: true,
     uses: ['segmenter'],
+    indifferent: ['inflight', 'cacheMegabytes'],
     build: async (options, open) => mask(await open.segmenter(), open.read, options),
   }),
 ];

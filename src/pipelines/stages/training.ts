@@ -14,8 +14,17 @@ import { isFiltered } from '../../operators/training/dynamic-sampling.js';
 import { sft, SftOptions, type ReportStep, type Supervision } from '../../operators/sft.js';
 import { CANCELLED, think, ThinkOptions, type Thinker } from '../../operators/think.js';
 import { update } from '../../operators/update.js';
+import { UNSAID_TEMPERATURE } from '../../operators/training/temperature.js';
 import { UpdateOptions } from '../../operators/training/update-options.js';
-import { entropiesTold, ownReference, ownSpread, truncated, unweighed, withinWindow } from './constraints.js';
+import {
+  drawnAtAll,
+  entropiesTold,
+  ownReference,
+  ownSpread,
+  truncated,
+  unweighed,
+  withinWindow,
+} from './constraints.js';
 import { stage, type StageContext, type Refusal, type Stage } from '../stage.js';
 
 /** What is taught, and how the policy learns it. */
@@ -27,6 +36,7 @@ export const lessons: readonly Stage[] = [
     adds: ['fitted'],
     cacheable: true,
     uses: ['segmenter'],
+    indifferent: ['inflight'],
     build: async (options, open) => fit(await open.segmenter(), open.read, options),
   }),
   stage({
@@ -35,6 +45,7 @@ export const lessons: readonly Stage[] = [
     needs: ['image', 'fitted'],
     adds: ['problem', 'thinking', 'solution'],
     cacheable: true,
+    indifferent: ['endpoint.key', 'endpoint.retries', 'endpoint.perMinute', 'endpoint.inflight'],
     filters: (reason) => reason === CANCELLED,
     rules: ({ endpoint }) => {
       const fault = endpoint && keyFault(endpoint);
@@ -48,8 +59,12 @@ export const lessons: readonly Stage[] = [
     needs: ['completions', 'advantages'],
     adds: ['step'],
     uses: ['policy'],
+    updatesPolicy: true,
+    skipsNonFinite: true,
+    facts: ({ groupsPerStep }) => ({ rowsPerStep: groupsPerStep }),
     filters: (reason) => isSkippedStep(reason) || isFiltered(reason),
     rules: (options, around) => [
+      ...drawnAtAll(around),
       ...withinWindow('groupsPerStep', options.groupsPerStep, around),
       ...entropiesTold(options, around),
       ...ownSpread(options, around),
@@ -59,15 +74,7 @@ export const lessons: readonly Stage[] = [
     notices: (options, around) => [...truncated(around), ...unweighed(options, around)],
     build: async (options, open) => {
       const policy = await open.trainable();
-      const temperature = open.option('rollout', 'temperature');
-      return update(
-        policy,
-        objectiveGraph,
-        open.read,
-        typeof temperature === 'number' ? temperature : 1,
-        stepReport(open),
-        options,
-      );
+      return update(policy, objectiveGraph, open.read, UNSAID_TEMPERATURE, stepReport(open), options);
     },
   }),
   stage({
@@ -76,6 +83,8 @@ export const lessons: readonly Stage[] = [
     needs: ['image', 'fitted'],
     adds: ['step'],
     uses: ['policy'],
+    updatesPolicy: true,
+    facts: ({ rowsPerStep, patchMask }) => ({ rowsPerStep, patchMask }),
     filters: isSkippedStep,
     rules: (options, around) => [...withinWindow('rowsPerStep', options.rowsPerStep, around), ...scheduled(options)],
     build: async (options, open) => {

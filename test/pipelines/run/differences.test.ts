@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { differences } from '../../../src/pipelines/run/differences.js';
+import { stages as table } from '../../../src/pipelines/stages/table.js';
 
 const config = {
   seed: 7,
@@ -36,7 +37,16 @@ describe('differences', () => {
       run: 'mine',
       stages,
     };
-    expect(differences(config, now)).toEqual([]);
+    const indifferent = (name: string): readonly string[] => table.get(name)?.indifferent ?? [];
+    expect(differences(config, now, indifferent)).toEqual([]);
+    expect(differences(config, now).map(({ key }) => key)).toEqual([
+      'rollout.inflight',
+      'think.endpoint.retries',
+      'think.endpoint.inflight',
+      'write.rowsPerBatch',
+      'think.endpoint.key',
+      'think.endpoint.perMinute',
+    ]);
   });
 
   it.each([

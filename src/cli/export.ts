@@ -3,11 +3,10 @@ import { join, resolve } from 'node:path';
 
 import type { Argv, CommandModule } from 'yargs';
 
-import { UsageError } from '../errors.js';
+import { shortPath, UsageError } from '../errors.js';
 import { baseOf } from '../models/vlm/adapter.js';
 import { copyCheckpoint, mergeAdapter } from '../models/vlm/merge.js';
 import { lastCheckpoint } from '../pipelines/store/run-folder.js';
-import { shortPath } from '../pipelines/config/yaml-source.js';
 import { once, wholeNumber } from './arguments.js';
 import { freeFolder } from './free-folder.js';
 

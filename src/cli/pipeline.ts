@@ -4,7 +4,7 @@ import type { Argv, CommandModule } from 'yargs';
 
 import type { Scores } from '../operators/score.js';
 import type { Tally } from '../operators/tally.js';
-import { shortPath } from '../pipelines/config/yaml-source.js';
+import { shortPath } from '../errors.js';
 import { noticesOf } from '../pipelines/config/notices.js';
 import { progress } from '../pipelines/run/progress.js';
 import { duration } from '../pipelines/run/progress-line.js';

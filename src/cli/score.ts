@@ -8,7 +8,7 @@ import type { Argv, CommandModule } from 'yargs';
 import { pairFolders, scoreFolders, type PicturePairs } from '../operators/scoring/score-folders.js';
 import type { Scores } from '../operators/score.js';
 import { openScorer } from '../operators/scoring/scorer.js';
-import { shortPath } from '../pipelines/config/yaml-source.js';
+import { shortPath } from '../errors.js';
 import { plain } from '../report/table.js';
 import { headline, scoreTable } from '../report/score-table.js';
 import { writeItems, writeSummary } from '../report/summary-files.js';

@@ -4,13 +4,12 @@ import { join, resolve } from 'node:path';
 
 import { parse } from 'yaml';
 
-import { DataError, messageOf, shown, UsageError } from '../../errors.js';
+import { DataError, messageOf, shortPath, shown, UsageError } from '../../errors.js';
 import { checkSeal, dropFolder } from '../../io/sealed-folder.js';
 import { differences } from './differences.js';
 import { cutEvaluations } from '../store/evaluation-folders.js';
 import { foldersOf } from '../store/run-folder.js';
 import { putAside, type RowCache } from './row-cache.js';
-import { shortPath } from '../config/yaml-source.js';
 import { resolved, type Pipeline } from '../config/read.js';
 import { checkpointFolder, checkpointSteps, configHash, readState, type Saved } from '../store/checkpoint-state.js';
 import { columnsOf, pipelineContext, type Folders } from '../stage.js';

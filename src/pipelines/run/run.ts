@@ -6,7 +6,7 @@ import { readFinished, writeFinished } from '../store/finished.js';
 import { execute, type ExecuteOptions } from './execute.js';
 import { defaultFolder, makeFolders } from '../store/run-folder.js';
 import { dropAside } from './row-cache.js';
-import { shortPath } from '../config/yaml-source.js';
+import { shortPath } from '../../errors.js';
 import { lockRun } from '../store/lock.js';
 import type { Pipeline } from '../config/read.js';
 import type { GainEvent, Summary } from '../events.js';

@@ -2,8 +2,7 @@ import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } 
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
-import { messageOf, UsageError } from '../../errors.js';
-import { shortPath } from '../config/yaml-source.js';
+import { messageOf, shortPath, UsageError } from '../../errors.js';
 
 /** In a run's folder while a program is at it; says which. */
 export const LOCK = 'run.lock';

@@ -1,9 +1,8 @@
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
-import { UsageError } from '../../errors.js';
+import { shortPath, UsageError } from '../../errors.js';
 import { writeWhole } from '../../io/whole-file.js';
-import { shortPath } from '../config/yaml-source.js';
 import { LOCK } from './lock.js';
 import { resolvedYaml, type Pipeline } from '../config/read.js';
 import type { Folders } from '../stage.js';

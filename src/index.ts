@@ -98,7 +98,7 @@ export { scoreReferring, type Answer, type ReferringReport } from './operators/s
 // What a benchmark came to, and two of them side by side.
 export { benchmarkResult, type BenchmarkResult } from './metrics/benchmarks/result.js';
 export { compareResults, type Comparison } from './metrics/benchmarks/comparison.js';
-export { readBenchmark } from './pipelines/store/benchmark-files.js';
+export { readBenchmark } from './pipelines/store/artifacts.js';
 
 // Rows on disk.
 export { openShards, readRows, recoverRows, type Shards } from './io/shard.js';

@@ -39,8 +39,8 @@ export interface TallyReader {
 
 /** How a tally outlives the run that it counts. */
 export interface TallyMemory {
-  /** Takes what gives the state of rows that will not come `again`; gives the state to begin with, if there is one. */
-  remember(keep: (again: ReadonlySet<string>) => unknown): unknown;
+  /** Takes what gives the state without the rows that are `pending`; gives the state to begin with, if there is one. */
+  remember(keep: (pending: ReadonlySet<string>) => unknown): unknown;
   /** Rows that may come again at most, but for marked ones: the credit window. */
   readonly window: number;
 }
@@ -78,7 +78,7 @@ export function tally<T extends Scored>(
   return (rows) =>
     defer(() => {
       // Whatever is remembered was given by the line below, in an earlier run.
-      const state = memory.remember((again) => ({ ...book.kept(again), before: judge.before(again) })) as
+      const state = memory.remember((pending) => ({ ...book.kept(pending), before: judge.before(pending) })) as
         | TallyState
         | undefined;
       const judge = judging(earn, checked, memory.window, state);
@@ -129,8 +129,8 @@ function judging(
   let untried = constants - (state?.tried.length ?? 0);
   return {
     /** What comes before the first of the rows that come again, or else before the next one. */
-    before(again: ReadonlySet<string>): Sample | undefined {
-      const first = judged.find(({ id }) => again.has(id));
+    before(pending: ReadonlySet<string>): Sample | undefined {
+      const first = judged.find(({ id }) => pending.has(id));
       return first ? first.before : before;
     },
     async judge(row: Scored): Promise<Verdict> {
@@ -207,10 +207,10 @@ function counting(
       }
       if (uncounted(row) === undefined) reader.row?.(row.id, values);
     },
-    kept(again: ReadonlySet<string>): Omit<TallyState, 'before'> {
-      sumUp(waiting.filter(({ row }) => !again.has(row.id)));
-      waiting = waiting.filter(({ row }) => again.has(row.id));
-      return { ...book.kept(), tried: tried.filter(({ id }) => !again.has(id)), shown: shown.kept() };
+    kept(pending: ReadonlySet<string>): Omit<TallyState, 'before'> {
+      sumUp(waiting.filter(({ row }) => !pending.has(row.id)));
+      waiting = waiting.filter(({ row }) => pending.has(row.id));
+      return { ...book.kept(), tried: tried.filter(({ id }) => !pending.has(id)), shown: shown.kept() };
     },
     async tell(readImage: ReadImage): Promise<void> {
       sumUp(waiting.splice(0));

@@ -200,13 +200,16 @@ describe('a tally that is broken off', () => {
       : row(`${i}`, i % 2 ? left : right, i % 3 ? left : null, [0.3, 1.7, 0.9][i % 3] ?? 0),
   );
 
-  /** What it kept, as a file has it, when the rows of `again` were on their way. */
-  async function kept(before: readonly Scored[], again: readonly string[]): Promise<unknown> {
-    let keep: (again: ReadonlySet<string>) => unknown = () => undefined;
+  /** What it kept, as a file has it, when the `pending` rows were in flight. */
+  async function kept(before: readonly Scored[], pending: readonly string[]): Promise<unknown> {
+    let keep: (pending: ReadonlySet<string>) => unknown = () => undefined;
     const { stage } = watched(options, undefined, { remember: (how) => void (keep = how), window: 4 });
-    const held = concat(from(before), NEVER).pipe(stage).subscribe();
-    await new Promise((resolve) => setTimeout(resolve, 30));
-    const state: unknown = JSON.parse(JSON.stringify(keep(new Set(again))));
+    let passed = 0;
+    const held = concat(from(before), NEVER)
+      .pipe(stage)
+      .subscribe(() => passed++);
+    while (passed < before.length) await new Promise((resolve) => setTimeout(resolve, 1));
+    const state: unknown = JSON.parse(JSON.stringify(keep(new Set(pending))));
     held.unsubscribe();
     return state;
   }
@@ -214,17 +217,17 @@ describe('a tally that is broken off', () => {
   it.each([
     ['before its constants are known', 2, []],
     ['behind them', 6, []],
-    ['with rows on their way, which come again', 6, ['4', '5']],
+    ['with rows on their way, which are pending', 6, ['4', '5']],
     ['with marked ones among them', 5, ['3', '4']],
-  ])('comes to the same %s', async (_, at, again) => {
+  ])('comes to the same %s', async (_, at, pending) => {
     const whole = watched(options);
     await lastValueFrom(from(rows).pipe(whole.stage, toArray()));
-    const state = await kept(rows.slice(0, at), again);
+    const state = await kept(rows.slice(0, at), pending);
     const rest = watched(options, undefined, { remember: () => state, window: 4 });
-    await lastValueFrom(from(rows.filter(({ id }, i) => i >= at || again.includes(id))).pipe(rest.stage, toArray()));
+    await lastValueFrom(from(rows.filter(({ id }, i) => i >= at || pending.includes(id))).pipe(rest.stage, toArray()));
     const [was, is] = [whole.told.tallies[0], rest.told.tallies[0]];
     expect(is).toEqual(was);
-    if (again.length === 0) expect(rest.told.panels).toEqual(whole.told.panels);
+    if (pending.length === 0) expect(rest.told.panels).toEqual(whole.told.panels);
     expect(rest.told.constants).toEqual(whole.told.constants);
   });
 });

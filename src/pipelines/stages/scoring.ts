@@ -13,7 +13,7 @@ import { writeGallery, writeItems } from '../../report/summary-files.js';
 import { loadRewards, RewardStageOptions, rewardModules, rewardWeights, scoringOf } from './reward-modules.js';
 import { alone, comparable, sameStep } from './constraints.js';
 import { stage, type StageContext, type Stage } from '../stage.js';
-import { writePanels } from '../store/tally-files.js';
+import { writePanels } from '../store/artifacts.js';
 
 /** What answers are worth. */
 export const judging: readonly Stage[] = [
@@ -43,7 +43,7 @@ export const judging: readonly Stage[] = [
           row: (id, values) => open.emit({ kind: 'counted', id, values }),
           constants: (constants) => open.emit({ kind: 'baseline', constants }),
           done: (counted) => open.emit({ kind: 'tally', tally: counted }),
-          overlays: (panels) => writePanels(open.folders.root, panels),
+          overlays: (panels) => writePanels(open.folder, panels),
         },
         options,
         { remember: (keep) => open.keepState('tally', keep), window: open.settings.window },
@@ -71,8 +71,8 @@ export const judging: readonly Stage[] = [
         open.read,
         scoring,
         async ({ scores, items, panels }) => {
-          await writeItems(open.folders.root, items);
-          open.emit({ kind: 'scores', scores, gallery: await writeGallery(open.folders.root, panels) });
+          await writeItems(open.folder, items);
+          open.emit({ kind: 'scores', scores, gallery: await writeGallery(open.folder, panels) });
         },
         options,
       );

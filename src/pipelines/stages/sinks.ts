@@ -17,7 +17,7 @@ export const shards: readonly Stage[] = [
     build: async (options, open) => {
       const opened = () =>
         openShards(
-          open.folders.rows,
+          open.folder.rows,
           rowSchema(rewardParts(open), metadata(open), {
             scores: open.stages.includes('score') ? scoreNames : [],
             ignore: ignores(open),
@@ -45,9 +45,9 @@ function ignores({ option }: StageContext): boolean {
 }
 
 /** What a shard says of the run that wrote it. */
-function metadata({ config, folders, settings, option }: StageContext): Record<string, string> {
+function metadata({ config, folder, settings, option }: StageContext): Record<string, string> {
   return {
-    run: basename(folders.root),
+    run: basename(folder.root),
     seed: String(settings.seed),
     config,
     frame: JSON.stringify(option('load', 'frame') ?? null),

@@ -1,5 +1,3 @@
-import { join } from 'node:path';
-
 import type { z } from 'zod';
 
 import { openAnswers } from '../../io/answer-cache.js';
@@ -107,12 +105,12 @@ function scheduled(options: Parameters<typeof scheduleFault>[0]): readonly Refus
 
 async function thinker(
   { endpoint }: z.output<typeof ThinkOptions>,
-  { folders, signal }: StageContext,
+  { folder, signal }: StageContext,
 ): Promise<Thinker | undefined> {
   return (
     endpoint && {
       server: openChatServer(endpoint),
-      answers: await openAnswers(join(folders.root, 'answers.jsonl')),
+      answers: await openAnswers(folder.answers),
       signal,
     }
   );

@@ -98,7 +98,7 @@ export interface StageDefinition<Options> {
   /** Models that the pipeline must name. */
   readonly uses?: readonly ('policy' | 'segmenter')[];
   /** Options that name a file or folder, or a list or map of them: taken from the file's folder, and must exist. */
-  readonly paths?: readonly string[];
+  readonly paths?: readonly string[] | ((options: Options) => readonly string[]);
   /** Rows that a source will give, where it can say. */
   rows?(options: Options): number | undefined;
   /**
@@ -141,6 +141,11 @@ export function isStage(value: unknown): value is Stage {
     typeof options === 'object' &&
     typeof options?.safeParse === 'function'
   );
+}
+
+/** Options of a stage that are paths. */
+export function pathsOf(stage: Stage, options: unknown): readonly string[] {
+  return typeof stage.paths === 'function' ? stage.paths(options) : (stage.paths ?? []);
 }
 
 /** Columns that a stage adds under these options. */

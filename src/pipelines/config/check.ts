@@ -8,7 +8,7 @@ import type { Path } from './yaml-source.js';
 import { knownNames } from './nearest.js';
 import { stageEntries } from './overrides.js';
 import { PipelineShape, Settings } from '../settings.js';
-import { columnsOf, pipelineContext, type Refusal, type Stage } from '../stage.js';
+import { columnsOf, pathsOf, pipelineContext, type Refusal, type Stage } from '../stage.js';
 
 /** One stage of a checked pipeline: its entry in the table, and its options with defaults filled in. */
 export interface CheckedStage {
@@ -94,7 +94,11 @@ function checkedStage(
   const wrong = parsed.issues.map((one) => ({ ...one, path: [...path, ...one.path] }));
   if (!parsed.success) return { known: { name, stage, options: undefined }, complaints: wrong };
   return {
-    known: { name, stage, options: withPaths(parsed.data, stage.paths ?? [], path, name, resolvePath, wrong) },
+    known: {
+      name,
+      stage,
+      options: withPaths(parsed.data, pathsOf(stage, parsed.data), path, name, resolvePath, wrong),
+    },
     complaints: wrong,
   };
 }

@@ -83,14 +83,14 @@ export function entropiesTold(
 
 /** A group may be left out of a step only where the others' advantages don't hang on it. */
 export function ownSpread(
-  { refill }: { readonly refill?: number | undefined },
+  { dynamicSampling }: { readonly dynamicSampling?: number | undefined },
   { option }: PipelineContext,
 ): readonly Refusal[] {
   const scale = option('advantage', 'scale');
-  if (refill === undefined || (scale !== 'batch' && scale !== 'parts')) return [];
+  if (dynamicSampling === undefined || (scale !== 'batch' && scale !== 'parts')) return [];
   return [
     {
-      option: 'refill',
+      option: 'dynamicSampling',
       text: `expected advantage.scale group or none, which look at each group by itself; got ${scale}`,
     },
   ];

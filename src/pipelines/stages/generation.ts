@@ -14,7 +14,8 @@ export const answers: readonly Stage[] = [
     adds: ['prompt', 'promptTokens', 'completions', 'policyVersion'],
     cacheable: true,
     uses: ['policy'],
-    build: async (options, open) => rollout(await open.policy(), open.read, open.settings.seed, options),
+    build: async (options, open) =>
+      rollout({ policy: await open.policy(), readImage: open.read, seed: open.settings.seed }, options),
   }),
   stage({
     name: 'parse',
@@ -38,6 +39,6 @@ export const answers: readonly Stage[] = [
     adds: ['masks'],
     cacheable: true,
     uses: ['segmenter'],
-    build: async (options, open) => mask(await open.segmenter(), open.read, options),
+    build: async (options, open) => mask({ segmenter: await open.segmenter(), readImage: open.read }, options),
   }),
 ];

@@ -36,17 +36,19 @@ export const judging: readonly Stage[] = [
     uses: ['segmenter'],
     build: async (options, open) =>
       tally(
-        await open.segmenter(),
-        open.read,
-        rewarding(open),
         {
-          row: (id, values) => open.emit({ kind: 'counted', id, values }),
-          constants: (constants) => open.emit({ kind: 'baseline', constants }),
-          done: (counted) => open.emit({ kind: 'tally', tally: counted }),
-          overlays: (panels) => writePanels(open.folder, panels),
+          segmenter: await open.segmenter(),
+          readImage: open.read,
+          rewards: rewarding(open),
+          memory: { remember: (keep) => open.keepState('tally', keep), window: open.settings.window },
+          reader: {
+            row: (id, values) => open.emit({ kind: 'counted', id, values }),
+            constants: (constants) => open.emit({ kind: 'baseline', constants }),
+            done: (counted) => open.emit({ kind: 'tally', tally: counted }),
+            overlays: (panels) => writePanels(open.folder, panels),
+          },
         },
         options,
-        { remember: (keep) => open.keepState('tally', keep), window: open.settings.window },
       ),
   }),
   stage({
@@ -67,12 +69,14 @@ export const judging: readonly Stage[] = [
         seed: open.settings.seed,
       } as const;
       return score(
-        scorer,
-        open.read,
-        scoring,
-        async ({ scores, items, panels }) => {
-          await writeItems(open.folder, items);
-          open.emit({ kind: 'scores', scores, gallery: await writeGallery(open.folder, panels) });
+        {
+          scorer,
+          readImage: open.read,
+          scoring,
+          done: async ({ scores, items, panels }) => {
+            await writeItems(open.folder, items);
+            open.emit({ kind: 'scores', scores, gallery: await writeGallery(open.folder, panels) });
+          },
         },
         options,
       );

@@ -12,8 +12,8 @@ import { isFiltered } from '../../operators/training/dynamic-sampling.js';
 import { sft, SftOptions, type ReportStep, type Supervision } from '../../operators/sft.js';
 import { CANCELLED, think, ThinkOptions, type Thinker } from '../../operators/think.js';
 import { update } from '../../operators/update.js';
-import { UpdateOptions } from '../../operators/training/update-options.js';
 import { entropiesTold, ownReference, ownSpread, truncated, unweighed, withinWindow } from './constraints.js';
+import { isModule, loadObjective, objectiveModule, UpdateStageOptions } from './objective-modules.js';
 import { stage, type StageContext, type Refusal, type Stage } from '../stage.js';
 
 /** What is taught, and how the policy learns it. */
@@ -25,7 +25,7 @@ export const lessons: readonly Stage[] = [
     adds: ['fitted'],
     cacheable: true,
     uses: ['segmenter'],
-    build: async (options, open) => fit(await open.segmenter(), open.read, options),
+    build: async (options, open) => fit({ segmenter: await open.segmenter(), readImage: open.read }, options),
   }),
   stage({
     name: 'think',
@@ -38,14 +38,16 @@ export const lessons: readonly Stage[] = [
       const fault = endpoint && keyFault(endpoint);
       return fault === undefined ? [] : [{ option: 'endpoint.key', text: fault }];
     },
-    build: async (options, open) => think(open.read, options, await thinker(options, open)),
+    build: async (options, open) => think({ readImage: open.read, thinker: await thinker(options, open) }, options),
   }),
   stage({
     name: 'update',
-    options: UpdateOptions,
+    options: UpdateStageOptions,
     needs: ['completions', 'advantages'],
     adds: ['step'],
     uses: ['policy'],
+    paths: ({ objective }) => (isModule(objective) ? ['objective'] : []),
+    preflight: objectiveModule,
     filters: (reason) => isSkippedStep(reason) || isFiltered(reason),
     rules: (options, around) => [
       ...withinWindow('groupsPerStep', options.groupsPerStep, around),
@@ -56,15 +58,18 @@ export const lessons: readonly Stage[] = [
     ],
     notices: (options, around) => [...truncated(around), ...unweighed(options, around)],
     build: async (options, open) => {
+      const objective = await loadObjective(options, open);
       const policy = await open.trainable();
       const temperature = open.option('rollout', 'temperature');
       return update(
-        policy,
-        objectiveGraph,
-        open.read,
-        typeof temperature === 'number' ? temperature : 1,
-        stepReport(open),
-        options,
+        {
+          policy,
+          graphOf: objectiveGraph,
+          readImage: open.read,
+          temperature: typeof temperature === 'number' ? temperature : 1,
+          report: stepReport(open),
+        },
+        { ...options, objective },
       );
     },
   }),
@@ -88,7 +93,7 @@ export const lessons: readonly Stage[] = [
           return { perToken, perPrompt: { ...perPrompt, ...(learned && promptInputs(config, prompt)) } };
         },
       };
-      return sft(policy, supervision, open.read, stepReport(open), options);
+      return sft({ policy, supervision, readImage: open.read, report: stepReport(open) }, options);
     },
   }),
 ];

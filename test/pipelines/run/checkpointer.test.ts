@@ -144,7 +144,12 @@ describe('Checkpointer', () => {
       run.checkpointer.stepped({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id) });
     const rows = new Subject<Advantaged>();
     rows
-      .pipe(update(policy, ({ name }) => name, blank, 1, told, { groupsPerStep: 2, updatesPerBatch: 3 }))
+      .pipe(
+        update(
+          { policy, graphOf: ({ name }) => name, readImage: blank, temperature: 1, report: told },
+          { groupsPerStep: 2, updatesPerBatch: 3 },
+        ),
+      )
       .subscribe((row) => (written.push(row), run.leave(row.id)));
     for (const id of ['a', 'b', 'c', 'd', 'e']) {
       run.enter(id);

@@ -141,7 +141,7 @@ stages:
   - parse
   - mask
   - reward:  { weights: { format: 1, iou: 0.7 } }
-  - tally:   { constants: 3, anotherScene: true, overlays: 1 }
+  - tally:   { constantBaseline: 3, shuffledImageBaseline: true, overlays: 1 }
   - score:   { overlays: 1 }
   - write:   { rowsPerBatch: 4 }
 `,

@@ -10,6 +10,7 @@ interface OptionSchema {
   readonly type?: string;
   readonly default?: unknown;
   readonly enum?: readonly unknown[];
+  readonly anyOf?: readonly OptionSchema[];
 }
 
 /** `segr1 stages`: what a pipeline may name. */
@@ -64,10 +65,14 @@ function stageText(stage: Stage): string {
 }
 
 function optionText(schema: OptionSchema, required: boolean): string {
+  return `${kindOf(schema)}${schema.default === undefined ? (required ? ', required' : '') : `, ${shown(schema.default)}`}`;
+}
+
+/** What YAML calls a value's kind; values or kinds where there is a choice. */
+function kindOf({ type = 'any', enum: values, anyOf }: OptionSchema): string {
   const names: Readonly<Record<string, string>> = { object: 'map', array: 'list' };
-  const kind = schema.type ?? 'one of several';
-  const type = schema.enum?.map((value) => shown(value)).join('|') ?? names[kind] ?? kind;
-  return `${type}${schema.default === undefined ? (required ? ', required' : '') : `, ${shown(schema.default)}`}`;
+  if (values) return values.map((value) => shown(value)).join('|');
+  return anyOf ? [...new Set(anyOf.map(kindOf))].join('|') : (names[type] ?? type);
 }
 
 function jsonSchema(schema: z.ZodType): unknown {

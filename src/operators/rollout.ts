@@ -30,18 +30,23 @@ export const RolloutOptions = z.strictObject({
 });
 export type RolloutOptions = z.input<typeof RolloutOptions>;
 
+/** What a rollout works with. */
+export interface RolloutContext {
+  readonly policy: Policy;
+  readonly readImage: ReadImage;
+  /** Key of every draw. */
+  readonly seed: number;
+}
+
 /**
  * Adds `completions`: what the policy writes about each row, `group` times, and the `sampling` options that it was
  * drawn with.
  *
  * Draws depend on the seed, the row's id, the completion and the token alone, so batching changes nothing. Rows whose
- * image
- * can't be read are marked.
+ * image can't be read are marked.
  */
 export function rollout<T extends Sample>(
-  policy: Policy,
-  readImage: ReadImage,
-  seed: number,
+  { policy, readImage, seed }: RolloutContext,
   options: RolloutOptions = {},
 ): OperatorFunction<T, T & RolledOut> {
   const { inflight, ...writing } = RolloutOptions.parse(options);

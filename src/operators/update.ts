@@ -19,22 +19,26 @@ import { objectiveOf, UpdateOptions } from './training/update-options.js';
 /** How a kind of policy turns an objective into its training graph. */
 export type GraphOf<Graph> = (objective: Objective) => Graph;
 
+/** What an update works with. */
+export interface UpdateContext<Graph> {
+  readonly policy: Policy<Graph>;
+  readonly graphOf: GraphOf<Graph>;
+  readonly readImage: ReadImage;
+  /** At which the completions were written: log-probs are recomputed at it. */
+  readonly temperature: number;
+  readonly report: ReportStep;
+}
+
 /**
- * One optimizer step, or several, for every `groupsPerStep` groups; rows go on with the last `step` that took them in,
- * those that no step takes
- * marked, marked rows at once.
+ * One optimizer step, or several, for every `groupsPerStep` groups; rows leave with the last `step` that took them in,
+ * those that no step takes marked, marked rows at once.
  *
  * Log-probs are recomputed at the temperature that rows were drawn at (`sampling`), which is one for all of a step.
  *
- * @param unsaid the temperature of rows that do not say theirs.
- * @throws {UsageError} if a temperature is 0.
+ * @throws {UsageError} if a temperature is 0, or a custom objective gives no loss.
  */
 export function update<Graph, T extends Advantaged>(
-  policy: Policy<Graph>,
-  graphOf: GraphOf<Graph>,
-  readImage: ReadImage,
-  unsaid: number,
-  report: ReportStep,
+  { policy, graphOf, readImage, temperature: unsaid, report }: UpdateContext<Graph>,
   options: UpdateOptions = {},
 ): OperatorFunction<T, T & Updated> {
   const checked = UpdateOptions.parse(options);
@@ -95,9 +99,9 @@ export function update<Graph, T extends Advantaged>(
   };
 
   const steps = batchSteps(checked.groupsPerStep, skippingSteps('update', taken));
-  if (checked.refill === undefined) return steps;
+  if (checked.dynamicSampling === undefined) return steps;
   return pipe(
-    refilled<T>(checked.groupsPerStep, checked.refill, (row) => (came(row), passed(1))),
+    refilled<T>(checked.groupsPerStep, checked.dynamicSampling, (row) => (came(row), passed(1))),
     steps,
   );
 }

@@ -151,6 +151,14 @@ export type Settings = z.output<typeof Settings>;
 /** The whole map of a pipeline as a file has it; what a stage may be told is checked stage by stage. */
 export const PipelineShape = Settings.extend({ stages: z.array(z.unknown()).min(1) });
 
+/** What an evaluation's metrics are called among those of a step: `eval_NAME`. */
+export const EVALUATION_PREFIX = 'eval_';
+
+/** Whether `checkpoints.best` is a metric of evaluations. */
+export function byEvaluation(best: string | undefined): best is string {
+  return best !== undefined && best.replace(/^-/, '').startsWith(EVALUATION_PREFIX);
+}
+
 /** Which pipeline `evaluate` names, and every how many steps it judges the policy in between, if at all. */
 export function evaluateOf({
   evaluate,

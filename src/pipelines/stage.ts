@@ -11,6 +11,7 @@ import type { Row, SamplingOptions } from '../records.js';
 import type { Credits } from '../streams/credits.js';
 import type { RunEvent } from './events.js';
 import type { Settings } from './settings.js';
+import type { RunFolder } from './store/run-folder.js';
 
 /**
  * What stages are built with: collaborators opened at first use, shared, and released by the runner in reverse order.
@@ -18,8 +19,7 @@ import type { Settings } from './settings.js';
 export interface StageContext extends PipelineContext {
   /** The resolved pipeline as JSON, for whoever writes down what a run was. */
   readonly config: string;
-  /** The run's folders. */
-  readonly folders: Folders;
+  readonly folder: RunFolder;
   /** Aborted when the source is to end; rows in flight go on to the end. */
   readonly signal: AbortSignal;
   readonly credits: Credits;
@@ -33,11 +33,11 @@ export interface StageContext extends PipelineContext {
   /**
    * For stages that keep something from row to row.
    *
-   * @param keep called at each checkpoint; gives what is known of rows before, as JSON, without those of `again`: they
-   * will come once more.
+   * @param keep called at each checkpoint; gives what is known of the rows so far, as JSON, without those of `pending`:
+   * they will come once more.
    * @returns what it gave at the checkpoint from which the run goes on; undefined in a run from the beginning.
    */
-  keepState(stage: string, keep: (again: ReadonlySet<string>) => unknown): unknown;
+  keepState(stage: string, keep: (pending: ReadonlySet<string>) => unknown): unknown;
   /** What a checkpoint has to wait for, such as rows that must be on disk. */
   beforeCheckpoint(job: () => Promise<unknown>): void;
   /** Tells the runner and whoever watches; a step's metrics go to the run's folder. */
@@ -50,14 +50,6 @@ export interface StageContext extends PipelineContext {
 export interface Position extends Start {
   /** Rows that had left. */
   readonly rowsOut: number;
-}
-
-/** Folders of a run, absolute. */
-export interface Folders {
-  readonly root: string;
-  readonly rows: string;
-  readonly metrics: string;
-  readonly checkpoints: string;
 }
 
 /** A source of rows, or an operator on them; what rows hold is said by `needs` and `adds`. */
@@ -148,7 +140,7 @@ export interface StageDefinition<Options> {
   /** Models that the pipeline must name. */
   readonly uses?: readonly ('policy' | 'segmenter')[];
   /** Options that name a file or folder, or a list or map of them: taken from the file's folder, and must exist. */
-  readonly paths?: readonly string[];
+  readonly paths?: readonly string[] | ((options: Options) => readonly string[]);
   /** Rows that a source will give, where it can say. */
   rows?(options: Options): number | undefined;
   /** Whether its output depends on the row alone and survives being written, so that a restarted run reuses it. */
@@ -233,6 +225,11 @@ export function isStage(value: unknown): value is Stage {
     typeof options === 'object' &&
     typeof options?.safeParse === 'function'
   );
+}
+
+/** Options of a stage that are paths. */
+export function pathsOf(stage: Stage, options: unknown): readonly string[] {
+  return typeof stage.paths === 'function' ? stage.paths(options) : (stage.paths ?? []);
 }
 
 /** Names of the columns that a stage adds under these options. */

@@ -1,13 +1,15 @@
 import { existsSync } from 'node:fs';
 
-import { issuesOf, type Issue } from './issues.js';
+import type { z } from 'zod';
+
 import { declaredColumns } from './declared-columns.js';
+import { parseWith, type Issue, type Parsed } from './issues.js';
 import { valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
 import { knownNames } from './nearest.js';
 import { stageEntries } from './overrides.js';
 import { PipelineShape, Settings } from '../settings.js';
-import { columnsOf, pipelineContext, type Refusal, type Stage } from '../stage.js';
+import { columnsOf, pathsOf, pipelineContext, type Refusal, type Stage } from '../stage.js';
 
 /** One stage of a checked pipeline: its entry in the table, and its options with defaults filled in. */
 export interface CheckedStage {
@@ -29,12 +31,12 @@ export type ResolvePath = (written: string, at: Path) => string;
 
 /** Checks a pipeline's map against the table, without opening anything: keys, types, order, columns, files. */
 export function check(map: unknown, table: ReadonlyMap<string, Stage>, resolvePath: ResolvePath): Checked {
-  const found: Issue[] = issuesOf(PipelineShape, map, '');
-  const { settings, complaints: paths } = checkedSettings(map, resolvePath);
+  const parsed = parseWith(PipelineShape, map, '');
+  const { settings, complaints: paths } = checkedSettings(parsed, map, resolvePath);
   const entries = stageEntries(valueAt(map, ['stages'])).map((entry, index) =>
     checkedStage(entry, index, table, resolvePath),
   );
-  found.push(...paths, ...entries.flatMap((entry) => entry.complaints));
+  const found = [...parsed.issues, ...paths, ...entries.flatMap((entry) => entry.complaints)];
   const stages = entries.map(({ known }) => known);
   const usable = stages.filter((known) => known !== undefined);
   if (usable.length > 0 && usable.length === stages.length)
@@ -43,19 +45,29 @@ export function check(map: unknown, table: ReadonlyMap<string, Stage>, resolvePa
   return { settings, stages: usable, complaints: found };
 }
 
-function checkedSettings(map: unknown, resolvePath: ResolvePath): { settings: Settings; complaints: Issue[] } {
-  const { stages: _, ...own } =
-    map !== null && typeof map === 'object' && !Array.isArray(map) ? (map as Record<string, unknown>) : {};
-  const parsed = Settings.safeParse(own);
-  if (!parsed.success) return { settings: Settings.parse({}), complaints: [] };
-  const settings: Record<string, unknown> = { ...parsed.data };
+/** The pipeline's own keys, also where only its stages are wrong; as they are by default where they are wrong. */
+function checkedSettings(
+  parsed: Parsed<z.output<typeof PipelineShape>>,
+  map: unknown,
+  resolvePath: ResolvePath,
+): { settings: Settings; complaints: Issue[] } {
+  const { stages: _, ...read } = parsed.success
+    ? parsed.data
+    : { stages: [], ...(Settings.safeParse(withoutStages(map)).data ?? Settings.parse({})) };
+  const settings: Record<string, unknown> = { ...read };
   const missing: Issue[] = [];
   for (const model of ['policy', 'segmenter'] as const) {
-    const options = parsed.data[model];
+    const options = read[model];
     if (options && 'checkpoint' in options)
       settings[model] = withPaths(options, ['checkpoint', 'adapter'], [model], model, resolvePath, missing);
   }
   return { settings: settings as Settings, complaints: missing };
+}
+
+function withoutStages(map: unknown): Record<string, unknown> {
+  if (map === null || typeof map !== 'object' || Array.isArray(map)) return {};
+  const { stages: _, ...own } = map as Record<string, unknown>;
+  return own;
 }
 
 function checkedStage(
@@ -80,11 +92,15 @@ function checkedStage(
         },
       ],
     };
-  const wrong = issuesOf(stage.options, options, name).map((one) => ({ ...one, path: [...path, ...one.path] }));
-  const parsed = stage.options.safeParse(options);
+  const parsed = parseWith(stage.options, options, name);
+  const wrong = parsed.issues.map((one) => ({ ...one, path: [...path, ...one.path] }));
   if (!parsed.success) return { known: { name, stage, options: undefined }, complaints: wrong };
   return {
-    known: { name, stage, options: withPaths(parsed.data, stage.paths ?? [], path, name, resolvePath, wrong) },
+    known: {
+      name,
+      stage,
+      options: withPaths(parsed.data, pathsOf(stage, parsed.data), path, name, resolvePath, wrong),
+    },
     complaints: wrong,
   };
 }

@@ -8,7 +8,6 @@ import { readConfig } from '../../models/qwen2_5_vl/config.js';
 import { readSam2Config } from '../../models/sam2/config.js';
 import { adapterOf } from '../../models/vlm/lora.js';
 import { settleDevices, unusableDevices } from './devices.js';
-import { byEvaluation } from '../run/best.js';
 import { check, preflights, type Checked, type CheckedStage } from './check.js';
 import type { Issue } from './issues.js';
 import { valueAt } from './schema-paths.js';
@@ -17,7 +16,7 @@ import { withModules } from './plugins.js';
 import { knownNames } from './nearest.js';
 import { beside, findPipeline, type Picked } from './find.js';
 import { applied, readOverride, stageEntries, type Override } from './overrides.js';
-import { evaluateOf, Settings } from '../settings.js';
+import { byEvaluation, evaluateOf, Settings } from '../settings.js';
 import { pipelineContext, type Stage } from '../stage.js';
 import { stages } from '../stages/table.js';
 

@@ -6,7 +6,7 @@ import { promptOfTask, prompts } from '../../models/vlm/prompts.js';
 import { patchMaskHead } from '../../models/vlm/supervised.js';
 import { openSam2 } from '../../models/sam2/segmenter.js';
 import type { Segmenter } from '../../models/segmenter.js';
-import type { Checkpoints } from './checkpointer.js';
+import type { Trainee } from './checkpointer.js';
 import type { PolicyOptions, SegmenterOptions } from '../settings.js';
 import type { StageContext, PipelineContext } from '../stage.js';
 
@@ -21,10 +21,8 @@ export type SharedModels = Partial<Pick<StageContext, 'policy' | 'segmenter'>>;
 
 /** Collaborators that are opened when a stage first asks, and shared by all that do. */
 export function openResources(
-  {
-    learner,
-    ...given
-  }: Omit<StageContext, 'segmenter' | 'policy' | 'trainable' | 'shared'> & Pick<Checkpoints['forStages'], 'learner'>,
+  given: Omit<StageContext, 'segmenter' | 'policy' | 'trainable' | 'shared'>,
+  trainee: Pick<Trainee, 'take'>,
   sharedModels: SharedModels = {},
 ): Resources {
   const made = new Map<string, Promise<unknown>>();
@@ -55,7 +53,7 @@ export function openResources(
     policy,
     async trainable() {
       const opened = await policy();
-      await learner(opened);
+      await trainee.take(opened);
       return opened;
     },
     segmenter: () =>

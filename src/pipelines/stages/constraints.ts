@@ -108,15 +108,15 @@ export function entropiesTold(
 
 /** A group may be left out of a step only where the others' advantages don't hang on it. */
 export function ownSpread(
-  { refill }: { readonly refill?: number | undefined },
+  { dynamicSampling }: { readonly dynamicSampling?: number | undefined },
   { fact }: PipelineContext,
 ): readonly Refusal[] {
   const across = fact('acrossRows');
-  if (refill === undefined || !across) return [];
+  if (dynamicSampling === undefined || !across) return [];
   const { option, value, without } = across.value;
   return [
     {
-      option: 'refill',
+      option: 'dynamicSampling',
       text: `expected ${across.stage}.${option} ${without}, which look at each group by itself; got ${value}`,
     },
   ];

@@ -16,7 +16,8 @@ export const answers: readonly Stage[] = [
     uses: ['policy'],
     indifferent: ['inflight'],
     facts: (options) => ({ sampling: options }),
-    build: async (options, open) => rollout(await open.policy(), open.read, open.settings.seed, options),
+    build: async (options, open) =>
+      rollout({ policy: await open.policy(), readImage: open.read, seed: open.settings.seed }, options),
   }),
   stage({
     name: 'parse',
@@ -41,6 +42,6 @@ export const answers: readonly Stage[] = [
     cacheable: true,
     uses: ['segmenter'],
     indifferent: ['inflight', 'cacheMegabytes'],
-    build: async (options, open) => mask(await open.segmenter(), open.read, options),
+    build: async (options, open) => mask({ segmenter: await open.segmenter(), readImage: open.read }, options),
   }),
 ];

@@ -13,7 +13,7 @@ import { writeGallery, writeItems } from '../../report/summary-files.js';
 import { loadRewards, RewardStageOptions, rewardModules, scoringOf, weightsOf } from './reward-modules.js';
 import { alone, comparable, isAcross, sameStep } from './constraints.js';
 import { stage, type Stage } from '../stage.js';
-import { writePanels } from '../store/tally-files.js';
+import { writePanels } from '../store/artifacts.js';
 
 /** What answers are worth. */
 export const judging: readonly Stage[] = [
@@ -38,17 +38,19 @@ export const judging: readonly Stage[] = [
     summarizes: true,
     build: async (options, open) =>
       tally(
-        await open.segmenter(),
-        open.read,
-        open.fact('rewards')?.value.builtIn ?? {},
         {
-          row: (id, values) => open.emit({ kind: 'counted', id, values }),
-          constants: (constants) => open.emit({ kind: 'baseline', constants }),
-          done: (counted) => open.emit({ kind: 'tally', tally: counted }),
-          overlays: (panels) => writePanels(open.folders.root, panels),
+          segmenter: await open.segmenter(),
+          readImage: open.read,
+          rewards: open.fact('rewards')?.value.builtIn ?? {},
+          memory: { remember: (keep) => open.keepState('tally', keep), window: open.settings.window },
+          reader: {
+            row: (id, values) => open.emit({ kind: 'counted', id, values }),
+            constants: (constants) => open.emit({ kind: 'baseline', constants }),
+            done: (counted) => open.emit({ kind: 'tally', tally: counted }),
+            overlays: (panels) => writePanels(open.folder, panels),
+          },
         },
         options,
-        { remember: (keep) => open.keepState('tally', keep), window: open.settings.window },
       ),
   }),
   stage({
@@ -71,12 +73,14 @@ export const judging: readonly Stage[] = [
         seed: open.settings.seed,
       } as const;
       return score(
-        scorer,
-        open.read,
-        scoring,
-        async ({ scores, items, panels }) => {
-          await writeItems(open.folders.root, items);
-          open.emit({ kind: 'scores', scores, gallery: await writeGallery(open.folders.root, panels) });
+        {
+          scorer,
+          readImage: open.read,
+          scoring,
+          done: async ({ scores, items, panels }) => {
+            await writeItems(open.folder, items);
+            open.emit({ kind: 'scores', scores, gallery: await writeGallery(open.folder, panels) });
+          },
         },
         options,
       );

@@ -21,7 +21,7 @@ export const shards: readonly Stage[] = [
         ignore: open.columns.has('ignore'),
         columns: open.ownColumns,
       });
-      const opened = () => openShards(open.folders.rows, schema, options, open.resumed?.rowsOut);
+      const opened = () => openShards(open.folder.rows, schema, options, open.resumed?.rowsOut);
       const shards = await open.shared('rows', opened, (sink) => sink.close());
       open.beforeCheckpoint(() => shards.flush());
       return write(shards);
@@ -30,9 +30,9 @@ export const shards: readonly Stage[] = [
 ];
 
 /** What a shard says of the run that wrote it. */
-function metadata({ config, folders, settings, fact }: StageContext): Record<string, string> {
+function metadata({ config, folder, settings, fact }: StageContext): Record<string, string> {
   return {
-    run: basename(folders.root),
+    run: basename(folder.root),
     seed: String(settings.seed),
     config,
     frame: JSON.stringify(fact('source')?.value.frame ?? null),

@@ -1,5 +1,3 @@
-import { join } from 'node:path';
-
 import type { z } from 'zod';
 
 import { openAnswers } from '../../io/answer-cache.js';
@@ -15,7 +13,6 @@ import { sft, SftOptions, type ReportStep, type Supervision } from '../../operat
 import { CANCELLED, think, ThinkOptions, type Thinker } from '../../operators/think.js';
 import { update } from '../../operators/update.js';
 import { UNSAID_TEMPERATURE } from '../../operators/training/temperature.js';
-import { UpdateOptions } from '../../operators/training/update-options.js';
 import {
   drawnAtAll,
   entropiesTold,
@@ -25,6 +22,7 @@ import {
   unweighed,
   withinWindow,
 } from './constraints.js';
+import { isModule, loadObjective, objectiveModule, UpdateStageOptions } from './objective-modules.js';
 import { stage, type StageContext, type Refusal, type Stage } from '../stage.js';
 
 /** What is taught, and how the policy learns it. */
@@ -37,7 +35,7 @@ export const lessons: readonly Stage[] = [
     cacheable: true,
     uses: ['segmenter'],
     indifferent: ['inflight'],
-    build: async (options, open) => fit(await open.segmenter(), open.read, options),
+    build: async (options, open) => fit({ segmenter: await open.segmenter(), readImage: open.read }, options),
   }),
   stage({
     name: 'think',
@@ -51,17 +49,19 @@ export const lessons: readonly Stage[] = [
       const fault = endpoint && keyFault(endpoint);
       return fault === undefined ? [] : [{ option: 'endpoint.key', text: fault }];
     },
-    build: async (options, open) => think(open.read, options, await thinker(options, open)),
+    build: async (options, open) => think({ readImage: open.read, thinker: await thinker(options, open) }, options),
   }),
   stage({
     name: 'update',
-    options: UpdateOptions,
+    options: UpdateStageOptions,
     needs: ['completions', 'advantages'],
     adds: ['step'],
     uses: ['policy'],
     updatesPolicy: true,
     skipsNonFinite: true,
     facts: ({ groupsPerStep }) => ({ rowsPerStep: groupsPerStep }),
+    paths: ({ objective }) => (isModule(objective) ? ['objective'] : []),
+    preflight: objectiveModule,
     filters: (reason) => isSkippedStep(reason) || isFiltered(reason),
     rules: (options, around) => [
       ...drawnAtAll(around),
@@ -73,8 +73,18 @@ export const lessons: readonly Stage[] = [
     ],
     notices: (options, around) => [...truncated(around), ...unweighed(options, around)],
     build: async (options, open) => {
+      const objective = await loadObjective(options, open);
       const policy = await open.trainable();
-      return update(policy, objectiveGraph, open.read, UNSAID_TEMPERATURE, stepReport(open), options);
+      return update(
+        {
+          policy,
+          graphOf: objectiveGraph,
+          readImage: open.read,
+          temperature: UNSAID_TEMPERATURE,
+          report: stepReport(open),
+        },
+        { ...options, objective },
+      );
     },
   }),
   stage({
@@ -99,7 +109,7 @@ export const lessons: readonly Stage[] = [
           return { perToken, perPrompt: { ...perPrompt, ...(learned && promptInputs(config, prompt)) } };
         },
       };
-      return sft(policy, supervision, open.read, stepReport(open), options);
+      return sft({ policy, supervision, readImage: open.read, report: stepReport(open) }, options);
     },
   }),
 ];
@@ -116,12 +126,12 @@ function scheduled(options: Parameters<typeof scheduleFault>[0]): readonly Refus
 
 async function thinker(
   { endpoint }: z.output<typeof ThinkOptions>,
-  { folders, signal }: StageContext,
+  { folder, signal }: StageContext,
 ): Promise<Thinker | undefined> {
   return (
     endpoint && {
       server: openChatServer(endpoint),
-      answers: await openAnswers(join(folders.root, 'answers.jsonl')),
+      answers: await openAnswers(folder.answers),
       signal,
     }
   );

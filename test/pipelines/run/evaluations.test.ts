@@ -45,7 +45,7 @@ judge:
     - parse
     - mask
     - reward
-    - tally:     { constants: 2 }
+    - tally:     { constantBaseline: 2 }
     ${judge || '- write'}
 `,
   );

@@ -12,6 +12,7 @@ import { dropAside, putAside, cached } from '../../../src/pipelines/run/row-cach
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import type { RunEvent } from '../../../src/pipelines/events.js';
 import { run } from '../../../src/pipelines/run/run.js';
+import { RunFolder } from '../../../src/pipelines/store/run-folder.js';
 import type { Row } from '../../../src/records.js';
 import { folder } from '../files.js';
 
@@ -40,14 +41,14 @@ describe('putAside', () => {
   it('keeps rows of whole batches, but for marked ones', async () => {
     const root = folder().path;
     await brokenOff(root, [row('a'), marked('b'), row('c', { thinking: 'so' }), row('d'), row('e')]);
-    const kept = await putAside({ root, rows: join(root, 'rows') });
+    const kept = await putAside(new RunFolder(root));
     expect([...kept]).toEqual([
       ['a', row('a')],
       ['c', row('c', { thinking: 'so' })],
       ['d', row('d')],
     ]);
     expect(readdirSync(root)).toEqual(['rows.before']);
-    await dropAside(root);
+    await dropAside(new RunFolder(root));
     expect(readdirSync(root)).toEqual([]);
   });
 
@@ -69,7 +70,7 @@ describe('putAside', () => {
         root,
         ids.map((id) => row(id)),
       );
-      expect([...(await putAside({ root, rows })).keys()]).toEqual(ids === first ? first : ['a', 'b', 'c', 'd']);
+      expect([...(await putAside(new RunFolder(root))).keys()]).toEqual(ids === first ? first : ['a', 'b', 'c', 'd']);
       expect(existsSync(rows)).toBe(false);
     }
   });
@@ -79,7 +80,7 @@ describe('putAside', () => {
     const schema = rowSchema([], {}, { columns: { difficulty: column.float('how hard it is') } });
     const rows = [{ ...row('a'), difficulty: 0.7 }, row('b')];
     await brokenOff(root, rows, schema);
-    const kept = await putAside({ root, rows: join(root, 'rows') });
+    const kept = await putAside(new RunFolder(root));
     const made = map((one: Row): Row => ({ ...one, difficulty: 0.1 }) as Row);
     const out = from([row('a'), row('b')]).pipe(cached(made, ['difficulty'], kept), toArray());
     expect(await lastValueFrom(out)).toEqual([
@@ -95,9 +96,9 @@ describe('putAside', () => {
     await shards.append(row('a'));
     await shards.close();
     truncateSync(join(rows, 'data-00000-of-00001.arrow'), 1000);
-    expect((await putAside({ root, rows })).size).toBe(0);
+    expect((await putAside(new RunFolder(root))).size).toBe(0);
     mkdirSync(rows);
-    expect((await putAside({ root, rows })).size).toBe(0);
+    expect((await putAside(new RunFolder(root))).size).toBe(0);
   });
 });
 
@@ -155,7 +156,7 @@ stages:
   - parse
   - mask
   - reward:  { weights: { format: 1, iou: 0.7 } }
-  - tally:   { constants: 3, anotherScene: true, overlays: 1 }
+  - tally:   { constantBaseline: 3, shuffledImageBaseline: true, overlays: 1 }
   - score:   { overlays: 1 }
   - write:   { rowsPerBatch: 4 }
 `,

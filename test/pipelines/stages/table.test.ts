@@ -56,12 +56,12 @@ describe('the stage table', () => {
 
   it.each([
     [
-      { refill: 1 },
+      { dynamicSampling: 1 },
       { scale: 'batch' },
       'full',
-      [['refill', 'expected advantage.scale group or none, which look at each group by itself; got batch']],
+      [['dynamicSampling', 'expected advantage.scale group or none, which look at each group by itself; got batch']],
     ],
-    [{ refill: 1 }, { scale: 'none' }, 'full', []],
+    [{ dynamicSampling: 1 }, { scale: 'none' }, 'full', []],
     [{ kl: 0.1, reference: {} }, {}, 'full', []],
     [
       { kl: 0.1, reference: {} },

@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { clock } from '../../../src/pipelines/run/clock.js';
-import type { StageMetrics } from '../../../src/pipelines/run/stage-metrics.js';
+import { clock, type StageMetrics } from '../../../src/pipelines/run/stage-metrics.js';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

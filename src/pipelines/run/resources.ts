@@ -1,3 +1,4 @@
+import { defined } from '../../defined.js';
 import { UsageError } from '../../errors.js';
 import { deviceOf, workersOn } from '../../models/device.js';
 import { openGrabCut } from '../../models/grabcut/segmenter.js';
@@ -84,8 +85,7 @@ async function openPolicy(
   const { checkpoint, adapter, threads, batch, tokens, recompute, prompt, save, precision } = options;
   // Weights that nothing will change are not read into memory that could be changed.
   const train = updatesPolicy ? options.train : adapter === undefined ? 'none' : options.train;
-  const extra = patchMask > 0 ? { extra: patchMaskHead } : {};
-  const asked = prompt === undefined ? {} : { prompt: askedOf(prompt) };
+  const extra = patchMask > 0 ? patchMaskHead : undefined;
   return await openVlm(checkpoint, {
     workers,
     threads,
@@ -95,20 +95,13 @@ async function openPolicy(
     precision,
     device,
     notice,
-    ...(train === undefined ? {} : { train }),
-    ...(adapter === undefined ? {} : { adapter }),
-    ...(tokens === undefined ? {} : { tokens }),
-    ...(save === undefined ? {} : { save }),
-    ...extra,
-    ...asked,
+    ...defined({ train, adapter, tokens, save, extra, prompt: prompt && askedOf(prompt) }),
   });
 }
 
 function askedOf(prompt: NonNullable<PolicyOptions['prompt']>): NonNullable<VlmOptions['prompt']> {
   if (prompt === 'byTask') return promptOfTask;
-  return typeof prompt === 'string'
-    ? prompts[prompt]
-    : { user: prompt.user, ...(prompt.system === undefined ? {} : { system: prompt.system }) };
+  return typeof prompt === 'string' ? prompts[prompt] : { user: prompt.user, ...defined({ system: prompt.system }) };
 }
 
 async function openSegmenter(options: SegmenterOptions | undefined): Promise<Segmenter> {

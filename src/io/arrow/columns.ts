@@ -100,7 +100,7 @@ function of<Value>(cell: Cell<Value>, doc: string): ColumnOf<Value> {
 }
 
 const always = { required: true, replayed: true };
-const known = { replayed: true };
+const replayed = { replayed: true };
 
 /** All columns of a row, in their order in the schema. */
 export const table: readonly Entry[] = [
@@ -113,20 +113,20 @@ export const table: readonly Entry[] = [
     },
     ({ image }) => ('path' in image ? { image: image.path } : { scene: image.scene }),
     (values) => ({ image: values.scene ? { scene: values.scene } : { path: values.image ?? '' } }),
-    known,
+    replayed,
   ),
-  one('truth', mask, 'what is to be found, at frame size', known),
+  one('truth', mask, 'what is to be found, at frame size', replayed),
   one('ignore', mask, 'pixels that count neither for nor against an answer, at frame size; ReasonSeg only', {
-    ...known,
+    ...replayed,
     stands: ({ ignore = false }) => ignore,
   }),
   one(
     'truthPath',
     text,
     "where the truth was read from: a picture, ReasonSeg's `.json`, or `instances.json#` and ids of annotations, none where nothing is to be found",
-    known,
+    replayed,
   ),
-  one('instruction', text, 'what was asked', known),
+  one('instruction', text, 'what was asked', replayed),
   one(
     'question',
     struct({
@@ -151,7 +151,7 @@ export const table: readonly Entry[] = [
     'candidates',
     struct({ boxes: list(box), names: list(text), target: int, mask }),
     'scenes: `boxes`, `names`, index of the `target`, `mask` of them all',
-    known,
+    replayed,
   ),
   one('prompt', text, 'what the policy was told, its template filled in'),
   one('promptTokens', list(int), 'the same as ids, image placeholders expanded'),
@@ -231,11 +231,11 @@ export const table: readonly Entry[] = [
     'fitted',
     struct({ prompt, ious: list(float), text }),
     '`fit`: the `prompt` as JSON, `ious` (box alone, then after each click), the `text` to be taught',
-    known,
+    replayed,
   ),
-  one('problem', text, '`think`: what is asked', known),
-  one('thinking', text, '`think`: the thought, its tags included; taught with `solution` behind it', known),
-  one('solution', text, '`think`: box, points and labels as a policy writes them', known),
+  one('problem', text, '`think`: what is asked', replayed),
+  one('thinking', text, '`think`: the thought, its tags included; taught with `solution` behind it', replayed),
+  one('solution', text, '`think`: box, points and labels as a policy writes them', replayed),
   one('skipped', struct({ stage: text, reason: text }), '`stage` and `reason`, for marked rows'),
 ];
 

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual, parseArgs } from 'node:util';
 
-import { readRows } from '../dist/io/shard.js';
+import { readRows } from '../dist/io/arrow/shard.js';
 import { draws } from '../dist/random.js';
 
 const { values } = parseArgs({

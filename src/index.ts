@@ -18,6 +18,7 @@ export type {
   RolledOut,
   Row,
   Sample,
+  SamplingOptions,
   SceneKey,
   Scored,
   Size,
@@ -104,13 +105,17 @@ export { compareResults, type Comparison } from './metrics/benchmarks/comparison
 export { readBenchmark } from './pipelines/store/artifacts.js';
 
 // Rows on disk.
-export { openShards, readRows, recoverRows, type Shards } from './io/shard.js';
-export { rowSchema } from './io/columns.js';
+export { openShards, readRows, recoverRows, type Shards } from './io/arrow/shard.js';
+export { rowSchema, type RowShape } from './io/arrow/columns.js';
+export { column, type Column, type OwnColumns, type OwnValues } from './io/arrow/own-columns.js';
 
 // Pipelines in YAML, and stages of one's own for them.
 export {
   stage,
+  type Adds,
+  type Fact,
   type StageContext,
+  type StageFacts,
   type Refusal,
   type Stage,
   type StageDefinition,

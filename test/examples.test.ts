@@ -64,6 +64,24 @@ describe('examples/custom-stage', () => {
   });
 });
 
+describe('examples/custom-stage/difficulty.yaml', () => {
+  it('writes its column beside the others, and reads it back', async () => {
+    const root = join(folder().path, 'run');
+    const file = join(ROOT, 'examples/custom-stage/difficulty.yaml');
+    const { steps } = await run(await readPipeline(file, { set: [`policy.checkpoint=${checkpoint}`] }), {
+      folder: root,
+    });
+    expect(steps).toBe(2);
+    let rows = 0;
+    for await (const { difficulty, rewards } of readRows<{ difficulty?: number }>(join(root, 'rows'))) {
+      rows++;
+      // Rewards are float32 by now.
+      expect(difficulty).toBeCloseTo(1 - mean(rewards?.total ?? []) / 2, 6);
+    }
+    expect(rows).toBe(16);
+  });
+});
+
 describe('examples/custom-reward', () => {
   const file = join(ROOT, 'examples/custom-reward/train.yaml');
 

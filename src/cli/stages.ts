@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import { shown } from '../errors.js';
 import { PipelineShape } from '../pipelines/settings.js';
-import type { Stage } from '../pipelines/stage.js';
+import { columnsOf, type Stage } from '../pipelines/stage.js';
 import { stages } from '../pipelines/stages/table.js';
 
 interface OptionSchema {
@@ -34,12 +34,13 @@ function stagesJson(): unknown {
   return { pipeline: jsonSchema(PipelineShape), stages: Object.fromEntries(entries) as unknown };
 }
 
-function columns({ kind = 'map', needs = [], adds = [] }: Stage): {
+function columns(stage: Stage): {
   kind: string;
   needs: readonly string[];
   adds: readonly string[] | 'by options';
 } {
-  return { kind, needs, adds: typeof adds === 'function' ? 'by options' : adds };
+  const { kind = 'map', needs = [], adds } = stage;
+  return { kind, needs, adds: typeof adds === 'function' ? 'by options' : columnsOf(stage, undefined) };
 }
 
 /** One stage for people: a line on its columns, and one an option. */

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { readRows } from '../../src/io/shard.js';
+import { readRows } from '../../src/io/arrow/shard.js';
 import { folder } from '../pipelines/files.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));

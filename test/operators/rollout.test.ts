@@ -21,6 +21,7 @@ describe('rollout', () => {
       prompt: 'row 0',
       promptTokens: Array.from('row 0', (sign) => sign.charCodeAt(0)),
       policyVersion: 4,
+      sampling: { temperature: 0.8, repetitionPenalty: 1, topK: 0, topP: 1, minP: 0, maxTokens: 9 },
     });
     expect(written.completions.map(({ text, tokens, finish }) => [text, tokens, finish])).toEqual([
       ['0+7', [0, 7], 'stop'],

@@ -9,7 +9,7 @@ import { compose, type Recipe } from '../../src/objectives/compose.js';
 import type { Objective } from '../../src/objectives/objective.js';
 import { mul } from '../../src/tensor/ops.js';
 import type { Advantaged, Updated } from '../../src/records.js';
-import { advantaged, blank, marked, missing, stubPolicy } from './stub-policy.js';
+import { advantaged, blank, marked, missing, stubPolicy, type StubPolicy } from './stub-policy.js';
 
 const silent = (): void => {};
 const nameOf = ({ name }: { name: string }): string => name;
@@ -70,6 +70,33 @@ describe('update', () => {
       'completions/mean_length': 1.5,
     });
     expect(policy.asked.references).toEqual([]);
+  });
+
+  it('learns at the temperature that rows were drawn at, which is one for all of a step', async () => {
+    const drawn = (id: string, temperature: number): Advantaged => ({
+      ...advantaged(id, [2]),
+      sampling: { temperature, repetitionPenalty: 1, topK: 0, topP: 1, minP: 0, maxTokens: 9 },
+    });
+    const learn = (policy: StubPolicy, rows: readonly Advantaged[]) =>
+      lastValueFrom(
+        from(rows).pipe(
+          update(
+            { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent },
+            { kl: 0.1, groupsPerStep: 2 },
+          ),
+          toArray(),
+        ),
+      );
+    const policy = stubPolicy();
+    await learn(policy, [drawn('a', 0.7), drawn('b', 0.7), drawn('c', 0.3)]);
+    expect(policy.asked.gradients.map(({ temperature }) => temperature)).toEqual([0.7, 0.3]);
+    expect(policy.asked.references.map(({ temperature }) => temperature)).toEqual([0.7, 0.3]);
+    await expect(learn(stubPolicy(), [drawn('a', 0.7), advantaged('b', [2])])).rejects.toThrow(
+      'update  temperature: expected the completions of a step to be drawn at one; got 0.7, 1',
+    );
+    await expect(learn(stubPolicy(), [drawn('a', 0)])).rejects.toThrow(
+      'expected completions drawn at one above 0; got 0',
+    );
   });
 
   it('asks the reference for log-probs where there is a KL term, at the same temperature', async () => {

@@ -6,6 +6,7 @@ import { storedIn, type Memory, type Stored } from '../inspected.js';
 import { baseOf, readAdapterConfig } from './adapter.js';
 import { readConfig, type QwenConfig } from '../qwen2_5_vl/config.js';
 import { adapterOf, type Adapter } from './lora.js';
+import { deviceMemoryOf } from './memory-cuda.js';
 import { memoryOf, parameters, type Job, type Use } from './memory.js';
 import { findWeights } from './weight-files.js';
 import { weightShapes } from './weights.js';
@@ -103,17 +104,16 @@ export function counted(config: QwenConfig): InspectedCheckpoint['parameters'] {
 }
 
 /**
- * What jobs need: a rollout, training of all weights, and of an adapter, the given one or one of the language model.
+ * What jobs need: a rollout; and, but for float16, training of all weights, and of an adapter, the given one or one of
+ * the language model.
  */
 export function memories(
   config: QwenConfig,
   use: Use,
   adapter: Adapter = adapterOf(config, LANGUAGE),
 ): Record<string, Memory> {
-  const jobs: Record<string, Job> = {
-    rollout: { kind: 'rollout' },
-    full: { kind: 'full' },
-    [`lora ${adapter.rank}`]: { kind: 'lora', adapter },
-  };
-  return Object.fromEntries(Object.entries(jobs).map(([name, job]) => [name, memoryOf(config, job, use)]));
+  const training: Record<string, Job> = { full: { kind: 'full' }, [`lora ${adapter.rank}`]: { kind: 'lora', adapter } };
+  const jobs: Record<string, Job> = { rollout: { kind: 'rollout' }, ...(use.precision === 'float16' ? {} : training) };
+  const count = use.device === 'cuda' ? deviceMemoryOf : memoryOf;
+  return Object.fromEntries(Object.entries(jobs).map(([name, job]) => [name, count(config, job, use)]));
 }

@@ -3,6 +3,8 @@
  *
  * What a part counts is what its graph holds; `bench/memory.mjs` sets the sums against measured peaks.
  */
+import type { Precision } from '../../tensor/graph.js';
+import { WIDTH } from '../../tensor/onnx/graph-writer.js';
 import { summed, type Memory } from '../inspected.js';
 import { BLOCKS } from './attention.js';
 import type { QwenConfig } from '../qwen2_5_vl/config.js';
@@ -25,16 +27,19 @@ export interface Use {
   readonly text?: number;
   /** Threads that hold the weights; 1 unless told. */
   readonly workers?: number;
-  /** Of arithmetic; float32 unless told, and so far all that runs. What the optimizer changes is float32 in either. */
-  readonly precision?: 'float32' | 'bfloat16';
+  /** Of products; float32 unless told. What the optimizer changes is float32 in any. */
+  readonly precision?: Precision;
   /** Whether the backward pass computes each layer again instead of keeping its values; it keeps them unless told. */
   readonly recompute?: boolean;
   /** Whether training keeps a running average of what learns. */
   readonly ema?: boolean;
   /**
    * Whether all weights are float32 in their files: those that nothing teaches are then mapped, once for all workers.
+   * On the CPU.
    */
   readonly mapped?: boolean;
+  /** Where it is computed: the CPU unless told. */
+  readonly device?: 'cpu' | 'cuda';
 }
 
 export type Job = { readonly kind: 'rollout' | 'full' } | { readonly kind: 'lora'; readonly adapter: Adapter };
@@ -59,7 +64,7 @@ export function parameters(shapes: readonly WeightShape[]): number {
   return shapes.reduce((sum, { sizes }) => sum + Object.values(sizes).reduce((product, size) => product * size, 1), 0);
 }
 
-const width = ({ precision }: Use): number => (precision === 'bfloat16' ? 2 : FLOAT);
+const width = ({ precision = 'float32' }: Use): number => WIDTH[precision];
 
 /** Peak of a job, in steady state. */
 export function memoryOf(config: QwenConfig, job: Job, use: Use): Memory {
@@ -93,7 +98,7 @@ export function memoryOf(config: QwenConfig, job: Job, use: Use): Memory {
     decoder: runs * decoder,
     scores: runs * scoresKept(config, use, learnsToSee(adapter)),
     logits: runs * logits,
-    'vocabulary by chunks': adapter ? 0 : runs * chunkedVocabulary(config, use),
+    vocabulary: adapter ? 0 : runs * chunkedVocabulary(config, use),
   });
 }
 
@@ -121,7 +126,7 @@ function moments(count: number): number {
 }
 
 /** Patches of an image, and the tokens that a prompt is of with it. */
-function lengths(
+export function lengths(
   config: QwenConfig,
   { frame, text = 256 }: Use,
 ): { readonly patches: number; readonly prompt: number } {
@@ -168,7 +173,10 @@ function decoderLayer(config: QwenConfig, use: Use): number {
  * Scores of one layer over prompts and one over completions, and of one block that sees whole images and one that sees
  * windows.
  */
-function scores(config: QwenConfig, use: Use): Readonly<Record<'prompt' | 'completions' | 'whole' | 'window', number>> {
+export function scores(
+  config: QwenConfig,
+  use: Use,
+): Readonly<Record<'prompt' | 'completions' | 'whole' | 'window', number>> {
   const { patches, prompt } = lengths(config, use);
   const [text, vision] = [use.prompts * config.text.heads, use.prompts * config.vision.heads * patches];
   return {
@@ -202,14 +210,14 @@ function scoresKept(config: QwenConfig, use: Use, sees: boolean): number {
  * Whether what the vision tower computes is needed for the backward pass; else it is gone, but for its features, before
  * the decoder begins.
  */
-function learnsToSee(adapter: Adapter | undefined): boolean {
+export function learnsToSee(adapter: Adapter | undefined): boolean {
   return !adapter || adapter.matrices.some((name) => name.startsWith('visual.'));
 }
 
 /**
  * Floats that an adapter adds to what a token, or a patch, leaves in one of some layers: A · x of each of its matrices.
  */
-function adaptedFloats(adapter: Adapter | undefined, module: string, layers: number): number {
+export function adaptedFloats(adapter: Adapter | undefined, module: string, layers: number): number {
   return adapter ? (adapter.rank * adapter.matrices.filter((name) => name.startsWith(module)).length) / layers : 0;
 }
 

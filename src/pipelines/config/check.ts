@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 
 import type { z } from 'zod';
 
+import { declaredColumns } from './declared-columns.js';
 import { parseWith, type Issue, type Parsed } from './issues.js';
 import { valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
@@ -38,7 +39,8 @@ export function check(map: unknown, table: ReadonlyMap<string, Stage>, resolvePa
   const found = [...parsed.issues, ...paths, ...entries.flatMap((entry) => entry.complaints)];
   const stages = entries.map(({ known }) => known);
   const usable = stages.filter((known) => known !== undefined);
-  if (usable.length > 0 && usable.length === stages.length) found.push(...order(usable), ...models(usable, map));
+  if (usable.length > 0 && usable.length === stages.length)
+    found.push(...order(usable), ...declaredColumns(usable), ...models(usable, map));
   if (found.length === 0) found.push(...trainable(usable, settings), ...rules(usable, settings));
   return { settings, stages: usable, complaints: found };
 }

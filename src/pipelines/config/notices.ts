@@ -1,20 +1,26 @@
 import type { Pipeline } from './read.js';
+import { roomNotice } from './room.js';
 import { pipelineContext } from '../stage.js';
 
 /** What a pipeline may do and is yet worth a word before it runs, behind the name of what it is about. */
-export function noticesOf({ settings, stages, evaluation }: Pipeline): string[] {
+export async function noticesOf({ settings, stages, evaluation }: Pipeline): Promise<string[]> {
   const around = pipelineContext(settings, stages);
   const own = stages.flatMap(({ name, stage, options }) =>
     (stage.notices?.(options, around) ?? []).map((text) => `${name}  ${text}`),
   );
-  return [...own, ...(evaluation ? drawn(evaluation).map((text) => `evaluate  ${text}`) : [])];
+  const room = await roomNotice(around);
+  return [
+    ...own,
+    ...(room === undefined ? [] : [`policy  ${room}`]),
+    ...(evaluation ? drawn(evaluation).map((text) => `evaluate  ${text}`) : []),
+  ];
 }
 
 /** Answers that are judged are the likeliest: drawn ones come out otherwise with every seed. */
 function drawn({ name, settings, stages }: Pipeline): string[] {
-  const temperature = pipelineContext(settings, stages).option('rollout', 'temperature');
-  if (typeof temperature !== 'number' || temperature === 0) return [];
+  const { stage, value: { temperature = 0 } = {} } = pipelineContext(settings, stages).fact('sampling') ?? {};
+  if (temperature === 0) return [];
   return [
-    `${name} judges answers that are drawn, at rollout.temperature ${temperature}: what they come to hangs on the seed; way out: rollout.temperature: 0`,
+    `${name} judges answers that are drawn, at ${stage}.temperature ${temperature}: what they come to hangs on the seed; way out: ${stage}.temperature: 0`,
   ];
 }

@@ -166,8 +166,7 @@ async function readEvaluation(
   const map = { ...(written as Record<string, unknown>), policy: settings.policy, evaluate: null };
   const read = await readMap(other, map, [], table, 'policy');
   if (read.lines.length > 0) return read;
-  const tallies = read.pipeline.stages.some(({ name: stage }) => stage === 'tally');
-  if (!tallies)
+  if (!read.pipeline.stages.some(({ stage }) => stage.summarizes))
     return refused(`evaluate: expected a pipeline with the stage tally; got ${JSON.stringify(name)} without`);
   if (every === undefined || !updatesPolicy(read.pipeline)) return read;
   return refused(

@@ -2,6 +2,7 @@ import { defer, EMPTY, fromEvent, isObservable, takeUntil, tap, type Observable,
 
 import { UsageError } from '../../errors.js';
 import type { Row } from '../../records.js';
+import { heldRows } from './held-rows.js';
 import { stageMetrics, metered, meteredCredits, meteredSource, type StageMetrics } from './stage-metrics.js';
 import { cached, type RowCache } from './row-cache.js';
 import type { Pipeline } from '../config/read.js';
@@ -29,19 +30,22 @@ export async function compile(
   kept?: RowCache,
 ): Promise<Compiled> {
   const metrics = labelled(pipeline.stages.map(({ name }) => name)).map((label) => stageMetrics(label));
+  const held = heldRows(pipeline.stages);
   let rows: Observable<Row> = EMPTY;
   for (const [index, { name, stage, options }] of pipeline.stages.entries()) {
     if (open.signal.aborted) return { rows: EMPTY, metrics };
     const meter = metrics[index];
-    const around = index === 0 ? { ...open, credits: meteredCredits(open.credits, meter) } : open;
+    const context = stage.updatesPolicy ? open : { ...open, trainable: () => Promise.reject(unchanged(name)) };
+    const around = index === 0 ? { ...context, credits: meteredCredits(open.credits, meter) } : context;
     const built = await stage.build(options, around);
     if (index === 0) {
-      rows = ended(meteredSource(sourceOf(built, name), meter), open.signal).pipe(tap(entered));
+      rows = ended(meteredSource(sourceOf(built, name), meter), open.signal).pipe(held[index], tap(entered));
       continue;
     }
     const operator = operatorOf(built, name);
     rows = rows.pipe(
       metered(stage.cacheable && kept ? cached(operator, columnsOf(stage, options), kept) : operator, meter),
+      held[index],
     );
   }
   return { rows, metrics };
@@ -59,6 +63,13 @@ function operatorOf(built: Built, name: string): OperatorFunction<Row, Row> {
   if (typeof built === 'function') return built as OperatorFunction<Row, Row>;
   throw new UsageError(
     `${name}: expected an operator from build; got ${isObservable(built) ? 'a stream' : typeof built}`,
+  );
+}
+
+/** The weights of a policy that no stage says to change are read-only. */
+function unchanged(name: string): UsageError {
+  return new UsageError(
+    `${name}  trainable: expected a stage that says it changes the policy; got none; way out: updatesPolicy: true`,
   );
 }
 

@@ -134,7 +134,7 @@ export async function execute(
   try {
     const compiled = await compile(pipeline, open, (row) => tracker.enter(row), kept);
     time.start(compiled.metrics);
-    for (const text of noticesOf(pipeline)) watch({ kind: 'notice', text });
+    for (const text of await noticesOf(pipeline)) watch({ kind: 'notice', text });
     watch(startOf(pipeline, folder, { stages: compiled.metrics, maxSteps, resumed: before?.step }));
     const rows = compiled.rows.pipe(
       tap(rowDone.take),

@@ -44,7 +44,7 @@ export function openResources(
   const policy = (): Promise<VlmPolicy> =>
     shared(
       'policy',
-      () => openPolicy(given, given.option('sft', 'patchMask'), (text) => given.emit({ kind: 'notice', text })),
+      () => openPolicy(given, given.fact('patchMask')?.value ?? 0, (text) => given.emit({ kind: 'notice', text })),
       (opened) => opened.release(),
     );
 
@@ -76,7 +76,7 @@ export function openResources(
 
 async function openPolicy(
   { settings: { policy: options, seed }, updatesPolicy }: PipelineContext,
-  patchMask: unknown,
+  patchMask: number,
   notice: (text: string) => void,
 ): Promise<VlmPolicy> {
   if (!options) throw new UsageError('policy: expected the key "policy" in the pipeline; got none');
@@ -85,7 +85,7 @@ async function openPolicy(
   const { checkpoint, adapter, threads, batch, tokens, recompute, prompt, save, precision } = options;
   // Weights that nothing will change are not read into memory that could be changed.
   const train = updatesPolicy ? options.train : adapter === undefined ? 'none' : options.train;
-  const extra = typeof patchMask === 'number' && patchMask > 0 ? patchMaskHead : undefined;
+  const extra = patchMask > 0 ? patchMaskHead : undefined;
   return await openVlm(checkpoint, {
     workers,
     threads,

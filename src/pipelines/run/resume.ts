@@ -116,9 +116,9 @@ function sameConfig(run: RunFolder, pipeline: Pipeline): void {
     throw new UsageError(
       `${shortPath(root)}  resume: expected a run of ${JSON.stringify(pipeline.name)}; got one of ${JSON.stringify(name)}`,
     );
-  const told = differences(own, plain(resolved(pipeline)));
+  const told = differences(own, plain(resolved(pipeline)), indifferentIn(pipeline));
   if (evaluation && pipeline.evaluation) {
-    const others = differences(evaluation[1], plain(resolved(pipeline.evaluation)));
+    const others = differences(evaluation[1], plain(resolved(pipeline.evaluation)), indifferentIn(pipeline.evaluation));
     told.push(
       ...others
         .filter(({ key }) => !key.startsWith('policy.'))
@@ -131,6 +131,11 @@ function sameConfig(run: RunFolder, pipeline: Pipeline): void {
       `${shortPath(run.config)}  ${key}: expected ${shown(before)}, as the run began; got ${shown(now)}`,
   );
   throw new UsageError(`${lines.join('\n')}\nway out: begin another run, without --resume`);
+}
+
+/** Options of its stages that change no row and no weight. */
+function indifferentIn({ stages }: Pipeline): (name: string) => readonly string[] {
+  return (name) => stages.find((one) => one.name === name)?.stage.indifferent ?? [];
 }
 
 /** As it reads back from a file. */
@@ -195,10 +200,6 @@ const INDIFFERENT = [
   /^checkpoints\./,
   /^evaluate\.every$/,
   /^(tolerate|run)$/,
-  /^(rollout|mask|fit)( \d+)?\.inflight$/,
-  /^think( \d+)?\.endpoint\.(key|retries|perMinute|inflight)$/,
-  /^mask( \d+)?\.cacheMegabytes$/,
-  /^write\./,
 ];
 
 /**
@@ -206,16 +207,23 @@ const INDIFFERENT = [
  *
  * @param before as `resolved` gives it; keys of stages are called `STAGE.OPTION`, those of a second such stage `STAGE
  * 2.OPTION`.
+ * @param indifferent options that change neither, of a stage of that name, `a.b` for one inside of `a`.
  */
 export function differences(
   before: Readonly<Record<string, unknown>>,
   now: Readonly<Record<string, unknown>>,
+  indifferent: (stage: string) => readonly string[] = () => [],
 ): Difference[] {
   const [was, is] = [leaves(before), leaves(now)];
   const keys = new Set([...was.keys(), ...is.keys()]);
   return [...keys]
-    .filter((key) => !INDIFFERENT.some((pattern) => pattern.test(key)) && !isDeepStrictEqual(was.get(key), is.get(key)))
+    .filter((key) => !isIndifferent(key, indifferent) && !isDeepStrictEqual(was.get(key), is.get(key)))
     .map((key) => ({ key, before: was.get(key), now: is.get(key) }));
+}
+
+function isIndifferent(key: string, indifferent: (stage: string) => readonly string[]): boolean {
+  const [, stage = '', option = ''] = /^(.*?)(?: \d+)?\.(.*)$/.exec(key) ?? [];
+  return INDIFFERENT.some((pattern) => pattern.test(key)) || indifferent(stage).includes(option);
 }
 
 function leaves({ stages, ...settings }: Readonly<Record<string, unknown>>): Map<string, unknown> {

@@ -3,7 +3,7 @@ import { rename, rm } from 'node:fs/promises';
 import { connect, filter, map, merge, type OperatorFunction } from 'rxjs';
 
 import { DataError } from '../../errors.js';
-import { recoverRows } from '../../io/shard.js';
+import { recoverRows } from '../../io/arrow/shard.js';
 import type { Row } from '../../records.js';
 import type { RunFolder } from '../store/run-folder.js';
 

@@ -11,9 +11,11 @@ export const answers: readonly Stage[] = [
     name: 'rollout',
     options: RolloutOptions,
     needs: ['image'],
-    adds: ['prompt', 'promptTokens', 'completions', 'policyVersion'],
+    adds: ['prompt', 'promptTokens', 'completions', 'policyVersion', 'sampling'],
     cacheable: true,
     uses: ['policy'],
+    indifferent: ['inflight'],
+    facts: (options) => ({ sampling: options }),
     build: async (options, open) =>
       rollout({ policy: await open.policy(), readImage: open.read, seed: open.settings.seed }, options),
   }),
@@ -39,6 +41,7 @@ export const answers: readonly Stage[] = [
     adds: ['masks'],
     cacheable: true,
     uses: ['segmenter'],
+    indifferent: ['inflight', 'cacheMegabytes'],
     build: async (options, open) => mask({ segmenter: await open.segmenter(), readImage: open.read }, options),
   }),
 ];

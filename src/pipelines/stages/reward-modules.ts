@@ -5,7 +5,7 @@ import { messageOf, shown, UsageError } from '../../errors.js';
 import type { RewardFunction, RewardOptions } from '../../operators/reward.js';
 import { measured, rewardShape, RewardWeights } from '../../operators/rewards/options.js';
 import type { Masked, Sample } from '../../records.js';
-import type { Refusal, PipelineContext } from '../stage.js';
+import type { Refusal } from '../stage.js';
 import { importModule } from './import-module.js';
 
 /** What a reward of one's own is called with: one row, and its answers, [G] each. */
@@ -53,13 +53,8 @@ export function scoringOf({ functions, weights, length, legacy }: RewardStageOpt
   return { weights: Object.fromEntries(own), legacy, ...defined({ length }) };
 }
 
-/** What each part of the reward is worth in a pipeline, one's own among them. */
-export function rewardWeights({ option }: Pick<PipelineContext, 'option'>): Record<string, number> {
-  const { weights } = RewardStageOptions.parse({
-    weights: option('reward', 'weights'),
-    functions: option('reward', 'functions'),
-    length: option('reward', 'length'),
-  });
+/** What each part of the reward weighs, one's own among them. */
+export function weightsOf({ weights }: RewardStageOptions): Record<string, number> {
   return Object.fromEntries(
     Object.entries(weights).filter((entry): entry is [string, number] => entry[1] !== undefined),
   );

@@ -12,7 +12,16 @@ import { isFiltered } from '../../operators/training/dynamic-sampling.js';
 import { sft, SftOptions, type ReportStep, type Supervision } from '../../operators/sft.js';
 import { CANCELLED, think, ThinkOptions, type Thinker } from '../../operators/think.js';
 import { update } from '../../operators/update.js';
-import { entropiesTold, ownReference, ownSpread, truncated, unweighed, withinWindow } from './constraints.js';
+import { UNSAID_TEMPERATURE } from '../../operators/training/temperature.js';
+import {
+  drawnAtAll,
+  entropiesTold,
+  ownReference,
+  ownSpread,
+  truncated,
+  unweighed,
+  withinWindow,
+} from './constraints.js';
 import { isModule, loadObjective, objectiveModule, UpdateStageOptions } from './objective-modules.js';
 import { stage, type StageContext, type Refusal, type Stage } from '../stage.js';
 
@@ -25,6 +34,7 @@ export const lessons: readonly Stage[] = [
     adds: ['fitted'],
     cacheable: true,
     uses: ['segmenter'],
+    indifferent: ['inflight'],
     build: async (options, open) => fit({ segmenter: await open.segmenter(), readImage: open.read }, options),
   }),
   stage({
@@ -33,6 +43,7 @@ export const lessons: readonly Stage[] = [
     needs: ['image', 'fitted'],
     adds: ['problem', 'thinking', 'solution'],
     cacheable: true,
+    indifferent: ['endpoint.key', 'endpoint.retries', 'endpoint.perMinute', 'endpoint.inflight'],
     filters: (reason) => reason === CANCELLED,
     rules: ({ endpoint }) => {
       const fault = endpoint && keyFault(endpoint);
@@ -46,10 +57,14 @@ export const lessons: readonly Stage[] = [
     needs: ['completions', 'advantages'],
     adds: ['step'],
     uses: ['policy'],
+    updatesPolicy: true,
+    skipsNonFinite: true,
+    facts: ({ groupsPerStep }) => ({ rowsPerStep: groupsPerStep }),
     paths: ({ objective }) => (isModule(objective) ? ['objective'] : []),
     preflight: objectiveModule,
     filters: (reason) => isSkippedStep(reason) || isFiltered(reason),
     rules: (options, around) => [
+      ...drawnAtAll(around),
       ...withinWindow('groupsPerStep', options.groupsPerStep, around),
       ...entropiesTold(options, around),
       ...ownSpread(options, around),
@@ -60,13 +75,12 @@ export const lessons: readonly Stage[] = [
     build: async (options, open) => {
       const objective = await loadObjective(options, open);
       const policy = await open.trainable();
-      const temperature = open.option('rollout', 'temperature');
       return update(
         {
           policy,
           graphOf: objectiveGraph,
           readImage: open.read,
-          temperature: typeof temperature === 'number' ? temperature : 1,
+          temperature: UNSAID_TEMPERATURE,
           report: stepReport(open),
         },
         { ...options, objective },
@@ -79,6 +93,8 @@ export const lessons: readonly Stage[] = [
     needs: ['image', 'fitted'],
     adds: ['step'],
     uses: ['policy'],
+    updatesPolicy: true,
+    facts: ({ rowsPerStep, patchMask }) => ({ rowsPerStep, patchMask }),
     filters: isSkippedStep,
     rules: (options, around) => [...withinWindow('rowsPerStep', options.rowsPerStep, around), ...scheduled(options)],
     build: async (options, open) => {

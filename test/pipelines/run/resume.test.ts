@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { sealFolder } from '../../../src/io/sealed-folder.js';
 import { RunFolder } from '../../../src/pipelines/store/run-folder.js';
 import { readPipeline, resolvedYaml, type Pipeline } from '../../../src/pipelines/config/read.js';
+import { stages as table } from '../../../src/pipelines/stages/table.js';
 import { differences, resumption, runToResume, type Resumed } from '../../../src/pipelines/run/resume.js';
 import { configHash } from '../../../src/pipelines/store/checkpoint-state.js';
 import { folder, refusal, STUBS } from '../files.js';
@@ -216,7 +217,16 @@ describe('differences', () => {
       run: 'mine',
       stages,
     };
-    expect(differences(config, now)).toEqual([]);
+    const indifferent = (name: string): readonly string[] => table.get(name)?.indifferent ?? [];
+    expect(differences(config, now, indifferent)).toEqual([]);
+    expect(differences(config, now).map(({ key }) => key)).toEqual([
+      'rollout.inflight',
+      'think.endpoint.retries',
+      'think.endpoint.inflight',
+      'write.rowsPerBatch',
+      'think.endpoint.key',
+      'think.endpoint.perMinute',
+    ]);
   });
 
   it.each([

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { readRows } from '../../../src/io/shard.js';
+import { readRows } from '../../../src/io/arrow/shard.js';
 import { mean } from '../../../src/operators/scoring/statistics.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import { run } from '../../../src/pipelines/run/run.js';

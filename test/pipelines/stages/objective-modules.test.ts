@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import { loadObjective, UpdateStageOptions } from '../../../src/pipelines/stages/objective-modules.js';
 import { Settings } from '../../../src/pipelines/settings.js';
-import { pipelineContext } from '../../../src/pipelines/stage.js';
+import { pipelineContext, type Stage } from '../../../src/pipelines/stage.js';
+import { stages as table } from '../../../src/pipelines/stages/table.js';
 import { folder, refusal } from '../files.js';
 
 const TINY = fileURLToPath(new URL('../../../data/models/tiny', import.meta.url));
@@ -71,7 +72,9 @@ describe('an objective of one’s own', () => {
     );
     const options = UpdateStageOptions.parse({ objective: path });
     const around = (entropy: boolean) =>
-      pipelineContext(Settings.parse({}), [{ name: 'rollout', options: { entropy } }]);
+      pipelineContext(Settings.parse({}), [
+        { name: 'rollout', options: { entropy }, stage: table.get('rollout') as Stage },
+      ]);
     expect(await loadObjective(options, around(true))).toMatchObject({ name: 'mine', topEntropy: 0.5 });
     expect(await refusal(loadObjective(options, around(false)))).toBe(
       'update.objective: expected rollout.entropy: true below 1; got 0.5 without',

@@ -54,8 +54,8 @@ const [DEVICE_ALLOCATOR, ARENA_ALLOCATOR, DEFAULT_MEMORY] = [0, 1, 0];
 const UNIT = 256;
 /** Only what ends the process is printed: the rest is thrown. */
 const FATAL = 4;
-/** Of what is free on a GPU. The rest is for the libraries' own workspaces. */
-const SHARE = 0.9;
+/** Of what is free on a GPU, taken where nothing is said. The rest is for the libraries' own workspaces. */
+export const SHARE = 0.9;
 /** A chunk is split where more than this would be left over; what is left over is lost to others. */
 const LOSS = 2n ** 20n;
 

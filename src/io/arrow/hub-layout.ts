@@ -1,10 +1,21 @@
 import { createHash } from 'node:crypto';
 import { copyFile, link, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Schema } from 'apache-arrow';
+import {
+  Binary,
+  Bool,
+  FixedSizeList,
+  Float32,
+  Float64,
+  List,
+  Struct,
+  Utf8,
+  type DataType,
+  type Field,
+  type Schema,
+} from 'apache-arrow';
 
-import { hubFeatures } from './columns.js';
-import { replaceJson, type Shard } from './manifest.js';
+import { replaceJson, type Shard } from '../manifest.js';
 
 /**
  * Gives shards a second name, `data-00000-of-0000N.arrow`, as `datasets.load_from_disk` wants them; the first ones
@@ -47,4 +58,26 @@ export async function describeForHub(folder: string, shards: readonly Shard[], s
     _output_all_columns: false,
     _split: null,
   });
+}
+
+/** Columns as `datasets` spells them (4 and later: `List`, not `Sequence`). */
+export function hubFeatures(fields: readonly Field[]): Record<string, unknown> {
+  return Object.fromEntries(fields.map((field) => [field.name, hubFeature(field.type)]));
+}
+
+function hubFeature(type: DataType): unknown {
+  if (type instanceof Struct) return hubFeatures(type.children);
+  if (type instanceof List || type instanceof FixedSizeList) {
+    const length = type instanceof FixedSizeList ? type.listSize : -1;
+    return { feature: hubFeature(type.valueType), length, _type: 'List' };
+  }
+  return { dtype: dtypeOf(type), _type: 'Value' };
+}
+
+function dtypeOf(type: DataType): string {
+  if (type instanceof Utf8) return 'string';
+  if (type instanceof Binary) return 'binary';
+  if (type instanceof Bool) return 'bool';
+  if (type instanceof Float64) return 'float64';
+  return type instanceof Float32 ? 'float32' : 'int32';
 }

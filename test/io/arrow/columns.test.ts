@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { rowSchema } from '../../src/io/columns.js';
+import { rowSchema } from '../../../src/io/arrow/columns.js';
 
 describe('rowSchema', () => {
   it('names the features as datasets spells them', () => {

@@ -2,10 +2,11 @@ import fc from 'fast-check';
 import { tableFromIPC, tableToIPC, Table } from 'apache-arrow';
 import { describe, expect, it } from 'vitest';
 
-import { rowSchema } from '../../src/io/columns.js';
-import { fromBatch, toBatch } from '../../src/io/rows.js';
-import { toCells } from '../../src/io/to-cells.js';
-import type { Row } from '../../src/records.js';
+import { DataError } from '../../../src/errors.js';
+import { rowSchema } from '../../../src/io/arrow/columns.js';
+import { column } from '../../../src/io/arrow/own-columns.js';
+import { fromBatch, toBatch, toCells } from '../../../src/io/arrow/rows.js';
+import type { Row } from '../../../src/records.js';
 
 /** A record as the pipeline makes them; without `required` all keys are there. */
 function record<T, K extends keyof T = keyof T>(model: { [P in keyof T]: fc.Arbitrary<T[P]> }, required?: K[]) {
@@ -15,6 +16,7 @@ function record<T, K extends keyof T = keyof T>(model: { [P in keyof T]: fc.Arbi
 const words = fc.string({ unit: 'binary', maxLength: 12 });
 const int = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
 const float = fc.float({ noDefaultInfinity: false, noNaN: false });
+const number = fc.double();
 const list = <T>(item: fc.Arbitrary<T>) => fc.array(item, { maxLength: 4 });
 const size = record({ width: fc.integer({ min: 1, max: 9 }), height: fc.integer({ min: 1, max: 9 }) });
 const box = fc.tuple(int, int, int, int);
@@ -84,6 +86,14 @@ const stored: fc.Arbitrary<Row> = record(
     promptTokens: list(int),
     completions: list(completion),
     policyVersion: int,
+    sampling: record({
+      temperature: number,
+      repetitionPenalty: number,
+      topK: int,
+      topP: number,
+      minP: number,
+      maxTokens: int,
+    }),
     prompts: list(fc.option(prompt)),
     formats: list(float),
     masks: list(fc.option(mask)),
@@ -155,5 +165,128 @@ describe('toBatch and fromBatch', () => {
     expect(() => fromBatch(toBatch([{ ...cells, finish: ['later' as 'stop'] }], schema))).toThrow(
       'row 0 of a batch, column finish.0',
     );
+  });
+});
+
+describe('toCells', () => {
+  it.each([0.5, NaN, 2 ** 31])('refuses %s where the column holds integers', (step) => {
+    const act = () => toCells({ ...sample, step }, rowSchema([]));
+    expect(act).toThrow(DataError);
+    expect(act).toThrow(`row 0/0/a  a column of 32-bit integers: expected one; got ${step}`);
+  });
+
+  it('refuses a part of the reward that the schema lacks', () => {
+    const rewards = { total: [1], byName: { structure: [1] } };
+    expect(() => toCells({ ...sample, rewards }, rowSchema(['format', 'iou']))).toThrow(
+      'row 0/0/a  parts of the reward: expected format, iou; got "structure"',
+    );
+  });
+
+  it('refuses a score that the schema lacks', () => {
+    expect(() => toCells({ ...sample, scores: { mae: 0 } }, rowSchema([], {}, { scores: ['structure'] }))).toThrow(
+      'row 0/0/a  scores: expected structure; got "mae"',
+    );
+  });
+
+  it('writes a mask as COCO has it: height first, counts as bytes', () => {
+    const cells = toCells({ ...sample, truth: { width: 4, height: 3, counts: [5, 2, 5] } }, rowSchema([]));
+    // pycocotools 2.0.11: frPyObjects({'size': [3, 4], 'counts': [5, 2, 5]}, 3, 4)['counts']
+    expect(cells.truth).toEqual({ size: [3, 4], counts: new TextEncoder().encode('525') });
+  });
+
+  it.each([
+    [
+      'difficulty',
+      0.7,
+      "column \"difficulty\": expected one of the schema's; got 0.7; way out: rowSchema(…, { columns: { difficulty: column.float('…') } })",
+    ],
+    [
+      'ignore',
+      { width: 1, height: 1, counts: [1] },
+      'column "ignore": expected one of the schema\'s; got {"width":1,"height":1,"counts":[1]}; way out: rowSchema(…, { ignore: true })',
+    ],
+  ])('refuses %s where the schema has no column for it', (key, value, message) => {
+    const act = () => toCells({ ...sample, [key]: value }, rowSchema([]));
+    expect(act).toThrow(DataError);
+    expect(act).toThrow(`row 0/0/a  ${message}`);
+  });
+});
+
+describe("columns of one's own", () => {
+  const columns = {
+    difficulty: column.float('how hard it is'),
+    tries: column.int('how often'),
+    seen: column.bool('whether anybody saw it'),
+    note: column.text('what was said'),
+    each: column.list(column.float('how hard each answer was')),
+    words: column.list(column.list(column.text('words by answer'))),
+    more: column.json('anything else'),
+  };
+  const own: fc.Arbitrary<Row> = record(
+    {
+      difficulty: number,
+      tries: int,
+      seen: fc.boolean(),
+      note: words,
+      each: list(number),
+      words: list(list(words)),
+      more: fc.jsonValue({ maxDepth: 2 }).filter((value) => value !== null && !JSON.stringify(value).includes('-0')),
+    },
+    [],
+  ).map((values) => ({ ...sample, ...values }));
+
+  it('come back as they went in, to the bit, and are lacking where a row lacks them', () => {
+    const schema = rowSchema([], {}, { columns });
+    fc.assert(
+      fc.property(fc.array(own, { maxLength: 4 }), (rows) => {
+        const batch = toBatch(
+          rows.map((one) => toCells(one, schema)),
+          schema,
+        );
+        const { batches } = tableFromIPC(tableToIPC(new Table(schema, [batch]), 'stream'));
+        expect(batches.flatMap(fromBatch)).toStrictEqual(rows);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('stand behind the others, in `huggingface` as well', () => {
+    const { fields, metadata } = rowSchema([], {}, { columns });
+    expect(fields.slice(-7).map(({ name, type }) => [name, String(type)])).toEqual([
+      ['difficulty', 'Float64'],
+      ['tries', 'Int32'],
+      ['seen', 'Bool'],
+      ['note', 'Utf8'],
+      ['each', 'List<Float64>'],
+      ['words', 'List<List<Utf8>>'],
+      ['more', 'Utf8'],
+    ]);
+    const { features } = JSON.parse(metadata.get('huggingface') ?? '').info;
+    expect(features).toMatchObject({
+      difficulty: { dtype: 'float64', _type: 'Value' },
+      seen: { dtype: 'bool', _type: 'Value' },
+    });
+  });
+
+  it.each([
+    ['difficulty', 'hard', 'expected a number; got "hard"'],
+    ['tries', 0.5, 'expected a 32-bit integer; got 0.5'],
+    ['tries', NaN, 'expected a 32-bit integer; got NaN'],
+    ['seen', 1, 'expected true or false; got 1'],
+    ['note', 3, 'expected a text; got 3'],
+    ['each', 3, 'expected a list of numbers; got 3'],
+    ['each', [0, null], 'item 1: expected a number; got null'],
+    ['words', ['a'], 'item 0: expected a list of texts; got "a"'],
+    ['more', () => 0, 'expected JSON; got function'],
+    ['more', [3n], 'expected JSON; got object that is not data'],
+  ])('%s refuses %o', (name, value, message) => {
+    expect(columns[name as keyof typeof columns].misfit(value)).toBe(message);
+    expect(() => toCells({ ...sample, [name]: value }, rowSchema([], {}, { columns }))).toThrow(
+      `row 0/0/a  column "${name}": ${message}`,
+    );
+  });
+
+  it.each(['step', 'texts', 'Step', 'policyversion'])('cannot be called %s', (name) => {
+    expect(() => rowSchema([], {}, { columns: { [name]: column.int('…') } })).toThrow('expected a name of its own');
   });
 });

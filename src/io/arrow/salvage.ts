@@ -8,7 +8,7 @@ import {
   type Schema,
 } from 'apache-arrow';
 
-import { DataError, messageOf } from '../errors.js';
+import { DataError, messageOf } from '../../errors.js';
 
 /** What can be read of an Arrow stream that may be damaged. */
 export interface Salvaged {

@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { tableFromIPC } from 'apache-arrow';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { UsageError } from '../../src/errors.js';
-import { rowSchema } from '../../src/io/columns.js';
-import { readManifest } from '../../src/io/manifest.js';
-import { openShards, readRows, recoverRows, type Shards } from '../../src/io/shard.js';
-import type { Row } from '../../src/records.js';
+import { UsageError } from '../../../src/errors.js';
+import { rowSchema } from '../../../src/io/arrow/columns.js';
+import { readManifest } from '../../../src/io/manifest.js';
+import { openShards, readRows, recoverRows, type Shards } from '../../../src/io/arrow/shard.js';
+import type { Row } from '../../../src/records.js';
 
 const disk = vi.hoisted(() => ({ full: false }));
 vi.mock('node:fs/promises', async (original) => {

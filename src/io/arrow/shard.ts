@@ -3,15 +3,13 @@ import { join } from 'node:path';
 import type { Schema } from 'apache-arrow';
 import { z } from 'zod';
 
-import { UsageError } from '../errors.js';
-import type { Row } from '../records.js';
-import type { Cells } from './cells.js';
+import { UsageError } from '../../errors.js';
+import type { Row } from '../../records.js';
 import { describeForHub, nameForHub } from './hub-layout.js';
-import { syncFolder, writeManifest, type Shard } from './manifest.js';
-import { toBatch } from './rows.js';
+import { syncFolder, writeManifest, type Shard } from '../manifest.js';
+import { toBatch, toCells, type Cells } from './rows.js';
 import { createShard, encodeBatch, type ShardFile } from './shard-file.js';
 import { rowsSoFar } from './shard-reader.js';
-import { toCells } from './to-cells.js';
 
 export { readRows, recoverRows } from './shard-reader.js';
 export { salvage, type Salvaged } from './salvage.js';

@@ -4,21 +4,26 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RecordBatchReader, type RecordBatch } from 'apache-arrow';
 
-import { DataError, messageOf } from '../errors.js';
-import type { Row } from '../records.js';
-import { readManifest, type Shard } from './manifest.js';
+import { DataError, messageOf } from '../../errors.js';
+import type { Row } from '../../records.js';
+import { readManifest, type Shard } from '../manifest.js';
 import { fromBatch } from './rows.js';
 import { salvage } from './salvage.js';
-import { sha256Of } from './sealed-folder.js';
+import { sha256Of } from '../sealed-folder.js';
 
 /**
  * The rows of a folder's sealed shards, in order; a batch of them is in memory at a time.
  *
+ * `Own` is what columns of one's own hold, such as `{ difficulty?: number }`.
+ *
  * @throws {DataError} if there is no manifest, or a shard is not what it says; rows before the damage come first.
  */
-export async function* readRows(folder: string): AsyncGenerator<Row, void, undefined> {
+export async function* readRows<Own extends object = object>(
+  folder: string,
+): AsyncGenerator<Row & Own, void, undefined> {
   const { shards } = await readManifest(folder);
-  for (const shard of shards) yield* shardRows(folder, shard);
+  // Which columns shards have only they know.
+  for (const shard of shards) yield* shardRows(folder, shard) as AsyncGenerator<Row & Own>;
 }
 
 /**

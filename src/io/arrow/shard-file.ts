@@ -3,8 +3,8 @@ import { open, rename, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RecordBatchStreamWriter, Table, type RecordBatch, type Schema } from 'apache-arrow';
 
-import { syncFolder, type Shard } from './manifest.js';
-import { noRoom } from './whole-file.js';
+import { syncFolder, type Shard } from '../manifest.js';
+import { noRoom } from '../whole-file.js';
 
 /** Ends every stream: the mark and a length of 0. */
 const END_MARK = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0);

@@ -1,0 +1,126 @@
+/**
+ * Whether a GPU has room for one prompt of a pipeline, told before anything is opened; more of them a run makes itself
+ * fewer.
+ */
+import { ModelError } from '../../errors.js';
+import { roomOn } from '../../models/device.js';
+import { readAdapterConfig } from '../../models/vlm/adapter.js';
+import { readConfig, type QwenConfig } from '../../models/qwen2_5_vl/config.js';
+import { adapterOf } from '../../models/vlm/lora.js';
+import { deviceMemoryOf } from '../../models/vlm/memory-cuda.js';
+import type { Job, Use } from '../../models/vlm/memory.js';
+import { frameOf } from '../../operators/load-options.js';
+import type { PolicyOptions } from '../settings.js';
+import type { PipelineContext } from '../stage.js';
+
+/** What a run asks for, and what it may be changed into. */
+interface Asked {
+  readonly job: Job;
+  readonly use: Use;
+}
+
+/**
+ * What to say where the policy's device has less room than one prompt with its completions is counted to take;
+ * undefined where that fits, or can't be known.
+ *
+ * @param room bytes of the device, as `roomOn` tells them.
+ */
+export async function roomNotice(
+  around: PipelineContext,
+  room: (options: PolicyOptions) => number | undefined = roomOn,
+): Promise<string | undefined> {
+  const { policy } = around.settings;
+  const [bytes, use] = policy?.device.startsWith('cuda') ? [room(policy), useOf(around, policy)] : [];
+  if (!policy || bytes === undefined || !use) return undefined;
+  try {
+    const config = await readConfig(policy.checkpoint);
+    const job = around.updatesPolicy ? await jobOf(config, policy) : ({ kind: 'rollout' } as const);
+    const { total } = deviceMemoryOf(config, job, use);
+    return total > bytes ? told(config, { job, use }, total, bytes) : undefined;
+  } catch (error) {
+    // What can't be read is refused where it is opened, and its message says more.
+    if (error instanceof ModelError || error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+function useOf({ fact }: PipelineContext, { precision, recompute }: PolicyOptions): Use | undefined {
+  const frame = fact('source')?.value.frame;
+  const { group, maxTokens } = fact('sampling')?.value ?? {};
+  if (group === undefined || maxTokens === undefined || frame === undefined) return undefined;
+  const { width, height } = frameOf(frame as Parameters<typeof frameOf>[0]);
+  return {
+    frame: Math.round(Math.sqrt(width * height)),
+    group,
+    maxTokens,
+    prompts: 1,
+    precision,
+    recompute: recompute === 'layers',
+  };
+}
+
+async function jobOf(config: QwenConfig, { train, adapter }: PolicyOptions): Promise<Job> {
+  if (typeof train === 'object') return { kind: 'lora', adapter: adapterOf(config, train.lora) };
+  return train === 'adapter' && adapter !== undefined
+    ? { kind: 'lora', adapter: (await readAdapterConfig(adapter, config)).adapter }
+    : { kind: 'full' };
+}
+
+const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
+
+function told(config: QwenConfig, asked: Asked, need: number, room: number): string {
+  const { job, use } = asked;
+  const what = `${job.kind === 'rollout' ? 'a rollout' : 'an update'} of one prompt, frame ${use.frame}, group ${use.group}, maxTokens ${use.maxTokens}`;
+  const takes = (changed: Asked): number => deviceMemoryOf(config, changed.job, changed.use).total;
+  const all = changes(config, asked);
+  const alone = all
+    .map(({ name, change }) => ({ name, bytes: takes(change(asked)) }))
+    .filter(({ bytes }) => bytes <= room);
+  const ways = alone.map(({ name, bytes }) => `${name} (${gigabytes(bytes)})`);
+  if (ways.length > 0)
+    return `memory: counted ${gigabytes(need)} for ${what}; got ${gigabytes(room)}; way out: ${ways.join(', ')}`;
+  const steps = all.map((_, i) => takes(all.slice(0, i + 1).reduce((before, { change }) => change(before), asked)));
+  const enough = steps.findIndex((bytes) => bytes <= room);
+  const together =
+    enough < 0
+      ? 'a smaller checkpoint'
+      : `${all
+          .slice(0, enough + 1)
+          .map(({ name }) => name)
+          .join(' with ')} (${gigabytes(steps[enough])})`;
+  return `memory: counted ${gigabytes(need)} for ${what}; got ${gigabytes(room)}; way out: ${together}`;
+}
+
+interface Change {
+  readonly name: string;
+  readonly change: (asked: Asked) => Asked;
+}
+
+/** What makes it smaller, first what changes no result but for rounding. */
+function changes(config: QwenConfig, { job, use }: Asked): readonly Change[] {
+  const using = (name: string, more: Partial<Use>): Change => ({
+    name,
+    change: (asked) => ({ ...asked, use: { ...asked.use, ...more } }),
+  });
+  const half = (n: number): number => Math.ceil(n / 2);
+  const frame = 28 * half(Math.round(use.frame / 28));
+  const adapter: Job = {
+    kind: 'lora',
+    adapter: adapterOf(config, { rank: 16, alpha: 32, pattern: String.raw`model\.language_model\..*_proj` }),
+  };
+  return [
+    ...(job.kind !== 'rollout' && use.recompute !== true ? [using('recompute: layers', { recompute: true })] : []),
+    ...(use.precision === 'float32' ? [using('precision: bfloat16', { precision: 'bfloat16' })] : []),
+    ...(job.kind === 'full'
+      ? [
+          {
+            name: 'an adapter of rank 16 in place of all weights',
+            change: (asked: Asked): Asked => ({ ...asked, job: adapter }),
+          },
+        ]
+      : []),
+    using(`frame: ${frame}`, { frame }),
+    ...(use.group > 2 ? [using(`group: ${half(use.group)}`, { group: half(use.group) })] : []),
+    ...(use.maxTokens > 1 ? [using(`maxTokens: ${half(use.maxTokens)}`, { maxTokens: half(use.maxTokens) })] : []),
+  ];
+}

@@ -82,7 +82,7 @@ const report = (step) => {
   if (step === WARM + STEPS) stop.next();
 };
 await lastValueFrom(
-  load(read, { ...options.load, seed: settings.seed }, window).pipe(
+  load({ readImage: read, window }, { ...options.load, seed: settings.seed }).pipe(
     takeUntil(stop),
     rollout({ policy, readImage: read, seed: settings.seed }, options.rollout),
     parse(options.parse),

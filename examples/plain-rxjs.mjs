@@ -44,9 +44,8 @@ const report = (step, metrics) => {
 };
 
 const rows = load(
-  read,
+  { readImage: read, window },
   { scenes: { rule: 'warm', count: GROUPS * Number(steps) }, frame: 112, seed: SEED },
-  window,
 ).pipe(
   tap(() => counts.in++),
   rollout({ policy, readImage: read, seed: SEED }, { group: 4, maxTokens: 44 }),

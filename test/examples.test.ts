@@ -110,14 +110,19 @@ describe('examples/custom-objective', () => {
 
   it('takes a step by the objective of its module, and reports what that does', async () => {
     const root = join(folder().path, 'run');
-    const { steps, rowsOut } = await run(await readPipeline(file, { set: [`policy.checkpoint=${checkpoint}`] }), {
-      folder: root,
-    });
-    expect([steps, rowsOut]).toEqual([1, 8]);
-    const [line = ''] = readFileSync(join(root, 'metrics/metrics.jsonl'), 'utf8').split('\n');
-    const { metrics } = JSON.parse(line) as { metrics: Record<string, number> };
+    await node('dist/cli.js', 'pipeline', file, '--set', `policy.checkpoint=${checkpoint}`, '--run', root);
+    const lines = readFileSync(join(root, 'metrics/metrics.jsonl'), 'utf8').trim().split('\n');
+    const [{ step, metrics } = { step: 0, metrics: {} }] = lines.map(
+      (line) => JSON.parse(line) as { step: number; metrics: Record<string, number> },
+    );
+    expect([lines.length, step]).toEqual([1, 1]);
     // The first step is on-policy.
     expect(metrics['policy/ratio']).toBeCloseTo(1, 3);
     expect(metrics['grad_norm']).toBeGreaterThan(0);
   });
+
+  it('is refused by another copy of segr1 than the one that its module imports', async () =>
+    expect(readPipeline(file, { set: [`policy.checkpoint=${checkpoint}`] })).rejects.toThrow(
+      'update.objective: objective "capped 2"  trace: expected { loss, reports } with a loss a token; got tensors of another copy of segr1',
+    ));
 });

@@ -86,7 +86,7 @@ describe('segr1', () => {
       policy: segr1.QwenPolicy,
       window: segr1.Credits,
     ) =>
-      segr1.load(read, { scenes: { count: 1 }, frame: 112 }, window).pipe(
+      segr1.load({ readImage: read, window }, { scenes: { count: 1 }, frame: 112 }).pipe(
         segr1.rollout({ policy, readImage: read, seed: 7 }),
         segr1.parse(),
         segr1.mask({ segmenter, readImage: read }),

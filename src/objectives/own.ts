@@ -38,9 +38,10 @@ export function checkedObjective(value: unknown): Objective {
 }
 
 function tracedLoss(objective: Objective, refuse: (got: string) => never): Tensor {
+  const terms = termsFor(objective);
   let traced: unknown;
   try {
-    traced = objective.trace(termsFor(objective));
+    traced = objective.trace(terms);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     return refuse(error.message);
@@ -49,7 +50,17 @@ function tracedLoss(objective: Objective, refuse: (got: string) => never): Tenso
   if (loss === null || typeof loss !== 'object' || !Array.isArray(loss.shape))
     return refuse(traced === undefined ? 'nothing' : `a loss of ${shown(loss)}`);
   if (reports === null || typeof reports !== 'object') return refuse(`reports of ${shown(reports)}`);
+  if (!isMadeOf(terms, loss as Tensor))
+    return refuse('tensors of another copy of segr1; way out: one copy, which the module imports and which runs it');
   return loss as Tensor;
+}
+
+/** Whether it is one of the terms, or was traced since they were; another copy of the language counts its own nodes. */
+function isMadeOf(terms: Terms, { node }: Tensor): boolean {
+  const given: readonly Tensor[] = Object.values(terms);
+  const newest = Math.max(...given.map((term) => term.node.id));
+  const next = input('next', 'float32', {}).node.id;
+  return given.some((term) => term.node === node) || (node.id > newest && node.id < next);
 }
 
 /** The terms that a step has for it. */

@@ -29,27 +29,28 @@ interface Mark {
   readonly fault: boolean;
 }
 
+/** What a source of rows works with. */
+export interface LoadContext {
+  readonly readImage: ReadImage;
+  /** Gets every credit back through whoever lets rows leave; with none given back the stream stands still. */
+  readonly window: Window;
+  /** Where an earlier run was broken off; rows before it are not made again. */
+  readonly start?: Start | undefined;
+}
+
 /**
  * Rows from folders, sets that have a name, or drawn scenes, each made once `window` has room for it.
  *
- * Each image is decoded once here, at frame size, so that what can't be read is marked now; with a `read` that
- * remembers,
- * the stages that follow find it decoded.
+ * Each image is decoded once here, at frame size, so that what can't be read is marked now; with a reader
+ * that remembers, the stages that follow find it decoded.
  *
- * @param window gets every credit back through whoever lets rows leave; with none given back the stream stands still.
- * @param start where an earlier run was broken off; rows before it are not made again.
  * @throws {UsageError} at once if a folder is missing or empty, or an image has no mask and `maskless` is `refuse`.
  * @throws {DataError} through the stream: more rows than `tolerate` can't be used.
  */
-export function load(
-  read: ReadImage,
-  options: LoadOptions,
-  window: Window,
-  start: Start = BEGINNING,
-): Observable<Sample> {
+export function load({ readImage, window, start = BEGINNING }: LoadContext, options: LoadOptions): Observable<Sample> {
   const checked = LoadOptions.parse(options);
   const items = itemsOf(checked);
-  return pulled(() => samples(read, items, checked, start), window);
+  return pulled(() => samples(readImage, items, checked, start), window);
 }
 
 const BEGINNING: Start = { cursor: 0, pending: new Set() };

@@ -27,6 +27,14 @@ export const ReplayOptions = z.strictObject({
 });
 export type ReplayOptions = z.input<typeof ReplayOptions>;
 
+/** What a replay works with. */
+export interface ReplayContext {
+  /** Decides the order of each epoch. */
+  readonly seed: number;
+  /** Gets every credit back through whoever lets rows leave. */
+  readonly window: Window;
+}
+
 /** What a row had been marked for in its own run. */
 export const MARKED = 'marked in its own run';
 
@@ -35,10 +43,9 @@ export const MARKED = 'marked in its own run';
  *
  * Rows that were marked come marked again.
  *
- * @param window gets every credit back through whoever lets rows leave.
  * @throws {DataError} through the stream: the rows can't be read.
  */
-export function replay(options: ReplayOptions, seed: number, window: Window): Observable<Row> {
+export function replay({ seed, window }: ReplayContext, options: ReplayOptions): Observable<Row> {
   const checked = ReplayOptions.parse(options);
   return pulled(() => replayed(checked, seed), window);
 }

@@ -8,41 +8,41 @@ import type { Skipped } from '../records.js';
 import type { Picture } from '../report/page.js';
 import type { Gain } from '../report/tally-table.js';
 
-/** What stages and the runner tell whoever watches a run. */
+/** What stages and the runner report to the listener of a run. */
 export type RunEvent =
   | StartEvent
-  /** Something that one should know: about the pipeline, told before the start, or that came up while it ran. */
+  /** Something that one should know: about the pipeline, before the start, or that came up while it ran. */
   | { readonly kind: 'notice'; readonly text: string }
-  /** An optimizer step, counted from 1; told by `update` once its weights stand. */
+  /** An optimizer step, counted from 1; emitted once its weights stand. */
   | StepEvent
   | RowEvent
   /** Rows inside each stage now. */
   | { readonly kind: 'queue'; readonly depths: Readonly<Record<string, number>>; readonly tokens: number }
-  /** What answers earn that look at nothing; told once it is known. */
+  /** What answers earn that look at nothing; emitted once it is known. */
   | { readonly kind: 'baseline'; readonly constants: readonly Constant[] }
   /** A row's own values, as `tally` counts them. */
   | { readonly kind: 'counted'; readonly id: string; readonly values: Readonly<Record<string, number>> }
   | TallyEvent
-  /** The policy and the run's state are on disk, in the checkpoint's folder; a run goes on from here. */
+  /** The policy and the run's state are on disk, in the checkpoint's folder; a run resumes here. */
   | { readonly kind: 'checkpoint'; readonly step: number; readonly folder: string }
-  /** Scores of all rows, and the pictures that were drawn of some; told once they have passed. */
+  /** Scores of all rows, and the pictures that were drawn of some; emitted once they have passed. */
   | { readonly kind: 'scores'; readonly name?: string; readonly scores: Scores; readonly gallery: readonly Picture[] }
-  /** What a benchmark came to; told once its questions are answered. */
+  /** The result of a benchmark; emitted once its questions are answered. */
   | { readonly kind: 'benchmark'; readonly name?: string; readonly result: BenchmarkReport }
   /** Something that an evaluation of the policy reports, before the first step, behind one, or after the last. */
   | { readonly kind: 'evaluation'; readonly when: When; readonly report: RunEvent }
-  /** What the evaluation behind a step came to; its metrics join those of the step. */
+  /** The metrics of the evaluation behind a step; they join those of the step. */
   | { readonly kind: 'evaluated'; readonly step: number; readonly metrics: Readonly<Record<string, number>> }
   | GainEvent
   | { readonly kind: 'end'; readonly summary: Summary };
 
-/** Who watches a run is told of everything as it happens. */
+/** Notified of everything in a run as it happens. */
 export type RunListener = (report: RunEvent) => void;
 
-/** When a policy is judged. */
+/** When a policy is evaluated. */
 export type When = 'before' | 'after' | `step-${number}`;
 
-/** What all rows came to; told once they have passed. */
+/** The metrics of all rows; emitted once they have passed. */
 export interface TallyEvent {
   readonly kind: 'tally';
   /** Of the pipeline; the runner fills this in. */
@@ -67,7 +67,7 @@ export interface StartEvent {
   readonly rows?: number;
   /** Steps after which the run stops. */
   readonly maxSteps?: number;
-  /** Step behind which an earlier run goes on. */
+  /** Step behind which an earlier run resumes. */
   readonly resumed?: number;
 }
 
@@ -94,7 +94,7 @@ export interface StepEvent {
   readonly timing?: Timing;
 }
 
-/** What a run came to. */
+/** The outcome of a run. */
 export interface Summary {
   readonly name: string;
   readonly folder: string;

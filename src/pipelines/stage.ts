@@ -28,14 +28,14 @@ export interface StageContext extends PipelineContext {
   policy(): Promise<VlmPolicy>;
   /** The policy for a stage that says `updatesPolicy`: its steps become checkpoints, from which a run resumes. */
   trainable(): Promise<VlmPolicy>;
-  /** Where the run goes on that was broken off; none in one from the beginning. */
+  /** Where the run resumes that was broken off; none in one from the beginning. */
   readonly resumed?: Position;
   /**
    * For stages that keep something from row to row.
    *
    * @param keep called at each checkpoint; gives what is known of the rows so far, as JSON, without those of `pending`:
    * they will come once more.
-   * @returns what it gave at the checkpoint from which the run goes on; undefined in a run from the beginning.
+   * @returns what it gave at the checkpoint from which the run resumes; undefined in a run from the beginning.
    */
   keepState(stage: string, keep: (pending: ReadonlySet<string>) => unknown): unknown;
   /** What a checkpoint has to wait for, such as rows that must be on disk. */
@@ -46,7 +46,7 @@ export interface StageContext extends PipelineContext {
   shared<T>(name: string, make: () => T | Promise<T>, release: (made: T) => void | Promise<void>): Promise<T>;
 }
 
-/** Where a run goes on. */
+/** Where a run resumes. */
 export interface Position extends Start {
   /** Rows that had left. */
   readonly rowsOut: number;
@@ -131,7 +131,7 @@ export interface Refusal {
 export interface StageDefinition<Options> {
   /** As it stands in a pipeline's file. */
   readonly name: string;
-  /** `source` comes first, `sink` last; `map` unless told. */
+  /** `source` comes first, `sink` last; by default `map`. */
   readonly kind?: 'source' | 'map' | 'sink';
   readonly options: z.ZodType<Options>;
   /** Columns that an earlier stage must have added. */

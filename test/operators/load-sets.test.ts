@@ -23,7 +23,10 @@ afterEach(() => rmSync(root, { recursive: true }));
 async function rows(options: LoadOptions): Promise<Sample[]> {
   const window = credits(2);
   return lastValueFrom(
-    load(imageReader(), { frame: 20, shuffle: false, ...options }, window).pipe(released(window), toArray()),
+    load({ readImage: imageReader(), window }, { frame: 20, shuffle: false, ...options }).pipe(
+      released(window),
+      toArray(),
+    ),
   );
 }
 
@@ -168,6 +171,6 @@ describe('load, from a set', () => {
     ['a set and masks', { set: 'duts', root: 'x', masks: 'gt' }, 'expected the masks of the set; got others'],
     ['an unknown set', { set: 'voc', root: 'x' }, 'refcocog'],
   ] as [string, LoadOptions, string][])('refuses %s', (_, options, message) => {
-    expect(() => load(imageReader(), options, credits(1))).toThrow(message);
+    expect(() => load({ readImage: imageReader(), window: credits(1) }, options)).toThrow(message);
   });
 });

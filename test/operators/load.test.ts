@@ -44,7 +44,7 @@ async function pair(name: string, width = 40, height = 30): Promise<void> {
 
 async function rows(options: LoadOptions): Promise<Sample[]> {
   const window = credits(2);
-  return await lastValueFrom(load(imageReader(), options, window).pipe(released(window), toArray()));
+  return await lastValueFrom(load({ readImage: imageReader(), window }, options).pipe(released(window), toArray()));
 }
 
 const folders = (more: Partial<LoadOptions> = {}): LoadOptions => ({
@@ -116,7 +116,10 @@ describe('load, from scenes', () => {
     const window = credits(2);
     const pending = new Set([all[1].id, all[3].id]);
     const rest = await lastValueFrom(
-      load(imageReader(), options, window, { cursor: 5, pending }).pipe(released(window), toArray()),
+      load({ readImage: imageReader(), window, start: { cursor: 5, pending } }, options).pipe(
+        released(window),
+        toArray(),
+      ),
     );
     expect(rest).toEqual([all[1], all[3], ...all.slice(5)]);
   });
@@ -125,8 +128,8 @@ describe('load, from scenes', () => {
     const window = credits(3);
     const got: Sample[] = [];
     const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 30));
-    const subscription = load(imageReader(), { scenes: { count: 50 }, frame: 32 }, window).subscribe((row) =>
-      got.push(row),
+    const subscription = load({ readImage: imageReader(), window }, { scenes: { count: 50 }, frame: 32 }).subscribe(
+      (row) => got.push(row),
     );
     await pause();
     expect(got).toHaveLength(3);
@@ -154,7 +157,7 @@ describe('load, from scenes', () => {
       'expected a square of at least 32 px for scenes; got 16x16',
     ],
   ] as [string, LoadOptions, string][])('refuses %s', (_, options, message) => {
-    expect(() => load(imageReader(), options, credits(1))).toThrow(message);
+    expect(() => load({ readImage: imageReader(), window: credits(1) }, options)).toThrow(message);
   });
 });
 
@@ -227,7 +230,7 @@ describe('load, from folders', () => {
     const window = credits(8);
     const seen: string[] = [];
     const error: unknown = await new Promise((resolve) =>
-      load(imageReader(), folders({ tolerate: 1 }), window).subscribe({
+      load({ readImage: imageReader(), window }, folders({ tolerate: 1 })).subscribe({
         next: ({ id }) => seen.push(id),
         error: resolve,
       }),
@@ -244,8 +247,8 @@ describe('load, from folders', () => {
     await pair('a');
     await pair('b');
     rmSync(at('gt', 'b.png'));
-    expect(() => load(imageReader(), folders(), credits(1))).toThrow(UsageError);
-    expect(() => load(imageReader(), folders(), credits(1))).toThrow(
+    expect(() => load({ readImage: imageReader(), window: credits(1) }, folders())).toThrow(UsageError);
+    expect(() => load({ readImage: imageReader(), window: credits(1) }, folders())).toThrow(
       `masks: expected one for each of 2 images; got none for 1, ${at('im', 'b.png')} first; maskless: mark goes on without them`,
     );
     const got = await rows(folders({ maskless: 'mark' }));
@@ -273,14 +276,14 @@ describe('load, from folders', () => {
   });
 
   it('refuses a missing folder before any work', () => {
-    expect(() => load(imageReader(), folders({ images: at('none') }), credits(1))).toThrow(
+    expect(() => load({ readImage: imageReader(), window: credits(1) }, folders({ images: at('none') }))).toThrow(
       `images  ${at('none')}: expected a folder of images; got nothing there`,
     );
   });
 
   it('passes on what is no fault of the data', async () => {
     await pair('a');
-    const broken = load(() => Promise.reject(new TypeError('a bug')), folders(), credits(1));
+    const broken = load({ readImage: () => Promise.reject(new TypeError('a bug')), window: credits(1) }, folders());
     await expect(lastValueFrom(broken)).rejects.toThrow(TypeError);
   });
 });

@@ -40,7 +40,7 @@ beforeAll(async () => {
 async function replayed(options: object, seed = 1): Promise<Row[]> {
   const window = credits(1);
   return lastValueFrom(
-    replay({ rows: run, ...options }, seed, window).pipe(
+    replay({ seed, window }, { rows: run, ...options }).pipe(
       tap(({ id }) => window.give(id)),
       toArray(),
     ),

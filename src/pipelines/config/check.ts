@@ -23,7 +23,7 @@ export interface CheckedStage {
 export interface Checked {
   readonly settings: Settings;
   readonly stages: readonly CheckedStage[];
-  readonly complaints: readonly Issue[];
+  readonly issues: readonly Issue[];
 }
 
 /** Takes a path as written at a place in the file to an absolute one. */
@@ -32,17 +32,17 @@ export type ResolvePath = (written: string, at: Path) => string;
 /** Checks a pipeline's map against the table, without opening anything: keys, types, order, columns, files. */
 export function check(map: unknown, table: ReadonlyMap<string, Stage>, resolvePath: ResolvePath): Checked {
   const parsed = parseWith(PipelineShape, map, '');
-  const { settings, complaints: paths } = checkedSettings(parsed, map, resolvePath);
+  const { settings, issues: paths } = checkedSettings(parsed, map, resolvePath);
   const entries = stageEntries(valueAt(map, ['stages'])).map((entry, index) =>
     checkedStage(entry, index, table, resolvePath),
   );
-  const found = [...parsed.issues, ...paths, ...entries.flatMap((entry) => entry.complaints)];
+  const found = [...parsed.issues, ...paths, ...entries.flatMap((entry) => entry.issues)];
   const stages = entries.map(({ known }) => known);
   const usable = stages.filter((known) => known !== undefined);
   if (usable.length > 0 && usable.length === stages.length)
     found.push(...order(usable), ...declaredColumns(usable), ...models(usable, map));
   if (found.length === 0) found.push(...trainable(usable, settings), ...rules(usable, settings));
-  return { settings, stages: usable, complaints: found };
+  return { settings, stages: usable, issues: found };
 }
 
 /** The pipeline's own keys, also where only its stages are wrong; as they are by default where they are wrong. */
@@ -50,7 +50,7 @@ function checkedSettings(
   parsed: Parsed<z.output<typeof PipelineShape>>,
   map: unknown,
   resolvePath: ResolvePath,
-): { settings: Settings; complaints: Issue[] } {
+): { settings: Settings; issues: Issue[] } {
   const { stages: _, ...read } = parsed.success
     ? parsed.data
     : { stages: [], ...(Settings.safeParse(withoutStages(map)).data ?? Settings.parse({})) };
@@ -61,7 +61,7 @@ function checkedSettings(
     if (options && 'checkpoint' in options)
       settings[model] = withPaths(options, ['checkpoint', 'adapter'], [model], model, resolvePath, missing);
   }
-  return { settings: settings as Settings, complaints: missing };
+  return { settings: settings as Settings, issues: missing };
 }
 
 function withoutStages(map: unknown): Record<string, unknown> {
@@ -75,16 +75,16 @@ function checkedStage(
   index: number,
   table: ReadonlyMap<string, Stage>,
   resolvePath: ResolvePath,
-): { known?: CheckedStage; complaints: Issue[] } {
+): { known?: CheckedStage; issues: Issue[] } {
   if (name === '') {
     const text = `stages.${index}: expected a stage's name, or a map of one name to its options; got neither`;
-    return { complaints: [{ path: ['stages', index], text }] };
+    return { issues: [{ path: ['stages', index], text }] };
   }
   const stage = table.get(name);
   const path: Path = ['stages', index, name];
   if (!stage)
     return {
-      complaints: [
+      issues: [
         {
           path,
           part: 'key',
@@ -94,25 +94,25 @@ function checkedStage(
     };
   const parsed = parseWith(stage.options, options, name);
   const wrong = parsed.issues.map((one) => ({ ...one, path: [...path, ...one.path] }));
-  if (!parsed.success) return { known: { name, stage, options: undefined }, complaints: wrong };
+  if (!parsed.success) return { known: { name, stage, options: undefined }, issues: wrong };
   return {
     known: {
       name,
       stage,
       options: withPaths(parsed.data, pathsOf(stage, parsed.data), path, name, resolvePath, wrong),
     },
-    complaints: wrong,
+    issues: wrong,
   };
 }
 
-/** The options with their paths made absolute; complains of those that are not there. */
+/** The options with their paths made absolute; those that are not there are issues. */
 function withPaths(
   options: unknown,
   keys: readonly string[],
   at: Path,
   name: string,
   resolvePath: ResolvePath,
-  complaints: Issue[],
+  issues: Issue[],
 ): unknown {
   const copy: Record<string, unknown> = { ...(options as Record<string, unknown>) };
   const full = (written: unknown, path: Path): unknown => {
@@ -122,7 +122,7 @@ function withPaths(
     if (typeof written !== 'string') return written;
     const file = resolvePath(written, [...at, ...path]);
     const text = `${[name, ...path].join('.')}: expected a file or folder; got ${JSON.stringify(written)}, and ${file} is not there`;
-    if (!existsSync(file)) complaints.push({ path: [...at, ...path], text });
+    if (!existsSync(file)) issues.push({ path: [...at, ...path], text });
     return file;
   };
   for (const key of keys) if (copy[key] !== undefined) copy[key] = full(copy[key], [key]);
@@ -136,22 +136,22 @@ function order(stages: readonly CheckedStage[]): Issue[] {
   const sink = kinds.indexOf('sink');
   let sure = kinds[0] === 'source';
   for (const [index, { name, stage, options }] of stages.entries()) {
-    const complain = (text: string): void => void found.push({ path: ['stages', index, name], part: 'key', text });
+    const refuse = (text: string): void => void found.push({ path: ['stages', index, name], part: 'key', text });
     if (index === 0 && kinds[index] !== 'source') {
-      complain(
+      refuse(
         `${name} cannot be the first stage: expected one that gives rows; got ${JSON.stringify(name)}; way out: begin with load`,
       );
     }
     if (index > 0 && kinds[index] === 'source')
-      complain(`${name} gives rows and comes first: expected one such stage; got it as number ${index + 1}`);
+      refuse(`${name} gives rows and comes first: expected one such stage; got it as number ${index + 1}`);
     if (kinds[index] === 'sink' && index > sink)
-      complain(`${name} writes rows: expected one such stage; got ${stages[sink]?.name} before it`);
+      refuse(`${name} writes rows: expected one such stage; got ${stages[sink]?.name} before it`);
     else if (sink >= 0 && index > sink)
-      complain(
+      refuse(
         `${name} comes after ${stages[sink]?.name}: expected ${stages[sink]?.name} to be the last stage; got ${name} behind it`,
       );
     const missing = sure ? (stage.needs ?? []).filter((column) => !columns.has(column)) : [];
-    for (const column of missing) complain(`${name} needs the column "${column}", which no earlier stage adds`);
+    for (const column of missing) refuse(`${name} needs the column "${column}", which no earlier stage adds`);
     sure &&= options !== undefined || typeof stage.adds !== 'function';
     if (sure) for (const column of columnsOf(stage, options)) columns.add(column);
   }
@@ -185,19 +185,19 @@ function trainable(stages: readonly CheckedStage[], settings: Settings): Issue[]
 function rules(stages: readonly CheckedStage[], settings: Settings): Issue[] {
   const around = pipelineContext(settings, stages);
   return stages.flatMap(({ name, stage, options }, index) =>
-    (stage.rules?.(options, around) ?? []).map((refusal) => complaintOf(refusal, index, name)),
+    (stage.rules?.(options, around) ?? []).map((refusal) => issueOf(refusal, index, name)),
   );
 }
 
 /** What the stages find wrong with the files that their options name. */
 export async function preflights(stages: readonly CheckedStage[]): Promise<Issue[]> {
   const found = stages.map(async ({ name, stage, options }, index) =>
-    ((await stage.preflight?.(options)) ?? []).map((refusal) => complaintOf(refusal, index, name)),
+    ((await stage.preflight?.(options)) ?? []).map((refusal) => issueOf(refusal, index, name)),
   );
   return (await Promise.all(found)).flat();
 }
 
-function complaintOf({ option, text }: Refusal, index: number, name: string): Issue {
+function issueOf({ option, text }: Refusal, index: number, name: string): Issue {
   return {
     path: ['stages', index, name, ...(option ? option.split('.') : [])],
     part: option ? 'value' : 'key',

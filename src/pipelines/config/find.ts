@@ -19,7 +19,7 @@ export interface Picked {
  * Finds a pipeline: a file that holds one, or a name in a file that holds several.
  *
  * @param what `train.yaml`, or a name such as `train`.
- * @param pipelinesFile where names are looked up; `pipelines.yaml` of this folder, else the one shipped, unless told.
+ * @param pipelinesFile where names are looked up; by default `pipelines.yaml` of this folder, else the one shipped.
  * @throws {UsageError} if there is no such file or name; the names that there are, nearest pointed out.
  */
 export function findPipeline(what: string, pipelinesFile?: string): Picked {

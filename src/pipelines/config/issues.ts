@@ -28,7 +28,7 @@ export type Parsed<Output> =
 export function parseWith<Output>(schema: z.ZodType<Output>, value: unknown, subject: string): Parsed<Output> {
   const result = schema.safeParse(value);
   if (result.success) return { success: true, data: result.data, issues: [] };
-  const issues = result.error.issues.flatMap((issue) => told(issue, [], schema, value, subject));
+  const issues = result.error.issues.flatMap((issue) => issuesIn(issue, [], schema, value, subject));
   return { success: false, issues };
 }
 
@@ -40,7 +40,7 @@ const RENAMED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 
 /** @param schema of what stands at `above`, to which the issue's own path is relative. */
-function told(issue: ZodIssue, above: Path, schema: z.ZodType, value: unknown, subject: string): Issue[] {
+function issuesIn(issue: ZodIssue, above: Path, schema: z.ZodType, value: unknown, subject: string): Issue[] {
   const own = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
   const path: Path = [...above, ...own];
   const name = [...(subject ? [subject] : []), ...path].join('.') || 'pipeline';
@@ -49,7 +49,7 @@ function told(issue: ZodIssue, above: Path, schema: z.ZodType, value: unknown, s
   if (issue.code === 'invalid_union' && issue.errors.length > 0) {
     const likely = closest(issue.errors);
     const branch = branchesOf(here)[likely] ?? schema;
-    return issue.errors[likely].flatMap((inner) => told(inner, path, branch, value, subject));
+    return issue.errors[likely].flatMap((inner) => issuesIn(inner, path, branch, value, subject));
   }
   return [{ path, text: sentence(name, issue, valueAt(value, path)) }];
 }
@@ -84,7 +84,7 @@ function unknownKey(key: string, path: Path, name: string, known: readonly strin
 
 /**
  * Of a choice's branches, the one that was most likely meant: of the value's own kind, fewest unknown keys, then fewest
- * complaints.
+ * issues.
  */
 function closest(errors: readonly (readonly ZodIssue[])[]): number {
   const weight = (issue: ZodIssue): number => {

@@ -16,35 +16,34 @@ export async function withModules(
   table: ReadonlyMap<string, Stage>,
   operators: readonly string[],
   folder: string,
-): Promise<{ table: ReadonlyMap<string, Stage>; complaints: readonly Issue[] }> {
+): Promise<{ table: ReadonlyMap<string, Stage>; issues: readonly Issue[] }> {
   const all = new Map(table);
-  const complaints: Issue[] = [];
+  const issues: Issue[] = [];
   for (const [index, written] of operators.entries()) {
-    const complain = (text: string): void =>
-      void complaints.push({ path: ['operators', index], text: `operators: ${text}` });
+    const refuse = (text: string): void => void issues.push({ path: ['operators', index], text: `operators: ${text}` });
     const file = resolve(folder, written);
     if (!existsSync(file)) {
-      complain(`expected a module; got ${JSON.stringify(written)}, which is not there`);
+      refuse(`expected a module; got ${JSON.stringify(written)}, which is not there`);
       continue;
     }
     try {
       const exported = Object.values((await import(pathToFileURL(file).href)) as Record<string, unknown>).filter(
         isStage,
       );
-      if (exported.length === 0) complain(`expected exports made by stage(…); got none in ${JSON.stringify(written)}`);
+      if (exported.length === 0) refuse(`expected exports made by stage(…); got none in ${JSON.stringify(written)}`);
       for (const found of exported) {
-        for (const text of wrongKeys(found, written)) complain(text);
+        for (const text of wrongKeys(found, written)) refuse(text);
         if (all.has(found.name))
-          complain(
+          refuse(
             `expected a name of its own; got "${found.name}", which is taken; way out: another name in ${JSON.stringify(written)}`,
           );
         else all.set(found.name, found);
       }
     } catch (error) {
-      complain(`expected a module that loads; got ${messageOf(error)} in ${JSON.stringify(written)}`);
+      refuse(`expected a module that loads; got ${messageOf(error)} in ${JSON.stringify(written)}`);
     }
   }
-  return { table: all, complaints };
+  return { table: all, issues };
 }
 
 /** What keys were called before 0.3. */

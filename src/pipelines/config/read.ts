@@ -84,12 +84,10 @@ async function readMap(
   const own = await withModules(table, paths, folder);
   const resolvePath = (path: string, at: Path): string => resolve(overriding(overrides, at) ? '.' : folder, path);
   const checked = check(map, own.table, resolvePath);
-  const found = [...own.complaints, ...checked.complaints];
+  const found = [...own.issues, ...checked.issues];
   if (found.length === 0) found.push(...(await unreadable(checked)), ...(await preflights(checked.stages)));
-  const complaints = found.filter(({ path }) => path[0] !== given || given === undefined);
-  const lines = inOrder(complaints, picked).map(
-    (complaint) => `${place(picked, overrides, complaint)}  ${complaint.text}`,
-  );
+  const issues = found.filter(({ path }) => path[0] !== given || given === undefined);
+  const lines = inOrder(issues, picked).map((issue) => `${place(picked, overrides, issue)}  ${issue.text}`);
   const settings = {
     ...settleDevices(checked.settings),
     operators: checked.settings.operators.map((path) => resolve(folder, path)),
@@ -213,12 +211,12 @@ function overriding(overrides: readonly Override[], path: Path): Override | unde
   return overrides.findLast((override) => override.path.every((step, depth) => String(step) === String(path[depth])));
 }
 
-function place({ document, path }: Picked, overrides: readonly Override[], complaint: Issue): string {
-  return overriding(overrides, complaint.path)?.typed ?? document.at([...path, ...complaint.path], complaint.part);
+function place({ document, path }: Picked, overrides: readonly Override[], issue: Issue): string {
+  return overriding(overrides, issue.path)?.typed ?? document.at([...path, ...issue.path], issue.part);
 }
 
 /** In the order of the file. */
-function inOrder(complaints: readonly Issue[], { document, path }: Picked): Issue[] {
-  const offset = (complaint: Issue): number => document.offset([...path, ...complaint.path], complaint.part);
-  return complaints.toSorted((a, b) => offset(a) - offset(b));
+function inOrder(issues: readonly Issue[], { document, path }: Picked): Issue[] {
+  const offset = (issue: Issue): number => document.offset([...path, ...issue.path], issue.part);
+  return issues.toSorted((a, b) => offset(a) - offset(b));
 }

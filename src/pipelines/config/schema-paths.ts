@@ -35,7 +35,7 @@ export function schemaAt(schema: z.ZodType, path: Path, value: unknown): z.ZodTy
   return next && schemaAt(next, rest, below);
 }
 
-/** The branches of a choice, in the order of zod's complaints about it. */
+/** The branches of a choice, in the order of zod's issues about it. */
 export function branchesOf(schema: z.ZodType | undefined): readonly z.ZodType[] {
   return (schema && definition(schema).options) ?? [];
 }

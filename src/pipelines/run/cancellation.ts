@@ -9,7 +9,7 @@ export interface Cancellation {
   reason(): Stopped | undefined;
   /** Whether the run is over once the step that it is at has been written down. */
   ends(): boolean;
-  /** Told of each step: who is to end with one ends now. */
+  /** To be called after each step: a run that is to end with one ends now. */
   stepped(): void;
   release(): void;
 }
@@ -22,7 +22,7 @@ export interface Cancellation {
 export function cancellation(learns: () => boolean, outer?: AbortSignal): Cancellation {
   const controller = new AbortController();
   let first: Stopped | undefined;
-  // A stage that tells of a step must not see its source end in the middle of that call.
+  // A stage that reports a step must not see its source end in the middle of that call.
   const abort = (): void => queueMicrotask(() => controller.abort());
   const because = (reason: Stopped): void => {
     first ??= reason;

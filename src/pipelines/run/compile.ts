@@ -20,7 +20,7 @@ export interface Compiled {
  * Opens what the stages need, in their order, and pipes them into one stream; nothing is pulled before it is subscribed
  * to.
  *
- * @param entered told of each row as the source gives it.
+ * @param entered called with each row as the source gives it.
  * @param kept of whose rows stages that are `cacheable` make nothing anew.
  */
 export async function compile(

@@ -10,9 +10,9 @@ export interface Seen {
   readonly depths: Readonly<Record<string, number>>;
   readonly tokens: number;
   /** An evaluation between steps that is going on. */
-  readonly judging?: { readonly done: number; readonly of?: number } | undefined;
-  /** What the newest one came to. */
-  readonly judged?: Readonly<Record<string, number>>;
+  readonly evaluating?: { readonly done: number; readonly of?: number } | undefined;
+  /** The metrics of the newest one. */
+  readonly evaluated?: Readonly<Record<string, number>>;
 }
 
 /** A run before its first report. */
@@ -39,16 +39,16 @@ export function seen(before: Seen, report: RunEvent): Seen {
     case 'gain':
       return before;
     case 'evaluation':
-      return { ...before, judging: within(before.judging, report.report) };
+      return { ...before, evaluating: within(before.evaluating, report.report) };
     case 'evaluated':
-      return { ...before, judged: report.metrics };
+      return { ...before, evaluated: report.metrics };
     case 'end':
       return { ...before, rowsOut: report.summary.rowsOut, tokens: report.summary.tokens, depths: {} };
   }
 }
 
 /** How far an evaluation is, once it reports. */
-function within(before: Seen['judging'], report: RunEvent): Seen['judging'] {
+function within(before: Seen['evaluating'], report: RunEvent): Seen['evaluating'] {
   if (report.kind === 'start') return { done: 0, ...defined({ of: report.rows }) };
   if (report.kind === 'row') return { ...before, done: report.rowsOut };
   return report.kind === 'end' ? undefined : before;
@@ -60,18 +60,18 @@ function within(before: Seen['judging'], report: RunEvent): Seen['judging'] {
  * @param seconds since it began.
  */
 export function line(state: Seen, seconds: number): string {
-  const { start, rowsOut, marked, step, depths, tokens, judging, judged } = state;
+  const { start, rowsOut, marked, step, depths, tokens, evaluating, evaluated } = state;
   const of = (done: number, all: number | undefined): string => (all === undefined ? `${done}` : `${done}/${all}`);
   const queues = Object.entries(depths).filter(([, depth]) => depth > 0);
   const part = share(state);
-  // A run that goes on has tokens of before, which took none of these seconds.
+  // A run that resumed has tokens of before, which took none of these seconds.
   const speed = step?.timing?.speed['tokens_per_second'] ?? (start && seconds > 0 ? tokens / seconds : 0);
   return [
     ...(step || start?.maxSteps !== undefined ? [`step ${of(step?.step ?? 0, start?.maxSteps)}`] : []),
     `rows ${of(rowsOut, start?.rows)}`,
-    ...(judging ? [`evaluating ${of(judging.done, judging.of)}`] : []),
+    ...(evaluating ? [`evaluating ${of(evaluating.done, evaluating.of)}`] : []),
     ...(marked > 0 ? [`marked ${marked}`] : []),
-    ...(judged?.['eval_reward'] === undefined ? [] : [`eval_reward ${judged['eval_reward'].toFixed(3)}`]),
+    ...(evaluated?.['eval_reward'] === undefined ? [] : [`eval_reward ${evaluated['eval_reward'].toFixed(3)}`]),
     ...watched(step?.metrics ?? {}),
     ...(speed > 0 ? [`${Math.round(speed)} tokens/s`] : []),
     ...(queues.length > 0 ? [`queue ${queues.map(([name, depth]) => `${name} ${depth}`).join(', ')}`] : []),

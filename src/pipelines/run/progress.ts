@@ -13,7 +13,7 @@ export interface Output {
 const LINE_EVERY = 3000;
 /** Least time between two drawings on a terminal, ms. */
 const DRAW_EVERY = 100;
-/** Marked rows told of one by one; the summary counts them all. */
+/** Marked rows reported one by one; the summary counts them all. */
 const MOST_MARKS = 5;
 
 /**
@@ -38,7 +38,7 @@ export function progress(
   }
 }
 
-/** Whether a program is told: of rows only those that are marked. */
+/** Whether a program gets it: of rows only those that are marked. */
 function worthALine(report: RunEvent): boolean {
   if (report.kind === 'evaluation') return worthALine(report.report);
   return report.kind === 'row' ? report.skipped !== undefined : report.kind !== 'counted';
@@ -72,9 +72,9 @@ function lines(out: Output, now: () => number, label: string): RunListener {
     if (report.kind === 'notice') out.write(`${label}${report.text}\n`);
     if (report.kind === 'row' && report.skipped && ++marks <= MOST_MARKS)
       out.write(`marked ${report.id}  ${report.skipped.stage}: ${report.skipped.reason}\n`);
-    const { kind, ...told } = report.kind === 'evaluation' ? report.report : report;
-    if (report.kind === 'evaluation' && 'stages' in told)
-      out.write(`${report.when}  ${told.name}: ${told.stages.join(' > ')}\n`);
+    const { kind, ...inner } = report.kind === 'evaluation' ? report.report : report;
+    if (report.kind === 'evaluation' && 'stages' in inner)
+      out.write(`${report.when}  ${inner.name}: ${inner.stages.join(' > ')}\n`);
     const atOnce = kind === 'evaluated' || (report.kind === 'step' && report.step === 1);
     if (!atOnce && ((kind !== 'step' && kind !== 'row') || now() - last < LINE_EVERY)) return;
     last = now();

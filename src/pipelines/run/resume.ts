@@ -116,17 +116,17 @@ function sameConfig(run: RunFolder, pipeline: Pipeline): void {
     throw new UsageError(
       `${shortPath(root)}  resume: expected a run of ${JSON.stringify(pipeline.name)}; got one of ${JSON.stringify(name)}`,
     );
-  const told = differences(own, plain(resolved(pipeline)), indifferentIn(pipeline));
+  const found = differences(own, plain(resolved(pipeline)), indifferentIn(pipeline));
   if (evaluation && pipeline.evaluation) {
     const others = differences(evaluation[1], plain(resolved(pipeline.evaluation)), indifferentIn(pipeline.evaluation));
-    told.push(
+    found.push(
       ...others
         .filter(({ key }) => !key.startsWith('policy.'))
         .map((one) => ({ ...one, key: `${evaluation[0]}: ${one.key}` })),
     );
   }
-  if (told.length === 0) return;
-  const lines = told.map(
+  if (found.length === 0) return;
+  const lines = found.map(
     ({ key, before, now }) =>
       `${shortPath(run.config)}  ${key}: expected ${shown(before)}, as the run began; got ${shown(now)}`,
   );

@@ -6,7 +6,7 @@ import { alone } from './constraints.js';
 import { stage, type Stage } from '../stage.js';
 
 /** What the policy writes, read and cut out. */
-export const answers: readonly Stage[] = [
+export const generation: readonly Stage[] = [
   stage({
     name: 'rollout',
     options: RolloutOptions,

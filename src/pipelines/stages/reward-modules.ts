@@ -40,10 +40,9 @@ function named(
     context.addIssue({ code: 'unrecognized_keys', keys: [name], path: ['weights'], input: weights });
   }
   for (const name of Object.keys(functions)) {
-    const complain = (message: string): void =>
-      context.addIssue({ code: 'custom', path: ['functions', name], message });
-    if (Object.hasOwn(RewardWeights.shape, name)) complain('expected a name that no part has');
-    else if (!Object.hasOwn(weights, name)) complain(`expected a weight ${JSON.stringify(name)} in weights`);
+    const refuse = (message: string): void => context.addIssue({ code: 'custom', path: ['functions', name], message });
+    if (Object.hasOwn(RewardWeights.shape, name)) refuse('expected a name that no part has');
+    else if (!Object.hasOwn(weights, name)) refuse(`expected a weight ${JSON.stringify(name)} in weights`);
   }
 }
 

@@ -16,7 +16,7 @@ import { stage, type Stage } from '../stage.js';
 import { writePanels } from '../store/artifacts.js';
 
 /** What answers are worth. */
-export const judging: readonly Stage[] = [
+export const scoring: readonly Stage[] = [
   stage({
     name: 'reward',
     options: RewardStageOptions,

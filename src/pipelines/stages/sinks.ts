@@ -7,7 +7,7 @@ import { write, WriteOptions } from '../../operators/write.js';
 import { stage, type StageContext, type Stage } from '../stage.js';
 
 /** Where rows go. */
-export const shards: readonly Stage[] = [
+export const sinks: readonly Stage[] = [
   stage({
     name: 'write',
     kind: 'sink',

@@ -45,10 +45,8 @@ export const sources: readonly Stage[] = [
     resumes: true,
     build: (options, open) =>
       load(
-        open.read,
+        { readImage: open.read, window: open.credits, start: open.resumed },
         { ...options, seed: open.settings.seed, tolerate: Number.MAX_SAFE_INTEGER },
-        open.credits,
-        open.resumed,
       ),
   }),
   stage({
@@ -64,7 +62,7 @@ export const sources: readonly Stage[] = [
     rules: (options) => unknownColumns(options),
     filters: (reason) => reason === MARKED,
     preflight: (options) => refusedRows(options),
-    build: (options, open) => replay(options, open.settings.seed, open.credits),
+    build: (options, open) => replay({ seed: open.settings.seed, window: open.credits }, options),
   }),
 ];
 

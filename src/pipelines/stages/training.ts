@@ -26,7 +26,7 @@ import { isModule, loadObjective, objectiveModule, UpdateStageOptions } from './
 import { stage, type StageContext, type Refusal, type Stage } from '../stage.js';
 
 /** What is taught, and how the policy learns it. */
-export const lessons: readonly Stage[] = [
+export const training: readonly Stage[] = [
   stage({
     name: 'fit',
     options: FitOptions,

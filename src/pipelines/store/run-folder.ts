@@ -30,7 +30,7 @@ export class RunFolder {
   get lock(): string {
     return this.#at('run.lock');
   }
-  /** What the run came to; only where nothing of it is left to do. */
+  /** The summary of the run; only where nothing of it is left to do. */
   get finished(): string {
     return this.#at('finished.json');
   }

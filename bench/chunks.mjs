@@ -17,11 +17,11 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import { prefixShape } from '../dist/models/vlm/batch.js';
-import { readConfig } from '../dist/models/qwen2_5_vl/config.js';
+import { readConfig } from '../dist/models/qwen2_5_vl/architecture.js';
 import { trainFeeds } from '../dist/models/vlm/feeds.js';
 import { adapterOf, adapterShapes } from '../dist/models/vlm/lora.js';
 import { objectiveGraph, trainProgram } from '../dist/models/vlm/train.js';
-import { weightShapes } from '../dist/models/vlm/weights.js';
+import { weightShapes } from '../dist/models/qwen2_5_vl/weights.js';
 import { dapo } from '../dist/objectives/policy-gradient.js';
 import { layoutOf, openEngine } from '../dist/tensor/onnx/session.js';
 
@@ -29,10 +29,10 @@ const SIDE = 32;
 const GROUP = 4;
 const LENGTH = 128;
 const ways = [
-  { recompute: 'none', logits: Infinity },
-  { recompute: 'none' },
-  { recompute: 'layers', logits: Infinity },
-  { recompute: 'layers' },
+  { gradientCheckpointing: false, logits: Infinity },
+  { gradientCheckpointing: false },
+  { gradientCheckpointing: true, logits: Infinity },
+  { gradientCheckpointing: true },
 ];
 
 const [kind = 'full', way] = process.argv.slice(2);

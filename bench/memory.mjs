@@ -12,10 +12,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { drawScene } from '../dist/io/scenes.js';
-import { readConfig } from '../dist/models/qwen2_5_vl/config.js';
+import { readConfig } from '../dist/models/qwen2_5_vl/architecture.js';
 import { adapterOf } from '../dist/models/vlm/lora.js';
 import { memoryOf } from '../dist/models/vlm/memory.js';
-import { openVlm } from '../dist/models/vlm/policy.js';
+import { openPolicy } from '../dist/models/policies.js';
 import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { readSam2Config } from '../dist/models/sam2/config.js';
 import { decodeMemory, embedMemory } from '../dist/models/sam2/memory.js';
@@ -72,7 +72,7 @@ const TRAIN = { rollout: 'none', full: 'full', lora: { lora: LORA.lora }, langua
 const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
 
 async function measured(folder, job, recompute, { frame, group, maxTokens, prompts }) {
-  const policy = await openVlm(folder, {
+  const policy = await openPolicy(folder, {
     workers: 1,
     threads: 2,
     batch: prompts,

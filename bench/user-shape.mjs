@@ -1,5 +1,5 @@
 /**
- * A group's gradient and rollout at a user's shape: `node bench/user-shape.mjs [--repeats N] [--recompute layers]
+ * A group's gradient and rollout at a user's shape: `node bench/user-shape.mjs [--repeats N] [--gradient-checkpointing layers]
  * [--peer PYTHON user_shape.py]`.
  *
  * 39 M weights; one image of 756 px (54 × 54 patches, 729 tokens), a prompt of 980 tokens, 8 completions of 100. The
@@ -17,7 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { drawScene } from '../dist/io/scenes.js';
-import { openVlm } from '../dist/models/vlm/policy.js';
+import { openPolicy } from '../dist/models/policies.js';
 import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { segR1 } from '../dist/objectives/policy-gradient.js';
 import { uniform } from '../dist/random.js';
@@ -32,7 +32,7 @@ const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status'
 
 /** Seconds of each job, and the peak after each. @param jobs of `gradient` and `rollout`, in this order. */
 async function measured(folder, { jobs, repeats, recompute, threads }) {
-  const policy = await openVlm(folder, {
+  const policy = await openPolicy(folder, {
     workers: 1,
     threads,
     batch: 1,
@@ -129,7 +129,7 @@ if (given.child) {
     given.jobs,
     '--repeats',
     given.repeats,
-    '--recompute',
+    '--gradient-checkpointing',
     given.recompute,
     '--threads',
     given.threads,

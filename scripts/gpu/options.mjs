@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 
 import { deviceOf } from '../../dist/models/device.js';
-import { openVlm } from '../../dist/models/vlm/policy.js';
+import { openPolicy } from '../../dist/models/policies.js';
 import { objectiveGraph } from '../../dist/models/vlm/train.js';
 import { openCheckpoint } from '../../dist/models/sam2/checkpoint.js';
 import { grpo } from '../../dist/objectives/policy-gradient.js';
@@ -68,7 +68,7 @@ async function tf32() {
 const settings = { group: 4, temperature: 1, maxTokens: 24, uniform: (p, s, t) => uniform('options', p, s, t) };
 
 async function withTiny(precision, use) {
-  const policy = await openVlm(TINY, { workers: 1, threads: 1, batch: 2, device: device(), precision });
+  const policy = await openPolicy(TINY, { workers: 1, threads: 1, batch: 2, device: device(), precision });
   try {
     const prompts = [0, 1].map((index) =>
       policy.encode({}, drawScene({ kind: 'pick', seed: 3, index, rule: 'any' }, 112).image),

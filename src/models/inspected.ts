@@ -14,7 +14,24 @@ export interface Memory {
   readonly parts: Readonly<Record<string, number>>;
 }
 
-/** @param names of the tensors that are meant; all unless told. */
+/** A segmenter, and what runs of it need. */
+export interface InspectedSegmenter {
+  readonly kind: 'segmenter';
+  readonly folder: string;
+  /** Its kind, as pipelines name it. */
+  readonly architecture: string;
+  /** Side of the square that it looks at, px. */
+  readonly size: number;
+  readonly parameters: number;
+  /** Of the files, what a still image needs. */
+  readonly stored: Stored;
+  /** Bytes that each kept image takes. */
+  readonly embedding: number;
+  /** By job, bytes. */
+  readonly memory: Readonly<Record<string, Memory>>;
+}
+
+/** @param names of the tensors that are meant; all by default. */
 export function storedIn(tensors: Tensors, names: readonly string[] = tensors.names): Stored {
   const infos = names.map((name) => tensors.info(name));
   return {

@@ -5,7 +5,7 @@ import type { AnswerCache } from '../io/answer-cache.js';
 import { DataError, shown } from '../errors.js';
 import { encodePng } from '../io/image.js';
 import { chatRequest, ChatServerOptions, type ChatServer } from '../models/server/chat-client.js';
-import { prompts } from '../models/vlm/prompts.js';
+import { prompts } from '../prompts/seg-r1.js';
 import type { ReadImage } from '../models/segmenter.js';
 import type { Fitted, Thought } from '../records.js';
 import { orMarked, pixelsOf } from './faults.js';

@@ -1,7 +1,7 @@
 import type { Observable, OperatorFunction } from 'rxjs';
 import type { z } from 'zod';
 
-import type { VlmPolicy } from '../models/vlm/policy.js';
+import type { Policy, Resumable, Trainable } from '../models/policy.js';
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Start } from '../streams/pulled.js';
 import type { Row } from '../records.js';
@@ -23,9 +23,9 @@ export interface StageContext extends PipelineContext {
   readonly credits: Credits;
   readonly read: ReadImage;
   segmenter(): Promise<Segmenter>;
-  policy(): Promise<VlmPolicy>;
-  /** The policy for a stage that takes its steps: they become checkpoints, and a run goes on from one. */
-  trainable(): Promise<VlmPolicy>;
+  policy(): Promise<Policy & Resumable>;
+  /** The policy for a stage that takes its steps: they become checkpoints, from which a run resumes. */
+  trainable(): Promise<Policy & Resumable & Trainable>;
   /** Where the run goes on that was broken off; none in one from the beginning. */
   readonly resumed?: Position;
   /**

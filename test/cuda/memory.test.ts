@@ -52,7 +52,7 @@ describe.skipIf('lacks' in standin)(
         ),
         withPolicy(
           'learns',
-          { ...options, train: lora, recompute: 'layers' },
+          { ...options, train: lora, gradientCheckpointing: true },
           async (policy) =>
             policy.step((await policy.gradient(objectiveGraph(segR1(0.04)), rows(policy), 1)).gradient, {
               learningRate: 1e-6,

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 
 import type { TrainRow } from '../../src/models/policy.js';
-import { readConfig } from '../../src/models/qwen2_5_vl/config.js';
-import type { VlmOptions, VlmPolicy } from '../../src/models/vlm/policy.js';
+import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
+import type { OpenPolicyOptions } from '../../src/models/policies.js';
+import type { VlmPolicy } from '../../src/models/vlm/policy.js';
 import { patchMaskHead, supervisedGraph } from '../../src/models/vlm/supervised.js';
 import { objectiveGraph, trainProgram } from '../../src/models/vlm/train.js';
 import { readSam2Config } from '../../src/models/sam2/config.js';
@@ -55,8 +56,11 @@ const written = (policy: VlmPolicy): TrainRow[] => rows(policy).map((row) => ({ 
 const SOME = /all options|adapter, layers|supervised/;
 
 function policies(precision: Precision): Work[] {
-  const work = (name: string, options: Partial<VlmOptions>, run: (policy: VlmPolicy) => Promise<unknown>): Work =>
-    withPolicy(`${name}, ${precision}`, { ...options, precision }, run);
+  const work = (
+    name: string,
+    options: Partial<OpenPolicyOptions>,
+    run: (policy: VlmPolicy) => Promise<unknown>,
+  ): Work => withPolicy(`${name}, ${precision}`, { ...options, precision }, run);
   return [
     ...Object.entries(SAMPLING).map(([name, sampling]) =>
       work(`a rollout of ${name}`, { train: 'none' }, (policy) =>
@@ -72,13 +76,13 @@ function policies(precision: Precision): Work[] {
     work('training of all weights', { train: 'full' }, (policy) =>
       policy.gradient(objectiveGraph(grpo(0.04)), rows(policy), 1),
     ),
-    work('training of all weights, layers computed again', { train: 'full', recompute: 'layers' }, (policy) =>
+    work('training of all weights, layers computed again', { train: 'full', gradientCheckpointing: true }, (policy) =>
       policy.gradient(objectiveGraph(segR1(0.04)), rows(policy), 1),
     ),
     work('training of an adapter', { train: LORA }, (policy) =>
       policy.gradient(objectiveGraph(dapo(0)), rows(policy), 1),
     ),
-    work('training of an adapter, layers computed again', { train: LORA, recompute: 'layers' }, (policy) =>
+    work('training of an adapter, layers computed again', { train: LORA, gradientCheckpointing: true }, (policy) =>
       policy.gradient(objectiveGraph(segR1(0)), rows(policy), 1),
     ),
     work(

@@ -1,8 +1,7 @@
 import { expect } from 'vitest';
 
 import type { TrainRow } from '../../src/models/policy.js';
-import type { QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
-import { weightShapes } from '../../src/models/vlm/weights.js';
+import type { VlmConfig } from '../../src/models/vlm/architecture.js';
 import { tokenWeights, type Objective } from '../../src/objectives/objective.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
 import { layoutOf } from '../../src/tensor/onnx/session.js';
@@ -29,8 +28,9 @@ export function agrees(values: Float32Array, sum: number, norm: number, name: st
 }
 
 /** Pieces of a flat array by weight. */
-export function named(config: QwenConfig, flat: Float32Array): Record<string, Float32Array> {
-  const { entries } = layoutOf(weightShapes(config).map(({ name, sizes }) => ({ name, sizes: Object.values(sizes) })));
+export function named(config: VlmConfig, flat: Float32Array): Record<string, Float32Array> {
+  const shapes = config.architecture.weightShapes(config);
+  const { entries } = layoutOf(shapes.map(({ name, sizes }) => ({ name, sizes: Object.values(sizes) })));
   return Object.fromEntries(entries.map(({ name, offset, length }) => [name, flat.subarray(offset, offset + length)]));
 }
 

@@ -11,7 +11,8 @@ import { trainFeeds } from '../../src/models/vlm/feeds.js';
 import { mergeLinear } from '../../src/models/vlm/linear.js';
 import { adapterOf, policyWeights, sideName } from '../../src/models/vlm/lora.js';
 import { BASE, loadParameters, type Parameters } from '../../src/models/vlm/parameters.js';
-import { openVlm, type VlmPolicy } from '../../src/models/vlm/policy.js';
+import { openPolicy } from '../../src/models/policies.js';
+import type { VlmPolicy } from '../../src/models/vlm/policy.js';
 import { objectiveGraph, scoreProgram } from '../../src/models/vlm/train.js';
 import { PLAIN_BUILD } from '../../src/models/vlm/build.js';
 import { lendWeights } from '../../src/models/vlm/weight-files.js';
@@ -51,7 +52,7 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))(
     const dir = join(folder, 'train', kind);
     beforeEach(
       async () =>
-        void (policy = await openVlm(tiny, { workers: 1, threads: 1, batch: 2, suppressed: [], adapter: dir })),
+        void (policy = await openPolicy(tiny, { workers: 1, threads: 1, batch: 2, suppressed: [], adapter: dir })),
     );
     afterEach(() => policy.release());
 
@@ -67,9 +68,9 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))(
           : { targets: described.target_modules };
       const { matrices } = adapterOf(policy.config, { rank: described.r, alpha: described.lora_alpha, ...chosen });
       const { names } = await stored(`train/${kind}/adapter_model.safetensors`);
-      expect(matrices.flatMap((name) => [sideName(name, 'A'), sideName(name, 'B')]).toSorted()).toEqual(
-        names.toSorted(),
-      );
+      expect(
+        matrices.flatMap((name) => [sideName(policy.config, name, 'A'), sideName(policy.config, name, 'B')]).toSorted(),
+      ).toEqual(names.toSorted());
       expect(matrices).toHaveLength(report.adapted_modules.length);
       expect(policy.parameters).toBe(report.trained);
     });

@@ -6,10 +6,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 
 import { openSafetensors, type Tensors } from '../../src/io/safetensors.js';
 import type { TrainRow } from '../../src/models/policy.js';
-import { openVlm, type VlmPolicy } from '../../src/models/vlm/policy.js';
+import { openPolicy } from '../../src/models/policies.js';
+import type { VlmPolicy } from '../../src/models/vlm/policy.js';
 import { supervisedGraph } from '../../src/models/vlm/supervised.js';
 import { objectiveGraph } from '../../src/models/vlm/train.js';
-import { weightShapes } from '../../src/models/vlm/weights.js';
 import type { Objective } from '../../src/objectives/objective.js';
 import { dapo, segR1 } from '../../src/objectives/policy-gradient.js';
 import { decays, scheduleOf, OptimizerOptions } from '../../src/operators/training/schedule.js';
@@ -116,7 +116,8 @@ describe.each(objectives)('%s agrees with torch', (kind, objective) => {
   });
 
   it('in what decays', () => {
-    const exempt = weightShapes(policy.config)
+    const exempt = policy.config.architecture
+      .weightShapes(policy.config)
       .map(({ name }) => name)
       .filter((name) => !decays(name));
     expect(exempt.toSorted()).toEqual([...report.no_weight_decay_on].toSorted());
@@ -169,7 +170,7 @@ describe.skipIf(!has(SFT))(
 );
 
 function open(): Promise<VlmPolicy> {
-  return openVlm(join(folder, 'tiny-qwen2_5_vl'), { workers: 1, threads: 1, batch: 2, suppressed: [] });
+  return openPolicy(join(folder, 'tiny-qwen2_5_vl'), { workers: 1, threads: 1, batch: 2, suppressed: [] });
 }
 
 async function parametersAgree(

@@ -6,7 +6,7 @@ import { describe, expect, expectTypeOf, it } from 'vitest';
 import { DataError } from '../../src/errors.js';
 import { openAnswers } from '../../src/io/answer-cache.js';
 import type { ChatServer } from '../../src/models/server/chat-client.js';
-import { prompts } from '../../src/models/vlm/prompts.js';
+import { prompts } from '../../src/prompts/seg-r1.js';
 import { readPrompt } from '../../src/operators/parse.js';
 import { rationaleRequest } from '../../src/operators/rationale.js';
 import { CANCELLED, think, type Thinker } from '../../src/operators/think.js';

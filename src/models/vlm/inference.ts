@@ -9,14 +9,13 @@ import {
   type GeneratedCompletion,
 } from '../policy.js';
 import { chunks, prefixShape, trainChunks, type Chunk } from './batch.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import type { VlmConfig } from './architecture.js';
 import { rolloutFeeds, trainFeeds } from './feeds.js';
 import { inRuns, type Cut, type Runs, type Size } from './microbatches.js';
 import type { PrefixShape } from './prefix.js';
 import type { Build } from './build.js';
 import type { GraphCache } from './graph-cache.js';
 import { rolloutProgram, type RolloutShape } from './rollout.js';
-import type { Recompute } from '../qwen2_5_vl/text.js';
 import { scoreProgram, trainProgram, type TrainGraph } from './train.js';
 import { completions } from './completions.js';
 
@@ -31,8 +30,8 @@ export interface RunOptions {
    * or nothing, unless told.
    */
   readonly suppressed?: readonly number[];
-  /** What an update computes twice to keep less; nothing unless told. */
-  readonly recompute?: Recompute;
+  /** Whether an update computes the inside of every layer twice instead of keeping it; false by default. */
+  readonly gradientCheckpointing?: boolean;
 }
 
 /** A model on an engine, and how it is run. */
@@ -41,7 +40,7 @@ export interface Model extends Omit<RunOptions, 'batch' | 'tokens'> {
   readonly name: string;
   /** How each kind of work is cut; what there was no room for once is smaller from then on. */
   readonly runs: Readonly<Record<'write' | 'score' | 'train', Runs>>;
-  readonly config: QwenConfig;
+  readonly config: VlmConfig;
   readonly build: Build;
   /** Weights that learn. */
   readonly parameters: number;
@@ -184,13 +183,13 @@ function atOnce({ engine }: Model): number {
 }
 
 function chunked(
-  { suppressed, recompute = 'none' }: Model,
+  { suppressed, gradientCheckpointing = false }: Model,
   rows: readonly TrainRow[],
   left: readonly number[],
   { batch, tokens }: Size,
 ): Chunk[] {
   const some = left.map((i) => rows[i]);
-  return trainChunks(some, batch, tokens, { suppressed, recompute }).map((chunk) => ({
+  return trainChunks(some, batch, tokens, { suppressed, gradientCheckpointing }).map((chunk) => ({
     ...chunk,
     indices: chunk.indices.map((i) => left[i]),
   }));
@@ -198,7 +197,7 @@ function chunked(
 
 /** What to say where there is no room for a single prompt. */
 function tooLarge(
-  { name, build, engine, recompute }: Model,
+  { name, build, engine, gradientCheckpointing }: Model,
   doing: 'rollout' | 'scores' | 'update',
   { tokens, grids, samples }: PrefixShape & { readonly samples: number },
   length: number,
@@ -210,7 +209,7 @@ function tooLarge(
     'a smaller group',
     'a smaller maxTokens',
     ...(engine.dialect !== 'cpu' && build.precision === 'float32' ? ['precision: bfloat16'] : []),
-    ...(doing === 'update' && recompute !== 'layers' ? ['recompute: layers'] : []),
+    ...(doing === 'update' && !gradientCheckpointing ? ['gradientCheckpointing: true'] : []),
     ...(doing === 'update' && !build.adapter ? ['train: { lora: … }'] : []),
   ];
   const one = `one prompt of ${tokens} tokens${images === '' ? '' : `, an image of ${images} among them,`} with ${samples} completions of ${length}`;

@@ -6,12 +6,13 @@ import { GRADIENT, SUM } from '../../tensor/onnx/session.js';
 import type { Objective } from '../../objectives/objective.js';
 import { policyLoss } from '../../objectives/policy-loss.js';
 import { BLOCKS, type Blocks } from './attention.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import type { VlmConfig } from './architecture.js';
 import { PLAIN_BUILD, type Build } from './build.js';
 import { policyWeights, type PolicyWeights } from './lora.js';
 import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
 import { scoring, type Score } from './scores.js';
-import { completionAttention, decoder, embed, type Recompute } from '../qwen2_5_vl/text.js';
+import { decoder, embed } from './decoder.js';
+import { completionAttention } from './visibility.js';
 import type { Weights, WeightShape } from './weights.js';
 
 /** What fixes the graph of a micro-batch. */
@@ -23,8 +24,8 @@ export interface BatchShape extends PrefixShape {
   readonly suppressed: readonly number[];
   /** Most logits at once; 2^24 unless told. */
   readonly logits?: number;
-  /** Whether layers are computed again in the backward pass instead of kept. */
-  readonly recompute?: Recompute;
+  /** Whether layers are computed again in the backward pass instead of kept; false by default. */
+  readonly gradientCheckpointing?: boolean;
   /** How attention's scores are cut; as suits the device unless told. */
   readonly blocks?: Blocks;
 }
@@ -46,7 +47,7 @@ export interface Reading {
  *
  * @see Prefix Grouper, arXiv:2506.05433
  */
-function readCompletions(weights: Weights, config: QwenConfig, shape: BatchShape): Reading {
+function readCompletions(weights: Weights, config: VlmConfig, shape: BatchShape): Reading {
   const { prompts: prompt, samples: sample, length: token } = shape;
   const half = config.text.headDim / 2;
   const prefix = readPrefix(weights, config, shape, shape);
@@ -65,7 +66,7 @@ function readCompletions(weights: Weights, config: QwenConfig, shape: BatchShape
         decoder(
           weights,
           config,
-          embed(weights, slice(written, 'token', 0, token - 1)),
+          embed(weights, config, slice(written, 'token', 0, token - 1)),
           rotary,
           completionAttention(prefix.memory, token - 1),
           shape,
@@ -100,7 +101,7 @@ export interface TrainGraph {
  * if there is one, else all.
  */
 export function trainProgram(
-  config: QwenConfig,
+  config: VlmConfig,
   shape: BatchShape,
   graph: TrainGraph,
   { adapter, held, sums = false, ...target }: Build = PLAIN_BUILD,
@@ -113,7 +114,7 @@ export function trainProgram(
 const cut = (shape: BatchShape, { dialect }: Target): BatchShape => ({ blocks: BLOCKS[dialect], ...shape });
 
 function withGradients(
-  config: QwenConfig,
+  config: VlmConfig,
   shape: BatchShape,
   graph: TrainGraph,
   { weights, trained }: PolicyWeights,
@@ -143,7 +144,7 @@ function withGradients(
  * weights that they are bound to.
  */
 export function scoreProgram(
-  config: QwenConfig,
+  config: VlmConfig,
   shape: BatchShape,
   of: string,
   { adapter, held, ...target }: Build = PLAIN_BUILD,

@@ -6,8 +6,8 @@ import { fromBf16, fromF16, toBf16, toF16 } from '../../io/half.js';
 import { FLOATS, folderTensors, type Dtype, type Tensors } from '../../io/safetensors.js';
 import type { Half, Place, Precision } from '../../tensor/graph.js';
 import { layoutOf, type Engine, type Layout } from '../../tensor/onnx/session.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
-import { heldIn, newerName, weightShapes, type FirstValues, type WeightShape } from './weights.js';
+import type { VlmConfig } from './architecture.js';
+import { heldIn, type FirstValues, type WeightShape } from './weights.js';
 
 /** A checkpoint's weights in its files, names, shapes and kinds checked; nothing of them is read yet. */
 export interface WeightFiles {
@@ -29,14 +29,18 @@ export interface Store {
  *
  * @throws {ModelError} naming file, tensor, expected and got, before any weight is read.
  */
-export async function findWeights(dir: string, config: QwenConfig): Promise<WeightFiles> {
+export async function findWeights(dir: string, config: VlmConfig): Promise<WeightFiles> {
+  const { architecture } = config;
   const tensors = await folderTensors(dir);
-  const shapes = weightShapes(config);
-  return { dir, shapes, tensors, names: new Map(shapes.map((shape) => [shape.name, found(dir, tensors, shape)])) };
+  const shapes = architecture.weightShapes(config);
+  const names = shapes.map(
+    (shape) => [shape.name, found(dir, tensors, shape, architecture.newerName(shape.name))] as const,
+  );
+  return { dir, shapes, tensors, names: new Map(names) };
 }
 
-function found(dir: string, tensors: Tensors, { name, sizes }: WeightShape): string {
-  const spelling = [name, newerName(name)].find((candidate) => tensors.has(candidate));
+function found(dir: string, tensors: Tensors, { name, sizes }: WeightShape, newer: string): string {
+  const spelling = [name, newer].find((candidate) => tensors.has(candidate));
   if (spelling === undefined) throw new ModelError(`${dir}  ${name}: expected a tensor of that name; got none`);
   const { shape, file, dtype } = tensors.info(spelling);
   if (!FLOATS.some((known) => known === dtype))

@@ -5,7 +5,9 @@ import { valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
 import { knownNames } from './nearest.js';
 import { stageEntries } from './overrides.js';
-import { PipelineShape, Settings } from '../settings.js';
+import type { SegmenterDefinition } from '../../models/segmenter.js';
+import { isOfModule, optionsOf, SEGMENTERS, type SegmenterChoice } from '../../models/segmenters.js';
+import { pipelineSchema, Settings, settingsSchema } from '../settings.js';
 import { columnsOf, pipelineContext, type Refusal, type Stage } from '../stage.js';
 
 /** One stage of a checked pipeline: its entry in the table, and its options with defaults filled in. */
@@ -26,10 +28,19 @@ export interface Checked {
 /** Takes a path as written at a place in the file to an absolute one. */
 export type ResolvePath = (written: string, at: Path) => string;
 
-/** Checks a pipeline's map against the table, without opening anything: keys, types, order, columns, files. */
-export function check(map: unknown, table: ReadonlyMap<string, Stage>, resolvePath: ResolvePath): Checked {
-  const found: Issue[] = issuesOf(PipelineShape, map, '');
-  const { settings, complaints: paths } = checkedSettings(map, resolvePath);
+/**
+ * Checks a pipeline's map against the table, without opening anything: keys, types, order, columns, files.
+ *
+ * @param own the segmenter that the map names by module.
+ */
+export function check(
+  map: unknown,
+  table: ReadonlyMap<string, Stage>,
+  resolvePath: ResolvePath,
+  own?: SegmenterDefinition,
+): Checked {
+  const found: Issue[] = issuesOf(pipelineSchema(map), map, '');
+  const { settings, complaints: paths } = checkedSettings(map, resolvePath, own);
   const entries = stageEntries(valueAt(map, ['stages'])).map((entry, index) =>
     checkedStage(entry, index, table, resolvePath),
   );
@@ -41,19 +52,39 @@ export function check(map: unknown, table: ReadonlyMap<string, Stage>, resolvePa
   return { settings, stages: usable, complaints: found };
 }
 
-function checkedSettings(map: unknown, resolvePath: ResolvePath): { settings: Settings; complaints: Issue[] } {
-  const { stages: _, ...own } =
+function checkedSettings(
+  map: unknown,
+  resolvePath: ResolvePath,
+  own?: SegmenterDefinition,
+): { settings: Settings; complaints: Issue[] } {
+  const { stages: _, ...written } =
     map !== null && typeof map === 'object' && !Array.isArray(map) ? (map as Record<string, unknown>) : {};
-  const parsed = Settings.safeParse(own);
+  const parsed = settingsSchema(map).safeParse(written);
   if (!parsed.success) return { settings: Settings.parse({}), complaints: [] };
   const settings: Record<string, unknown> = { ...parsed.data };
-  const missing: Issue[] = [];
-  for (const model of ['policy', 'segmenter'] as const) {
-    const options = parsed.data[model];
-    if (options && 'checkpoint' in options)
-      settings[model] = withPaths(options, ['checkpoint', 'adapter'], [model], model, resolvePath, missing);
+  const complaints: Issue[] = [];
+  const resolve = (model: string, options: unknown, paths: readonly string[]): void =>
+    void (settings[model] = withPaths(options, paths, [model], model, resolvePath, complaints));
+  const { policy, segmenter } = parsed.data;
+  if (policy) resolve('policy', policy, ['checkpoint', 'adapter']);
+  if (segmenter) {
+    const definition = own ?? SEGMENTERS.find(({ name }) => name === segmenter['kind']);
+    const options = own && isOfModule(segmenter) ? checkedModule(segmenter, own, complaints) : segmenter;
+    resolve('segmenter', options, ['module', ...(definition?.paths ?? [])]);
   }
-  return { settings: settings as Settings, complaints: missing };
+  return { settings: settings as Settings, complaints };
+}
+
+/** A segmenter of one's own with the defaults of its options filled in; as written where they are not right. */
+function checkedModule(
+  choice: SegmenterChoice & { readonly module: string },
+  { options: schema }: SegmenterDefinition,
+  complaints: Issue[],
+): SegmenterChoice {
+  const wrong = issuesOf(schema, optionsOf(choice), 'segmenter');
+  complaints.push(...wrong.map((issue) => ({ ...issue, path: ['segmenter', ...issue.path] })));
+  const parsed = schema.safeParse(optionsOf(choice));
+  return parsed.success ? { module: choice.module, ...(parsed.data as Readonly<Record<string, unknown>>) } : choice;
 }
 
 function checkedStage(

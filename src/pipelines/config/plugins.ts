@@ -2,8 +2,12 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-import { messageOf } from '../../errors.js';
+import { messageOf, UsageError } from '../../errors.js';
+import type { SegmenterDefinition } from '../../models/segmenter.js';
+import { isOfModule, loadSegmenter } from '../../models/segmenters.js';
+import type { ResolvePath } from './check.js';
 import type { Issue } from './issues.js';
+import { valueAt } from './schema-paths.js';
 import { isStage, type Stage } from '../stage.js';
 
 /**
@@ -43,4 +47,23 @@ export async function withModules(
     }
   }
   return { table: all, complaints };
+}
+
+/** The segmenter that a pipeline's map names by module, where it does; none where it can't be loaded. */
+export async function segmenterModule(
+  map: unknown,
+  resolvePath: ResolvePath,
+): Promise<{ definition?: SegmenterDefinition; complaints: readonly Issue[] }> {
+  const choice = valueAt(map, ['segmenter']);
+  if (!isOfModule(choice) || typeof choice.module !== 'string') return { complaints: [] };
+  const path = ['segmenter', 'module'];
+  const file = resolvePath(choice.module, path);
+  // A module that is not there is refused where paths are checked.
+  if (!existsSync(file)) return { complaints: [] };
+  try {
+    return { definition: await loadSegmenter(file), complaints: [] };
+  } catch (error) {
+    if (error instanceof UsageError) return { complaints: [{ path, text: `segmenter.module: ${error.message}` }] };
+    throw error;
+  }
 }

@@ -4,14 +4,11 @@ import type { z } from 'zod';
 
 import { openAnswers } from '../../io/answer-cache.js';
 import { keyFault, openChatServer } from '../../models/server/chat-client.js';
-import { learningPrompts, promptInputs } from '../../models/vlm/prompt-loss.js';
-import { supervisedGraph, supervisedInputs } from '../../models/vlm/supervised.js';
-import { objectiveGraph, type TrainGraph } from '../../models/vlm/train.js';
 import { isSkippedStep } from '../../operators/training/finite.js';
 import { fit, FitOptions } from '../../operators/fit.js';
 import { scheduleFault } from '../../operators/training/schedule.js';
 import { isFiltered } from '../../operators/training/dynamic-sampling.js';
-import { sft, SftOptions, type ReportStep, type Supervision } from '../../operators/sft.js';
+import { sft, SftOptions, type ReportStep } from '../../operators/sft.js';
 import { CANCELLED, think, ThinkOptions, type Thinker } from '../../operators/think.js';
 import { update } from '../../operators/update.js';
 import { UpdateOptions } from '../../operators/training/update-options.js';
@@ -62,7 +59,7 @@ export const lessons: readonly Stage[] = [
       const temperature = open.option('rollout', 'temperature');
       return update(
         policy,
-        objectiveGraph,
+        (objective) => policy.objectiveGraph(objective),
         open.read,
         typeof temperature === 'number' ? temperature : 1,
         stepReport(open),
@@ -80,17 +77,7 @@ export const lessons: readonly Stage[] = [
     rules: (options, around) => [...withinWindow('rowsPerStep', options.rowsPerStep, around), ...scheduled(options)],
     build: async (options, open) => {
       const policy = await open.trainable();
-      const { config, tokenizer } = policy;
-      const learned = options.prompt === 'learned';
-      const graph = supervisedGraph(config, tokenizer, options);
-      const supervision: Supervision<TrainGraph> = {
-        graph: learned ? learningPrompts(config, graph) : graph,
-        inputs: (row, prompt, answer) => {
-          const { perToken, perPrompt } = supervisedInputs(config, tokenizer, options, row, prompt, answer);
-          return { perToken, perPrompt: { ...perPrompt, ...(learned && promptInputs(config, prompt)) } };
-        },
-      };
-      return sft(policy, supervision, open.read, stepReport(open), options);
+      return sft(policy, policy.supervision(options), open.read, stepReport(open), options);
     },
   }),
 ];

@@ -1,12 +1,13 @@
 import { describe, expect, it, vi } from 'vitest';
 
 import { PLAIN_BUILD, type Build } from '../../../src/models/vlm/build.js';
-import { readConfig, type QwenConfig } from '../../../src/models/qwen2_5_vl/config.js';
+import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
+import type { QwenConfig } from '../../../src/models/qwen2_5_vl/config.js';
 import { JOINED } from '../../../src/models/vlm/linear.js';
 import { adapterOf } from '../../../src/models/vlm/lora.js';
 import { rolloutProgram } from '../../../src/models/vlm/rollout.js';
 import { objectiveGraph, scoreProgram, trainProgram } from '../../../src/models/vlm/train.js';
-import { weightShapes } from '../../../src/models/vlm/weights.js';
+import { weightShapes } from '../../../src/models/qwen2_5_vl/weights.js';
 import { grpo } from '../../../src/objectives/policy-gradient.js';
 import {
   bodyNodes,
@@ -89,7 +90,7 @@ const programs: Readonly<Record<string, (config: QwenConfig, build: Build) => un
   scores: (config, build) => scoreProgram(config, batch, 'policy', build),
   training: (config, build) => trainProgram(config, batch, graph, build),
   'training by chunks of logits, layers computed again': (config, build) =>
-    trainProgram(config, { ...batch, logits: 5 * config.text.vocab, recompute: 'layers' }, graph, build),
+    trainProgram(config, { ...batch, logits: 5 * config.text.vocab, gradientCheckpointing: true }, graph, build),
 };
 const halves = { dialect: 'cuda', precision: 'bfloat16', held: 'bfloat16' } as const;
 

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 import type { Sampling } from '../../../src/models/policy.js';
 import { draw, greedy, narrow, penalise, suppress } from '../../../src/models/vlm/sample.js';
-import { HIDDEN } from '../../../src/models/qwen2_5_vl/text.js';
+import { HIDDEN } from '../../../src/models/vlm/visibility.js';
 import { draws } from '../../../src/random.js';
 import { dependencies, reachable, sizeOf } from '../../../src/tensor/graph.js';
 import { emit } from '../../../src/tensor/onnx/emit.js';

@@ -3,7 +3,7 @@ import { beforeAll, afterAll, describe, expect, it } from 'vitest';
 import type { TrainRow } from '../../../src/models/policy.js';
 import { completionLength, prefixShape } from '../../../src/models/vlm/batch.js';
 import { PLAIN_BUILD, type Build } from '../../../src/models/vlm/build.js';
-import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
+import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
 import { trainFeeds } from '../../../src/models/vlm/feeds.js';
 import { adapterOf, adapterShapes, sideName } from '../../../src/models/vlm/lora.js';
 import { openTokenizer } from '../../../src/models/vlm/tokenizer.js';
@@ -105,10 +105,10 @@ const ways: readonly Partial<BatchShape>[] = [
   { logits: 48 * vocab },
   { logits: 7 * vocab + 1 },
   { logits: 1 },
-  { recompute: 'layers' },
-  { recompute: 'layers', logits: 7 * vocab },
+  { gradientCheckpointing: true },
+  { gradientCheckpointing: true, logits: 7 * vocab },
   { blocks: { together: 0, block: 100 } },
-  { blocks: { together: 0, block: 500 }, recompute: 'layers' },
+  { blocks: { together: 0, block: 500 }, gradientCheckpointing: true },
 ];
 
 describe.each(Object.entries(graphs))('the training graph of an %s', (_, graph) => {
@@ -167,7 +167,10 @@ describe('an adapter of every linear layer', () => {
 
   /** Adds scale · B · A. */
   function add(to: Float32Array, matrix: string): void {
-    const [a, b] = [part(values, layout, sideName(matrix, 'A')), part(values, layout, sideName(matrix, 'B'))];
+    const [a, b] = [
+      part(values, layout, sideName(config, matrix, 'A')),
+      part(values, layout, sideName(config, matrix, 'B')),
+    ];
     const columns = a.length / adapter.rank;
     for (let i = 0; i < to.length; i++) {
       const [row, column] = [Math.floor(i / columns), i % columns];
@@ -190,7 +193,10 @@ describe('an adapter of every linear layer', () => {
     const merged = await run((shape) => trainProgram(config, shape, graphs['objective']), {}, ['merged']);
     expect(apartBy(kept.outputs['loss'] as Float32Array, merged.outputs['loss'] as Float32Array)).toBeLessThan(1e-5);
     for (const matrix of adapter.matrices) {
-      const [a, b] = [part(values, layout, sideName(matrix, 'A')), part(values, layout, sideName(matrix, 'B'))];
+      const [a, b] = [
+        part(values, layout, sideName(config, matrix, 'A')),
+        part(values, layout, sideName(config, matrix, 'B')),
+      ];
       const whole = part(merged.gradient as Float32Array, base, matrix);
       const [columns, { rank, scale }] = [a.length / adapter.rank, adapter];
       const ofA = a.map(
@@ -216,11 +222,11 @@ describe('an adapter of every linear layer', () => {
           ),
       );
       expect(
-        apartBy(part(kept.gradient as Float32Array, layout, sideName(matrix, 'A')), ofA),
+        apartBy(part(kept.gradient as Float32Array, layout, sideName(config, matrix, 'A')), ofA),
         `${matrix} A`,
       ).toBeLessThan(1e-4);
       expect(
-        apartBy(part(kept.gradient as Float32Array, layout, sideName(matrix, 'B')), ofB),
+        apartBy(part(kept.gradient as Float32Array, layout, sideName(config, matrix, 'B')), ofB),
         `${matrix} B`,
       ).toBeLessThan(1e-4);
     }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { ModelError } from '../../../src/errors.js';
-import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
+import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
 import { findWeights, lendWeights, readWeights } from '../../../src/models/vlm/weight-files.js';
 import type { Place } from '../../../src/tensor/graph.js';
 import type { Engine } from '../../../src/tensor/onnx/session.js';

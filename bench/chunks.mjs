@@ -40,7 +40,7 @@ if (way === undefined) {
   for (const index of ways.keys())
     process.stdout.write(execFileSync(process.execPath, [fileURLToPath(import.meta.url), kind, String(index)]));
 } else {
-  const { recompute, logits } = ways[Number(way)];
+  const { gradientCheckpointing, logits } = ways[Number(way)];
   const tiny = await readConfig(
     fileURLToPath(new URL('../test/golden/fixtures/policy/tiny-qwen2_5_vl', import.meta.url)),
   );
@@ -95,7 +95,7 @@ if (way === undefined) {
     samples: GROUP,
     length: LENGTH,
     suppressed: [],
-    recompute,
+    gradientCheckpointing,
     ...(logits === undefined ? {} : { logits }),
   };
   const program = trainProgram(config, shape, objectiveGraph(dapo(0)), {
@@ -132,7 +132,7 @@ if (way === undefined) {
     JSON.stringify({
       bench: 'chunks',
       kind,
-      recompute,
+      gradientCheckpointing,
       chunks: logits === undefined,
       weights: base,
       trained,

@@ -216,7 +216,7 @@ export async function* train(folder, target) {
         ...(await storedGradient(tensors, golden)),
       };
       // The same graphs once more.
-      if (options.recompute) return first;
+      if (options.gradientCheckpointing) return first;
       const scores = await policy.scores(
         taught.map((row) => ({ ...row, perToken: {}, perSample: {} })),
         1,
@@ -224,7 +224,7 @@ export async function* train(folder, target) {
       const logProbs = { own: scores.flat(2), golden: await goldenScores(golden, kind, batch, taught), allowed: 2e-5 };
       return { ...first, 'log-probs': logProbs, 'three steps': { own: await threeSteps(policy, graph, taught) } };
     });
-    yield { name: `${kind}${options.recompute ? ', layers computed again' : ''}`, parts };
+    yield { name: `${kind}${options.gradientCheckpointing ? ', layers computed again' : ''}`, parts };
   }
 }
 

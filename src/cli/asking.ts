@@ -68,7 +68,7 @@ export async function openAsker({ dir, adapter, text, frame: side }: PolicyWords
         await policy.generate([told], { group: 1, temperature: 0, maxTokens: MOST_TOKENS, uniform: () => 0 })
       ).flat() as [GeneratedCompletion];
       const completion = policy.decode(written.tokens);
-      return { prompt: readPrompt(completion, frame, { lenient: true }), completion };
+      return { prompt: readPrompt(completion, frame, { lenient: true, coordinates: policy.coordinates }), completion };
     },
     release: () => policy.release(),
   };

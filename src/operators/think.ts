@@ -8,6 +8,7 @@ import { chatRequest, ChatServerOptions, type ChatServer } from '../models/serve
 import { prompts } from '../prompts/seg-r1.js';
 import type { ReadImage } from '../models/segmenter.js';
 import type { Fitted, Thought } from '../records.js';
+import { CoordinatesOption } from './coordinates.js';
 import { orMarked, pixelsOf } from './faults.js';
 import { solutionText, thinkingText, thoughtOf } from './fit.js';
 import { inOrder } from '../streams/in-order.js';
@@ -22,6 +23,8 @@ export const ThinkOptions = z
     template: z.string().min(1).optional(),
     /** A server that is asked for each thought instead. */
     endpoint: ChatServerOptions.optional(),
+    /** Units in which places are written; the policy's by default, pixels without one. */
+    coordinates: CoordinatesOption.optional(),
   })
   .refine(({ template, endpoint }) => template === undefined || endpoint === undefined, {
     error: 'expected either a template or an endpoint; got both',
@@ -55,7 +58,7 @@ export function think<T extends Fitted>(
   options: ThinkOptions = {},
   thinker?: Thinker,
 ): OperatorFunction<T, T & Thought> {
-  const { template = '{place}', endpoint } = ThinkOptions.parse(options);
+  const { template = '{place}', endpoint, coordinates } = ThinkOptions.parse(options);
 
   const answered = async (row: T, ended: AbortSignal): Promise<string> => {
     if (!endpoint || !thinker) return thoughtOf(row, row.fitted.prompt, template);
@@ -80,7 +83,7 @@ export function think<T extends Fitted>(
         const {
           problem = problemOf(row),
           thinking,
-          solution = solutionText(row.fitted.prompt),
+          solution = solutionText(row.fitted.prompt, coordinates),
         }: Partial<Thought> = row;
         return { ...row, problem, thinking: thinking ?? thinkingText(await answered(row, ended)), solution };
       });

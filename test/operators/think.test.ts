@@ -62,6 +62,12 @@ describe('think', () => {
     expect((await lastValueFrom(of(bare).pipe(think(blank)))).problem).toBe(prompts.rl.user.trim());
   });
 
+  it('writes thousandths where the policy does', async () => {
+    const row = await lastValueFrom(of(fitted('a')).pipe(think(blank, { coordinates: 'thousandths' })));
+    expect(row.solution).not.toBe(solution);
+    expect(readPrompt(`${row.thinking} ${row.solution}`, prompt.frame, { coordinates: 'thousandths' })).toEqual(prompt);
+  });
+
   it('asks a server about the image and the prompt, and takes tags off its answer', async () => {
     const bodies: string[] = [];
     const server = await thinker(async (body) => (bodies.push(body), '<think>Okay, let me look.</think> '));

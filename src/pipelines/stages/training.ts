@@ -12,6 +12,7 @@ import { sft, SftOptions, type ReportStep } from '../../operators/sft.js';
 import { CANCELLED, think, ThinkOptions, type Thinker } from '../../operators/think.js';
 import { update } from '../../operators/update.js';
 import { UpdateOptions } from '../../operators/training/update-options.js';
+import { coordinatesFor } from './coordinates.js';
 import { entropiesTold, ownReference, ownSpread, truncated, unweighed, withinWindow } from './constraints.js';
 import { stage, type StageContext, type Refusal, type Stage } from '../stage.js';
 
@@ -24,7 +25,10 @@ export const lessons: readonly Stage[] = [
     adds: ['fitted'],
     cacheable: true,
     uses: ['segmenter'],
-    build: async (options, open) => fit(await open.segmenter(), open.read, options),
+    build: async (options, open) => {
+      const coordinates = await coordinatesFor(options.coordinates, open);
+      return fit(await open.segmenter(), open.read, { ...options, coordinates });
+    },
   }),
   stage({
     name: 'think',
@@ -37,7 +41,10 @@ export const lessons: readonly Stage[] = [
       const fault = endpoint && keyFault(endpoint);
       return fault === undefined ? [] : [{ option: 'endpoint.key', text: fault }];
     },
-    build: async (options, open) => think(open.read, options, await thinker(options, open)),
+    build: async (options, open) => {
+      const coordinates = await coordinatesFor(options.coordinates, open);
+      return think(open.read, { ...options, coordinates }, await thinker(options, open));
+    },
   }),
   stage({
     name: 'update',

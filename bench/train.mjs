@@ -63,7 +63,7 @@ const { kind: _, ...cutting } = settings.segmenter;
 const segmenter = await openGrabCut(cutting);
 const read = imageReader();
 for (const [kind, it, name] of [
-  ['rollout', policy, 'write'],
+  ['rollout', policy, 'generate'],
   ['gradient', policy, 'gradient'],
   ['optimizer', policy, 'step'],
   ['mask', segmenter, 'segment'],

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { deviceShape } from '../models/device.js';
+import { deviceShape, Runtime } from '../models/device.js';
 import { GrabCutOptions } from '../models/grabcut/segmenter.js';
 import { PRECISIONS, type Precision } from '../models/vlm/checkpoint.js';
 import { trainingFault } from '../models/vlm/parameters.js';
@@ -58,7 +58,7 @@ const PolicyShape = z.strictObject({
    * Adapters are float32.
    */
   save: z.enum(Object.keys(PRECISIONS) as [Precision, ...Precision[]]).optional(),
-  runtime: z.enum(['onnx']).default('onnx'),
+  runtime: Runtime.default('onnx'),
   ...deviceShape,
   /**
    * Threads that hold the weights, each a copy of 4 bytes a weight; float32 files that nothing changes are mapped

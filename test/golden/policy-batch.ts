@@ -5,7 +5,7 @@ import type { QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
 import { weightShapes } from '../../src/models/vlm/weights.js';
 import { tokenWeights, type Objective } from '../../src/objectives/objective.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
-import { layoutOf } from '../../src/tensor/onnx/session.js';
+import { layoutOf } from '../../src/tensor/layout.js';
 import { imagesOf, integers, json, rowsOf, stored } from './policy-cases.js';
 
 /** Sum and norm. */

@@ -84,7 +84,7 @@ export function completionFeeds(rows: readonly TrainRow[], shape: BatchShape, pa
   return feeds;
 }
 
-/** Inputs of `trainProgram` and `scoreProgram`. */
+/** Inputs of `gradientGraph` and `scoreGraph`. */
 export function trainFeeds(
   config: QwenConfig,
   rows: readonly TrainRow[],
@@ -101,7 +101,7 @@ export function trainFeeds(
 }
 
 /**
- * Inputs of `rolloutProgram`.
+ * Inputs of `rolloutGraph`.
  *
  * @param indices of the prompts among those that `uniform` counts.
  */

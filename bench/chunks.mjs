@@ -18,12 +18,14 @@ import { fileURLToPath } from 'node:url';
 
 import { prefixShape } from '../dist/models/vlm/batch.js';
 import { readConfig } from '../dist/models/qwen2_5_vl/architecture.js';
+import { BLOCKS } from '../dist/models/vlm/attention.js';
 import { trainFeeds } from '../dist/models/vlm/feeds.js';
 import { adapterOf, adapterShapes } from '../dist/models/vlm/lora.js';
-import { objectiveGraph, trainProgram } from '../dist/models/vlm/train.js';
+import { objectiveGraph, gradientGraph } from '../dist/models/vlm/train.js';
 import { weightShapes } from '../dist/models/qwen2_5_vl/weights.js';
 import { dapo } from '../dist/objectives/policy-gradient.js';
-import { layoutOf, openEngine } from '../dist/tensor/onnx/session.js';
+import { openEngine } from '../dist/tensor/engines.js';
+import { layoutOf } from '../dist/tensor/layout.js';
 
 const SIDE = 32;
 const GROUP = 4;
@@ -98,8 +100,8 @@ if (way === undefined) {
     gradientCheckpointing,
     ...(logits === undefined ? {} : { logits }),
   };
-  const program = trainProgram(config, shape, objectiveGraph(dapo(0)), {
-    dialect: 'cpu',
+  const graph = gradientGraph(config, shape, objectiveGraph(dapo(0)), {
+    blocks: BLOCKS.cpu,
     precision: 'float32',
     held: 'float32',
     adapter,
@@ -117,12 +119,12 @@ if (way === undefined) {
   };
   const base = await set('policy', weightShapes(config));
   const trained = adapter ? await set('adapter', adapterShapes(config, adapter)) : base;
-  await engine.open(program);
+  await engine.open(graph);
   const feeds = trainFeeds(config, [row], shape, 1);
   const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;
   const before = peak();
   const start = process.cpuUsage();
-  const { outputs, gradient } = await engine.run(program, feeds, adapter ? ['adapter', 'policy'] : ['policy']);
+  const { outputs, gradient } = await engine.run(graph, feeds, adapter ? ['adapter', 'policy'] : ['policy']);
   const { user, system } = process.cpuUsage(start);
   const seconds = (user + system) / 1e6;
   const needed = Math.round(peak() - before);

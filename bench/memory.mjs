@@ -22,6 +22,7 @@ import { decodeMemory, embedMemory } from '../dist/models/sam2/memory.js';
 import { openNetwork } from '../dist/models/sam2/network.js';
 import { promptTokens } from '../dist/models/sam2/prompts.js';
 import { openWeights } from '../dist/models/sam2/weights.js';
+import { openEngine } from '../dist/tensor/engines.js';
 import { segR1 } from '../dist/objectives/policy-gradient.js';
 import { randomCheckpoint, randomSam2 } from './made.mjs';
 
@@ -113,7 +114,7 @@ async function measured(folder, job, gradientCheckpointing, { frame, group, maxT
 async function measuredSam2(folder, objects) {
   const config = await readSam2Config(folder);
   const weights = await openWeights(folder, config);
-  const network = await openNetwork(weights, config, { workers: 1, threads: 2 });
+  const network = await openNetwork(openEngine({ workers: 1, threads: 2 }), weights, config);
   const pixels = Float32Array.from({ length: 3 * config.size ** 2 }, (_, i) => Math.sin(i));
   const clicks = [
     [40, 50, 2],

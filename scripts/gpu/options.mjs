@@ -14,9 +14,9 @@ import { openCheckpoint } from '../../dist/models/sam2/checkpoint.js';
 import { grpo } from '../../dist/objectives/policy-gradient.js';
 import { drawScene } from '../../dist/io/scenes.js';
 import { draws, uniform } from '../../dist/random.js';
-import { emit } from '../../dist/tensor/onnx/emit.js';
+import { graphOf } from '../../dist/tensor/engine.js';
 import { dot, input } from '../../dist/tensor/ops.js';
-import { openEngine } from '../../dist/tensor/onnx/session.js';
+import { openEngine } from '../../dist/tensor/engines.js';
 import { differing, share } from './distance.mjs';
 import { randomSam2, roomyFolder } from './random.mjs';
 import { each, short, teller } from './tell.mjs';
@@ -47,13 +47,11 @@ async function tf32() {
   for (const on of [false, true]) {
     const engine = openEngine({ workers: 1, threads: 1, device: device(on) });
     try {
-      const program = emit(
-        'product',
-        { c: dot(input('a', 'float32', { i: m, k }), input('b', 'float32', { k, j: n }), 'k') },
-        engine.dialect,
-      );
-      await engine.open(program);
-      const { outputs } = await engine.run(program, { a, b });
+      const graph = graphOf('product', {
+        c: dot(input('a', 'float32', { i: m, k }), input('b', 'float32', { k, j: n }), 'k'),
+      });
+      await engine.open(graph);
+      const { outputs } = await engine.run(graph, { a, b });
       const error = share(outputs.c, exact);
       tell(
         { part: 'tf32', on, error },

@@ -25,7 +25,7 @@ import { groupAdvantages } from '../../dist/operators/advantage.js';
 import { decays } from '../../dist/operators/training/schedule.js';
 import { trainRows } from '../../dist/operators/training/train-rows.js';
 import { hash, uniform } from '../../dist/random.js';
-import { openEngine } from '../../dist/tensor/onnx/session.js';
+import { openEngine } from '../../dist/tensor/engines.js';
 import { operations, peakOf } from './flops.mjs';
 import { randomQwen, roomyFolder } from './random.mjs';
 import { each, short, teller } from './tell.mjs';

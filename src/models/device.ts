@@ -5,11 +5,15 @@ import { messageOf, UsageError } from '../errors.js';
 import { listDevices, type GpuDevice } from '../gpu/devices.js';
 import { findCudaRuntime, surveyCuda } from '../gpu/find.js';
 import type { Precision } from '../tensor/graph.js';
-import type { Device } from '../tensor/onnx/session.js';
+import type { Device } from '../tensor/engine.js';
+import { ENGINE_NAMES } from '../tensor/engines.js';
 
 const UNITS = { MB: 1e6, GB: 1e9, MiB: 2 ** 20, GiB: 2 ** 30 } as const;
 const SIZE = /^(\d+(?:\.\d+)?) ?(MB|GB|MiB|GiB)$/;
 const CUDA = /^cuda(?::(\d+))?$/;
+
+/** What runs a model's graphs. */
+export const Runtime = z.enum(ENGINE_NAMES);
 
 /** Keys of `policy` and of segmenters that a device can compute. */
 export const deviceShape = {

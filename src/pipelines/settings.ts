@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { deviceShape } from '../models/device.js';
+import { deviceShape, Runtime } from '../models/device.js';
 import { SAVED_PRECISIONS, trainingFault, type SavedPrecision } from '../models/policies.js';
 import { isOfModule, SEGMENTERS, type SegmenterChoice } from '../models/segmenters.js';
 import { prompts, type PromptName } from '../prompts/seg-r1.js';
@@ -54,7 +54,7 @@ const PolicyShape = z.strictObject({
    * Adapters are float32.
    */
   save: z.enum(Object.keys(SAVED_PRECISIONS) as [SavedPrecision, ...SavedPrecision[]]).optional(),
-  runtime: z.enum(['onnx']).default('onnx'),
+  runtime: Runtime.default('onnx'),
   ...deviceShape,
   /**
    * Threads that hold the weights, each a copy of 4 bytes a weight; float32 files that nothing changes are mapped

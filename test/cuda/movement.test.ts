@@ -10,7 +10,7 @@ import { replay, type Case, type Copies, type Events, type Outcome } from './rep
 import { findStandin } from './standin.js';
 import { record, tiny, withPolicy, type Work } from './work.js';
 
-vi.mock('../../src/tensor/onnx/session.js', async (original) => ({
+vi.mock('../../src/tensor/engines.js', async (original) => ({
   ...(await original<object>()),
   openEngine: (await import('./recording.js')).openRecorder,
 }));

@@ -4,7 +4,7 @@ import type { TrainRow } from '../../src/models/policy.js';
 import type { VlmConfig } from '../../src/models/vlm/architecture.js';
 import { tokenWeights, type Objective } from '../../src/objectives/objective.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
-import { layoutOf } from '../../src/tensor/onnx/session.js';
+import { layoutOf } from '../../src/tensor/layout.js';
 import { imagesOf, integers, json, rowsOf, stored } from './policy-cases.js';
 
 /** Sum and norm. */

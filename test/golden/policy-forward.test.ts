@@ -12,9 +12,9 @@ import { findWeights, lendWeights } from '../../src/models/vlm/weight-files.js';
 import { weightShapes } from '../../src/models/qwen2_5_vl/weights.js';
 import { weightInputs } from '../../src/models/vlm/weights.js';
 import type { Data, Tensor } from '../../src/tensor/graph.js';
-import { emit } from '../../src/tensor/onnx/emit.js';
+import { graphOf, type Engine } from '../../src/tensor/engine.js';
 import { concat, div, exp, input, logSoftmax, mul, neg, pick, reshape, slice, sum } from '../../src/tensor/ops.js';
-import { openEngine, type Engine } from '../../src/tensor/onnx/session.js';
+import { openEngine } from '../../src/tensor/engines.js';
 import { farthest, folder, goldenRows, has, json, stored, type GoldenRow } from './policy-cases.js';
 
 /** |a - b| <= 1e-4 · max(1, |b|); torch's own two attention kernels are 1.4e-5 apart. */
@@ -133,7 +133,7 @@ async function forward(
     sin: Float32Array.from(tables.flatMap(({ sin }) => [...sin])),
     ...Object.fromEntries(images.map(({ pixels }, i) => [`pixels${i}`, pixels])),
   };
-  const program = emit(`forward ${name}`, {
+  const program = graphOf(`forward ${name}`, {
     logits,
     ...scores(logits, tokens, token),
     ...(features ? { features } : {}),

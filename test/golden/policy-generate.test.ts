@@ -7,9 +7,10 @@ import { prefixShape } from '../../src/models/vlm/batch.js';
 import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
 import { prefixFeeds, seenIds } from '../../src/models/vlm/feeds.js';
 import { openPolicy } from '../../src/models/policies.js';
-import { rolloutProgram } from '../../src/models/vlm/rollout.js';
+import { rolloutGraph } from '../../src/models/vlm/rollout.js';
 import { findWeights, lendWeights } from '../../src/models/vlm/weight-files.js';
-import { openEngine, type Engine } from '../../src/tensor/onnx/session.js';
+import type { Engine } from '../../src/tensor/engine.js';
+import { openEngine } from '../../src/tensor/engines.js';
 import { farthest, folder, goldenRows, json, promptOf, rowsOf, stored } from './policy-cases.js';
 
 interface Case {
@@ -185,7 +186,7 @@ async function rollout(
     ends: options.eos_token_id,
     ...sampling,
   };
-  const program = rolloutProgram(config, shape);
+  const program = rolloutGraph(config, shape);
   await engine.open(program);
   const drawn = {
     uniforms: Float32Array.from(uniforms.flat(2)),

@@ -13,14 +13,14 @@ import { adapterOf, policyWeights, sideName } from '../../src/models/vlm/lora.js
 import { BASE, loadParameters, type Parameters } from '../../src/models/vlm/parameters.js';
 import { openPolicy } from '../../src/models/policies.js';
 import type { VlmPolicy } from '../../src/models/vlm/policy.js';
-import { objectiveGraph, scoreProgram } from '../../src/models/vlm/train.js';
+import { objectiveGraph, scoreGraph } from '../../src/models/vlm/train.js';
 import { PLAIN_BUILD } from '../../src/models/vlm/build.js';
 import { lendWeights } from '../../src/models/vlm/weight-files.js';
 import { segR1 } from '../../src/objectives/policy-gradient.js';
 import { scheduleOf, OptimizerOptions } from '../../src/operators/training/schedule.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
-import { emit, type Program } from '../../src/tensor/onnx/emit.js';
-import { openEngine, type RunResult, type Feeds } from '../../src/tensor/onnx/session.js';
+import { graphOf, type Feeds, type Graph, type RunResult } from '../../src/tensor/engine.js';
+import { openEngine } from '../../src/tensor/engines.js';
 import { agrees, batch, completionsInOrder, TINY, trainRows, type Summary } from './policy-batch.js';
 import { farthest, folder, has, json, rowsOf, stored } from './policy-cases.js';
 
@@ -83,7 +83,7 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))(
       const { weights } = policyWeights(policy.config, parameters.adapter);
       const matrix = (name: string) => mergeLinear(weights.linear(name.replace(/^merged\.(.*)\.weight$/, '$1')));
       const { outputs } = await runOnce(
-        emit('merged', Object.fromEntries(merged.map((name) => [name, matrix(name)]))),
+        graphOf('merged', Object.fromEntries(merged.map((name) => [name, matrix(name)]))),
         {},
         parameters,
       );
@@ -102,7 +102,7 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))(
         };
         const feeds = trainFeeds(policy.config, [{ ...row, perToken: {}, perSample: {} }], shape, 1);
         const answer = await runOnce(
-          scoreProgram(policy.config, shape, 'adapted', { ...PLAIN_BUILD, adapter: parameters.adapter }),
+          scoreGraph(policy.config, shape, 'adapted', { ...PLAIN_BUILD, adapter: parameters.adapter }),
           feeds,
           parameters,
         );
@@ -177,14 +177,14 @@ async function named(flat: Float32Array, dir: string): Promise<Record<string, Fl
   );
 }
 
-async function runOnce(program: Program, feeds: Feeds, { trained, frozen }: Parameters): Promise<RunResult> {
+async function runOnce(graph: Graph, feeds: Feeds, { trained, frozen }: Parameters): Promise<RunResult> {
   const engine = openEngine({ workers: 1, threads: 1 });
   try {
     const sets = [trained.name, BASE];
     await engine.parameters(trained.name, trained.layout, trained.values);
     if (frozen) await lendWeights(engine, BASE, frozen);
-    await engine.open(program, sets);
-    return await engine.run(program, feeds, sets);
+    await engine.open(graph, sets);
+    return await engine.run(graph, feeds, sets);
   } finally {
     await engine.release();
   }

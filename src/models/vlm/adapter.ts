@@ -5,7 +5,7 @@ import { z } from 'zod';
 
 import { messageOf, ModelError } from '../../errors.js';
 import { openSafetensors, writeSafetensors } from '../../io/safetensors.js';
-import type { Layout } from '../../tensor/onnx/session.js';
+import type { Layout } from '../../tensor/layout.js';
 import { replaceFolder } from './checkpoint.js';
 import { check, readJson, type Json } from '../checkpoint-json.js';
 import type { VlmConfig } from './architecture.js';

@@ -1,4 +1,4 @@
-import type { RunResult } from '../../tensor/onnx/session.js';
+import type { RunResult } from '../../tensor/engine.js';
 import type { GeneratedCompletion } from '../policy.js';
 import type { VlmConfig } from './architecture.js';
 import type { RolloutShape } from './rollout.js';

@@ -78,7 +78,7 @@ export function completionFeeds(rows: readonly TrainRow[], shape: BatchShape, pa
   return feeds;
 }
 
-/** Inputs of `trainProgram` and `scoreProgram`. */
+/** Inputs of `gradientGraph` and `scoreGraph`. */
 export function trainFeeds(
   config: VlmConfig,
   rows: readonly TrainRow[],
@@ -95,7 +95,7 @@ export function trainFeeds(
 }
 
 /**
- * Inputs of `rolloutProgram`.
+ * Inputs of `rolloutGraph`.
  *
  * @param indices of the prompts among those that `uniform` counts.
  */

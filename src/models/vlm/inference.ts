@@ -1,5 +1,5 @@
 import { OutOfMemoryError } from '../../errors.js';
-import type { Engine } from '../../tensor/onnx/session.js';
+import type { Engine } from '../../tensor/engine.js';
 import {
   combined,
   type EncodedPrompt,
@@ -15,8 +15,8 @@ import { inRuns, type Cut, type Runs, type Size } from './microbatches.js';
 import type { PrefixShape } from './prefix.js';
 import type { Build } from './build.js';
 import type { GraphCache } from './graph-cache.js';
-import { rolloutProgram, type RolloutShape } from './rollout.js';
-import { scoreProgram, trainProgram, type TrainGraph } from './train.js';
+import { rolloutGraph, type RolloutShape } from './rollout.js';
+import { gradientGraph, scoreGraph, type TrainGraph } from './train.js';
 import { completions } from './completions.js';
 
 /** How work is cut into runs. */
@@ -48,7 +48,7 @@ export interface Model extends Omit<RunOptions, 'batch' | 'tokens'> {
   readonly sets: readonly string[];
   readonly suppressed: readonly number[];
   readonly engine: Engine;
-  readonly programs: GraphCache;
+  readonly graphs: GraphCache;
 }
 
 /** Prompts of one rollout, and the graph that they share. */
@@ -62,7 +62,7 @@ export async function generate(
   asked: readonly EncodedPrompt[],
   options: GenerateOptions,
 ): Promise<GeneratedCompletion[][]> {
-  const { config, build, sets, suppressed, programs } = model;
+  const { config, build, sets, suppressed, graphs } = model;
   const { group, temperature, maxTokens, uniform, ...sampling } = options;
   const written: GeneratedCompletion[][] = Array.from({ length: asked.length });
   const prompts = (indices: readonly number[]): EncodedPrompt[] => indices.map((i) => asked[i]);
@@ -88,7 +88,7 @@ export async function generate(
     async work({ indices, shape }) {
       const feeds = rolloutFeeds(config, prompts(indices), indices, shape, { temperature, uniform });
       return completions(
-        await programs.run(graphKey('write', shape), () => rolloutProgram(config, shape, build), feeds, sets),
+        await graphs.run(graphKey('write', shape), () => rolloutGraph(config, shape, build), feeds, sets),
         shape,
         indices.length,
       );
@@ -103,16 +103,16 @@ export async function generate(
 
 /** Log-probs of completions, [row][sample][token]. */
 export async function scores(model: Model, rows: readonly TrainRow[], temperature: number): Promise<number[][][]> {
-  const { config, build, sets, programs } = model;
+  const { config, build, sets, graphs } = model;
   const of = sets.join(' ');
   const all: number[][][] = Array.from({ length: rows.length });
   await inRuns(rows.length, model.runs.score, {
     cut: (left, size) => chunked(model, rows, left, size),
     most: atOnce(model),
     work: ({ part, shape }) =>
-      programs.run(
+      graphs.run(
         graphKey(`score ${of}`, shape),
-        () => scoreProgram(config, shape, of, build),
+        () => scoreGraph(config, shape, of, build),
         trainFeeds(config, part, shape, temperature),
         sets,
       ),
@@ -140,7 +140,7 @@ export async function gradient(
   rows: readonly TrainRow[],
   temperature: number,
 ): Promise<Gradient> {
-  const { config, build, parameters, sets, programs, engine } = model;
+  const { config, build, parameters, sets, graphs, engine } = model;
   let sum: Float32Array | undefined;
   let metrics: Record<string, number> = {};
   /** The engine's sum has what this call has come to. */
@@ -149,9 +149,9 @@ export async function gradient(
     cut: (left, size) => chunked(model, rows, left, size),
     most: engine.workers,
     work: ({ part, shape }) =>
-      programs.run(
+      graphs.run(
         graphKey(`train ${graph.name}`, shape),
-        () => trainProgram(config, shape, graph, build),
+        () => gradientGraph(config, shape, graph, build),
         trainFeeds(config, part, shape, temperature),
         sets,
         build.sums ? { sum: begun ? 'add' : 'begin' } : {},
@@ -179,7 +179,7 @@ export async function gradient(
  * All runs wait for threads of the CPU; on a GPU each waits for the one before, for it may be found to be too large.
  */
 function atOnce({ engine }: Model): number {
-  return engine.dialect === 'cpu' ? Infinity : 1;
+  return engine.traits.device === 'cpu' ? Infinity : 1;
 }
 
 function chunked(
@@ -208,7 +208,7 @@ function tooLarge(
     ...(grids.length > 0 ? ['a smaller frame'] : []),
     'a smaller group',
     'a smaller maxTokens',
-    ...(engine.dialect !== 'cpu' && build.precision === 'float32' ? ['precision: bfloat16'] : []),
+    ...(engine.traits.device !== 'cpu' && build.precision === 'float32' ? ['precision: bfloat16'] : []),
     ...(doing === 'update' && !gradientCheckpointing ? ['gradientCheckpointing: true'] : []),
     ...(doing === 'update' && !build.adapter ? ['train: { lora: … }'] : []),
   ];

@@ -10,8 +10,8 @@ import {
   type StoredTensor,
   type Tensors,
 } from '../../io/safetensors.js';
-import { emit } from '../../tensor/onnx/emit.js';
-import { openEngine, type Engine } from '../../tensor/onnx/session.js';
+import { graphOf, type Engine } from '../../tensor/engine.js';
+import { openEngine } from '../../tensor/engines.js';
 import { readAdapter } from './adapter.js';
 import { replaceFolder } from './checkpoint.js';
 import type { VlmConfig } from './architecture.js';
@@ -92,15 +92,15 @@ function folding(
 ): (matrix: string, values: Float32Array) => Promise<Float32Array> {
   const { weights } = policyWeights(config, adapter);
   return async (matrix, values) => {
-    const program = emit(`merged ${matrix}`, { merged: mergeLinear(weights.linear(matrix.replace(/\.weight$/, ''))) });
+    const graph = graphOf(`merged ${matrix}`, { merged: mergeLinear(weights.linear(matrix.replace(/\.weight$/, ''))) });
     const [a, b] = [sideName(config, matrix, 'A'), sideName(config, matrix, 'B')];
-    await engine.open(program);
+    await engine.open(graph);
     const { outputs } = await engine.run(
-      program,
+      graph,
       { [matrix]: values, [a]: await sides.read(a), [b]: await sides.read(b) },
       [],
     );
-    await engine.close(program);
+    await engine.close(graph);
     return outputs['merged'] as Float32Array;
   };
 }

@@ -1,5 +1,5 @@
 import { shown, UsageError } from '../../errors.js';
-import { layoutOf, type Layout } from '../../tensor/onnx/session.js';
+import { layoutOf, type Layout } from '../../tensor/layout.js';
 import { freshAdapter, readAdapter, saveAdapter } from './adapter.js';
 import { saveWeights, type Precision } from './checkpoint.js';
 import type { VlmConfig } from './architecture.js';

@@ -1,8 +1,10 @@
 import { ModelError } from '../../errors.js';
 import type { PromptTemplate } from '../../prompts/template.js';
 import type { Precision } from '../../tensor/graph.js';
-import { openEngine, type Device, type Engine } from '../../tensor/onnx/session.js';
+import type { Device, Engine } from '../../tensor/engine.js';
+import { openEngine, type EngineName } from '../../tensor/engines.js';
 import type { Policy, Resumable, Trainable } from '../policy.js';
+import { BLOCKS } from './attention.js';
 import type { Build } from './build.js';
 import { openChat, type Chat } from './chat.js';
 import type { VlmConfig } from './architecture.js';
@@ -24,7 +26,9 @@ import { suppressedIds } from './completions.js';
 export interface VlmOptions extends Training, RunOptions {
   /** What products are computed in, and frozen matrices held in; float32 unless told. What learns is float32. */
   readonly precision?: Precision;
-  /** The CPU unless told. */
+  /** What computes; default `onnx`. */
+  readonly runtime?: EngineName;
+  /** Default: the CPU. */
   readonly device?: Device;
   /** Told what its user should know, such as that runs have become smaller. */
   readonly notice?: (text: string) => void;
@@ -106,14 +110,20 @@ function policyOn(
   options: VlmOptions,
 ): VlmPolicy {
   const { trained, adapter } = own;
-  const graphs = graphCache(engine, engine.dialect === 'cpu' ? Infinity : MOST_GRAPHS);
+  const graphs = graphCache(engine, engine.traits.device === 'cpu' ? Infinity : MOST_GRAPHS);
   const precision = options.precision ?? 'float32';
   const optimizer = optimizerOf(engine, trained, options.workers * options.threads);
   const reference = referenceOf(dir, config, trained, optimizer, engine, graphs, precision, extra);
   const learner = learnerOf(dir, config, own, reference, optimizer);
   const parameters = trained.layout.length;
   const sets = [...new Set([trained.name, BASE])];
-  const build: Build = { dialect: engine.dialect, precision, held, adapter, sums: engine.learning !== undefined };
+  const build: Build = {
+    precision,
+    blocks: BLOCKS[engine.traits.device],
+    held,
+    adapter,
+    sums: engine.learning !== undefined,
+  };
   const model: Model = {
     ...options,
     name: dir,
@@ -124,7 +134,7 @@ function policyOn(
     sets,
     suppressed: options.suppressed ?? suppressedIds(config, tokenizer),
     engine,
-    programs: graphs,
+    graphs,
   };
   return {
     name: dir,

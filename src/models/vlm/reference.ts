@@ -1,7 +1,7 @@
 import { ModelError } from '../../errors.js';
 import { mixInto } from '../../tensor/mix.js';
 import type { Precision } from '../../tensor/graph.js';
-import type { Engine } from '../../tensor/onnx/session.js';
+import type { Engine } from '../../tensor/engine.js';
 import type { VlmConfig } from './architecture.js';
 import type { Optimizer } from './optimizer.js';
 import { BASE, type ParameterSet } from './parameters.js';

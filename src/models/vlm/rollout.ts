@@ -1,5 +1,5 @@
+import { trace, type Graph } from '../../tensor/engine.js';
 import type { Precision, Tensor } from '../../tensor/graph.js';
-import { compile, type Program } from '../../tensor/onnx/emit.js';
 import {
   and,
   append,
@@ -20,7 +20,7 @@ import {
   where,
 } from '../../tensor/ops.js';
 import type { Sampling } from '../policy.js';
-import { BLOCKS, type Memory } from './attention.js';
+import type { Memory } from './attention.js';
 import type { VlmConfig } from './architecture.js';
 import { policyWeights } from './lora.js';
 import { PLAIN_BUILD, type Build } from './build.js';
@@ -52,20 +52,14 @@ export interface RolloutShape extends PrefixShape, Sampling {
  * request `entropies`,
  * [step, prompt, sample]; the pad id and 0 after a completion's end.
  */
-export function rolloutProgram(
+export function rolloutGraph(
   config: VlmConfig,
   shape: RolloutShape,
-  { adapter, held, ...target }: Build = PLAIN_BUILD,
-): Program {
+  { adapter, held, blocks, precision }: Build = PLAIN_BUILD,
+): Graph {
   const { weights } = policyWeights(config, adapter, [], held);
-  return compile(`rollout ${JSON.stringify(shape)}`, target, () =>
-    write(
-      weights,
-      config,
-      shape,
-      readPrefix(weights, config, shape, { blocks: BLOCKS[target.dialect] }),
-      target.precision,
-    ),
+  return trace(`rollout ${JSON.stringify(shape)}`, precision, () =>
+    write(weights, config, shape, readPrefix(weights, config, shape, { blocks }), precision),
   );
 }
 

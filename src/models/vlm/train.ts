@@ -1,11 +1,10 @@
 import { gradient } from '../../tensor/gradient.js';
+import { GRADIENT, SUM, trace, type Graph } from '../../tensor/engine.js';
 import type { Tensor } from '../../tensor/graph.js';
-import { compile, type Program, type Target } from '../../tensor/onnx/emit.js';
 import { add, concat, dims, expand, exp, input, lift, mul, neg, order, pick, slice, sum } from '../../tensor/ops.js';
-import { GRADIENT, SUM } from '../../tensor/onnx/session.js';
 import type { Objective } from '../../objectives/objective.js';
 import { policyLoss } from '../../objectives/policy-loss.js';
-import { BLOCKS, type Blocks } from './attention.js';
+import type { Blocks } from './attention.js';
 import type { VlmConfig } from './architecture.js';
 import { PLAIN_BUILD, type Build } from './build.js';
 import { policyWeights, type PolicyWeights } from './lora.js';
@@ -97,21 +96,19 @@ export interface TrainGraph {
 }
 
 /**
- * Emits the loss of a micro-batch with its gradient by every weight that it depends on and that learns: the adapter's,
+ * The loss of a micro-batch with its gradient by every weight that it depends on and that learns: the adapter's,
  * if there is one, else all.
  */
-export function trainProgram(
+export function gradientGraph(
   config: VlmConfig,
   shape: BatchShape,
   graph: TrainGraph,
-  { adapter, held, sums = false, ...target }: Build = PLAIN_BUILD,
-): Program {
-  return compile(`train ${graph.name} ${JSON.stringify(shape)}`, target, () =>
-    withGradients(config, cut(shape, target), graph, policyWeights(config, adapter, graph.extra, held), sums),
+  { adapter, held, blocks, precision, sums = false }: Build = PLAIN_BUILD,
+): Graph {
+  return trace(`train ${graph.name} ${JSON.stringify(shape)}`, precision, () =>
+    withGradients(config, { blocks, ...shape }, graph, policyWeights(config, adapter, graph.extra, held), sums),
   );
 }
-
-const cut = (shape: BatchShape, { dialect }: Target): BatchShape => ({ blocks: BLOCKS[dialect], ...shape });
 
 function withGradients(
   config: VlmConfig,
@@ -143,15 +140,15 @@ function withGradients(
  * Log-probs of written tokens and nothing else, [prompt, sample, token]; `of` tells graphs of one shape apart, by the
  * weights that they are bound to.
  */
-export function scoreProgram(
+export function scoreGraph(
   config: VlmConfig,
   shape: BatchShape,
   of: string,
-  { adapter, held, ...target }: Build = PLAIN_BUILD,
-): Program {
+  { adapter, held, blocks, precision }: Build = PLAIN_BUILD,
+): Graph {
   const { weights } = policyWeights(config, adapter, [], held);
-  return compile(`score ${of} ${JSON.stringify(shape)}`, target, () =>
-    readCompletions(weights, config, cut(shape, target)).score((all, own) => ({ logProbs: pick(all, 'vocab', own) })),
+  return trace(`score ${of} ${JSON.stringify(shape)}`, precision, () =>
+    readCompletions(weights, config, { blocks, ...shape }).score((all, own) => ({ logProbs: pick(all, 'vocab', own) })),
   );
 }
 

@@ -10,7 +10,7 @@ import {
   type Tensors,
 } from '../../io/safetensors.js';
 import { adamState, type AdamState } from '../../tensor/adamw.js';
-import type { Layout } from '../../tensor/onnx/session.js';
+import type { Layout } from '../../tensor/layout.js';
 import type { VlmConfig } from './architecture.js';
 import { sharedValues } from './weight-files.js';
 

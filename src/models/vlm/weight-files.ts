@@ -5,7 +5,8 @@ import { ModelError } from '../../errors.js';
 import { fromBf16, fromF16, toBf16, toF16 } from '../../io/half.js';
 import { FLOATS, folderTensors, type Dtype, type Tensors } from '../../io/safetensors.js';
 import type { Half, Place, Precision } from '../../tensor/graph.js';
-import { layoutOf, type Engine, type Layout } from '../../tensor/onnx/session.js';
+import type { Engine } from '../../tensor/engine.js';
+import { layoutOf, type Layout } from '../../tensor/layout.js';
 import type { VlmConfig } from './architecture.js';
 import { heldIn, type FirstValues, type WeightShape } from './weights.js';
 
@@ -108,23 +109,23 @@ export async function lendWeights(
     const { dtype, file, offset } = tensors.info(spelling);
     const real = await realpath(file);
     // The runtime looks for files in one folder.
-    const kept = dtype === STORED[held] && (held === 'float32' || engine.dialect !== 'cpu');
+    const kept = dtype === STORED[held] && (held === 'float32' || engine.traits.halves);
     if (kept && (folder ??= dirname(real)) === dirname(real)) places.set(name, { file: real, offset, dtype: held });
     else read.push({ name, file: spelling, held });
   }
   await engine.places(set, places);
   for (const { name, file, held } of read)
-    await engine.tensor(set, name, inType(await tensors.read(file), held, engine.dialect));
+    await engine.tensor(set, name, inType(await tensors.read(file), held, engine.traits.halves));
 }
 
-/** Values as an engine holds them: rounded to halves, of which the CPU keeps what they widen to. */
+/** Values as an engine holds them: rounded to halves, or without halves to what those widen to. */
 function inType(
   values: Float32Array<ArrayBuffer>,
   held: Precision,
-  dialect: Engine['dialect'],
+  halves: boolean,
 ): Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> {
   if (held === 'float32') return values;
-  return dialect === 'cpu' ? rounded(values, held) : NARROW[held].to(values);
+  return halves ? NARROW[held].to(values) : rounded(values, held);
 }
 
 function rounded(values: Float32Array<ArrayBuffer>, half: Half): Float32Array<ArrayBuffer> {

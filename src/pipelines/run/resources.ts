@@ -82,7 +82,8 @@ async function openNamedPolicy(
   if (!options) throw new UsageError('policy: expected the key "policy" in the pipeline; got none');
   const device = deviceOf(options);
   const workers = workersOn(device, options.workers);
-  const { checkpoint, adapter, threads, batch, tokens, gradientCheckpointing, prompt, save, precision } = options;
+  const { checkpoint, adapter, threads, batch, tokens, gradientCheckpointing, prompt, save, precision, runtime } =
+    options;
   // Weights that nothing will change are not read into memory that could be changed.
   const train = updatesPolicy ? options.train : adapter === undefined ? 'none' : options.train;
   const extra = typeof patchMask === 'number' && patchMask > 0 ? { extra: patchMaskHead } : {};
@@ -94,6 +95,7 @@ async function openNamedPolicy(
     gradientCheckpointing,
     seed,
     precision,
+    runtime,
     device,
     notice,
     ...(train === undefined ? {} : { train }),

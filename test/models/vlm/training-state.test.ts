@@ -10,7 +10,7 @@ import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
 import { restoreTraining, saveTraining } from '../../../src/models/vlm/training-state.js';
 import { patchMaskHead } from '../../../src/models/vlm/supervised.js';
 import { adamState } from '../../../src/tensor/adamw.js';
-import { layoutOf } from '../../../src/tensor/onnx/session.js';
+import { layoutOf } from '../../../src/tensor/layout.js';
 import { uniform } from '../../../src/random.js';
 import { folder, open, tied, tiny } from './opened.js';
 

@@ -3,11 +3,11 @@
  * and from it.
  */
 import { loadApi, pointerAt, textAt, type Api, type Pointer } from './api.js';
-import { pinLibraries, type NativeLibraries } from './libraries.js';
+import { pinLibraries } from './libraries.js';
 import { cudaTransfer, hostTransfer, type Transfer } from './memory.js';
 import { recognised } from './out-of-memory.js';
 import { OutOfMemoryError } from '../../../errors.js';
-import type { MemoryUse } from '../runtime.js';
+import type { MemoryUse, NativeLibraries } from '../../engine.js';
 
 /** What to compute on, and how. */
 export interface DeviceOptions {

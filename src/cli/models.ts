@@ -13,6 +13,7 @@ interface Arguments {
   readonly maxTokens: unknown;
   readonly prompts: unknown;
   readonly precision: unknown;
+  readonly device: unknown;
   readonly gradientCheckpointing: unknown;
   readonly ema: unknown;
   readonly base: unknown;
@@ -43,7 +44,11 @@ function inspectCommand(): CommandModule<object, Arguments> {
         .option('group', text('completions a prompt; 8 unless told'))
         .option('max-tokens', text('tokens of a completion; 400 unless told'))
         .option('prompts', text('prompts in one run, of a segmenter objects; 1 unless told'))
-        .option('precision', { ...text('of arithmetic; float32 unless told'), choices: ['float32', 'bfloat16'] })
+        .option(
+          'precision',
+          text('of products: float32, bfloat16 or, of a rollout on a GPU, float16; float32 unless told'),
+        )
+        .option('device', text('cpu, or cuda for what is taken of a GPU; cpu unless told'))
         .option('gradient-checkpointing', {
           type: 'boolean',
           describe: 'training with policy.gradientCheckpointing',
@@ -55,7 +60,7 @@ function inspectCommand(): CommandModule<object, Arguments> {
       const use = useOf(given);
       // What is neither is refused by the policies' reader, an adapter's folder having no configuration of its own.
       const seen =
-        (await inspectSegmenter(given.folder, use.prompts)) ??
+        (await inspectSegmenter(given.folder, use)) ??
         (await inspectPolicy(given.folder, use, once(given.base, 'base')));
       process.stdout.write(given.json ? `${JSON.stringify(seen, null, 2)}\n` : `${textOf(seen)}\n`);
     },
@@ -67,20 +72,33 @@ function textOf(seen: InspectedAdapter | InspectedCheckpoint | InspectedSegmente
   return seen.kind === 'segmenter' ? segmenterText(seen) : checkpointText(seen);
 }
 
-function useOf({ frame, group, maxTokens, prompts, precision, gradientCheckpointing, ema }: Arguments): Use {
+/** @throws {UsageError} if the option is none of some words. */
+function oneOf<Word extends string>(value: unknown, option: string, words: readonly [Word, ...Word[]]): Word {
+  const text = once(value, option) ?? words[0];
+  const found = words.find((word) => word === text);
+  if (found === undefined)
+    throw new UsageError(`--${option}: expected ${words.slice(0, -1).join(', ')} or ${words.at(-1)}; got ${text}`);
+  return found;
+}
+
+function useOf({ frame, group, maxTokens, prompts, precision, device, gradientCheckpointing, ema }: Arguments): Use {
   const whole = (value: unknown, option: string, otherwise: number): number => {
     const text = once(value, option);
     return text === undefined ? otherwise : wholeNumber(text, option);
   };
-  const kind = once(precision, 'precision') ?? 'float32';
-  if (kind !== 'float32' && kind !== 'bfloat16')
-    throw new UsageError(`--precision: expected float32 or bfloat16; got ${kind}`);
+  const on = oneOf(device, 'device', ['cpu', 'cuda']);
+  const kind = oneOf(
+    precision,
+    'precision',
+    on === 'cuda' ? ['float32', 'bfloat16', 'float16'] : ['float32', 'bfloat16'],
+  );
   return {
     frame: whole(frame, 'frame', 768),
     group: whole(group, 'group', 8),
     maxTokens: whole(maxTokens, 'max-tokens', 400),
     prompts: whole(prompts, 'prompts', 1),
     precision: kind,
+    device: on,
     gradientCheckpointing: gradientCheckpointing === true,
     ema: ema === true,
   };
@@ -109,10 +127,10 @@ function checkpointText({ folder, architecture, parameters, tied, stored, use, m
     ['stored', storedText(stored)],
     [
       'run',
-      `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.gradientCheckpointing === true ? ', gradient checkpointing' : ''}${use.ema === true ? ', weights averaged' : ''}`,
+      `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.device === 'cuda' ? ' on CUDA' : ''}${use.gradientCheckpointing === true ? ', gradient checkpointing' : ''}${use.ema === true ? ', weights averaged' : ''}`,
     ],
   ];
-  return `${table(head)}\n\n${memoryTable(memory)}`;
+  return `${table(head)}\n\n${memoryText(memory, use.device)}`;
 }
 
 function segmenterText({
@@ -122,6 +140,7 @@ function segmenterText({
   parameters,
   stored,
   embedding,
+  device,
   memory,
 }: InspectedSegmenter): string {
   const head = [
@@ -131,7 +150,15 @@ function segmenterText({
     ['looks at', `${size} × ${size} px`],
     ['keeps', `${(embedding / 2 ** 20).toFixed(1)} MiB an image`],
   ];
-  return `${table(head)}\n\n${memoryTable(memory)}`;
+  return `${table(head)}\n\n${memoryText(memory, device)}`;
+}
+
+/** What is in no sum. */
+const BESIDE =
+  "Computed, and held to a stand-in for a GPU: not measured on one. CUDA's own context and its libraries' workspaces come beside it, about 1 GB.";
+
+function memoryText(memory: Readonly<Record<string, Memory>>, device: Use['device']): string {
+  return `${memoryTable(memory)}${device === 'cuda' ? `\n\n${BESIDE}` : ''}`;
 }
 
 function memoryTable(memory: Readonly<Record<string, Memory>>): string {

@@ -75,7 +75,7 @@ async function ran(given: Arguments): Promise<number> {
     ...(pipelines !== undefined && { pipelinesFile: pipelines }),
   });
   if (given.check) {
-    for (const text of noticesOf(pipeline)) process.stderr.write(`${text}\n`);
+    for (const text of await noticesOf(pipeline)) process.stderr.write(`${text}\n`);
     process.stdout.write(
       given.json ? `${JSON.stringify({ name: pipeline.name, ...resolved(pipeline) })}\n` : resolvedYaml(pipeline),
     );

@@ -2,10 +2,10 @@
 import { z } from 'zod';
 
 import { messageOf, UsageError } from '../errors.js';
-import { listDevices, type GpuDevice } from '../gpu/devices.js';
+import { freeMemory, listDevices, type GpuDevice } from '../gpu/devices.js';
 import { findCudaRuntime, surveyCuda } from '../gpu/find.js';
 import type { Precision } from '../tensor/graph.js';
-import type { Device } from '../tensor/engine.js';
+import { MEMORY_SHARE, type Device } from '../tensor/engine.js';
 import { ENGINE_NAMES } from '../tensor/engines.js';
 
 const UNITS = { MB: 1e6, GB: 1e9, MiB: 2 ** 20, GiB: 2 ** 30 } as const;
@@ -84,6 +84,18 @@ export function deviceOf({ device, memory, tf32 }: Omit<DeviceChoice, 'precision
     tf32,
     ...(memory === undefined ? {} : { memory: bytesOf(memory) }),
   };
+}
+
+/**
+ * Bytes that models on a CUDA device will have; undefined on a CPU, and where neither the options nor the driver tell.
+ */
+export function roomOn({ device, memory }: Omit<DeviceChoice, 'precision' | 'tf32'>): number | undefined {
+  const index = CUDA.exec(device);
+  if (!index) return undefined;
+  if (memory !== undefined) return bytesOf(memory);
+  const { driver } = surveyCuda();
+  const free = driver && freeMemory(driver.library, Number(index[1] ?? 0));
+  return free === undefined ? undefined : MEMORY_SHARE * free;
 }
 
 /** Threads that hold a model's weights: on a GPU one feeds the device, however many are allowed. */

@@ -1,5 +1,6 @@
 /** What inspecting a model tells, whatever its kind: what lies in its files, and bytes of memory by part. */
 import type { Tensors } from '../io/safetensors.js';
+import type { Precision } from '../tensor/graph.js';
 
 /** What lies in files, as their headers say. */
 export interface Stored {
@@ -27,8 +28,19 @@ export interface InspectedSegmenter {
   readonly stored: Stored;
   /** Bytes that each kept image takes. */
   readonly embedding: number;
+  /** Where the memory is. */
+  readonly device: 'cpu' | 'cuda';
   /** By job, bytes. */
   readonly memory: Readonly<Record<string, Memory>>;
+}
+
+/** What runs of a segmenter are asked. */
+export interface SegmenterUse {
+  /** Objects decoded in one run. */
+  readonly prompts: number;
+  /** The CPU by default, on which all is float32. */
+  readonly device?: 'cpu' | 'cuda';
+  readonly precision?: Precision;
 }
 
 /** @param names of the tensors that are meant; all by default. */

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 
 import type { Image, ImageSource, Mask, Prompt, Size } from '../records.js';
-import type { InspectedSegmenter } from './inspected.js';
+import type { InspectedSegmenter, SegmenterUse } from './inspected.js';
 
 /** Promptable segmenter: all prompts about one image go in one call, so that it is looked at once. */
 export interface Segmenter {
@@ -54,8 +54,8 @@ export interface SegmenterDefinition<Options = unknown> {
   fault?(options: Options): Promise<{ readonly option: string; readonly text: string } | undefined>;
   /** Whether folders with that `model_type` in their `config.json` are of this kind. */
   reads?(modelType: string): boolean;
-  /** Looks at a folder that it `reads`. @param prompts objects decoded in one run. */
-  inspect?(folder: string, prompts: number): Promise<InspectedSegmenter>;
+  /** Looks at a folder that it `reads`; no weight is read. */
+  inspect?(folder: string, use: SegmenterUse): Promise<InspectedSegmenter>;
 }
 
 /** Declares a kind of segmenter; a module of one's own exports what this returns. */

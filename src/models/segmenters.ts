@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { messageOf, shown, UsageError } from '../errors.js';
 import { readJson } from './checkpoint-json.js';
 import { grabcut } from './grabcut/definition.js';
-import type { InspectedSegmenter } from './inspected.js';
+import type { InspectedSegmenter, SegmenterUse } from './inspected.js';
 import { sam2 } from './sam2/definition.js';
 import { isSegmenterDefinition, type Segmenter, type SegmenterDefinition } from './segmenter.js';
 
@@ -70,11 +70,10 @@ export async function loadSegmenter(file: string): Promise<SegmenterDefinition> 
 /**
  * Looks at a folder with a segmenter; reads configurations and headers, no weights.
  *
- * @param prompts objects decoded in one run.
  * @returns undefined for a folder of something else.
  */
-export async function inspectSegmenter(folder: string, prompts: number): Promise<InspectedSegmenter | undefined> {
+export async function inspectSegmenter(folder: string, use: SegmenterUse): Promise<InspectedSegmenter | undefined> {
   const { model_type: type } = await readJson(join(folder, 'config.json'), {});
   const kind = typeof type === 'string' ? SEGMENTERS.find((known) => known.reads?.(type)) : undefined;
-  return await kind?.inspect?.(folder, prompts);
+  return await kind?.inspect?.(folder, use);
 }

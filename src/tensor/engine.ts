@@ -24,6 +24,9 @@ export function graphOf(name: string, outputs: Readonly<Record<string, Tensor>>)
   return { name, outputs, precision: 'float32' };
 }
 
+/** Of what is free on a GPU, taken by default. The rest is for the libraries' own workspaces. */
+export const MEMORY_SHARE = 0.9;
+
 /** An input or output of a graph, as it is fed or comes back. */
 export interface TensorSpec {
   readonly name: string;

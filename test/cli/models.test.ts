@@ -76,6 +76,17 @@ describe('segr1 models inspect', () => {
     expect(again.memory['rollout']).toEqual(kept.memory['rollout']);
   });
 
+  it('prints what is taken of a GPU, and what comes beside it', async () => {
+    const { out } = await segr1('inspect', tiny, '--device', 'cuda', '--precision', 'bfloat16');
+    expect(out).toMatch(/^run .*, bfloat16 on CUDA$/m);
+    expect(out).not.toMatch(/^runtime/m);
+    expect(out).toContain("not measured on one. CUDA's own context and its libraries' workspaces come beside it");
+    expect((await segr1('inspect', tiny, '--device', 'cuda', '--precision', 'float16')).out).toMatch(/^GB +rollout$/m);
+    expect((await segr1('inspect', join(fixturesFolder(), 'segmenter', 'tiny-128'), '--device', 'cuda')).out).toContain(
+      'not measured on one',
+    );
+  });
+
   it('prints what a segmenter is, and what its runs need', async () => {
     const { code, out } = await segr1('inspect', join(fixturesFolder(), 'segmenter', 'tiny-128'), '--prompts', '9');
     expect(code).toBe(0);
@@ -92,7 +103,25 @@ describe('segr1 models inspect', () => {
       2,
       '--frame: expected a whole number of at least 1; got "7.5"',
     ],
-    ['another precision', ['inspect', tiny, '--precision', 'int8'], 2, 'precision'],
+    [
+      'another precision',
+      ['inspect', tiny, '--precision', 'int8'],
+      2,
+      '--precision: expected float32 or bfloat16; got int8',
+    ],
+    [
+      'what a CPU gains nothing by',
+      ['inspect', tiny, '--precision', 'float16'],
+      2,
+      '--precision: expected float32 or bfloat16; got float16',
+    ],
+    [
+      'another precision on a GPU',
+      ['inspect', tiny, '--device', 'cuda', '--precision', 'int8'],
+      2,
+      '--precision: expected float32, bfloat16 or float16; got int8',
+    ],
+    ['another device', ['inspect', tiny, '--device', 'tpu'], 2, '--device: expected cpu or cuda; got tpu'],
     ['nothing to do', [], 2, 'models: expected inspect; got nothing'],
   ])('refuses %s', async (_, args, status, message) => {
     const { code, err } = await segr1(...args);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { dtypeBytes } from '../../src/io/safetensors-header.js';
-import type { EncodedPrompt } from '../../src/models/policy.js';
+import type { EncodedPrompt, TrainRow } from '../../src/models/policy.js';
 import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
 import type { QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
 import type { VlmConfig } from '../../src/models/vlm/architecture.js';
@@ -40,19 +40,25 @@ async function writeHollow(path: string, shapes: Shapes, dtype: 'F32' | 'BF16'):
  * nothing.
  *
  * @param text what is other about the language model, such as fewer layers.
+ * @param vision the same of the vision tower.
  */
 export async function hollowQwen({
   dtype = 'F32',
   text = {},
-}: { readonly dtype?: 'F32' | 'BF16'; readonly text?: Readonly<Record<string, number>> } = {}): Promise<string> {
+  vision = {},
+}: {
+  readonly dtype?: 'F32' | 'BF16';
+  readonly text?: Readonly<Record<string, number | boolean>>;
+  readonly vision?: Readonly<Record<string, number | readonly number[]>>;
+} = {}): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'segr1-3b-'));
   const published = fileURLToPath(new URL('../fixtures/qwen2.5-vl-3b', import.meta.url));
   await cp(published, folder, { recursive: true });
   for (const name of ['chat_template.json', 'tokenizer.json', 'tokenizer_config.json'])
     await cp(join(tiny, name), join(folder, name));
   const path = join(folder, 'config.json');
-  const config = JSON.parse(await readFile(path, 'utf8')) as object;
-  await writeFile(path, JSON.stringify({ ...config, ...text }));
+  const config = JSON.parse(await readFile(path, 'utf8')) as { readonly vision_config: object };
+  await writeFile(path, JSON.stringify({ ...config, ...text, vision_config: { ...config.vision_config, ...vision } }));
   const shapes = weightShapes(await readConfig(folder)).map(({ name, sizes }) => [name, Object.values(sizes)] as const);
   await writeHollow(join(folder, 'model.safetensors'), shapes, dtype);
   return folder;
@@ -75,6 +81,31 @@ export function promptOf(config: VlmConfig, frame: number, words = 256): Encoded
       },
     ],
   };
+}
+
+/** Prompts with whole groups of whole completions. */
+export function wholeGroups(
+  config: VlmConfig,
+  {
+    frame,
+    group,
+    maxTokens,
+    prompts,
+  }: { readonly frame: number; readonly group: number; readonly maxTokens: number; readonly prompts: number },
+): TrainRow[] {
+  const each = <T>(value: T): T[][] =>
+    Array.from({ length: group }, () => Array.from({ length: maxTokens }, () => value));
+  const perToken = { oldLogProbs: each(-1), refLogProbs: each(-1), weight: each(1e-3), share: each(1e-3) };
+  const perSample = {
+    advantages: Array.from({ length: group }, (_, i) => i % 2),
+    sampleShare: Array.from({ length: group }, () => 1 / group),
+  };
+  return Array.from({ length: prompts }, () => ({
+    prompt: promptOf(config, frame),
+    completions: each(1),
+    perToken,
+    perSample,
+  }));
 }
 
 /** Hiera's sizes in the published checkpoints of SAM 2.1; those of tiny are what transformers fills in. */

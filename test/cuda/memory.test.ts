@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { rm } from 'node:fs/promises';
 
-import type { TrainRow } from '../../src/models/policy.js';
-import type { VlmPolicy } from '../../src/models/vlm/policy.js';
+import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
+import type { QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
+import { adapterOf } from '../../src/models/vlm/lora.js';
+import { deviceMemoryOf } from '../../src/models/qwen2_5_vl/memory-cuda.js';
 import { objectiveGraph } from '../../src/models/vlm/train.js';
 import { segR1 } from '../../src/objectives/policy-gradient.js';
-import { hollowQwen, promptOf } from './hollow.js';
+import { hollowQwen, promptOf, wholeGroups } from './hollow.js';
 import { replay, type Outcome } from './replay.js';
 import { findStandin } from './standin.js';
 import { record, withPolicy } from './work.js';
@@ -17,28 +19,19 @@ vi.mock('../../src/tensor/engines.js', async (original) => ({
 
 const standin = findStandin();
 const [FRAME, PROMPTS, GROUP, TOKENS] = [768, 8, 8, 400];
-
-/** One prompt with a whole group of whole completions. */
-function rows({ config }: VlmPolicy): TrainRow[] {
-  const each = <T>(value: T): T[][] => Array.from({ length: GROUP }, () => Array.from({ length: TOKENS }, () => value));
-  const perToken = { oldLogProbs: each(-1), refLogProbs: each(-1), weight: each(1e-3), share: each(1e-3) };
-  const perSample = {
-    advantages: Array.from({ length: GROUP }, (_, i) => i % 2),
-    sampleShare: Array.from({ length: GROUP }, () => 1 / GROUP),
-  };
-  return [{ prompt: promptOf(config, FRAME), completions: each(1), perToken, perSample }];
-}
+const LORA = { rank: 16, alpha: 32, pattern: String.raw`model\.language_model\..*_proj` };
 
 describe.skipIf('lacks' in standin)(
   `on CUDA a policy of three billion weights in bfloat16${'lacks' in standin ? `, left out: ${standin.lacks}` : ''}`,
   () => {
     let folder = '';
+    let config: QwenConfig;
     let outcomes: ReadonlyMap<string, Outcome>;
     beforeAll(async () => {
       if ('lacks' in standin) return;
       folder = await hollowQwen({ dtype: 'BF16' });
+      config = await readConfig(folder);
       const options = { precision: 'bfloat16', suppressed: [151_655] } as const;
-      const lora = { lora: { rank: 16, alpha: 32, pattern: String.raw`model\.language_model\..*_proj` } };
       const works = [
         withPolicy(
           'writes',
@@ -52,12 +45,18 @@ describe.skipIf('lacks' in standin)(
         ),
         withPolicy(
           'learns',
-          { ...options, train: lora, gradientCheckpointing: true },
+          { ...options, train: { lora: LORA }, gradientCheckpointing: true },
           async (policy) =>
-            policy.step((await policy.gradient(objectiveGraph(segR1(0.04)), rows(policy), 1)).gradient, {
-              learningRate: 1e-6,
-              maxNorm: 1,
-            }),
+            policy.step(
+              (
+                await policy.gradient(
+                  objectiveGraph(segR1(0.04)),
+                  wholeGroups(policy.config, { frame: FRAME, group: GROUP, maxTokens: TOKENS, prompts: 1 }),
+                  1,
+                )
+              ).gradient,
+              { learningRate: 1e-6, maxNorm: 1 },
+            ),
           folder,
         ),
       ];
@@ -79,6 +78,18 @@ describe.skipIf('lacks' in standin)(
       expect(Math.max(...runs.map(({ peak }) => peak))).toBeLessThan(gigabytes * 1e9);
       // The weights are there, and more.
       expect(most).toBeGreaterThan(7.5e9);
+      // What is known beforehand, as `segr1 models inspect` tells it.
+      const use = { frame: FRAME, group: GROUP, maxTokens: TOKENS, precision: 'bfloat16' } as const;
+      const { total } =
+        name === 'writes'
+          ? deviceMemoryOf(config, { kind: 'rollout' }, { ...use, prompts: PROMPTS })
+          : deviceMemoryOf(
+              config,
+              { kind: 'lora', adapter: adapterOf(config, LORA) },
+              { ...use, prompts: 1, gradientCheckpointing: true },
+            );
+      expect(total / (most as number)).toBeGreaterThan(0.9);
+      expect(total / (most as number)).toBeLessThan(1.1);
     });
   },
 );

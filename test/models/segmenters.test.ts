@@ -46,7 +46,11 @@ describe('a segmenter', () => {
   });
 
   it('is looked at where its kind reads the folder', async () => {
-    expect(await inspectSegmenter(sam2, 1)).toMatchObject({ kind: 'segmenter', architecture: 'sam2', size: 128 });
-    expect(await inspectSegmenter(join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl'), 1)).toBeUndefined();
+    expect(await inspectSegmenter(sam2, { prompts: 1 })).toMatchObject({
+      kind: 'segmenter',
+      architecture: 'sam2',
+      size: 128,
+    });
+    expect(await inspectSegmenter(join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl'), { prompts: 1 })).toBeUndefined();
   });
 });

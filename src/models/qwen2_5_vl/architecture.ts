@@ -1,5 +1,6 @@
 import type { Architecture } from '../vlm/architecture.js';
 import { readNumbers, type QwenConfig } from './config.js';
+import { deviceMemoryOf } from './memory-cuda.js';
 import { layerFloats } from './memory.js';
 import { promptRotary } from './positions.js';
 import { patches, smartResize } from './processor.js';
@@ -29,6 +30,7 @@ export const qwen2_5_vl: Architecture<QwenConfig> = {
   vision: visionTower,
   decoderLayer,
   layerFloats,
+  deviceMemory: deviceMemoryOf,
 };
 
 /** Reads the configuration of a Qwen2.5-VL, whatever its `model_type`; see `readNumbers`. */

@@ -1,4 +1,5 @@
 /** Bytes that a SAM 2.1 needs, counted from its architecture. */
+import { WIDTH, type Precision } from '../../tensor/graph.js';
 import { summed, type Memory } from '../inspected.js';
 import type { Sam2Config, Stage } from './config.js';
 import { weightShapes } from './weights.js';
@@ -42,6 +43,28 @@ export function embedMemory(config: Sam2Config): Memory {
  */
 export function decodeMemory(config: Sam2Config, objects: number): Memory {
   return summed({ ...embedMemory(config).parts, objects: ARENA * FLOAT * objects * object(config) });
+}
+
+/**
+ * Peak on a GPU, of what is in use at once. Decoding up to 8 objects takes no more than embedding an image, the weights
+ * of both being there.
+ *
+ * Of a cell and channel of the finest stage: values of one block, and what products take of them. A value's room is
+ * kept for the next of
+ * its size, so where a second block comes in that stage both have some. Counted on a stand-in, at the sizes tiny and
+ * large.
+ */
+export function deviceMemory(config: Sam2Config, precision: Precision): Memory {
+  const {
+    size,
+    stages: [first],
+  } = config;
+  const { width, blocks } = first;
+  const floats = blocks > 1 ? 16.3 : precision === 'float32' ? 14.7 : 11.5;
+  return summed({
+    weights: WIDTH[precision] * parameters(config),
+    'largest block': FLOAT * (size / 4) ** 2 * width * floats,
+  });
 }
 
 /** As the runtime lays them out for products; the pages of their files can be dropped. Of one worker. */

@@ -2,8 +2,10 @@
 import type { PromptTemplate } from '../../prompts/template.js';
 import type { Image, Size } from '../../records.js';
 import type { Tensor } from '../../tensor/graph.js';
+import type { Memory as CountedMemory } from '../inspected.js';
 import type { Coordinates } from '../policy.js';
 import type { Blocks, Memory } from './attention.js';
+import type { Job, Use } from './memory-use.js';
 import type { Grid, Patches } from './patches.js';
 import type { Weights, WeightShape } from './weights.js';
 
@@ -168,4 +170,6 @@ export interface Architecture<Config extends VlmConfig = VlmConfig> {
     attend: (queries: Tensor, own: Memory) => Tensor,
   ): LayerOutput;
   layerFloats(config: Config): LayerFloats;
+  /** Bytes in use on a GPU at once, where the family has counted them. */
+  deviceMemory?(config: Config, job: Job, use: Use): CountedMemory;
 }

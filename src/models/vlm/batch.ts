@@ -11,6 +11,9 @@ const rounded = (n: number, step: number): number => Math.ceil(n / step) * step;
 /** Tokens that a prompt of `tokens` takes in a run, the padding before it included. */
 export const promptLength = (tokens: number): number => rounded(tokens, PROMPT_STEP);
 
+/** Tokens that a completion of `tokens` takes in a training run, the padding behind it included. */
+export const trainedLength = (tokens: number): number => rounded(Math.max(1, tokens), COMPLETION_STEP);
+
 /** Indices of rows that can share a graph, each at most `size` long, in order. */
 export function chunks(prompts: readonly EncodedPrompt[], size: number): number[][] {
   const open = new Map<string, number[]>();
@@ -75,10 +78,7 @@ export function prefixShape(prompts: readonly EncodedPrompt[], size: number): Pr
 
 /** Completion length of a chunk's graph. */
 export function completionLength(rows: readonly TrainRow[]): number {
-  return rounded(
-    Math.max(1, ...rows.flatMap((row) => row.completions.map((tokens) => tokens.length))),
-    COMPLETION_STEP,
-  );
+  return trainedLength(Math.max(0, ...rows.flatMap((row) => row.completions.map((tokens) => tokens.length))));
 }
 
 /** Rows of one training run, and the graph that they share. */

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { ModelError } from '../../errors.js';
 import { openSafetensors } from '../../io/safetensors.js';
 import { storedIn, type Memory, type Stored } from '../inspected.js';
 import { baseOf, readAdapterConfig } from './adapter.js';
@@ -109,17 +110,24 @@ export function counted(config: VlmConfig): InspectedCheckpoint['parameters'] {
 }
 
 /**
- * What jobs need: a rollout, training of all weights, and of an adapter, the given one or one of the language model.
+ * What jobs need: a rollout; and, but for float16, training of all weights, and of an adapter, the given one or one of
+ * the language model.
  */
 export function memories(
   config: VlmConfig,
   use: Use,
   adapter: Adapter = languageAdapter(config, 16, 32),
 ): Record<string, Memory> {
-  const jobs: Record<string, Job> = {
-    rollout: { kind: 'rollout' },
-    full: { kind: 'full' },
-    [`lora ${adapter.rank}`]: { kind: 'lora', adapter },
-  };
-  return Object.fromEntries(Object.entries(jobs).map(([name, job]) => [name, memoryOf(config, job, use)]));
+  const training: Record<string, Job> = { full: { kind: 'full' }, [`lora ${adapter.rank}`]: { kind: 'lora', adapter } };
+  const jobs: Record<string, Job> = { rollout: { kind: 'rollout' }, ...(use.precision === 'float16' ? {} : training) };
+  const count = use.device === 'cuda' ? onDevice : memoryOf;
+  return Object.fromEntries(Object.entries(jobs).map(([name, job]) => [name, count(config, job, use)]));
+}
+
+function onDevice(config: VlmConfig, job: Job, use: Use): Memory {
+  const { architecture } = config;
+  if (architecture.deviceMemory) return architecture.deviceMemory(config, job, use);
+  throw new ModelError(
+    `${architecture.modelTypes[0]}  memory: expected a family of which a GPU's memory is counted; got one without; way out: --device cpu`,
+  );
 }

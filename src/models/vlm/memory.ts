@@ -3,40 +3,17 @@
  *
  * What a part counts is what its graph holds; `bench/memory.mjs` sets the sums against measured peaks.
  */
+import { WIDTH } from '../../tensor/graph.js';
 import { summed, type Memory } from '../inspected.js';
 import { BLOCKS } from './attention.js';
 import type { VlmConfig } from './architecture.js';
 import { JOINED } from './linear.js';
 import { adapterShapes, type Adapter } from './lora.js';
+import type { Job, Use } from './memory-use.js';
 import { LOGITS } from './scores.js';
 import type { WeightShape } from './weights.js';
 
-/** What one run works on. */
-export interface Use {
-  /** Side of the square that the policy is shown, px. */
-  readonly frame: number;
-  /** Completions a prompt. */
-  readonly group: number;
-  readonly maxTokens: number;
-  /** Prompts in one run. */
-  readonly prompts: number;
-  /** Tokens of a prompt beside its image; 256 unless told: Seg-R1's question has 993 characters. */
-  readonly text?: number;
-  /** Threads that hold the weights; 1 unless told. */
-  readonly workers?: number;
-  /** Of arithmetic; float32 unless told, and so far all that runs. What the optimizer changes is float32 in either. */
-  readonly precision?: 'float32' | 'bfloat16';
-  /** Whether the backward pass computes each layer again instead of keeping its values; false by default. */
-  readonly gradientCheckpointing?: boolean;
-  /** Whether training keeps a running average of what learns. */
-  readonly ema?: boolean;
-  /**
-   * Whether all weights are float32 in their files: those that nothing teaches are then mapped, once for all workers.
-   */
-  readonly mapped?: boolean;
-}
-
-export type Job = { readonly kind: 'rollout' | 'full' } | { readonly kind: 'lora'; readonly adapter: Adapter };
+export type { Job, Use } from './memory-use.js';
 
 const FLOAT = 4;
 
@@ -58,7 +35,7 @@ export function parameters(shapes: readonly WeightShape[]): number {
   return shapes.reduce((sum, { sizes }) => sum + Object.values(sizes).reduce((product, size) => product * size, 1), 0);
 }
 
-const width = ({ precision }: Use): number => (precision === 'bfloat16' ? 2 : FLOAT);
+const width = ({ precision = 'float32' }: Use): number => WIDTH[precision];
 
 /** Peak of a job, in steady state. */
 export function memoryOf(config: VlmConfig, job: Job, use: Use): Memory {
@@ -92,7 +69,7 @@ export function memoryOf(config: VlmConfig, job: Job, use: Use): Memory {
     decoder: runs * decoder,
     scores: runs * scoresKept(config, use, learnsToSee(config, adapter)),
     logits: runs * logits,
-    'vocabulary by chunks': adapter ? 0 : runs * chunkedVocabulary(config, use),
+    vocabulary: adapter ? 0 : runs * chunkedVocabulary(config, use),
   });
 }
 
@@ -120,7 +97,10 @@ function moments(count: number): number {
 }
 
 /** Patches of an image, and the tokens that a prompt is of with it. */
-function lengths(config: VlmConfig, { frame, text = 256 }: Use): { readonly patches: number; readonly prompt: number } {
+export function lengths(
+  config: VlmConfig,
+  { frame, text = 256 }: Use,
+): { readonly patches: number; readonly prompt: number } {
   const { width, height } = config.architecture.resized({ width: frame, height: frame }, config);
   const patches = (width / config.vision.patch) * (height / config.vision.patch);
   return { patches, prompt: patches / config.vision.merge ** 2 + text };
@@ -153,7 +133,10 @@ function decoderLayer(config: VlmConfig, use: Use): number {
  * Scores of one layer over prompts and one over completions, and of one block that sees whole images and one that sees
  * windows.
  */
-function scores(config: VlmConfig, use: Use): Readonly<Record<'prompt' | 'completions' | 'whole' | 'window', number>> {
+export function scores(
+  config: VlmConfig,
+  use: Use,
+): Readonly<Record<'prompt' | 'completions' | 'whole' | 'window', number>> {
   const { patches, prompt } = lengths(config, use);
   const [text, vision] = [use.prompts * config.text.heads, use.prompts * config.vision.heads * patches];
   return {
@@ -187,14 +170,14 @@ function scoresKept(config: VlmConfig, use: Use, sees: boolean): number {
  * Whether what the vision tower computes is needed for the backward pass; else it is gone, but for its features, before
  * the decoder begins.
  */
-function learnsToSee({ architecture: { modules } }: VlmConfig, adapter: Adapter | undefined): boolean {
+export function learnsToSee({ architecture: { modules } }: VlmConfig, adapter: Adapter | undefined): boolean {
   return !adapter || adapter.matrices.some((name) => name.startsWith(modules.vision));
 }
 
 /**
  * Floats that an adapter adds to what a token, or a patch, leaves in one of some layers: A · x of each of its matrices.
  */
-function adaptedFloats(adapter: Adapter | undefined, module: string, layers: number): number {
+export function adaptedFloats(adapter: Adapter | undefined, module: string, layers: number): number {
   return adapter ? (adapter.rank * adapter.matrices.filter((name) => name.startsWith(module)).length) / layers : 0;
 }
 

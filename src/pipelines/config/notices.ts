@@ -1,13 +1,19 @@
 import type { Pipeline } from './read.js';
+import { roomNotice } from './room.js';
 import { pipelineContext } from '../stage.js';
 
 /** What a pipeline may do and is yet worth a word before it runs, behind the name of what it is about. */
-export function noticesOf({ settings, stages, evaluation }: Pipeline): string[] {
+export async function noticesOf({ settings, stages, evaluation }: Pipeline): Promise<string[]> {
   const around = pipelineContext(settings, stages);
   const own = stages.flatMap(({ name, stage, options }) =>
     (stage.notices?.(options, around) ?? []).map((text) => `${name}  ${text}`),
   );
-  return [...own, ...(evaluation ? drawn(evaluation).map((text) => `evaluate  ${text}`) : [])];
+  const room = await roomNotice(around);
+  return [
+    ...own,
+    ...(room === undefined ? [] : [`policy  ${room}`]),
+    ...(evaluation ? drawn(evaluation).map((text) => `evaluate  ${text}`) : []),
+  ];
 }
 
 /** Answers that are judged are the likeliest: drawn ones come out otherwise with every seed. */

@@ -105,7 +105,7 @@ export async function execute(
   try {
     const compiled = await compile(pipeline, open, (row) => (book.enter(row), saving.entered(row.id)), kept);
     time.start(compiled.gauges);
-    for (const text of noticesOf(pipeline)) watch({ kind: 'notice', text });
+    for (const text of await noticesOf(pipeline)) watch({ kind: 'notice', text });
     watch(startOf(pipeline, folders.root, compiled.gauges, maxSteps, before));
     const rows = compiled.rows.pipe(
       tap(left.take),

@@ -45,7 +45,7 @@ describe('the memory of runs', () => {
 
 describe('inspectSam2', () => {
   it('says what lies in the files', async () => {
-    const seen = await inspectSam2(folder, 20);
+    const seen = await inspectSam2(folder, { prompts: 20 });
     expect(seen).toMatchObject({
       kind: 'segmenter',
       architecture: 'sam2',

@@ -8,6 +8,7 @@ import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
 import { inspectPolicy } from '../../../src/models/policies.js';
 import { counted, memories } from '../../../src/models/vlm/inspect.js';
 import { adapterOf, adapterShapes } from '../../../src/models/vlm/lora.js';
+import { deviceMemoryOf } from '../../../src/models/qwen2_5_vl/memory-cuda.js';
 import { memoryOf, parameters, type Job, type Use } from '../../../src/models/vlm/memory.js';
 import { weightShapes } from '../../../src/models/qwen2_5_vl/weights.js';
 import { fixturesFolder } from '../../golden/golden.js';
@@ -61,9 +62,9 @@ describe('memoryOf', () => {
     expect(logits(lora(16), 110)['logits']).toBe(24 * 110 * vocab);
     expect(logits(lora(16), 111)['logits']).toBe(24 * 2 ** 24);
     expect(logits(lora(16), 1100)['logits']).toBe(24 * 2 ** 24);
-    expect(logits(lora(16), 1100)).not.toHaveProperty('vocabulary by chunks');
-    expect(logits({ kind: 'full' }, 110)).not.toHaveProperty('vocabulary by chunks');
-    expect(logits({ kind: 'full' }, 1100)['vocabulary by chunks']).toBe(12 * vocab * hidden);
+    expect(logits(lora(16), 1100)).not.toHaveProperty('vocabulary');
+    expect(logits({ kind: 'full' }, 110)).not.toHaveProperty('vocabulary');
+    expect(logits({ kind: 'full' }, 1100)['vocabulary']).toBe(12 * vocab * hidden);
   });
 
   it('keeps of an adapter only what has its rank', () => {
@@ -185,6 +186,66 @@ describe('memoryOf', () => {
   });
 });
 
+// What a stand-in for a GPU counts, these sums are held to in test/cuda.
+describe('deviceMemoryOf', () => {
+  it('holds frozen matrices in the precision, vectors in float32, and what learns with 16 bytes a weight', () => {
+    const [matrices, vectors] = [true, false].map((wide) =>
+      parameters(weightShapes(config).filter(({ sizes }) => Object.keys(sizes).length > 1 === wide)),
+    ) as [number, number];
+    const own = parameters(adapterShapes(config, adapter(16)));
+    const { parts } = deviceMemoryOf(config, lora(16), { ...use, precision: 'bfloat16' });
+    // An adapter's sides are matrices: products take copies of them.
+    expect(parts).toMatchObject({
+      weights: 2 * matrices + 4 * vectors + 6 * own,
+      gradients: 4 * own,
+      moments: 8 * own,
+    });
+    expect(deviceMemoryOf(config, { kind: 'rollout' }, { ...use, precision: 'float16' }).parts['weights']).toBe(
+      2 * matrices + 4 * vectors,
+    );
+    expect(deviceMemoryOf(config, { kind: 'full' }, use).parts).toMatchObject({
+      weights: 4 * (matrices + vectors),
+      gradients: 4 * (matrices + vectors),
+      moments: 8 * (matrices + vectors),
+    });
+  });
+
+  it('counts four tables of the vocabulary where their gradient is added up', () => {
+    const { vocab, hidden } = config.text;
+    expect(deviceMemoryOf(config, { kind: 'full' }, use).parts['vocabulary']).toBe(16 * vocab * hidden);
+    expect(deviceMemoryOf(config, lora(16), use).parts).not.toHaveProperty('vocabulary');
+  });
+
+  it('takes what the most demanding stage of a rollout takes', () => {
+    const stage = (frame: number, maxTokens: number) =>
+      Object.keys(deviceMemoryOf(config, { kind: 'rollout' }, { ...use, frame, maxTokens, prompts: 8 }).parts);
+    expect(stage(1008, 1)).toEqual(['weights', 'vision tower']);
+    expect(stage(56, 1)).toEqual(['weights', 'decoder and its cache']);
+    expect(stage(56, 1000)).toEqual(['weights', 'decoder and its cache', 'logits']);
+  });
+
+  it('never falls with the group, the tokens and the prompts', () => {
+    const jobs = fc.constantFrom<Job>({ kind: 'rollout' }, { kind: 'full' });
+    const uses = fc.record({
+      frame: fc.integer({ min: 2, max: 16 }).map((n) => 28 * n),
+      group: fc.integer({ min: 1, max: 4 }),
+      maxTokens: fc.integer({ min: 1, max: 64 }),
+      gradientCheckpointing: fc.constant(true),
+      prompts: fc.constant(1),
+      precision: fc.constantFrom('float32', 'bfloat16'),
+    });
+    fc.assert(
+      fc.property(jobs, uses, fc.constantFrom('group', 'maxTokens'), (job, small, key) => {
+        // But for a chunk of logits, which are cut evenly.
+        const [a, b] = [small, { ...small, [key]: small[key] + 16 }]
+          .map((each) => deviceMemoryOf(config, job, each))
+          .map(({ total, parts }) => total - (parts['logits'] ?? 0)) as [number, number];
+        expect(b).toBeGreaterThanOrEqual(a - 4 * 6 * 2 ** 24);
+      }),
+    );
+  });
+});
+
 describe('inspectPolicy', () => {
   it('says what lies in the files of a checkpoint', async () => {
     const seen = await inspectPolicy(tied, use);
@@ -198,6 +259,13 @@ describe('inspectPolicy', () => {
     });
     expect(seen.stored.bytes).toBe(2 * counted(await readConfig(tied)).all);
     expect(seen).toHaveProperty('memory', memories(await readConfig(tied), use));
+  });
+
+  it('counts what a GPU takes where it is asked to, and no training in float16', async () => {
+    const seen = await inspectPolicy(tied, { ...use, device: 'cuda', precision: 'float16' });
+    expect(seen).toHaveProperty('memory', {
+      rollout: deviceMemoryOf(await readConfig(tied), { kind: 'rollout' }, { ...use, precision: 'float16' }),
+    });
   });
 
   it('says what an adapter is, and its base where that is at hand', async () => {

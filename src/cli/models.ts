@@ -38,7 +38,7 @@ function inspectCommand(): CommandModule<object, Arguments> {
         .positional('folder', {
           type: 'string',
           demandOption: true,
-          describe: 'folder of a Qwen2.5-VL, an adapter of one, or a SAM 2.1',
+          describe: 'folder of a policy, an adapter of one, or a segmenter',
         })
         .option('frame', text('side of the square that is shown, px; 768 unless told'))
         .option('group', text('completions a prompt; 8 unless told'))

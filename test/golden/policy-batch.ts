@@ -15,7 +15,9 @@ export const GRADIENT = { relative: 1e-4, floor: 2e-2 };
 /** Adam turns the rounding of a tiny gradient into a step of up to ±lr. */
 export const TINY = 1e-5;
 
-const { group } = json<{ group: number }>('train/train.json');
+const { group, weight_decay: decay = 0.01 } = json<{ group: number; weight_decay?: number }>('train/train.json');
+/** Weight decays of which the set has steps. */
+export const WEIGHT_DECAYS = [0, decay] as const;
 /** The micro-batch of GRPO that all training goldens are of. */
 export const batch = await stored('train/batch.safetensors');
 

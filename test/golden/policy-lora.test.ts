@@ -21,7 +21,7 @@ import { scheduleOf, OptimizerOptions } from '../../src/operators/training/sched
 import { gradientNorm } from '../../src/tensor/adamw.js';
 import { graphOf, type Feeds, type Graph, type RunResult } from '../../src/tensor/engine.js';
 import { openEngine } from '../../src/tensor/engines.js';
-import { agrees, batch, completionsInOrder, TINY, trainRows, type Summary } from './policy-batch.js';
+import { agrees, batch, completionsInOrder, TINY, trainRows, WEIGHT_DECAYS, type Summary } from './policy-batch.js';
 import { farthest, folder, has, json, rowsOf, stored } from './policy-cases.js';
 
 interface Report {
@@ -135,7 +135,7 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))(
       }
     });
 
-    it.each([0, 0.01] as const)('in three steps with a weight decay of %d', async (weightDecay) => {
+    it.each(WEIGHT_DECAYS)('in three steps with a weight decay of %d', async (weightDecay) => {
       const rows = await trainRows(objective);
       const rate = scheduleOf(
         OptimizerOptions.parse({
@@ -192,7 +192,7 @@ async function runOnce(graph: Graph, feeds: Feeds, { trained, frozen }: Paramete
 
 async function parametersAgree(
   kind: (typeof kinds)[number],
-  weightDecay: 0 | 0.01,
+  weightDecay: number,
   step: number,
   gradients: Readonly<Record<string, Float32Array>>,
 ): Promise<void> {

@@ -23,6 +23,7 @@ import {
   named,
   TINY,
   trainRows,
+  WEIGHT_DECAYS,
   type Summary,
 } from './policy-batch.js';
 import { farthest, folder, has, integers, json, rowsOf, stored } from './policy-cases.js';
@@ -92,7 +93,7 @@ describe.each(objectives)('%s agrees with torch', (kind, objective) => {
     );
   });
 
-  it.each([0, 0.01] as const)('in three steps with a weight decay of %d', async (weightDecay) => {
+  it.each(WEIGHT_DECAYS)('in three steps with a weight decay of %d', async (weightDecay) => {
     const rate = scheduleOf(
       OptimizerOptions.parse({
         learningRate: train.lr,
@@ -175,7 +176,7 @@ function open(): Promise<VlmPolicy> {
 
 async function parametersAgree(
   kind: 'seg-r1' | 'dapo',
-  weightDecay: 0 | 0.01,
+  weightDecay: number,
   step: number,
   gradients: Readonly<Record<string, Float32Array>>,
 ): Promise<void> {

@@ -49,17 +49,13 @@ const sink = { append: async () => {}, close: async () => {} };
 const start = performance.now();
 await lastValueFrom(
   pulled(samples, window).pipe(
-    rollout(policy, read, 7, { group: 2 }),
+    rollout({ policy, readImage: read, seed: 7 }, { group: 2 }),
     parse(),
-    mask(segmenter, read, { cacheMegabytes: 1 }),
+    mask({ segmenter, readImage: read }, { cacheMegabytes: 1 }),
     reward(),
     advantage(),
     update(
-      policy,
-      () => undefined,
-      read,
-      1,
-      () => {},
+      { policy, graphOf: () => undefined, readImage: read, temperature: 1, report: () => {} },
       { groupsPerStep: 8 },
     ),
     write(sink),

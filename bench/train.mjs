@@ -84,12 +84,15 @@ const report = (step) => {
 await lastValueFrom(
   load(read, { ...options.load, seed: settings.seed }, window).pipe(
     takeUntil(stop),
-    rollout(policy, read, settings.seed, options.rollout),
+    rollout({ policy, readImage: read, seed: settings.seed }, options.rollout),
     parse(options.parse),
-    mask(segmenter, read, options.mask),
+    mask({ segmenter, readImage: read }, options.mask),
     reward([], scoringOf(options.reward)),
     advantage(options.advantage),
-    update(policy, objectiveGraph, read, options.rollout.temperature, report, options.update),
+    update(
+      { policy, graphOf: objectiveGraph, readImage: read, temperature: options.rollout.temperature, report },
+      options.update,
+    ),
     released(window),
   ),
 );

@@ -49,13 +49,16 @@ const rows = load(
   window,
 ).pipe(
   tap(() => counts.in++),
-  rollout(policy, read, SEED, { group: 4, maxTokens: 44 }),
+  rollout({ policy, readImage: read, seed: SEED }, { group: 4, maxTokens: 44 }),
   parse(),
-  mask(segmenter, read),
+  mask({ segmenter, readImage: read }),
   reward(),
   easy(1.6),
   advantage({ scale: 'none' }),
-  update(policy, objectiveGraph, read, 1, report, { objective: 'dapo', learningRate: 3e-4, groupsPerStep: GROUPS }),
+  update(
+    { policy, graphOf: objectiveGraph, readImage: read, temperature: 1, report },
+    { objective: 'dapo', learningRate: 3e-4, groupsPerStep: GROUPS },
+  ),
   // Without this the window stays full and the source stands still.
   released(window),
 );

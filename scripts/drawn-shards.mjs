@@ -1,6 +1,7 @@
 // usage: node scripts/drawn-shards.mjs FOLDER ROWS — writes rows of every kind, for readers of other languages to open.
-import { rowSchema } from '../dist/io/columns.js';
-import { openShards } from '../dist/io/shard.js';
+import { rowSchema } from '../dist/io/arrow/columns.js';
+import { column } from '../dist/io/arrow/own-columns.js';
+import { openShards } from '../dist/io/arrow/shard.js';
 
 const [folder, rows] = process.argv.slice(2);
 const frame = { width: 64, height: 48 };
@@ -34,7 +35,9 @@ function row(i) {
           [1, 2, 3, 4],
           [5, 6, 7, 8],
         ],
+        names: ['rot', 'größer'],
         target: 1,
+        mask: mask(i + 1),
       },
     }),
   };
@@ -59,12 +62,15 @@ function row(i) {
     masks: group.map((g) => (g === 2 ? null : mask(i + g))),
     rewards: { total: group.map(score), byName: { format: [1, 1, 0], iou: group.map(score) } },
     advantages: [-0.5, 0, 0.5],
+    sampling: { temperature: 0.7, repetitionPenalty: 1, topK: 20, topP: 0.9, minP: 0, maxTokens: 44 },
+    difficulty: i / 7,
     step: 1 + Math.floor(i / 8),
   };
 }
 
 const metadata = { run: 'drawn', seed: '7', config: '{}', model: '-', tokenizer: '-', prompt: '-', frame: '64x48' };
-const shards = await openShards(folder, rowSchema(['format', 'iou'], metadata), {
+const columns = { difficulty: column.float('how hard it is') };
+const shards = await openShards(folder, rowSchema(['format', 'iou'], metadata, { columns }), {
   rowsPerBatch: 10,
   shardMegabytes: 0.1,
 });

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual, parseArgs } from 'node:util';
 
-import { readRows } from '../dist/io/shard.js';
+import { readRows } from '../dist/io/arrow/shard.js';
 import { draws } from '../dist/random.js';
 
 const { values } = parseArgs({
@@ -54,9 +54,9 @@ writeFileSync(
     - parse
     - mask
     - reward
-    - tally:     { constants: 6, anotherScene: true, overlays: 1 }
+    - tally:     { constantBaseline: 6, shuffledImageBaseline: true, overlays: 1 }
     - advantage: { scale: none }
-    - update:    { objective: dapo, learningRate: 1.0e-3, groupsPerStep: 4, refill: 1, kl: 0.04, reference: { every: 2, mix: 0.5 }, ema: 0.9 }
+    - update:    { objective: dapo, learningRate: 1.0e-3, groupsPerStep: 4, dynamicSampling: 1, kl: 0.04, reference: { every: 2, mix: 0.5 }, ema: 0.9 }
     - write:     { rowsPerBatch: 3 }
 judge:
   ${models}
@@ -66,7 +66,7 @@ judge:
     - parse
     - mask
     - reward
-    - tally:     { constants: 2 }
+    - tally:     { constantBaseline: 2 }
 `,
 );
 

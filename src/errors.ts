@@ -1,3 +1,5 @@
+import { relative } from 'node:path';
+
 /** The caller's mistake (YAML, flags, files named): refused before any work; exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
@@ -46,4 +48,10 @@ export function messageOf(error: unknown): string {
 export function shown(value: unknown): string {
   const text = value === undefined ? 'nothing' : (JSON.stringify(value) ?? typeof value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+/** `file` as a person in this folder would write it. */
+export function shortPath(file: string): string {
+  const short = relative(process.cwd(), file);
+  return short.startsWith('..') ? file : short;
 }

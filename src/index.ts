@@ -18,6 +18,7 @@ export type {
   RolledOut,
   Row,
   Sample,
+  SamplingOptions,
   SceneKey,
   Scored,
   Size,
@@ -36,7 +37,7 @@ export { mask, type MaskOptions } from './operators/mask.js';
 export { markNonFinite } from './operators/training/finite.js';
 export { reward, type RewardFunction, type RewardOptions } from './operators/reward.js';
 export { advantage, type AdvantageOptions } from './operators/advantage.js';
-export { update, type GraphOf } from './operators/update.js';
+export { update, type GraphOf, type UpdateContext } from './operators/update.js';
 export type { UpdateOptions } from './operators/training/update-options.js';
 export { fit, type FitOptions } from './operators/fit.js';
 export { think, type ThinkOptions, type Thinker } from './operators/think.js';
@@ -83,6 +84,9 @@ export { sapo, type Gate } from './objectives/sapo.js';
 export { vespo, type Gamma } from './objectives/vespo.js';
 export { compose, type Additions, type Recipe } from './objectives/compose.js';
 export type { Average, Objective, Terms, Traced } from './objectives/objective.js';
+/** The tensor language, for objectives of one's own. */
+export * as ops from './tensor/ops.js';
+export type { Tensor } from './tensor/graph.js';
 
 // Numbers about a mask and its truth.
 export { bootstrap, type Interval } from './metrics/bootstrap.js';
@@ -103,16 +107,20 @@ export { scoreReferring, type Answer, type ReferringReport } from './operators/s
 // What a benchmark came to, and two of them side by side.
 export { benchmarkResult, type BenchmarkResult } from './metrics/benchmarks/result.js';
 export { compareResults, type Comparison } from './metrics/benchmarks/comparison.js';
-export { readBenchmark } from './pipelines/store/benchmark-files.js';
+export { readBenchmark } from './pipelines/store/artifacts.js';
 
 // Rows on disk.
-export { openShards, readRows, recoverRows, type Shards } from './io/shard.js';
-export { rowSchema } from './io/columns.js';
+export { openShards, readRows, recoverRows, type Shards } from './io/arrow/shard.js';
+export { rowSchema, type RowShape } from './io/arrow/columns.js';
+export { column, type Column, type OwnColumns, type OwnValues } from './io/arrow/own-columns.js';
 
 // Pipelines in YAML, and stages of one's own for them.
 export {
   stage,
+  type Adds,
+  type Fact,
   type StageContext,
+  type StageFacts,
   type Refusal,
   type Stage,
   type StageDefinition,
@@ -120,5 +128,6 @@ export {
 } from './pipelines/stage.js';
 export { readPipeline, type Pipeline, type ReadOptions } from './pipelines/config/read.js';
 export type { RewardInput, RewardModule } from './pipelines/stages/reward-modules.js';
+export type { ObjectiveModule } from './pipelines/stages/objective-modules.js';
 export { run, type RunOptions } from './pipelines/run/run.js';
 export type { RunEvent, RunListener, Summary } from './pipelines/events.js';

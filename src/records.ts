@@ -116,6 +116,17 @@ export interface Completion {
   readonly entropies?: readonly number[];
 }
 
+/** What completions are drawn with. */
+export interface SamplingOptions {
+  /** 0 writes the likeliest token. */
+  readonly temperature: number;
+  readonly repetitionPenalty: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly maxTokens: number;
+}
+
 /** Added by `rollout`. */
 export interface RolledOut extends Sample {
   readonly prompt: string;
@@ -123,6 +134,8 @@ export interface RolledOut extends Sample {
   readonly completions: readonly Completion[];
   /** Optimizer steps that the sampling weights had seen. */
   readonly policyVersion: number;
+  /** Absent in rows that were written before 0.3. */
+  readonly sampling?: SamplingOptions;
 }
 
 /** Added by `answer`: what was answered, null where that could not be read, and whether it is right. */

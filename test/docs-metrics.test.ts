@@ -24,7 +24,7 @@ const answered =
 
 /** Short runs that between them have every option on which a metric depends. */
 const runs: Readonly<Record<string, string>> = {
-  clipped: `${answered}, { tally: { constants: 1, anotherScene: true } }, advantage, { update: { groupsPerStep: 2, kl: 0.04, correction: {}, offPolicy: 1 } }`,
+  clipped: `${answered}, { tally: { constantBaseline: 1, shuffledImageBaseline: true } }, advantage, { update: { groupsPerStep: 2, kl: 0.04, correction: {}, offPolicy: 1 } }`,
   cispo: `${answered}, advantage, { update: { groupsPerStep: 4, objective: cispo } }`,
   vespo: `${answered}, advantage, { update: { groupsPerStep: 4, objective: vespo } }`,
   sft: '{ load: { scenes: { kind: main, count: 2 }, frame: 56 } }, fit, { sft: { rowsPerStep: 2, patchMask: 1 } }',

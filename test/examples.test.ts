@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -64,6 +64,24 @@ describe('examples/custom-stage', () => {
   });
 });
 
+describe('examples/custom-stage/difficulty.yaml', () => {
+  it('writes its column beside the others, and reads it back', async () => {
+    const root = join(folder().path, 'run');
+    const file = join(ROOT, 'examples/custom-stage/difficulty.yaml');
+    const { steps } = await run(await readPipeline(file, { set: [`policy.checkpoint=${checkpoint}`] }), {
+      folder: root,
+    });
+    expect(steps).toBe(2);
+    let rows = 0;
+    for await (const { difficulty, rewards } of readRows<{ difficulty?: number }>(join(root, 'rows'))) {
+      rows++;
+      // Rewards are float32 by now.
+      expect(difficulty).toBeCloseTo(1 - mean(rewards?.total ?? []) / 2, 6);
+    }
+    expect(rows).toBe(16);
+  });
+});
+
 describe('examples/custom-reward', () => {
   const file = join(ROOT, 'examples/custom-reward/train.yaml');
 
@@ -84,5 +102,22 @@ describe('examples/custom-reward', () => {
       for (const [g, prompt] of prompts.entries()) if (prompt === null) expect(byName['inside']?.[g]).toBe(0);
     }
     expect(rows).toBe(8);
+  });
+});
+
+describe('examples/custom-objective', () => {
+  const file = join(ROOT, 'examples/custom-objective/train.yaml');
+
+  it('takes a step by the objective of its module, and reports what that does', async () => {
+    const root = join(folder().path, 'run');
+    const { steps, rowsOut } = await run(await readPipeline(file, { set: [`policy.checkpoint=${checkpoint}`] }), {
+      folder: root,
+    });
+    expect([steps, rowsOut]).toEqual([1, 8]);
+    const [line = ''] = readFileSync(join(root, 'metrics/metrics.jsonl'), 'utf8').split('\n');
+    const { metrics } = JSON.parse(line) as { metrics: Record<string, number> };
+    // The first step is on-policy.
+    expect(metrics['ratio']).toBeCloseTo(1, 3);
+    expect(metrics['grad_norm']).toBeGreaterThan(0);
   });
 });

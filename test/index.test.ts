@@ -16,6 +16,7 @@ describe('segr1', () => {
       'bnpo',
       'bootstrap',
       'cispo',
+      'column',
       'compareResults',
       'compose',
       'correctionEffort',
@@ -40,6 +41,7 @@ describe('segr1', () => {
       'openSam2',
       'openScorer',
       'openShards',
+      'ops',
       'overSet',
       'parse',
       'patchMaskHead',
@@ -87,13 +89,13 @@ describe('segr1', () => {
       window: segr1.Credits,
     ) =>
       segr1.load(read, { scenes: { count: 1 }, frame: 112 }, window).pipe(
-        segr1.rollout(policy, read, 7),
+        segr1.rollout({ policy, readImage: read, seed: 7 }),
         segr1.parse(),
-        segr1.mask(segmenter, read),
+        segr1.mask({ segmenter, readImage: read }),
         map((row) => ({ ...row, found: row.masks.filter((it) => it !== null).length })),
         segr1.reward(),
         segr1.advantage(),
-        segr1.update(policy, segr1.objectiveGraph, read, 1, () => {}),
+        segr1.update({ policy, graphOf: segr1.objectiveGraph, readImage: read, temperature: 1, report: () => {} }),
         segr1.released(window),
       );
     expectTypeOf(compose).returns.toExtend<Observable<segr1.Updated & { found: number }>>();

@@ -51,13 +51,13 @@ describe.each(recipes)('$label', ({ map, check }) => {
 
   it('keeps the rules between its stages', () => {
     const { stages: own, ...settings } = map;
-    const entries = stageEntries(own).map(([name, options]) => {
+    const entries = stageEntries(own).flatMap(([name, options]) => {
       const stage = stages.get(name);
-      return { name, ...(stage && { stage }), options: stage?.options.parse(options) };
+      return stage ? [{ name, stage, options: stage.options.parse(options) }] : [];
     });
     const around = pipelineContext(Settings.parse(settings), entries);
     // What load finds wrong is that its folders are not there.
-    expect(entries.slice(1).flatMap(({ stage, options }) => stage?.rules?.(options, around) ?? [])).toEqual([]);
+    expect(entries.slice(1).flatMap(({ stage, options }) => stage.rules?.(options, around) ?? [])).toEqual([]);
   });
 });
 

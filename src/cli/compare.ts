@@ -4,6 +4,7 @@ import { UsageError } from '../errors.js';
 import { markdownTable, plain } from '../report/table.js';
 import { compared, comparisonTables } from '../report/compare.js';
 import { BESIDE } from '../report/paper-table.js';
+import { RunFolder } from '../pipelines/store/run-folder.js';
 import { readRun } from '../report/runs.js';
 
 interface Arguments {
@@ -28,7 +29,7 @@ export const compareCommand: CommandModule<object, Arguments> = {
       .option('markdown', { type: 'boolean', describe: 'print Markdown' }),
   handler: async ({ runs, json, markdown }) => {
     if (json && markdown) throw new UsageError('compare: expected --json or --markdown; got both');
-    const comparison = compared(await Promise.all(runs.map(readRun)));
+    const comparison = compared(await Promise.all(runs.map((run) => readRun(new RunFolder(run)))));
     if (json) return console.log(JSON.stringify(comparison));
     const parts = comparisonTables(comparison).map(([heading, table]) =>
       markdown ? `## ${heading}\n\n${markdownTable(table)}` : `${heading}\n\n${plain(table)}\n`,

@@ -3,10 +3,9 @@ import { join, resolve } from 'node:path';
 
 import type { Argv, CommandModule } from 'yargs';
 
-import { UsageError } from '../errors.js';
+import { shortPath, UsageError } from '../errors.js';
 import { baseOf, copyCheckpoint, exportMerged } from '../models/policies.js';
-import { lastCheckpoint } from '../pipelines/store/run-folder.js';
-import { shortPath } from '../pipelines/config/yaml-source.js';
+import { RunFolder } from '../pipelines/store/run-folder.js';
 import { once, wholeNumber } from './arguments.js';
 import { freeFolder } from './free-folder.js';
 
@@ -82,7 +81,7 @@ function checkpointOf(from: string, step: number | undefined): string {
   if (stands && step !== undefined)
     throw new UsageError(`--step: expected it with a run, which has several; got ${from}, a checkpoint of its own`);
   if (stands) return resolve(from);
-  const found = lastCheckpoint(join(resolve(from), 'checkpoints'), step);
+  const found = new RunFolder(from).lastCheckpoint(step);
   const wanted =
     step === undefined ? 'a run with a checkpoint, a checkpoint or an adapter' : `a run with checkpoints/step-${step}`;
   if (found === undefined)

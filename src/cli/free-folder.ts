@@ -1,9 +1,8 @@
 import { readdirSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 
-import { UsageError } from '../errors.js';
+import { shortPath, UsageError } from '../errors.js';
 import { kindAt } from '../io/user-files.js';
-import { shortPath } from '../pipelines/config/yaml-source.js';
 
 /**
  * The whole path of a folder that a command makes.

@@ -2,11 +2,10 @@ import { resolve } from 'node:path';
 
 import type { Argv, CommandModule } from 'yargs';
 
-import { shown, UsageError } from '../errors.js';
+import { shortPath, shown, UsageError } from '../errors.js';
 import { installCuda, type Installed, type InstallOptions } from '../gpu/install.js';
 import { defaultInstallFolder, thisMachine } from '../gpu/machine.js';
 import { openPip } from '../gpu/pip.js';
-import { shortPath } from '../pipelines/config/yaml-source.js';
 import { once } from './arguments.js';
 
 interface Arguments {

@@ -1,15 +1,14 @@
-import { join } from 'node:path';
-
 import type { Argv, CommandModule } from 'yargs';
 
 import type { Scores } from '../operators/score.js';
 import type { Tally } from '../operators/tally.js';
-import { shortPath } from '../pipelines/config/yaml-source.js';
+import { shortPath } from '../errors.js';
 import { noticesOf } from '../pipelines/config/notices.js';
 import { progress } from '../pipelines/run/progress.js';
 import { duration } from '../pipelines/run/progress-line.js';
 import { readPipeline, resolved, resolvedYaml } from '../pipelines/config/read.js';
 import type { RunEvent, Summary, RunListener } from '../pipelines/events.js';
+import { RunFolder } from '../pipelines/store/run-folder.js';
 import { run } from '../pipelines/run/run.js';
 import { benchmarkTable } from '../report/benchmark-table.js';
 import { plain } from '../report/table.js';
@@ -118,7 +117,7 @@ function tables(): RunListener {
     for (const set of scores?.sets ?? [])
       console.log(`${set.set}\n${plain(scoreTable(set, headline(set, scores?.protocol ?? 'standard')))}\n`);
     console.log(summaryText(report.summary));
-    if (scores) console.log(`report   ${shortPath(join(report.summary.folder, 'report.html'))}`);
+    if (scores) console.log(`report   ${shortPath(new RunFolder(report.summary.folder).report)}`);
   };
 }
 

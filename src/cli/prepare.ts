@@ -2,14 +2,13 @@ import { resolve } from 'node:path';
 
 import type { Argv, CommandModule } from 'yargs';
 
-import { UsageError } from '../errors.js';
+import { shortPath, UsageError } from '../errors.js';
 import { findPairs } from '../io/dataset.js';
 import { camoSteps, nonCamSteps } from '../io/prepare/cod.js';
 import { jpegSteps } from '../io/prepare/jpeg.js';
 import { listSteps } from '../io/prepare/list.js';
 import type { Step } from '../io/prepare/step.js';
 import { setItems, setNames, type SetName } from '../io/sets/named.js';
-import { shortPath } from '../pipelines/config/yaml-source.js';
 import { once } from './arguments.js';
 
 interface Arguments {

@@ -8,9 +8,10 @@ import type { Argv, CommandModule } from 'yargs';
 import { pairFolders, scoreFolders, type PicturePairs } from '../operators/scoring/score-folders.js';
 import type { Scores } from '../operators/score.js';
 import { openScorer } from '../operators/scoring/scorer.js';
-import { shortPath } from '../pipelines/config/yaml-source.js';
+import { shortPath } from '../errors.js';
 import { plain } from '../report/table.js';
 import { headline, scoreTable } from '../report/score-table.js';
+import { RunFolder } from '../pipelines/store/run-folder.js';
 import { writeItems, writeSummary } from '../report/summary-files.js';
 import { once } from './arguments.js';
 import { freeFolder } from './free-folder.js';
@@ -66,8 +67,9 @@ export const scoreCommand: CommandModule<object, Arguments> = {
     );
     if (out !== undefined) {
       mkdirSync(out, { recursive: true });
-      await writeItems(out, items);
-      writeSummary(out, name, { scores });
+      const folder = new RunFolder(out);
+      await writeItems(folder, items);
+      writeSummary(folder, name, { scores });
     }
     console.log(
       given.json

@@ -4,10 +4,9 @@ import { dirname, join, parse, relative, resolve, sep } from 'node:path';
 
 import { z } from 'zod';
 
-import { DataError, UsageError } from '../errors.js';
+import { DataError, shortPath, UsageError } from '../errors.js';
 import { digest, sha256Of } from '../io/sealed-folder.js';
 import { foldName, kindAt, putFile } from '../io/user-files.js';
-import { shortPath } from '../pipelines/config/yaml-source.js';
 
 /** Where a result's files go. */
 export interface Files {

@@ -4,11 +4,10 @@ import { join, resolve } from 'node:path';
 import cliProgress from 'cli-progress';
 import type { Argv, CommandModule } from 'yargs';
 
-import { DataError, messageOf, UsageError } from '../errors.js';
+import { DataError, messageOf, shortPath, UsageError } from '../errors.js';
 import { pictures } from '../io/dataset.js';
 import { encodeMaskPng } from '../io/mask.js';
 import type { Segmenter } from '../models/segmenter.js';
-import { shortPath } from '../pipelines/config/yaml-source.js';
 import { once, wholeNumber } from './arguments.js';
 import { objectsOf } from './asked.js';
 import { folderOf, given, openAsker, openNamed, type Asker } from './asking.js';

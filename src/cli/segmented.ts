@@ -2,7 +2,7 @@ import { readImageFile } from '../io/image.js';
 import { emptyMask, encodeMaskPng, maskArea, toCocoString } from '../io/mask.js';
 import { FIGURE_INK, overlay } from '../io/overlay.js';
 import type { Inspected, Segmenter } from '../models/segmenter.js';
-import { shortPath } from '../pipelines/config/yaml-source.js';
+import { shortPath } from '../errors.js';
 import type { Image, Mask, Prompt } from '../records.js';
 import type { Asker } from './asking.js';
 

@@ -3,13 +3,14 @@ import { z } from 'zod';
 
 import { shown } from '../errors.js';
 import { PipelineShape } from '../pipelines/settings.js';
-import type { Stage } from '../pipelines/stage.js';
+import { columnsOf, type Stage } from '../pipelines/stage.js';
 import { stages } from '../pipelines/stages/table.js';
 
 interface OptionSchema {
   readonly type?: string;
   readonly default?: unknown;
   readonly enum?: readonly unknown[];
+  readonly anyOf?: readonly OptionSchema[];
 }
 
 /** `segr1 stages`: what a pipeline may name. */
@@ -33,12 +34,13 @@ function stagesJson(): unknown {
   return { pipeline: jsonSchema(PipelineShape), stages: Object.fromEntries(entries) as unknown };
 }
 
-function columns({ kind = 'map', needs = [], adds = [] }: Stage): {
+function columns(stage: Stage): {
   kind: string;
   needs: readonly string[];
   adds: readonly string[] | 'by options';
 } {
-  return { kind, needs, adds: typeof adds === 'function' ? 'by options' : adds };
+  const { kind = 'map', needs = [], adds } = stage;
+  return { kind, needs, adds: typeof adds === 'function' ? 'by options' : columnsOf(stage, undefined) };
 }
 
 /** One stage for people: a line on its columns, and one an option. */
@@ -63,10 +65,14 @@ function stageText(stage: Stage): string {
 }
 
 function optionText(schema: OptionSchema, required: boolean): string {
+  return `${kindOf(schema)}${schema.default === undefined ? (required ? ', required' : '') : `, ${shown(schema.default)}`}`;
+}
+
+/** What YAML calls a value's kind; values or kinds where there is a choice. */
+function kindOf({ type = 'any', enum: values, anyOf }: OptionSchema): string {
   const names: Readonly<Record<string, string>> = { object: 'map', array: 'list' };
-  const kind = schema.type ?? 'one of several';
-  const type = schema.enum?.map((value) => shown(value)).join('|') ?? names[kind] ?? kind;
-  return `${type}${schema.default === undefined ? (required ? ', required' : '') : `, ${shown(schema.default)}`}`;
+  if (values) return values.map((value) => shown(value)).join('|');
+  return anyOf ? [...new Set(anyOf.map(kindOf))].join('|') : (names[type] ?? type);
 }
 
 function jsonSchema(schema: z.ZodType): unknown {

@@ -15,7 +15,7 @@ const Shard = z.object({
 /** A shard that is whole, and will never change. */
 export type Shard = z.output<typeof Shard>;
 
-const Manifest = z.object({
+export const Manifest = z.object({
   /** In the order of their rows. */
   shards: z.array(Shard),
   /** The shard being written, as it will be called; it has `.partial` behind its name until it is sealed. */

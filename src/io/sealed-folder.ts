@@ -8,7 +8,8 @@ import { z } from 'zod';
 import { DataError, messageOf } from '../errors.js';
 import { replaceJson, syncFile, syncFolder } from './manifest.js';
 
-const STATE = 'state.json';
+/** The file that seals a folder. */
+export const SEAL = 'state.json';
 
 /** A file as it was when its folder was sealed. */
 const Sealed = z.object({
@@ -35,14 +36,14 @@ export async function sealFolder(fresh: string, folder: string, state: object): 
     files[name] = { bytes: found.size, sha256: await sha256Of(file) };
   }
   const sealed = { ...state, files };
-  await replaceJson(join(fresh, STATE), { ...sealed, sha256: digest(sealed) });
+  await replaceJson(join(fresh, SEAL), { ...sealed, sha256: digest(sealed) });
   await rename(fresh, folder);
   await syncFolder(dirname(folder));
 }
 
 /** The state of a sealed folder, as it stands in the file. @throws {DataError} if there is none. */
 export async function readSeal(folder: string): Promise<unknown> {
-  const file = join(folder, STATE);
+  const file = join(folder, SEAL);
   try {
     return JSON.parse(await readFile(file, 'utf8'));
   } catch (error) {
@@ -55,10 +56,10 @@ export async function checkSeal(folder: string): Promise<void> {
   const read = await readSeal(folder);
   const seal = Sealed.safeParse(read);
   if (!seal.success)
-    throw new DataError(`${join(folder, STATE)}  expected bytes and SHA-256 of each file, and its own; got none`);
+    throw new DataError(`${join(folder, SEAL)}  expected bytes and SHA-256 of each file, and its own; got none`);
   const { sha256: own, ...state } = read as { sha256: string };
   if (digest(state) !== own)
-    throw new DataError(`${join(folder, STATE)}  SHA-256: expected ${own}, as it says itself; got ${digest(state)}`);
+    throw new DataError(`${join(folder, SEAL)}  SHA-256: expected ${own}, as it says itself; got ${digest(state)}`);
   for (const [name, { bytes, sha256 }] of Object.entries(seal.data.files)) {
     const file = join(folder, name);
     const size = await stat(file).then(
@@ -66,11 +67,11 @@ export async function checkSeal(folder: string): Promise<void> {
       () => undefined,
     );
     if (size !== bytes)
-      throw new DataError(`${file}  expected ${bytes} bytes, as ${STATE} has it; got ${size ?? 'no such file'}`);
+      throw new DataError(`${file}  expected ${bytes} bytes, as ${SEAL} has it; got ${size ?? 'no such file'}`);
     const found = await sha256Of(file).catch((error: unknown) => {
       throw new DataError(`${file}  expected a file that can be read; got ${messageOf(error)}`, { cause: error });
     });
-    if (found !== sha256) throw new DataError(`${file}  SHA-256: expected ${sha256}, as ${STATE} has it; got ${found}`);
+    if (found !== sha256) throw new DataError(`${file}  SHA-256: expected ${sha256}, as ${SEAL} has it; got ${found}`);
   }
 }
 

@@ -32,8 +32,8 @@ export interface Recipe {
 /** An objective: what the advantage teaches, where it counts, and the divergence from the reference at every token. */
 export function compose(
   { name, average, weighs = false, surrogate }: Recipe,
-  kl: number,
-  additions: Additions,
+  kl = 0,
+  additions: Additions = {},
 ): Objective {
   const { level = 'token', klCorrected = false, correction, offPolicy, entropyBonus = 0, topEntropy = 1 } = additions;
   const trace = (terms: Terms): Traced => {

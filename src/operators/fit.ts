@@ -27,6 +27,12 @@ export const FitOptions = z.strictObject({
 });
 export type FitOptions = z.input<typeof FitOptions>;
 
+/** What `fit` works with. */
+export interface FitContext {
+  readonly segmenter: Segmenter;
+  readonly readImage: ReadImage;
+}
+
 /** A prompt that leads the segmenter to the truth. */
 export interface Fit {
   readonly prompt: Prompt;
@@ -42,8 +48,7 @@ export interface Fit {
  * @throws {ModelError} what the segmenter rejects with errors the stream, unless it is a DataError.
  */
 export function fit<T extends Sample>(
-  segmenter: Segmenter,
-  readImage: ReadImage,
+  { segmenter, readImage }: FitContext,
   options: FitOptions = {},
 ): OperatorFunction<T, T & Fitted> {
   const { think, inflight, tried, coordinates, ...clicking } = FitOptions.parse(options);

@@ -51,7 +51,7 @@ export function load(
   return pulled(() => samples(read, items, checked, start), window);
 }
 
-const BEGINNING: Start = { given: 0, again: new Set() };
+const BEGINNING: Start = { cursor: 0, pending: new Set() };
 
 /**
  * How many rows `load` will give, epochs included.
@@ -124,7 +124,7 @@ async function* samples(
   read: ReadImage,
   items: readonly Item[],
   options: Checked,
-  { given, again }: Start,
+  { cursor, pending }: Start,
 ): AsyncGenerator<Sample, void, void> {
   const frame = frameOf(options.frame);
   let faults = 0;
@@ -133,7 +133,7 @@ async function* samples(
     for (const index of epochOrder(items.length, epoch, options)) {
       const item = items[index];
       const id = `e${epoch}/${index}/${item.name}`;
-      if (at++ < given && !again.has(id)) continue;
+      if (at++ < cursor && !pending.has(id)) continue;
       const asked = options.instruction === undefined ? { id, frame } : { id, frame, instruction: options.instruction };
       if ('scene' in item) {
         yield drawnSample(asked, item.scene);

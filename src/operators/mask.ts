@@ -14,6 +14,12 @@ export const MaskOptions = z.strictObject({
 });
 export type MaskOptions = z.input<typeof MaskOptions>;
 
+/** What `mask` works with. */
+export interface MaskContext {
+  readonly segmenter: Segmenter;
+  readonly readImage: ReadImage;
+}
+
 /**
  * Adds `masks`: one a prompt, in order, null where the prompt is null.
  *
@@ -24,8 +30,7 @@ export type MaskOptions = z.input<typeof MaskOptions>;
  * @throws {ModelError} what the segmenter rejects with errors the stream, unless it is a DataError.
  */
 export function mask<T extends Prompted>(
-  segmenter: Segmenter,
-  readImage: ReadImage,
+  { segmenter, readImage }: MaskContext,
   options: MaskOptions = {},
 ): OperatorFunction<T, T & Masked> {
   const { inflight, cacheMegabytes } = MaskOptions.parse(options);

@@ -4,19 +4,23 @@ import { join } from 'node:path';
 import type { Observable } from 'rxjs';
 import { z } from 'zod';
 
+import { replayedKeys } from '../io/arrow/columns.js';
+import type { OwnColumns } from '../io/arrow/own-columns.js';
+import { readRows } from '../io/arrow/shard.js';
+import { storedColumns } from '../io/arrow/stored-columns.js';
 import { readManifest } from '../io/manifest.js';
-import { readRows } from '../io/shard.js';
 import { shuffled } from '../random.js';
 import type { Row } from '../records.js';
 import { pulled, type Window } from '../streams/pulled.js';
 
-const carried = ['truth', 'ignore', 'candidates', 'instruction', 'fitted', 'problem', 'thinking', 'solution'] as const;
-
 export const ReplayOptions = z.strictObject({
   /** Folder of a run or of its rows, or several, taken one behind the other. */
   rows: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]),
-  /** Columns that every row must have: a row without one of them is marked. */
-  columns: z.array(z.enum(carried)).default(['truth', 'fitted']),
+  /**
+   * Columns that every row must have: a row without one of them is marked. Those of one's own are given again only
+   * where they are named here.
+   */
+  columns: z.array(z.string().min(1)).default(['truth', 'fitted']),
   epochs: z.int().min(1).default(1),
   /** Another order each epoch; the seed decides it. */
   shuffle: z.boolean().default(true),
@@ -60,23 +64,40 @@ async function* replayed(
   }
 }
 
-/** What a row was before it was answered. */
-function again(row: Row, columns: readonly (typeof carried)[number][]): Row {
-  const { id, image, task, frame, original, truthPath } = row;
-  const own = Object.fromEntries(carried.filter((name) => row[name] !== undefined).map((name) => [name, row[name]]));
-  const lacking = columns.find((name) => row[name] === undefined);
+/** What a row was before it was answered, and the columns that were asked for. */
+function again(row: Row, columns: readonly string[]): Row {
+  const stored = row as unknown as Readonly<Record<string, unknown>>;
+  const own = Object.fromEntries(
+    [...new Set<string>([...replayedKeys, ...columns])]
+      .filter((name) => stored[name] !== undefined)
+      .map((name) => [name, stored[name]]),
+  );
+  const lacking = columns.find((name) => stored[name] === undefined);
   const reason = row.skipped ? MARKED : lacking === undefined ? undefined : `row: expected ${lacking}; got none`;
+  // Every row has what no row can be without, and `replayedKeys` names it.
+  return { ...(own as unknown as Row), ...(reason !== undefined && { skipped: { stage: 'replay', reason } }) };
+}
+
+/** Columns that the rows will have, those of one's own with their types; none but the known ones of unread folders. */
+export function replayedColumns({ rows: folders, columns = [] }: ReplayOptions): {
+  readonly known: readonly string[];
+  readonly own: OwnColumns;
+} {
+  const stored = [folders].flat().map((folder) => storedColumns(rowsIn(folder)));
+  const own: OwnColumns = Object.assign({}, ...stored.map((one) => one.own)) as OwnColumns;
+  const always = [...REQUIRED, ...(stored.some(({ names }) => names.has('ignore')) ? ['ignore'] : [])];
   return {
-    id,
-    image,
-    task,
-    frame,
-    original,
-    ...(truthPath !== undefined && { truthPath }),
-    ...own,
-    ...(reason !== undefined && { skipped: { stage: 'replay', reason } }),
+    known: [...new Set([...always, ...columns.filter((name) => isReplayed(name))])],
+    own: Object.fromEntries(Object.entries(own).filter(([name]) => columns.includes(name))),
   };
 }
+
+/** A column that can be asked for of any rows. */
+export function isReplayed(name: string): boolean {
+  return replayedKeys.some((key) => key === name);
+}
+
+const REQUIRED = ['id', 'image', 'task', 'frame', 'original'];
 
 function rowsIn(folder: string): string {
   return existsSync(join(folder, 'manifest.json')) ? folder : join(folder, 'rows');

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { EncodedPrompt, Policy, GeneratedCompletion } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
 import { hash, uniform } from '../random.js';
-import type { RolledOut, Sample } from '../records.js';
+import type { RolledOut, Sample, SamplingOptions } from '../records.js';
 import { orMarked, pixelsOf } from './faults.js';
 import { inOrder } from '../streams/in-order.js';
 import { batcher } from '../streams/batcher.js';
@@ -30,20 +30,28 @@ export const RolloutOptions = z.strictObject({
 });
 export type RolloutOptions = z.input<typeof RolloutOptions>;
 
+/** What a rollout works with. */
+export interface RolloutContext {
+  readonly policy: Policy;
+  readonly readImage: ReadImage;
+  /** Key of every draw. */
+  readonly seed: number;
+}
+
 /**
- * Adds `completions`: what the policy writes about each row, `group` times.
+ * Adds `completions`: what the policy writes about each row, `group` times, and the `sampling` options that it was
+ * drawn with.
  *
  * Draws depend on the seed, the row's id, the completion and the token alone, so batching changes nothing. Rows whose
- * image
- * can't be read are marked.
+ * image can't be read are marked.
  */
 export function rollout<T extends Sample>(
-  policy: Policy,
-  readImage: ReadImage,
-  seed: number,
+  { policy, readImage, seed }: RolloutContext,
   options: RolloutOptions = {},
 ): OperatorFunction<T, T & RolledOut> {
   const { inflight, ...writing } = RolloutOptions.parse(options);
+  const { temperature, repetitionPenalty, topK, topP, minP, maxTokens } = writing;
+  const sampling: SamplingOptions = { temperature, repetitionPenalty, topK, topP, minP, maxTokens };
 
   const write = batcher<Asked, readonly GeneratedCompletion[]>(policy.batch, async (asked) => {
     const keys = asked.map(({ id }) => hash('rollout', seed, id));
@@ -66,7 +74,7 @@ export function rollout<T extends Sample>(
       }));
       // Completions of one prompt are written in one run.
       const [{ version: policyVersion } = { version: policy.version }] = written;
-      return { ...row, prompt: prompt.text, promptTokens: prompt.tokens, completions, policyVersion };
+      return { ...row, prompt: prompt.text, promptTokens: prompt.tokens, completions, policyVersion, sampling };
     });
   return inOrder(rolledOut, policy.batch * inflight);
 }

@@ -47,6 +47,15 @@ export interface ScoreResult {
   readonly panels: readonly Panel[];
 }
 
+/** What `score` works with. */
+export interface ScoreContext {
+  readonly scorer: Scorer;
+  readonly readImage: ReadImage;
+  readonly scoring: Scoring;
+  /** Called once the last row has passed. */
+  readonly done: (result: ScoreResult) => Promise<void>;
+}
+
 /**
  * Adds `scores`: the metrics of each row's first answer against its truth, at the size at which the truth is stored.
  *
@@ -57,10 +66,7 @@ export interface ScoreResult {
  * read again is marked.
  */
 export function score<T extends Masked>(
-  scorer: Scorer,
-  readImage: ReadImage,
-  scoring: Scoring,
-  done: (result: ScoreResult) => Promise<void>,
+  { scorer, readImage, scoring, done }: ScoreContext,
   options: ScoreOptions = {},
 ): OperatorFunction<T, T & Measured> {
   const { overlays } = ScoreOptions.parse(options);

@@ -28,13 +28,21 @@ export const SftOptions = z.strictObject({
 });
 export type SftOptions = z.input<typeof SftOptions>;
 
-/** Told after each step, of the rows that it took in, and of the tokens that came since the step before. */
+/** Notified after each step, of the rows that it took in, and of the tokens that came since the step before. */
 export type ReportStep = (
   step: number,
   metrics: Readonly<Record<string, number>>,
   rows: readonly Pick<Sample, 'id'>[],
   tokens: StepTokens,
 ) => void;
+
+/** What `sft` works with. */
+export interface SftContext<Graph> {
+  readonly policy: Policy<Graph>;
+  readonly supervision: Supervision<Graph>;
+  readonly readImage: ReadImage;
+  readonly report: ReportStep;
+}
 
 /**
  * Teaches a policy the answers in `fitted`, or in `thinking` and `solution` where there are such; rows go on, with
@@ -45,10 +53,7 @@ export type ReportStep = (
  * are marked and left out.
  */
 export function sft<Graph, T extends Fitted>(
-  policy: Policy<Graph>,
-  supervision: Supervision<Graph>,
-  readImage: ReadImage,
-  report: ReportStep,
+  { policy, supervision, readImage, report }: SftContext<Graph>,
   options: SftOptions = {},
 ): OperatorFunction<T, T & { readonly step: number }> {
   const checked = SftOptions.parse(options);

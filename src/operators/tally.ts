@@ -18,9 +18,9 @@ export type { Tally } from './scoring/tally-book.js';
 
 export const TallyOptions = z.strictObject({
   /** First rows with a truth on which fixed answers are tried: what is earned without looking. */
-  constants: z.int().min(0).default(64),
+  constantBaseline: z.int().min(0).default(64),
   /** Whether each answer is judged on the row before as well: what the same answers earn without looking. */
-  anotherScene: z.boolean().default(false),
+  shuffledImageBaseline: z.boolean().default(false),
   /** Rows drawn of the best, of the worst, and at random; 0 draws none. */
   overlays: z.int().min(0).default(0),
 });
@@ -39,10 +39,20 @@ export interface TallyReader {
 
 /** How a tally outlives the run that it counts. */
 export interface TallyMemory {
-  /** Takes what gives the state of rows that will not come `again`; gives the state to begin with, if there is one. */
-  remember(keep: (again: ReadonlySet<string>) => unknown): unknown;
+  /** Takes what gives the state without the rows that are `pending`; gives the state to begin with, if there is one. */
+  remember(keep: (pending: ReadonlySet<string>) => unknown): unknown;
   /** Rows that may come again at most, but for marked ones: the credit window. */
   readonly window: number;
+}
+
+/** What `tally` works with. */
+export interface TallyContext {
+  readonly segmenter: Segmenter;
+  readonly readImage: ReadImage;
+  /** The options of `reward`; answers beside the row's own earn its built-in parts alone. */
+  readonly rewards: RewardOptions;
+  readonly reader: TallyReader;
+  readonly memory?: TallyMemory | undefined;
 }
 
 const FORGETFUL: TallyMemory = { remember: () => undefined, window: 0 };
@@ -52,16 +62,11 @@ const FORGETFUL: TallyMemory = { remember: () => undefined, window: 0 };
  *
  * Keeps numbers, and of rows only those that it is to draw. A row whose image can't be read is marked.
  *
- * @param rewards what `reward` was told; answers beside the row's own earn its built-in parts alone.
  * @throws {ModelError} what the segmenter rejects with errors the stream.
  */
 export function tally<T extends Scored>(
-  segmenter: Segmenter,
-  readImage: ReadImage,
-  rewards: RewardOptions,
-  reader: TallyReader,
+  { segmenter, readImage, rewards, reader, memory = FORGETFUL }: TallyContext,
   options: TallyOptions = {},
-  memory: TallyMemory = FORGETFUL,
 ): OperatorFunction<T, T> {
   const checked = TallyOptions.parse(options);
   const scoring = RewardOptions.parse(rewards);
@@ -78,7 +83,7 @@ export function tally<T extends Scored>(
   return (rows) =>
     defer(() => {
       // Whatever is remembered was given by the line below, in an earlier run.
-      const state = memory.remember((again) => ({ ...book.kept(again), before: judge.before(again) })) as
+      const state = memory.remember((pending) => ({ ...book.kept(pending), before: judge.before(pending) })) as
         | TallyState
         | undefined;
       const judge = judging(earn, checked, memory.window, state);
@@ -120,21 +125,21 @@ interface Verdict {
  */
 function judging(
   earn: Earn,
-  { constants, anotherScene }: z.output<typeof TallyOptions>,
+  { constantBaseline, shuffledImageBaseline }: z.output<typeof TallyOptions>,
   window: number,
   state?: TallyState,
 ) {
   let before = state?.before;
   const judged: { readonly id: string; readonly before: Sample | undefined }[] = [];
-  let untried = constants - (state?.tried.length ?? 0);
+  let untried = constantBaseline - (state?.tried.length ?? 0);
   return {
     /** What comes before the first of the rows that come again, or else before the next one. */
-    before(again: ReadonlySet<string>): Sample | undefined {
-      const first = judged.find(({ id }) => again.has(id));
+    before(pending: ReadonlySet<string>): Sample | undefined {
+      const first = judged.find(({ id }) => pending.has(id));
       return first ? first.before : before;
     },
     async judge(row: Scored): Promise<Verdict> {
-      const other = anotherScene ? before : undefined;
+      const other = shuffledImageBaseline ? before : undefined;
       judged.push({ id: row.id, before });
       if (judged.length > window) judged.shift();
       const isTried = row.truth !== undefined && untried > 0;
@@ -167,7 +172,7 @@ function uncounted(row: Scored): string | undefined {
  */
 function counting(
   reader: TallyReader,
-  { constants, anotherScene, overlays }: z.output<typeof TallyOptions>,
+  { constantBaseline, shuffledImageBaseline, overlays }: z.output<typeof TallyOptions>,
   window: number,
   state?: TallyState,
 ) {
@@ -187,7 +192,7 @@ function counting(
     }
   };
   const tellConstants = (): void => {
-    if (constants > 0 && tried.length === constants) reader.constants?.(constantsOf(tried));
+    if (constantBaseline > 0 && tried.length === constantBaseline) reader.constants?.(constantsOf(tried));
   };
   tellConstants();
   return {
@@ -195,7 +200,7 @@ function counting(
       const values =
         uncounted(row) !== undefined
           ? {}
-          : { ...statistics([row]), ...(anotherScene && { 'baseline/another_scene': elsewhere }) };
+          : { ...statistics([row]), ...(shuffledImageBaseline && { 'baseline/another_scene': elsewhere }) };
       waiting.push({ row, values });
       // Marked rows overtake others, so each kind is in order for itself.
       const alike = waiting.filter((one) => (one.row.skipped === undefined) === (row.skipped === undefined));
@@ -207,10 +212,10 @@ function counting(
       }
       if (uncounted(row) === undefined) reader.row?.(row.id, values);
     },
-    kept(again: ReadonlySet<string>): Omit<TallyState, 'before'> {
-      sumUp(waiting.filter(({ row }) => !again.has(row.id)));
-      waiting = waiting.filter(({ row }) => again.has(row.id));
-      return { ...book.kept(), tried: tried.filter(({ id }) => !again.has(id)), shown: shown.kept() };
+    kept(pending: ReadonlySet<string>): Omit<TallyState, 'before'> {
+      sumUp(waiting.filter(({ row }) => !pending.has(row.id)));
+      waiting = waiting.filter(({ row }) => pending.has(row.id));
+      return { ...book.kept(), tried: tried.filter(({ id }) => !pending.has(id)), shown: shown.kept() };
     },
     async tell(readImage: ReadImage): Promise<void> {
       sumUp(waiting.splice(0));

@@ -40,23 +40,27 @@ export interface Thinker {
   readonly signal: AbortSignal;
 }
 
+/** What `think` works with. */
+export interface ThinkContext {
+  readonly readImage: ReadImage;
+  /** Must be there if the options have an endpoint. */
+  readonly thinker?: Thinker | undefined;
+}
+
 /** Why a row has no thought whose question was given up. */
 export const CANCELLED = 'cancelled';
 
 /**
  * Adds `problem`, `thinking` and `solution` to fitted rows: what FCoT's rows hold, and `sft` teaches.
  *
- * A row that has a thought keeps it; one whose question stays unanswered is marked. Rows leave in the order they came,
- * and
+ * A row that has a thought keeps it; one whose question stays unanswered is marked. Rows leave in the order they came, and
  * unsubscribing ends the requests under way.
  *
- * @param thinker must be there if the options have an endpoint.
  * @see Seg-R1, arXiv:2506.22624: FCoT.
  */
 export function think<T extends Fitted>(
-  readImage: ReadImage,
+  { readImage, thinker }: ThinkContext,
   options: ThinkOptions = {},
-  thinker?: Thinker,
 ): OperatorFunction<T, T & Thought> {
   const { template = '{place}', endpoint, coordinates } = ThinkOptions.parse(options);
 

@@ -1,6 +1,5 @@
 import { pipe, type OperatorFunction } from 'rxjs';
 
-import { UsageError } from '../errors.js';
 import type { Policy, TrainRow } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
 import type { Objective } from '../objectives/objective.js';
@@ -13,33 +12,37 @@ import { markFiltered, refilled } from './training/dynamic-sampling.js';
 import type { ReportStep } from './sft.js';
 import { mean } from './scoring/statistics.js';
 import { addTokens, graphMetrics, NO_TOKENS, stepStatistics, stepTaken, tokensOf } from './training/step-metrics.js';
+import { drawn, temperatureOf } from './training/temperature.js';
 import { trainRows } from './training/train-rows.js';
 import { objectiveOf, UpdateOptions } from './training/update-options.js';
 
 /** How a kind of policy turns an objective into its training graph. */
 export type GraphOf<Graph> = (objective: Objective) => Graph;
 
+/** What an update works with. */
+export interface UpdateContext<Graph> {
+  readonly policy: Policy<Graph>;
+  readonly graphOf: GraphOf<Graph>;
+  readonly readImage: ReadImage;
+  /** At which the completions were written: log-probs are recomputed at it. */
+  readonly temperature: number;
+  readonly report: ReportStep;
+}
+
 /**
- * One optimizer step, or several, for every `groupsPerStep` groups; rows go on with the last `step` that took them in,
- * those that no step takes
- * marked, marked rows at once.
+ * One optimizer step, or several, for every `groupsPerStep` groups; rows leave with the last `step` that took them in,
+ * those that no step takes marked, marked rows at once.
  *
- * @param temperature that the completions were written at: log-probs are recomputed at it.
- * @throws {UsageError} if it is 0.
+ * Log-probs are recomputed at the temperature that rows were drawn at (`sampling`), which is one for all of a step.
+ *
+ * @throws {UsageError} if a temperature is 0, or a custom objective gives no loss.
  */
 export function update<Graph, T extends Advantaged>(
-  policy: Policy<Graph>,
-  graphOf: GraphOf<Graph>,
-  readImage: ReadImage,
-  temperature: number,
-  report: ReportStep,
+  { policy, graphOf, readImage, temperature: unsaid, report }: UpdateContext<Graph>,
   options: UpdateOptions = {},
 ): OperatorFunction<T, T & Updated> {
   const checked = UpdateOptions.parse(options);
-  if (temperature <= 0)
-    throw new UsageError(
-      `update  temperature: expected completions drawn at one above 0; got ${temperature}, where every group is one completion over and over`,
-    );
+  drawn(unsaid);
   const objective = objectiveOf(checked);
   const graph = graphOf(objective);
   const rate = scheduleOf(checked);
@@ -55,7 +58,7 @@ export function update<Graph, T extends Advantaged>(
     leaving: readonly T[],
   ): Promise<number> => {
     const step = policy.version + 1;
-    const { gradient, metrics } = await policy.gradient(graph, batch, temperature);
+    const { gradient, metrics } = await policy.gradient(graph, batch, temperatureOf(rows, unsaid));
     finiteLoss(metrics);
     const settings = rate(step);
     const norm = await policy.step(gradient, settings);
@@ -76,7 +79,7 @@ export function update<Graph, T extends Advantaged>(
       objective,
       ({ finish }) => checked.truncated === 'learn' || finish === 'stop',
     );
-    const scored = await withScores(policy, batch, objective, temperature);
+    const scored = await withScores(policy, batch, objective, temperatureOf(rows, unsaid));
     let step = 0;
     for (let k = 1; k <= checked.updatesPerBatch; k++)
       step = await furtherStep(k - 1, () =>
@@ -96,9 +99,9 @@ export function update<Graph, T extends Advantaged>(
   };
 
   const steps = batchSteps(checked.groupsPerStep, skippingSteps('update', taken));
-  if (checked.refill === undefined) return steps;
+  if (checked.dynamicSampling === undefined) return steps;
   return pipe(
-    refilled<T>(checked.groupsPerStep, checked.refill, (row) => (came(row), passed(1))),
+    refilled<T>(checked.groupsPerStep, checked.dynamicSampling, (row) => (came(row), passed(1))),
     steps,
   );
 }

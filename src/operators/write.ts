@@ -1,10 +1,10 @@
 import { concatAll, concatMap, finalize, materialize, type ObservableNotification, type OperatorFunction } from 'rxjs';
 
 import { messageOf } from '../errors.js';
-import type { RowSink } from '../io/shard.js';
+import type { RowSink } from '../io/arrow/shard.js';
 import type { Row } from '../records.js';
 
-export { WriteOptions, type RowSink } from '../io/shard.js';
+export { WriteOptions, type RowSink } from '../io/arrow/shard.js';
 
 /**
  * Hands each row to the sink, marked ones too, one at a time in the order of arrival, and passes it on once the sink

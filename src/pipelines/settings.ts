@@ -165,7 +165,7 @@ export function settingsSchema(map: unknown): typeof Settings {
 const stages = z.array(z.unknown()).min(1);
 
 /** The schema of a pipeline's whole map as a file has it; the options of stages are checked stage by stage. */
-export function pipelineSchema(map: unknown): z.ZodType {
+export function pipelineSchema(map: unknown): z.ZodType<Settings> {
   return settingsSchema(map).extend({ stages });
 }
 
@@ -174,6 +174,14 @@ export const PipelineShape = Settings.extend({
   segmenter: z.union([SegmenterOptions, ModuleSegmenter]).optional(),
   stages,
 });
+
+/** What an evaluation's metrics are called among those of a step: `eval_NAME`. */
+export const EVALUATION_PREFIX = 'eval_';
+
+/** Whether `checkpoints.best` is a metric of evaluations. */
+export function byEvaluation(best: string | undefined): best is string {
+  return best !== undefined && best.replace(/^-/, '').startsWith(EVALUATION_PREFIX);
+}
 
 /** Which pipeline `evaluate` names, and every how many steps it judges the policy in between, if at all. */
 export function evaluateOf({

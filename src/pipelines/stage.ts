@@ -4,11 +4,14 @@ import type { z } from 'zod';
 import type { Policy, Resumable, Trainable } from '../models/policy.js';
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Start } from '../streams/pulled.js';
-import type { Row } from '../records.js';
+import { isColumn, type Column, type OwnColumns, type OwnValues } from '../io/arrow/own-columns.js';
+import type { RewardOptions } from '../operators/rewards/options.js';
+import type { Protocol } from '../operators/scoring/protocol.js';
+import type { Row, SamplingOptions } from '../records.js';
 import type { Credits } from '../streams/credits.js';
-import { valueAt } from './config/schema-paths.js';
 import type { RunEvent } from './events.js';
 import type { Settings } from './settings.js';
+import type { RunFolder } from './store/run-folder.js';
 
 /**
  * What stages are built with: collaborators opened at first use, shared, and released by the runner in reverse order.
@@ -16,26 +19,25 @@ import type { Settings } from './settings.js';
 export interface StageContext extends PipelineContext {
   /** The resolved pipeline as JSON, for whoever writes down what a run was. */
   readonly config: string;
-  /** The run's folders. */
-  readonly folders: Folders;
+  readonly folder: RunFolder;
   /** Aborted when the source is to end; rows in flight go on to the end. */
   readonly signal: AbortSignal;
   readonly credits: Credits;
   readonly read: ReadImage;
   segmenter(): Promise<Segmenter>;
   policy(): Promise<Policy & Resumable>;
-  /** The policy for a stage that takes its steps: they become checkpoints, from which a run resumes. */
+  /** The policy for a stage that says `updatesPolicy`: its steps become checkpoints, from which a run resumes. */
   trainable(): Promise<Policy & Resumable & Trainable>;
   /** Where the run goes on that was broken off; none in one from the beginning. */
   readonly resumed?: Position;
   /**
    * For stages that keep something from row to row.
    *
-   * @param keep called at each checkpoint; gives what is known of rows before, as JSON, without those of `again`: they
-   * will come once more.
+   * @param keep called at each checkpoint; gives what is known of the rows so far, as JSON, without those of `pending`:
+   * they will come once more.
    * @returns what it gave at the checkpoint from which the run goes on; undefined in a run from the beginning.
    */
-  keepState(stage: string, keep: (again: ReadonlySet<string>) => unknown): unknown;
+  keepState(stage: string, keep: (pending: ReadonlySet<string>) => unknown): unknown;
   /** What a checkpoint has to wait for, such as rows that must be on disk. */
   beforeCheckpoint(job: () => Promise<unknown>): void;
   /** Tells the runner and whoever watches; a step's metrics go to the run's folder. */
@@ -50,40 +52,72 @@ export interface Position extends Start {
   readonly rowsOut: number;
 }
 
-/** Folders of a run, absolute. */
-export interface Folders {
-  readonly root: string;
-  readonly rows: string;
-  readonly metrics: string;
-  readonly checkpoints: string;
+/** A source of rows, or an operator on them; what rows hold is said by `needs` and `adds`. */
+export type Built<R extends Row = Row> = Observable<R> | OperatorFunction<never, R>;
+
+/**
+ * Columns that a stage adds: names of those that rows know, or a map that gives each of its own a type, such as
+ * `{ difficulty: column.float('how hard it is') }`, and to one that rows know `column.known`.
+ */
+export type Adds = readonly string[] | Readonly<Record<string, Column | 'known'>>;
+
+/** What a stage says of itself to the others: they look for a fact, never for a stage by its name. */
+export interface StageFacts {
+  /** How completions are sampled, as far as it is known before the run. */
+  readonly sampling?: Partial<SamplingOptions> & { readonly group?: number; readonly entropy?: boolean };
+  /** Rows that it gathers for one optimizer step. */
+  readonly rowsPerStep?: number;
+  /** What each part of the reward weighs, one's own among them, and what the built-in parts are told. */
+  readonly rewards?: { readonly weights: Readonly<Record<string, number>>; readonly builtIn: RewardOptions };
+  /** Metrics in the column `scores`. */
+  readonly scores?: readonly string[];
+  /** The option by which a row's advantages depend on other rows of its step, and what would be without. */
+  readonly acrossRows?: { readonly option: string; readonly value: string; readonly without: string };
+  /** What people call a source's rows, how they are judged, and the frame that it was asked for. */
+  readonly source?: { readonly set: string; readonly protocol?: Protocol; readonly frame?: unknown };
+  /** Weight of the loss on image tokens, which needs a head of its own. */
+  readonly patchMask?: number;
 }
 
-/** A source of rows, or an operator on them; what rows hold is said by `needs` and `adds`. */
-export type Built = Observable<Row> | OperatorFunction<never, Row>;
+/** A fact, and the stage that says it. */
+export interface Fact<Name extends keyof StageFacts> {
+  readonly stage: string;
+  readonly value: NonNullable<StageFacts[Name]>;
+}
 
 /** What a stage may know of the pipeline around it. */
 export interface PipelineContext {
   readonly settings: Settings;
-  /** Names of all stages, in order. */
-  readonly stages: readonly string[];
-  /** Whether a stage may change the policy: any that uses it and is not `rollout`, which only lets it write. */
+  /** Whether a stage changes the policy's weights. */
   readonly updatesPolicy: boolean;
-  /** An option of the first stage of that name, defaults filled in; undefined where there is no such stage. */
-  readonly option: (stage: string, key: string) => unknown;
+  /** Whether a stage leaves out steps with rewards that are not finite. */
+  readonly skipsNonFinite: boolean;
+  /** Names of all columns that stages add. */
+  readonly columns: ReadonlySet<string>;
+  /** Those that stages bring themselves. */
+  readonly ownColumns: OwnColumns;
+  /** What the first stage says that says it; undefined where none does. */
+  readonly fact: <Name extends keyof StageFacts>(name: Name) => Fact<Name> | undefined;
 }
 
 /** The pipeline as its stages may see it. */
 export function pipelineContext(
   settings: Settings,
-  stages: readonly { readonly name: string; readonly options: unknown; readonly stage?: Stage }[],
+  stages: readonly { readonly name: string; readonly options: unknown; readonly stage: Stage }[],
 ): PipelineContext {
   return {
     settings,
-    stages: stages.map(({ name }) => name),
-    updatesPolicy: stages.some(
-      ({ name, stage: definition }) => name !== 'rollout' && definition?.uses?.includes('policy'),
-    ),
-    option: (stage, key) => valueAt(stages.find(({ name }) => name === stage)?.options, [key]),
+    updatesPolicy: stages.some(({ stage: { updatesPolicy = false } }) => updatesPolicy),
+    skipsNonFinite: stages.some(({ stage: { skipsNonFinite = false } }) => skipsNonFinite),
+    columns: new Set(stages.flatMap(({ stage: definition, options }) => columnsOf(definition, options))),
+    ownColumns: Object.assign({}, ...stages.map(({ stage: one, options }) => ownColumnsOf(one, options))) as OwnColumns,
+    fact<Name extends keyof StageFacts>(fact: Name) {
+      for (const { name, stage: definition, options } of stages) {
+        const value = definition.facts?.(options)[fact];
+        if (value !== undefined) return { stage: name, value: value as Fact<Name>['value'] };
+      }
+      return undefined;
+    },
   };
 }
 
@@ -102,18 +136,25 @@ export interface StageDefinition<Options> {
   readonly options: z.ZodType<Options>;
   /** Columns that an earlier stage must have added. */
   readonly needs?: readonly string[];
-  readonly adds?: readonly string[] | ((options: Options) => readonly string[]);
+  readonly adds?: Adds | ((options: Options) => Adds);
   /** Models that the pipeline must name. */
   readonly uses?: readonly ('policy' | 'segmenter')[];
   /** Options that name a file or folder, or a list or map of them: taken from the file's folder, and must exist. */
-  readonly paths?: readonly string[];
+  readonly paths?: readonly string[] | ((options: Options) => readonly string[]);
   /** Rows that a source will give, where it can say. */
   rows?(options: Options): number | undefined;
-  /**
-   * Whether what it adds comes of the row alone and stands in shards as it is: of rows that were written before, a run
-   * that is begun again takes it from there.
-   */
+  /** Whether its output depends on the row alone and survives being written, so that a restarted run reuses it. */
   readonly cacheable?: boolean;
+  /** Whether it changes the policy's weights: only such a stage may ask for `trainable`. */
+  readonly updatesPolicy?: boolean;
+  /** Whether it leaves out a step where a reward is not finite; without such a stage, `reward` marks those rows. */
+  readonly skipsNonFinite?: boolean;
+  /** Whether it sums up all rows with `emit({ kind: 'tally', … })`, as an evaluation must. */
+  readonly summarizes?: boolean;
+  /** Options that change no row and no weight: a run may be resumed with others. */
+  readonly indifferent?: readonly string[];
+  /** What other stages may know of it under these options. */
+  facts?(options: Options): StageFacts;
   /** Whether a source begins at `open.resumed`; a run that learns cannot go on with another. */
   readonly resumes?: boolean;
   /** Whether rows that this stage marks for `reason` were left out on purpose; `tolerate` does not count those. */
@@ -130,13 +171,48 @@ export interface StageDefinition<Options> {
 /** A stage of any options, as the table holds it. */
 export type Stage = StageDefinition<unknown>;
 
-/** Declares a stage; a module of one's own exports what this returns, and names itself under `operators:`. */
-export function stage<Schema extends z.ZodType>(
-  definition: Omit<StageDefinition<z.output<Schema>>, 'options'> & { readonly options: Schema },
+/**
+ * Declares a stage; a module of one's own exports what this returns, and names itself under `operators:`.
+ *
+ * Rows that `build` gives hold what `adds` declares of its own, or lack it.
+ */
+export function stage<Schema extends z.ZodType, const Added extends Adds = readonly string[]>(
+  definition: Omit<StageDefinition<z.output<Schema>>, 'options' | 'adds' | 'build'> & {
+    readonly options: Schema;
+    readonly adds?: Added | ((options: z.output<Schema>) => Added);
+    build(
+      options: z.output<Schema>,
+      open: StageContext,
+    ): Built<Row & OwnValues<Added>> | Promise<Built<Row & OwnValues<Added>>>;
+  },
 ): Stage {
   // Options are read with the stage's own schema before anything of it is called.
   return Object.freeze({ ...definition }) as unknown as Stage;
 }
+
+/** Keys that a stage may have. */
+export const stageKeys: readonly string[] = Object.keys({
+  name: true,
+  kind: true,
+  options: true,
+  needs: true,
+  adds: true,
+  uses: true,
+  paths: true,
+  rows: true,
+  cacheable: true,
+  updatesPolicy: true,
+  skipsNonFinite: true,
+  summarizes: true,
+  indifferent: true,
+  facts: true,
+  resumes: true,
+  filters: true,
+  rules: true,
+  preflight: true,
+  notices: true,
+  build: true,
+} satisfies Record<keyof Stage, true>);
 
 /** Whether a value, such as an export of somebody's module, is a stage. */
 export function isStage(value: unknown): value is Stage {
@@ -151,7 +227,25 @@ export function isStage(value: unknown): value is Stage {
   );
 }
 
-/** Columns that a stage adds under these options. */
+/** Options of a stage that are paths. */
+export function pathsOf(stage: Stage, options: unknown): readonly string[] {
+  return typeof stage.paths === 'function' ? stage.paths(options) : (stage.paths ?? []);
+}
+
+/** Names of the columns that a stage adds under these options. */
 export function columnsOf(stage: Stage, options: unknown): readonly string[] {
-  return typeof stage.adds === 'function' ? stage.adds(options) : (stage.adds ?? []);
+  const adds = addsOf(stage, options);
+  return Array.isArray(adds) ? (adds as readonly string[]) : Object.keys(adds);
+}
+
+/** The columns among them that the stage itself gives a type. */
+export function ownColumnsOf(stage: Stage, options: unknown): OwnColumns {
+  const adds = addsOf(stage, options);
+  if (Array.isArray(adds)) return {};
+  return Object.fromEntries(Object.entries(adds).filter((entry): entry is [string, Column] => isColumn(entry[1])));
+}
+
+/** What a stage declares to add under these options. */
+export function addsOf({ adds = [] }: Stage, options: unknown): Adds {
+  return typeof adds === 'function' ? adds(options) : adds;
 }

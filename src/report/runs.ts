@@ -1,10 +1,10 @@
 import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
 
 import { z } from 'zod';
 
-import { messageOf, UsageError } from '../errors.js';
+import { messageOf, shortPath, UsageError } from '../errors.js';
 
 // JSON has no NaN and writes null.
 const number = z
@@ -34,6 +34,14 @@ const Item = z.object({
 });
 export type StoredItem = z.output<typeof Item>;
 
+/** Where a run, or `segr1 score --out`, left its results, as absolute paths. */
+export interface ResultFiles {
+  readonly root: string;
+  readonly summary: string;
+  readonly benchmark: string;
+  readonly scores: string;
+}
+
 /** What a run's folder tells. */
 export interface StoredRun {
   /** The folder as it was named. */
@@ -46,24 +54,25 @@ export interface StoredRun {
 }
 
 /**
- * Reads what a run, or `segr1 score --out`, left in its folder.
+ * Reads the results of a run.
  *
  * @throws {UsageError} if there is neither a summary nor a benchmark, or one that can't be read.
  */
-export async function readRun(folder: string): Promise<StoredRun> {
-  const [summary, benchmark] = ['summary.json', 'benchmark.json'].map((file) => join(folder, file)) as [string, string];
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
-    throw new UsageError(`${folder}  run: expected a folder; got none`);
+export async function readRun({ root, summary, benchmark, scores }: ResultFiles): Promise<StoredRun> {
+  if (!statSync(root, { throwIfNoEntry: false })?.isDirectory())
+    throw new UsageError(`${shortPath(root)}  run: expected a folder; got none`);
   if (!existsSync(summary) && !existsSync(benchmark))
-    throw new UsageError(`${folder}  run: expected summary.json or benchmark.json in it; got neither`);
+    throw new UsageError(
+      `${shortPath(root)}  run: expected ${basename(summary)} or ${basename(benchmark)} in it; got neither`,
+    );
   const { protocol, sets, metrics } = existsSync(summary) ? parsed(summary, Stored) : Stored.parse({ name: '' });
   const measured = existsSync(benchmark) ? numbersOf(parsed(benchmark, z.unknown()), 'benchmark') : {};
   const counted = Object.fromEntries(Object.entries(metrics).map(([name, { mean }]) => [name, mean]));
   return {
-    name: basename(resolve(folder)),
+    name: basename(root),
     protocol,
     sets,
-    items: await readItems(join(folder, 'scores.jsonl')),
+    items: await readItems(scores),
     numbers: { ...counted, ...measured },
   };
 }
@@ -82,13 +91,13 @@ async function readItems(path: string): Promise<StoredItem[]> {
   const items: StoredItem[] = [];
   if (!existsSync(path)) return items;
   for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
-    if (line.trim() !== '') items.push(read(line, Item, `${path}:${items.length + 1}`));
+    if (line.trim() !== '') items.push(read(line, Item, `${shortPath(path)}:${items.length + 1}`));
   }
   return items;
 }
 
 function parsed<T>(path: string, shape: z.ZodType<T>): T {
-  return read(readFileSync(path, 'utf8'), shape, path);
+  return read(readFileSync(path, 'utf8'), shape, shortPath(path));
 }
 
 function read<T>(text: string, shape: z.ZodType<T>, where: string): T {

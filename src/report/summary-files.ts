@@ -1,5 +1,5 @@
 import { createWriteStream, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
@@ -23,24 +23,38 @@ export interface RunSummary {
   readonly gallery?: readonly Picture[];
 }
 
-/**
- * Puts what a run came to into its folder: `summary.json` for programs, `summary.md` for people, and of scores also
- * `summary.tex` and `report.html`.
- */
-export function writeSummary(root: string, name: string, { tally, scores, gallery = [] }: RunSummary): void {
-  writeWhole(join(root, 'summary.json'), `${JSON.stringify({ name, ...tally, ...scores }, null, 2)}\n`);
+/** Where the results of a run are written, as absolute paths. */
+export interface SummaryFiles {
+  /** JSON, for programs. */
+  readonly summary: string;
+  /** Markdown, for people. */
+  readonly summaryText: string;
+  /** LaTeX. */
+  readonly summaryTable: string;
+  /** HTML. */
+  readonly report: string;
+  /** A JSON line a scored row. */
+  readonly scores: string;
+  /** Folder of the pictures on the page, beside it. */
+  readonly gallery: string;
+}
+
+/** Writes the results of a run: a summary for programs and one for people, and of scores also a table and a page. */
+export function writeSummary(
+  files: Omit<SummaryFiles, 'scores' | 'gallery'>,
+  name: string,
+  { tally, scores, gallery = [] }: RunSummary,
+): void {
+  writeWhole(files.summary, `${JSON.stringify({ name, ...tally, ...scores }, null, 2)}\n`);
   const counted = tally && tallyTable(tally);
   const parts = [
     ...(counted ? [markdown(name, counted)] : [`# ${name}\n`]),
     ...(scores ? scoreParts(name, scores) : []),
   ];
-  writeWhole(join(root, 'summary.md'), parts.join('\n'));
+  writeWhole(files.summaryText, parts.join('\n'));
   if (!scores) return;
-  writeWhole(join(root, 'summary.tex'), latex(name, scores));
-  writeWhole(
-    join(root, 'report.html'),
-    page({ name, scores, gallery, tables: counted ? { 'Rewards and answers': counted } : {} }),
-  );
+  writeWhole(files.summaryTable, latex(name, scores));
+  writeWhole(files.report, page({ name, scores, gallery, tables: counted ? { 'Rewards and answers': counted } : {} }));
 }
 
 /** The scores in Markdown, set by set. */
@@ -62,22 +76,27 @@ function scoreParts(name: string, { sets, protocol, defects, unscored }: Scores)
   return [legacy, left, ...each].filter((part) => part !== '');
 }
 
-/** Puts each item's numbers into `scores.jsonl`, a line an item: by these runs are compared. */
-export async function writeItems(root: string, items: readonly ScoredItem[]): Promise<void> {
+/** Writes each item's numbers, a line an item: by these runs are compared. */
+export async function writeItems(
+  { scores: file }: Pick<SummaryFiles, 'scores'>,
+  items: readonly ScoredItem[],
+): Promise<void> {
   const lines = function* (): Generator<string> {
     for (const { id, set, unit, judged, answer } of items)
       yield `${JSON.stringify({ id, set, unit, kind: judged.kind, values: { ...itemValues(judged), ...answer } })}\n`;
   };
-  const file = join(root, 'scores.jsonl');
   await pipeline(Readable.from(lines()), createWriteStream(file)).catch(noRoom(file, 'scores'));
 }
 
-/** Puts panels into `gallery` as PNG. */
-export async function writeGallery(root: string, panels: readonly Panel[]): Promise<Picture[]> {
-  if (panels.length > 0) mkdirSync(join(root, 'gallery'), { recursive: true });
-  for (const { name, image } of panels) writeWhole(join(root, 'gallery', `${name}.png`), await encodePng(image));
+/** Writes panels as PNG. */
+export async function writeGallery(
+  { gallery }: Pick<SummaryFiles, 'gallery'>,
+  panels: readonly Panel[],
+): Promise<Picture[]> {
+  if (panels.length > 0) mkdirSync(gallery, { recursive: true });
+  for (const { name, image } of panels) writeWhole(join(gallery, `${name}.png`), await encodePng(image));
   return panels.map(({ name, id, worth, image: { width, height } }) => ({
-    file: `gallery/${name}.png`,
+    file: `${basename(gallery)}/${name}.png`,
     id,
     worth,
     width,

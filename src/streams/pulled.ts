@@ -6,11 +6,11 @@ export interface Window {
   give(rowId: string): void;
 }
 
-/** Where a source goes on that was broken off: behind so many rows, but for some of those, which it gives again. */
+/** Where a source resumes: behind the first `cursor` rows, but for those that are `pending`, which it gives once more. */
 export interface Start {
-  readonly given: number;
+  readonly cursor: number;
   /** Ids. */
-  readonly again: ReadonlySet<string>;
+  readonly pending: ReadonlySet<string>;
 }
 
 /**

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { readRows } from '../../src/io/shard.js';
+import { readRows } from '../../src/io/arrow/shard.js';
 import { folder } from '../pipelines/files.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -153,7 +153,7 @@ describe('SIGINT in an evaluation', () => {
   it('cuts it off and writes the step down, and the run makes up for it', async () => {
     const place = folder();
     const [own] = PIPELINE.split('stages:');
-    const judge = `judge:\n  stages:\n    - load: { scenes: { count: 40, seed: 9 }, frame: 112, shuffle: false }\n    - rollout: { group: 1, temperature: 0, maxTokens: 12 }\n    - parse\n    - mask\n    - reward\n    - tally: { constants: 1 }\n  window: 4\n  ${own?.split('\n').find((line) => line.startsWith('segmenter'))}\n`;
+    const judge = `judge:\n  stages:\n    - load: { scenes: { count: 40, seed: 9 }, frame: 112, shuffle: false }\n    - rollout: { group: 1, temperature: 0, maxTokens: 12 }\n    - parse\n    - mask\n    - reward\n    - tally: { constantBaseline: 1 }\n  window: 4\n  ${own?.split('\n').find((line) => line.startsWith('segmenter'))}\n`;
     const learn = `learn:\n${`${PIPELINE}evaluate: { pipeline: judge, every: 1 }\n`.replaceAll(/^(?=.)/gm, '  ')}`;
     const args = [place.file('small.yaml', learn + judge), '--run', join(place.path, 'run'), '--max-steps', '1'];
     const first = await segr1(args, (line, child) => void (line.startsWith('step-1 ') && child.kill('SIGINT')));

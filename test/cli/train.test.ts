@@ -153,7 +153,7 @@ describe('segr1 pipeline evaluate', () => {
       '--set',
       'load.scenes.count=12',
       '--set',
-      'tally.constants=4',
+      'tally.constantBaseline=4',
       '--set',
       'tally.overlays=1',
       '--run',
@@ -195,7 +195,7 @@ describe('segr1 pipeline evaluate', () => {
       '--set',
       'load.scenes.count=4',
       '--set',
-      'tally.constants=1',
+      'tally.constantBaseline=1',
       '--set',
       'tally.overlays=0',
     ]);

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { DataError } from '../../src/errors.js';
-import { salvage, type Salvaged } from '../../src/io/shard.js';
+import { salvage, type Salvaged } from '../../src/io/arrow/shard.js';
 import { goldenFolder } from './golden.js';
 
 interface Case {

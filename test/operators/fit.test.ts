@@ -150,7 +150,13 @@ describe('fit', () => {
   const run = (rows: readonly Sample[], options = {}) =>
     lastValueFrom(
       from(rows).pipe(
-        fit(segmenter, async (source) => drawn(('path' in source ? source.path : 'disc') as Kind, 112, 112), options),
+        fit(
+          {
+            segmenter,
+            readImage: async (source) => drawn(('path' in source ? source.path : 'disc') as Kind, 112, 112),
+          },
+          options,
+        ),
         toArray(),
       ),
     );
@@ -172,7 +178,7 @@ describe('fit', () => {
     const empty = sample('disc', { truth: { ...frame, counts: [112 * 112] } });
     const got = await run([bare, empty]);
     const unreadable = await lastValueFrom(
-      of(sample('disc')).pipe(fit(segmenter, () => Promise.reject(new Error('gone')))),
+      of(sample('disc')).pipe(fit({ segmenter, readImage: () => Promise.reject(new Error('gone')) })),
     );
     expect([...got, unreadable].map(({ skipped }) => skipped?.stage)).toEqual(['fit', 'fit', 'fit']);
     expect(got[0].skipped?.reason).toBe('disc  truth: expected a mask to fit; got nothing');

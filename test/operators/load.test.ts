@@ -114,9 +114,9 @@ describe('load, from scenes', () => {
     const options: LoadOptions = { scenes: { count: 4 }, frame: 32, epochs: 2, seed: 3 };
     const all = await rows(options);
     const window = credits(2);
-    const again = new Set([all[1].id, all[3].id]);
+    const pending = new Set([all[1].id, all[3].id]);
     const rest = await lastValueFrom(
-      load(imageReader(), options, window, { given: 5, again }).pipe(released(window), toArray()),
+      load(imageReader(), options, window, { cursor: 5, pending }).pipe(released(window), toArray()),
     );
     expect(rest).toEqual([all[1], all[3], ...all.slice(5)]);
   });

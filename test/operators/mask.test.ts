@@ -62,14 +62,14 @@ function run<T extends Prompted>(rows: readonly T[], stage: OperatorFunction<T, 
 describe('mask', () => {
   it('adds one mask a prompt, in order, null where the prompt is null', async () => {
     const { segmenter, readImage, calls } = fakes();
-    const [got] = await run([row('a.jpg', [at(2), null, at(0), at(2)])], mask(segmenter, readImage));
+    const [got] = await run([row('a.jpg', [at(2), null, at(0), at(2)])], mask({ segmenter, readImage }));
     expect(got.masks).toEqual([maskAt(2), null, maskAt(0), maskAt(2)]);
     expect(calls).toEqual([[2, 0]]);
   });
   it('gives rows back in the order they came, whatever each takes', async () => {
     const { segmenter, readImage } = fakes((x) => 15 - 5 * x);
     const rows = [0, 1, 2, 3].map((x) => row(`${x}.jpg`, [at(x)]));
-    const got = await run(rows, mask(segmenter, readImage, { inflight: 3 }));
+    const got = await run(rows, mask({ segmenter, readImage }, { inflight: 3 }));
     expect(got.map(({ id, masks }) => [id, masks])).toEqual([0, 1, 2, 3].map((x) => [`${x}.jpg`, [maskAt(x)]]));
   });
   it('answers from earlier rows what is asked again about an image', async () => {
@@ -80,25 +80,25 @@ describe('mask', () => {
       row('a.jpg', [at(1), at(2)]),
       row('a.jpg', [at(0)]),
     ];
-    const got = await run(rows, mask(segmenter, readImage, { inflight: 1 }));
+    const got = await run(rows, mask({ segmenter, readImage }, { inflight: 1 }));
     expect(calls).toEqual([[0, 1], [0], [2]]);
     expect(reads).toHaveLength(3);
     expect(got[3].masks).toEqual([maskAt(0)]);
   });
   it('asks again when it keeps nothing', async () => {
     const { segmenter, readImage, calls } = fakes();
-    await run([row('a.jpg', [at(0)]), row('a.jpg', [at(0)])], mask(segmenter, readImage, { cacheMegabytes: 0 }));
+    await run([row('a.jpg', [at(0)]), row('a.jpg', [at(0)])], mask({ segmenter, readImage }, { cacheMegabytes: 0 }));
     expect(calls).toEqual([[0], [0]]);
   });
   it('reads no image where nothing is asked', async () => {
     const { segmenter, readImage, reads, calls } = fakes();
-    const [got] = await run([row('broken.jpg', [null, null])], mask(segmenter, readImage));
+    const [got] = await run([row('broken.jpg', [null, null])], mask({ segmenter, readImage }));
     expect([got.masks, reads, calls]).toEqual([[null, null], [], []]);
   });
   it('marks a row whose image cannot be read, and passes marked rows on as they are', async () => {
     const { segmenter, readImage, reads } = fakes();
     const marked: Prompted = { ...row('broken.jpg', [at(0)]), skipped: { stage: 'load', reason: 'early' } };
-    const got = await run([marked, row('broken.jpg', [at(0)]), row('a.jpg', [at(1)])], mask(segmenter, readImage));
+    const got = await run([marked, row('broken.jpg', [at(0)]), row('a.jpg', [at(1)])], mask({ segmenter, readImage }));
     expect(got[0]).toBe(marked);
     expect(got[1].skipped).toEqual({ stage: 'mask', reason: 'broken.jpg  image: expected a picture; got 0 bytes' });
     expect(got[1]).not.toHaveProperty('masks');
@@ -109,7 +109,7 @@ describe('mask', () => {
     const { segmenter } = fakes();
     const [got] = await run(
       [row('a.jpg', [at(0)])],
-      mask(segmenter, () => Promise.reject(new Error('no such host'))),
+      mask({ segmenter, readImage: () => Promise.reject(new Error('no such host')) }),
     );
     expect(got.skipped).toEqual({ stage: 'mask', reason: 'no such host' });
   });
@@ -119,16 +119,18 @@ describe('mask', () => {
       ...segmenter,
       segment: () => Promise.reject(new ModelError('fake/1  segment: out of memory')),
     };
-    await expect(run([row('a.jpg', [at(0)])], mask(failing, readImage))).rejects.toThrow(ModelError);
+    await expect(run([row('a.jpg', [at(0)])], mask({ segmenter: failing, readImage }))).rejects.toThrow(ModelError);
   });
   it('widens the row by one column', () => {
     const { segmenter, readImage } = fakes();
-    expectTypeOf(mask<Prompted>(segmenter, readImage)).toEqualTypeOf<OperatorFunction<Prompted, Prompted & Masked>>();
+    expectTypeOf(mask<Prompted>({ segmenter, readImage })).toEqualTypeOf<
+      OperatorFunction<Prompted, Prompted & Masked>
+    >();
     expectTypeOf<Masked>().toExtend<Row>();
   });
   it('refuses options it does not know', () => {
     const { segmenter, readImage } = fakes();
-    expect(() => mask(segmenter, readImage, { inflght: 2 } as object)).toThrow('inflght');
+    expect(() => mask({ segmenter, readImage }, { inflght: 2 } as object)).toThrow('inflght');
   });
 });
 

@@ -88,7 +88,10 @@ describe('parse', () => {
     );
     const rows = of(rolledOut(points + labels, labels)).pipe(
       parse({ mode: 'points' }),
-      mask({ name: 'none', segment, release: async () => {} }, async () => ({ ...frame, data: new Uint8Array(0) })),
+      mask({
+        segmenter: { name: 'none', segment, release: async () => {} },
+        readImage: async () => ({ ...frame, data: new Uint8Array(0) }),
+      }),
     );
     expect((await firstValueFrom(rows)).masks).toEqual([emptyMask(frame), null]);
     expect(asked.map(({ objects }) => objects)).toEqual([

@@ -1,10 +1,11 @@
 import { lastValueFrom, tap, toArray } from 'rxjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { rowSchema } from '../../src/io/columns.js';
+import { rowSchema } from '../../src/io/arrow/columns.js';
 import { encodeMask } from '../../src/io/mask.js';
-import { openShards } from '../../src/io/shard.js';
-import { replay, replayable } from '../../src/operators/replay.js';
+import { column } from '../../src/io/arrow/own-columns.js';
+import { openShards } from '../../src/io/arrow/shard.js';
+import { replay, replayable, replayedColumns } from '../../src/operators/replay.js';
 import { credits } from '../../src/streams/credits.js';
 import type { Row } from '../../src/records.js';
 import { folder } from '../pipelines/files.js';
@@ -47,6 +48,25 @@ async function replayed(options: object, seed = 1): Promise<Row[]> {
 }
 
 describe('replay', () => {
+  it('gives columns of one’s own again where they are asked for, with their types', async () => {
+    const own = folder().path;
+    const difficulty = column.float('how hard it is');
+    const shards = await openShards(`${own}/rows`, rowSchema([], {}, { columns: { difficulty }, ignore: true }));
+    await shards.append({ ...row('a'), difficulty: 0.7 } as Row);
+    await shards.append(row('b'));
+    await shards.close();
+    const rows = await replayed({ rows: own, shuffle: false, columns: ['truth', 'difficulty'] });
+    expect(rows[0]).toMatchObject({ difficulty: 0.7 });
+    expect(rows[1]?.skipped?.reason).toBe('row: expected difficulty; got none');
+    expect((await replayed({ rows: own, shuffle: false }))[0]).not.toHaveProperty('difficulty');
+    const said = replayedColumns({ rows: [run, own], columns: ['fitted', 'difficulty'] });
+    expect(said.known).toEqual(['id', 'image', 'task', 'frame', 'original', 'ignore', 'fitted']);
+    expect(Object.entries(said.own).map(([name, { kind, doc }]) => [name, kind, doc])).toEqual([
+      ['difficulty', 'float', 'how hard it is'],
+    ]);
+    expect(replayedColumns({ rows: folder().path })).toMatchObject({ own: {} });
+  });
+
   it('gives the rows of a run as they were before an answer, and marks those that lack what is asked for', async () => {
     const rows = await replayed({ shuffle: false });
     const { step: __, ...before } = row('a');

@@ -14,13 +14,14 @@ describe('rollout', () => {
     const policy = stubPolicy();
     policy.version = 4;
     const written = await lastValueFrom(
-      from(rows(1)).pipe(rollout(policy, blank, 7, { group: 2, temperature: 0.8, maxTokens: 9 })),
+      from(rows(1)).pipe(rollout({ policy, readImage: blank, seed: 7 }, { group: 2, temperature: 0.8, maxTokens: 9 })),
     );
     expect(written).toMatchObject({
       ...sample('row 0'),
       prompt: 'row 0',
       promptTokens: Array.from('row 0', (sign) => sign.charCodeAt(0)),
       policyVersion: 4,
+      sampling: { temperature: 0.8, repetitionPenalty: 1, topK: 0, topP: 1, minP: 0, maxTokens: 9 },
     });
     expect(written.completions.map(({ text, tokens, finish }) => [text, tokens, finish])).toEqual([
       ['0+7', [0, 7], 'stop'],
@@ -44,7 +45,7 @@ describe('rollout', () => {
         return prompts.map(() => [{ ...one, version: policy.version }]);
       },
     });
-    const running = lastValueFrom(from(rows(2)).pipe(rollout(policy, blank, 7), toArray()));
+    const running = lastValueFrom(from(rows(2)).pipe(rollout({ policy, readImage: blank, seed: 7 }), toArray()));
     await later(10);
     policy.version = 5;
     expect((await running).map(({ policyVersion }) => policyVersion)).toEqual([0, 5]);
@@ -55,7 +56,9 @@ describe('rollout', () => {
       generate: async (prompts, options) => prompts.map(() => [{ ...one, entropies: [options.topP ?? 0] }]),
     });
     const sampling = { repetitionPenalty: 1.1, topK: 20, topP: 0.9, minP: 0.05, entropy: true };
-    const { completions, policyVersion } = await lastValueFrom(from(rows(1)).pipe(rollout(policy, blank, 7, sampling)));
+    const { completions, policyVersion } = await lastValueFrom(
+      from(rows(1)).pipe(rollout({ policy, readImage: blank, seed: 7 }, sampling)),
+    );
     const { version, ...written } = one;
     expect([completions, policyVersion]).toEqual([[{ ...written, text: '1', entropies: [0.9] }], version]);
   });
@@ -70,7 +73,9 @@ describe('rollout', () => {
         return prompts.map(() => [one]);
       },
     });
-    const all = await lastValueFrom(from(rows(9)).pipe(rollout(policy, blank, 7, { inflight: 3 }), toArray()));
+    const all = await lastValueFrom(
+      from(rows(9)).pipe(rollout({ policy, readImage: blank, seed: 7 }, { inflight: 3 }), toArray()),
+    );
     expect(all.map(({ id }) => id)).toEqual(rows(9).map(({ id }) => id));
     expect([most, started]).toEqual([3, 5]);
   });
@@ -82,7 +87,7 @@ describe('rollout', () => {
       source: readonly Sample[],
     ): Promise<Record<string, readonly (readonly number[])[]>> => {
       const all = await lastValueFrom(
-        from(source).pipe(rollout(stubPolicy({ batch }), blank, seed, { group: 3 }), toArray()),
+        from(source).pipe(rollout({ policy: stubPolicy({ batch }), readImage: blank, seed }, { group: 3 }), toArray()),
       );
       return Object.fromEntries(all.map(({ id, completions }) => [id, completions.map(({ logProbs }) => logProbs)]));
     };
@@ -96,7 +101,7 @@ describe('rollout', () => {
     const policy = stubPolicy();
     const all = await lastValueFrom(
       of(marked('a'), sample('b'), sample('c'), marked('d'), sample('e')).pipe(
-        rollout(policy, missing('b.jpg'), 7),
+        rollout({ policy, readImage: missing('b.jpg'), seed: 7 }),
         toArray(),
       ),
     );
@@ -112,18 +117,22 @@ describe('rollout', () => {
 
   it("errors with the policy's own fault, and passes the source's on", async () => {
     const broken = stubPolicy({ generate: () => Promise.reject(new Error('out of memory')) });
-    await expect(lastValueFrom(from(rows(3)).pipe(rollout(broken, blank, 7)))).rejects.toThrow('out of memory');
+    await expect(
+      lastValueFrom(from(rows(3)).pipe(rollout({ policy: broken, readImage: blank, seed: 7 }))),
+    ).rejects.toThrow('out of memory');
     const failing = concat(
       from(rows(1)),
       throwError(() => new Error('source')),
     );
-    await expect(lastValueFrom(failing.pipe(rollout(stubPolicy(), blank, 7)))).rejects.toThrow('source');
+    await expect(
+      lastValueFrom(failing.pipe(rollout({ policy: stubPolicy(), readImage: blank, seed: 7 }))),
+    ).rejects.toThrow('source');
   });
 
   it('takes no further row once unsubscribed', async () => {
     const source = new Subject<Sample>();
     const policy = stubPolicy({ batch: 1 });
-    const subscription = source.pipe(rollout(policy, blank, 7, { inflight: 1 })).subscribe();
+    const subscription = source.pipe(rollout({ policy, readImage: blank, seed: 7 }, { inflight: 1 })).subscribe();
     for (const row of rows(3)) source.next(row);
     subscription.unsubscribe();
     await later(40);
@@ -132,7 +141,9 @@ describe('rollout', () => {
   });
 
   it('widens the row and refuses what makes no sense', () => {
-    expectTypeOf(rollout<Sample>(stubPolicy(), blank, 7)).toEqualTypeOf<OperatorFunction<Sample, Sample & RolledOut>>();
+    expectTypeOf(rollout<Sample>({ policy: stubPolicy(), readImage: blank, seed: 7 })).toEqualTypeOf<
+      OperatorFunction<Sample, Sample & RolledOut>
+    >();
     for (const options of [
       { group: 0 },
       { temperature: -1 },
@@ -145,6 +156,6 @@ describe('rollout', () => {
       { repetitionPenalty: 0 },
       { grup: 8 },
     ])
-      expect(() => rollout(stubPolicy(), blank, 7, options)).toThrow();
+      expect(() => rollout({ policy: stubPolicy(), readImage: blank, seed: 7 }, options)).toThrow();
   });
 });

@@ -33,10 +33,12 @@ async function scored(rows: readonly Masked[], scoring: Partial<Scoring> = {}) {
   const results: ScoreResult[] = [];
   const read = async () => ({ ...frame, data: new Uint8Array(24) });
   const stage = score<Masked>(
-    here,
-    read,
-    { set: 'drawn', protocol: 'standard', seed: 1, ...scoring },
-    async (result) => void results.push(result),
+    {
+      scorer: here,
+      readImage: read,
+      scoring: { set: 'drawn', protocol: 'standard', seed: 1, ...scoring },
+      done: async (result) => void results.push(result),
+    },
     { overlays: 1 },
   );
   const out = await lastValueFrom(concat(from(rows)).pipe(stage, toArray()));

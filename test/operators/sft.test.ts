@@ -20,10 +20,18 @@ describe('sft', () => {
     const rows = [fitted('a'), fitted('b', 'abcd'), fitted('c')];
     const all = await lastValueFrom(
       from(rows).pipe(
-        sft(policy, plain, blank, (step, metrics, of, tokens) => reports.push([step, metrics, of.length, tokens]), {
-          rowsPerStep: 2,
-          learningRate: 0.1,
-        }),
+        sft(
+          {
+            policy,
+            supervision: plain,
+            readImage: blank,
+            report: (step, metrics, of, tokens) => reports.push([step, metrics, of.length, tokens]),
+          },
+          {
+            rowsPerStep: 2,
+            learningRate: 0.1,
+          },
+        ),
         toArray(),
       ),
     );
@@ -51,7 +59,9 @@ describe('sft', () => {
   it('teaches the thought and the solution of a row that has them, and asks its problem', async () => {
     const policy = stubPolicy();
     const row: Thought = { ...fitted('a'), problem: 'qq', thinking: 'x', solution: 'y' };
-    const all = await lastValueFrom(of(row).pipe(sft(policy, plain, blank, silent), toArray()));
+    const all = await lastValueFrom(
+      of(row).pipe(sft({ policy, supervision: plain, readImage: blank, report: silent }), toArray()),
+    );
     expect(all).toEqual([{ ...row, step: 1 }]);
     expect(policy.asked.gradients[0].rows.map(({ prompt, completions }) => [prompt.text, completions])).toEqual([
       ['qq', [[120, 32, 121, 0]]],
@@ -64,7 +74,11 @@ describe('sft', () => {
       perToken: {},
       perPrompt: { promptWeight: Float32Array.of(0, 1), promptTargets: Float32Array.of(0, 5) },
     });
-    await lastValueFrom(of(fitted('a')).pipe(sft(policy, { ...plain, inputs }, blank, silent, { prompt: 'learned' })));
+    await lastValueFrom(
+      of(fitted('a')).pipe(
+        sft({ policy, supervision: { ...plain, inputs }, readImage: blank, report: silent }, { prompt: 'learned' }),
+      ),
+    );
     const [{ perToken, perPrompt }] = policy.asked.gradients[0].rows;
     expect([perToken['weight'], perPrompt]).toEqual([
       [[0.25, 0.25, 0.25]],
@@ -78,7 +92,11 @@ describe('sft', () => {
       perToken: { soft: [answer.map(() => 1)] },
       perPrompt: { patchShare: Float32Array.of(prompt.tokens.length, id.length) },
     });
-    await lastValueFrom(from([fitted('a'), fitted('bc')]).pipe(sft(policy, { ...plain, inputs }, blank, silent)));
+    await lastValueFrom(
+      from([fitted('a'), fitted('bc')]).pipe(
+        sft({ policy, supervision: { ...plain, inputs }, readImage: blank, report: silent }),
+      ),
+    );
     expect(policy.asked.gradients[0].rows.map(({ perToken, perPrompt }) => [perToken['soft'], perPrompt])).toEqual([
       [[[1, 1, 1]], { patchShare: Float32Array.of(1, 1), patchWeight: Float32Array.of(0.5) }],
       [[[1, 1, 1]], { patchShare: Float32Array.of(2, 2), patchWeight: Float32Array.of(0.5) }],
@@ -89,7 +107,10 @@ describe('sft', () => {
     const policy = stubPolicy();
     const rows = [marked('a') as Fitted, fitted('b'), fitted('c')];
     const all = await lastValueFrom(
-      from(rows).pipe(sft(policy, plain, missing('b.jpg'), silent, { rowsPerStep: 2 }), toArray()),
+      from(rows).pipe(
+        sft({ policy, supervision: plain, readImage: missing('b.jpg'), report: silent }, { rowsPerStep: 2 }),
+        toArray(),
+      ),
     );
     expect(all.map(({ id, step, skipped }) => [id, step, skipped?.reason])).toEqual([
       ['a', undefined, 'no file'],
@@ -104,7 +125,7 @@ describe('sft', () => {
     const policy = stubPolicy();
     const all = await lastValueFrom(
       from([fitted('a'), fitted('b')]).pipe(
-        sft(policy, plain, missing('a.jpg'), silent, { rowsPerStep: 1 }),
+        sft({ policy, supervision: plain, readImage: missing('a.jpg'), report: silent }, { rowsPerStep: 1 }),
         toArray(),
       ),
     );
@@ -117,27 +138,37 @@ describe('sft', () => {
 
   it("errors with the policy's own fault, and passes the source's on", async () => {
     const broken = stubPolicy({ step: () => Promise.reject(new Error('not finite')) });
-    await expect(lastValueFrom(of(fitted('a')).pipe(sft(broken, plain, blank, silent)))).rejects.toThrow('not finite');
+    await expect(
+      lastValueFrom(
+        of(fitted('a')).pipe(sft({ policy: broken, supervision: plain, readImage: blank, report: silent })),
+      ),
+    ).rejects.toThrow('not finite');
     const confused = stubPolicy({
       encode: () => {
         throw new TypeError('no template');
       },
     });
-    await expect(lastValueFrom(of(fitted('a')).pipe(sft(confused, plain, blank, silent)))).rejects.toThrow(
-      'no template',
-    );
+    await expect(
+      lastValueFrom(
+        of(fitted('a')).pipe(sft({ policy: confused, supervision: plain, readImage: blank, report: silent })),
+      ),
+    ).rejects.toThrow('no template');
     const failing = concat(
       of(fitted('a')),
       throwError(() => new Error('source')),
     );
-    await expect(lastValueFrom(failing.pipe(sft(stubPolicy(), plain, blank, silent)))).rejects.toThrow('source');
+    await expect(
+      lastValueFrom(failing.pipe(sft({ policy: stubPolicy(), supervision: plain, readImage: blank, report: silent }))),
+    ).rejects.toThrow('source');
   });
 
   it('widens the row by its step and refuses what makes no sense', () => {
-    expectTypeOf(sft<string, Fitted>(stubPolicy(), plain, blank, silent)).toEqualTypeOf<
-      OperatorFunction<Fitted, Fitted & { readonly step: number }>
-    >();
+    expectTypeOf(
+      sft<string, Fitted>({ policy: stubPolicy(), supervision: plain, readImage: blank, report: silent }),
+    ).toEqualTypeOf<OperatorFunction<Fitted, Fitted & { readonly step: number }>>();
     for (const options of [{ rowsPerStep: 0 }, { patchMask: -1 }, { softNumbers: -1 }, { group: 8 }])
-      expect(() => sft(stubPolicy(), plain, blank, silent, options as object)).toThrow();
+      expect(() =>
+        sft({ policy: stubPolicy(), supervision: plain, readImage: blank, report: silent }, options as object),
+      ).toThrow();
   });
 });

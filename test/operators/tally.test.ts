@@ -74,16 +74,22 @@ function watched(options: TallyOptions, wait: (asked: number) => number = () => 
     done: (counted: Tally) => void told.tallies.push(counted),
     overlays: async (panels: readonly Panel[]) => void told.panels.push(panels),
   };
-  return { told, looked, stage: tally<Scored>(segmenter, read, { weights }, reader, options, memory) };
+  return {
+    told,
+    looked,
+    stage: tally<Scored>({ segmenter, readImage: read, rewards: { weights }, reader, memory }, options),
+  };
 }
 
 const left: Box = [0, 0, 3, 15];
 const right: Box = [12, 0, 15, 15];
-const quiet = { constants: 0 };
+const quiet = { constantBaseline: 0 };
 
 describe('tally', () => {
   it('passes the very same rows on, in order, and tells once they have come', async () => {
-    const { stage, told } = watched({ constants: 2, anotherScene: true }, (asked) => (asked > 1 ? 15 : 0));
+    const { stage, told } = watched({ constantBaseline: 2, shuffledImageBaseline: true }, (asked) =>
+      asked > 1 ? 15 : 0,
+    );
     const rows = [row('a', left, left, 1.5), marked, row('b', right, left, 1), row('c', left, null, 0)];
     const got = await lastValueFrom(from(rows).pipe(stage, toArray()));
     expect(got.every((one, i) => one === rows[i])).toBe(true);
@@ -118,7 +124,7 @@ describe('tally', () => {
   });
 
   it('tries fixed answers on the first rows, with the weights of the reward', async () => {
-    const { stage, told, looked } = watched({ constants: 2 });
+    const { stage, told, looked } = watched({ constantBaseline: 2 });
     const whole: Box = [1, 1, 14, 14];
     await lastValueFrom(from([row('a', whole, null, 0), row('b', left, null, 0), row('c', left, null, 0)]).pipe(stage));
     expect(looked).toEqual(['a.png', 'b.png']);
@@ -130,14 +136,14 @@ describe('tally', () => {
   });
 
   it('tells of fixed answers that fewer rows than asked for were tried on, at the end', async () => {
-    const { stage, told } = watched({ constants: 9 });
+    const { stage, told } = watched({ constantBaseline: 9 });
     await lastValueFrom(from([row('a', left, null, 0)]).pipe(stage));
     expect(told.constants).toEqual([]);
     expect(told.tallies[0]?.constants[0]?.reward).toMatchObject({ n: 1, error: NaN });
   });
 
   it('judges answers on the row before', async () => {
-    const { stage, told } = watched({ ...quiet, anotherScene: true });
+    const { stage, told } = watched({ ...quiet, shuffledImageBaseline: true });
     await lastValueFrom(
       from([
         row('a', left, left, 1.5),
@@ -162,7 +168,7 @@ describe('tally', () => {
   });
 
   it('marks a row whose image cannot be read', async () => {
-    const { stage, told } = watched({ constants: 1 });
+    const { stage, told } = watched({ constantBaseline: 1 });
     const got = await lastValueFrom(from([row('broken', left, left, 1)]).pipe(stage));
     expect(got.skipped).toEqual({ stage: 'tally', reason: 'broken.png  image: expected a picture; got 0 bytes' });
     expect(told.tallies[0]).toMatchObject({ rows: 0, marked: { tally: 1 } });
@@ -193,20 +199,23 @@ describe('tally', () => {
 });
 
 describe('a tally that is broken off', () => {
-  const options: TallyOptions = { constants: 3, anotherScene: true, overlays: 1 };
+  const options: TallyOptions = { constantBaseline: 3, shuffledImageBaseline: true, overlays: 1 };
   const rows = Array.from({ length: 9 }, (_, i) =>
     i % 4 === 3
       ? { ...marked, id: `${i}` }
       : row(`${i}`, i % 2 ? left : right, i % 3 ? left : null, [0.3, 1.7, 0.9][i % 3] ?? 0),
   );
 
-  /** What it kept, as a file has it, when the rows of `again` were on their way. */
-  async function kept(before: readonly Scored[], again: readonly string[]): Promise<unknown> {
-    let keep: (again: ReadonlySet<string>) => unknown = () => undefined;
+  /** What it kept, as a file has it, when the `pending` rows were in flight. */
+  async function kept(before: readonly Scored[], pending: readonly string[]): Promise<unknown> {
+    let keep: (pending: ReadonlySet<string>) => unknown = () => undefined;
     const { stage } = watched(options, undefined, { remember: (how) => void (keep = how), window: 4 });
-    const held = concat(from(before), NEVER).pipe(stage).subscribe();
-    await new Promise((resolve) => setTimeout(resolve, 30));
-    const state: unknown = JSON.parse(JSON.stringify(keep(new Set(again))));
+    let passed = 0;
+    const held = concat(from(before), NEVER)
+      .pipe(stage)
+      .subscribe(() => passed++);
+    while (passed < before.length) await new Promise((resolve) => setTimeout(resolve, 1));
+    const state: unknown = JSON.parse(JSON.stringify(keep(new Set(pending))));
     held.unsubscribe();
     return state;
   }
@@ -214,17 +223,17 @@ describe('a tally that is broken off', () => {
   it.each([
     ['before its constants are known', 2, []],
     ['behind them', 6, []],
-    ['with rows on their way, which come again', 6, ['4', '5']],
+    ['with rows on their way, which are pending', 6, ['4', '5']],
     ['with marked ones among them', 5, ['3', '4']],
-  ])('comes to the same %s', async (_, at, again) => {
+  ])('comes to the same %s', async (_, at, pending) => {
     const whole = watched(options);
     await lastValueFrom(from(rows).pipe(whole.stage, toArray()));
-    const state = await kept(rows.slice(0, at), again);
+    const state = await kept(rows.slice(0, at), pending);
     const rest = watched(options, undefined, { remember: () => state, window: 4 });
-    await lastValueFrom(from(rows.filter(({ id }, i) => i >= at || again.includes(id))).pipe(rest.stage, toArray()));
+    await lastValueFrom(from(rows.filter(({ id }, i) => i >= at || pending.includes(id))).pipe(rest.stage, toArray()));
     const [was, is] = [whole.told.tallies[0], rest.told.tallies[0]];
     expect(is).toEqual(was);
-    if (again.length === 0) expect(rest.told.panels).toEqual(whole.told.panels);
+    if (pending.length === 0) expect(rest.told.panels).toEqual(whole.told.panels);
     expect(rest.told.constants).toEqual(whole.told.constants);
   });
 });

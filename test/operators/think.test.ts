@@ -49,7 +49,7 @@ async function thinker(
 describe('think', () => {
   it('writes rows down as FCoT does, with a thought from a template', async () => {
     const [row] = await lastValueFrom(
-      of(fitted('a')).pipe(think(blank, { template: 'It is {place}, the {name}.' }), toArray()),
+      of(fitted('a')).pipe(think({ readImage: blank }, { template: 'It is {place}, the {name}.' }), toArray()),
     );
     expect(row).toEqual({
       ...fitted('a'),
@@ -59,11 +59,11 @@ describe('think', () => {
     });
     expect(readPrompt(`${row.thinking} ${row.solution}`, prompt.frame)).toEqual(prompt);
     const { instruction: _, ...bare } = fitted('b');
-    expect((await lastValueFrom(of(bare).pipe(think(blank)))).problem).toBe(prompts.rl.user.trim());
+    expect((await lastValueFrom(of(bare).pipe(think({ readImage: blank })))).problem).toBe(prompts.rl.user.trim());
   });
 
   it('writes thousandths where the policy does', async () => {
-    const row = await lastValueFrom(of(fitted('a')).pipe(think(blank, { coordinates: 'thousandths' })));
+    const row = await lastValueFrom(of(fitted('a')).pipe(think({ readImage: blank }, { coordinates: 'thousandths' })));
     expect(row.solution).not.toBe(solution);
     expect(readPrompt(`${row.thinking} ${row.solution}`, prompt.frame, { coordinates: 'thousandths' })).toEqual(prompt);
   });
@@ -71,7 +71,7 @@ describe('think', () => {
   it('asks a server about the image and the prompt, and takes tags off its answer', async () => {
     const bodies: string[] = [];
     const server = await thinker(async (body) => (bodies.push(body), '<think>Okay, let me look.</think> '));
-    const row = await lastValueFrom(of(fitted('a')).pipe(think(blank, { endpoint }, server)));
+    const row = await lastValueFrom(of(fitted('a')).pipe(think({ readImage: blank, thinker: server }, { endpoint })));
     expect(row.thinking).toBe('<think> Okay, let me look. </think>');
     const [{ content }] = (
       JSON.parse(bodies[0]) as { messages: [{ content: [{ image_url: { url: string } }, { text: string }] }] }
@@ -99,7 +99,10 @@ describe('think', () => {
       return 'so';
     });
     const rows = await lastValueFrom(
-      from(several(12)).pipe(think(blank, { endpoint: { ...endpoint, inflight: 3 } }, server), toArray()),
+      from(several(12)).pipe(
+        think({ readImage: blank, thinker: server }, { endpoint: { ...endpoint, inflight: 3 } }),
+        toArray(),
+      ),
     );
     expect(rows.map(({ id }) => id)).toEqual(several(12).map(({ id }) => id));
     expect(waves).toEqual([3, 3, 3, 3]);
@@ -112,9 +115,11 @@ describe('think', () => {
       lastValueFrom(
         from(rows).pipe(
           think(
-            blank,
+            {
+              readImage: blank,
+              thinker: await thinker(async (body) => (asked++, `box ${aboutBox(body)}`), undefined, path),
+            },
             { endpoint },
-            await thinker(async (body) => (asked++, `box ${aboutBox(body)}`), undefined, path),
           ),
           toArray(),
         ),
@@ -136,7 +141,10 @@ describe('think', () => {
     const server = await thinker(() => Promise.reject(new DataError('chat: expected an answer; got 500')));
     const early = marked('c') as Fitted;
     const rows = await lastValueFrom(
-      from([fitted('a'), fitted('b'), early]).pipe(think(missing('b.jpg'), { endpoint }, server), toArray()),
+      from([fitted('a'), fitted('b'), early]).pipe(
+        think({ readImage: missing('b.jpg'), thinker: server }, { endpoint }),
+        toArray(),
+      ),
     );
     expect(rows.map(({ skipped }) => skipped)).toEqual([
       { stage: 'think', reason: 'chat: expected an answer; got 500' },
@@ -145,9 +153,10 @@ describe('think', () => {
     ]);
     expect(rows[2]).toBe(early);
     const empty = await thinker(async () => ' <think></think>');
-    expect((await lastValueFrom(of(fitted('a')).pipe(think(blank, { endpoint }, empty)))).skipped?.reason).toBe(
-      'thought: expected a text; got " <think></think>"',
-    );
+    expect(
+      (await lastValueFrom(of(fitted('a')).pipe(think({ readImage: blank, thinker: empty }, { endpoint })))).skipped
+        ?.reason,
+    ).toBe('thought: expected a text; got " <think></think>"');
   });
 
   it('marks rows whose question is given up', async () => {
@@ -155,7 +164,10 @@ describe('think', () => {
     const asking: ChatServer['ask'] = (_, signal) =>
       new Promise((__, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
     const rows = lastValueFrom(
-      from(several(2)).pipe(think(blank, { endpoint }, await thinker(asking, stop.signal)), toArray()),
+      from(several(2)).pipe(
+        think({ readImage: blank, thinker: await thinker(asking, stop.signal) }, { endpoint }),
+        toArray(),
+      ),
     );
     await later(20);
     stop.abort();
@@ -167,14 +179,14 @@ describe('think', () => {
     const server = await thinker(
       (body, signal) => (signals.push(signal), aboutBox(body) === '0' ? Promise.resolve('one') : new Promise(() => {})),
     );
-    await firstValueFrom(from(several(3)).pipe(think(blank, { endpoint }, server)));
+    await firstValueFrom(from(several(3)).pipe(think({ readImage: blank, thinker: server }, { endpoint })));
     expect(signals.map(({ aborted }) => aborted)).toEqual(signals.map(() => true));
     expect(signals.length).toBeGreaterThan(0);
   });
 
   it('widens the row, and refuses a template beside an endpoint', () => {
-    expectTypeOf(think<Fitted>(blank)).toEqualTypeOf<OperatorFunction<Fitted, Fitted & Thought>>();
-    expect(() => think(blank, { template: 'x', endpoint })).toThrow(
+    expectTypeOf(think<Fitted>({ readImage: blank })).toEqualTypeOf<OperatorFunction<Fitted, Fitted & Thought>>();
+    expect(() => think({ readImage: blank }, { template: 'x', endpoint })).toThrow(
       'expected either a template or an endpoint; got both',
     );
   });

@@ -5,8 +5,11 @@ import { decays } from '../../src/operators/training/schedule.js';
 import { isFiltered } from '../../src/operators/training/dynamic-sampling.js';
 import type { StepTokens } from '../../src/operators/training/step-metrics.js';
 import { update } from '../../src/operators/update.js';
+import { compose, type Recipe } from '../../src/objectives/compose.js';
+import type { Objective } from '../../src/objectives/objective.js';
+import { mul } from '../../src/tensor/ops.js';
 import type { Advantaged, Updated } from '../../src/records.js';
-import { advantaged, blank, marked, missing, stubPolicy } from './stub-policy.js';
+import { advantaged, blank, marked, missing, stubPolicy, type StubPolicy } from './stub-policy.js';
 
 const silent = (): void => {};
 const nameOf = ({ name }: { name: string }): string => name;
@@ -16,13 +19,22 @@ describe('update', () => {
     const policy = stubPolicy();
     const reports: [number, Readonly<Record<string, number>>][] = [];
     const rows = ['a', 'b', 'c', 'd', 'e'].map((id) => advantaged(id, [2, 1], [0.5, -0.5]));
-    const learn = update(policy, nameOf, blank, 0.9, (step, metrics) => reports.push([step, metrics]), {
-      groupsPerStep: 2,
-      learningRate: 0.5,
-      warmup: 2,
-      weightDecay: 0.1,
-      maxNorm: 2,
-    });
+    const learn = update(
+      {
+        policy,
+        graphOf: nameOf,
+        readImage: blank,
+        temperature: 0.9,
+        report: (step, metrics) => reports.push([step, metrics]),
+      },
+      {
+        groupsPerStep: 2,
+        learningRate: 0.5,
+        warmup: 2,
+        weightDecay: 0.1,
+        maxNorm: 2,
+      },
+    );
     const all = await lastValueFrom(from(rows).pipe(learn, toArray()));
     expect(all).toEqual(rows.map((row, i) => ({ ...row, step: 1 + Math.floor(i / 2) })));
     expect(
@@ -60,11 +72,41 @@ describe('update', () => {
     expect(policy.asked.references).toEqual([]);
   });
 
+  it('learns at the temperature that rows were drawn at, which is one for all of a step', async () => {
+    const drawn = (id: string, temperature: number): Advantaged => ({
+      ...advantaged(id, [2]),
+      sampling: { temperature, repetitionPenalty: 1, topK: 0, topP: 1, minP: 0, maxTokens: 9 },
+    });
+    const learn = (policy: StubPolicy, rows: readonly Advantaged[]) =>
+      lastValueFrom(
+        from(rows).pipe(
+          update(
+            { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent },
+            { kl: 0.1, groupsPerStep: 2 },
+          ),
+          toArray(),
+        ),
+      );
+    const policy = stubPolicy();
+    await learn(policy, [drawn('a', 0.7), drawn('b', 0.7), drawn('c', 0.3)]);
+    expect(policy.asked.gradients.map(({ temperature }) => temperature)).toEqual([0.7, 0.3]);
+    expect(policy.asked.references.map(({ temperature }) => temperature)).toEqual([0.7, 0.3]);
+    await expect(learn(stubPolicy(), [drawn('a', 0.7), advantaged('b', [2])])).rejects.toThrow(
+      'update  temperature: expected the completions of a step to be drawn at one; got 0.7, 1',
+    );
+    await expect(learn(stubPolicy(), [drawn('a', 0)])).rejects.toThrow(
+      'expected completions drawn at one above 0; got 0',
+    );
+  });
+
   it('asks the reference for log-probs where there is a KL term, at the same temperature', async () => {
     const policy = stubPolicy();
     await lastValueFrom(
       of(advantaged('a', [2, 3])).pipe(
-        update(policy, nameOf, blank, 0.7, silent, { objective: 'seg-r1', kl: 0.04, groupsPerStep: 1 }),
+        update(
+          { policy, graphOf: nameOf, readImage: blank, temperature: 0.7, report: silent },
+          { objective: 'seg-r1', kl: 0.04, groupsPerStep: 1 },
+        ),
       ),
     );
     expect(policy.asked.references.map(({ rows, temperature }) => [rows.length, temperature])).toEqual([[1, 0.7]]);
@@ -86,7 +128,12 @@ describe('update', () => {
   it('takes the sampler’s log-probs for the sampler’s where it corrects them, and the trainer’s own for the old', async () => {
     const policy = stubPolicy();
     await lastValueFrom(
-      of(advantaged('a', [2])).pipe(update(policy, nameOf, blank, 1, silent, { correction: {}, groupsPerStep: 1 })),
+      of(advantaged('a', [2])).pipe(
+        update(
+          { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent },
+          { correction: {}, groupsPerStep: 1 },
+        ),
+      ),
     );
     expect(policy.asked.gradients[0].rows[0].perToken).toMatchObject({
       oldLogProbs: [[-3, -3]],
@@ -101,7 +148,10 @@ describe('update', () => {
     const rows = [6, 5, 3, 4].map((policyVersion, i) => ({ ...advantaged(`${i}`, [1, 1], [1, -1]), policyVersion }));
     const all = await lastValueFrom(
       from(rows).pipe(
-        update(policy, nameOf, blank, 1, (_, metrics) => reports.push(metrics), { groupsPerStep: 4, maxStaleness: 2 }),
+        update(
+          { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: (_, metrics) => reports.push(metrics) },
+          { groupsPerStep: 4, maxStaleness: 2 },
+        ),
         toArray(),
       ),
     );
@@ -120,7 +170,10 @@ describe('update', () => {
     policy.version = 1;
     const all = await lastValueFrom(
       of(advantaged('a', [1]), advantaged('b', [1])).pipe(
-        update(policy, nameOf, blank, 1, silent, { groupsPerStep: 2, maxStaleness: 0 }),
+        update(
+          { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent },
+          { groupsPerStep: 2, maxStaleness: 0 },
+        ),
         toArray(),
       ),
     );
@@ -139,12 +192,14 @@ describe('update', () => {
       advantaged(`${kind}${i}`, [1, 1], kind === 'f' ? [0, 0] : [1, -1]),
     );
     const learn = update(
-      policy,
-      nameOf,
-      blank,
-      1,
-      (step, metrics, of) => reports.push([step, metrics['left_out/groups'], of.map(({ id }) => id)]),
-      { groupsPerStep: 2, refill: 1 },
+      {
+        policy,
+        graphOf: nameOf,
+        readImage: blank,
+        temperature: 1,
+        report: (step, metrics, of) => reports.push([step, metrics['left_out/groups'], of.map(({ id }) => id)]),
+      },
+      { groupsPerStep: 2, dynamicSampling: 1 },
     );
     const all = await lastValueFrom(from(rows).pipe(learn, toArray()));
     expect(policy.asked.gradients.map(({ rows: batch }) => batch.map(({ prompt }) => prompt.text))).toEqual([
@@ -175,7 +230,10 @@ describe('update', () => {
     const rows = Array.from({ length: 5 }, (_, i) => advantaged(`${i}`, [1]));
     await lastValueFrom(
       from(rows).pipe(
-        update(policy, nameOf, blank, 1, silent, { groupsPerStep: 1, kl: 0.1, reference: { every: 2 } }),
+        update(
+          { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent },
+          { groupsPerStep: 1, kl: 0.1, reference: { every: 2 } },
+        ),
         toArray(),
       ),
     );
@@ -188,7 +246,10 @@ describe('update', () => {
     const rows = ['a', 'b', 'c'].map((id) => advantaged(id, [2]));
     const all = await lastValueFrom(
       from(rows).pipe(
-        update(policy, nameOf, blank, 1, (step) => reports.push(step), { groupsPerStep: 2, updatesPerBatch: 3 }),
+        update(
+          { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: (step) => reports.push(step) },
+          { groupsPerStep: 2, updatesPerBatch: 3 },
+        ),
         toArray(),
       ),
     );
@@ -208,9 +269,19 @@ describe('update', () => {
       ),
     };
     await lastValueFrom(
-      of(cut, cut).pipe(update(policy, nameOf, blank, 1, silent, { truncated: 'leave', groupsPerStep: 1 }), toArray()),
+      of(cut, cut).pipe(
+        update(
+          { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent },
+          { truncated: 'leave', groupsPerStep: 1 },
+        ),
+        toArray(),
+      ),
     );
-    await lastValueFrom(of(cut).pipe(update(policy, nameOf, blank, 1, silent, { groupsPerStep: 1 })));
+    await lastValueFrom(
+      of(cut).pipe(
+        update({ policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent }, { groupsPerStep: 1 }),
+      ),
+    );
     expect(policy.asked.gradients.map(({ rows: [{ perToken }] }) => perToken['share'])).toEqual([
       [[1], [0, 0, 0]],
       [[1], [0, 0, 0]],
@@ -228,11 +299,20 @@ describe('update', () => {
       [-1, 1],
       [-1, 1],
     ].map((advantages, i) => ({ ...advantaged(`${i}`, [2, 5], advantages), promptTokens: [7, 8, 9] }));
-    const learn = update(policy, nameOf, blank, 1, (step, _, __, tokens) => reports.push([step, tokens]), {
-      groupsPerStep: 2,
-      refill: 1,
-      updatesPerBatch: 2,
-    });
+    const learn = update(
+      {
+        policy,
+        graphOf: nameOf,
+        readImage: blank,
+        temperature: 1,
+        report: (step, _, __, tokens) => reports.push([step, tokens]),
+      },
+      {
+        groupsPerStep: 2,
+        dynamicSampling: 1,
+        updatesPerBatch: 2,
+      },
+    );
     await lastValueFrom(from(rows).pipe(learn, toArray()));
     const told = reports as [number, StepTokens][];
     expect(told.map(([step]) => step)).toEqual([1, 2, 3, 4]);
@@ -246,7 +326,10 @@ describe('update', () => {
     const policy = stubPolicy();
     const rows = [advantaged('a', [1]), marked('b') as Advantaged, advantaged('c', [1])];
     const all = await lastValueFrom(
-      from(rows).pipe(update(policy, nameOf, blank, 1, silent, { groupsPerStep: 2 }), toArray()),
+      from(rows).pipe(
+        update({ policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent }, { groupsPerStep: 2 }),
+        toArray(),
+      ),
     );
     expect(all.map(({ id, step }) => [id, step])).toEqual([
       ['b', undefined],
@@ -258,7 +341,11 @@ describe('update', () => {
 
   it('errors with what the policy, an image or the source fails with, and takes no step then', async () => {
     const run = (policy: ReturnType<typeof stubPolicy>, read = blank): Promise<unknown> =>
-      lastValueFrom(of(advantaged('a', [1])).pipe(update(policy, nameOf, read, 1, silent)));
+      lastValueFrom(
+        of(advantaged('a', [1])).pipe(
+          update({ policy, graphOf: nameOf, readImage: read, temperature: 1, report: silent }),
+        ),
+      );
     const broken = stubPolicy({ gradient: () => Promise.reject(new Error('out of memory')) });
     await expect(run(broken)).rejects.toThrow('out of memory');
     const blind = stubPolicy();
@@ -268,19 +355,44 @@ describe('update', () => {
       of(advantaged('a', [1])),
       throwError(() => new Error('source')),
     );
-    await expect(lastValueFrom(failing.pipe(update(stubPolicy(), nameOf, blank, 1, silent)))).rejects.toThrow('source');
+    await expect(
+      lastValueFrom(
+        failing.pipe(
+          update({ policy: stubPolicy(), graphOf: nameOf, readImage: blank, temperature: 1, report: silent }),
+        ),
+      ),
+    ).rejects.toThrow('source');
   });
 
   it('learns nothing from the likeliest completion', () => {
-    expect(() => update(stubPolicy(), nameOf, blank, 0, silent)).toThrow(
-      'update  temperature: expected completions drawn at one above 0; got 0',
+    expect(() =>
+      update({ policy: stubPolicy(), graphOf: nameOf, readImage: blank, temperature: 0, report: silent }),
+    ).toThrow('update  temperature: expected completions drawn at one above 0; got 0');
+  });
+
+  it('learns by an objective of one’s own, and refuses one without a loss by its name', async () => {
+    const policy = stubPolicy();
+    const surrogate: Recipe['surrogate'] = (ratio, { advantages }) => ({ loss: mul(ratio, advantages), reports: {} });
+    const objective = compose({ name: 'mine', average: 'token', surrogate });
+    const context = { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent };
+    await lastValueFrom(of(advantaged('a', [1])).pipe(update(context, { objective, groupsPerStep: 1 })));
+    expect(policy.asked.gradients.map(({ graph }) => graph)).toEqual(['mine']);
+    const broken = { ...objective, trace: () => ({ reports: {} }) } as unknown as Objective;
+    expect(() => update(context, { objective: broken })).toThrow(
+      'objective "mine"  trace: expected { loss, reports } with a loss a token; got a loss of nothing',
     );
   });
 
   it('widens the row by its step and refuses what makes no sense', () => {
-    expectTypeOf(update<string, Advantaged>(stubPolicy(), nameOf, blank, 1, silent)).toEqualTypeOf<
-      OperatorFunction<Advantaged, Advantaged & Updated>
-    >();
+    expectTypeOf(
+      update<string, Advantaged>({
+        policy: stubPolicy(),
+        graphOf: nameOf,
+        readImage: blank,
+        temperature: 1,
+        report: silent,
+      }),
+    ).toEqualTypeOf<OperatorFunction<Advantaged, Advantaged & Updated>>();
     for (const options of [
       { groupsPerStep: 0 },
       { kl: -1 },
@@ -289,7 +401,9 @@ describe('update', () => {
       { objective: 'ppo' as never },
       { lr: 1 },
     ]) {
-      expect(() => update(stubPolicy(), nameOf, blank, 1, silent, options)).toThrow();
+      expect(() =>
+        update({ policy: stubPolicy(), graphOf: nameOf, readImage: blank, temperature: 1, report: silent }, options),
+      ).toThrow();
     }
   });
 });

@@ -8,6 +8,7 @@ import { summarised, type ScoredItem } from '../../src/operators/scoring/score-s
 import { defectsOf } from '../../src/operators/scoring/protocol.js';
 import type { Scores } from '../../src/operators/score.js';
 import { writeGallery, writeItems, writeSummary } from '../../src/report/summary-files.js';
+import { RunFolder } from '../../src/pipelines/store/run-folder.js';
 import { folder } from '../pipelines/files.js';
 
 const size = { width: 8, height: 6 };
@@ -38,13 +39,14 @@ const scores: Scores = { protocol: 'legacy', defects, unscored: 1, sets: summari
 
 describe('the files of a summary', () => {
   const { path } = folder();
+  const files = new RunFolder(path);
   const text = (name: string): string => readFileSync(join(path, name), 'utf8');
   beforeAll(async () => {
-    await writeItems(path, items);
-    const gallery = await writeGallery(path, [
+    await writeItems(files, items);
+    const gallery = await writeGallery(files, [
       { name: 'best-1', id: '<a>', worth: 1, image: { width: 2, height: 1, data: new Uint8Array(6) } },
     ]);
-    writeSummary(path, 'my_run & <others>', { scores, gallery });
+    writeSummary(files, 'my_run & <others>', { scores, gallery });
   });
 
   it('are these', () =>
@@ -103,10 +105,9 @@ describe('the files of a summary', () => {
     const page = text('report.html');
     expect(page).toContain('my_run &amp; &lt;others&gt;');
     expect(page).not.toMatch(/<script|https?:|url\(|@import|<link|<a>/);
-    const pictures = [...page.matchAll(/<img src="([^"]+)"[^>]* alt="([^"]+)"/g)].map(([, source = '', alt = '']) => [
-      existsSync(join(path, source)),
-      alt,
-    ]);
+    const pictures = [...page.matchAll(/<img\s+src="([^"]+)"[^>]*\salt="([^"]+)"/g)].map(
+      ([, source = '', alt = '']) => [existsSync(join(path, source)), alt],
+    );
     expect(pictures).toEqual([[true, '&lt;a&gt;, best: image, answer and truth side by side; score 1.000']]);
     for (const defect of defects) expect(page).toContain(`<li>${defect}</li>`);
     expect(page.match(/<(section|details|table|ul|div|figure)\b/g)!.length).toBe(

@@ -16,7 +16,7 @@ export interface Choice {
   /**
    * Leaves out groups without spread; for each step, so many times the groups that it takes may be replaced by others.
    */
-  readonly refill?: number | undefined;
+  readonly dynamicSampling?: number | undefined;
   /** Most steps since a row was written. */
   readonly maxStaleness?: number | undefined;
 }
@@ -30,14 +30,14 @@ export function hasNoSignal(row: Pick<Advantaged, 'advantages' | 'rewards'>): bo
 export function markFiltered<T extends Advantaged>(
   row: T,
   version: number,
-  { refill, maxStaleness = Infinity }: Choice,
+  { dynamicSampling, maxStaleness = Infinity }: Choice,
 ): T {
   if (version - row.policyVersion > maxStaleness) return marked(row, STALE);
-  return refill !== undefined && hasNoSignal(row) ? marked(row, FLAT) : row;
+  return dynamicSampling !== undefined && hasNoSignal(row) ? marked(row, FLAT) : row;
 }
 
 /**
- * Marks groups without spread at once, so that others come in their place, up to `refill` times the `size` of a step.
+ * Marks groups without spread at once, so that others come in their place, up to `most` times the `size` of a step.
  *
  * Those beyond that go on unmarked and fill the step up: as many rows wait for it as without refilling, and none is let
  * in while
@@ -48,13 +48,13 @@ export function markFiltered<T extends Advantaged>(
  */
 export function refilled<T extends Advantaged>(
   size: number,
-  refill: number,
+  most: number,
   told: (row: T) => void,
 ): MonoTypeOperatorFunction<T> {
   let [gathered, replaced] = [0, 0];
   return map((row) => {
     if (row.skipped) return row;
-    if (hasNoSignal(row) && replaced < refill * size) {
+    if (hasNoSignal(row) && replaced < most * size) {
       replaced++;
       told(row);
       return marked(row, FLAT);

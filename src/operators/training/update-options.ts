@@ -1,8 +1,10 @@
 import { z } from 'zod';
 
+import { shown, UsageError } from '../../errors.js';
 import type { Additions } from '../../objectives/compose.js';
 import { cispo } from '../../objectives/cispo.js';
 import type { Objective } from '../../objectives/objective.js';
+import { checkedObjective } from '../../objectives/own.js';
 import { bnpo, dapo, drGrpo, grpo, gspo, luspo, segR1, type Clipping } from '../../objectives/policy-gradient.js';
 import { sapo } from '../../objectives/sapo.js';
 import { vespo } from '../../objectives/vespo.js';
@@ -11,12 +13,22 @@ import { OptimizerOptions } from './schedule.js';
 const Level = z.enum(['token', 'sequence']);
 const Gamma = z.strictObject({ k: z.number().positive(), lambda: z.number().positive() });
 
-const Shape = z.strictObject({
-  ...OptimizerOptions.shape,
-  /** What is learned from, by name; each cites its paper in `objectives`. */
-  objective: z
-    .enum(['grpo', 'bnpo', 'dr-grpo', 'dapo', 'cispo', 'sapo', 'gspo', 'luspo', 'vespo', 'seg-r1'])
-    .default('grpo'),
+/** Objectives by name; each cites its paper in `objectives`. */
+export const ObjectiveName = z.enum([
+  'grpo',
+  'bnpo',
+  'dr-grpo',
+  'dapo',
+  'cispo',
+  'sapo',
+  'gspo',
+  'luspo',
+  'vespo',
+  'seg-r1',
+]);
+export type ObjectiveName = z.output<typeof ObjectiveName>;
+
+const shape = {
   /**
    * How far the ratio of new to old probability may fall, and rise, before its gradient stops. @see PPO,
    * arXiv:1707.06347; apart, DAPO, arXiv:2503.14476
@@ -88,20 +100,37 @@ const Shape = z.strictObject({
    * Leaves out groups whose completions all earned the same, and takes up to so many times `groupsPerStep` others in
    * their place. @see DAPO, arXiv:2503.14476, section 3.2
    */
-  refill: z.int().min(0).optional(),
+  dynamicSampling: z.int().min(0).optional(),
   /** Leaves out groups that were written more than so many optimizer steps before. */
   maxStaleness: z.int().min(0).optional(),
   /** Optimizer steps on the same groups, the old probabilities kept. */
   updatesPerBatch: z.int().min(1).default(1),
-});
-type Options = z.output<typeof Shape>;
-type Named = Options['objective'];
+};
+
+/** The options of an update whose objective is one by name, or another that the schema takes. */
+export function updateOptions<Own extends z.ZodType>(own: Own) {
+  return z
+    .strictObject({
+      ...OptimizerOptions.shape,
+      /** What is learned from: by name, or one of the caller's own. */
+      objective: z.union([ObjectiveName, own]).default('grpo'),
+      ...shape,
+    })
+    .superRefine((options, context) =>
+      consistent(options, (path, message) => context.addIssue({ code: 'custom', path: [path], message })),
+    );
+}
+
+const Numbers = z.strictObject(shape);
+type Options = z.output<typeof Numbers> & { readonly objective: unknown };
+type NamedOptions = Options & { readonly objective: ObjectiveName };
+type Refuse = (path: keyof Options, message: string) => void;
 
 const clipping = ['clip', 'clipHigh', 'ratioMax', 'ratio'] as const;
 type Own = (typeof clipping)[number] | 'maxTokens' | 'gate' | 'gamma';
 
 /** Options that not every objective has. */
-const own: Readonly<Record<Named, readonly Own[]>> = {
+const own: Readonly<Record<ObjectiveName, readonly Own[]>> = {
   grpo: clipping,
   bnpo: clipping,
   'dr-grpo': [...clipping, 'maxTokens'],
@@ -114,12 +143,39 @@ const own: Readonly<Record<Named, readonly Own[]>> = {
   'seg-r1': [],
 };
 
-export const UpdateOptions = Shape.superRefine((options, context) => {
-  const refuse = (path: keyof Options, message: string): void =>
-    context.addIssue({ code: 'custom', path: [path], message });
+/** Options that an objective is made with, and what they are where nothing was said. */
+const MADE_WITH = {
+  kl: 0,
+  klCorrected: false,
+  correction: undefined,
+  offPolicy: undefined,
+  entropyBonus: 0,
+  topEntropy: 1,
+} as const;
+
+function consistent(options: Options, refuse: Refuse): void {
+  if (isNamed(options)) namedConsistent(options, refuse);
+  else ownConsistent(options, refuse);
+}
+
+function isNamed(options: Options): options is NamedOptions {
+  return ObjectiveName.safeParse(options.objective).success;
+}
+
+/** An objective of one's own is made before it comes here. */
+function ownConsistent(options: Options, refuse: Refuse): void {
+  const others = Object.fromEntries(Object.values(own).flatMap((keys) => keys.map((key) => [key, undefined])));
+  for (const [name, byDefault] of Object.entries({ ...others, ...MADE_WITH })) {
+    const key = name as keyof Options;
+    if (options[key] !== byDefault)
+      refuse(key, `expected it in the objective itself, which is one of your own; got ${shown(options[key])}`);
+  }
+}
+
+function namedConsistent(options: NamedOptions, refuse: Refuse): void {
   const { objective, kl, klCorrected, correction, maxTokens, ratioMax, updatesPerBatch, reference } = options;
   for (const key of new Set(Object.values(own).flat())) {
-    const takers = Object.keys(own).filter((name) => own[name as Named].includes(key));
+    const takers = Object.keys(own).filter((name) => own[name as ObjectiveName].includes(key));
     if (options[key] !== undefined && !takers.includes(objective))
       refuse(key, `expected an objective that has it, of ${takers.join('|')}; got ${objective}`);
   }
@@ -144,11 +200,35 @@ export const UpdateOptions = Shape.superRefine((options, context) => {
     refuse('ratioMax', `expected at least 1, the ratio on-policy; got ${ratioMax}`);
   if (correction?.min !== undefined && correction.min >= correction.max)
     refuse('correction', `expected min below max; got ${correction.min} and ${correction.max}`);
-});
+}
+
+/** Options of `update`; an objective of one's own is an `Objective`, such as `compose` makes. */
+export const UpdateOptions = updateOptions(
+  z.custom<Objective>((value) => value !== null && typeof value === 'object', { abort: true }),
+);
 export type UpdateOptions = z.input<typeof UpdateOptions>;
 
-/** The objective that the options name. */
+/**
+ * The objective that the options name, or hold.
+ *
+ * @throws {UsageError} naming it, if one of the caller's own gives no loss, or has no KL term that `reference` would be for.
+ */
 export function objectiveOf(options: z.output<typeof UpdateOptions>): Objective {
+  if (isNamed(options)) return namedObjective(options);
+  return ownObjective(options.objective, options);
+}
+
+/** @throws {UsageError} naming the objective, as `objectiveOf`. */
+export function ownObjective(value: unknown, { reference }: Pick<Options, 'reference'>): Objective {
+  const objective = checkedObjective(value);
+  if (reference && objective.kl === 0)
+    throw new UsageError(
+      `objective ${JSON.stringify(objective.name)}  kl: expected a coefficient above 0 beside reference; got 0`,
+    );
+  return objective;
+}
+
+function namedObjective(options: NamedOptions): Objective {
   const { objective, kl, clip, ratioMax, maxTokens, gate, gamma } = options;
   const additions = additionsOf(options);
   const clipped = (low: number): Clipping => ({
@@ -182,7 +262,7 @@ export function objectiveOf(options: z.output<typeof UpdateOptions>): Objective 
 }
 
 /** How far a ratio may rise: as far as it may fall unless told, but for `dapo`, whose clip is wider above. */
-function clipHighOf({ objective, clip, clipHigh }: Options): number {
+function clipHighOf({ objective, clip, clipHigh }: NamedOptions): number {
   if (objective === 'dapo') return clipHigh ?? 0.28;
   return clipHigh ?? clip ?? (objective === 'gspo' || objective === 'luspo' ? 4e-4 : 0.2);
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 
-import { issuesOf, type Issue } from './issues.js';
+import { declaredColumns } from './declared-columns.js';
+import { parseWith, type Issue, type Parsed } from './issues.js';
 import { valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
 import { knownNames } from './nearest.js';
@@ -8,7 +9,7 @@ import { stageEntries } from './overrides.js';
 import type { SegmenterDefinition } from '../../models/segmenter.js';
 import { isOfModule, optionsOf, SEGMENTERS, type SegmenterChoice } from '../../models/segmenters.js';
 import { pipelineSchema, Settings, settingsSchema } from '../settings.js';
-import { columnsOf, pipelineContext, type Refusal, type Stage } from '../stage.js';
+import { columnsOf, pathsOf, pipelineContext, type Refusal, type Stage } from '../stage.js';
 
 /** One stage of a checked pipeline: its entry in the table, and its options with defaults filled in. */
 export interface CheckedStage {
@@ -39,33 +40,35 @@ export function check(
   resolvePath: ResolvePath,
   own?: SegmenterDefinition,
 ): Checked {
-  const found: Issue[] = issuesOf(pipelineSchema(map), map, '');
-  const { settings, complaints: paths } = checkedSettings(map, resolvePath, own);
+  const parsed = parseWith(pipelineSchema(map), map, '');
+  const { settings, complaints: paths } = checkedSettings(parsed, map, resolvePath, own);
   const entries = stageEntries(valueAt(map, ['stages'])).map((entry, index) =>
     checkedStage(entry, index, table, resolvePath),
   );
-  found.push(...paths, ...entries.flatMap((entry) => entry.complaints));
+  const found = [...parsed.issues, ...paths, ...entries.flatMap((entry) => entry.complaints)];
   const stages = entries.map(({ known }) => known);
   const usable = stages.filter((known) => known !== undefined);
-  if (usable.length > 0 && usable.length === stages.length) found.push(...order(usable), ...models(usable, map));
+  if (usable.length > 0 && usable.length === stages.length)
+    found.push(...order(usable), ...declaredColumns(usable), ...models(usable, map));
   if (found.length === 0) found.push(...trainable(usable, settings), ...rules(usable, settings));
   return { settings, stages: usable, complaints: found };
 }
 
+/** The pipeline's own keys, also where only its stages are wrong; as they are by default where they are wrong. */
 function checkedSettings(
+  parsed: Parsed<Settings>,
   map: unknown,
   resolvePath: ResolvePath,
   own?: SegmenterDefinition,
 ): { settings: Settings; complaints: Issue[] } {
-  const { stages: _, ...written } =
-    map !== null && typeof map === 'object' && !Array.isArray(map) ? (map as Record<string, unknown>) : {};
-  const parsed = settingsSchema(map).safeParse(written);
-  if (!parsed.success) return { settings: Settings.parse({}), complaints: [] };
-  const settings: Record<string, unknown> = { ...parsed.data };
+  const read = parsed.success
+    ? parsed.data
+    : (settingsSchema(map).safeParse(withoutStages(map)).data ?? Settings.parse({}));
+  const settings = withoutStages(read);
   const complaints: Issue[] = [];
   const resolve = (model: string, options: unknown, paths: readonly string[]): void =>
     void (settings[model] = withPaths(options, paths, [model], model, resolvePath, complaints));
-  const { policy, segmenter } = parsed.data;
+  const { policy, segmenter } = read;
   if (policy) resolve('policy', policy, ['checkpoint', 'adapter']);
   if (segmenter) {
     const definition = own ?? SEGMENTERS.find(({ name }) => name === segmenter['kind']);
@@ -81,10 +84,15 @@ function checkedModule(
   { options: schema }: SegmenterDefinition,
   complaints: Issue[],
 ): SegmenterChoice {
-  const wrong = issuesOf(schema, optionsOf(choice), 'segmenter');
-  complaints.push(...wrong.map((issue) => ({ ...issue, path: ['segmenter', ...issue.path] })));
-  const parsed = schema.safeParse(optionsOf(choice));
+  const parsed = parseWith(schema, optionsOf(choice), 'segmenter');
+  complaints.push(...parsed.issues.map((issue) => ({ ...issue, path: ['segmenter', ...issue.path] })));
   return parsed.success ? { module: choice.module, ...(parsed.data as Readonly<Record<string, unknown>>) } : choice;
+}
+
+function withoutStages(map: unknown): Record<string, unknown> {
+  if (map === null || typeof map !== 'object' || Array.isArray(map)) return {};
+  const { stages: _, ...own } = map as Record<string, unknown>;
+  return own;
 }
 
 function checkedStage(
@@ -109,11 +117,15 @@ function checkedStage(
         },
       ],
     };
-  const wrong = issuesOf(stage.options, options, name).map((one) => ({ ...one, path: [...path, ...one.path] }));
-  const parsed = stage.options.safeParse(options);
+  const parsed = parseWith(stage.options, options, name);
+  const wrong = parsed.issues.map((one) => ({ ...one, path: [...path, ...one.path] }));
   if (!parsed.success) return { known: { name, stage, options: undefined }, complaints: wrong };
   return {
-    known: { name, stage, options: withPaths(parsed.data, stage.paths ?? [], path, name, resolvePath, wrong) },
+    known: {
+      name,
+      stage,
+      options: withPaths(parsed.data, pathsOf(stage, parsed.data), path, name, resolvePath, wrong),
+    },
     complaints: wrong,
   };
 }

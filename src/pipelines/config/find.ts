@@ -2,9 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, extname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { messageOf, shown, UsageError } from '../../errors.js';
+import { messageOf, shortPath, shown, UsageError } from '../../errors.js';
 import { valueAt } from './schema-paths.js';
-import { locate, shortPath, type Located, type Path } from './yaml-source.js';
+import { locate, type Located, type Path } from './yaml-source.js';
 import { knownNames } from './nearest.js';
 
 /** One pipeline of a file. */

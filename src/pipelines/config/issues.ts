@@ -15,15 +15,29 @@ export interface Issue {
 
 type ZodIssue = z.core.$ZodIssue;
 
+/** A value as its schema reads it, or else what is wrong with it. */
+export type Parsed<Output> =
+  | { readonly success: true; readonly data: Output; readonly issues: readonly Issue[] }
+  | { readonly success: false; readonly issues: readonly Issue[] };
+
 /**
- * What a schema finds wrong with a value, in the words of this project.
+ * Reads a value; what its schema finds wrong is said in the words of this project.
  *
  * @param subject how the value is called: `advantage` gives `advantage.scale: expected …`; empty at the top of a file.
  */
-export function issuesOf(schema: z.ZodType, value: unknown, subject: string): Issue[] {
+export function parseWith<Output>(schema: z.ZodType<Output>, value: unknown, subject: string): Parsed<Output> {
   const result = schema.safeParse(value);
-  return result.success ? [] : result.error.issues.flatMap((issue) => told(issue, [], schema, value, subject));
+  if (result.success) return { success: true, data: result.data, issues: [] };
+  const issues = result.error.issues.flatMap((issue) => told(issue, [], schema, value, subject));
+  return { success: false, issues };
 }
+
+/** Keys that have another name now, by the subject that had them. */
+const RENAMED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  update: { refill: 'dynamicSampling' },
+  tally: { constants: 'constantBaseline', anotherScene: 'shuffledImageBaseline' },
+  policy: { recompute: 'gradientCheckpointing' },
+};
 
 /** @param schema of what stands at `above`, to which the issue's own path is relative. */
 function told(issue: ZodIssue, above: Path, schema: z.ZodType, value: unknown, subject: string): Issue[] {
@@ -62,11 +76,10 @@ function wantedBy(issue: ZodIssue): string | undefined {
 }
 
 function unknownKey(key: string, path: Path, name: string, known: readonly string[]): Issue {
-  return {
-    path: [...path, key],
-    part: 'key',
-    text: `${name} has no option ${JSON.stringify(key)}; ${knownNames(key, known)}`,
-  };
+  const now = RENAMED[name]?.[key];
+  const help =
+    now !== undefined && known.includes(now) ? `way out: ${now}, as it is called now` : knownNames(key, known);
+  return { path: [...path, key], part: 'key', text: `${name} has no option ${JSON.stringify(key)}; ${help}` };
 }
 
 /**

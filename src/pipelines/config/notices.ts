@@ -18,9 +18,9 @@ export async function noticesOf({ settings, stages, evaluation }: Pipeline): Pro
 
 /** Answers that are judged are the likeliest: drawn ones come out otherwise with every seed. */
 function drawn({ name, settings, stages }: Pipeline): string[] {
-  const temperature = pipelineContext(settings, stages).option('rollout', 'temperature');
-  if (typeof temperature !== 'number' || temperature === 0) return [];
+  const { stage, value: { temperature = 0 } = {} } = pipelineContext(settings, stages).fact('sampling') ?? {};
+  if (temperature === 0) return [];
   return [
-    `${name} judges answers that are drawn, at rollout.temperature ${temperature}: what they come to hangs on the seed; way out: rollout.temperature: 0`,
+    `${name} judges answers that are drawn, at ${stage}.temperature ${temperature}: what they come to hangs on the seed; way out: ${stage}.temperature: 0`,
   ];
 }

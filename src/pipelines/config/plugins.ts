@@ -7,8 +7,9 @@ import type { SegmenterDefinition } from '../../models/segmenter.js';
 import { isOfModule, loadSegmenter } from '../../models/segmenters.js';
 import type { ResolvePath } from './check.js';
 import type { Issue } from './issues.js';
+import { nearest } from './nearest.js';
 import { valueAt } from './schema-paths.js';
-import { isStage, type Stage } from '../stage.js';
+import { isStage, stageKeys, type Stage } from '../stage.js';
 
 /**
  * The table with the stages that users' modules export; neither replaces the other's names.
@@ -36,6 +37,7 @@ export async function withModules(
       );
       if (exported.length === 0) complain(`expected exports made by stage(…); got none in ${JSON.stringify(written)}`);
       for (const found of exported) {
+        for (const text of wrongKeys(found, written)) complain(text);
         if (all.has(found.name))
           complain(
             `expected a name of its own; got "${found.name}", which is taken; way out: another name in ${JSON.stringify(written)}`,
@@ -47,6 +49,20 @@ export async function withModules(
     }
   }
   return { table: all, complaints };
+}
+
+/** What keys were called before 0.3. */
+const RENAMED: Readonly<Record<string, string>> = { lasting: 'cacheable', chooses: 'filters' };
+
+/** Keys of a stage that no stage has. */
+function wrongKeys(found: Stage, written: string): string[] {
+  return Object.keys(found)
+    .filter((key) => !stageKeys.includes(key))
+    .map((key) => {
+      const now = RENAMED[key] ?? nearest(key, stageKeys)[0];
+      const way = now === undefined ? `known: ${stageKeys.join(', ')}` : `way out: ${now}`;
+      return `expected keys that a stage has; got ${JSON.stringify(key)} of ${found.name} in ${JSON.stringify(written)}; ${way}`;
+    });
 }
 
 /** The segmenter that a pipeline's map names by module, where it does; none where it can't be loaded. */

@@ -6,7 +6,6 @@ import { messageOf, shown, UsageError } from '../../errors.js';
 import { policyFault } from '../../models/policies.js';
 import { optionsOf, segmenterDefinition } from '../../models/segmenters.js';
 import { settleDevices, unusableDevices } from './devices.js';
-import { byEvaluation } from '../run/best.js';
 import { check, preflights, type Checked, type CheckedStage } from './check.js';
 import type { Issue } from './issues.js';
 import { valueAt } from './schema-paths.js';
@@ -15,7 +14,7 @@ import { segmenterModule, withModules } from './plugins.js';
 import { knownNames } from './nearest.js';
 import { beside, findPipeline, type Picked } from './find.js';
 import { applied, readOverride, stageEntries, type Override } from './overrides.js';
-import { evaluateOf, Settings } from '../settings.js';
+import { byEvaluation, evaluateOf, Settings } from '../settings.js';
 import { pipelineContext, type Stage } from '../stage.js';
 import { stages } from '../stages/table.js';
 
@@ -144,8 +143,7 @@ async function readEvaluation(
   const map = { ...(written as Record<string, unknown>), policy: settings.policy, evaluate: null };
   const read = await readMap(other, map, [], table, 'policy');
   if (read.lines.length > 0) return read;
-  const tallies = read.pipeline.stages.some(({ name: stage }) => stage === 'tally');
-  if (!tallies)
+  if (!read.pipeline.stages.some(({ stage }) => stage.summarizes))
     return refused(`evaluate: expected a pipeline with the stage tally; got ${JSON.stringify(name)} without`);
   if (every === undefined || !updatesPolicy(read.pipeline)) return read;
   return refused(

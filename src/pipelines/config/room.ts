@@ -40,13 +40,10 @@ export async function roomNotice(
   }
 }
 
-function useOf({ option }: PipelineContext, { precision, gradientCheckpointing }: PolicyOptions): Use | undefined {
-  const [frame, group, maxTokens] = [
-    option('load', 'frame'),
-    option('rollout', 'group'),
-    option('rollout', 'maxTokens'),
-  ];
-  if (typeof group !== 'number' || typeof maxTokens !== 'number' || frame === undefined) return undefined;
+function useOf({ fact }: PipelineContext, { precision, gradientCheckpointing }: PolicyOptions): Use | undefined {
+  const frame = fact('source')?.value.frame;
+  const { group, maxTokens } = fact('sampling')?.value ?? {};
+  if (group === undefined || maxTokens === undefined || frame === undefined) return undefined;
   const { width, height } = frameOf(frame as Parameters<typeof frameOf>[0]);
   return {
     frame: Math.round(Math.sqrt(width * height)),

@@ -1,8 +1,6 @@
-import { relative } from 'node:path';
-
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node, type Pair } from 'yaml';
 
-import { messageOf, UsageError } from '../../errors.js';
+import { messageOf, shortPath, UsageError } from '../../errors.js';
 
 /** Where a value stands in a YAML document: keys and indices from the top. */
 export type Path = readonly (string | number)[];
@@ -49,12 +47,6 @@ export function locate(text: string, file: string): Located {
       `${position(0)}  anchors: expected each alias to have an anchor, and at most ${MOST_ALIASES} repeats; got ${messageOf(error)}`,
     );
   }
-}
-
-/** `file` as a person in this folder would write it. */
-export function shortPath(file: string): string {
-  const short = relative(process.cwd(), file);
-  return short.startsWith('..') ? file : short;
 }
 
 function syntax({ code, message }: { code: string; message: string }): string {

@@ -3,13 +3,13 @@ import { rm, stat } from 'node:fs/promises';
 import { messageOf } from '../../errors.js';
 import { dropFolder, sealFolder } from '../../io/sealed-folder.js';
 import type { Policy, Resumable } from '../../models/policy.js';
-import { scoreOf } from './best.js';
-import { checkpointFolder, checkpointSteps, superseded, type RunState } from '../store/checkpoint-state.js';
-import type { CheckpointOptions } from '../settings.js';
-import type { Folders } from '../stage.js';
+import { byEvaluation, type CheckpointOptions } from '../settings.js';
+import { evaluationMetrics } from '../store/artifacts.js';
+import { readState, superseded, type RunState } from '../store/checkpoint-state.js';
+import type { RunFolder } from '../store/run-folder.js';
 
-/** A policy that learns, as far as its checkpoints go. */
-export type Learner = Pick<Policy, 'version' | 'save'> & Resumable;
+/** A policy that is trained, as far as its checkpoints go. */
+export type Trainable = Pick<Policy, 'version' | 'save'> & Resumable;
 
 /** Puts checkpoints into the folder of a run. */
 export interface CheckpointWriter {
@@ -21,32 +21,32 @@ export interface CheckpointWriter {
    * @returns its folder.
    * @throws {Error} naming it, nothing of it left.
    */
-  write(policy: Learner, state: RunState): Promise<string>;
+  write(policy: Trainable, state: RunState): Promise<string>;
   /** Drops those that need not stay by what is known now. */
   drop(): Promise<void>;
 }
 
 export function checkpointWriter(
-  folders: Folders,
+  run: RunFolder,
   { best, keep }: Pick<CheckpointOptions, 'best' | 'keep'>,
 ): CheckpointWriter {
   const jobs: (() => Promise<unknown>)[] = [];
 
   async function drop(): Promise<void> {
     const all = await Promise.all(
-      checkpointSteps(folders.checkpoints).map(async (step) => ({ step, score: await scoreOf(folders, best, step) })),
+      run.checkpointSteps().map(async (step) => ({ step, score: await scoreOf(run, best, step) })),
     );
-    for (const step of superseded(all, keep)) await dropFolder(checkpointFolder(folders.checkpoints, step));
+    for (const step of superseded(all, keep)) await dropFolder(run.checkpoint(step));
   }
 
   return {
     before: (job) => void jobs.push(job),
     async write(policy, state) {
-      const folder = checkpointFolder(folders.checkpoints, state.step);
-      const fresh = `${folder}.making`;
+      const folder = run.checkpoint(state.step);
+      const fresh = run.unfinishedCheckpoint(state.step);
       try {
         // A folder that was deleted is not to be made again: nobody would look for the rest.
-        await stat(folders.checkpoints);
+        await stat(run.checkpoints);
         for (const job of jobs) await job();
         await rm(fresh, { recursive: true, force: true });
         await policy.save(fresh);
@@ -65,4 +65,20 @@ export function checkpointWriter(
     },
     drop,
   };
+}
+
+/** The metric that `checkpoints.best` names, turned so that more is better; NaN where it is unknown. */
+export function scoreBy(best: string, metrics: Readonly<Record<string, number>>): number {
+  return best.startsWith('-') ? -(metrics[best.slice(1)] ?? NaN) : (metrics[best] ?? NaN);
+}
+
+/** The same, of the checkpoint of a step; null where it is unknown. */
+async function scoreOf(run: RunFolder, best: string | undefined, step: number): Promise<number | null> {
+  if (!byEvaluation(best))
+    return readState(run.checkpoint(step)).then(
+      ({ score }) => score,
+      () => null,
+    );
+  const score = scoreBy(best, evaluationMetrics(run, step) ?? {});
+  return Number.isFinite(score) ? score : null;
 }

@@ -1,167 +1,221 @@
 import { Subject, type Observable } from 'rxjs';
 
 import { mean } from '../../operators/scoring/statistics.js';
-import { byEvaluation, scoreBy } from './best.js';
-import { checkpointWriter, type Learner } from './checkpoint-writer.js';
-import type { Ledger } from './row-ledger.js';
-import { stageStates } from './memories.js';
 import type { StepEvent } from '../events.js';
+import { byEvaluation, type CheckpointOptions } from '../settings.js';
 import { codeVersion, configHash, type RunState, type Saved } from '../store/checkpoint-state.js';
-import type { CheckpointOptions } from '../settings.js';
-import type { Folders, StageContext } from '../stage.js';
+import type { RunFolder } from '../store/run-folder.js';
+import { scoreBy, type CheckpointWriter, type Trainable } from './checkpoint-writer.js';
+import type { RowTracker } from './row-tracker.js';
 
 /** What a checkpoint asks of the run around it. */
-export interface Around {
-  readonly folders: Folders;
-  readonly options: CheckpointOptions;
-  readonly book: Ledger;
-  /** Where the run goes on; none for one from the beginning. */
+export interface CheckpointContext {
+  readonly folder: RunFolder;
+  readonly options: Pick<CheckpointOptions, 'every' | 'best'>;
+  readonly tracker: RowTracker;
+  readonly trainee: Trainee;
+  readonly states: Pick<StageStates, 'snapshot'>;
+  readonly writer: Pick<CheckpointWriter, 'write' | 'drop'>;
+  /** The checkpoint from which the run resumes. */
   readonly from: Saved | undefined;
   /** Whether the run is to end with the step that it is at. */
   readonly ending: () => boolean;
   /** Time until now. */
   readonly spent: () => Pick<RunState, 'elapsed' | 'seconds'>;
-  readonly told: (step: number, folder: string) => void;
-  /** Judges the policy behind a step, every so many; cut off where the run is interrupted. */
-  readonly evaluation?: { readonly every: number; readonly judge: (step: number) => Promise<void> };
+  /** Called once a checkpoint is on disk. */
+  readonly written: (step: number, folder: string) => void;
+  /** Has the policy evaluated behind a step, every so many; cut off where the run is interrupted. */
+  readonly evaluation?: { readonly every: number; readonly evaluate: (step: number) => Promise<void> };
 }
 
-/** Writes down a run that learns, at moments at which everything fits together. */
-export interface Checkpoints {
-  /** Fires when the run may be cut off, as was asked; errors with what went wrong in writing. */
-  readonly over: Observable<void>;
-  readonly learns: boolean;
-  readonly forStages: Pick<StageContext, 'keepState' | 'beforeCheckpoint'> & {
-    /** Takes the policy whose steps become checkpoints, and gives it the training that the run goes on from. */
-    learner(policy: Learner): Promise<void>;
-  };
-  entered(id: string): void;
-  /** Told of a step once its weights stand. */
-  stepped(step: StepEvent): void;
-  /** Told of a row once the ledger has it. */
-  left(id: string): void;
-  /** Whether the evaluation behind the step from which the run goes on was broken off, or may have been. */
-  readonly owes: boolean;
-  /** Makes up for it. */
-  makeUp(): Promise<void>;
-  /** Writes down the end of a run; nothing where that was done before, or no step was taken. */
-  last(): Promise<void>;
-}
+/** What the checkpointer is at; the policy takes no step unless it is idle. */
+type State =
+  | { readonly is: 'idle' }
+  /** For the rows of a step to leave, so that they are on disk; `release` lets the policy take the next. */
+  | { readonly is: 'waiting'; readonly release: () => void }
+  | { readonly is: 'writing' }
+  | { readonly is: 'evaluating' }
+  /** Nothing more is written unless the run asks for its last checkpoint. */
+  | { readonly is: 'over' };
 
 /**
- * Checkpoints of a run: every so many steps, and when it ends; and evaluations of the policy between two steps.
+ * Writes down a run that trains, at moments at which everything fits together: every so many steps and at its end; and
+ * has the policy evaluated between two steps.
  *
- * Either waits until the rows of its step have left, so that they are on disk; the policy takes no other step until it
- * is done. Where
- * both are due the checkpoint comes first: a run that is broken off in an evaluation goes on from there.
+ *     idle ── a step, something due ──▶ waiting ── its rows have left ──▶ writing ──▶ evaluating ──▶ idle, or over
+ *
+ * Where a checkpoint and an evaluation are due, the checkpoint comes first: a run that is broken off in the evaluation
+ * resumes there.
  */
-export function checkpoints({ folders, options, book, from, ending, spent, told, evaluation }: Around): Checkpoints {
+export class Checkpointer {
+  readonly #run: CheckpointContext;
   // As the run began, whatever becomes of the file.
-  const config = configHash(folders.root);
-  const memory = stageStates(from?.state.memory);
-  const files = checkpointWriter(folders, options);
-  const over = new Subject<void>();
-  const again = new Set(from?.state.source.again);
-  let given = from?.state.source.given ?? 0;
-  let learner: Learner | undefined;
-  let saved = from?.state.step ?? 0;
-  let passed = saved;
-  let evaluated = from?.state.evaluated ?? 0;
-  let scores: number[] = [];
-  let waiting: { readonly rows: Set<string>; readonly release: () => void } | undefined;
-  let writing: Promise<void> = Promise.resolve();
+  readonly #config: string;
+  readonly #over = new Subject<void>();
+  #state: State = { is: 'idle' };
+  /** What is being written and evaluated, or was last. */
+  #work: Promise<void> = Promise.resolve();
+  /** Step of the newest checkpoint, of the newest step that ended a batch, and of the newest evaluation. */
+  #saved: number;
+  #passed: number;
+  #evaluated: number;
+  /** What `checkpoints.best` was at each step since the newest checkpoint. */
+  #scores: number[] = [];
 
-  const due = (step: number): boolean =>
-    crosses(step, saved, options.every) || ending() || (step === evaluated && byEvaluation(options.best));
-
-  /** Everything at this moment; nothing of it may wait. */
-  function snapshot(step: number): RunState {
-    const unfinished = [...again, ...book.inFlight];
-    const { rowsOut, marks, faults, tokens, marked } = book;
-    const score = mean(scores);
-    scores = [];
-    return {
-      code: codeVersion(),
-      config,
-      step,
-      score: Number.isFinite(score) ? score : null,
-      evaluated,
-      source: { given, again: unfinished },
-      rows: { rowsOut, marks, faults, tokens, marked: structuredClone(marked) },
-      ...spent(),
-      memory: memory.kept(new Set(unfinished)),
-    };
+  constructor(run: CheckpointContext) {
+    this.#run = run;
+    this.#config = configHash(run.folder);
+    this.#saved = this.#passed = run.from?.state.step ?? 0;
+    this.#evaluated = run.from?.state.evaluated ?? 0;
   }
 
-  async function write(policy: Learner): Promise<void> {
-    const state = snapshot(policy.version);
-    const folder = await files.write(policy, state);
-    saved = state.step;
-    told(state.step, folder);
+  /** Fires when the run may be cut off, as was asked; errors with what went wrong in writing or evaluating. */
+  get over(): Observable<void> {
+    return this.#over;
   }
 
-  async function judge(step: number): Promise<void> {
-    await evaluation?.judge(step);
-    if (byEvaluation(options.best)) await files.drop();
+  /** To be called after each step, once its weights stand. */
+  stepped({ step, metrics, rows }: StepEvent): void {
+    const { tracker, trainee, options, evaluation } = this.#run;
+    if (options.best !== undefined) this.#scores.push(scoreBy(options.best, metrics));
+    // A step that lets no row go is one of several on the same rows, and nothing could resume there.
+    if (!trainee.policy || this.#state.is !== 'idle' || rows?.length === 0) return;
+    if (evaluation && crosses(step, this.#passed, evaluation.every)) this.#evaluated = step;
+    this.#passed = step;
+    if (!this.#isDue(step) && step !== this.#evaluated) return;
+    trainee.policy.pause(new Promise<void>((resolve) => (this.#state = { is: 'waiting', release: resolve })));
+    tracker.awaitRows(rows ?? []);
+    this.rowLeft();
   }
 
-  /** Between two steps: writes the one down, and has it judged. */
-  async function pause(policy: Learner): Promise<void> {
-    const step = policy.version;
-    if (due(step)) await write(policy);
-    if (step === evaluated) await judge(step);
-    // Interrupted meanwhile.
-    if (ending() && saved < step) await write(policy);
-  }
-
-  /** The rows of the step have left: lets the next one be taken once all that is due has been done. */
-  function cut(policy: Learner, release: () => void): void {
-    waiting = undefined;
-    writing = pause(policy);
-    writing.then(
-      () => (ending() ? over.next() : release()),
-      (error: unknown) => over.error(error),
+  /** To be called after each row that left, once the tracker has it. */
+  rowLeft(): void {
+    const { tracker, trainee, ending } = this.#run;
+    const state = this.#state;
+    if (state.is !== 'waiting' || tracker.awaiting > 0 || !trainee.policy) return;
+    this.#state = { is: 'writing' };
+    this.#work = this.#betweenSteps(trainee.policy);
+    this.#work.then(
+      () => {
+        this.#state = { is: ending() ? 'over' : 'idle' };
+        if (this.#state.is === 'over') this.#over.next();
+        else state.release();
+      },
+      (error: unknown) => {
+        this.#state = { is: 'over' };
+        this.#over.error(error);
+      },
     );
   }
 
+  /** Whether the evaluation behind the step from which the run resumes was broken off, or may have been. */
+  get owesEvaluation(): boolean {
+    const { evaluation, from } = this.#run;
+    return evaluation !== undefined && from !== undefined && this.#evaluated === from.state.step;
+  }
+
+  /** Makes up for it. */
+  async makeUpEvaluation(): Promise<void> {
+    await this.#evaluate(this.#saved);
+    this.#state = { is: 'idle' };
+  }
+
+  /** Writes down the end of a run; nothing where that was done before, or no step was taken. */
+  async finish(): Promise<void> {
+    await this.#work;
+    const { policy } = this.#run.trainee;
+    if (policy && policy.version > this.#saved) await this.#write(policy);
+  }
+
+  /** The rows of the step have left: does all that is due before the next one. */
+  async #betweenSteps(policy: Trainable): Promise<void> {
+    const step = policy.version;
+    if (this.#isDue(step)) await this.#write(policy);
+    if (step === this.#evaluated) await this.#evaluate(step);
+    // Interrupted meanwhile.
+    if (this.#run.ending() && this.#saved < step) await this.#write(policy);
+  }
+
+  async #write(policy: Trainable): Promise<void> {
+    this.#state = { is: 'writing' };
+    const state = this.#snapshot(policy.version);
+    const folder = await this.#run.writer.write(policy, state);
+    this.#saved = state.step;
+    this.#run.written(state.step, folder);
+  }
+
+  async #evaluate(step: number): Promise<void> {
+    this.#state = { is: 'evaluating' };
+    await this.#run.evaluation?.evaluate(step);
+    if (byEvaluation(this.#run.options.best)) await this.#run.writer.drop();
+  }
+
+  #isDue(step: number): boolean {
+    const { options, ending } = this.#run;
+    return (
+      crosses(step, this.#saved, options.every) || ending() || (step === this.#evaluated && byEvaluation(options.best))
+    );
+  }
+
+  /** Everything at this moment; nothing of it may wait. */
+  #snapshot(step: number): RunState {
+    const { tracker, states, spent } = this.#run;
+    const { source } = tracker;
+    const score = mean(this.#scores);
+    this.#scores = [];
+    return {
+      code: codeVersion(),
+      config: this.#config,
+      step,
+      score: Number.isFinite(score) ? score : null,
+      evaluated: this.#evaluated,
+      source,
+      rows: tracker.counts,
+      ...spent(),
+      memory: states.snapshot(new Set(source.pending)),
+    };
+  }
+}
+
+/** The policy whose steps become checkpoints, once a stage has taken it. */
+export class Trainee {
+  readonly #from: Saved | undefined;
+  #policy: Trainable | undefined;
+
+  /** @param from the checkpoint from which its training resumes. */
+  constructor(from?: Saved) {
+    this.#from = from;
+  }
+
+  get policy(): Trainable | undefined {
+    return this.#policy;
+  }
+
+  async take(policy: Trainable): Promise<void> {
+    if (this.#policy === policy) return;
+    this.#policy = policy;
+    if (this.#from) await policy.restore(this.#from.folder);
+  }
+}
+
+/** What stages keep beyond the run that they are in. */
+export interface StageStates {
+  /** Takes what gives a stage's state, without the rows that are `pending`; gives its state in the run before, if any. */
+  keep(stage: string, state: (pending: ReadonlySet<string>) => unknown): unknown;
+  /** All of it now, by stage; the second of a name is `NAME 2`. */
+  snapshot(pending: ReadonlySet<string>): Record<string, unknown>;
+}
+
+export function stageStates(before: Readonly<Record<string, unknown>> = {}): StageStates {
+  const known = new Map<string, (pending: ReadonlySet<string>) => unknown>();
   return {
-    over,
-    get learns() {
-      return learner !== undefined;
+    keep(stage, state) {
+      const alike = [...known.keys()].filter((name) => name === stage || name.startsWith(`${stage} `)).length;
+      const name = alike === 0 ? stage : `${stage} ${alike + 1}`;
+      known.set(name, state);
+      return before[name];
     },
-    forStages: {
-      async learner(policy) {
-        if (learner === policy) return;
-        learner = policy;
-        if (from) await policy.restore(from.folder);
-      },
-      keepState: (stage, keep) => memory.remember(stage, keep),
-      beforeCheckpoint: (job) => files.before(job),
-    },
-    entered: (id) => void (again.delete(id) || given++),
-    stepped({ step, metrics, rows }) {
-      if (options.best !== undefined) scores.push(scoreBy(options.best, metrics));
-      // A step that lets no row go is one of several on the same rows, and nothing could go on from there.
-      if (!learner || waiting || rows?.length === 0) return;
-      if (evaluation && crosses(step, passed, evaluation.every)) evaluated = step;
-      passed = step;
-      if (!due(step) && step !== evaluated) return;
-      const policy = learner;
-      let release = (): void => {};
-      policy.pause(new Promise<void>((resolve) => (release = resolve)));
-      waiting = { rows: new Set(rows?.filter((id) => book.inFlight.has(id))), release };
-      if (waiting.rows.size === 0) cut(policy, release);
-    },
-    left(id) {
-      if (!waiting?.rows.delete(id) || waiting.rows.size > 0 || !learner) return;
-      cut(learner, waiting.release);
-    },
-    owes: evaluation !== undefined && from !== undefined && evaluated === from.state.step,
-    makeUp: () => judge(saved),
-    async last() {
-      await writing;
-      if (learner && learner.version > saved) await write(learner);
-    },
+    snapshot: (pending) => Object.fromEntries([...known].map(([name, state]) => [name, state(pending)])),
   };
 }
 

@@ -2,7 +2,8 @@ import { defer, EMPTY, fromEvent, isObservable, takeUntil, tap, type Observable,
 
 import { UsageError } from '../../errors.js';
 import type { Row } from '../../records.js';
-import { stageMetrics, gauged, gaugedCredits, gaugedSource, type StageMetrics } from './stage-metrics.js';
+import { heldRows } from './held-rows.js';
+import { stageMetrics, metered, meteredCredits, meteredSource, type StageMetrics } from './stage-metrics.js';
 import { cached, type RowCache } from './row-cache.js';
 import type { Pipeline } from '../config/read.js';
 import { columnsOf, type Built, type StageContext } from '../stage.js';
@@ -12,7 +13,7 @@ export interface Compiled {
   /** Rows as the last stage gives them; completes after `open.signal` is aborted and the rows in flight are through. */
   readonly rows: Observable<Row>;
   /** One a stage, in order. */
-  readonly gauges: readonly StageMetrics[];
+  readonly metrics: readonly StageMetrics[];
 }
 
 /**
@@ -28,23 +29,26 @@ export async function compile(
   entered: (row: Row) => void = () => {},
   kept?: RowCache,
 ): Promise<Compiled> {
-  const gauges = labelled(pipeline.stages.map(({ name }) => name)).map((label) => stageMetrics(label));
+  const metrics = labelled(pipeline.stages.map(({ name }) => name)).map((label) => stageMetrics(label));
+  const held = heldRows(pipeline.stages);
   let rows: Observable<Row> = EMPTY;
   for (const [index, { name, stage, options }] of pipeline.stages.entries()) {
-    if (open.signal.aborted) return { rows: EMPTY, gauges };
-    const meter = gauges[index];
-    const around = index === 0 ? { ...open, credits: gaugedCredits(open.credits, meter) } : open;
+    if (open.signal.aborted) return { rows: EMPTY, metrics };
+    const meter = metrics[index];
+    const context = stage.updatesPolicy ? open : { ...open, trainable: () => Promise.reject(unchanged(name)) };
+    const around = index === 0 ? { ...context, credits: meteredCredits(open.credits, meter) } : context;
     const built = await stage.build(options, around);
     if (index === 0) {
-      rows = ended(gaugedSource(sourceOf(built, name), meter), open.signal).pipe(tap(entered));
+      rows = ended(meteredSource(sourceOf(built, name), meter), open.signal).pipe(held[index], tap(entered));
       continue;
     }
     const operator = operatorOf(built, name);
     rows = rows.pipe(
-      gauged(stage.cacheable && kept ? cached(operator, columnsOf(stage, options), kept) : operator, meter),
+      metered(stage.cacheable && kept ? cached(operator, columnsOf(stage, options), kept) : operator, meter),
+      held[index],
     );
   }
-  return { rows, gauges };
+  return { rows, metrics };
 }
 
 function sourceOf(built: Built, name: string): Observable<Row> {
@@ -59,6 +63,13 @@ function operatorOf(built: Built, name: string): OperatorFunction<Row, Row> {
   if (typeof built === 'function') return built as OperatorFunction<Row, Row>;
   throw new UsageError(
     `${name}: expected an operator from build; got ${isObservable(built) ? 'a stream' : typeof built}`,
+  );
+}
+
+/** The weights of a policy that no stage says to change are read-only. */
+function unchanged(name: string): UsageError {
+  return new UsageError(
+    `${name}  trainable: expected a stage that says it changes the policy; got none; way out: updatesPolicy: true`,
   );
 }
 

@@ -3,41 +3,36 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { estimateOf, type Estimate } from '../../operators/scoring/estimate.js';
 import type { Tally } from '../../operators/tally.js';
-import { evaluationFolder } from '../store/evaluation-folders.js';
 import { execute, type ExecuteOptions } from './execute.js';
-import { makeFolders } from '../store/run-folder.js';
 import type { SharedModels } from './resources.js';
-import type { Pipeline } from '../config/read.js';
+import { resolvedYaml, type Pipeline } from '../config/read.js';
 import type { RunEvent, When } from '../events.js';
-import { checkpointFolder } from '../store/checkpoint-state.js';
 import { evaluateOf } from '../settings.js';
-import type { Folders } from '../stage.js';
-import { readJudged, writeJudged, type Judged, type Values } from '../store/tally-files.js';
+import { readEvaluation, writeEvaluation, type EvaluationResult, type Values } from '../store/artifacts.js';
+import { stepName, type RunFolder } from '../store/run-folder.js';
 
 /**
  * Evaluations behind every so many steps: they use the policy as it is then, and the segmenter where it is the same.
  */
-export function between(
+export function evaluationBetweenSteps(
   { settings }: Pipeline,
   evaluation: Pipeline,
-  { root, checkpoints }: Folders,
+  folder: RunFolder,
   options: ExecuteOptions,
 ): Pick<ExecuteOptions, 'evaluation'> {
   const { every } = evaluateOf(settings) ?? {};
   if (every === undefined) return {};
   const alike = isDeepStrictEqual(settings.segmenter, evaluation.settings.segmenter);
-  const judge = (step: number, { policy, segmenter }: Required<SharedModels>): Promise<unknown> =>
-    evaluatedOnce(
-      learned(evaluation, checkpointFolder(checkpoints, step)),
-      evaluationFolder(root, step),
-      `step-${step}`,
-      { ...options, shared: { policy, ...(alike && { segmenter }) } },
-    );
-  return { evaluation: { every, judge } };
+  const evaluate = (step: number, { policy, segmenter }: Required<SharedModels>): Promise<unknown> =>
+    evaluateOnce(withCheckpoint(evaluation, folder.checkpoint(step)), folder.evaluation(step), stepName(step), {
+      ...options,
+      shared: { policy, ...(alike && { segmenter }) },
+    });
+  return { evaluation: { every, evaluate } };
 }
 
 /** The same evaluation of what a run has learned, as its checkpoint has it or would have it. */
-export function learned(evaluation: Pipeline, checkpoint: string): Pipeline {
+export function withCheckpoint(evaluation: Pipeline, checkpoint: string): Pipeline {
   const { settings } = evaluation;
   if (!settings.policy) return evaluation;
   const weights =
@@ -45,37 +40,37 @@ export function learned(evaluation: Pipeline, checkpoint: string): Pipeline {
   return { ...evaluation, settings: { ...settings, policy: { ...settings.policy, ...weights } } };
 }
 
-/** What the policy was worth before its first step or behind one; a run that goes on knows it already. */
-export async function evaluatedOnce(
+/** Evaluates the policy before its first step or behind one; a run that resumes knows the result already. */
+export async function evaluateOnce(
   pipeline: Pipeline,
-  folder: string,
+  folder: RunFolder,
   when: When,
   options: ExecuteOptions,
-): Promise<Judged | undefined> {
-  const known = readJudged(folder);
+): Promise<EvaluationResult | undefined> {
+  const known = readEvaluation(folder);
   if (known) return known;
-  const judged = await evaluated(pipeline, folder, when, options);
-  if (judged) await writeJudged(folder, judged);
-  return judged;
+  const result = await evaluate(pipeline, folder, when, options);
+  if (result) await writeEvaluation(folder, result);
+  return result;
 }
 
 /** Runs an evaluation of its own, anew where one was broken off; undefined where it was interrupted. */
-export async function evaluated(
+export async function evaluate(
   pipeline: Pipeline,
-  folder: string,
+  folder: RunFolder,
   when: When,
   { signal, watch = () => {}, shared }: ExecuteOptions,
-): Promise<Judged | undefined> {
+): Promise<EvaluationResult | undefined> {
   const rows = new Map<string, Readonly<Record<string, number>>>();
   let tally: Tally | undefined;
-  const told = (report: RunEvent): void => {
+  const listen = (report: RunEvent): void => {
     if (report.kind === 'counted') rows.set(report.id, report.values);
     if (report.kind === 'tally') tally = report.tally;
     watch({ kind: 'evaluation', when, report });
   };
-  rmSync(folder, { recursive: true, force: true });
-  const { stopped } = await execute(pipeline, makeFolders(folder, pipeline), {
-    watch: told,
+  rmSync(folder.root, { recursive: true, force: true });
+  const { stopped } = await execute(pipeline, folder.begin(resolvedYaml(pipeline)), {
+    watch: listen,
     ...(signal && { signal }),
     ...(shared && { shared }),
   });

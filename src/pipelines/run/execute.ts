@@ -1,49 +1,47 @@
-import { takeUntil, tap } from 'rxjs';
+import { takeUntil, tap, type Observable } from 'rxjs';
 
-import { messageOf } from '../../errors.js';
+import { DataError, messageOf } from '../../errors.js';
 import { imageReader } from '../../io/reader.js';
-import { bestConstant, type Constant } from '../../operators/scoring/constants.js';
-import { writeSummary, type RunSummary } from '../../report/summary-files.js';
-import { arrivals } from './arrivals.js';
-import { writeBenchmark } from '../store/benchmark-files.js';
-import { checkpoints, type Checkpoints } from './checkpointer.js';
-import { clock, type Clock } from './clock.js';
-import { compile } from './compile.js';
+import type { Row, Skipped } from '../../records.js';
 import { credits } from '../../streams/credits.js';
-import { runToCompletion, stalled } from './drained.js';
-import { evaluationMetrics } from '../store/evaluation-folders.js';
-import type { StageMetrics } from './stage-metrics.js';
-import type { RowCache } from './row-cache.js';
-import { ledger, type Ledger } from './row-ledger.js';
 import { noticesOf } from '../config/notices.js';
-import { openResources, type SharedModels } from './resources.js';
 import { resolved, type Pipeline } from '../config/read.js';
-import type { StartEvent, StepEvent, Summary, RunListener } from '../events.js';
+import type { RunListener, StartEvent, StepEvent, Summary } from '../events.js';
+import { pipelineContext } from '../stage.js';
+import { evaluationMetrics } from '../store/artifacts.js';
 import type { RunState, Saved } from '../store/checkpoint-state.js';
-import { pipelineContext, type Folders } from '../stage.js';
-import { steps, type Steps } from './step-log.js';
-import { cancellation, type Stopped, type Cancellation } from './cancellation.js';
+import type { RunFolder } from '../store/run-folder.js';
+import { cancellation, type Cancellation } from './cancellation.js';
+import { checkpointWriter } from './checkpoint-writer.js';
+import { Checkpointer, stageStates, Trainee } from './checkpointer.js';
+import { compile } from './compile.js';
+import { relay, resultsTo } from './stage-reports.js';
+import { openResources, type SharedModels } from './resources.js';
+import type { RowCache } from './row-cache.js';
+import { RowTracker } from './row-tracker.js';
+import { clock, depthsOf, type Clock, type StageMetrics } from './stage-metrics.js';
+import { stepLog } from './step-log.js';
 
 export interface ExecuteOptions {
-  /** Optimizer steps after which the run ends, those of an earlier one that it goes on with included. */
+  /** Optimizer steps after which the run ends, those of an earlier one that it resumes included. */
   readonly maxSteps?: number;
   /**
    * Aborting it ends a run that learns with the step it is at; of others the source, and what is in flight still goes
    * to the end.
    */
   readonly signal?: AbortSignal;
-  /** The checkpoint from which the run goes on. */
+  /** The checkpoint from which the run resumes. */
   readonly from?: Saved;
   /** What was written of rows before, where the run is begun again. */
   readonly kept?: RowCache;
-  /** Told of everything as it happens. */
+  /** Notified of everything as it happens. */
   readonly watch?: RunListener;
   /** Models of another run, to be used as they are. */
   readonly shared?: SharedModels;
-  /** Has the policy judged behind a step, every so many, with the run's own models. */
+  /** Has the policy evaluated behind a step, every so many, with the run's own models. */
   readonly evaluation?: {
     readonly every: number;
-    readonly judge: (step: number, models: Required<SharedModels>) => Promise<unknown>;
+    readonly evaluate: (step: number, models: Required<SharedModels>) => Promise<unknown>;
   };
 }
 
@@ -51,73 +49,104 @@ export interface ExecuteOptions {
  * Lets the rows of a checked pipeline flow to their end: opens its models, and releases everything, also after a
  * failure.
  *
- * @returns what it came to; `watch` is told of it too, before a failure is thrown.
+ * Each piece knows only those made before it; what stages report goes through a relay, whose listener comes last.
+ *
+ * @returns the summary; `watch` is notified of it too, before a failure is thrown.
  * @throws what a stage threw; DataError over the tolerance; Error where a row got lost.
  */
 export async function execute(
   pipeline: Pipeline,
-  folders: Folders,
+  folder: RunFolder,
   { maxSteps, signal, from, kept, watch = () => {}, shared, evaluation }: ExecuteOptions = {},
 ): Promise<Summary> {
   const { settings } = pipeline;
   const before = from?.state;
-  const stop = cancellation(() => saving.learns, signal);
-  const book = ledger(before?.rows);
-  const log = await steps(folders.metrics, before?.step);
+
+  // What counts and keeps.
+  const tracker = new RowTracker(before);
+  const log = await stepLog(folder, before?.step);
   const time = clock(before);
   const window = credits(settings.window);
-  const judge = async (step: number): Promise<void> => {
-    if (signal?.aborted) return;
-    await evaluation?.judge(step, open);
-    await amended(step, evaluationMetrics(folders.root, step), log, watch);
-  };
-  const judging = evaluation && { evaluation: { every: evaluation.every, judge } };
-  const saving = checkpoints({
-    folders,
-    options: settings.checkpoints,
-    book,
-    from,
-    ending: () => stop.ends(),
-    spent: () => time.spent(),
-    told: (step, folder) => watch({ kind: 'checkpoint', step, folder }),
-    ...judging,
-  });
-  saving.forStages.beforeCheckpoint(() => log.flush());
-  const left = arrivals(pipeline, book, stop, saving, time, watch);
-  const report = reporting(pipeline, folders, stepping(log, time, stop, saving, maxSteps, watch), watch);
-  const done = maxSteps !== undefined && (before?.step ?? 0) >= maxSteps;
-  if (done && !saving.owes) stop.because('steps');
+  const states = stageStates(before?.memory);
+  const writer = checkpointWriter(folder, settings.checkpoints);
+  writer.before(() => log.flush());
+  const trainee = new Trainee(from);
+
+  // What ends a run, and what stages get.
+  const stop = cancellation(() => trainee.policy !== undefined, signal);
+  const reports = relay();
   const open = openResources(
     {
-      ...opened(pipeline, before),
-      ...saving.forStages,
-      folders,
+      ...knownBefore(pipeline, before),
+      folder,
       signal: stop.signal,
       credits: window,
       read: imageReader(),
-      emit: report,
+      keepState: (stage, keep) => states.keep(stage, keep),
+      beforeCheckpoint: (job) => writer.before(job),
+      emit: reports.emit,
     },
+    trainee,
     shared,
   );
+
+  // What happens between steps.
+  const evaluate = async (step: number): Promise<void> => {
+    if (signal?.aborted) return;
+    await evaluation?.evaluate(step, open);
+    const metrics = evaluationMetrics(folder, step);
+    if (!metrics) return;
+    await log.amend(metrics);
+    watch({ kind: 'evaluated', step, metrics });
+  };
+  const checkpointer = new Checkpointer({
+    folder,
+    options: settings.checkpoints,
+    tracker,
+    trainee,
+    states,
+    writer,
+    from,
+    ending: () => stop.ends(),
+    spent: () => time.spent(),
+    written: (step, path) => watch({ kind: 'checkpoint', step, folder: path }),
+    ...(evaluation && { evaluation: { every: evaluation.every, evaluate } }),
+  });
+
+  // What follows a step and a row.
+  const stepped = (event: StepEvent): void => {
+    const { rows: _, ...step } = event;
+    watch(log.take(step, time.stages, time.elapsed()));
+    if (maxSteps !== undefined && event.step >= maxSteps) stop.because('steps');
+    stop.stepped();
+    checkpointer.stepped(event);
+  };
+  reports.listen(resultsTo(folder, pipeline.name, { stepped, watch }));
+  const rowDone = onRowDone(pipeline, { tracker, stop, time, watch });
+
+  const done = maxSteps !== undefined && (before?.step ?? 0) >= maxSteps;
+  const { owesEvaluation } = checkpointer;
+  if (done && !owesEvaluation) stop.because('steps');
 
   let fault: unknown;
   let cutOff = false;
   try {
-    const compiled = await compile(pipeline, open, (row) => (book.enter(row), saving.entered(row.id)), kept);
-    time.start(compiled.gauges);
+    const compiled = await compile(pipeline, open, (row) => tracker.enter(row), kept);
+    time.start(compiled.metrics);
     for (const text of await noticesOf(pipeline)) watch({ kind: 'notice', text });
-    watch(startOf(pipeline, folders.root, compiled.gauges, maxSteps, before));
+    watch(startOf(pipeline, folder, { stages: compiled.metrics, maxSteps, resumed: before?.step }));
     const rows = compiled.rows.pipe(
-      tap(left.take),
+      tap(rowDone.take),
+      tap(() => checkpointer.rowLeft()),
       tap(({ id }) => window.give(id)),
-      takeUntil(saving.over.pipe(tap(() => (cutOff = true)))),
+      takeUntil(checkpointer.over.pipe(tap(() => (cutOff = true)))),
     );
     if (done) stop.because('steps');
-    if (saving.owes) await saving.makeUp();
-    cutOff = saving.owes && stop.ends();
-    if (!cutOff) await runToCompletion(rows, () => stalled(time.gauges, settings.window));
-    if (!cutOff) fault = left.fault() ?? lost(book, time.gauges);
-    if (!cutOff && fault === undefined) await saving.last();
+    if (owesEvaluation) await checkpointer.makeUpEvaluation();
+    cutOff = owesEvaluation && stop.ends();
+    if (!cutOff) await runToCompletion(rows, () => stalled(time.stages, settings.window));
+    if (!cutOff) fault = rowDone.fault() ?? lost(tracker, time.stages);
+    if (!cutOff && fault === undefined) await checkpointer.finish();
   } catch (error) {
     fault = error ?? new Error('the run failed without saying why');
   }
@@ -125,74 +154,32 @@ export async function execute(
   await log.flush().catch((error: unknown) => (fault ??= error));
   stop.release();
 
-  const summary = summed(pipeline, folders.root, book, {
+  const { rowsIn, rowsOut, marked, tokens } = tracker;
+  const stopped = stop.reason();
+  const summary: Summary = {
+    name: pipeline.name,
+    folder: folder.root,
+    rowsIn,
+    rowsOut,
+    marked,
     steps: log.count,
+    tokens,
     ...time.spent(),
-    stopped: stop.reason(),
-    fault,
-  });
+    ...(stopped && { stopped }),
+    ...(fault !== undefined && { fault: messageOf(fault) }),
+  };
   watch({ kind: 'end', summary });
   if (fault !== undefined) throw fault;
   return summary;
 }
 
-/** What has to be done once a step was taken, in this order. */
-function stepping(
-  log: Steps,
-  time: Clock,
-  stop: Cancellation,
-  saving: Checkpoints,
-  maxSteps: number | undefined,
-  watch: RunListener,
-): (step: StepEvent) => void {
-  return (event) => {
-    const { rows: _, ...step } = event;
-    watch(log.take(step, time.gauges, time.elapsed()));
-    if (maxSteps !== undefined && event.step >= maxSteps) stop.because('steps');
-    stop.stepped();
-    saving.stepped(event);
-  };
-}
-
-/** Adds what an evaluation came to, if it came to its end, to the step that it was behind. */
-async function amended(
-  step: number,
-  metrics: StepEvent['metrics'] | undefined,
-  log: Steps,
-  watch: RunListener,
-): Promise<void> {
-  if (!metrics) return;
-  await log.amend(metrics);
-  watch({ kind: 'evaluated', step, metrics });
-}
-
-/** Puts what stages report where it belongs. */
-function reporting(
-  { name }: Pipeline,
-  folders: Folders,
-  stepped: (step: StepEvent) => void,
-  watch: RunListener,
-): RunListener {
-  let baseline: Readonly<Record<string, number>> = {};
-  let came: RunSummary = {};
-  return (event) => {
-    if (event.kind === 'baseline') baseline = baselineOf(event.constants);
-    if (event.kind === 'step') return stepped({ ...event, metrics: { ...event.metrics, ...baseline } });
-    if (event.kind === 'tally' || event.kind === 'scores') {
-      came = { ...came, ...event };
-      writeSummary(folders.root, name, came);
-      return watch({ ...event, name });
-    }
-    if (event.kind !== 'benchmark') return watch(event);
-    writeBenchmark(folders.root, name, event.result);
-    watch({ ...event, name });
-  };
-}
-
 /** What stages may know before anything is opened. */
-function opened(pipeline: Pipeline, before: RunState | undefined) {
-  const { given, again } = before?.source ?? { given: 0, again: [] };
-  const resumed = before && { given, again: new Set(again), rowsOut: before.rows.rowsOut };
+function knownBefore(pipeline: Pipeline, before: RunState | undefined) {
+  const resumed = before && {
+    cursor: before.source.cursor,
+    pending: new Set(before.source.pending),
+    rowsOut: before.rows.rowsOut,
+  };
   return {
     ...pipelineContext(pipeline.settings, pipeline.stages),
     config: JSON.stringify({ name: pipeline.name, ...resolved(pipeline) }),
@@ -200,49 +187,91 @@ function opened(pipeline: Pipeline, before: RunState | undefined) {
   };
 }
 
-/** What looking at nothing earns, for every step's metrics. */
-function baselineOf(constants: readonly Constant[]): Record<string, number> {
-  const best = bestConstant(constants);
-  return best ? { 'baseline/constant': best.reward.mean } : {};
-}
-
-function lost(book: Ledger, gauges: readonly StageMetrics[]): Error | undefined {
-  const missing = book.missing(gauges);
-  return missing === undefined ? undefined : new Error(missing);
-}
-
 function startOf(
-  { name, stages }: Pipeline,
-  folder: string,
-  gauges: readonly StageMetrics[],
-  maxSteps: number | undefined,
-  before: RunState | undefined,
+  { name, stages: [source] }: Pipeline,
+  folder: RunFolder,
+  {
+    stages,
+    maxSteps,
+    resumed,
+  }: { stages: readonly StageMetrics[]; maxSteps: number | undefined; resumed: number | undefined },
 ): StartEvent {
-  const [source] = stages;
   const rows = source?.stage.rows?.(source.options);
   return {
     kind: 'start',
     name,
-    folder,
-    stages: gauges.map(({ stage }) => stage),
+    folder: folder.root,
+    stages: stages.map(({ stage }) => stage),
     ...(rows !== undefined && { rows }),
     ...(maxSteps !== undefined && { maxSteps }),
-    ...(before && { resumed: before.step }),
+    ...(resumed !== undefined && { resumed }),
   };
 }
 
-function summed(
-  { name }: Pipeline,
-  folder: string,
-  { rowsIn, rowsOut, marked, tokens }: Ledger,
-  {
-    steps: count,
-    elapsed,
-    seconds,
-    stopped,
-    fault,
-  }: ReturnType<Clock['spent']> & { steps: number; stopped: Stopped | undefined; fault: unknown },
-): Summary {
-  const end = { ...(stopped && { stopped }), ...(fault !== undefined && { fault: messageOf(fault) }) };
-  return { name, folder, rowsIn, rowsOut, marked, steps: count, tokens, seconds, elapsed, ...end };
+/** Longest silence about queues while rows go by, ms. */
+const QUEUE_EVERY = 1000;
+
+/** Books rows as they leave, reports them, and stops the source once too many were marked for a fault of theirs. */
+function onRowDone(
+  { stages, settings: { tolerate } }: Pipeline,
+  { tracker, stop, time, watch }: { tracker: RowTracker; stop: Cancellation; time: Clock; watch: RunListener },
+) {
+  const filtered = ({ stage: name, reason }: Skipped): boolean =>
+    stages.find((one) => one.name === name)?.stage.filters?.(reason) ?? false;
+  let fault: DataError | undefined;
+  let reported = performance.now();
+  const take = (row: Row): void => {
+    const { id, skipped } = row;
+    tracker.leave(row);
+    const { rowsIn, rowsOut, marks: marked, tokens } = tracker;
+    watch({ kind: 'row', id, rowsIn, rowsOut, marked, ...(skipped && { skipped }) });
+    if (skipped && !filtered(skipped) && tracker.countFault() > tolerate && !fault) {
+      const more = `expected at most ${tolerate} rows that cannot be used; got one more (${skipped.reason}); way out: tolerate: ${tolerate + 1}`;
+      fault = new DataError(`${id}  ${whereFrom(row)}  ${skipped.stage}: ${more}`);
+      stop.because('faults');
+    }
+    if (performance.now() - reported < QUEUE_EVERY) return;
+    reported = performance.now();
+    watch({ kind: 'queue', tokens, depths: depthsOf(time.stages) });
+  };
+  return { take, fault: () => fault };
+}
+
+function whereFrom({ image }: Row): string {
+  return 'path' in image ? image.path : `scene ${image.scene.kind}/${image.scene.seed}/${image.scene.index}`;
+}
+
+/** Subscribes and waits for the end; a process with nothing left to do and no end reached is a stall. */
+function runToCompletion(rows: Observable<Row>, stall: () => Error): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const idle = (): void => {
+      subscription.unsubscribe();
+      reject(stall());
+    };
+    process.once('beforeExit', idle);
+    const over = (settle: () => void): void => {
+      process.off('beforeExit', idle);
+      settle();
+    };
+    const subscription = rows.subscribe({
+      error: (error: unknown) => over(() => reject(error)),
+      complete: () => over(resolve),
+    });
+  });
+}
+
+/** What to say of rows that nobody moves any more. */
+function stalled(stages: readonly StageMetrics[], window: number): Error {
+  const keeping = stages
+    .filter(({ rowsIn, rowsOut }) => rowsIn !== rowsOut)
+    .map(({ stage, rowsIn, rowsOut }) => `${stage} took ${rowsIn} and gave ${rowsOut}`);
+  const got = `nothing running, with a window of ${window}: ${keeping.join(', ') || 'the source gave no row'}`;
+  return new Error(
+    `rows: expected them to go on; got ${got}; way out: a stage gives every row that it took, marked where need be`,
+  );
+}
+
+function lost(tracker: RowTracker, stages: readonly StageMetrics[]): Error | undefined {
+  const missing = tracker.missing(stages);
+  return missing === undefined ? undefined : new Error(missing);
 }

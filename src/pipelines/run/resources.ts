@@ -5,7 +5,7 @@ import type { Policy, Resumable, Trainable } from '../../models/policy.js';
 import type { Segmenter } from '../../models/segmenter.js';
 import { openSegmenter, type SegmenterChoice } from '../../models/segmenters.js';
 import { promptOfTask, prompts } from '../../prompts/seg-r1.js';
-import type { Checkpoints } from './checkpointer.js';
+import type { Trainee } from './checkpointer.js';
 import type { PolicyOptions } from '../settings.js';
 import type { StageContext, PipelineContext } from '../stage.js';
 
@@ -20,10 +20,8 @@ export type SharedModels = Partial<Pick<StageContext, 'policy' | 'segmenter'>>;
 
 /** Collaborators that are opened when a stage first asks, and shared by all that do. */
 export function openResources(
-  {
-    learner,
-    ...given
-  }: Omit<StageContext, 'segmenter' | 'policy' | 'trainable' | 'shared'> & Pick<Checkpoints['forStages'], 'learner'>,
+  given: Omit<StageContext, 'segmenter' | 'policy' | 'trainable' | 'shared'>,
+  trainee: Pick<Trainee, 'take'>,
   sharedModels: SharedModels = {},
 ): Resources {
   const made = new Map<string, Promise<unknown>>();
@@ -44,7 +42,7 @@ export function openResources(
   const policy = (): Promise<Policy & Resumable & Trainable> =>
     shared(
       'policy',
-      () => openNamedPolicy(given, given.option('sft', 'patchMask'), (text) => given.emit({ kind: 'notice', text })),
+      () => openNamedPolicy(given, given.fact('patchMask')?.value ?? 0, (text) => given.emit({ kind: 'notice', text })),
       (opened) => opened.release(),
     );
 
@@ -54,7 +52,7 @@ export function openResources(
     policy,
     async trainable() {
       const opened = await policy();
-      await learner(opened);
+      await trainee.take(opened);
       return opened;
     },
     segmenter: () =>
@@ -76,7 +74,7 @@ export function openResources(
 
 async function openNamedPolicy(
   { settings: { policy: options, seed }, updatesPolicy }: PipelineContext,
-  patchMask: unknown,
+  patchMask: number,
   notice: (text: string) => void,
 ): Promise<Policy & Resumable & Trainable> {
   if (!options) throw new UsageError('policy: expected the key "policy" in the pipeline; got none');
@@ -86,7 +84,7 @@ async function openNamedPolicy(
     options;
   // Weights that nothing will change are not read into memory that could be changed.
   const train = updatesPolicy ? options.train : adapter === undefined ? 'none' : options.train;
-  const extra = typeof patchMask === 'number' && patchMask > 0 ? { extra: patchMaskHead } : {};
+  const extra = patchMask > 0 ? { extra: patchMaskHead } : {};
   const asked = prompt === undefined ? {} : { prompt: askedOf(prompt) };
   return await openPolicy(checkpoint, {
     workers,

@@ -1,73 +1,70 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 
 import { parse } from 'yaml';
 
-import { DataError, messageOf, shown, UsageError } from '../../errors.js';
+import { DataError, messageOf, shortPath, shown, UsageError } from '../../errors.js';
 import { checkSeal, dropFolder } from '../../io/sealed-folder.js';
-import { differences } from './differences.js';
-import { cutEvaluations } from '../store/evaluation-folders.js';
-import { foldersOf } from '../store/run-folder.js';
+import { RunFolder, stepName } from '../store/run-folder.js';
 import { putAside, type RowCache } from './row-cache.js';
-import { shortPath } from '../config/yaml-source.js';
 import { resolved, type Pipeline } from '../config/read.js';
-import { checkpointFolder, checkpointSteps, configHash, readState, type Saved } from '../store/checkpoint-state.js';
-import { columnsOf, pipelineContext, type Folders } from '../stage.js';
+import { configHash, readState, type Saved } from '../store/checkpoint-state.js';
+import { columnsOf, pipelineContext } from '../stage.js';
 
-/** Checkpoints that were being written or removed when their run was broken off. */
-const HALF_WRITTEN = /^step-\d+(\.making|(\.making)?\.partial(-\d+)?)$/;
-
-/** A run that goes on; from its beginning where it had no checkpoint yet. */
+/** A run that resumes; from its beginning where it had no checkpoint yet. */
 export interface Resumed {
-  readonly folders: Folders;
+  readonly folder: RunFolder;
   readonly from?: Saved;
   /** What it had written, where no stage learns. */
   readonly kept?: RowCache;
 }
 
 /**
- * The folder of the run that is to go on.
+ * The folder of the run that is to resume.
  *
- * @param folder the newest of the pipeline's under `runs` unless told.
+ * @param folder by default the newest of the pipeline's under `runs`.
  * @throws {UsageError} if there is no such run, or the pipeline is another.
  */
-export function runToResume(pipeline: Pipeline, folder: string | undefined): string {
-  const root = resolve(folder ?? newestRun(pipeline));
-  sameConfig(root, pipeline);
-  return root;
+export function runToResume(pipeline: Pipeline, folder: string | undefined): RunFolder {
+  const run = folder === undefined ? newestRun(pipeline) : new RunFolder(folder);
+  sameConfig(run, pipeline);
+  return run;
 }
 
 /**
- * Makes a run that was broken off ready to go on.
+ * Makes a run that was broken off ready to resume.
  *
  * What it wrote after the checkpoint is given up: later checkpoints here, rows and metrics by whoever opens them. Where
- * no stage learns, it
- * begins again with what it wrote; answers that a server gave stay.
+ * no stage learns, it begins again with what it wrote; answers that a server gave stay.
  *
- * @param root as `runToResume` gives it.
- * @param which checkpoint, as in `step-20`; the newest unless told.
- * @throws {UsageError} if there is no such checkpoint, or the pipeline cannot go on.
+ * @param folder as `runToResume` gives it.
+ * @param which checkpoint, as in `step-20`; by default the newest.
+ * @throws {UsageError} if there is no such checkpoint, or the pipeline cannot resume.
  * @throws {DataError} if the checkpoint is not what it was when it was written; names an older one that is, if there is
  * one.
  */
-export async function resumption(pipeline: Pipeline, root: string, which: string | undefined): Promise<Resumed> {
+export async function resumption(pipeline: Pipeline, folder: RunFolder, which: string | undefined): Promise<Resumed> {
   const source = pipeline.stages[0];
   if (learns(pipeline) && !source?.stage.resumes)
     throw new UsageError(
       `resume: expected a source that can go on, such as load; got ${source?.name}; way out: begin another run`,
     );
-  const folders = foldersOf(root);
-  const from = await chosen(folders, which);
-  const stale = readdirSync(folders.checkpoints).filter((name) => HALF_WRITTEN.test(name));
-  for (const name of stale) await rm(join(folders.checkpoints, name), { recursive: true });
-  await cutEvaluations(root, from?.state.step ?? 0);
-  for (const step of checkpointSteps(folders.checkpoints))
-    if (step > (from?.state.step ?? 0)) await dropFolder(checkpointFolder(folders.checkpoints, step));
-  if (from) return { folders, from };
-  const kept = changes(pipeline) ? undefined : await putAside(folders);
-  for (const each of [folders.rows, folders.metrics]) await rm(each, { recursive: true, force: true });
-  return { folders: foldersOf(root), ...(kept && { kept }) };
+  folder.make();
+  const from = await chosen(folder, which);
+  await dropAfter(from?.state.step ?? 0, folder);
+  if (from) return { folder, from };
+  const kept = changes(pipeline) ? undefined : await putAside(folder);
+  for (const each of [folder.rows, folder.metrics]) await rm(each, { recursive: true, force: true });
+  return { folder: folder.make(), ...(kept && { kept }) };
+}
+
+/** Gives up what a run did after a step, and what it was broken off in. */
+async function dropAfter(last: number, folder: RunFolder): Promise<void> {
+  for (const stale of folder.halfWrittenCheckpoints()) await rm(stale, { recursive: true });
+  for (const step of folder.evaluationSteps())
+    if (step > last) await rm(folder.evaluation(step).root, { recursive: true, force: true });
+  for (const step of folder.checkpointSteps()) if (step > last) await dropFolder(folder.checkpoint(step));
 }
 
 /** Whether a pipeline takes steps, which become checkpoints. */
@@ -81,24 +78,22 @@ function changes(pipeline: Pipeline): boolean {
 }
 
 /** The run of a pipeline that was begun last: the one that `run:` names, or the newest of its name. */
-function newestRun({ name, settings }: Pipeline): string {
-  const runs = resolve('runs');
-  if (settings.run !== undefined) return join(runs, settings.run);
-  const began = (entry: string): number => statSync(join(runs, entry, 'config.yaml')).mtimeMs;
-  const own = (existsSync(runs) ? readdirSync(runs) : []).filter(
-    (entry) => configOf(join(runs, entry))?.[0]?.[0] === name,
-  );
+function newestRun({ name, settings }: Pipeline): RunFolder {
+  if (settings.run !== undefined) return RunFolder.inRuns(settings.run);
+  const runs = RunFolder.inRuns().root;
+  const all = (existsSync(runs) ? readdirSync(runs) : []).map((entry) => RunFolder.inRuns(entry));
+  const began = ({ config }: RunFolder): number => statSync(config).mtimeMs;
+  const own = all.filter((run) => configOf(run)?.[0]?.[0] === name);
   const [newest] = own.toSorted((a, b) => began(b) - began(a));
   if (newest === undefined)
     throw new UsageError(
       `${shortPath(runs)}  resume: expected a run of ${JSON.stringify(name)}; got none; way out: --run names its folder`,
     );
-  return join(runs, newest);
+  return newest;
 }
 
 /** Pipelines that a run was started with, its own first; undefined where the folder is no run's. */
-function configOf(root: string): [string, Record<string, unknown>][] | undefined {
-  const file = join(root, 'config.yaml');
+function configOf({ config: file }: RunFolder): [string, Record<string, unknown>][] | undefined {
   if (!existsSync(file)) return undefined;
   try {
     return Object.entries((parse(readFileSync(file, 'utf8')) ?? {}) as Record<string, Record<string, unknown>>);
@@ -110,8 +105,9 @@ function configOf(root: string): [string, Record<string, unknown>][] | undefined
   }
 }
 
-function sameConfig(root: string, pipeline: Pipeline): void {
-  const config = configOf(root);
+function sameConfig(run: RunFolder, pipeline: Pipeline): void {
+  const { root } = run;
+  const config = configOf(run);
   if (!config)
     throw new UsageError(`${shortPath(root)}  resume: expected the folder of a run; got one without config.yaml`);
   const [[name, own] = ['', {}], evaluation] = config;
@@ -119,9 +115,9 @@ function sameConfig(root: string, pipeline: Pipeline): void {
     throw new UsageError(
       `${shortPath(root)}  resume: expected a run of ${JSON.stringify(pipeline.name)}; got one of ${JSON.stringify(name)}`,
     );
-  const told = differences(own, plain(resolved(pipeline)));
+  const told = differences(own, plain(resolved(pipeline)), indifferentIn(pipeline));
   if (evaluation && pipeline.evaluation) {
-    const others = differences(evaluation[1], plain(resolved(pipeline.evaluation)));
+    const others = differences(evaluation[1], plain(resolved(pipeline.evaluation)), indifferentIn(pipeline.evaluation));
     told.push(
       ...others
         .filter(({ key }) => !key.startsWith('policy.'))
@@ -131,9 +127,14 @@ function sameConfig(root: string, pipeline: Pipeline): void {
   if (told.length === 0) return;
   const lines = told.map(
     ({ key, before, now }) =>
-      `${shortPath(join(root, 'config.yaml'))}  ${key}: expected ${shown(before)}, as the run began; got ${shown(now)}`,
+      `${shortPath(run.config)}  ${key}: expected ${shown(before)}, as the run began; got ${shown(now)}`,
   );
   throw new UsageError(`${lines.join('\n')}\nway out: begin another run, without --resume`);
+}
+
+/** Options of its stages that change no row and no weight. */
+function indifferentIn({ stages }: Pipeline): (name: string) => readonly string[] {
+  return (name) => stages.find((one) => one.name === name)?.stage.indifferent ?? [];
 }
 
 /** As it reads back from a file. */
@@ -141,45 +142,105 @@ function plain(config: Record<string, unknown>): Record<string, unknown> {
   return JSON.parse(JSON.stringify(config)) as Record<string, unknown>;
 }
 
-async function chosen({ root, checkpoints }: Folders, which: string | undefined): Promise<Saved | undefined> {
-  const steps = checkpointSteps(checkpoints);
-  const wanted = which === undefined ? steps[0] : steps.find((step) => `step-${step}` === which);
+async function chosen(folder: RunFolder, which: string | undefined): Promise<Saved | undefined> {
+  const steps = folder.checkpointSteps();
+  const wanted = which === undefined ? steps[0] : steps.find((step) => stepName(step) === which);
   if (wanted === undefined && which === undefined) return undefined;
   if (wanted === undefined)
     throw new UsageError(
-      `${shortPath(checkpoints)}  resume: expected one of ${steps.map((step) => `step-${step}`).join(', ') || 'no checkpoints'}; got ${shown(which)}`,
+      `${shortPath(folder.checkpoints)}  resume: expected one of ${steps.map(stepName).join(', ') || 'no checkpoints'}; got ${shown(which)}`,
     );
   try {
-    return await sound(root, checkpointFolder(checkpoints, wanted));
+    return await sound(folder, wanted);
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     const older = await firstSound(
-      root,
-      steps.filter((step) => step < wanted).map((step) => checkpointFolder(checkpoints, step)),
+      folder,
+      steps.filter((step) => step < wanted),
     );
     const wayOut = older
-      ? `--resume step-${older.state.step}, which is whole`
+      ? `--resume ${stepName(older.state.step)}, which is whole`
       : 'begin another run; no older checkpoint is whole';
     throw new DataError(`${error.message}; way out: ${wayOut}`, { cause: error });
   }
 }
 
 /** A checkpoint that is what it was when it was written. */
-async function sound(root: string, folder: string): Promise<Saved> {
+async function sound(run: RunFolder, step: number): Promise<Saved> {
+  const folder = run.checkpoint(step);
   const state = await readState(folder);
   await checkSeal(folder);
-  const config = configHash(root);
+  const config = configHash(run);
   if (state.config !== config)
-    throw new DataError(
-      `${join(root, 'config.yaml')}  SHA-256: expected ${state.config}, as ${folder} has it; got ${config}`,
-    );
+    throw new DataError(`${run.config}  SHA-256: expected ${state.config}, as ${folder} has it; got ${config}`);
   return { folder, state };
 }
 
-async function firstSound(root: string, folders: readonly string[]): Promise<Saved | undefined> {
-  for (const folder of folders) {
-    const found = await sound(root, folder).catch(() => undefined);
+async function firstSound(run: RunFolder, steps: readonly number[]): Promise<Saved | undefined> {
+  for (const step of steps) {
+    const found = await sound(run, step).catch(() => undefined);
     if (found) return found;
   }
   return undefined;
+}
+
+/** A key on which two configurations differ; undefined where one lacks it. */
+export interface Difference {
+  readonly key: string;
+  readonly before: unknown;
+  readonly now: unknown;
+}
+
+/** Keys that change no row and no weight, whatever pipeline they are of. */
+const INDIFFERENT = [
+  /^policy\.(workers|threads)$/,
+  /^segmenter\.threads$/,
+  /^(policy|segmenter)\.memory$/,
+  /^checkpoints\./,
+  /^evaluate\.every$/,
+  /^(tolerate|run)$/,
+];
+
+/**
+ * Where two pipelines differ in what decides a run's rows and weights.
+ *
+ * @param before as `resolved` gives it; keys of stages are called `STAGE.OPTION`, those of a second such stage `STAGE
+ * 2.OPTION`.
+ * @param indifferent options that change neither, of a stage of that name, `a.b` for one inside of `a`.
+ */
+export function differences(
+  before: Readonly<Record<string, unknown>>,
+  now: Readonly<Record<string, unknown>>,
+  indifferent: (stage: string) => readonly string[] = () => [],
+): Difference[] {
+  const [was, is] = [leaves(before), leaves(now)];
+  const keys = new Set([...was.keys(), ...is.keys()]);
+  return [...keys]
+    .filter((key) => !isIndifferent(key, indifferent) && !isDeepStrictEqual(was.get(key), is.get(key)))
+    .map((key) => ({ key, before: was.get(key), now: is.get(key) }));
+}
+
+function isIndifferent(key: string, indifferent: (stage: string) => readonly string[]): boolean {
+  const [, stage = '', option = ''] = /^(.*?)(?: \d+)?\.(.*)$/.exec(key) ?? [];
+  return INDIFFERENT.some((pattern) => pattern.test(key)) || indifferent(stage).includes(option);
+}
+
+function leaves({ stages, ...settings }: Readonly<Record<string, unknown>>): Map<string, unknown> {
+  const found = new Map<string, unknown>();
+  collect(settings, '', found);
+  const names: string[] = [];
+  for (const entry of Array.isArray(stages) ? (stages as Record<string, unknown>[]) : []) {
+    const [[name, options] = ['', undefined]] = Object.entries(entry);
+    names.push(name);
+    const before = names.filter((other) => other === name).length;
+    collect(options, before === 1 ? name : `${name} ${before}`, found);
+  }
+  return found.set('stages', names);
+}
+
+/** Lists are values of their own. */
+function collect(value: unknown, path: string, found: Map<string, unknown>): void {
+  if (value === undefined) return;
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) found.set(path, value);
+  else for (const [key, below] of Object.entries(value)) collect(below, path === '' ? key : `${path}.${key}`, found);
 }

@@ -1,18 +1,14 @@
 import { rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 
 import { connect, filter, map, merge, type OperatorFunction } from 'rxjs';
 
 import { DataError } from '../../errors.js';
-import { recoverRows } from '../../io/shard.js';
+import { recoverRows } from '../../io/arrow/shard.js';
 import type { Row } from '../../records.js';
-import type { Folders } from '../stage.js';
+import type { RunFolder } from '../store/run-folder.js';
 
 /** Rows without a mark that a run had written before it was broken off, by id. */
 export type RowCache = ReadonlyMap<string, Row>;
-
-/** In a run's folder that was begun again, the rows of before, until it comes to its end. */
-const BEFORE = 'rows.before';
 
 /**
  * Puts the rows of a run that was broken off beside those that will be written now, and reads them; all are in memory.
@@ -20,8 +16,7 @@ const BEFORE = 'rows.before';
  * @returns those of whole batches; none where there is damage. Where it was broken off more than once, those of the
  * time that came furthest.
  */
-export async function putAside({ root, rows }: Pick<Folders, 'root' | 'rows'>): Promise<RowCache> {
-  const aside = join(root, BEFORE);
+export async function putAside({ rows, earlierRows: aside }: RunFolder): Promise<RowCache> {
   const [before, since] = [await wholeRows(aside), await wholeRows(rows)];
   const further = since.size >= before.size;
   await rm(further ? aside : rows, { recursive: true, force: true });
@@ -30,8 +25,8 @@ export async function putAside({ root, rows }: Pick<Folders, 'root' | 'rows'>): 
 }
 
 /** Removes what `putAside` put aside. */
-export async function dropAside(root: string): Promise<void> {
-  await rm(join(root, BEFORE), { recursive: true, force: true });
+export async function dropAside({ earlierRows }: RunFolder): Promise<void> {
+  await rm(earlierRows, { recursive: true, force: true });
 }
 
 async function wholeRows(folder: string): Promise<RowCache> {

@@ -1,61 +1,64 @@
-import { join, resolve } from 'node:path';
-
-import { between, evaluated, evaluatedOnce, gains, learned } from './evaluation.js';
-import { evaluationFolder } from '../store/evaluation-folders.js';
-import { readFinished, writeFinished } from '../store/finished.js';
-import { execute, type ExecuteOptions } from './execute.js';
-import { defaultFolder, makeFolders } from '../store/run-folder.js';
-import { dropAside } from './row-cache.js';
-import { shortPath } from '../config/yaml-source.js';
-import { lockRun } from '../store/lock.js';
-import type { Pipeline } from '../config/read.js';
+import { shortPath } from '../../errors.js';
+import { resolvedYaml, type Pipeline } from '../config/read.js';
 import type { GainEvent, Summary } from '../events.js';
+import { readEvaluation, readFinished, writeFinished, writeGain } from '../store/artifacts.js';
+import { lockRun } from '../store/lock.js';
+import { RunFolder } from '../store/run-folder.js';
+import { evaluate, evaluateOnce, evaluationBetweenSteps, gains, withCheckpoint } from './evaluation.js';
+import { execute, type ExecuteOptions } from './execute.js';
 import { learns, resumption, runToResume, type Resumed } from './resume.js';
-import { checkpointFolder, checkpointSteps } from '../store/checkpoint-state.js';
-import { readJudged, writeGain } from '../store/tally-files.js';
+import { dropAside } from './row-cache.js';
 
 export interface RunOptions extends Omit<ExecuteOptions, 'from' | 'kept'> {
-  /** The run's folder, new or empty; `runs/NAME` unless told. */
+  /** The run's folder, new or empty; by default one in `runs`. */
   readonly folder?: string;
   /**
-   * Goes on with the run in `folder`, the newest of the pipeline's unless told: at its newest checkpoint, or the one
-   * named, as in `step-20`; from its beginning where it has none, with the rows that it wrote.
+   * Resumes the run in `folder`, by default the newest of the pipeline's: at its newest checkpoint, or the one named,
+   * as in `step-20`; from its beginning where it has none, with the rows that it wrote.
    */
   readonly resume?: true | string;
 }
 
 /**
  * Runs a checked pipeline to its end; where it names another to evaluate with, that one before the first step, after
- * the last, and
- * every so many in between where it says so.
+ * the last, and every so many in between where it says so.
  *
- * The evaluations go to `before`, `after` and `evaluations/step-N` in the run's folder. The first two open and release
- * a policy of their
- * own, those in between use the run's. Interrupted, or without a step, there is nothing to come after; what was judged
- * behind the last
- * step is not judged again. Where no stage learns, a run that has come to its end is not run again.
+ * The evaluations lie in the run's folder, as `RunFolder` names them. The first and the last open and release a policy
+ * of their own, those in between use the run's. Interrupted, or without a step, there is no last one; what was evaluated
+ * behind the last step is not evaluated again. Where no stage learns, a run that has finished is not run again.
  *
- * @returns what it came to; `watch` is told of it too, before a failure is thrown.
- * @throws {UsageError} if the folder is in use, or a run that is to go on is another's; what a stage threw; DataError
+ * @returns the summary; `watch` is notified of it too, before a failure is thrown.
+ * @throws {UsageError} if the folder is in use, or a run that is to resume is another's; what a stage threw; DataError
  * over the tolerance; Error where a row got lost.
  */
 export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOptions = {}): Promise<Summary> {
-  const root = resume === undefined ? resolve(folder ?? defaultFolder(pipeline)) : runToResume(pipeline, folder);
-  const release = lockRun(root);
+  const own = resume === undefined ? newFolder(pipeline, folder) : runToResume(pipeline, folder);
+  const release = lockRun(own);
   try {
-    const known = resume === undefined ? undefined : readFinished(root);
-    if (known) return toldAgain(known, root, rest);
-    const summary = await ran(pipeline, await begun(pipeline, root, resume), rest);
+    const known = resume === undefined ? undefined : readFinished(own);
+    if (known) return reportFinished(known, own, rest);
+    const begun =
+      resume === undefined
+        ? { folder: own.begin(resolvedYaml(pipeline)) }
+        : await resumption(pipeline, own, resume === true ? undefined : resume);
+    const summary = await trainAndEvaluate(pipeline, begun, rest);
     if (learns(pipeline) || summary.stopped !== undefined) return summary;
-    await dropAside(root);
-    await writeFinished(root, summary);
+    await dropAside(own);
+    await writeFinished(own, summary);
     return summary;
   } finally {
     release();
   }
 }
 
-function toldAgain(known: Summary, root: string, { watch = () => {} }: ExecuteOptions): Summary {
+/** The folder named; else in `runs` the pipeline's `run:`, or its name and the time. */
+function newFolder({ name, settings }: Pipeline, folder: string | undefined): RunFolder {
+  if (folder !== undefined) return new RunFolder(folder);
+  const time = new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-');
+  return RunFolder.inRuns(settings.run ?? `${name}-${time}`);
+}
+
+function reportFinished(known: Summary, { root }: RunFolder, { watch = () => {} }: ExecuteOptions): Summary {
   const summary = { ...known, folder: root };
   watch({
     kind: 'notice',
@@ -65,25 +68,30 @@ function toldAgain(known: Summary, root: string, { watch = () => {} }: ExecuteOp
   return summary;
 }
 
-async function ran(pipeline: Pipeline, { folders, ...resumed }: Resumed, rest: ExecuteOptions): Promise<Summary> {
+async function trainAndEvaluate(
+  pipeline: Pipeline,
+  { folder, ...resumed }: Resumed,
+  rest: ExecuteOptions,
+): Promise<Summary> {
   const options = { ...rest, ...resumed };
   const cacheable = pipeline.stages.flatMap(({ name, stage }) => (stage.cacheable ? [name] : []));
   if (resumed.kept && resumed.kept.size > 0 && cacheable.length > 0)
     rest.watch?.({
       kind: 'notice',
-      text: `${shortPath(folders.root)}  resume: ${resumed.kept.size} rows keep what ${cacheable.join(', ')} added`,
+      text: `${shortPath(folder.root)}  resume: ${resumed.kept.size} rows keep what ${cacheable.join(', ')} added`,
     });
   const { evaluation } = pipeline;
-  if (!evaluation) return execute(pipeline, folders, options);
+  if (!evaluation) return execute(pipeline, folder, options);
 
-  const before = await evaluatedOnce(evaluation, join(folders.root, 'before'), 'before', rest);
-  const summary = await execute(pipeline, folders, { ...options, ...between(pipeline, evaluation, folders, rest) });
-  const [last] = checkpointSteps(folders.checkpoints);
+  const before = await evaluateOnce(evaluation, folder.before, 'before', rest);
+  const summary = await execute(pipeline, folder, {
+    ...options,
+    ...evaluationBetweenSteps(pipeline, evaluation, folder, rest),
+  });
+  const [last] = folder.checkpointSteps();
   if (!before || last === undefined || summary.stopped === 'cancelled') return summary;
-  const trained = learned(evaluation, checkpointFolder(folders.checkpoints, last));
-  const after =
-    readJudged(evaluationFolder(folders.root, last)) ??
-    (await evaluated(trained, join(folders.root, 'after'), 'after', rest));
+  const trained = withCheckpoint(evaluation, folder.checkpoint(last));
+  const after = readEvaluation(folder.evaluation(last)) ?? (await evaluate(trained, folder.after, 'after', rest));
   if (!after) return { ...summary, stopped: 'cancelled' };
   const gain: Omit<GainEvent, 'kind'> = {
     name: evaluation.name,
@@ -91,12 +99,7 @@ async function ran(pipeline: Pipeline, { folders, ...resumed }: Resumed, rest: E
     after: after.tally,
     gains: gains(before.rows, after.rows),
   };
-  writeGain(folders.root, gain);
+  writeGain(folder, gain);
   rest.watch?.({ kind: 'gain', ...gain });
   return summary;
-}
-
-async function begun(pipeline: Pipeline, root: string, resume: RunOptions['resume']): Promise<Resumed> {
-  if (resume === undefined) return { folders: makeFolders(root, pipeline) };
-  return resumption(pipeline, root, resume === true ? undefined : resume);
 }

@@ -2,6 +2,8 @@ import { defer, tap, type Observable, type OperatorFunction } from 'rxjs';
 
 import type { Row } from '../../records.js';
 import type { Credits } from '../../streams/credits.js';
+import type { Summary } from '../events.js';
+import type { RunState } from '../store/checkpoint-state.js';
 
 /** What was measured of one stage so far. */
 export interface StageMetrics {
@@ -14,7 +16,7 @@ export interface StageMetrics {
   blocked(): number;
 }
 
-/** A gauge, and what moves it. */
+/** The numbers of one stage, and what moves them. */
 export interface Meter extends StageMetrics {
   enter(): void;
   leave(): void;
@@ -74,7 +76,7 @@ function stopwatch(now: () => number) {
  * The same window for a source, which is busy from each credit it takes until the row comes, or the credit goes back,
  * and blocked where it waits for one.
  */
-export function gaugedCredits(window: Credits, meter: Meter): Credits {
+export function meteredCredits(window: Credits, meter: Meter): Credits {
   return {
     get window() {
       return window.window;
@@ -103,7 +105,7 @@ export function gaugedCredits(window: Credits, meter: Meter): Credits {
 }
 
 /** Rows of a source, counted as they come. */
-export function gaugedSource(source: Observable<Row>, meter: Meter): Observable<Row> {
+export function meteredSource(source: Observable<Row>, meter: Meter): Observable<Row> {
   return source.pipe(
     tap(() => {
       if (meter.rowsIn === meter.rowsOut) meter.enter();
@@ -113,7 +115,7 @@ export function gaugedSource(source: Observable<Row>, meter: Meter): Observable<
 }
 
 /** The same operator, with the rows that enter and leave it counted and timed; rows are not touched. */
-export function gauged(operator: OperatorFunction<Row, Row>, meter: Meter): OperatorFunction<Row, Row> {
+export function metered(operator: OperatorFunction<Row, Row>, meter: Meter): OperatorFunction<Row, Row> {
   return (source: Observable<Row>) =>
     defer(() =>
       source.pipe(
@@ -122,4 +124,48 @@ export function gauged(operator: OperatorFunction<Row, Row>, meter: Meter): Oper
         tap(() => meter.leave()),
       ),
     );
+}
+
+/** Time of a run, and of the one that it resumes, if it does. */
+export interface Clock {
+  /** Of the stages; none before the start. */
+  readonly stages: readonly StageMetrics[];
+  /** Begins anew: what was waited for before is no part of the run. */
+  start(stages: readonly StageMetrics[]): void;
+  /** Seconds since the start. */
+  elapsed(): number;
+  /** All that was spent, the earlier run's time included. */
+  spent(): Pick<Summary, 'elapsed' | 'seconds'>;
+}
+
+export function clock(before?: Pick<RunState, 'elapsed' | 'seconds'>): Clock {
+  let measured: readonly StageMetrics[] = [];
+  let began = performance.now();
+  const elapsed = (): number => (performance.now() - began) / 1000;
+  return {
+    get stages() {
+      return measured;
+    },
+    start(stages) {
+      measured = stages;
+      began = performance.now();
+    },
+    elapsed,
+    spent() {
+      const seconds = measured.map(
+        (one) => [one.stage, thousandths((before?.seconds[one.stage] ?? 0) + one.busy())] as const,
+      );
+      return { elapsed: thousandths((before?.elapsed ?? 0) + elapsed()), seconds: Object.fromEntries(seconds) };
+    },
+  };
+}
+
+/** Milliseconds are enough for people. */
+export function thousandths(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000;
+}
+
+/** Rows inside each stage now. */
+export function depthsOf(stages: readonly StageMetrics[]): Record<string, number> {
+  return Object.fromEntries(stages.map(({ stage, rowsIn, rowsOut }) => [stage, rowsIn - rowsOut]));
 }

@@ -1,5 +1,4 @@
 import { appendFileSync } from 'node:fs';
-import { join } from 'node:path';
 
 import { syncFile } from '../../io/manifest.js';
 import {
@@ -11,22 +10,22 @@ import {
   type Timing,
 } from '../../io/metrics-table.js';
 import { noRoom } from '../../io/whole-file.js';
-import { thousandths } from './clock.js';
-import type { StageMetrics } from './stage-metrics.js';
+import { depthsOf, thousandths, type StageMetrics } from './stage-metrics.js';
 import type { StepEvent } from '../events.js';
+import type { RunFolder } from '../store/run-folder.js';
 
 /**
  * Keeps a run's steps: each becomes one JSON line of `metrics.jsonl` at once, and all of them `metrics.arrow` at each
  * flush.
  */
-export interface Steps {
+export interface StepLog {
   readonly count: number;
   /**
    * Writes the step down; the same step with all of its tokens, and where the time since the one before went.
    *
    * @param elapsed seconds of this run.
    */
-  take(step: StepEvent, gauges: readonly StageMetrics[], elapsed: number): StepEvent;
+  take(step: StepEvent, stages: readonly StageMetrics[], elapsed: number): StepEvent;
   /** Adds to the metrics of the newest step what became known later. */
   amend(metrics: StepEvent['metrics']): Promise<void>;
   /** Writes the table of all steps, and waits until their lines are on disk; nothing where there was none. */
@@ -34,11 +33,13 @@ export interface Steps {
 }
 
 /**
- * @param folder the run's `metrics`.
  * @param done steps of an earlier run that stay; what it wrote down of later ones is given up.
  */
-export async function steps(folder: string, done = 0, now: () => Date = () => new Date()): Promise<Steps> {
-  const file = join(folder, 'metrics.jsonl');
+export async function stepLog(
+  { stepLines: file, stepTable }: Pick<RunFolder, 'stepLines' | 'stepTable'>,
+  done = 0,
+  now: () => Date = () => new Date(),
+): Promise<StepLog> {
   const lines: MetricsLine[] = done > 0 ? await cutMetrics(file, done) : [];
   const since = differences();
   let tokens = lines.at(-1)?.metrics['num_tokens'] ?? 0;
@@ -46,8 +47,8 @@ export async function steps(folder: string, done = 0, now: () => Date = () => ne
     get count() {
       return lines.length;
     },
-    take(step, gauges, elapsed) {
-      const timing = timed(since, step, gauges, elapsed);
+    take(step, stages, elapsed) {
+      const timing = timed(since, step, stages, elapsed);
       if (step.tokens) tokens += step.tokens.read + step.tokens.written;
       const metrics = step.tokens ? { ...step.metrics, num_tokens: tokens } : step.metrics;
       const line: MetricsLine = { step: step.step, time: now().toISOString(), metrics, ...timing };
@@ -68,25 +69,23 @@ export async function steps(folder: string, done = 0, now: () => Date = () => ne
     async flush() {
       if (lines.length === 0) return;
       await syncFile(file).catch(noRoom(file, 'metrics'));
-      await writeMetrics(join(folder, 'metrics.arrow'), lines);
+      await writeMetrics(stepTable, lines);
     },
   };
 }
 
-/** @param since how much a number has grown; the source's gauge comes first. */
-function timed(since: Grown, { tokens }: StepEvent, gauges: readonly StageMetrics[], elapsed: number): Timing {
+/** @param since how much a number has grown. @param stages the source comes first. */
+function timed(since: Grown, { tokens }: StepEvent, stages: readonly StageMetrics[], elapsed: number): Timing {
   const seconds = since('elapsed', elapsed);
-  const [source] = gauges;
+  const [source] = stages;
   return {
     speed: {
       step_time: thousandths(seconds),
       ...(tokens && { tokens_per_second: thousandths(tokens.written / seconds) }),
     },
-    seconds: Object.fromEntries(
-      gauges.map((gauge) => [gauge.stage, thousandths(since(`busy ${gauge.stage}`, gauge.busy()))]),
-    ),
+    seconds: Object.fromEntries(stages.map((one) => [one.stage, thousandths(since(`busy ${one.stage}`, one.busy()))])),
     blocked: source ? { [source.stage]: thousandths(since('blocked', source.blocked())) } : {},
-    queue: Object.fromEntries(gauges.map((gauge) => [gauge.stage, gauge.rowsIn - gauge.rowsOut])),
+    queue: depthsOf(stages),
   };
 }
 

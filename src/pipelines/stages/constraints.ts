@@ -1,18 +1,18 @@
 import { messageOf, UsageError } from '../../errors.js';
 import type { Refusal, PipelineContext } from '../stage.js';
 
-/** A completion is compared with its siblings, so it needs one: `rollout.group` is at least 2. */
-export function comparable({ option }: PipelineContext): readonly Refusal[] {
-  const group = option('rollout', 'group');
-  if (typeof group !== 'number' || group >= 2) return [];
-  return [{ option: '', text: `expected rollout.group of at least 2, to compare within a group; got ${group}` }];
+/** A completion is compared with its siblings, so it needs one: a group is at least 2. */
+export function comparable({ fact }: PipelineContext): readonly Refusal[] {
+  const { stage, value: { group = 2 } = {} } = fact('sampling') ?? {};
+  if (group >= 2) return [];
+  return [{ option: '', text: `expected ${stage}.group of at least 2, to compare within a group; got ${group}` }];
 }
 
-/** A question is answered once: `rollout.group` is 1. */
-export function alone({ option }: PipelineContext): readonly Refusal[] {
-  const group = option('rollout', 'group');
-  if (typeof group !== 'number' || group === 1) return [];
-  return [{ option: '', text: `expected rollout.group of 1, for one answer a question; got ${group}` }];
+/** A question is answered once: a group is 1. */
+export function alone({ fact }: PipelineContext): readonly Refusal[] {
+  const { stage, value: { group = 1 } = {} } = fact('sampling') ?? {};
+  if (group === 1) return [];
+  return [{ option: '', text: `expected ${stage}.group of 1, for one answer a question; got ${group}` }];
 }
 
 /** A stage that gathers rows for a step waits for ever where fewer are let in: `option` is at most the window. */
@@ -28,14 +28,31 @@ const UNLIMITED = { repetitionPenalty: 1, topK: 0, topP: 1, minP: 0 };
  * Completions drawn under limits carry the log-probs of what the limits leave; those that a step recomputes know the
  * temperature alone.
  */
-export function truncated({ option }: PipelineContext): readonly string[] {
-  const on = Object.entries(UNLIMITED).flatMap(([name, off]) => {
-    const value = option('rollout', name);
-    return typeof value === 'number' && value !== off ? [`rollout.${name} ${value}`] : [];
-  });
+export function truncated({ fact }: PipelineContext): readonly string[] {
+  const { stage, value = {} } = fact('sampling') ?? {};
+  const limits = { ...UNLIMITED, ...value };
+  const on = names(UNLIMITED)
+    .filter((name) => limits[name] !== UNLIMITED[name])
+    .map((name) => `${stage}.${name} ${limits[name]}`);
   if (on.length === 0) return [];
   return [
     `log-probs are recomputed at the temperature alone, and completions are drawn with ${on.join(', ')}: the ratio of new to old probability is not 1 even before a step`,
+  ];
+}
+
+function names<T extends object>(value: T): (keyof T)[] {
+  return Object.keys(value) as (keyof T)[];
+}
+
+/** Log-probs of a group that is one completion over and over say nothing. */
+export function drawnAtAll({ fact }: PipelineContext): readonly Refusal[] {
+  const { stage, value: { temperature = 1 } = {} } = fact('sampling') ?? {};
+  if (temperature > 0) return [];
+  return [
+    {
+      option: '',
+      text: `expected ${stage}.temperature above 0; got ${temperature}, where every group is one completion over and over`,
+    },
   ];
 }
 
@@ -60,38 +77,47 @@ export function unweighed(
   ];
 }
 
+/** Whether advantages of that scale depend on the other groups of a step. */
+export function isAcross(scale: string): boolean {
+  return scale === 'batch' || scale === 'parts';
+}
+
 /** A spread over a step's groups is taken over the very groups that the step takes. */
 export function sameStep(
   { scale, groupsPerStep }: { readonly scale: string; readonly groupsPerStep: number },
   around: PipelineContext,
 ): readonly Refusal[] {
-  if (scale !== 'batch' && scale !== 'parts') return [];
-  const taken = around.option('update', 'groupsPerStep');
-  if (typeof taken === 'number' && taken !== groupsPerStep)
-    return [{ option: 'groupsPerStep', text: `expected as many as update takes, ${taken}; got ${groupsPerStep}` }];
+  if (!isAcross(scale)) return [];
+  const taken = around.fact('rowsPerStep');
+  if (taken && taken.value !== groupsPerStep) {
+    const text = `expected as many as ${taken.stage} takes, ${taken.value}; got ${groupsPerStep}`;
+    return [{ option: 'groupsPerStep', text }];
+  }
   return withinWindow('groupsPerStep', groupsPerStep, around);
 }
 
 /** Tokens are picked by the entropies that completions come with, if they come with them. */
 export function entropiesTold(
   { topEntropy }: { readonly topEntropy: number },
-  { option, stages }: PipelineContext,
+  { fact }: PipelineContext,
 ): readonly Refusal[] {
-  if (topEntropy === 1 || !stages.includes('rollout') || option('rollout', 'entropy') === true) return [];
-  return [{ option: 'topEntropy', text: `expected rollout.entropy: true below 1; got ${topEntropy} without` }];
+  const { stage, value: { entropy = true } = {} } = fact('sampling') ?? {};
+  if (topEntropy === 1 || entropy) return [];
+  return [{ option: 'topEntropy', text: `expected ${stage}.entropy: true below 1; got ${topEntropy} without` }];
 }
 
 /** A group may be left out of a step only where the others' advantages don't hang on it. */
 export function ownSpread(
-  { refill }: { readonly refill?: number | undefined },
-  { option }: PipelineContext,
+  { dynamicSampling }: { readonly dynamicSampling?: number | undefined },
+  { fact }: PipelineContext,
 ): readonly Refusal[] {
-  const scale = option('advantage', 'scale');
-  if (refill === undefined || (scale !== 'batch' && scale !== 'parts')) return [];
+  const across = fact('acrossRows');
+  if (dynamicSampling === undefined || !across) return [];
+  const { option, value, without } = across.value;
   return [
     {
-      option: 'refill',
-      text: `expected advantage.scale group or none, which look at each group by itself; got ${scale}`,
+      option: 'dynamicSampling',
+      text: `expected ${across.stage}.${option} ${without}, which look at each group by itself; got ${value}`,
     },
   ];
 }

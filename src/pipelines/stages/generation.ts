@@ -12,10 +12,13 @@ export const answers: readonly Stage[] = [
     name: 'rollout',
     options: RolloutOptions,
     needs: ['image'],
-    adds: ['prompt', 'promptTokens', 'completions', 'policyVersion'],
+    adds: ['prompt', 'promptTokens', 'completions', 'policyVersion', 'sampling'],
     cacheable: true,
     uses: ['policy'],
-    build: async (options, open) => rollout(await open.policy(), open.read, open.settings.seed, options),
+    indifferent: ['inflight'],
+    facts: (options) => ({ sampling: options }),
+    build: async (options, open) =>
+      rollout({ policy: await open.policy(), readImage: open.read, seed: open.settings.seed }, options),
   }),
   stage({
     name: 'parse',
@@ -39,6 +42,7 @@ export const answers: readonly Stage[] = [
     adds: ['masks'],
     cacheable: true,
     uses: ['segmenter'],
-    build: async (options, open) => mask(await open.segmenter(), open.read, options),
+    indifferent: ['inflight', 'cacheMegabytes'],
+    build: async (options, open) => mask({ segmenter: await open.segmenter(), readImage: open.read }, options),
   }),
 ];

@@ -1,12 +1,11 @@
-import { pathToFileURL } from 'node:url';
-
 import { z } from 'zod';
 
 import { messageOf, shown, UsageError } from '../../errors.js';
 import type { RewardFunction, RewardOptions } from '../../operators/reward.js';
 import { measured, rewardShape, RewardWeights } from '../../operators/rewards/options.js';
 import type { Masked, Sample } from '../../records.js';
-import type { Refusal, PipelineContext } from '../stage.js';
+import type { Refusal } from '../stage.js';
+import { importModule } from './import-module.js';
 
 /** What a reward of one's own is called with: one row, and its answers, [G] each. */
 export interface RewardInput extends Pick<Masked, 'completions' | 'prompts' | 'masks' | 'formats'> {
@@ -53,13 +52,8 @@ export function scoringOf({ functions, weights, length, legacy }: RewardStageOpt
   return { weights: Object.fromEntries(own), legacy, ...(length && { length }) };
 }
 
-/** What each part of the reward is worth in a pipeline, one's own among them. */
-export function rewardWeights({ option }: Pick<PipelineContext, 'option'>): Record<string, number> {
-  const { weights } = RewardStageOptions.parse({
-    weights: option('reward', 'weights'),
-    functions: option('reward', 'functions'),
-    length: option('reward', 'length'),
-  });
+/** What each part of the reward weighs, one's own among them. */
+export function weightsOf({ weights }: RewardStageOptions): Record<string, number> {
   return Object.fromEntries(
     Object.entries(weights).filter((entry): entry is [string, number] => entry[1] !== undefined),
   );
@@ -96,12 +90,7 @@ export async function loadRewards({ functions, weights }: RewardStageOptions): P
 }
 
 async function opened(file: string): Promise<RewardModule> {
-  let exported: Partial<RewardModule>;
-  try {
-    exported = (await import(pathToFileURL(file).href)) as Partial<RewardModule>;
-  } catch (error) {
-    throw new UsageError(`expected a module that loads; got ${messageOf(error)} in ${shown(file)}`, { cause: error });
-  }
+  const exported: Partial<RewardModule> = await importModule(file);
   if (typeof exported.reward === 'function') return exported as RewardModule;
   throw new UsageError(
     `expected a module that exports a function "reward"; got ${Object.keys(exported).join(', ') || 'no export'} in ${shown(file)}`,

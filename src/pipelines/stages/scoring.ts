@@ -1,19 +1,19 @@
 import { availableParallelism } from 'node:os';
-import { basename } from 'node:path';
 
 import { pipe } from 'rxjs';
 
 import { advantage, AdvantageOptions } from '../../operators/advantage.js';
 import { markNonFinite } from '../../operators/training/finite.js';
-import { reward, type RewardOptions } from '../../operators/reward.js';
+import { reward } from '../../operators/reward.js';
 import { score, ScoreOptions } from '../../operators/score.js';
+import { scoreNames } from '../../operators/scoring/score-summary.js';
 import { openScorer } from '../../operators/scoring/scorer.js';
 import { tally, TallyOptions } from '../../operators/tally.js';
 import { writeGallery, writeItems } from '../../report/summary-files.js';
-import { loadRewards, RewardStageOptions, rewardModules, rewardWeights, scoringOf } from './reward-modules.js';
-import { alone, comparable, sameStep } from './constraints.js';
-import { stage, type StageContext, type Stage } from '../stage.js';
-import { writePanels } from '../store/tally-files.js';
+import { loadRewards, RewardStageOptions, rewardModules, scoringOf, weightsOf } from './reward-modules.js';
+import { alone, comparable, isAcross, sameStep } from './constraints.js';
+import { stage, type Stage } from '../stage.js';
+import { writePanels } from '../store/artifacts.js';
 
 /** What answers are worth. */
 export const judging: readonly Stage[] = [
@@ -23,10 +23,11 @@ export const judging: readonly Stage[] = [
     needs: ['truth', 'masks', 'formats'],
     adds: ['rewards'],
     paths: ['functions'],
+    facts: (options) => ({ rewards: { weights: weightsOf(options), builtIn: scoringOf(options) } }),
     preflight: rewardModules,
     build: async (options, open) => {
       const rewarded = reward(await loadRewards(options), scoringOf(options));
-      return open.stages.includes('update') ? rewarded : pipe(rewarded, markNonFinite());
+      return open.skipsNonFinite ? rewarded : pipe(rewarded, markNonFinite());
     },
   }),
   stage({
@@ -34,19 +35,22 @@ export const judging: readonly Stage[] = [
     options: TallyOptions,
     needs: ['image', 'prompts', 'masks', 'rewards'],
     uses: ['segmenter'],
+    summarizes: true,
     build: async (options, open) =>
       tally(
-        await open.segmenter(),
-        open.read,
-        rewarding(open),
         {
-          row: (id, values) => open.emit({ kind: 'counted', id, values }),
-          constants: (constants) => open.emit({ kind: 'baseline', constants }),
-          done: (counted) => open.emit({ kind: 'tally', tally: counted }),
-          overlays: (panels) => writePanels(open.folders.root, panels),
+          segmenter: await open.segmenter(),
+          readImage: open.read,
+          rewards: open.fact('rewards')?.value.builtIn ?? {},
+          memory: { remember: (keep) => open.keepState('tally', keep), window: open.settings.window },
+          reader: {
+            row: (id, values) => open.emit({ kind: 'counted', id, values }),
+            constants: (constants) => open.emit({ kind: 'baseline', constants }),
+            done: (counted) => open.emit({ kind: 'tally', tally: counted }),
+            overlays: (panels) => writePanels(open.folder, panels),
+          },
         },
         options,
-        { remember: (keep) => open.keepState('tally', keep), window: open.settings.window },
       ),
   }),
   stage({
@@ -54,25 +58,29 @@ export const judging: readonly Stage[] = [
     options: ScoreOptions,
     needs: ['image', 'truth', 'prompts', 'masks'],
     adds: ['scores'],
+    facts: () => ({ scores: scoreNames }),
     rules: (_, around) => alone(around),
     build: async (options, open) => {
+      const source = open.fact('source')?.value;
       const scorer = await open.shared(
         'scorer',
         () => openScorer(availableParallelism()),
         (one) => one.release(),
       );
       const scoring = {
-        set: setName(open),
-        protocol: open.option('load', 'protocol') === 'legacy' ? 'legacy' : 'standard',
+        set: source?.set ?? 'rows',
+        protocol: source?.protocol ?? 'standard',
         seed: open.settings.seed,
       } as const;
       return score(
-        scorer,
-        open.read,
-        scoring,
-        async ({ scores, items, panels }) => {
-          await writeItems(open.folders.root, items);
-          open.emit({ kind: 'scores', scores, gallery: await writeGallery(open.folders.root, panels) });
+        {
+          scorer,
+          readImage: open.read,
+          scoring,
+          done: async ({ scores, items, panels }) => {
+            await writeItems(open.folder, items);
+            open.emit({ kind: 'scores', scores, gallery: await writeGallery(open.folder, panels) });
+          },
         },
         options,
       );
@@ -83,26 +91,12 @@ export const judging: readonly Stage[] = [
     options: AdvantageOptions,
     needs: ['rewards'],
     adds: ['advantages'],
+    facts: ({ scale }) =>
+      isAcross(scale) ? { acrossRows: { option: 'scale', value: scale, without: 'group or none' } } : {},
     rules: (options, around) => [...comparable(around), ...sameStep(options, around)],
-    build: (options, open) => advantage({ ...options, weights: { ...rewardWeights(open), ...options.weights } }),
+    build: (options, open) => {
+      const { weights = weightsOf(RewardStageOptions.parse({})) } = open.fact('rewards')?.value ?? {};
+      return advantage({ ...options, weights: { ...weights, ...options.weights } });
+    },
   }),
 ];
-
-/** What people call the rows of `load`: set and split, kind of scenes, or the folder of the images. */
-function setName({ option }: StageContext): string {
-  const [set, split, scenes, images] = ['set', 'split', 'scenes', 'images'].map((key) => option('load', key));
-  if (typeof set === 'string')
-    return set === 'jsonl' || set === 'coco'
-      ? basename(String(option('load', 'root')))
-      : `${set}/${typeof split === 'string' ? split : 'test'}`;
-  if (scenes !== null && typeof scenes === 'object' && 'kind' in scenes) return `scenes/${String(scenes.kind)}`;
-  return basename(String([images].flat()[0]));
-}
-
-/** What the stage `reward` was told; its defaults where there is none. */
-function rewarding({ option }: StageContext): RewardOptions {
-  const [weights, length, legacy, functions] = ['weights', 'length', 'legacy', 'functions'].map((key) =>
-    option('reward', key),
-  );
-  return scoringOf(RewardStageOptions.parse({ weights, length, legacy, functions }));
-}

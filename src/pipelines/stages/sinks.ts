@@ -1,9 +1,8 @@
 import { basename } from 'node:path';
 
-import { rowSchema } from '../../io/columns.js';
-import { openShards } from '../../io/shard.js';
+import { rowSchema } from '../../io/arrow/columns.js';
+import { openShards } from '../../io/arrow/shard.js';
 import { partsOf } from '../../operators/rewards/options.js';
-import { scoreNames } from '../../operators/scoring/score-summary.js';
 import { write, WriteOptions } from '../../operators/write.js';
 import { stage, type StageContext, type Stage } from '../stage.js';
 
@@ -14,17 +13,15 @@ export const shards: readonly Stage[] = [
     kind: 'sink',
     options: WriteOptions,
     needs: ['id'],
+    indifferent: ['rowsPerBatch', 'shardMegabytes'],
     build: async (options, open) => {
-      const opened = () =>
-        openShards(
-          open.folders.rows,
-          rowSchema(rewardParts(open), metadata(open), {
-            scores: open.stages.includes('score') ? scoreNames : [],
-            ignore: ignores(open),
-          }),
-          options,
-          open.resumed?.rowsOut,
-        );
+      const { weights = {} } = open.fact('rewards')?.value ?? {};
+      const schema = rowSchema(partsOf(weights), metadata(open), {
+        scores: open.fact('scores')?.value ?? [],
+        ignore: open.columns.has('ignore'),
+        columns: open.ownColumns,
+      });
+      const opened = () => openShards(open.folder.rows, schema, options, open.resumed?.rowsOut);
       const shards = await open.shared('rows', opened, (sink) => sink.close());
       open.beforeCheckpoint(() => shards.flush());
       return write(shards);
@@ -32,24 +29,12 @@ export const shards: readonly Stage[] = [
   }),
 ];
 
-/** Parts of the reward that have a column: those of a stage that names its weights. */
-function rewardParts({ option }: StageContext): readonly string[] {
-  const weights = option('reward', 'weights');
-  return weights !== null && typeof weights === 'object' ? partsOf(weights as Record<string, number>) : [];
-}
-
-/** Whether the rows of a source may say what of their truth does not count. */
-function ignores({ option }: StageContext): boolean {
-  const columns = option('replay', 'columns');
-  return option('load', 'set') === 'reasonseg' || (Array.isArray(columns) && columns.includes('ignore'));
-}
-
 /** What a shard says of the run that wrote it. */
-function metadata({ config, folders, settings, option }: StageContext): Record<string, string> {
+function metadata({ config, folder, settings, fact }: StageContext): Record<string, string> {
   return {
-    run: basename(folders.root),
+    run: basename(folder.root),
     seed: String(settings.seed),
     config,
-    frame: JSON.stringify(option('load', 'frame') ?? null),
+    frame: JSON.stringify(fact('source')?.value.frame ?? null),
   };
 }

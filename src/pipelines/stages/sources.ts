@@ -1,8 +1,12 @@
+import { basename } from 'node:path';
+
 import { z } from 'zod';
 
-import { messageOf } from '../../errors.js';
+import { messageOf, shown } from '../../errors.js';
 import { countRows, load, LoadOptions } from '../../operators/load.js';
-import { MARKED, replay, replayable, ReplayOptions } from '../../operators/replay.js';
+import { column } from '../../io/arrow/own-columns.js';
+import { replayedKeys } from '../../io/arrow/columns.js';
+import { isReplayed, MARKED, replay, replayable, replayedColumns, ReplayOptions } from '../../operators/replay.js';
 import { refusedBy } from './constraints.js';
 import { stage, type Refusal, type Stage } from '../stage.js';
 
@@ -32,6 +36,9 @@ export const sources: readonly Stage[] = [
       ...(benchmark ? ['question'] : []),
     ],
     paths: ['images', 'masks', 'root'],
+    facts: (options) => ({
+      source: { set: setName(options), protocol: options.protocol, frame: options.frame },
+    }),
     rows: (options) => countRows(options),
     filters: (reason) => reason === 'no mask',
     rules: (options) => refusedBy(() => countRows(options)),
@@ -48,8 +55,13 @@ export const sources: readonly Stage[] = [
     name: 'replay',
     kind: 'source',
     options: ReplayOptions,
-    adds: ({ columns }) => ['id', 'image', 'task', 'frame', 'original', ...columns],
+    adds: (options) => {
+      const { known, own } = replayedColumns(options);
+      return { ...Object.fromEntries(known.map((name) => [name, column.known])), ...own };
+    },
     paths: ['rows'],
+    facts: ({ rows }) => ({ source: { set: basename([rows].flat()[0] ?? '') } }),
+    rules: (options) => unknownColumns(options),
     filters: (reason) => reason === MARKED,
     preflight: (options) => refusedRows(options),
     build: (options, open) => replay(options, open.settings.seed, open.credits),
@@ -63,4 +75,21 @@ async function refusedRows(options: ReplayOptions): Promise<readonly Refusal[]> 
   } catch (error) {
     return [{ option: 'rows', text: messageOf(error) }];
   }
+}
+
+/** Columns that can't be asked for: neither known before an answer, nor of one's own and in the rows. */
+function unknownColumns(options: z.output<typeof ReplayOptions>): readonly Refusal[] {
+  const own = Object.keys(replayedColumns(options).own);
+  const unknown = options.columns.find((name) => !isReplayed(name) && !own.includes(name));
+  if (unknown === undefined) return [];
+  const text = `expected columns that rows have before an answer (${replayedKeys.join(', ')}), or of one's own that these rows have; got ${shown(unknown)}`;
+  return [{ option: 'columns', text }];
+}
+
+/** What people call the rows of `load`: set and split, kind of scenes, or the folder of the images. */
+function setName({ set, split, scenes, images, root }: z.output<typeof LoadStageOptions>): string {
+  if (set !== undefined)
+    return set === 'jsonl' || set === 'coco' ? basename(String(root)) : `${set}/${split ?? 'test'}`;
+  if (scenes) return `scenes/${scenes.kind}`;
+  return basename(String([images].flat()[0]));
 }

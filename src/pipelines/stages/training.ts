@@ -1,5 +1,3 @@
-import { join } from 'node:path';
-
 import type { z } from 'zod';
 
 import { openAnswers } from '../../io/answer-cache.js';
@@ -11,9 +9,18 @@ import { isFiltered } from '../../operators/training/dynamic-sampling.js';
 import { sft, SftOptions, type ReportStep } from '../../operators/sft.js';
 import { CANCELLED, think, ThinkOptions, type Thinker } from '../../operators/think.js';
 import { update } from '../../operators/update.js';
-import { UpdateOptions } from '../../operators/training/update-options.js';
+import { UNSAID_TEMPERATURE } from '../../operators/training/temperature.js';
 import { coordinatesFor } from './coordinates.js';
-import { entropiesTold, ownReference, ownSpread, truncated, unweighed, withinWindow } from './constraints.js';
+import {
+  drawnAtAll,
+  entropiesTold,
+  ownReference,
+  ownSpread,
+  truncated,
+  unweighed,
+  withinWindow,
+} from './constraints.js';
+import { isModule, loadObjective, objectiveModule, UpdateStageOptions } from './objective-modules.js';
 import { stage, type StageContext, type Refusal, type Stage } from '../stage.js';
 
 /** What is taught, and how the policy learns it. */
@@ -25,9 +32,10 @@ export const lessons: readonly Stage[] = [
     adds: ['fitted'],
     cacheable: true,
     uses: ['segmenter'],
+    indifferent: ['inflight'],
     build: async (options, open) => {
       const coordinates = await coordinatesFor(options.coordinates, open);
-      return fit(await open.segmenter(), open.read, { ...options, coordinates });
+      return fit({ segmenter: await open.segmenter(), readImage: open.read }, { ...options, coordinates });
     },
   }),
   stage({
@@ -36,6 +44,7 @@ export const lessons: readonly Stage[] = [
     needs: ['image', 'fitted'],
     adds: ['problem', 'thinking', 'solution'],
     cacheable: true,
+    indifferent: ['endpoint.key', 'endpoint.retries', 'endpoint.perMinute', 'endpoint.inflight'],
     filters: (reason) => reason === CANCELLED,
     rules: ({ endpoint }) => {
       const fault = endpoint && keyFault(endpoint);
@@ -43,17 +52,23 @@ export const lessons: readonly Stage[] = [
     },
     build: async (options, open) => {
       const coordinates = await coordinatesFor(options.coordinates, open);
-      return think(open.read, { ...options, coordinates }, await thinker(options, open));
+      return think({ readImage: open.read, thinker: await thinker(options, open) }, { ...options, coordinates });
     },
   }),
   stage({
     name: 'update',
-    options: UpdateOptions,
+    options: UpdateStageOptions,
     needs: ['completions', 'advantages'],
     adds: ['step'],
     uses: ['policy'],
+    updatesPolicy: true,
+    skipsNonFinite: true,
+    facts: ({ groupsPerStep }) => ({ rowsPerStep: groupsPerStep }),
+    paths: ({ objective }) => (isModule(objective) ? ['objective'] : []),
+    preflight: objectiveModule,
     filters: (reason) => isSkippedStep(reason) || isFiltered(reason),
     rules: (options, around) => [
+      ...drawnAtAll(around),
       ...withinWindow('groupsPerStep', options.groupsPerStep, around),
       ...entropiesTold(options, around),
       ...ownSpread(options, around),
@@ -62,15 +77,17 @@ export const lessons: readonly Stage[] = [
     ],
     notices: (options, around) => [...truncated(around), ...unweighed(options, around)],
     build: async (options, open) => {
+      const objective = await loadObjective(options, open);
       const policy = await open.trainable();
-      const temperature = open.option('rollout', 'temperature');
       return update(
-        policy,
-        (objective) => policy.objectiveGraph(objective),
-        open.read,
-        typeof temperature === 'number' ? temperature : 1,
-        stepReport(open),
-        options,
+        {
+          policy,
+          graphOf: (graph) => policy.objectiveGraph(graph),
+          readImage: open.read,
+          temperature: UNSAID_TEMPERATURE,
+          report: stepReport(open),
+        },
+        { ...options, objective },
       );
     },
   }),
@@ -80,11 +97,14 @@ export const lessons: readonly Stage[] = [
     needs: ['image', 'fitted'],
     adds: ['step'],
     uses: ['policy'],
+    updatesPolicy: true,
+    facts: ({ rowsPerStep, patchMask }) => ({ rowsPerStep, patchMask }),
     filters: isSkippedStep,
     rules: (options, around) => [...withinWindow('rowsPerStep', options.rowsPerStep, around), ...scheduled(options)],
     build: async (options, open) => {
       const policy = await open.trainable();
-      return sft(policy, policy.supervision(options), open.read, stepReport(open), options);
+      const supervision = policy.supervision(options);
+      return sft({ policy, supervision, readImage: open.read, report: stepReport(open) }, options);
     },
   }),
 ];
@@ -101,12 +121,12 @@ function scheduled(options: Parameters<typeof scheduleFault>[0]): readonly Refus
 
 async function thinker(
   { endpoint }: z.output<typeof ThinkOptions>,
-  { folders, signal }: StageContext,
+  { folder, signal }: StageContext,
 ): Promise<Thinker | undefined> {
   return (
     endpoint && {
       server: openChatServer(endpoint),
-      answers: await openAnswers(join(folders.root, 'answers.jsonl')),
+      answers: await openAnswers(folder.answers),
       signal,
     }
   );

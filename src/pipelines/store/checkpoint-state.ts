@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { z } from 'zod';
 
 import { DataError } from '../../errors.js';
-import { readSeal } from '../../io/sealed-folder.js';
+import { readSeal, SEAL } from '../../io/sealed-folder.js';
+import type { RunFolder } from './run-folder.js';
 
 const counts = z.record(z.string(), z.number());
 
@@ -20,8 +21,8 @@ export const RunState = z.object({
   score: z.number().nullable(),
   /** Step behind which an evaluation was due last; 0 where none was. It may have been broken off. */
   evaluated: z.int().min(0).default(0),
-  /** Rows that the source has given, and those of them that were on their way; they are made again. */
-  source: z.object({ given: z.int().min(0), again: z.array(z.string()) }),
+  /** Rows that the source had given, and the ids of those that were in flight; they are made again. */
+  source: z.object({ cursor: z.int().min(0), pending: z.array(z.string()) }),
   /** What had left by then; the first `rowsOut` rows of the shards are those. */
   rows: z.object({
     rowsOut: z.int().min(0),
@@ -32,7 +33,7 @@ export const RunState = z.object({
   }),
   elapsed: z.number(),
   seconds: counts,
-  /** What stages remember, by name. */
+  /** What stages keep, by name. */
   memory: z.record(z.string(), z.unknown()),
 });
 export type RunState = z.output<typeof RunState>;
@@ -49,26 +50,13 @@ export async function readState(folder: string): Promise<RunState> {
   if (state.success) return state.data;
   const [issue] = state.error.issues;
   throw new DataError(
-    `${join(folder, 'state.json')}  ${issue?.path.join('.')}: expected the state of a run; got another: ${issue?.message}`,
+    `${join(folder, SEAL)}  ${issue?.path.join('.')}: expected the state of a run; got another: ${issue?.message}`,
   );
 }
 
-/** Steps of which there is a checkpoint, the newest first; whole or not. */
-export function checkpointSteps(folder: string): number[] {
-  const steps = readdirSync(folder).flatMap((name) => /^step-(\d+)$/.exec(name)?.[1] ?? []);
-  return steps.map(Number).toSorted((a, b) => b - a);
-}
-
-/** Where the checkpoint of a step lies. */
-export function checkpointFolder(folder: string, step: number): string {
-  return join(folder, `step-${step}`);
-}
-
 /** SHA-256 of a run's `config.yaml`. */
-export function configHash(root: string): string {
-  return createHash('sha256')
-    .update(readFileSync(join(root, 'config.yaml')))
-    .digest('hex');
+export function configHash({ config }: RunFolder): string {
+  return createHash('sha256').update(readFileSync(config)).digest('hex');
 }
 
 /** Version of this program. */

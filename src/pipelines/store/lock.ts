@@ -1,12 +1,8 @@
 import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 
-import { messageOf, UsageError } from '../../errors.js';
-import { shortPath } from '../config/yaml-source.js';
-
-/** In a run's folder while a program is at it; says which. */
-export const LOCK = 'run.lock';
+import { messageOf, shortPath, UsageError } from '../../errors.js';
+import type { RunFolder } from './run-folder.js';
 
 /**
  * How often a lock is touched, and how long one of another machine may lie untouched before its program counts as
@@ -25,8 +21,7 @@ const own = new Set<string>();
  * @returns what lets go of it.
  * @throws {UsageError} if another program is at it, or may be.
  */
-export function lockRun(root: string): () => void {
-  const file = join(root, LOCK);
+export function lockRun({ root, lock: file }: RunFolder): () => void {
   try {
     mkdirSync(root, { recursive: true });
     if (!taken(file)) free(file);

@@ -1,58 +1,195 @@
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
-import { UsageError } from '../../errors.js';
+import { shortPath, UsageError } from '../../errors.js';
 import { writeWhole } from '../../io/whole-file.js';
-import { shortPath } from '../config/yaml-source.js';
-import { LOCK } from './lock.js';
-import { resolvedYaml, type Pipeline } from '../config/read.js';
-import type { Folders } from '../stage.js';
 
-/** In a run's folder, the pipeline that it was begun with. */
-const CONFIG = 'config.yaml';
+/** What a checkpoint or an evaluation of a step is called, and a checkpoint that is being written. */
+const STEP = /^step-(\d+)$/;
+const MAKING = '.making';
+const HALF_WRITTEN = /^step-\d+(\.making|(\.making)?\.partial(-\d+)?)$/;
 
-/** `runs/NAME` of the working folder: the pipeline's `run:`, else its name and the time. */
-export function defaultFolder({ name, settings }: Pipeline, now: Date = new Date()): string {
-  const time = now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-');
-  return resolve('runs', settings.run ?? `${name}-${time}`);
-}
+/** Every name in the folder of a run; paths are absolute, and nothing is made unless a method says so. */
+export class RunFolder {
+  readonly root: string;
 
-/**
- * Makes a run's folders and puts the resolved pipeline beside them.
- *
- * @throws {UsageError} if the folder already holds something.
- */
-export function makeFolders(root: string, pipeline: Pipeline): Folders {
-  if (existsSync(root) && readdirSync(root).some((name) => name !== LOCK)) {
-    const goesOn = existsSync(join(root, CONFIG)) ? ', or --resume' : '';
-    throw new UsageError(
-      `${shortPath(root)}  run: expected a new or empty folder; got one with files in it; way out: another --run${goesOn}`,
-    );
+  constructor(root: string) {
+    this.root = resolve(root);
   }
-  mkdirSync(root, { recursive: true });
-  // First, so that a folder that nothing can be put in stays empty.
-  writeWhole(join(root, CONFIG), resolvedYaml(pipeline));
-  return foldersOf(root);
+
+  /** Where runs lie whose folder nobody named: `runs` of the working folder, or one of them. */
+  static inRuns(name = ''): RunFolder {
+    return new RunFolder(join('runs', name));
+  }
+
+  /** The pipeline that the run was begun with, resolved. */
+  get config(): string {
+    return this.#at('config.yaml');
+  }
+  /** Which process is at work here. */
+  get lock(): string {
+    return this.#at('run.lock');
+  }
+  /** What the run came to; only where nothing of it is left to do. */
+  get finished(): string {
+    return this.#at('finished.json');
+  }
+
+  /** Folder of the shards. */
+  get rows(): string {
+    return this.#at('rows');
+  }
+  /** The rows of before, in a run that was begun again, until it ends. */
+  get earlierRows(): string {
+    return this.#at('rows.before');
+  }
+  /** Answers that a server gave. */
+  get answers(): string {
+    return this.#at('answers.jsonl');
+  }
+
+  get metrics(): string {
+    return this.#at('metrics');
+  }
+  /** A JSON line a step. */
+  get stepLines(): string {
+    return join(this.metrics, 'metrics.jsonl');
+  }
+  /** All steps as one table. */
+  get stepTable(): string {
+    return join(this.metrics, 'metrics.arrow');
+  }
+
+  get checkpoints(): string {
+    return this.#at('checkpoints');
+  }
+  checkpoint(step: number): string {
+    return join(this.checkpoints, stepName(step));
+  }
+  /** Where the checkpoint of a step is written before it has its name. */
+  unfinishedCheckpoint(step: number): string {
+    return this.checkpoint(step) + MAKING;
+  }
+  /** Steps of which there is a checkpoint, the newest first; whole or damaged. */
+  checkpointSteps(): number[] {
+    return stepsIn(this.checkpoints);
+  }
+  /** Checkpoints that were being written or removed when their run was broken off. */
+  halfWrittenCheckpoints(): string[] {
+    return namesIn(this.checkpoints).flatMap((name) => (HALF_WRITTEN.test(name) ? [join(this.checkpoints, name)] : []));
+  }
+  /** The checkpoint of the highest step, or of the one given; undefined where there is none. */
+  lastCheckpoint(step?: number): string | undefined {
+    const found = this.checkpointSteps().find((one) => step === undefined || one === step);
+    return found === undefined ? undefined : this.checkpoint(found);
+  }
+
+  /** The run that evaluates the policy before the first step. */
+  get before(): RunFolder {
+    return new RunFolder(this.#at('before'));
+  }
+  /** The one after the last step. */
+  get after(): RunFolder {
+    return new RunFolder(this.#at('after'));
+  }
+  get #evaluations(): string {
+    return this.#at('evaluations');
+  }
+  /** The one behind a step. */
+  evaluation(step: number): RunFolder {
+    return new RunFolder(join(this.#evaluations, stepName(step)));
+  }
+  /** Steps behind which there is an evaluation, the newest first; whole or broken off. */
+  evaluationSteps(): number[] {
+    return stepsIn(this.#evaluations);
+  }
+  /** What an evaluation measured, in all and row by row. */
+  get values(): string {
+    return this.#at('values.json');
+  }
+  /** What training changed between `before` and `after`. */
+  get gain(): string {
+    return this.#at('gain.json');
+  }
+  get gainText(): string {
+    return this.#at('gain.md');
+  }
+
+  get summary(): string {
+    return this.#at('summary.json');
+  }
+  get summaryText(): string {
+    return this.#at('summary.md');
+  }
+  get summaryTable(): string {
+    return this.#at('summary.tex');
+  }
+  /** The page for people. */
+  get report(): string {
+    return this.#at('report.html');
+  }
+  /** A JSON line a scored row. */
+  get scores(): string {
+    return this.#at('scores.jsonl');
+  }
+  /** Folder of the pictures on the page. */
+  get gallery(): string {
+    return this.#at('gallery');
+  }
+  /** Folder of the pictures that `tally` draws. */
+  get overlays(): string {
+    return this.#at('overlays');
+  }
+  get overlayIndex(): string {
+    return join(this.overlays, 'index.json');
+  }
+  get benchmark(): string {
+    return this.#at('benchmark.json');
+  }
+  get benchmarkText(): string {
+    return this.#at('benchmark.md');
+  }
+
+  /**
+   * Makes the folder of a new run, its pipeline in it.
+   *
+   * @param config the resolved pipeline.
+   * @throws {UsageError} if it already holds something.
+   */
+  begin(config: string): this {
+    if (namesIn(this.root).some((name) => this.#at(name) !== this.lock)) {
+      const resumable = existsSync(this.config) ? ', or --resume' : '';
+      throw new UsageError(
+        `${shortPath(this.root)}  run: expected a new or empty folder; got one with files in it; way out: another --run${resumable}`,
+      );
+    }
+    mkdirSync(this.root, { recursive: true });
+    // First, so that a folder that nothing can be put in stays empty.
+    writeWhole(this.config, config);
+    return this.make();
+  }
+
+  /** Makes the folders in it that are not there. */
+  make(): this {
+    for (const folder of [this.rows, this.metrics, this.checkpoints]) mkdirSync(folder, { recursive: true });
+    return this;
+  }
+
+  #at(name: string): string {
+    return join(this.root, name);
+  }
 }
 
-/** A run's folders, made where they are not there. */
-export function foldersOf(root: string): Folders {
-  const folders = {
-    root,
-    rows: join(root, 'rows'),
-    metrics: join(root, 'metrics'),
-    checkpoints: join(root, 'checkpoints'),
-  };
-  for (const folder of Object.values(folders)) mkdirSync(folder, { recursive: true });
-  return folders;
+/** What a checkpoint is called, for people and for `--resume`. */
+export function stepName(step: number): `step-${number}` {
+  return `step-${step}`;
 }
 
-/** The checkpoint of the highest step in a run's `checkpoints`, or of the one given; undefined where there is none. */
-export function lastCheckpoint(folder: string, step?: number): string | undefined {
-  if (!existsSync(folder)) return undefined;
-  const steps = readdirSync(folder).flatMap((name) =>
-    /^step-\d+$/.test(name) ? [Number(name.slice('step-'.length))] : [],
-  );
-  const kept = step === undefined ? steps : steps.filter((one) => one === step);
-  return kept.length > 0 ? join(folder, `step-${Math.max(...kept)}`) : undefined;
+function stepsIn(folder: string): number[] {
+  const steps = namesIn(folder).flatMap((name) => STEP.exec(name)?.[1] ?? []);
+  return steps.map(Number).toSorted((a, b) => b - a);
+}
+
+function namesIn(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
 }

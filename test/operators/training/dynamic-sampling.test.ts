@@ -10,9 +10,9 @@ const group = (id: string, spread: boolean): Advantaged => advantaged(id, [1, 1]
 
 describe('chosen', () => {
   it.each([
-    ['a group with spread', group('a', true), 0, { refill: 0 }, false],
+    ['a group with spread', group('a', true), 0, { dynamicSampling: 0 }, false],
     ['a flat one where those are taken', group('a', false), 0, {}, false],
-    ['a flat one', group('a', false), 0, { refill: 0 }, true],
+    ['a flat one', group('a', false), 0, { dynamicSampling: 0 }, true],
     ['one that is old enough', group('a', true), 3, { maxStaleness: 3 }, false],
     ['one that is older', group('a', true), 4, { maxStaleness: 3 }, true],
   ])('%s', (_, row, version, choice, out) =>

@@ -71,9 +71,18 @@ describe('update', () => {
     const rows = [rewarded('a', [1, 0]), rewarded('b', [Infinity, 0]), rewarded('c', [1, 0]), rewarded('d', [0, 1])];
     const all = await lastValueFrom(
       from(rows).pipe(
-        update(policy, named, blank, 1, (step, metrics) => reports.push([step, metrics['left_out/steps']]), {
-          groupsPerStep: 2,
-        }),
+        update(
+          {
+            policy,
+            graphOf: named,
+            readImage: blank,
+            temperature: 1,
+            report: (step, metrics) => reports.push([step, metrics['left_out/steps']]),
+          },
+          {
+            groupsPerStep: 2,
+          },
+        ),
         toArray(),
       ),
     );
@@ -103,7 +112,7 @@ describe('update', () => {
     const rows = ['a', 'b'].map((id) => advantaged(id, [1, 1]));
     const all = await lastValueFrom(
       from(rows).pipe(
-        update(policy, named, blank, 1, () => {}, { groupsPerStep: 2 }),
+        update({ policy, graphOf: named, readImage: blank, temperature: 1, report: () => {} }, { groupsPerStep: 2 }),
         toArray(),
       ),
     );
@@ -118,11 +127,20 @@ describe('update', () => {
       const rows = ['a', 'b', 'c', 'd'].map((id): Masked => advantaged(id, [1, 1]));
       for (const scale of ['group', 'none', 'batch', 'parts'] as const) {
         const left: (number | undefined)[] = [];
-        const refill = scale === 'group' || scale === 'none' ? { refill: 1 } : {};
-        const learn = update(stubPolicy(), named, blank, 1, (_, metrics) => left.push(metrics['left_out/steps']), {
-          groupsPerStep: 2,
-          ...refill,
-        });
+        const refill = scale === 'group' || scale === 'none' ? { dynamicSampling: 1 } : {};
+        const learn = update(
+          {
+            policy: stubPolicy(),
+            graphOf: named,
+            readImage: blank,
+            temperature: 1,
+            report: (_, metrics) => left.push(metrics['left_out/steps']),
+          },
+          {
+            groupsPerStep: 2,
+            ...refill,
+          },
+        );
         const all = await lastValueFrom(
           from(rows).pipe(reward([own]), advantage({ scale, groupsPerStep: 2 }), learn, toArray()),
         );
@@ -142,7 +160,10 @@ describe('update', () => {
     const policy = stubPolicy({
       gradient: async () => ({ gradient: Float32Array.of(1), metrics: { loss: losses.shift() ?? 0 } }),
     });
-    const learn = update(policy, named, blank, 1, () => {}, { groupsPerStep: 1, updatesPerBatch: 2 });
+    const learn = update(
+      { policy, graphOf: named, readImage: blank, temperature: 1, report: () => {} },
+      { groupsPerStep: 1, updatesPerBatch: 2 },
+    );
     const [row] = await lastValueFrom(from([advantaged('a', [1, 1])]).pipe(learn, toArray()));
     expect(row?.skipped?.reason).toBe(
       'in a step that was left out: a loss of NaN, in update 2 on these rows; 1 before it learnt from them',
@@ -152,7 +173,10 @@ describe('update', () => {
 
   it('ends at the third in a row, behind its rows', async () => {
     const rows = ['a', 'b', 'c', 'd'].map((id) => rewarded(id, [Infinity]));
-    const learn = update(stubPolicy(), named, blank, 1, () => {}, { groupsPerStep: 1 });
+    const learn = update(
+      { policy: stubPolicy(), graphOf: named, readImage: blank, temperature: 1, report: () => {} },
+      { groupsPerStep: 1 },
+    );
     const all = await lastValueFrom(
       from(rows).pipe(
         learn,

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it } from 'vitest';
 
-import { readRows } from '../../../src/io/shard.js';
-import { readBenchmark } from '../../../src/pipelines/store/benchmark-files.js';
+import { readRows } from '../../../src/io/arrow/shard.js';
+import { readBenchmark } from '../../../src/pipelines/store/artifacts.js';
 import { benchmarkTable } from '../../../src/report/benchmark-table.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import type { RunEvent } from '../../../src/pipelines/events.js';

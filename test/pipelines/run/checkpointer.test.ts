@@ -6,9 +6,18 @@ import { describe, expect, it, vi } from 'vitest';
 
 import type { ReportStep } from '../../../src/operators/sft.js';
 import { update } from '../../../src/operators/update.js';
-import { checkpoints, type Around, type Checkpoints } from '../../../src/pipelines/run/checkpointer.js';
-import { ledger, type Ledger } from '../../../src/pipelines/run/row-ledger.js';
-import { checkpointFolder, readState, type Saved } from '../../../src/pipelines/store/checkpoint-state.js';
+import { checkpointWriter, type CheckpointWriter } from '../../../src/pipelines/run/checkpoint-writer.js';
+import {
+  Checkpointer,
+  stageStates,
+  Trainee,
+  type CheckpointContext,
+  type StageStates,
+} from '../../../src/pipelines/run/checkpointer.js';
+import { RowTracker } from '../../../src/pipelines/run/row-tracker.js';
+import { readState, type Saved } from '../../../src/pipelines/store/checkpoint-state.js';
+import { RunFolder } from '../../../src/pipelines/store/run-folder.js';
+import type { CheckpointOptions } from '../../../src/pipelines/settings.js';
 import type { Advantaged, Updated } from '../../../src/records.js';
 import { advantaged, blank, later, sample, stubPolicy } from '../../operators/stub-policy.js';
 import { folder } from '../files.js';
@@ -32,8 +41,10 @@ function learner(save: (dir: string) => void = () => {}) {
 }
 
 interface Run {
-  readonly saving: Checkpoints;
-  readonly book: Ledger;
+  readonly checkpointer: Checkpointer;
+  readonly states: StageStates;
+  readonly writer: CheckpointWriter;
+  readonly tracker: RowTracker;
   readonly policy: ReturnType<typeof learner>;
   readonly at: string;
   readonly told: number[];
@@ -42,40 +53,50 @@ interface Run {
   step(...rows: string[]): void;
 }
 
+interface Given extends Partial<Pick<CheckpointContext, 'from' | 'ending' | 'evaluation'>> {
+  readonly options?: CheckpointOptions;
+}
+
 /** A run with nothing in it, that learns. */
-async function begun(over: Partial<Around> = {}, policy = learner(), root = folder().path): Promise<Run> {
-  const folders = {
-    root,
-    rows: join(root, 'rows'),
-    metrics: join(root, 'metrics'),
-    checkpoints: join(root, 'checkpoints'),
-  };
-  mkdirSync(folders.checkpoints, { recursive: true });
-  writeFileSync(join(root, 'config.yaml'), 'run: {}\n');
-  const book = ledger(over.from?.state.rows);
+async function begun(
+  { options = { every: 2, keep: 3 }, from, ...over }: Given = {},
+  policy = learner(),
+  root = folder().path,
+): Promise<Run> {
+  const run = new RunFolder(root).make();
+  writeFileSync(run.config, 'run: {}\n');
+  const tracker = new RowTracker(from?.state);
+  const states = stageStates(from?.state.memory);
+  const writer = checkpointWriter(run, options);
+  const trainee = new Trainee(from);
   const told: number[] = [];
-  const saving = checkpoints({
-    folders,
-    options: { every: 2, keep: 3 },
-    book,
-    from: undefined,
+  const checkpointer = new Checkpointer({
+    folder: run,
+    options,
+    tracker,
+    trainee,
+    states,
+    writer,
+    from,
     ending: () => false,
     spent: () => ({ elapsed: 1, seconds: {} }),
-    told: (step) => told.push(step),
+    written: (step) => told.push(step),
     ...over,
   });
-  saving.over.subscribe({ error: () => undefined });
-  await saving.forStages.learner(policy);
+  checkpointer.over.subscribe({ error: () => undefined });
+  await trainee.take(policy);
   return {
-    saving,
-    book,
+    checkpointer,
+    states,
+    writer,
+    tracker,
     policy,
-    at: folders.checkpoints,
+    at: run.checkpoints,
     told,
-    enter: (...ids) => ids.forEach((id) => (book.enter(sample(id)), saving.entered(id))),
-    leave: (...ids) => ids.forEach((id) => (book.leave(sample(id)), saving.left(id))),
+    enter: (...ids) => ids.forEach((id) => tracker.enter(sample(id))),
+    leave: (...ids) => ids.forEach((id) => (tracker.leave(sample(id)), checkpointer.rowLeft())),
     step: (...rows) =>
-      saving.stepped({
+      checkpointer.stepped({
         kind: 'step',
         step: ++policy.version,
         metrics: { reward: policy.version % 3, loss: policy.version },
@@ -87,7 +108,7 @@ async function begun(over: Partial<Around> = {}, policy = learner(), root = fold
 const settled = async (promise: Promise<unknown>): Promise<boolean> =>
   Promise.race([promise.then(() => true), later(50).then(() => false)]);
 
-describe('checkpoints', () => {
+describe('Checkpointer', () => {
   it('waits until the rows of the step have left, and holds the next step until it stands', async () => {
     const run = await begun();
     run.enter('a', 'b', 'c', 'd', 'e');
@@ -103,7 +124,7 @@ describe('checkpoints', () => {
     expect(readdirSync(run.at)).toEqual(['step-2']);
     expect(await readState(join(run.at, 'step-2'))).toMatchObject({
       step: 2,
-      source: { given: 5, again: ['e'] },
+      source: { cursor: 5, pending: ['e'] },
       rows: { rowsOut: 4 },
     });
     expect(run.told).toEqual([2]);
@@ -120,10 +141,15 @@ describe('checkpoints', () => {
       },
     });
     const told: ReportStep = (step, metrics, rows) =>
-      run.saving.stepped({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id) });
+      run.checkpointer.stepped({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id) });
     const rows = new Subject<Advantaged>();
     rows
-      .pipe(update(policy, ({ name }) => name, blank, 1, told, { groupsPerStep: 2, updatesPerBatch: 3 }))
+      .pipe(
+        update(
+          { policy, graphOf: ({ name }) => name, readImage: blank, temperature: 1, report: told },
+          { groupsPerStep: 2, updatesPerBatch: 3 },
+        ),
+      )
       .subscribe((row) => (written.push(row), run.leave(row.id)));
     for (const id of ['a', 'b', 'c', 'd', 'e']) {
       run.enter(id);
@@ -139,7 +165,11 @@ describe('checkpoints', () => {
     ]);
     expect(run.told).toEqual([3, 6]);
     const from: Saved = { folder: join(run.at, 'step-3'), state: await readState(join(run.at, 'step-3')) };
-    expect(from.state).toMatchObject({ step: 3, source: { given: 5, again: ['c', 'd', 'e'] }, rows: { rowsOut: 2 } });
+    expect(from.state).toMatchObject({
+      step: 3,
+      source: { cursor: 5, pending: ['c', 'd', 'e'] },
+      rows: { rowsOut: 2 },
+    });
 
     rmSync(join(run.at, 'step-6'), { recursive: true });
     const second = await begun({ from }, learner(), join(run.at, '..'));
@@ -153,16 +183,16 @@ describe('checkpoints', () => {
     await second.policy.held;
     expect([second.told, (await readState(join(second.at, 'step-6'))).source]).toEqual([
       [6],
-      { given: 5, again: ['e'] },
+      { cursor: 5, pending: ['e'] },
     ]);
   });
 
   it('knows everything as it was at one moment', async () => {
     const run = await begun();
     let seen = 0;
-    run.saving.forStages.keepState('tally', () => ({ seen }));
-    run.saving.forStages.keepState('tally', (again) => [...again]);
-    run.saving.forStages.beforeCheckpoint(async () => {
+    run.states.keep('tally', () => ({ seen }));
+    run.states.keep('tally', (pending) => [...pending]);
+    run.writer.before(async () => {
       run.enter('late');
       await later(5);
       seen = 9;
@@ -174,14 +204,14 @@ describe('checkpoints', () => {
     run.leave('a');
     await run.policy.held;
     expect(await readState(join(run.at, 'step-2'))).toMatchObject({
-      source: { given: 2, again: ['b'] },
+      source: { cursor: 2, pending: ['b'] },
       memory: { tally: { seen: 1 }, 'tally 2': ['b'] },
     });
   });
 
   it('goes on from where it stood: rows that come again are not new', async () => {
     const first = await begun();
-    first.saving.forStages.keepState('tally', () => 'known');
+    first.states.keep('tally', () => 'known');
     first.enter('a', 'b', 'c');
     first.policy.version = 1;
     first.step('a');
@@ -190,14 +220,14 @@ describe('checkpoints', () => {
     const from: Saved = { folder: join(first.at, 'step-2'), state: await readState(join(first.at, 'step-2')) };
     const second = await begun({ from }, learner(), join(first.at, '..'));
     expect(second.policy.restored).toEqual([from.folder]);
-    expect(second.saving.forStages.keepState('tally', () => 'more')).toBe('known');
+    expect(second.states.keep('tally', () => 'more')).toBe('known');
     second.enter('b', 'd');
     second.policy.version = 3;
     second.step('b');
     second.leave('b');
     await second.policy.held;
     expect(await readState(join(second.at, 'step-4'))).toMatchObject({
-      source: { given: 4, again: ['c', 'd'] },
+      source: { cursor: 4, pending: ['c', 'd'] },
       rows: { rowsOut: 2 },
       memory: { tally: 'more' },
     });
@@ -227,7 +257,7 @@ describe('checkpoints', () => {
     const [at, done]: [string[][], (() => void)[]] = [[], []];
     const judge = (step: number): Promise<void> =>
       new Promise((resolve) => (at.push([`${step}`, ...readdirSync(run.at)]), done.push(resolve)));
-    const run = await begun({ evaluation: { every: 2, judge } });
+    const run = await begun({ evaluation: { every: 2, evaluate: judge } });
     for (const id of ['a', 'b', 'c']) {
       run.enter(id);
       run.step(id);
@@ -248,7 +278,7 @@ describe('checkpoints', () => {
     const at: number[] = [];
     const run = await begun({
       options: { every: 100, keep: 3 },
-      evaluation: { every: 2, judge: async (step) => void at.push(step) },
+      evaluation: { every: 2, evaluate: async (step) => void at.push(step) },
     });
     for (const id of ['a', 'b', 'c']) {
       run.enter(id);
@@ -265,7 +295,7 @@ describe('checkpoints', () => {
     [true, 2],
     [false, 0],
   ])('owes an evaluation that was due at its last step: %s', async (owes, every) => {
-    const first = await begun({ evaluation: { every: every || 3, judge: async () => undefined } });
+    const first = await begun({ evaluation: { every: every || 3, evaluate: async () => undefined } });
     first.enter('a', 'b');
     first.policy.version = 1;
     first.step('a');
@@ -274,29 +304,29 @@ describe('checkpoints', () => {
     const from: Saved = { folder: join(first.at, 'step-2'), state: await readState(join(first.at, 'step-2')) };
     const at: number[] = [];
     const second = await begun(
-      { from, evaluation: { every: 2, judge: async (step) => void at.push(step) } },
+      { from, evaluation: { every: 2, evaluate: async (step) => void at.push(step) } },
       learner(),
       join(first.at, '..'),
     );
-    expect([from.state.evaluated, second.saving.owes]).toEqual([owes ? 2 : 0, owes]);
-    await second.saving.makeUp();
+    expect([from.state.evaluated, second.checkpointer.owesEvaluation]).toEqual([owes ? 2 : 0, owes]);
+    await second.checkpointer.makeUpEvaluation();
     expect(at).toEqual([2]);
   });
 
   it('fails with an evaluation that fails, also behind the last row', async () => {
-    const run = await begun({ evaluation: { every: 1, judge: () => Promise.reject(new Error('judge: gone')) } });
-    const over = new Promise<Error>((resolve) => run.saving.over.subscribe({ error: resolve }));
+    const run = await begun({ evaluation: { every: 1, evaluate: () => Promise.reject(new Error('judge: gone')) } });
+    const over = new Promise<Error>((resolve) => run.checkpointer.over.subscribe({ error: resolve }));
     run.enter('a');
     run.step('a');
     run.leave('a');
-    await expect(run.saving.last()).rejects.toThrow('judge: gone');
+    await expect(run.checkpointer.finish()).rejects.toThrow('judge: gone');
     expect((await over).message).toBe('judge: gone');
   });
 
   it('ends with the step that it is at where it is to, and lets no other be taken', async () => {
     const run = await begun({ ending: () => true, options: { every: 100, keep: 3 } });
     run.enter('a', 'b');
-    const over = new Promise<void>((resolve) => run.saving.over.subscribe(resolve));
+    const over = new Promise<void>((resolve) => run.checkpointer.over.subscribe(resolve));
     run.step('a');
     run.leave('a');
     await over;
@@ -306,13 +336,13 @@ describe('checkpoints', () => {
 
   it('writes the end down once, and nothing of a run without a step', async () => {
     const run = await begun();
-    await run.saving.last();
+    await run.checkpointer.finish();
     expect(readdirSync(run.at)).toEqual([]);
     run.enter('a');
     run.step('a');
     run.leave('a');
-    await run.saving.last();
-    await run.saving.last();
+    await run.checkpointer.finish();
+    await run.checkpointer.finish();
     expect([readdirSync(run.at), run.told]).toEqual([['step-1'], [1]]);
   });
 
@@ -329,14 +359,30 @@ describe('checkpoints', () => {
   ])('says that the folder %s, and leaves nothing half done', async (_, policy, harm, message) => {
     const run = await begun({}, policy);
     harm(run.at);
-    const over = new Promise<Error>((resolve) => run.saving.over.subscribe({ error: resolve }));
+    const over = new Promise<Error>((resolve) => run.checkpointer.over.subscribe({ error: resolve }));
     run.policy.version = 1;
     run.enter('a');
     run.step('a');
     run.leave('a');
     expect((await over).message).toContain(
-      `${checkpointFolder(run.at, 2)}  writing a checkpoint: expected a folder with room for it; got ${message}`,
+      `${join(run.at, 'step-2')}  writing a checkpoint: expected a folder with room for it; got ${message}`,
     );
     expect(existsSync(run.at) ? readdirSync(run.at) : []).toEqual([]);
+  });
+});
+
+describe('stageStates', () => {
+  it('keeps stages of one name apart, in their order, and gives each what was its own', () => {
+    const first = stageStates();
+    for (const value of ['a', 'b'])
+      expect(first.keep('tally', (pending) => `${value} without ${[...pending].join()}`)).toBeUndefined();
+    const kept = first.snapshot(new Set(['row']));
+    expect(kept).toEqual({ tally: 'a without row', 'tally 2': 'b without row' });
+    const second = stageStates(kept);
+    expect([second.keep('tally', () => 0), second.keep('tally', () => 0), second.keep('score', () => 0)]).toEqual([
+      'a without row',
+      'b without row',
+      undefined,
+    ]);
   });
 });

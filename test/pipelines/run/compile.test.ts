@@ -5,42 +5,41 @@ import { z } from 'zod';
 import type { Row } from '../../../src/records.js';
 import { compile } from '../../../src/pipelines/run/compile.js';
 import { credits } from '../../../src/streams/credits.js';
-import { stageMetrics, gaugedCredits, gaugedSource } from '../../../src/pipelines/run/stage-metrics.js';
+import { stageMetrics, meteredCredits, meteredSource } from '../../../src/pipelines/run/stage-metrics.js';
 import { openResources } from '../../../src/pipelines/run/resources.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import { Settings } from '../../../src/pipelines/settings.js';
 import { stage, pipelineContext } from '../../../src/pipelines/stage.js';
+import { RunFolder } from '../../../src/pipelines/store/run-folder.js';
 import { stubPipeline } from '../files.js';
 
 function openWith(signal: AbortSignal, window = 4): ReturnType<typeof openResources> {
   const settings = Settings.parse({ window });
-  const folders = { root: '', rows: '', metrics: '', checkpoints: '' };
   const given: Parameters<typeof openResources>[0] = {
     ...pipelineContext(settings, []),
     config: '{}',
-    folders,
+    folder: new RunFolder(''),
     signal,
     credits: credits(window),
     read: () => Promise.reject(new Error('no images here')),
     emit: () => {},
-    learner: async () => {},
     keepState: () => undefined,
     beforeCheckpoint: () => {},
   };
-  return openResources(given);
+  return openResources(given, { take: async () => {} });
 }
 
 describe('compile', () => {
   it('pipes the stages in order and measures each', async () => {
     const pipeline = await readPipeline(stubPipeline('[{ rows: { count: 4 } }, guess, doubt, doubt]'));
     const entered: string[] = [];
-    const { rows, gauges } = await compile(pipeline, openWith(new AbortController().signal, 5), ({ id }) =>
+    const { rows, metrics } = await compile(pipeline, openWith(new AbortController().signal, 5), ({ id }) =>
       entered.push(id),
     );
     const out = await lastValueFrom(rows.pipe(toArray()));
     expect(out.map(({ id }) => id)).toEqual(entered);
     expect(out.every(({ completions }) => completions?.length === 2)).toBe(true);
-    expect(gauges.map(({ stage: name, rowsIn, rowsOut }) => [name, rowsIn, rowsOut])).toEqual([
+    expect(metrics.map(({ stage: name, rowsIn, rowsOut }) => [name, rowsIn, rowsOut])).toEqual([
       ['rows', 4, 4],
       ['guess', 4, 4],
       ['doubt', 4, 4],
@@ -137,10 +136,10 @@ describe('gauge', () => {
   it('times a source from the credit to the row', async () => {
     let now = 0;
     const meter = stageMetrics('load', () => now);
-    const window = gaugedCredits(credits(2), meter);
+    const window = meteredCredits(credits(2), meter);
     await window.take();
     now = 500;
-    await lastValueFrom(gaugedSource(of({} as Row), meter));
+    await lastValueFrom(meteredSource(of({} as Row), meter));
     await window.take();
     now = 750;
     window.give('(no row)');
@@ -150,7 +149,7 @@ describe('gauge', () => {
   it('times how long a full window holds a source back, until it may go on or is not to', async () => {
     let now = 0;
     const meter = stageMetrics('load', () => now);
-    const window = gaugedCredits(credits(1), meter);
+    const window = meteredCredits(credits(1), meter);
     await window.take();
     now = 1000;
     expect(meter.blocked()).toBe(0);

@@ -15,7 +15,7 @@ const STUB = fileURLToPath(new URL('../../fixtures/stub-policy.mjs', import.meta
 /** A file with a pipeline that learns, and one that evaluates it on six scenes. */
 function pipelines({
   evaluate = 'judge',
-  tally = 'tally: { constants: 3, anotherScene: true, overlays: 1 }',
+  tally = 'tally: { constantBaseline: 3, shuffledImageBaseline: true, overlays: 1 }',
   policy = 'policy: { checkpoint: . }',
 } = {}): string {
   const common = `operators: [${JSON.stringify(STUB)}]\n  segmenter: { kind: grabcut, size: 32 }`;
@@ -28,7 +28,7 @@ function pipelines({
   ${policy}
   evaluate: ${evaluate}
   window: 2
-  stages: [${scenes(8, 1)}, guess, mask, reward, tally: { constants: 4 }, learn]
+  stages: [${scenes(8, 1)}, guess, mask, reward, tally: { constantBaseline: 4 }, learn]
 judge:
   ${common}
   policy: { checkpoint: elsewhere }
@@ -193,8 +193,8 @@ describe('evaluate', () => {
     ],
     [
       'mistakes in the other pipeline',
-      { tally: 'tally: { constants: many }' },
-      'all.yaml:12:105  tally.constants: expected a number; got "many"',
+      { tally: 'tally: { constantBaseline: many }' },
+      'all.yaml:12:105  tally.constantBaseline: expected a number; got "many"',
     ],
   ])('refuses %s', async (_, given, message) => expect(await refusal(read(pipelines(given)))).toBe(message));
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { tableFromIPC } from 'apache-arrow';
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { readRows } from '../../../src/io/shard.js';
+import { readRows } from '../../../src/io/arrow/shard.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import type { RunEvent, Summary } from '../../../src/pipelines/events.js';
 import { run, type RunOptions } from '../../../src/pipelines/run/run.js';
@@ -45,7 +45,7 @@ judge:
     - parse
     - mask
     - reward
-    - tally:     { constants: 2 }
+    - tally:     { constantBaseline: 2 }
     ${judge || '- write'}
 `,
   );

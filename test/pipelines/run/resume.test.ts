@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { sealFolder } from '../../../src/io/sealed-folder.js';
-import { makeFolders } from '../../../src/pipelines/store/run-folder.js';
-import { readPipeline, type Pipeline } from '../../../src/pipelines/config/read.js';
-import { resumption, runToResume, type Resumed } from '../../../src/pipelines/run/resume.js';
+import { RunFolder } from '../../../src/pipelines/store/run-folder.js';
+import { readPipeline, resolvedYaml, type Pipeline } from '../../../src/pipelines/config/read.js';
+import { stages as table } from '../../../src/pipelines/stages/table.js';
+import { differences, resumption, runToResume, type Resumed } from '../../../src/pipelines/run/resume.js';
 import { configHash } from '../../../src/pipelines/store/checkpoint-state.js';
 import { folder, refusal, STUBS } from '../files.js';
 
@@ -25,18 +26,18 @@ const pipeline = (set: readonly string[] = [], text = TEXT): Promise<Pipeline> =
 /** A run with checkpoints of a few bytes. */
 async function run(name: string, steps: readonly number[], of?: Pipeline): Promise<string> {
   const root = join(place.path, 'runs', name);
-  const { checkpoints } = makeFolders(root, of ?? (await pipeline()));
+  const folder = new RunFolder(root).begin(resolvedYaml(of ?? (await pipeline())));
   for (const step of steps) {
-    const at = join(checkpoints, `step-${step}`);
+    const at = folder.checkpoint(step);
     mkdirSync(`${at}.making`);
     writeFileSync(join(`${at}.making`, 'weights'), 'abc');
     const rows = { rowsOut: step, marks: 0, faults: 0, tokens: 0, marked: {} };
     await sealFolder(`${at}.making`, at, {
       code: '0',
-      config: configHash(root),
+      config: configHash(folder),
       step,
       score: null,
-      source: { given: step, again: [] },
+      source: { cursor: step, pending: [] },
       rows,
       elapsed: 0,
       seconds: {},
@@ -69,9 +70,9 @@ describe('resumption', () => {
       'step-2.making-of',
     ])
       mkdirSync(join(root, 'checkpoints', name));
-    const { folders, from } = await resumed(await pipeline(), undefined);
-    expect([folders.root, from?.state.step]).toEqual([root, 10]);
-    expect(readdirSync(folders.checkpoints).toSorted()).toEqual([
+    const { folder: found, from } = await resumed(await pipeline(), undefined);
+    expect([found.root, from?.state.step]).toEqual([root, 10]);
+    expect(readdirSync(found.checkpoints).toSorted()).toEqual([
       'step-10',
       'step-2',
       'step-2.making-of',
@@ -88,8 +89,8 @@ describe('resumption', () => {
   it('begins again where there is none yet, without the rows', async () => {
     const root = await run('a', []);
     for (const name of ['rows', 'metrics']) writeFileSync(join(root, name, 'x'), '');
-    const { from, folders } = await resumed(await pipeline(), root);
-    expect([from, readdirSync(folders.rows), readdirSync(folders.metrics)]).toEqual([undefined, [], []]);
+    const { from, folder: found } = await resumed(await pipeline(), root);
+    expect([from, readdirSync(found.rows), readdirSync(found.metrics)]).toEqual([undefined, [], []]);
   });
 
   it('refuses a checkpoint that was cut short, and names an older one that is whole', async () => {
@@ -170,8 +171,8 @@ describe('resumption', () => {
     const stub = await pipeline([], `operators: [${JSON.stringify(STUBS)}]\nstages: [rows, guess]\n`);
     const root = await run('a', [], stub);
     for (const name of ['rows/x', 'answers.jsonl']) writeFileSync(join(root, name), 'x');
-    const { from, folders } = await resumed(stub, root);
-    expect([from, readdirSync(folders.rows), readFileSync(join(root, 'answers.jsonl'), 'utf8')]).toEqual([
+    const { from, folder: found } = await resumed(stub, root);
+    expect([from, readdirSync(found.rows), readFileSync(join(root, 'answers.jsonl'), 'utf8')]).toEqual([
       undefined,
       [],
       'x',
@@ -180,4 +181,93 @@ describe('resumption', () => {
       'runs/a/checkpoints  resume: expected one of no checkpoints; got "step-2"',
     );
   });
+});
+
+const config = {
+  seed: 7,
+  window: 4,
+  policy: { checkpoint: '/models/tiny', workers: 1, threads: 2 },
+  checkpoints: { every: 50, keep: 3 },
+  stages: [
+    { load: { frame: [112, 112], shuffle: true } },
+    { rollout: { group: 2, inflight: 2 } },
+    { think: { endpoint: { model: 'm', retries: 5, inflight: 4 } } },
+    { easy: { over: 1 } },
+    { easy: { over: 2 } },
+    { write: { rowsPerBatch: 100 } },
+  ],
+};
+
+describe('differences', () => {
+  it('finds none where nothing differs', () => expect(differences(config, structuredClone(config))).toEqual([]));
+
+  it('allows what changes no row and no weight', () => {
+    const stages = [
+      ...config.stages.slice(0, 1),
+      { rollout: { group: 2, inflight: 4 } },
+      { think: { endpoint: { model: 'm', key: 'KEY', retries: 9, perMinute: 30, inflight: 1 } } },
+      ...config.stages.slice(3, 5),
+      { write: { rowsPerBatch: 10 } },
+    ];
+    const now = {
+      ...config,
+      policy: { checkpoint: '/models/tiny', workers: 2, threads: 1 },
+      checkpoints: { every: 5, keep: 1, best: 'loss' },
+      tolerate: 3,
+      run: 'mine',
+      stages,
+    };
+    const indifferent = (name: string): readonly string[] => table.get(name)?.indifferent ?? [];
+    expect(differences(config, now, indifferent)).toEqual([]);
+    expect(differences(config, now).map(({ key }) => key)).toEqual([
+      'rollout.inflight',
+      'think.endpoint.retries',
+      'think.endpoint.inflight',
+      'write.rowsPerBatch',
+      'think.endpoint.key',
+      'think.endpoint.perMinute',
+    ]);
+  });
+
+  it.each([
+    ['a setting', { seed: 8 }, { key: 'seed', before: 7, now: 8 }],
+    ['a setting that is gone', { window: undefined }, { key: 'window', before: 4, now: undefined }],
+    [
+      'a nested setting',
+      { policy: { ...config.policy, checkpoint: '/other' } },
+      { key: 'policy.checkpoint', before: '/models/tiny', now: '/other' },
+    ],
+    [
+      'a list',
+      { stages: [{ load: { frame: [64, 112], shuffle: true } }, ...config.stages.slice(1)] },
+      { key: 'load.frame', before: [112, 112], now: [64, 112] },
+    ],
+    [
+      'whom to ask',
+      {
+        stages: [
+          ...config.stages.slice(0, 2),
+          { think: { endpoint: { model: 'n', retries: 5, inflight: 4 } } },
+          ...config.stages.slice(3),
+        ],
+      },
+      { key: 'think.endpoint.model', before: 'm', now: 'n' },
+    ],
+    [
+      'the second stage of a name',
+      { stages: [...config.stages.slice(0, 4), { easy: { over: 3 } }, ...config.stages.slice(5)] },
+      { key: 'easy 2.over', before: 2, now: 3 },
+    ],
+    [
+      'the order of stages',
+      { stages: [...config.stages].toReversed() },
+      {
+        key: 'stages',
+        before: ['load', 'rollout', 'think', 'easy', 'easy', 'write'],
+        now: ['write', 'easy', 'easy', 'think', 'rollout', 'load'],
+      },
+    ],
+  ])('names %s', (_, change, difference) =>
+    expect(differences(config, { ...config, ...change })).toContainEqual(difference),
+  );
 });

@@ -5,12 +5,14 @@ import { fileURLToPath } from 'node:url';
 import { from, lastValueFrom, map, tap, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 
-import { rowSchema } from '../../../src/io/columns.js';
-import { openShards, readRows } from '../../../src/io/shard.js';
+import { rowSchema } from '../../../src/io/arrow/columns.js';
+import { column } from '../../../src/io/arrow/own-columns.js';
+import { openShards, readRows } from '../../../src/io/arrow/shard.js';
 import { dropAside, putAside, cached } from '../../../src/pipelines/run/row-cache.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import type { RunEvent } from '../../../src/pipelines/events.js';
 import { run } from '../../../src/pipelines/run/run.js';
+import { RunFolder } from '../../../src/pipelines/store/run-folder.js';
 import type { Row } from '../../../src/records.js';
 import { folder } from '../files.js';
 
@@ -26,10 +28,10 @@ const row = (id: string, more: Partial<Row> = {}): Row => ({
 const marked = (id: string): Row => row(id, { skipped: { stage: 'load', reason: 'unreadable' } });
 
 /** A folder as a run leaves it that is broken off behind these rows, two a batch. */
-async function brokenOff(root: string, rows: readonly Row[]): Promise<void> {
+async function brokenOff(root: string, rows: readonly Row[], schema = rowSchema([])): Promise<void> {
   mkdirSync(root, { recursive: true });
   const made = join(folder().path, 'rows');
-  const shards = await openShards(made, rowSchema([]), { rowsPerBatch: 2 });
+  const shards = await openShards(made, schema, { rowsPerBatch: 2 });
   for (const one of rows) await shards.append(one);
   cpSync(made, join(root, 'rows'), { recursive: true });
   await shards.close();
@@ -39,14 +41,14 @@ describe('putAside', () => {
   it('keeps rows of whole batches, but for marked ones', async () => {
     const root = folder().path;
     await brokenOff(root, [row('a'), marked('b'), row('c', { thinking: 'so' }), row('d'), row('e')]);
-    const kept = await putAside({ root, rows: join(root, 'rows') });
+    const kept = await putAside(new RunFolder(root));
     expect([...kept]).toEqual([
       ['a', row('a')],
       ['c', row('c', { thinking: 'so' })],
       ['d', row('d')],
     ]);
     expect(readdirSync(root)).toEqual(['rows.before']);
-    await dropAside(root);
+    await dropAside(new RunFolder(root));
     expect(readdirSync(root)).toEqual([]);
   });
 
@@ -68,9 +70,23 @@ describe('putAside', () => {
         root,
         ids.map((id) => row(id)),
       );
-      expect([...(await putAside({ root, rows })).keys()]).toEqual(ids === first ? first : ['a', 'b', 'c', 'd']);
+      expect([...(await putAside(new RunFolder(root))).keys()]).toEqual(ids === first ? first : ['a', 'b', 'c', 'd']);
       expect(existsSync(rows)).toBe(false);
     }
+  });
+
+  it('keeps columns of one’s own', async () => {
+    const root = folder().path;
+    const schema = rowSchema([], {}, { columns: { difficulty: column.float('how hard it is') } });
+    const rows = [{ ...row('a'), difficulty: 0.7 }, row('b')];
+    await brokenOff(root, rows, schema);
+    const kept = await putAside(new RunFolder(root));
+    const made = map((one: Row): Row => ({ ...one, difficulty: 0.1 }) as Row);
+    const out = from([row('a'), row('b')]).pipe(cached(made, ['difficulty'], kept), toArray());
+    expect(await lastValueFrom(out)).toEqual([
+      { ...row('a'), difficulty: 0.7 },
+      { ...row('b'), difficulty: 0.1 },
+    ]);
   });
 
   it('keeps none where a sealed shard is not what it was, or there never was a row', async () => {
@@ -80,9 +96,9 @@ describe('putAside', () => {
     await shards.append(row('a'));
     await shards.close();
     truncateSync(join(rows, 'data-00000-of-00001.arrow'), 1000);
-    expect((await putAside({ root, rows })).size).toBe(0);
+    expect((await putAside(new RunFolder(root))).size).toBe(0);
     mkdirSync(rows);
-    expect((await putAside({ root, rows })).size).toBe(0);
+    expect((await putAside(new RunFolder(root))).size).toBe(0);
   });
 });
 
@@ -140,7 +156,7 @@ stages:
   - parse
   - mask
   - reward:  { weights: { format: 1, iou: 0.7 } }
-  - tally:   { constants: 3, anotherScene: true, overlays: 1 }
+  - tally:   { constantBaseline: 3, shuffledImageBaseline: true, overlays: 1 }
   - score:   { overlays: 1 }
   - write:   { rowsPerBatch: 4 }
 `,

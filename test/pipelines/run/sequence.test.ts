@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { readRows } from '../../../src/io/shard.js';
+import { readRows } from '../../../src/io/arrow/shard.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import type { Summary } from '../../../src/pipelines/events.js';
 import { run } from '../../../src/pipelines/run/run.js';

@@ -4,25 +4,29 @@ import { join } from 'node:path';
 import { tableFromIPC } from 'apache-arrow';
 import { describe, expect, it } from 'vitest';
 
-import { steps } from '../../../src/pipelines/run/step-log.js';
+import { stepLog } from '../../../src/pipelines/run/step-log.js';
 import type { StepTokens } from '../../../src/operators/training/step-metrics.js';
 import type { StageMetrics } from '../../../src/pipelines/run/stage-metrics.js';
 import { folder } from '../files.js';
 
 const step = (number: number) => ({ kind: 'step' as const, step: number, metrics: { reward: number / 10 } });
 
-/** A gauge that reads so much each time that it is looked at. */
-function gaugeAt(stage: string, { busy, blocked }: { busy: number[]; blocked: number[] }): StageMetrics {
+/** A stage that reads so much each time that it is looked at. */
+function stageAt(stage: string, { busy, blocked }: { busy: number[]; blocked: number[] }): StageMetrics {
   return { stage, rowsIn: 1, rowsOut: 1, busy: () => busy.shift() ?? NaN, blocked: () => blocked.shift() ?? NaN };
 }
 
-describe('steps', () => {
+/** The log of a run whose `metrics` are that folder. */
+const logIn = (path: string, done?: number): ReturnType<typeof stepLog> =>
+  stepLog({ stepLines: join(path, 'metrics.jsonl'), stepTable: join(path, 'metrics.arrow') }, done);
+
+describe('stepLog', () => {
   it('goes on behind steps that stay, and gives up later ones', async () => {
     const { path } = folder();
-    const first = await steps(path);
+    const first = await logIn(path);
     for (const number of [1, 2, 3]) first.take(step(number), [], number);
     await first.flush();
-    const second = await steps(path, 2);
+    const second = await logIn(path, 2);
     expect(second.count).toBe(2);
     second.take({ ...step(3), metrics: { reward: 0.7 } }, [], 1);
     await second.flush();
@@ -37,10 +41,10 @@ describe('steps', () => {
     const { path } = folder();
     const taught = (number: number, tokens: StepTokens) => ({ ...step(number), tokens });
     const [load, mask] = [
-      gaugeAt('load', { busy: [1, 1.5], blocked: [0.25, 4.25] }),
-      gaugeAt('mask', { busy: [2, 5], blocked: [0, 0] }),
+      stageAt('load', { busy: [1, 1.5], blocked: [0.25, 4.25] }),
+      stageAt('mask', { busy: [2, 5], blocked: [0, 0] }),
     ];
-    const first = await steps(path);
+    const first = await logIn(path);
     const [one, two] = [
       first.take(taught(1, { read: 70, written: 30 }), [load, mask], 2),
       first.take(taught(2, { read: 5, written: 8 }), [load, mask], 6),
@@ -63,7 +67,7 @@ describe('steps', () => {
         queue: { load: 0, mask: 0 },
       },
     ]);
-    const second = await steps(path, 1);
+    const second = await logIn(path, 1);
     expect(second.take(taught(2, { read: 5, written: 8 }), [], 3)).toMatchObject({
       metrics: { num_tokens: 113 },
       timing: { speed: { step_time: 3 } },
@@ -72,7 +76,7 @@ describe('steps', () => {
 
   it('adds to the newest step what became known later', async () => {
     const { path } = folder();
-    const log = await steps(path);
+    const log = await logIn(path);
     await log.amend({ early: 1 });
     log.take(step(1), [], 1);
     log.take(step(2), [], 2);
@@ -93,7 +97,7 @@ describe('steps', () => {
 
   it('writes no table without a step', async () => {
     const { path } = folder();
-    await (await steps(path)).flush();
+    await (await logIn(path)).flush();
     expect(existsSync(join(path, 'metrics.arrow'))).toBe(false);
   });
 
@@ -102,7 +106,7 @@ describe('steps', () => {
     async () => {
       const { path } = folder();
       symlinkSync('/dev/full', join(path, 'metrics.jsonl'));
-      const log = await steps(path);
+      const log = await logIn(path);
       expect(() => log.take(step(1), [], 1)).toThrow(
         `${join(path, 'metrics.jsonl')}  writing metrics: expected a folder with room for them; got ENOSPC`,
       );
@@ -111,7 +115,7 @@ describe('steps', () => {
 
   it('says where the folder was deleted', async () => {
     const { path } = folder();
-    const log = await steps(path);
+    const log = await logIn(path);
     rmSync(path, { recursive: true });
     expect(() => log.take(step(1), [], 1)).toThrow('writing metrics: expected a folder with room for them; got ENOENT');
   });

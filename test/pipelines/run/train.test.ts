@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { readRows } from '../../../src/io/shard.js';
+import { readRows } from '../../../src/io/arrow/shard.js';
 import { mean } from '../../../src/operators/scoring/statistics.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import { run } from '../../../src/pipelines/run/run.js';
@@ -12,7 +12,7 @@ import type { Row } from '../../../src/records.js';
 import { folder } from '../files.js';
 
 const pipelinesFile = fileURLToPath(new URL('../../../pipelines.yaml', import.meta.url));
-const small = ['evaluate=null', 'load.scenes.count=16', 'tally.constants=8'];
+const small = ['evaluate=null', 'load.scenes.count=16', 'tally.constantBaseline=8'];
 
 /** Rows of a shipped pipeline with the shipped policy. */
 async function rowsOf(name: string, set: readonly string[]): Promise<{ rows: Row[]; root: string }> {
@@ -56,7 +56,7 @@ describe('the shipped train, with more rows under way than a step takes', () => 
     const { rows, root } = await rowsOf('train', [
       'evaluate=null',
       'load.scenes.count=24',
-      'tally.constants=8',
+      'tally.constantBaseline=8',
       'rollout.group=2',
       'window=12',
       'update.groupsPerStep=4',
@@ -80,12 +80,12 @@ describe('the shipped train, with more rows under way than a step takes', () => 
     const { rows } = await rowsOf('train', [
       'evaluate=null',
       'load.scenes.count=24',
-      'tally.constants=8',
+      'tally.constantBaseline=8',
       'rollout.group=2',
       'rollout.temperature=0.2',
       'window=4',
       'update.groupsPerStep=4',
-      'update.refill=2',
+      'update.dynamicSampling=2',
     ]);
     expect(rows).toHaveLength(24);
     const [out, taken] = [rows.filter(({ skipped }) => skipped), rows.filter(({ skipped }) => !skipped)];
@@ -103,7 +103,7 @@ describe('the shipped train, with more rows under way than a step takes', () => 
 
 describe('the shipped train, of an adapter', () => {
   it('saves the adapter alone, and goes on with it', async () => {
-    const set = ['evaluate=null', 'load.scenes.count=8', 'tally.constants=8'];
+    const set = ['evaluate=null', 'load.scenes.count=8', 'tally.constantBaseline=8'];
     const first = await rowsOf('train', [...set, 'policy.train={ lora: { rank: 4, targets: [q_proj, v_proj] } }']);
     expect(first.rows.map(({ step }) => step)).toEqual(Array(8).fill(1));
     const saved = join(first.root, 'checkpoints/step-1');

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it } from 'vitest';
 
-import { readRows } from '../../../src/io/shard.js';
+import { readRows } from '../../../src/io/arrow/shard.js';
 import { readPipeline, resolvedYaml } from '../../../src/pipelines/config/read.js';
 import { loadRewards, RewardStageOptions, scoringOf } from '../../../src/pipelines/stages/reward-modules.js';
 import { run } from '../../../src/pipelines/run/run.js';

@@ -11,6 +11,8 @@ import { stages } from '../../../src/pipelines/stages/table.js';
 import { Settings } from '../../../src/pipelines/settings.js';
 import { folder, refusal } from '../files.js';
 
+const used = (name: string, options: unknown) => ({ name, options, stage: stages.get(name) as Stage });
+
 describe('the stage table', () => {
   it.each([...stages.entries()])('%s goes by its own name, and its options have a JSON Schema', (name, entry) => {
     expect(entry.name).toBe(name);
@@ -48,18 +50,18 @@ describe('the stage table', () => {
     [2, []],
   ])('advantage beside a group of %i', (group, texts) => {
     const advantage = stages.get('advantage');
-    const around = pipelineContext(Settings.parse({}), [{ name: 'rollout', options: { group } }]);
+    const around = pipelineContext(Settings.parse({}), [used('rollout', { group })]);
     expect(advantage?.rules?.(advantage.options.parse({}), around).map(({ text }) => text)).toEqual(texts);
   });
 
   it.each([
     [
-      { refill: 1 },
+      { dynamicSampling: 1 },
       { scale: 'batch' },
       'full',
-      [['refill', 'expected advantage.scale group or none, which look at each group by itself; got batch']],
+      [['dynamicSampling', 'expected advantage.scale group or none, which look at each group by itself; got batch']],
     ],
-    [{ refill: 1 }, { scale: 'none' }, 'full', []],
+    [{ dynamicSampling: 1 }, { scale: 'none' }, 'full', []],
     [{ kl: 0.1, reference: {} }, {}, 'full', []],
     [
       { kl: 0.1, reference: {} },
@@ -76,7 +78,7 @@ describe('the stage table', () => {
     const update = stages.get('update');
     const advantage = stages.get('advantage')?.options.parse(scale);
     const around = pipelineContext(Settings.parse({ policy: { checkpoint: 'x', train } }), [
-      { name: 'advantage', options: advantage },
+      used('advantage', advantage),
     ]);
     expect(update?.rules?.(update.options.parse(given), around).map(({ option, text }) => [option, text])).toEqual(
       refusals,
@@ -96,7 +98,7 @@ describe('the stage table', () => {
     const update = stages.get('update');
     const notices = update?.notices?.(
       update.options.parse({}),
-      pipelineContext(Settings.parse({}), [{ name: 'rollout', options }]),
+      pipelineContext(Settings.parse({}), [used('rollout', options)]),
     );
     expect(notices).toEqual(
       limits.map(
@@ -127,8 +129,8 @@ describe('the stage table', () => {
     [['load', 'rollout', 'update'], true],
     [['load', 'sft'], true],
   ])('%j may teach the policy: %j', (names, expected) => {
-    const used = names.map((name) => ({ name, options: {}, stage: stages.get(name) as Stage }));
-    expect(pipelineContext(Settings.parse({}), used).updatesPolicy).toBe(expected);
+    const all = names.map((name) => used(name, {}));
+    expect(pipelineContext(Settings.parse({}), all).updatesPolicy).toBe(expected);
   });
 
   it.each([
@@ -138,7 +140,7 @@ describe('the stage table', () => {
     [{ scale: 'none' }, []],
   ])('advantage of %j beside steps of 4', (options, texts) => {
     const advantage = stages.get('advantage');
-    const around = pipelineContext(Settings.parse({}), [{ name: 'update', options: { groupsPerStep: 4 } }]);
+    const around = pipelineContext(Settings.parse({}), [used('update', { groupsPerStep: 4 })]);
     expect(advantage?.rules?.(advantage.options.parse(options), around).map(({ text }) => text)).toEqual(texts);
   });
 
@@ -148,7 +150,7 @@ describe('the stage table', () => {
     [{}, false, []],
   ])('update of %j beside entropies %s', (options, entropy, texts) => {
     const update = stages.get('update');
-    const around = pipelineContext(Settings.parse({ window: 8 }), [{ name: 'rollout', options: { entropy } }]);
+    const around = pipelineContext(Settings.parse({ window: 8 }), [used('rollout', { entropy })]);
     expect(update?.rules?.(update.options.parse(options), around).map(({ text }) => text)).toEqual(texts);
   });
 

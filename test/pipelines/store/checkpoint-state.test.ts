@@ -1,10 +1,7 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { checkpointSteps, codeVersion, readState, superseded } from '../../../src/pipelines/store/checkpoint-state.js';
+import { codeVersion, readState, superseded } from '../../../src/pipelines/store/checkpoint-state.js';
 import { folder, refusal } from '../files.js';
 
 describe('superseded', () => {
@@ -36,14 +33,6 @@ describe('superseded', () => {
         },
       ),
     );
-  });
-});
-
-describe('checkpointSteps', () => {
-  it('takes whole ones, the newest first', () => {
-    const { path } = folder();
-    for (const name of ['step-2', 'step-10', 'step-12.making', 'step-9.partial', 'other']) mkdirSync(join(path, name));
-    expect(checkpointSteps(path)).toEqual([10, 2]);
   });
 });
 

@@ -5,31 +5,32 @@ import { join } from 'node:path';
 
 import { describe, expect, it, vi } from 'vitest';
 
-import { LOCK, lockRun } from '../../../src/pipelines/store/lock.js';
+import { lockRun } from '../../../src/pipelines/store/lock.js';
+import { RunFolder } from '../../../src/pipelines/store/run-folder.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import { run } from '../../../src/pipelines/run/run.js';
 import { folder, refusal, stubPipeline } from '../files.js';
 
-const refused = (root: string): Promise<string> => refusal((async () => lockRun(root))());
+const refused = (root: string): Promise<string> => refusal((async () => lockRun(new RunFolder(root)))());
 
 /** A run's folder that somebody took. */
 function taken(text: string): string {
   const root = join(folder().path, 'run');
   mkdirSync(root);
-  writeFileSync(join(root, LOCK), text);
+  writeFileSync(new RunFolder(root).lock, text);
   return root;
 }
 
 describe('lockRun', () => {
   it('lets one in at a time', async () => {
     const root = join(folder().path, 'run');
-    const release = lockRun(root);
+    const release = lockRun(new RunFolder(root));
     expect(await refused(root)).toContain(
       `run.lock  run: expected a folder that no other program is at; got one that process ${process.pid} is at; way out: wait for it`,
     );
     release();
-    lockRun(root)();
-    expect(existsSync(join(root, LOCK))).toBe(false);
+    lockRun(new RunFolder(root))();
+    expect(existsSync(new RunFolder(root).lock)).toBe(false);
   });
 
   it('names a program that is at it', async () => {
@@ -43,27 +44,27 @@ describe('lockRun', () => {
     ['that had the same number', () => process.pid],
   ])('takes the place of a program %s', (_, pid) => {
     const root = taken(`${pid()} ${hostname()}\n`);
-    lockRun(root)();
-    expect(existsSync(join(root, LOCK))).toBe(false);
+    lockRun(new RunFolder(root))();
+    expect(existsSync(new RunFolder(root).lock)).toBe(false);
   });
 
   it('takes the place of a program of another machine that has long been silent', () => {
     const root = taken('7 elsewhere\n');
     const then = new Date(Date.now() - 130_000);
-    utimesSync(join(root, LOCK), then, then);
-    lockRun(root)();
-    expect(existsSync(join(root, LOCK))).toBe(false);
+    utimesSync(new RunFolder(root).lock, then, then);
+    lockRun(new RunFolder(root))();
+    expect(existsSync(new RunFolder(root).lock)).toBe(false);
   });
 
   it('is touched while its program lives', () => {
     vi.useFakeTimers();
     const root = taken('7 elsewhere\n');
     const then = new Date(Date.now() - 130_000);
-    utimesSync(join(root, LOCK), then, then);
-    const release = lockRun(root);
-    utimesSync(join(root, LOCK), then, then);
+    utimesSync(new RunFolder(root).lock, then, then);
+    const release = lockRun(new RunFolder(root));
+    utimesSync(new RunFolder(root).lock, then, then);
     vi.advanceTimersByTime(15_000);
-    expect(statSync(join(root, LOCK)).mtimeMs).toBeGreaterThan(then.getTime() + 100_000);
+    expect(statSync(new RunFolder(root).lock).mtimeMs).toBeGreaterThan(then.getTime() + 100_000);
     release();
     vi.useRealTimers();
   });
@@ -95,6 +96,6 @@ describe('run', () => {
     expect(await refusal(run(pipeline, { folder: root }))).toContain('is at; way out');
     const other = join(folder().path, 'run');
     await run(pipeline, { folder: other });
-    expect(existsSync(join(other, LOCK))).toBe(false);
+    expect(existsSync(new RunFolder(other).lock)).toBe(false);
   });
 });

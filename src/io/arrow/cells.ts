@@ -1,0 +1,217 @@
+import {
+  Binary,
+  Bool,
+  Field,
+  FixedSizeList,
+  Float32,
+  Float64,
+  Int32,
+  List,
+  Struct,
+  Utf8,
+  type DataType,
+} from 'apache-arrow';
+import { z } from 'zod';
+
+import { DataError, messageOf, shown } from '../../errors.js';
+import type { Box, Mask, Prompt, SceneKey, Size } from '../../records.js';
+import { fromCocoString, toCocoString } from '../mask.js';
+
+/** How one kind of value stands in a column: what Arrow calls it, and the way there and back. */
+export interface Cell<Value = unknown> {
+  /** As the documentation has it. */
+  readonly name: string;
+  readonly type: DataType;
+  /** What a reader must find there. */
+  readonly shape: z.ZodType;
+  /** @throws {DataError} for a value that the column cannot hold. */
+  write(value: Value): unknown;
+  /**
+   * @param stored of that shape.
+   * @throws {DataError} for text that is not what it was.
+   */
+  read(stored: unknown): Value;
+}
+
+/** A cell whose way back is checked against its shape. */
+function cell<Value, Stored>(own: {
+  readonly name: string;
+  readonly type: DataType;
+  readonly shape: z.ZodType<Stored>;
+  readonly write: (value: Value) => Stored;
+  readonly read: (stored: Stored) => Value;
+}): Cell<Value> {
+  return own;
+}
+
+/** A cell that holds values as they are. */
+function asIs<Value>(name: string, type: DataType, shape: z.ZodType<Value>): Cell<Value> {
+  return cell({ name, type, shape, write: (value) => value, read: (stored) => stored });
+}
+
+const number = z.custom<number>((value) => typeof value === 'number', 'expected a number');
+
+export const text = asIs('string', new Utf8(), z.string());
+export const bool = asIs('bool', new Bool(), z.boolean());
+/** Rounded to float32. */
+export const float = asIs('float32', new Float32(), number);
+export const double = asIs('float64', new Float64(), number);
+/** @throws {DataError} for what is not a 32-bit integer. */
+export const int = cell<number, number>({
+  name: 'int32',
+  type: new Int32(),
+  shape: number,
+  write: whole,
+  read: (stored) => stored,
+});
+
+function whole(value: number): number {
+  if ((value | 0) !== value) throw new DataError(`a column of 32-bit integers: expected one; got ${value}`);
+  return value;
+}
+
+/** The same cell for a few of its values: a reader refuses others. */
+export function among<Value extends Base, Base>(some: Cell<Base>, shape: z.ZodType<Value>): Cell<Value> {
+  return { ...some, shape } as unknown as Cell<Value>;
+}
+
+export function list<Value>(item: Cell<Value>): Cell<readonly Value[]> {
+  return cell<readonly Value[], unknown[]>({
+    name: `list of ${several(item.name)}`,
+    type: new List(new Field('item', item.type, true)),
+    shape: z.array(item.shape),
+    write: (values) => values.map((value) => item.write(value)),
+    read: (stored) => stored.map((one) => item.read(one)),
+  });
+}
+
+/** The same cell for values that may be missing: null. */
+export function nullable<Value>(some: Cell<Value>): Cell<Value | null> {
+  return {
+    ...some,
+    shape: some.shape.nullable(),
+    write: (value) => (value === null ? null : some.write(value)),
+    read: (stored) => (stored === null ? null : some.read(stored)),
+  };
+}
+
+/** A map with fixed keys, which Arrow knows in snake case. */
+export function struct<Value extends object>(children: {
+  readonly [K in keyof Value]-?: Cell<Value[K]>;
+}): Cell<Value> {
+  const named = Object.entries<Cell>(children).map(([key, child]) => [key, snakeCase(key), child] as const);
+  return cell<Value, Record<string, unknown>>({
+    name: 'struct',
+    type: new Struct(named.map(([, name, { type }]) => new Field(name, type, true))),
+    shape: z.object(Object.fromEntries(named.map(([, name, { shape }]) => [name, shape]))),
+    write: (value) =>
+      Object.fromEntries(named.map(([key, name, child]) => [name, child.write(value[key as keyof Value])])),
+    read: (stored) => Object.fromEntries(named.map(([key, name, child]) => [key, child.read(stored[name])])) as Value,
+  });
+}
+
+/** Values by names that the schema knows; a name that a row lacks is null there. */
+export function byName<Value>(
+  item: Cell<Value>,
+  names: readonly string[],
+  what: string,
+): Cell<Readonly<Record<string, Value>>> {
+  return cell<Readonly<Record<string, Value>>, Record<string, unknown>>({
+    name: `struct of ${several(item.name)}`,
+    type: new Struct(names.map((name) => new Field(name, item.type, true))),
+    shape: z.record(z.string(), item.shape.nullable()),
+    write(values) {
+      const unknown = Object.keys(values).find((name) => !names.includes(name));
+      if (unknown !== undefined)
+        throw new DataError(`${what}: expected ${names.join(', ') || 'none'}; got ${shown(unknown)}`);
+      return Object.fromEntries(
+        names.map((name) => [name, Object.hasOwn(values, name) ? item.write(values[name]) : null]),
+      );
+    },
+    read: (stored) =>
+      Object.fromEntries(
+        Object.entries(stored).flatMap(([name, value]) => (value === null ? [] : [[name, item.read(value)]])),
+      ),
+  });
+}
+
+/** A value as JSON. */
+export function json<Value>(shape: z.ZodType<Value>): Cell<Value> {
+  return cell<Value, string>({
+    name: text.name,
+    type: text.type,
+    shape: z.string(),
+    write: (value) => JSON.stringify(value),
+    read(stored) {
+      try {
+        return shape.parse(JSON.parse(stored));
+      } catch (error) {
+        throw new DataError(`${shown(stored)}: expected JSON as it was written; got ${messageOf(error)}`, {
+          cause: error,
+        });
+      }
+    },
+  });
+}
+
+/** So many of one kind. */
+function fixed(n: number, { name, type }: Cell<number>): Pick<Cell, 'name' | 'type'> {
+  return { name: `${name}[${n}]`, type: new FixedSizeList(n, new Field('item', type, true)) };
+}
+
+const corners = z.tuple([number, number, number, number]);
+
+/** Width and height. */
+export const size = cell<Size, [number, number]>({
+  ...fixed(2, int),
+  shape: z.tuple([number, number]),
+  write: ({ width, height }) => [whole(width), whole(height)],
+  read: ([width, height]) => ({ width, height }),
+});
+
+export const box = cell<Box, [number, number, number, number]>({
+  ...fixed(4, int),
+  shape: corners,
+  write: ([x1, y1, x2, y2]) => [whole(x1), whole(y1), whole(x2), whole(y2)],
+  read: (stored) => stored,
+});
+
+/** COCO's compressed run lengths, height before width. */
+export const mask = cell<Mask, { size: [number, number]; counts: Uint8Array }>({
+  name: 'mask',
+  type: new Struct([new Field('size', fixed(2, int).type, true), new Field('counts', new Binary(), true)]),
+  shape: z.object({ size: z.tuple([number, number]), counts: z.instanceof(Uint8Array) }),
+  write: (value) => ({
+    size: [whole(value.height), whole(value.width)],
+    counts: new TextEncoder().encode(toCocoString(value)),
+  }),
+  read: ({ size: [height, width], counts }) => fromCocoString(new TextDecoder().decode(counts), { width, height }),
+});
+
+export const scene: Cell<SceneKey> = json(
+  z.strictObject({
+    kind: z.enum(['main', 'pick']),
+    seed: number,
+    index: number,
+    rule: z.enum(['warm', 'striped', 'largest', 'any']),
+  }),
+);
+
+export const prompt: Cell<Prompt> = json<Prompt>(
+  z.strictObject({
+    frame: z.strictObject({ width: number, height: number }),
+    objects: z.array(
+      z.strictObject({
+        box: corners.exactOptional(),
+        points: z.array(z.strictObject({ x: number, y: number, label: z.literal([0, 1]) })),
+      }),
+    ),
+  }),
+);
+
+/** `promptTokens` as `prompt_tokens`. */
+export function snakeCase(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+const several = (name: string): string => (/^(list|mask)\b/.test(name) ? name.replace(/^(list|mask)/, '$1s') : name);

@@ -1,0 +1,141 @@
+import { createHash, type Hash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RecordBatchReader, type RecordBatch } from 'apache-arrow';
+
+import { DataError, messageOf } from '../../errors.js';
+import type { Row } from '../../records.js';
+import { readManifest, type Shard } from '../manifest.js';
+import { fromBatch } from './rows.js';
+import { salvage } from './salvage.js';
+import { sha256Of } from '../sealed-folder.js';
+
+/**
+ * The rows of a folder's sealed shards, in order; a batch of them is in memory at a time.
+ *
+ * `Own` is what columns of one's own hold, such as `{ difficulty?: number }`.
+ *
+ * @throws {DataError} if there is no manifest, or a shard is not what it says; rows before the damage come first.
+ */
+export async function* readRows<Own extends object = object>(
+  folder: string,
+): AsyncGenerator<Row & Own, void, undefined> {
+  const { shards } = await readManifest(folder);
+  // Which columns shards have only they know.
+  for (const shard of shards) yield* shardRows(folder, shard) as AsyncGenerator<Row & Own>;
+}
+
+/**
+ * The rows of a run that was cut off: those of sealed shards, then what is left of the one that was being written.
+ *
+ * @throws {DataError} as `readRows` does.
+ */
+export async function* recoverRows(folder: string): AsyncGenerator<Row, void, undefined> {
+  yield* readRows(folder);
+  const { open } = await readManifest(folder);
+  if (open !== null) yield* unsealedRows(folder, open);
+}
+
+/**
+ * What an earlier run left, cut after its first `keep` rows.
+ *
+ * @returns the sealed shards that lie whole before the cut, and the rows between them and the cut.
+ * @throws {DataError} if a sealed shard with rows to keep is not what it was, or there are fewer rows; the rest tells
+ * it when it is read.
+ */
+export async function rowsSoFar(folder: string, keep: number): Promise<{ shards: Shard[]; rest: AsyncIterable<Row> }> {
+  if (keep === 0) return { shards: [], rest: upTo(0, recoverRows(folder), folder) };
+  const { shards, open } = await readManifest(folder);
+  let whole = 0;
+  let left = keep;
+  while (whole < shards.length && shards[whole].rows <= left) left -= shards[whole++].rows;
+  // Also the one with the cut in it, of which the end is never read.
+  for (const shard of shards.slice(0, left > 0 ? whole + 1 : whole)) await checkShard(folder, shard);
+  const behind = async function* (): AsyncGenerator<Row> {
+    for (const shard of shards.slice(whole)) yield* shardRows(folder, shard);
+    if (open !== null) yield* unsealedRows(folder, open);
+  };
+  return { shards: shards.slice(0, whole), rest: upTo(left, behind(), folder) };
+}
+
+async function* upTo(count: number, rows: AsyncIterable<Row>, folder: string): AsyncGenerator<Row> {
+  let seen = 0;
+  if (count === 0) return;
+  for await (const row of rows) {
+    yield row;
+    if (++seen === count) return;
+  }
+  throw new DataError(`${folder}  rows to keep: expected ${count} more behind the whole shards; got ${seen}`);
+}
+
+type Wrong = (what: string, expected: number | string, got: number | string) => DataError;
+
+const wrongIn =
+  (path: string): Wrong =>
+  (what, expected, got) =>
+    new DataError(`${path}  ${what}: expected ${expected} as the manifest has it; got ${got}`);
+
+async function checkSize(path: string, { bytes }: Shard): Promise<void> {
+  const wrong = wrongIn(path);
+  const { size } = await stat(path).catch((error: unknown) => {
+    throw wrong('a shard', `${bytes} bytes`, messageOf(error));
+  });
+  if (size !== bytes) throw wrong('bytes', bytes, size);
+}
+
+async function checkShard(folder: string, shard: Shard): Promise<void> {
+  const path = join(folder, shard.file);
+  await checkSize(path, shard);
+  const sha256 = await sha256Of(path);
+  if (sha256 !== shard.sha256) throw wrongIn(path)('SHA-256', shard.sha256, sha256);
+}
+
+async function* shardRows(folder: string, shard: Shard): AsyncGenerator<Row, void, undefined> {
+  const path = join(folder, shard.file);
+  const wrong = wrongIn(path);
+  await checkSize(path, shard);
+  const hash = createHash('sha256');
+  let rows = 0;
+  for await (const batch of batches(path, hash)) {
+    rows += batch.numRows;
+    yield* fromBatch(batch);
+  }
+  const sha256 = hash.digest('hex');
+  if (sha256 !== shard.sha256) throw wrong('SHA-256', shard.sha256, sha256);
+  if (rows !== shard.rows) throw wrong('rows', shard.rows, rows);
+}
+
+async function* batches(path: string, hash: Hash): AsyncGenerator<RecordBatch, void, undefined> {
+  const chunks = createReadStream(path, { highWaterMark: 1 << 20 });
+  const hashed = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks as AsyncIterable<Uint8Array>) {
+      hash.update(chunk);
+      yield chunk;
+    }
+  };
+  try {
+    for await (const batch of await RecordBatchReader.from(hashed())) yield batch;
+  } catch (error) {
+    throw new DataError(`${path}  a shard: expected an Arrow stream; got ${messageOf(error)}`, { cause: error });
+  } finally {
+    chunks.destroy();
+  }
+}
+
+/** Whole batches of a shard that was never sealed; or that was, in the moment before the manifest told. */
+async function* unsealedRows(folder: string, file: string): AsyncGenerator<Row, void, undefined> {
+  const path = join(folder, file);
+  const bytes = (await bytesIn(`${path}.partial`)) ?? (await bytesIn(path)) ?? new Uint8Array(0);
+  if (bytes.length === 0) return;
+  for (const batch of salvage(bytes).batches) yield* fromBatch(batch);
+}
+
+async function bytesIn(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,47 @@
+import { bestConstant, type Constant } from '../../operators/scoring/constants.js';
+import { writeSummary, type RunSummary } from '../../report/summary-files.js';
+import type { RunEvent, RunListener, StepEvent } from '../events.js';
+import { writeBenchmark } from '../store/artifacts.js';
+import type { RunFolder } from '../store/run-folder.js';
+
+/** Hands on what is emitted to one listener, who may come later; what the listener throws, `emit` throws. */
+export interface Relay {
+  readonly emit: RunListener;
+  readonly listen: (listener: RunListener) => void;
+}
+
+export function relay(): Relay {
+  let hear: RunListener = () => {};
+  return {
+    emit: (event: RunEvent) => hear(event),
+    listen: (listener) => void (hear = listener),
+  };
+}
+
+/** Puts what stages report where it belongs: steps to the run, results into its folder, all of it to who watches. */
+export function resultsTo(
+  folder: RunFolder,
+  name: string,
+  { stepped, watch }: { readonly stepped: (step: StepEvent) => void; readonly watch: RunListener },
+): RunListener {
+  let baseline: Readonly<Record<string, number>> = {};
+  let results: RunSummary = {};
+  return (event) => {
+    if (event.kind === 'baseline') baseline = baselineOf(event.constants);
+    if (event.kind === 'step') return stepped({ ...event, metrics: { ...event.metrics, ...baseline } });
+    if (event.kind === 'tally' || event.kind === 'scores') {
+      results = { ...results, ...event };
+      writeSummary(folder, name, results);
+      return watch({ ...event, name });
+    }
+    if (event.kind !== 'benchmark') return watch(event);
+    writeBenchmark(folder, name, event.result);
+    watch({ ...event, name });
+  };
+}
+
+/** What looking at nothing earns, for every step's metrics. */
+function baselineOf(constants: readonly Constant[]): Record<string, number> {
+  const best = bestConstant(constants);
+  return best ? { 'baseline/constant': best.reward.mean } : {};
+}

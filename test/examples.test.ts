@@ -117,7 +117,7 @@ describe('examples/custom-objective', () => {
     const [line = ''] = readFileSync(join(root, 'metrics/metrics.jsonl'), 'utf8').split('\n');
     const { metrics } = JSON.parse(line) as { metrics: Record<string, number> };
     // The first step is on-policy.
-    expect(metrics['ratio']).toBeCloseTo(1, 3);
+    expect(metrics['policy/ratio']).toBeCloseTo(1, 3);
     expect(metrics['grad_norm']).toBeGreaterThan(0);
   });
 });

@@ -3,6 +3,7 @@ import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { defined } from '../defined.js';
 import { messageOf } from '../errors.js';
 import type { GpuDevice } from '../gpu/devices.js';
 import { surveyCuda, type CudaRuntime, type CudaSurvey, type Missing } from '../gpu/find.js';
@@ -89,7 +90,7 @@ export async function checkUp({
 async function tryGpus(survey: CudaSurvey, version: string, attempt: Attempt): Promise<DeviceReport[]> {
   const { driver } = survey;
   if (!driver) return [];
-  const common = { version, ...(driver.version === undefined ? {} : { driver: driver.version }) };
+  const common = { version, ...defined({ driver: driver.version }) };
   const runtime = runtimeOf(survey);
   const trial = (index: number): Promise<Tried> =>
     runtime ? tried(attempt, { kind: 'cuda', index, runtime }) : Promise.resolve({ speed: {}, errors: [] });
@@ -105,7 +106,7 @@ async function tryGpus(survey: CudaSurvey, version: string, attempt: Attempt): P
     const { speed, errors, free } = await trial(0);
     const report = deviceReport(
       { ...common, device: 'cuda:0', name: 'unknown' },
-      { speed, errors: [messageOf(error), ...errors], ...(free === undefined ? {} : { free }) },
+      { speed, errors: [messageOf(error), ...errors], ...defined({ free }) },
     );
     return [report];
   }
@@ -129,7 +130,7 @@ function deviceReport(
   return {
     engine: 'onnx',
     ...about,
-    ...(free === undefined ? {} : { free }),
+    ...defined({ free }),
     works: speed.float32 !== undefined,
     speed,
     errors,

@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 
+import { defined } from '../defined.js';
 import { messageOf } from '../errors.js';
 import type { CudaRuntime } from '../gpu/find.js';
 import { freeMemory, listDevices } from '../gpu/devices.js';
@@ -48,7 +49,7 @@ async function tryDevice(trial: Exclude<Trial, { kind: 'list' }>): Promise<Tried
     }
   }
   await engine.release();
-  return { speed, errors: [...new Set(errors)], ...(free === undefined ? {} : { free }) };
+  return { speed, errors: [...new Set(errors)], ...defined({ free }) };
 }
 
 /** @throws {Error} if this version computes on no such device, for its figures would be the CPU's. */

@@ -1,5 +1,6 @@
 import type { Argv, CommandModule } from 'yargs';
 
+import { defined } from '../defined.js';
 import type { Scores } from '../operators/score.js';
 import type { Tally } from '../operators/tally.js';
 import { shortPath } from '../errors.js';
@@ -71,7 +72,7 @@ async function ran(given: Arguments): Promise<number> {
   const set = given.set === undefined ? [] : [given.set].flat().map(String);
   const pipeline = await readPipeline(given.pipeline, {
     set,
-    ...(pipelines !== undefined && { pipelinesFile: pipelines }),
+    ...defined({ pipelinesFile: pipelines }),
   });
   if (given.check) {
     for (const text of await noticesOf(pipeline)) process.stderr.write(`${text}\n`);
@@ -92,9 +93,7 @@ async function ran(given: Arguments): Promise<number> {
     const options = {
       signal: interrupt.signal,
       watch,
-      ...(folder !== undefined && { folder }),
-      ...(maxSteps !== undefined && { maxSteps }),
-      ...(resume !== undefined && { resume: resume === '' ? (true as const) : resume }),
+      ...defined({ folder, maxSteps, resume: resume === '' ? true : resume }),
     } as const;
     const { stopped } = await run(pipeline, options);
     return stopped === 'cancelled' ? 130 : 0;

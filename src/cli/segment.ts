@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import cliProgress from 'cli-progress';
 import type { Argv, CommandModule } from 'yargs';
 
+import { defined } from '../defined.js';
 import { DataError, messageOf, shortPath, UsageError } from '../errors.js';
 import { pictures } from '../io/dataset.js';
 import { encodeMaskPng } from '../io/mask.js';
@@ -166,8 +167,7 @@ function askerOf(words: Arguments): () => Promise<Asker> {
     openAsker({
       dir,
       frame: frame ?? 768,
-      ...(adapter === undefined ? {} : { adapter }),
-      ...(text === undefined ? {} : { text }),
+      ...defined({ adapter, text }),
     });
 }
 
@@ -189,7 +189,7 @@ async function ran({ images, overwrite, show, openAsker: openAsking, openSegment
         const result = await segmented(path, asker, segmenter);
         const json = jsonOf(result, {
           segmenter: segmenter.name,
-          ...(asker.name === undefined ? {} : { policy: asker.name }),
+          ...defined({ policy: asker.name }),
         });
         if (files) await writeFiles({ path, files }, { ...(await drawn(result)), json }, overwrite);
         if (show === 'json') console.log(JSON.stringify(json));

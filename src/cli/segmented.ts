@@ -1,3 +1,4 @@
+import { defined } from '../defined.js';
 import { readImageFile } from '../io/image.js';
 import { emptyMask, encodeMaskPng, maskArea, toCocoString } from '../io/mask.js';
 import { FIGURE_INK, overlay } from '../io/overlay.js';
@@ -29,7 +30,7 @@ export async function segmented(image: string, asker: Asker, segmenter: Segmente
     image,
     pixels,
     prompt,
-    ...(completion === undefined ? {} : { completion }),
+    ...defined({ completion }),
     mask,
     ...(objects ? { objects } : {}),
     area: maskArea(mask),

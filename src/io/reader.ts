@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { LruCache } from '../lru-cache.js';
 import type { Image, ImageSource, Size } from '../records.js';
 import { readImageFile } from './image.js';
 import { resize } from './resize.js';
@@ -22,25 +23,13 @@ export type ReaderOptions = z.input<typeof ReaderOptions>;
  */
 export function imageReader(options: ReaderOptions = {}): (source: ImageSource, frame?: Size) => Promise<Image> {
   const budget = ReaderOptions.parse(options).cacheMegabytes * 1e6;
-  const kept = new Map<string, Image>();
+  const kept = new LruCache<Image>(budget, ({ data }) => data.length);
   const reading = new Map<string, Promise<Image>>();
-  let bytes = 0;
-
-  function keep(key: string, image: Image): void {
-    if (image.data.length > budget) return;
-    kept.set(key, image);
-    bytes += image.data.length;
-    for (const [oldest, { data }] of kept) {
-      if (bytes <= budget) break;
-      kept.delete(oldest);
-      bytes -= data.length;
-    }
-  }
 
   async function fresh(key: string, source: ImageSource, frame?: Size): Promise<Image> {
     try {
       const image = await readPixels(source, frame);
-      keep(key, image);
+      kept.set(key, image);
       return image;
     } finally {
       reading.delete(key);
@@ -50,11 +39,7 @@ export function imageReader(options: ReaderOptions = {}): (source: ImageSource, 
   return async (source, frame) => {
     const key = JSON.stringify([...named(source), frame?.width, frame?.height]);
     const image = kept.get(key);
-    if (image) {
-      kept.delete(key);
-      kept.set(key, image);
-      return image;
-    }
+    if (image) return image;
     const running = reading.get(key) ?? fresh(key, source, frame);
     reading.set(key, running);
     return running;

@@ -1,6 +1,7 @@
 import type { Observable } from 'rxjs';
 import type { z } from 'zod';
 
+import { defined } from '../defined.js';
 import { DataError, messageOf, UsageError } from '../errors.js';
 import { benchmarkItems } from '../io/benchmarks/named.js';
 import { findImages, findPairs, type Pair } from '../io/dataset.js';
@@ -97,7 +98,7 @@ function itemsOf(options: Checked): readonly Item[] {
       0,
       limit,
     );
-  const fitting = { images: images ?? [], ...(pattern === undefined ? {} : { pattern }) };
+  const fitting = { images: images ?? [], ...defined({ pattern }) };
   if (masks === undefined) return findImages(fitting).all.slice(0, limit);
   return withMasks(findPairs({ ...fitting, masks }).all.slice(0, limit), options);
 }
@@ -199,7 +200,7 @@ async function storedSample(
         },
       };
     }
-    sample = { ...sample, truth: truth.mask, ...(truth.ignore && { ignore: truth.ignore }) };
+    sample = { ...sample, truth: truth.mask, ...defined({ ignore: truth.ignore }) };
     return maskArea(truth.mask) === 0 && !isNoTarget(item.mask)
       ? { sample, mark: { reason: 'empty mask', fault: true } }
       : { sample };
@@ -212,12 +213,11 @@ async function storedSample(
 function unread(asked: Asked, { image, mask, instruction, question, task = 'foreground' }: Pair): Sample {
   return {
     ...asked,
-    ...(instruction !== undefined && { instruction }),
-    ...(question && { question }),
+    ...defined({ instruction, question }),
     image: { path: image },
     task,
     original: { width: 0, height: 0 },
-    ...(mask !== undefined && { truthPath: mask }),
+    ...defined({ truthPath: mask }),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 
+import { LruCache } from '../lru-cache.js';
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Mask, Masked, Prompt, Prompted } from '../records.js';
 import { orMarked, pixelsOf } from './faults.js';
@@ -56,7 +57,7 @@ export async function masksOf(
   prompts: readonly (Prompt | null)[],
   about: string,
   cut: (prompts: readonly Prompt[]) => Promise<readonly Mask[]>,
-  known: RecentMasks = recentMasks(0),
+  known: LruCache<Mask> = recentMasks(0),
 ): Promise<(Mask | null)[]> {
   const keys = prompts.map((prompt) => prompt && about + JSON.stringify(prompt));
   const masks = new Map<string, Mask>();
@@ -76,35 +77,7 @@ export async function masksOf(
   return keys.map((key) => (key === null ? null : (masks.get(key) ?? null)));
 }
 
-/** Masks by key, as many as fit; the least recently asked for leaves first. */
-export interface RecentMasks {
-  get(key: string): Mask | undefined;
-  set(key: string, mask: Mask): void;
-}
-
-/** @param limit bytes, estimated: two a character, eight a run, 200 for what holds them. */
-export function recentMasks(limit: number): RecentMasks {
-  const masks = new Map<string, Mask>();
-  let held = 0;
-  const bytes = (key: string, mask: Mask): number => 200 + 2 * key.length + 8 * mask.counts.length;
-  const drop = (key: string): Mask | undefined => {
-    const mask = masks.get(key);
-    if (mask && masks.delete(key)) held -= bytes(key, mask);
-    return mask;
-  };
-  const set = (key: string, mask: Mask): void => {
-    drop(key);
-    masks.set(key, mask);
-    held += bytes(key, mask);
-    for (const oldest of masks.keys()) {
-      if (held <= limit) return;
-      drop(oldest);
-    }
-  };
-  const get = (key: string): Mask | undefined => {
-    const mask = drop(key);
-    if (mask) set(key, mask);
-    return mask;
-  };
-  return { get, set };
+/** Masks of earlier rows by what was asked. @param limit bytes, estimated: two a character, eight a run, 200 a mask. */
+export function recentMasks(limit: number): LruCache<Mask> {
+  return new LruCache(limit, ({ counts }, key) => 200 + 2 * key.length + 8 * counts.length);
 }

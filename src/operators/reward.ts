@@ -1,5 +1,6 @@
 import { concatMap, from, of, type OperatorFunction } from 'rxjs';
 
+import { defined } from '../defined.js';
 import { DataError, messageOf, shown, UsageError } from '../errors.js';
 import type { Masked, Scored } from '../records.js';
 import { RewardOptions, RewardWeights } from './rewards/options.js';
@@ -99,7 +100,7 @@ function together(
       value === null || Number.isFinite(value) ? [] : [`${name} gave ${value} for completion ${g}`],
     ),
   )[0];
-  return { total, byName, ...(notFinite !== undefined && { notFinite }) };
+  return { total, byName, ...defined({ notFinite }) };
 }
 
 async function scoresOf(

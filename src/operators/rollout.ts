@@ -1,6 +1,7 @@
 import type { OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 
+import { defined } from '../defined.js';
 import type { EncodedPrompt, Policy, GeneratedCompletion } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
 import { hash, uniform } from '../random.js';
@@ -70,7 +71,7 @@ export function rollout<T extends Sample>(
         tokens,
         logProbs,
         finish,
-        ...(entropies && { entropies }),
+        ...defined({ entropies }),
       }));
       // Completions of one prompt are written in one run.
       const [{ version: policyVersion } = { version: policy.version }] = written;

@@ -1,6 +1,7 @@
 import { concat, defer, ignoreElements, map, tap, type OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 
+import { defined } from '../defined.js';
 import { DataError } from '../errors.js';
 import { maskArea } from '../io/mask.js';
 import { readTruth } from '../io/truth.js';
@@ -80,7 +81,7 @@ export function score<T extends Masked>(
           judged = await scorer.score({ ...answerOf(row), ...(await truthOf(row)) });
           return { ...row, scores: itemValues(judged) };
         });
-        return { row: passed, ...(judged && { judged }) };
+        return { row: passed, ...defined({ judged }) };
       };
       const counted = rows.pipe(
         inOrder(scored, scorer.threads * 2),

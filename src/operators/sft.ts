@@ -1,6 +1,7 @@
 import type { OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 
+import { defined } from '../defined.js';
 import { DataError } from '../errors.js';
 import type { Policy, Supervision, TrainRow } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
@@ -99,7 +100,7 @@ function lessonOf(row: Fitted & Partial<Thought>): Fitted {
   if (thinking === undefined || solution === undefined) return row;
   return {
     ...own,
-    ...(instruction !== undefined && { instruction }),
+    ...defined({ instruction }),
     fitted: { ...own.fitted, text: `${thinking} ${solution}` },
   };
 }

@@ -1,6 +1,7 @@
 import { concat, defer, ignoreElements, map, tap, type OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 
+import { defined } from '../defined.js';
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Sample, Scored } from '../records.js';
 import { constantPrompts, type Constant } from './scoring/constants.js';
@@ -75,7 +76,7 @@ export function tally<T extends Scored>(
       segmenter.segment(await pixelsOf(readImage, on, segmenter), asked, on.frame),
     );
     return weightedSum(
-      builtInRewards({ ...answers, masks, ...(on.truth && { truth: on.truth }) }, scoring),
+      builtInRewards({ ...answers, masks, ...defined({ truth: on.truth }) }, scoring),
       scoring.weights,
     );
   };
@@ -157,7 +158,7 @@ function judging(
       const fixed = isTried ? await earn(row, { prompts, formats: prompts.map(() => 1) }) : undefined;
       const elsewhere =
         other && mean(await earn(other, { prompts: row.prompts, formats: row.formats, completions: row.completions }));
-      return { ...(fixed && { fixed }), ...(elsewhere !== undefined && { elsewhere }) };
+      return { ...defined({ fixed, elsewhere }) };
     },
   };
 }

@@ -1,4 +1,4 @@
-import { defer, mergeMap, type OperatorFunction } from 'rxjs';
+import { defer, from, lastValueFrom, mergeMap, tap, type OperatorFunction } from 'rxjs';
 
 /**
  * `mergeMap` that keeps the order of its source: `inflight` rows are worked on at once, and what is ready early waits.
@@ -20,4 +20,19 @@ export function inOrder<T, R>(work: (row: T) => Promise<R>, inflight: number): O
       };
       return rows.pipe(mergeMap(inTurn, inflight));
     });
+}
+
+/**
+ * The same for a list: works on all, and takes the results in order; no more than `inflight` are under way or wait for
+ * their turn.
+ *
+ * The first failure, in order, rejects; what is under way then goes on unheard.
+ */
+export async function takeInOrder<T, R>(
+  all: readonly T[],
+  inflight: number,
+  work: (one: T) => Promise<R>,
+  take: (result: R) => void,
+): Promise<void> {
+  await lastValueFrom(from(all).pipe(inOrder(work, inflight), tap(take)), { defaultValue: undefined });
 }

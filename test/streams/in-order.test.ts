@@ -1,7 +1,7 @@
 import { from, lastValueFrom, Subject, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 
-import { inOrder } from '../../src/streams/in-order.js';
+import { inOrder, takeInOrder } from '../../src/streams/in-order.js';
 
 const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -59,5 +59,42 @@ describe('inOrder', () => {
     await later(5);
     expect(started).toEqual([0]);
     expect(rows.observed).toBe(false);
+  });
+});
+
+describe('takeInOrder', () => {
+  it('takes in order, and has no more than so many under way or waiting', async () => {
+    const waits = [20, 1, 1, 10, 1, 1, 1];
+    const [taken, counts]: [number[], number[]] = [[], []];
+    let held = 0;
+    const work = async (i: number): Promise<number> => {
+      counts.push(++held);
+      await later(waits[i]);
+      return i;
+    };
+    await takeInOrder([0, 1, 2, 3, 4, 5, 6], 3, work, (i) => (held--, taken.push(i)));
+    expect(taken).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect(Math.max(...counts)).toBe(3);
+  });
+
+  it('rejects with the first failure in order, and begins nothing after it', async () => {
+    const begun: number[] = [];
+    const work = async (i: number): Promise<number> => {
+      begun.push(i);
+      await later(i === 1 ? 10 : 1);
+      if (i >= 1) throw new Error(`no ${i}`);
+      return i;
+    };
+    await expect(takeInOrder([0, 1, 2, 3, 4], 2, work, () => {})).rejects.toThrow('no 1');
+    expect(begun).toEqual([0, 1, 2]);
+  });
+
+  it('does nothing with nothing', async () => {
+    await takeInOrder(
+      [],
+      2,
+      () => Promise.reject(new Error('no work')),
+      () => expect.unreachable(),
+    );
   });
 });

@@ -242,6 +242,12 @@ export const table: readonly Entry[] = [
 /** Keys of a row that the table has columns for. */
 export const rowKeys: ReadonlySet<string> = new Set(table.flatMap(({ keys }) => keys));
 
+/** Keys that no row can be without; an image stands in one of two columns. */
+export const requiredKeys: readonly string[] = [
+  'image',
+  ...table.filter(({ required }) => required).flatMap(({ keys }) => keys),
+];
+
 /** Keys that `replay` gives again. */
 export const replayedKeys: readonly (keyof Row)[] = table
   .filter(({ replayed }) => replayed)

@@ -68,8 +68,8 @@ export function isColumn(value: unknown): value is Column {
 }
 
 /** The column as a schema has it: its kind and its sentence are in the field's metadata. */
-export function ownField(name: string, { cell, kind, doc }: Column): Field {
-  return new Field(name, cell.type, true, new Map([[METADATA, JSON.stringify({ kind, doc })]]));
+export function ownField(name: string, { kind, doc }: Column): Field {
+  return new Field(name, cellOf(kind).type, true, new Map([[METADATA, JSON.stringify({ kind, doc })]]));
 }
 
 /** The columns of one's own among a schema's fields. */

@@ -37,6 +37,27 @@ export function toCells(row: Row, schema: Schema): Cells {
   }
 }
 
+/** Why the columns of a known key cannot hold what a row has there, `expected …; got …`; undefined where they can. */
+export function misfitOf(key: string, row: Row): string | undefined {
+  const entry = table.find(({ keys }) => keys.some((own) => own === key));
+  const value = (row as unknown as Cells)[key];
+  if (!entry || value === undefined) return undefined;
+  // Names of parts are the schema's matter.
+  const names = (by: unknown): string[] => (by !== null && typeof by === 'object' ? Object.keys(by) : []);
+  const shape = { parts: names(row.rewards?.byName), scores: names(row.scores) };
+  const cells = Object.entries(entry.columns).map(([name, column]) => [name, column.cell(shape)] as const);
+  try {
+    const values = entry.write(row);
+    for (const [name, cell] of cells) {
+      const some = nullable(cell);
+      some.read(some.shape.parse(some.write(values[name] ?? null)));
+    }
+    return undefined;
+  } catch {
+    return `expected ${cells.map(([, { name }]) => name).join(', ')}; got ${shown(value)}`;
+  }
+}
+
 /** Rows as one record batch of `schema`. */
 export function toBatch(rows: readonly Cells[], schema: Schema): RecordBatch {
   const builder = makeBuilder<DataType>({ type: new Struct(schema.fields), nullValues: [null, undefined] });

@@ -1,3 +1,5 @@
+import { LruCache } from '../../lru-cache.js';
+
 /** Values by key, as many as fit; the least recently asked for leaves first. What is being made counts as made. */
 export interface Recent<T> {
   /**
@@ -17,28 +19,28 @@ interface Entry<T> {
 
 /** @param each bytes of one value. @param drop called once for each value that leaves, when nobody uses it. */
 export function recent<T>(limit: number, each: number, drop: (value: T) => unknown): Recent<T> {
-  const known = new Map<string, Entry<T>>();
   // What could not be made has nothing to drop, and what could not be dropped goes with its owner.
   const leave = (entry: Entry<T>): void => void entry.value.then(drop).catch(() => undefined);
+  const known = new LruCache<Entry<T>>(
+    limit,
+    () => each,
+    (entry) => {
+      if (entry.users === 0) leave(entry);
+    },
+  );
   return {
     async use(key, make, use) {
       const entry = known.get(key) ?? { value: make(), users: 0 };
-      known.delete(key);
       known.set(key, entry);
-      for (const [oldest, other] of known) {
-        if (known.size * each <= limit) break;
-        known.delete(oldest);
-        if (other !== entry && other.users === 0) leave(other);
-      }
       entry.users++;
       try {
         return await use(await entry.value);
       } catch (error) {
-        await entry.value.catch(() => known.get(key) === entry && known.delete(key));
+        await entry.value.catch(() => known.peek(key) === entry && known.delete(key));
         throw error;
       } finally {
         entry.users--;
-        if (entry.users === 0 && known.get(key) !== entry) leave(entry);
+        if (entry.users === 0 && known.peek(key) !== entry) leave(entry);
       }
     },
   };

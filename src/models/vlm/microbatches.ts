@@ -1,5 +1,5 @@
 import { OutOfMemoryError } from '../../errors.js';
-import { inTurn } from './in-turn.js';
+import { takeInOrder } from '../../streams/in-order.js';
 
 /** How large runs may be. */
 export interface Size {
@@ -72,7 +72,7 @@ export async function inRuns<C extends Cut, R>(
     const all = cut(left, runs.size);
     let done = 0;
     try {
-      await inTurn(all, Math.min(most, all.length), work, (result) => take(result, all[done++]));
+      await takeInOrder(all, Math.min(most, all.length), work, (result) => take(result, all[done++]));
       return;
     } catch (error) {
       const failed = all[done];

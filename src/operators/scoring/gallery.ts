@@ -1,3 +1,4 @@
+import { defined } from '../../defined.js';
 import { drawMarks, panels } from '../../io/overlay.js';
 import type { ReadImage } from '../../models/segmenter.js';
 import { uniform } from '../../random.js';
@@ -90,7 +91,7 @@ function exhibited({ id, image, frame, truth, task, original, prompts, masks }: 
     id,
     image,
     frame,
-    ...(truth && { truth }),
+    ...defined({ truth }),
     task,
     original,
     prompt: prompts[0] ?? null,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { defined } from '../../defined.js';
 import type { StepOptions } from '../../models/policy.js';
 
 /** How an optimizer learns; `update` and `sft` share it. */
@@ -71,7 +72,7 @@ export function scheduleOf(options: OptimizerOptions): (step: number) => StepOpt
     beta2,
     maxNorm,
     decays,
-    ...(ema === undefined ? {} : { ema }),
+    ...defined({ ema }),
   });
 }
 

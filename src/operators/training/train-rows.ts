@@ -1,3 +1,4 @@
+import { defined } from '../../defined.js';
 import { UsageError } from '../../errors.js';
 import type { TrainRow } from '../../models/policy.js';
 import { mostUncertain } from '../../objectives/entropy.js';
@@ -31,7 +32,7 @@ export function trainRows(
     oldLogProbs: all.map(({ logProbs }) => logProbs),
     weight: spread(tokenWeights(lengths, objective.average)),
     share,
-    ...(picked ? { picked } : {}),
+    ...defined({ picked }),
     ...(objective.entropyBonus > 0 ? { bonus: picked ? evenly(picked) : share } : {}),
   };
   let at = 0;

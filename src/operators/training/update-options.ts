@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { defined } from '../../defined.js';
 import { shown, UsageError } from '../../errors.js';
 import type { Additions } from '../../objectives/compose.js';
 import { cispo } from '../../objectives/cispo.js';
@@ -234,7 +235,7 @@ function namedObjective(options: NamedOptions): Objective {
   const clipped = (low: number): Clipping => ({
     low: clip ?? low,
     high: clipHighOf(options),
-    ...(ratioMax === undefined ? {} : { max: ratioMax }),
+    ...defined({ max: ratioMax }),
     ...additions,
   });
   switch (objective) {
@@ -251,7 +252,7 @@ function namedObjective(options: NamedOptions): Objective {
     case 'luspo':
       return luspo(kl, clipped(3e-4));
     case 'cispo':
-      return cispo(kl, { ...(ratioMax === undefined ? {} : { max: ratioMax }), ...additions });
+      return cispo(kl, { ...defined({ max: ratioMax }), ...additions });
     case 'sapo':
       return sapo(kl, { ...gate, ...additions });
     case 'vespo':
@@ -270,10 +271,9 @@ function clipHighOf({ objective, clip, clipHigh }: NamedOptions): number {
 /** Only what isn't as usual, so that an objective's name stays short. */
 function additionsOf({ ratio, klCorrected, correction, offPolicy, entropyBonus, topEntropy }: Options): Additions {
   return {
-    ...(ratio === undefined ? {} : { level: ratio }),
+    ...defined({ level: ratio }),
     ...(klCorrected ? { klCorrected } : {}),
-    ...(correction ? { correction } : {}),
-    ...(offPolicy === undefined ? {} : { offPolicy }),
+    ...defined({ correction, offPolicy }),
     ...(entropyBonus === 0 ? {} : { entropyBonus }),
     ...(topEntropy === 1 ? {} : { topEntropy }),
   };

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 
+import { defined } from '../../defined.js';
 import { estimateOf, type Estimate } from '../../operators/scoring/estimate.js';
 import type { Tally } from '../../operators/tally.js';
 import { execute, type ExecuteOptions } from './execute.js';
@@ -71,8 +72,7 @@ export async function evaluate(
   rmSync(folder.root, { recursive: true, force: true });
   const { stopped } = await execute(pipeline, folder.begin(resolvedYaml(pipeline)), {
     watch: listen,
-    ...(signal && { signal }),
-    ...(shared && { shared }),
+    ...defined({ signal, shared }),
   });
   return tally && stopped === undefined ? { tally, rows } : undefined;
 }

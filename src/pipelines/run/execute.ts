@@ -1,5 +1,6 @@
 import { takeUntil, tap, type Observable } from 'rxjs';
 
+import { defined } from '../../defined.js';
 import { DataError, messageOf } from '../../errors.js';
 import { imageReader } from '../../io/reader.js';
 import type { Row, Skipped } from '../../records.js';
@@ -155,7 +156,6 @@ export async function execute(
   stop.release();
 
   const { rowsIn, rowsOut, marked, tokens } = tracker;
-  const stopped = stop.reason();
   const summary: Summary = {
     name: pipeline.name,
     folder: folder.root,
@@ -165,8 +165,7 @@ export async function execute(
     steps: log.count,
     tokens,
     ...time.spent(),
-    ...(stopped && { stopped }),
-    ...(fault !== undefined && { fault: messageOf(fault) }),
+    ...defined({ stopped: stop.reason(), fault: fault === undefined ? undefined : messageOf(fault) }),
   };
   watch({ kind: 'end', summary });
   if (fault !== undefined) throw fault;
@@ -183,7 +182,7 @@ function knownBefore(pipeline: Pipeline, before: RunState | undefined) {
   return {
     ...pipelineContext(pipeline.settings, pipeline.stages),
     config: JSON.stringify({ name: pipeline.name, ...resolved(pipeline) }),
-    ...(resumed && { resumed }),
+    ...defined({ resumed }),
   };
 }
 
@@ -202,9 +201,7 @@ function startOf(
     name,
     folder: folder.root,
     stages: stages.map(({ stage }) => stage),
-    ...(rows !== undefined && { rows }),
-    ...(maxSteps !== undefined && { maxSteps }),
-    ...(resumed !== undefined && { resumed }),
+    ...defined({ rows, maxSteps, resumed }),
   };
 }
 
@@ -224,7 +221,7 @@ function onRowDone(
     const { id, skipped } = row;
     tracker.leave(row);
     const { rowsIn, rowsOut, marks: marked, tokens } = tracker;
-    watch({ kind: 'row', id, rowsIn, rowsOut, marked, ...(skipped && { skipped }) });
+    watch({ kind: 'row', id, rowsIn, rowsOut, marked, ...defined({ skipped }) });
     if (skipped && !filtered(skipped) && tracker.countFault() > tolerate && !fault) {
       const more = `expected at most ${tolerate} rows that cannot be used; got one more (${skipped.reason}); way out: tolerate: ${tolerate + 1}`;
       fault = new DataError(`${id}  ${whereFrom(row)}  ${skipped.stage}: ${more}`);

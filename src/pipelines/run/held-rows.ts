@@ -1,47 +1,66 @@
 import { map, type MonoTypeOperatorFunction } from 'rxjs';
 
 import { shown, UsageError } from '../../errors.js';
-import { rowKeys } from '../../io/arrow/columns.js';
-import type { OwnColumns } from '../../io/arrow/own-columns.js';
+import { requiredKeys, rowKeys } from '../../io/arrow/columns.js';
+import { misfitOf } from '../../io/arrow/rows.js';
 import type { Row } from '../../records.js';
 import type { CheckedStage } from '../config/check.js';
-import { ownColumnsOf } from '../stage.js';
+import { columnsOf, ownColumnsOf, type Stage } from '../stage.js';
+import { stages as builtIn } from '../stages/table.js';
 
 /**
  * Holds the rows of a pipeline's stages to what the stages declare, one operator a stage.
  *
- * A value that does not fit its column's type is taken out and marks the row, and a mark carries the name of the stage
- * that made it.
+ * A value that does not fit its column is taken out and marks the row, and a mark carries the name of the stage that
+ * made it. Built-in stages are trusted with the columns that rows know.
  *
- * @throws {UsageError} through the stream, for a row with a column that no stage up to there declares.
+ * @throws {UsageError} through the stream, for a row with a column that no stage up to there declares, or without what
+ * no row can be without.
  */
 export function heldRows(stages: readonly CheckedStage[]): MonoTypeOperatorFunction<Row>[] {
   const keys = new Set(rowKeys);
   return stages.map(({ name, stage, options }, index) => {
-    const own = ownColumnsOf(stage, options);
-    for (const column of Object.keys(own)) keys.add(column);
+    const misfits = misfitsOf(stage, options);
+    for (const column of Object.keys(ownColumnsOf(stage, options))) keys.add(column);
     const declared = new Set(keys);
     const names = new Set(stages.slice(0, index + 1).map((before) => before.name));
     return map((row) => {
       const lost = Object.entries(row).find(([key, value]) => value !== undefined && !declared.has(key));
       if (lost) throw undeclared(name, row, ...lost);
-      return ownMark(name, names, fitting(name, own, row));
+      return ownMark(name, names, fitting(name, misfits(row), row));
     });
   });
 }
 
+type Misfits = readonly (readonly [column: string, fault: string])[];
+
+/** What does not fit in a row that a stage gives. */
+function misfitsOf(stage: Stage, options: unknown): (row: Row) => Misfits {
+  const own = Object.entries(ownColumnsOf(stage, options));
+  const known = columnsOf(stage, options).filter((column) => rowKeys.has(column));
+  const trusted = builtIn.get(stage.name) === stage;
+  return (row) => {
+    const values = row as unknown as Readonly<Record<string, unknown>>;
+    const faults = [
+      ...own.map(([column, { misfit }]) => [column, fault(values[column], misfit)] as const),
+      ...(trusted ? [] : known.map((column) => [column, misfitOf(column, row)] as const)),
+    ];
+    return faults.flatMap(([column, text]) => (text === undefined ? [] : [[column, text] as const]));
+  };
+}
+
+function fault(value: unknown, misfit: (value: unknown) => string | undefined): string | undefined {
+  return value === undefined || value === null ? undefined : misfit(value);
+}
+
 /** The row without the values that do not fit, marked where there are such. */
-function fitting(stage: string, own: OwnColumns, row: Row): Row {
-  const values = row as unknown as Readonly<Record<string, unknown>>;
-  const faults = Object.entries(own).flatMap(([column, { misfit }]) => {
-    const value = values[column] ?? null;
-    const fault = value === null ? undefined : misfit(value);
-    return fault === undefined ? [] : [[column, `${column}: ${fault}`] as const];
-  });
-  if (faults.length === 0) return row;
-  const wrong = new Set<string>(faults.map(([column]) => column));
+function fitting(stage: string, misfits: Misfits, row: Row): Row {
+  if (misfits.length === 0) return row;
+  const reason = misfits.map(([column, text]) => `${column}: ${text}`).join('; ');
+  const wrong = new Set(misfits.map(([column]) => column));
+  if (requiredKeys.some((key) => wrong.has(key))) throw new UsageError(`${row.id}  ${stage}: ${reason}`);
   const rest = Object.fromEntries(Object.entries(row).filter(([key]) => !wrong.has(key))) as unknown as Row;
-  return { ...rest, skipped: row.skipped ?? { stage, reason: faults.map(([, fault]) => fault).join('; ') } };
+  return { ...rest, skipped: row.skipped ?? { stage, reason } };
 }
 
 /** An operator marks rows with its own name, whatever the stage is called that is built with it. */

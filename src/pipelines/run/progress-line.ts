@@ -1,3 +1,4 @@
+import { defined } from '../../defined.js';
 import type { RunEvent, StartEvent, StepEvent } from '../events.js';
 
 /** What is known of a run so far. */
@@ -48,7 +49,7 @@ export function seen(before: Seen, report: RunEvent): Seen {
 
 /** How far an evaluation is, once it reports. */
 function within(before: Seen['judging'], report: RunEvent): Seen['judging'] {
-  if (report.kind === 'start') return { done: 0, ...(report.rows !== undefined && { of: report.rows }) };
+  if (report.kind === 'start') return { done: 0, ...defined({ of: report.rows }) };
   if (report.kind === 'row') return { ...before, done: report.rowsOut };
   return report.kind === 'end' ? undefined : before;
 }

@@ -1,3 +1,4 @@
+import { defined } from '../../defined.js';
 import { UsageError } from '../../errors.js';
 import { deviceOf, workersOn } from '../../models/device.js';
 import { openPolicy, patchMaskHead, type OpenPolicyOptions } from '../../models/policies.js';
@@ -84,8 +85,7 @@ async function openNamedPolicy(
     options;
   // Weights that nothing will change are not read into memory that could be changed.
   const train = updatesPolicy ? options.train : adapter === undefined ? 'none' : options.train;
-  const extra = patchMask > 0 ? { extra: patchMaskHead } : {};
-  const asked = prompt === undefined ? {} : { prompt: askedOf(prompt) };
+  const extra = patchMask > 0 ? patchMaskHead : undefined;
   return await openPolicy(checkpoint, {
     workers,
     threads,
@@ -96,20 +96,13 @@ async function openNamedPolicy(
     runtime,
     device,
     notice,
-    ...(train === undefined ? {} : { train }),
-    ...(adapter === undefined ? {} : { adapter }),
-    ...(tokens === undefined ? {} : { tokens }),
-    ...(save === undefined ? {} : { save }),
-    ...extra,
-    ...asked,
+    ...defined({ train, adapter, tokens, save, extra, prompt: prompt && askedOf(prompt) }),
   });
 }
 
 function askedOf(prompt: NonNullable<PolicyOptions['prompt']>): NonNullable<OpenPolicyOptions['prompt']> {
   if (prompt === 'byTask') return promptOfTask;
-  return typeof prompt === 'string'
-    ? prompts[prompt]
-    : { user: prompt.user, ...(prompt.system === undefined ? {} : { system: prompt.system }) };
+  return typeof prompt === 'string' ? prompts[prompt] : { user: prompt.user, ...defined({ system: prompt.system }) };
 }
 
 async function openNamedSegmenter(choice: SegmenterChoice | undefined): Promise<Segmenter> {

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { parse } from 'yaml';
 
+import { defined } from '../../defined.js';
 import { DataError, messageOf, shortPath, shown, UsageError } from '../../errors.js';
 import { checkSeal, dropFolder } from '../../io/sealed-folder.js';
 import { RunFolder, stepName } from '../store/run-folder.js';
@@ -56,7 +57,7 @@ export async function resumption(pipeline: Pipeline, folder: RunFolder, which: s
   if (from) return { folder, from };
   const kept = changes(pipeline) ? undefined : await putAside(folder);
   for (const each of [folder.rows, folder.metrics]) await rm(each, { recursive: true, force: true });
-  return { folder: folder.make(), ...(kept && { kept }) };
+  return { folder: folder.make(), ...defined({ kept }) };
 }
 
 /** Gives up what a run did after a step, and what it was broken off in. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { defined } from '../../defined.js';
 import { messageOf, shown, UsageError } from '../../errors.js';
 import type { RewardFunction, RewardOptions } from '../../operators/reward.js';
 import { measured, rewardShape, RewardWeights } from '../../operators/rewards/options.js';
@@ -49,7 +50,7 @@ function named(
 /** The options that `reward` itself takes. */
 export function scoringOf({ functions, weights, length, legacy }: RewardStageOptions): RewardOptions {
   const own = Object.entries(weights).filter(([name]) => !Object.hasOwn(functions, name));
-  return { weights: Object.fromEntries(own), legacy, ...(length && { length }) };
+  return { weights: Object.fromEntries(own), legacy, ...defined({ length }) };
 }
 
 /** What each part of the reward weighs, one's own among them. */

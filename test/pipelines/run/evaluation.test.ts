@@ -194,7 +194,7 @@ describe('evaluate', () => {
     [
       'mistakes in the other pipeline',
       { tally: 'tally: { constantBaseline: many }' },
-      'all.yaml:12:105  tally.constantBaseline: expected a number; got "many"',
+      'all.yaml:12:112  tally.constantBaseline: expected a number; got "many"',
     ],
   ])('refuses %s', async (_, given, message) => expect(await refusal(read(pipelines(given)))).toBe(message));
 

@@ -71,6 +71,26 @@ describe("a stage's own columns", () => {
     );
   });
 
+  it.each([
+    ['step', '0.5', 'expected int32; got 0.5'],
+    ['formats', '[1, good]', 'expected list of float32; got [1,"good"]'],
+    ['masks', 'none', 'expected list of masks; got "none"'],
+    ['prompts', '[{ box: 3 }]', 'expected list of string; got [{"box":3}]'],
+  ])('mark the row where %s, which rows know, is %s', async (name, value, message) => {
+    const { rows } = await rowsOf(
+      `${scenes}\n- declare: { adds: [${name}], gives: { ${name}: ${value} } }\n- write`,
+      'tolerate: 4',
+    );
+    expect(rows[0]?.skipped).toEqual({ stage: 'declare', reason: `${name}: ${message}` });
+    expect(rows[0]).not.toHaveProperty(name);
+  });
+
+  it('end the run where no row can be without them', async () => {
+    expect(await refusal(rowsOf(`${scenes}\n- declare: { adds: [image], gives: { image: a.png } }`))).toMatch(
+      /^e0\/0\/\S+ {2}declare: image: expected string, string; got "a\.png"$/,
+    );
+  });
+
   it('end the run where nobody declares them, with the names of stage and column', async () => {
     expect(await refusal(rowsOf(`${scenes}\n- declare: { gives: { difficulty: 0.7 } }`))).toMatch(
       /^e0\/0\/\S+ {2}declare: expected columns that the stage declares; got "difficulty", 0\.7; way out: adds: \{ difficulty: column\.float\('…'\) \}/,

@@ -1,9 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { describe, expect, it } from 'vitest';
+import { map } from 'rxjs';
+import { describe, expect, expectTypeOf, it } from 'vitest';
 import { z } from 'zod';
 
+import { column, type OwnValues } from '../../../src/io/arrow/own-columns.js';
+import type { Row, Scored } from '../../../src/records.js';
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import { withinWindow } from '../../../src/pipelines/stages/constraints.js';
 import { columnsOf, isStage, stage, pipelineContext, type Stage } from '../../../src/pipelines/stage.js';
@@ -197,6 +200,17 @@ describe('stage', () => {
     expect(isStage(made)).toBe(true);
     expect(Object.isFrozen(made)).toBe(true);
     expect(columnsOf(made, made.options.parse({}))).toEqual(['column3']);
+  });
+
+  it('knows the types of its own columns', () => {
+    const adds = { difficulty: column.float('how hard it is'), step: column.known };
+    const own = { name: 'own', options: z.strictObject({}), adds };
+    stage({ ...own, build: () => map((row: Scored) => ({ ...row, difficulty: 1 })) });
+    stage({ ...own, build: async () => map((row: Row) => row) });
+    // @ts-expect-error a text is no number
+    stage({ ...own, build: () => map((row: Scored) => ({ ...row, difficulty: 'hard' })) });
+    expectTypeOf<OwnValues<typeof adds>>().toEqualTypeOf<{ readonly difficulty?: number }>();
+    expect(columnsOf(stage({ ...own, build: () => map((row: Row) => row) }), {})).toEqual(['difficulty', 'step']);
   });
 
   it.each([

@@ -16,7 +16,7 @@ import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 
 import { objectiveGraph } from '../dist/models/vlm/train.js';
-import { openVlm } from '../dist/models/vlm/policy.js';
+import { openPolicy } from '../dist/models/policies.js';
 import { decays } from '../dist/operators/training/schedule.js';
 import { segR1 } from '../dist/objectives/policy-gradient.js';
 import { uniform } from '../dist/random.js';
@@ -33,7 +33,7 @@ const text = (tokens) => ({ text: '', tokens: Array.from({ length: tokens }, (_,
 /** Wall and processor seconds of what `job` does with each of the policies, which take turns. */
 async function compared(ways, options, job) {
   const policies = await Promise.all(
-    ways.map((train) => openVlm(folder, { workers: 1, threads: 1, ...options, train })),
+    ways.map((train) => openPolicy(folder, { workers: 1, threads: 1, ...options, train })),
   );
   try {
     const seen = policies.map(() => ({ wall: [], cpu: [] }));

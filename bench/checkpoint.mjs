@@ -13,9 +13,9 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 import { drawScene } from '../dist/io/scenes.js';
-import { readConfig } from '../dist/models/qwen2_5_vl/config.js';
-import { openVlm } from '../dist/models/vlm/policy.js';
-import { weightShapes } from '../dist/models/vlm/weights.js';
+import { readConfig } from '../dist/models/qwen2_5_vl/architecture.js';
+import { openPolicy } from '../dist/models/policies.js';
+import { weightShapes } from '../dist/models/qwen2_5_vl/weights.js';
 import { randomCheckpoint, WIDE } from './made.mjs';
 
 const seconds = (since) => Math.round(performance.now() - since) / 1000;
@@ -37,7 +37,7 @@ async function measure(folder, workers) {
     own: Math.round((100 * own) / (4 * weights)) / 100,
   });
   let start = performance.now();
-  const policy = await openVlm(folder, {
+  const policy = await openPolicy(folder, {
     workers,
     threads: availableParallelism(),
     batch: 1,

@@ -17,22 +17,24 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import { prefixShape } from '../dist/models/vlm/batch.js';
-import { readConfig } from '../dist/models/qwen2_5_vl/config.js';
+import { readConfig } from '../dist/models/qwen2_5_vl/architecture.js';
+import { BLOCKS } from '../dist/models/vlm/attention.js';
 import { trainFeeds } from '../dist/models/vlm/feeds.js';
 import { adapterOf, adapterShapes } from '../dist/models/vlm/lora.js';
-import { objectiveGraph, trainProgram } from '../dist/models/vlm/train.js';
-import { weightShapes } from '../dist/models/vlm/weights.js';
+import { objectiveGraph, gradientGraph } from '../dist/models/vlm/train.js';
+import { weightShapes } from '../dist/models/qwen2_5_vl/weights.js';
 import { dapo } from '../dist/objectives/policy-gradient.js';
-import { layoutOf, openEngine } from '../dist/tensor/onnx/session.js';
+import { openEngine } from '../dist/tensor/engines.js';
+import { layoutOf } from '../dist/tensor/layout.js';
 
 const SIDE = 32;
 const GROUP = 4;
 const LENGTH = 128;
 const ways = [
-  { recompute: 'none', logits: Infinity },
-  { recompute: 'none' },
-  { recompute: 'layers', logits: Infinity },
-  { recompute: 'layers' },
+  { gradientCheckpointing: false, logits: Infinity },
+  { gradientCheckpointing: false },
+  { gradientCheckpointing: true, logits: Infinity },
+  { gradientCheckpointing: true },
 ];
 
 const [kind = 'full', way] = process.argv.slice(2);
@@ -40,7 +42,7 @@ if (way === undefined) {
   for (const index of ways.keys())
     process.stdout.write(execFileSync(process.execPath, [fileURLToPath(import.meta.url), kind, String(index)]));
 } else {
-  const { recompute, logits } = ways[Number(way)];
+  const { gradientCheckpointing, logits } = ways[Number(way)];
   const tiny = await readConfig(
     fileURLToPath(new URL('../test/golden/fixtures/policy/tiny-qwen2_5_vl', import.meta.url)),
   );
@@ -95,11 +97,11 @@ if (way === undefined) {
     samples: GROUP,
     length: LENGTH,
     suppressed: [],
-    recompute,
+    gradientCheckpointing,
     ...(logits === undefined ? {} : { logits }),
   };
-  const program = trainProgram(config, shape, objectiveGraph(dapo(0)), {
-    dialect: 'cpu',
+  const graph = gradientGraph(config, shape, objectiveGraph(dapo(0)), {
+    blocks: BLOCKS.cpu,
     precision: 'float32',
     held: 'float32',
     adapter,
@@ -117,12 +119,12 @@ if (way === undefined) {
   };
   const base = await set('policy', weightShapes(config));
   const trained = adapter ? await set('adapter', adapterShapes(config, adapter)) : base;
-  await engine.open(program);
+  await engine.open(graph);
   const feeds = trainFeeds(config, [row], shape, 1);
   const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;
   const before = peak();
   const start = process.cpuUsage();
-  const { outputs, gradient } = await engine.run(program, feeds, adapter ? ['adapter', 'policy'] : ['policy']);
+  const { outputs, gradient } = await engine.run(graph, feeds, adapter ? ['adapter', 'policy'] : ['policy']);
   const { user, system } = process.cpuUsage(start);
   const seconds = (user + system) / 1e6;
   const needed = Math.round(peak() - before);
@@ -132,7 +134,7 @@ if (way === undefined) {
     JSON.stringify({
       bench: 'chunks',
       kind,
-      recompute,
+      gradientCheckpointing,
       chunks: logits === undefined,
       weights: base,
       trained,

@@ -12,6 +12,7 @@ import * as ort from 'onnxruntime-node';
 
 import { draw } from '../dist/models/vlm/sample.js';
 import { draws } from '../dist/random.js';
+import { graphOf } from '../dist/tensor/engine.js';
 import { emit } from '../dist/tensor/onnx/emit.js';
 import {
   argmax,
@@ -62,7 +63,9 @@ async function measured(name, make, rows, logits, uniforms) {
     input('uniform', 'float32', sizes),
     input('temperature', 'float32', {}),
   );
-  const session = await ort.InferenceSession.create(emit(name, outputs).bytes, { intraOpNumThreads: 1 });
+  const session = await ort.InferenceSession.create(emit(graphOf(name, outputs), 'cpu').bytes, {
+    intraOpNumThreads: 1,
+  });
   const tensor = (data, ...dims) => new ort.Tensor('float32', data, dims);
   const feeds = {
     logits: tensor(logits, 1, rows, vocab),

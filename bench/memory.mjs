@@ -12,16 +12,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { drawScene } from '../dist/io/scenes.js';
-import { readConfig } from '../dist/models/qwen2_5_vl/config.js';
+import { readConfig } from '../dist/models/qwen2_5_vl/architecture.js';
 import { adapterOf } from '../dist/models/vlm/lora.js';
 import { memoryOf } from '../dist/models/vlm/memory.js';
-import { openVlm } from '../dist/models/vlm/policy.js';
+import { openPolicy } from '../dist/models/policies.js';
 import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { readSam2Config } from '../dist/models/sam2/config.js';
 import { decodeMemory, embedMemory } from '../dist/models/sam2/memory.js';
 import { openNetwork } from '../dist/models/sam2/network.js';
 import { promptTokens } from '../dist/models/sam2/prompts.js';
 import { openWeights } from '../dist/models/sam2/weights.js';
+import { openEngine } from '../dist/tensor/engines.js';
 import { segR1 } from '../dist/objectives/policy-gradient.js';
 import { randomCheckpoint, randomSam2 } from './made.mjs';
 
@@ -58,25 +59,26 @@ const USES = {
     { frame: 672, group: 8, maxTokens: 96, prompts: 1 },
   ],
 };
+/** Each without and with gradient checkpointing. */
 const JOBS = [
-  ['rollout', 'none'],
-  ['full', 'none'],
-  ['lora', 'none'],
-  ['full', 'layers'],
-  ['lora', 'layers'],
-  ['language', 'none'],
-  ['language', 'layers'],
+  ['rollout', false],
+  ['full', false],
+  ['lora', false],
+  ['full', true],
+  ['lora', true],
+  ['language', false],
+  ['language', true],
 ];
 const TRAIN = { rollout: 'none', full: 'full', lora: { lora: LORA.lora }, language: { lora: LORA.language } };
 
 const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
 
-async function measured(folder, job, recompute, { frame, group, maxTokens, prompts }) {
-  const policy = await openVlm(folder, {
+async function measured(folder, job, gradientCheckpointing, { frame, group, maxTokens, prompts }) {
+  const policy = await openPolicy(folder, {
     workers: 1,
     threads: 2,
     batch: prompts,
-    recompute,
+    gradientCheckpointing,
     prompt: { user: 'segment the main object' },
     train: TRAIN[job],
   });
@@ -112,7 +114,7 @@ async function measured(folder, job, recompute, { frame, group, maxTokens, promp
 async function measuredSam2(folder, objects) {
   const config = await readSam2Config(folder);
   const weights = await openWeights(folder, config);
-  const network = await openNetwork(weights, config, { workers: 1, threads: 2 });
+  const network = await openNetwork(openEngine({ workers: 1, threads: 2 }), weights, config);
   const pixels = Float32Array.from({ length: 3 * config.size ** 2 }, (_, i) => Math.sin(i));
   const clicks = [
     [40, 50, 2],
@@ -130,9 +132,9 @@ async function measuredSam2(folder, objects) {
   return { peak: peak() };
 }
 
-const [what = '', folder, job, recompute, use] = process.argv.slice(2);
+const [what = '', folder, job, checkpointing, use] = process.argv.slice(2);
 if (what === 'child') {
-  console.log(JSON.stringify(await measured(folder, job, recompute, JSON.parse(use))));
+  console.log(JSON.stringify(await measured(folder, job, checkpointing === 'true', JSON.parse(use))));
 } else if (what === 'sam2 child') {
   console.log(JSON.stringify(await measuredSam2(folder, Number(job))));
 } else if (what === 'sam2') {
@@ -173,12 +175,12 @@ if (what === 'child') {
     }
     const config = await readConfig(dir);
     for (const each of USES[kind].filter(({ frame }) => folder === undefined || frame === Number(folder))) {
-      for (const [job, again] of JOBS) {
-        const { peak: bytes, text } = child(dir, job, again, JSON.stringify(each));
+      for (const [job, gradientCheckpointing] of JOBS) {
+        const { peak: bytes, text } = child(dir, job, String(gradientCheckpointing), JSON.stringify(each));
         const { total, parts } = memoryOf(
           config,
           LORA[job] ? { kind: 'lora', adapter: adapterOf(config, LORA[job]) } : { kind: job },
-          { ...each, text, mapped: true, recompute: again === 'layers' },
+          { ...each, text, mapped: true, gradientCheckpointing },
         );
         const all = Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, MB(part)]));
         console.log(
@@ -186,7 +188,7 @@ if (what === 'child') {
             bench: 'memory',
             checkpoint: kind,
             job,
-            recompute: again,
+            gradientCheckpointing,
             ...each,
             measuredMB: MB(bytes),
             computedMB: MB(total),

@@ -10,7 +10,7 @@ import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 
 import { drawScene } from '../dist/io/scenes.js';
-import { openVlm } from '../dist/models/vlm/policy.js';
+import { openPolicy } from '../dist/models/policies.js';
 import { PEERS, randomCheckpoint, spread, timed } from './made.mjs';
 import { decays } from '../dist/operators/training/schedule.js';
 import { objectiveGraph } from '../dist/models/vlm/train.js';
@@ -38,7 +38,12 @@ function prompts(policy, count) {
 }
 
 async function rollout(rows, group, batch) {
-  const policy = await openVlm(folder, { workers: 2, threads: 1, batch, prompt: { user: 'segment the main object' } });
+  const policy = await openPolicy(folder, {
+    workers: 2,
+    threads: 1,
+    batch,
+    prompt: { user: 'segment the main object' },
+  });
   try {
     const asked = prompts(policy, rows);
     let tokens = 0;
@@ -60,7 +65,7 @@ async function rollout(rows, group, batch) {
 
 /** 16 rows of 128 tokens of text, as the peers' update: forward, backward, clipping and AdamW. */
 async function update() {
-  const policy = await openVlm(folder, { workers: 2, threads: 1, batch: 8 });
+  const policy = await openPolicy(folder, { workers: 2, threads: 1, batch: 8 });
   try {
     const graph = objectiveGraph(segR1(0));
     const rows = Array.from({ length: 16 }, (_, i) => {
@@ -87,7 +92,7 @@ async function update() {
 /** A group's gradient behind one shared prefix, and the same with a prefix for each completion. */
 async function sharing({ asked, count, group, tokens }) {
   const open = (batch) =>
-    openVlm(folder, { workers: 1, threads: 2, batch, prompt: { user: 'segment the main object' } });
+    openPolicy(folder, { workers: 1, threads: 2, batch, prompt: { user: 'segment the main object' } });
   const [policy, apart] = [await open(count), await open(8)];
   try {
     const graph = objectiveGraph(segR1(0));
@@ -134,7 +139,7 @@ const long = (length) => () => [{ text: '', tokens: Array.from({ length }, (_, t
  * log-probs, gradient and AdamW.
  */
 async function step(kl) {
-  const policy = await openVlm(folder, {
+  const policy = await openPolicy(folder, {
     workers: 2,
     threads: 1,
     batch: 4,

@@ -23,8 +23,9 @@ if (way === undefined) {
     new URL('ops.js', tensor)
   );
   const { gradient } = await import(new URL('gradient.js', tensor));
-  const { emit } = await import(new URL('onnx.js', tensor));
-  const { layoutOf, openEngine } = await import(new URL('session.js', tensor));
+  const { graphOf } = await import(new URL('engine.js', tensor));
+  const { openEngine } = await import(new URL('engines.js', tensor));
+  const { layoutOf } = await import(new URL('layout.js', tensor));
 
   const { token, width, inner } = sizes;
   const weights = [];
@@ -49,14 +50,14 @@ if (way === undefined) {
   const loss = total(square(x));
   const slopes = gradient(loss, weights);
   const nameOf = (t) => t.node.op.name;
-  const program = emit('chain', {
+  const graph = graphOf('chain', {
     loss,
     ...Object.fromEntries(slopes.map((slope, i) => [`gradient:${nameOf(weights[i])}`, slope])),
   });
   const layout = layoutOf(weights.map((t) => ({ name: nameOf(t), sizes: t.shape.map(({ size }) => size) })));
 
   const engine = openEngine({ workers: 1, threads: 1 });
-  await engine.open(program);
+  await engine.open(graph);
   await engine.parameters(
     'policy',
     layout,
@@ -67,7 +68,7 @@ if (way === undefined) {
   const resident = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;
   const before = resident();
   const start = performance.now();
-  const { outputs, gradient: flat } = await engine.run(program, feeds);
+  const { outputs, gradient: flat } = await engine.run(graph, feeds);
   const time = performance.now() - start;
   const norm = Math.hypot(...[0, 1, 2].map((k) => flat[Math.floor((k + 0.5) * (flat.length / 3))]));
   await engine.release();

@@ -17,6 +17,7 @@ import { openNetwork } from '../dist/models/sam2/network.js';
 import { promptTokens } from '../dist/models/sam2/prompts.js';
 import { openSam2 } from '../dist/models/sam2/segmenter.js';
 import { openWeights } from '../dist/models/sam2/weights.js';
+import { openEngine } from '../dist/tensor/engines.js';
 import { draws } from '../dist/random.js';
 import { randomSam2, spread, timed } from './made.mjs';
 
@@ -27,7 +28,7 @@ async function graphs(folder) {
   const config = await readSam2Config(folder);
   const weights = await openWeights(folder, config);
   const start = performance.now();
-  const network = await openNetwork(weights, config, { workers: 1, threads: THREADS });
+  const network = await openNetwork(openEngine({ workers: 1, threads: THREADS }), weights, config);
   const opened = (performance.now() - start) / 1000;
   try {
     const draw = draws('bench', 'pixels');

@@ -10,7 +10,7 @@ import { lastValueFrom, takeUntil, Subject } from 'rxjs';
 
 import { imageReader } from '../dist/io/reader.js';
 import { openGrabCut } from '../dist/models/grabcut/segmenter.js';
-import { openVlm } from '../dist/models/vlm/policy.js';
+import { openPolicy } from '../dist/models/policies.js';
 import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { advantage } from '../dist/operators/advantage.js';
 import { load } from '../dist/operators/load.js';
@@ -54,7 +54,7 @@ function covered(intervals, from, to) {
   return sum;
 }
 
-const policy = await openVlm(settings.policy.checkpoint, {
+const policy = await openPolicy(settings.policy.checkpoint, {
   workers: settings.policy.workers,
   threads: settings.policy.threads,
   batch: settings.policy.batch,
@@ -63,7 +63,7 @@ const { kind: _, ...cutting } = settings.segmenter;
 const segmenter = await openGrabCut(cutting);
 const read = imageReader();
 for (const [kind, it, name] of [
-  ['rollout', policy, 'write'],
+  ['rollout', policy, 'generate'],
   ['gradient', policy, 'gradient'],
   ['optimizer', policy, 'step'],
   ['mask', segmenter, 'segment'],

@@ -1,5 +1,5 @@
 /**
- * A group's gradient and rollout at a user's shape: `node bench/user-shape.mjs [--repeats N] [--recompute layers]
+ * A group's gradient and rollout at a user's shape: `node bench/user-shape.mjs [--repeats N] [--gradient-checkpointing]
  * [--peer PYTHON user_shape.py]`.
  *
  * 39 M weights; one image of 756 px (54 × 54 patches, 729 tokens), a prompt of 980 tokens, 8 completions of 100. The
@@ -17,7 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { drawScene } from '../dist/io/scenes.js';
-import { openVlm } from '../dist/models/vlm/policy.js';
+import { openPolicy } from '../dist/models/policies.js';
 import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { segR1 } from '../dist/objectives/policy-gradient.js';
 import { uniform } from '../dist/random.js';
@@ -31,12 +31,12 @@ const NEW = 100;
 const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
 
 /** Seconds of each job, and the peak after each. @param jobs of `gradient` and `rollout`, in this order. */
-async function measured(folder, { jobs, repeats, recompute, threads }) {
-  const policy = await openVlm(folder, {
+async function measured(folder, { jobs, repeats, gradientCheckpointing, threads }) {
+  const policy = await openPolicy(folder, {
     workers: 1,
     threads,
     batch: 1,
-    recompute,
+    gradientCheckpointing,
     prompt: { user: 'segment the main object' },
   });
   const prompt = policy.encode({}, drawScene({ kind: 'pick', seed: 3, index: 0, rule: 'any' }, SIDE).image);
@@ -86,7 +86,7 @@ const { values: given, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     repeats: { type: 'string', default: '5' },
-    recompute: { type: 'string', default: 'none' },
+    'gradient-checkpointing': { type: 'boolean', default: false },
     jobs: { type: 'string', default: 'gradient,rollout' },
     threads: { type: 'string', default: '2' },
     peer: { type: 'string' },
@@ -102,7 +102,7 @@ if (given.child) {
       await measured(given.child, {
         jobs: given.jobs.split(','),
         repeats,
-        recompute: given.recompute,
+        gradientCheckpointing: given['gradient-checkpointing'],
         threads: Number(given.threads),
       }),
     ),
@@ -129,8 +129,7 @@ if (given.child) {
     given.jobs,
     '--repeats',
     given.repeats,
-    '--recompute',
-    given.recompute,
+    ...(given['gradient-checkpointing'] ? ['--gradient-checkpointing'] : []),
     '--threads',
     given.threads,
   ]);
@@ -139,7 +138,7 @@ if (given.child) {
     cores: availableParallelism(),
     node: process.version,
     repeats,
-    recompute: given.recompute,
+    gradientCheckpointing: given['gradient-checkpointing'],
     ...ours,
   };
   if (given.peer) {

@@ -12,7 +12,7 @@ import {
   mask,
   objectiveGraph,
   openGrabCut,
-  openVlm,
+  openPolicy,
   parse,
   released,
   reward,
@@ -32,7 +32,7 @@ const easy = (limit) =>
     return mean > limit ? { ...row, skipped: { stage: 'easy', reason: 'too easy' } } : row;
   });
 
-const policy = await openVlm(checkpoint, { workers: 1, threads: 2, batch: 4 });
+const policy = await openPolicy(checkpoint, { workers: 1, threads: 2, batch: 4 });
 const segmenter = await openGrabCut({ size: 64 });
 const read = imageReader();
 const window = credits(GROUPS);

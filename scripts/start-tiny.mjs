@@ -10,8 +10,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { writeSafetensors } from '../dist/io/safetensors.js';
-import { readConfig } from '../dist/models/qwen2_5_vl/config.js';
-import { weightShapes } from '../dist/models/vlm/weights.js';
+import { readConfig } from '../dist/models/qwen2_5_vl/architecture.js';
+import { weightShapes } from '../dist/models/qwen2_5_vl/weights.js';
 import { draws } from '../dist/random.js';
 
 const FRAME = 112;

@@ -43,7 +43,7 @@ export { fit, type FitOptions } from './operators/fit.js';
 export { think, type ThinkOptions, type Thinker } from './operators/think.js';
 export { replay, type ReplayOptions } from './operators/replay.js';
 export type { StepTokens } from './operators/training/step-metrics.js';
-export { sft, type ReportStep, type SftOptions, type Supervision } from './operators/sft.js';
+export { sft, type ReportStep, type SftOptions } from './operators/sft.js';
 export { tally, type Tally, type TallyOptions, type TallyReader } from './operators/tally.js';
 export { score, type ScoreOptions, type ScoreResult, type Scores, type Scoring } from './operators/score.js';
 export { openScorer, type Scorer } from './operators/scoring/scorer.js';
@@ -54,13 +54,18 @@ export { credits, released, type Credits } from './streams/credits.js';
 export { imageReader, type ReaderOptions } from './io/reader.js';
 export { openGrabCut, type GrabCutOptions } from './models/grabcut/segmenter.js';
 export { openSam2, type Sam2Options } from './models/sam2/segmenter.js';
-export type { Inspected, Judged, ReadImage, Segmenter } from './models/segmenter.js';
 export {
-  openVlm as openQwen,
-  type VlmOptions as QwenOptions,
-  type VlmPolicy as QwenPolicy,
-} from './models/vlm/policy.js';
-export type { Policy, Sampling } from './models/policy.js';
+  defineSegmenter,
+  type Inspected,
+  type Judged,
+  type ReadImage,
+  type Segmenter,
+  type SegmenterDefinition,
+} from './models/segmenter.js';
+export { openPolicy, openPolicy as openQwen, type OpenPolicyOptions } from './models/policies.js';
+export type { OpenPolicyOptions as QwenOptions } from './models/policies.js';
+export type { VlmPolicy, VlmPolicy as QwenPolicy } from './models/vlm/policy.js';
+export type { Coordinates, Policy, Sampling, Supervision } from './models/policy.js';
 export { objectiveGraph } from './models/vlm/train.js';
 export { patchMaskHead, supervisedGraph, supervisedInputs } from './models/vlm/supervised.js';
 export {

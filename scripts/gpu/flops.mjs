@@ -1,5 +1,5 @@
 /** Floating-point operations of a policy's work, and what cards can do. */
-import { weightShapes } from '../../dist/models/vlm/weights.js';
+import { weightShapes } from '../../dist/models/qwen2_5_vl/weights.js';
 
 /** Dense products in bfloat16 with sums in float32, operations a second, as NVIDIA's data sheets have them. */
 const PEAKS = [

@@ -14,9 +14,9 @@ import { policyLoss } from '../../dist/objectives/policy-loss.js';
 import { sapo } from '../../dist/objectives/sapo.js';
 import { vespo } from '../../dist/objectives/vespo.js';
 import { gradient } from '../../dist/tensor/gradient.js';
-import { emit } from '../../dist/tensor/onnx/emit.js';
+import { graphOf } from '../../dist/tensor/engine.js';
 import { input } from '../../dist/tensor/ops.js';
-import { openEngine } from '../../dist/tensor/onnx/session.js';
+import { openEngine } from '../../dist/tensor/engines.js';
 
 const SHAPE = '8x12';
 const sum = (values) => values.reduce((total, value) => total + value, 0);
@@ -65,10 +65,10 @@ async function evaluated(engine, name, objective, { size, feeds }) {
   const [logProbs, entropy] = [input('given', 'float32', size), input('entropies', 'float32', size)];
   const { loss } = policyLoss(objective, { logProbs, entropy }, size);
   const [slope, entropySlope] = gradient(loss, [logProbs, entropy]);
-  const program = emit(name, { loss, slope, entropySlope }, engine.dialect);
-  await engine.open(program);
-  const answer = await engine.run(program, feeds);
-  await engine.close(program);
+  const graph = graphOf(name, { loss, slope, entropySlope });
+  await engine.open(graph);
+  const answer = await engine.run(graph, feeds);
+  await engine.close(graph);
   return answer;
 }
 

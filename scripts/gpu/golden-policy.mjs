@@ -9,7 +9,7 @@ import { join } from 'node:path';
 
 import { NonFiniteError } from '../../dist/errors.js';
 import { openSafetensors } from '../../dist/io/safetensors.js';
-import { openVlm } from '../../dist/models/vlm/policy.js';
+import { openPolicy } from '../../dist/models/policies.js';
 import { objectiveGraph } from '../../dist/models/vlm/train.js';
 import { tokenWeights } from '../../dist/objectives/objective.js';
 import { dapo, segR1 } from '../../dist/objectives/policy-gradient.js';
@@ -57,7 +57,7 @@ async function storedRows(batch, { tokens, vision }) {
 
 /** Opens a checkpoint for the time of `use`. */
 async function opened(dir, target, options, use) {
-  const policy = await openVlm(dir, {
+  const policy = await openPolicy(dir, {
     workers: 1,
     threads: target.threads,
     batch: 1,
@@ -188,7 +188,7 @@ export async function* train(folder, target) {
   const rows = (objective) => trainRows(batch, report.group, objective);
   const kinds = [
     { kind: 'dapo', objective: dapo(0), options: {} },
-    { kind: 'dapo', objective: dapo(0), options: { recompute: 'layers' } },
+    { kind: 'dapo', objective: dapo(0), options: { gradientCheckpointing: true } },
     ...['lora-language-only', 'lora'].map((kind) => ({
       kind,
       objective: segR1(0.04),
@@ -216,7 +216,7 @@ export async function* train(folder, target) {
         ...(await storedGradient(tensors, golden)),
       };
       // The same graphs once more.
-      if (options.recompute) return first;
+      if (options.gradientCheckpointing) return first;
       const scores = await policy.scores(
         taught.map((row) => ({ ...row, perToken: {}, perSample: {} })),
         1,
@@ -224,7 +224,7 @@ export async function* train(folder, target) {
       const logProbs = { own: scores.flat(2), golden: await goldenScores(golden, kind, batch, taught), allowed: 2e-5 };
       return { ...first, 'log-probs': logProbs, 'three steps': { own: await threeSteps(policy, graph, taught) } };
     });
-    yield { name: `${kind}${options.recompute ? ', layers computed again' : ''}`, parts };
+    yield { name: `${kind}${options.gradientCheckpointing ? ', layers computed again' : ''}`, parts };
   }
 }
 

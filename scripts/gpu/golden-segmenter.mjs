@@ -15,6 +15,7 @@ import { normalised } from '../../dist/models/sam2/processor.js';
 import { clicksOf, promptTokens } from '../../dist/models/sam2/prompts.js';
 import { openSam2 } from '../../dist/models/sam2/segmenter.js';
 import { openWeights } from '../../dist/models/sam2/weights.js';
+import { openEngine } from '../../dist/tensor/engines.js';
 
 export async function* segmenter(folder, target) {
   const golden = JSON.parse(readFileSync(join(folder, 'cases.json'), 'utf8'));
@@ -66,8 +67,9 @@ function promptOf({ boxes, points, labels }, [height, width]) {
 
 async function* answers(folder, dir, { device, precision, threads }, images, cases) {
   const config = await readSam2Config(dir);
-  const weights = await openWeights(dir, config, device.kind);
-  const network = await openNetwork(weights, config, { workers: 1, threads, device, precision });
+  const engine = openEngine({ workers: 1, threads, device });
+  const weights = await openWeights(dir, config, engine.traits.halves);
+  const network = await openNetwork(engine, weights, config, precision);
   try {
     for (const image of images) {
       const bytes = await (await openSafetensors(join(folder, image.tensors))).readBytes('resized_u8');

@@ -8,15 +8,15 @@ import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 
 import { deviceOf } from '../../dist/models/device.js';
-import { openVlm } from '../../dist/models/vlm/policy.js';
+import { openPolicy } from '../../dist/models/policies.js';
 import { objectiveGraph } from '../../dist/models/vlm/train.js';
 import { openCheckpoint } from '../../dist/models/sam2/checkpoint.js';
 import { grpo } from '../../dist/objectives/policy-gradient.js';
 import { drawScene } from '../../dist/io/scenes.js';
 import { draws, uniform } from '../../dist/random.js';
-import { emit } from '../../dist/tensor/onnx/emit.js';
+import { graphOf } from '../../dist/tensor/engine.js';
 import { dot, input } from '../../dist/tensor/ops.js';
-import { openEngine } from '../../dist/tensor/onnx/session.js';
+import { openEngine } from '../../dist/tensor/engines.js';
 import { differing, share } from './distance.mjs';
 import { randomSam2, roomyFolder } from './random.mjs';
 import { each, short, teller } from './tell.mjs';
@@ -47,13 +47,11 @@ async function tf32() {
   for (const on of [false, true]) {
     const engine = openEngine({ workers: 1, threads: 1, device: device(on) });
     try {
-      const program = emit(
-        'product',
-        { c: dot(input('a', 'float32', { i: m, k }), input('b', 'float32', { k, j: n }), 'k') },
-        engine.dialect,
-      );
-      await engine.open(program);
-      const { outputs } = await engine.run(program, { a, b });
+      const graph = graphOf('product', {
+        c: dot(input('a', 'float32', { i: m, k }), input('b', 'float32', { k, j: n }), 'k'),
+      });
+      await engine.open(graph);
+      const { outputs } = await engine.run(graph, { a, b });
       const error = share(outputs.c, exact);
       tell(
         { part: 'tf32', on, error },
@@ -68,7 +66,7 @@ async function tf32() {
 const settings = { group: 4, temperature: 1, maxTokens: 24, uniform: (p, s, t) => uniform('options', p, s, t) };
 
 async function withTiny(precision, use) {
-  const policy = await openVlm(TINY, { workers: 1, threads: 1, batch: 2, device: device(), precision });
+  const policy = await openPolicy(TINY, { workers: 1, threads: 1, batch: 2, device: device(), precision });
   try {
     const prompts = [0, 1].map((index) =>
       policy.encode({}, drawScene({ kind: 'pick', seed: 3, index, rule: 'any' }, 112).image),

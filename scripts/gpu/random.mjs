@@ -17,8 +17,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { readConfig } from '../../dist/models/qwen2_5_vl/config.js';
-import { weightShapes } from '../../dist/models/vlm/weights.js';
+import { readConfig } from '../../dist/models/qwen2_5_vl/architecture.js';
+import { weightShapes } from '../../dist/models/qwen2_5_vl/weights.js';
 import { readSam2Config } from '../../dist/models/sam2/config.js';
 import { weightShapes as sam2Shapes } from '../../dist/models/sam2/weights.js';
 import { hash } from '../../dist/random.js';

@@ -18,14 +18,14 @@ import { parseArgs } from 'node:util';
 import { surveyCuda } from '../../dist/gpu/find.js';
 import { listDevices } from '../../dist/gpu/devices.js';
 import { deviceOf } from '../../dist/models/device.js';
-import { openVlm } from '../../dist/models/vlm/policy.js';
+import { openPolicy } from '../../dist/models/policies.js';
 import { objectiveGraph } from '../../dist/models/vlm/train.js';
 import { grpo } from '../../dist/objectives/policy-gradient.js';
 import { groupAdvantages } from '../../dist/operators/advantage.js';
 import { decays } from '../../dist/operators/training/schedule.js';
 import { trainRows } from '../../dist/operators/training/train-rows.js';
 import { hash, uniform } from '../../dist/random.js';
-import { openEngine } from '../../dist/tensor/onnx/session.js';
+import { openEngine } from '../../dist/tensor/engines.js';
 import { operations, peakOf } from './flops.mjs';
 import { randomQwen, roomyFolder } from './random.mjs';
 import { each, short, teller } from './tell.mjs';
@@ -132,7 +132,7 @@ async function main() {
     precision: asked.precision,
     batch: Number(asked.batch),
     tokens: Number(asked['run-tokens']),
-    recompute: 'layers',
+    gradientCheckpointing: true,
     // The end among them: every completion has its full length.
     suppressed: never,
     train:
@@ -141,7 +141,7 @@ async function main() {
         : 'full',
     notice: (text) => tell({ part: 'notice', text }, text),
   };
-  const [policy, opening] = await seconds(() => openVlm(asked.folder, options));
+  const [policy, opening] = await seconds(() => openPolicy(asked.folder, options));
   tell(
     { part: 'open', took: opening, learning: policy.parameters },
     `open ${opening.toFixed(1)} s, ${policy.parameters} weights learn`,

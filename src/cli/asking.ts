@@ -4,14 +4,12 @@ import { join } from 'node:path';
 
 import { UsageError } from '../errors.js';
 import { resize } from '../io/resize.js';
-import { openGrabCut } from '../models/grabcut/segmenter.js';
+import { openPolicy, readPolicyConfig } from '../models/policies.js';
 import type { GeneratedCompletion } from '../models/policy.js';
-import { readConfig } from '../models/qwen2_5_vl/config.js';
-import { openVlm } from '../models/vlm/policy.js';
-import { prompts } from '../models/vlm/prompts.js';
-import { openSam2 } from '../models/sam2/segmenter.js';
 import type { Segmenter } from '../models/segmenter.js';
+import { openSegmenter } from '../models/segmenters.js';
 import { readPrompt } from '../operators/parse.js';
+import { prompts } from '../prompts/seg-r1.js';
 import type { Image, Prompt, PromptObject, Size } from '../records.js';
 
 /** What is asked about an image; null where the policy wrote nothing that could be read as a prompt. */
@@ -53,11 +51,11 @@ export interface PolicyWords {
  * given, else as in Seg-R1's evaluation.
  */
 export async function openAsker({ dir, adapter, text, frame: side }: PolicyWords): Promise<Asker> {
-  const { prompt: own } = await readConfig(dir);
+  const { prompt: own } = await readPolicyConfig(dir);
   const fits = own?.user.includes('{instruction}') === (text !== undefined);
   const prompt = own && fits ? own : text === undefined ? prompts.foreground : prompts.referring;
   const base = { workers: 1, threads: availableParallelism(), batch: 1, prompt };
-  const policy = await openVlm(dir, adapter === undefined ? { ...base, train: 'none' } : { ...base, adapter });
+  const policy = await openPolicy(dir, adapter === undefined ? { ...base, train: 'none' } : { ...base, adapter });
   const frame = { width: side, height: side };
   return {
     name: adapter === undefined ? dir : `${dir} with ${adapter}`,
@@ -70,7 +68,7 @@ export async function openAsker({ dir, adapter, text, frame: side }: PolicyWords
         await policy.generate([told], { group: 1, temperature: 0, maxTokens: MOST_TOKENS, uniform: () => 0 })
       ).flat() as [GeneratedCompletion];
       const completion = policy.decode(written.tokens);
-      return { prompt: readPrompt(completion, frame, { lenient: true }), completion };
+      return { prompt: readPrompt(completion, frame, { lenient: true, coordinates: policy.coordinates }), completion };
     },
     release: () => policy.release(),
   };
@@ -78,9 +76,11 @@ export async function openAsker({ dir, adapter, text, frame: side }: PolicyWords
 
 /** GrabCut by its name, or the SAM 2.1 of a folder. */
 export function openNamed(segmenter: string): Promise<Segmenter> {
-  return segmenter === 'grabcut'
-    ? openGrabCut({ size: GRABCUT_SIDE })
-    : openSam2({ checkpoint: segmenter, threads: availableParallelism() });
+  return openSegmenter(
+    segmenter === 'grabcut'
+      ? { kind: 'grabcut', size: GRABCUT_SIDE }
+      : { kind: 'sam2', checkpoint: segmenter, threads: availableParallelism() },
+  );
 }
 
 /** Finer than training needs it: one image may take a second. */

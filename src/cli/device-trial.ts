@@ -9,7 +9,8 @@ import { messageOf } from '../errors.js';
 import type { CudaRuntime } from '../gpu/find.js';
 import { freeMemory, listDevices } from '../gpu/devices.js';
 import type { Precision } from '../tensor/graph.js';
-import { openEngine, type Engine } from '../tensor/onnx/session.js';
+import type { Engine } from '../tensor/engine.js';
+import { openEngine } from '../tensor/engines.js';
 import { matrixRun, measure } from './matrix-speed.js';
 
 /** What is to be tried. */
@@ -60,7 +61,7 @@ async function engineOn(trial: Exclude<Trial, { kind: 'list' }>): Promise<Engine
     device: { kind: 'cuda', index: trial.index, memory: MEMORY, libraries: trial.runtime },
   } as const;
   const engine = openEngine(options);
-  if (engine.dialect === 'cuda') return engine;
+  if (engine.traits.device === 'cuda') return engine;
   await engine.release();
   throw new Error(`cuda:${trial.index}: expected an engine that computes there; got one for the CPU`);
 }

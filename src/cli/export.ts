@@ -4,8 +4,7 @@ import { join, resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 
 import { shortPath, UsageError } from '../errors.js';
-import { baseOf } from '../models/vlm/adapter.js';
-import { copyCheckpoint, mergeAdapter } from '../models/vlm/merge.js';
+import { baseOf, copyCheckpoint, exportMerged } from '../models/policies.js';
 import { RunFolder } from '../pipelines/store/run-folder.js';
 import { once, wholeNumber } from './arguments.js';
 import { freeFolder } from './free-folder.js';
@@ -72,7 +71,7 @@ async function exported(from: string, to: string, base: string | undefined): Pro
       `${where}: expected the folder of a checkpoint; got ${JSON.stringify(below)}${base === undefined ? ', which is none here; way out: --base DIR' : ''}`,
     );
   }
-  const count = await mergeAdapter(below, from, to);
+  const count = await exportMerged(below, from, to);
   return `${shortPath(to)}  ${shortPath(below)} with ${count} matrices of ${shortPath(from)} folded in`;
 }
 

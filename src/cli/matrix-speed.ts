@@ -1,18 +1,17 @@
 import { isFloat, node, type Precision, type Tensor } from '../tensor/graph.js';
-import { emit, type Dialect, type Program } from '../tensor/onnx/emit.js';
+import type { Engine, EngineTraits, Graph } from '../tensor/engine.js';
 import { cast, expand, input, mul, rename, slice, sum } from '../tensor/ops.js';
-import type { Engine } from '../tensor/onnx/session.js';
 
 /** A chain of products of square matrices, and what must come back. */
 export interface MatrixRun {
-  readonly program: Program;
+  readonly graph: Graph;
   readonly feeds: { readonly rows: Float32Array; readonly share: Float32Array };
   /** Floating-point operations of one run. */
   readonly operations: number;
 }
 
 /** Sizes for which products take most of a run's time, and a run a fraction of a second. */
-const SIZES: Readonly<Record<Dialect, { readonly side: number; readonly products: number }>> = {
+const SIZES: Readonly<Record<EngineTraits['device'], { readonly side: number; readonly products: number }>> = {
   cpu: { side: 1024, products: 4 },
   cuda: { side: 4096, products: 32 },
 };
@@ -23,7 +22,11 @@ const SIZES: Readonly<Record<Dialect, { readonly side: number; readonly products
  *
  * Both are made from two small inputs inside the graph, so that little is copied and nothing can be computed ahead.
  */
-export function matrixRun(dialect: Dialect, precision: Precision, { side, products } = SIZES[dialect]): MatrixRun {
+export function matrixRun(
+  device: EngineTraits['device'],
+  precision: Precision,
+  { side, products } = SIZES[device],
+): MatrixRun {
   const square = { i: side, k: side };
   const rows = expand(input('rows', 'float32', { i: side }), [
     { name: 'i', size: square.i },
@@ -40,7 +43,7 @@ export function matrixRun(dialect: Dialect, precision: Precision, { side, produc
   for (let i = 0; i < products; i += 1) x = rename(product(x, share), { j: 'k' });
   const back = mul(sum(cast(slice(x, 'k', 0, 16), 'float32'), 'k'), 1 / 16);
   return {
-    program: emit(`matrix products in ${precision}`, { back }, dialect),
+    graph: { name: `matrix products in ${precision}`, outputs: { back }, precision },
     feeds: { rows: Float32Array.from({ length: side }, (_, i) => i % 7), share: new Float32Array(side).fill(1 / side) },
     operations: 2 * side ** 3 * products,
   };
@@ -54,22 +57,22 @@ export function matrixRun(dialect: Dialect, precision: Precision, { side, produc
  */
 export async function measure(
   engine: Engine,
-  { program, feeds, operations }: MatrixRun,
+  { graph, feeds, operations }: MatrixRun,
   seconds: number,
 ): Promise<number> {
-  await engine.open(program);
+  await engine.open(graph);
   try {
-    checkRows(program.name, feeds.rows, await engine.run(program, feeds));
+    checkRows(graph.name, feeds.rows, await engine.run(graph, feeds));
     const began = performance.now();
     let [runs, spent] = [0, 0];
     do {
-      await engine.run(program, feeds);
+      await engine.run(graph, feeds);
       runs += 1;
       spent = (performance.now() - began) / 1000;
     } while (spent < seconds);
     return (operations * runs) / spent / 1e9;
   } finally {
-    await engine.close(program);
+    await engine.close(graph);
   }
 }
 

@@ -1,13 +1,9 @@
-import { join } from 'node:path';
-
 import type { Argv, CommandModule } from 'yargs';
 
 import { UsageError } from '../errors.js';
-import { readJson } from '../models/checkpoint-json.js';
-import type { Memory, Stored } from '../models/inspected.js';
-import { inspectVlm, type InspectedAdapter, type InspectedCheckpoint } from '../models/vlm/inspect.js';
-import type { Use } from '../models/vlm/memory.js';
-import { inspectSam2, type InspectedSam2 } from '../models/sam2/inspect.js';
+import type { InspectedSegmenter, Memory, Stored } from '../models/inspected.js';
+import { inspectPolicy, type InspectedAdapter, type InspectedCheckpoint, type Use } from '../models/policies.js';
+import { inspectSegmenter } from '../models/segmenters.js';
 import { once, wholeNumber } from './arguments.js';
 
 interface Arguments {
@@ -18,7 +14,7 @@ interface Arguments {
   readonly prompts: unknown;
   readonly precision: unknown;
   readonly device: unknown;
-  readonly recompute: unknown;
+  readonly gradientCheckpointing: unknown;
   readonly ema: unknown;
   readonly base: unknown;
   readonly json: unknown;
@@ -42,7 +38,7 @@ function inspectCommand(): CommandModule<object, Arguments> {
         .positional('folder', {
           type: 'string',
           demandOption: true,
-          describe: 'folder of a Qwen2.5-VL, an adapter of one, or a SAM 2.1',
+          describe: 'folder of a policy, an adapter of one, or a segmenter',
         })
         .option('frame', text('side of the square that is shown, px; 768 unless told'))
         .option('group', text('completions a prompt; 8 unless told'))
@@ -53,29 +49,25 @@ function inspectCommand(): CommandModule<object, Arguments> {
           text('of products: float32, bfloat16 or, of a rollout on a GPU, float16; float32 unless told'),
         )
         .option('device', text('cpu, or cuda for what is taken of a GPU; cpu unless told'))
-        .option('recompute', { type: 'boolean', describe: 'training with policy.recompute: layers' })
+        .option('gradient-checkpointing', {
+          type: 'boolean',
+          describe: 'training with policy.gradientCheckpointing',
+        })
         .option('ema', { type: 'boolean', describe: 'training with ema, a running average of the weights' })
         .option('base', text('checkpoint that an adapter belongs to; the one that it names unless told'))
         .option('json', { type: 'boolean', describe: 'print JSON, in bytes' }) as unknown as Argv<Arguments>,
     handler: async (given) => {
       const use = useOf(given);
-      const seen = (await isSegmenter(given.folder))
-        ? await inspectSam2(given.folder, use)
-        : await inspectVlm(given.folder, use, once(given.base, 'base'));
+      // What is neither is refused by the policies' reader, an adapter's folder having no configuration of its own.
+      const seen =
+        (await inspectSegmenter(given.folder, use)) ??
+        (await inspectPolicy(given.folder, use, once(given.base, 'base')));
       process.stdout.write(given.json ? `${JSON.stringify(seen, null, 2)}\n` : `${textOf(seen)}\n`);
     },
   };
 }
 
-/**
- * What is neither is refused by the policy's reader, an adapter's folder without a configuration being one of its own.
- */
-async function isSegmenter(folder: string): Promise<boolean> {
-  const { model_type: kind } = await readJson(join(folder, 'config.json'), {});
-  return typeof kind === 'string' && kind.startsWith('sam2');
-}
-
-function textOf(seen: InspectedAdapter | InspectedCheckpoint | InspectedSam2): string {
+function textOf(seen: InspectedAdapter | InspectedCheckpoint | InspectedSegmenter): string {
   if (seen.kind === 'adapter') return adapterText(seen);
   return seen.kind === 'segmenter' ? segmenterText(seen) : checkpointText(seen);
 }
@@ -89,7 +81,7 @@ function oneOf<Word extends string>(value: unknown, option: string, words: reado
   return found;
 }
 
-function useOf({ frame, group, maxTokens, prompts, precision, device, recompute, ema }: Arguments): Use {
+function useOf({ frame, group, maxTokens, prompts, precision, device, gradientCheckpointing, ema }: Arguments): Use {
   const whole = (value: unknown, option: string, otherwise: number): number => {
     const text = once(value, option);
     return text === undefined ? otherwise : wholeNumber(text, option);
@@ -107,7 +99,7 @@ function useOf({ frame, group, maxTokens, prompts, precision, device, recompute,
     prompts: whole(prompts, 'prompts', 1),
     precision: kind,
     device: on,
-    recompute: recompute === true,
+    gradientCheckpointing: gradientCheckpointing === true,
     ema: ema === true,
   };
 }
@@ -135,7 +127,7 @@ function checkpointText({ folder, architecture, parameters, tied, stored, use, m
     ['stored', storedText(stored)],
     [
       'run',
-      `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.device === 'cuda' ? ' on CUDA' : ''}${use.recompute === true ? ', layers computed again' : ''}${use.ema === true ? ', weights averaged' : ''}`,
+      `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.device === 'cuda' ? ' on CUDA' : ''}${use.gradientCheckpointing === true ? ', gradient checkpointing' : ''}${use.ema === true ? ', weights averaged' : ''}`,
     ],
   ];
   return `${table(head)}\n\n${memoryText(memory, use.device)}`;
@@ -150,7 +142,7 @@ function segmenterText({
   embedding,
   device,
   memory,
-}: InspectedSam2): string {
+}: InspectedSegmenter): string {
   const head = [
     ['model', `${folder}  ${architecture}`],
     ['weights', millions(parameters)],

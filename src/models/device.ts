@@ -5,12 +5,15 @@ import { messageOf, UsageError } from '../errors.js';
 import { freeMemory, listDevices, type GpuDevice } from '../gpu/devices.js';
 import { findCudaRuntime, surveyCuda } from '../gpu/find.js';
 import type { Precision } from '../tensor/graph.js';
-import { SHARE } from '../tensor/onnx/native/device.js';
-import type { Device } from '../tensor/onnx/session.js';
+import { MEMORY_SHARE, type Device } from '../tensor/engine.js';
+import { ENGINE_NAMES } from '../tensor/engines.js';
 
 const UNITS = { MB: 1e6, GB: 1e9, MiB: 2 ** 20, GiB: 2 ** 30 } as const;
 const SIZE = /^(\d+(?:\.\d+)?) ?(MB|GB|MiB|GiB)$/;
 const CUDA = /^cuda(?::(\d+))?$/;
+
+/** What runs a model's graphs. */
+export const Runtime = z.enum(ENGINE_NAMES);
 
 /** Keys of `policy` and of segmenters that a device can compute. */
 export const deviceShape = {
@@ -92,7 +95,7 @@ export function roomOn({ device, memory }: Omit<DeviceChoice, 'precision' | 'tf3
   if (memory !== undefined) return bytesOf(memory);
   const { driver } = surveyCuda();
   const free = driver && freeMemory(driver.library, Number(index[1] ?? 0));
-  return free === undefined ? undefined : SHARE * free;
+  return free === undefined ? undefined : MEMORY_SHARE * free;
 }
 
 /** Threads that hold a model's weights: on a GPU one feeds the device, however many are allowed. */

@@ -1,5 +1,9 @@
-import type { Image, Sample } from '../records.js';
+import type { Objective } from '../objectives/objective.js';
+import type { Fitted, Image, Sample } from '../records.js';
 import type { AdamOptions } from '../tensor/adamw.js';
+
+/** Units in which a policy writes where things are: pixels of the frame it was shown, or thousandths of its sides. */
+export type Coordinates = 'pixels' | 'thousandths';
 
 /** What the policy is told about one sample, ready to be read. */
 export interface EncodedPrompt {
@@ -111,6 +115,8 @@ export interface Policy<Graph = unknown> {
   readonly parameters: number;
   /** Prompts that one run takes; calls with more are cut up. */
   readonly batch: number;
+  /** Units in which its completions say where things are. */
+  readonly coordinates: Coordinates;
 
   /**
    * What the policy is told about a sample.
@@ -156,7 +162,31 @@ export interface Policy<Graph = unknown> {
   release(): Promise<void>;
 }
 
-/** A policy whose training can be broken off and gone on with. */
+/** What supervised answers are taught with. */
+export interface SupervisionOptions {
+  /** Weight of the patch-mask loss. */
+  readonly patchMask: number;
+  /** Standard deviation, in units of the number, of a Gaussian target around number tokens; 0 is the token alone. */
+  readonly softNumbers: number;
+  /** Whether the loss is on the answer alone, or on the prompt's words as well. */
+  readonly prompt: 'masked' | 'learned';
+}
+
+/** What supervised answers need of a kind of policy. */
+export interface Supervision<Graph = unknown> {
+  readonly graph: Graph;
+  /** Further inputs of the graph for one row. */
+  inputs(row: Fitted, prompt: EncodedPrompt, answer: readonly number[]): Pick<TrainRow, 'perToken' | 'perPrompt'>;
+}
+
+/** A policy that makes its own training graphs. */
+export interface Trainable<Graph = unknown> {
+  /** The graph of a policy-gradient objective; its inputs besides the batch are those of `policyLoss`. */
+  objectiveGraph(objective: Objective): Graph;
+  supervision(options: SupervisionOptions): Supervision<Graph>;
+}
+
+/** A policy whose training can be interrupted and resumed. */
 export interface Resumable {
   /** Takes no further step before `ready` has settled, so that what is saved meanwhile is of one step. */
   pause(ready: Promise<unknown>): void;

@@ -1,10 +1,13 @@
+import type { z } from 'zod';
+
 import type { Image, ImageSource, Mask, Prompt, Size } from '../records.js';
+import type { InspectedSegmenter, SegmenterUse } from './inspected.js';
 
 /** Promptable segmenter: all prompts about one image go in one call, so that it is looked at once. */
 export interface Segmenter {
   /** Names the model and every option that changes a mask; part of cache keys and run metadata. */
   readonly name: string;
-  /** Which pixels it is best given: the image as it is stored, or stretched to the frame, which it is unless told. */
+  /** Which pixels it is best given: the image as it is stored, or stretched to the frame; `frame` by default. */
   readonly looksAt?: 'original' | 'frame';
   /**
    * One mask a prompt, in order, at `frame` size: the union over the prompt's objects.
@@ -37,3 +40,41 @@ export interface Judged {
 
 /** How a stage gets pixels: decoded, upright, RGB; at `frame` size (stretched) where one is given. */
 export type ReadImage = (source: ImageSource, frame?: Size) => Promise<Image>;
+
+/** A kind of segmenter, as pipelines name and open it. */
+export interface SegmenterDefinition<Options = unknown> {
+  /** `kind` in a pipeline's file. */
+  readonly name: string;
+  /** The options beside `kind` or `module`. */
+  readonly options: z.ZodType<Options>;
+  /** Options that name a file or folder: resolved against the pipeline's file, and must exist. */
+  readonly paths?: readonly string[];
+  open(options: Options): Promise<Segmenter>;
+  /** What keeps it from being opened, as far as configurations say: the option, and why; no weight is read. */
+  fault?(options: Options): Promise<{ readonly option: string; readonly text: string } | undefined>;
+  /** Whether folders with that `model_type` in their `config.json` are of this kind. */
+  reads?(modelType: string): boolean;
+  /** Looks at a folder that it `reads`; no weight is read. */
+  inspect?(folder: string, use: SegmenterUse): Promise<InspectedSegmenter>;
+}
+
+/** Declares a kind of segmenter; a module of one's own exports what this returns. */
+export function defineSegmenter<Schema extends z.ZodType>(
+  definition: Omit<SegmenterDefinition<z.output<Schema>>, 'options'> & { readonly options: Schema },
+): SegmenterDefinition {
+  // Options are read with the definition's own schema before anything of it is called.
+  return Object.freeze({ ...definition });
+}
+
+/** Whether a value, such as an export of somebody's module, is a kind of segmenter. */
+export function isSegmenterDefinition(value: unknown): value is SegmenterDefinition {
+  if (value === null || typeof value !== 'object') return false;
+  const { name, options, open } = value as Partial<SegmenterDefinition>;
+  return (
+    typeof name === 'string' &&
+    name !== '' &&
+    typeof open === 'function' &&
+    typeof options === 'object' &&
+    typeof options?.safeParse === 'function'
+  );
+}

@@ -4,8 +4,10 @@ import { z } from 'zod';
 import { DataError } from '../errors.js';
 import { clickCentre } from '../io/click.js';
 import { boxOfMask, decodeMask, encodeMask, maskIou } from '../io/mask.js';
+import type { Coordinates } from '../models/policy.js';
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Box, Fitted, Mask, Point, Prompt, Sample, Size } from '../records.js';
+import { CoordinatesOption, inFrame, writtenFrame } from './coordinates.js';
 import { orMarked, pixelsOf } from './faults.js';
 import { inOrder } from '../streams/in-order.js';
 
@@ -18,6 +20,8 @@ export const FitOptions = z.strictObject({
   think: z.string().default('{place}'),
   /** Whether the segmenter tries the prompts; without it the answer is the box and one click on the object's centre. */
   tried: z.boolean().default(true),
+  /** Units in which places are written; the policy's by default, pixels without one. */
+  coordinates: CoordinatesOption.optional(),
   /** Rows fitted at once. */
   inflight: z.int().min(1).default(2),
 });
@@ -47,7 +51,7 @@ export function fit<T extends Sample>(
   { segmenter, readImage }: FitContext,
   options: FitOptions = {},
 ): OperatorFunction<T, T & Fitted> {
-  const { think, inflight, tried, ...clicking } = FitOptions.parse(options);
+  const { think, inflight, tried, coordinates, ...clicking } = FitOptions.parse(options);
 
   const search = async (row: T, truth: Uint8Array): Promise<Fit> => {
     const image = await pixelsOf(readImage, row, segmenter);
@@ -60,7 +64,10 @@ export function fit<T extends Sample>(
       if (!row.truth) throw new DataError(`${row.id}  truth: expected a mask to fit; got nothing`);
       const truth = decodeMask(row.truth);
       const { prompt, iou } = tried ? await search(row, truth) : { prompt: simplePrompt(truth, row.frame), iou: [] };
-      return { ...row, fitted: { prompt, ious: iou, text: answerText(prompt, thoughtOf(row, prompt, think)) } };
+      return {
+        ...row,
+        fitted: { prompt, ious: iou, text: answerText(prompt, thoughtOf(row, prompt, think), coordinates) },
+      };
     });
   return inOrder(fitted, inflight);
 }
@@ -138,9 +145,9 @@ export function thoughtOf({ candidates }: Pick<Sample, 'candidates'>, prompt: Pr
   return template.replaceAll('{place}', () => placeOf(prompt)).replaceAll('{name}', () => name);
 }
 
-/** A prompt as Seg-R1 writes it, behind a thought; thinks of the place unless told. */
-export function answerText(prompt: Prompt, think: string = placeOf(prompt)): string {
-  return `${thinkingText(think)} ${solutionText(prompt)}`;
+/** A prompt as Seg-R1 writes it, behind a thought: of the place by default. */
+export function answerText(prompt: Prompt, think: string = placeOf(prompt), coordinates?: Coordinates): string {
+  return `${thinkingText(think)} ${solutionText(prompt, coordinates)}`;
 }
 
 /** A thought between its tags. */
@@ -148,8 +155,9 @@ export function thinkingText(thought: string): string {
   return `<think> ${thought} </think>`;
 }
 
-/** One tag a box, then all points and all labels. */
-export function solutionText({ objects }: Prompt): string {
+/** One tag a box, then all points and all labels; in pixels by default. */
+export function solutionText(prompt: Prompt, coordinates: Coordinates = 'pixels'): string {
+  const { objects } = inFrame(prompt, writtenFrame(coordinates, prompt.frame));
   const boxes = objects.flatMap(({ box }) => (box ? [`<bbox>[${box.join(',')}]</bbox>`] : []));
   const points = objects.flatMap((object) => object.points);
   const places = `<points>[${points.map(({ x, y }) => `[${x},${y}]`).join(',')}]</points>`;

@@ -1,7 +1,9 @@
 import { map, type OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 
+import type { Coordinates } from '../models/policy.js';
 import type { Prompt, Prompted, RolledOut, Size } from '../records.js';
+import { CoordinatesOption, inFrame, writtenFrame } from './coordinates.js';
 import { formatted, readLeniently, readParts, toPrompt } from './parse-text.js';
 
 export const ParseOptions = z.strictObject({
@@ -11,20 +13,24 @@ export const ParseOptions = z.strictObject({
   think: z.boolean().optional(),
   /** Reads more than the format allows, for evaluation: see `readPrompt`. `formats` stays strict. */
   lenient: z.boolean().default(false),
+  /** Units in which places are written; the policy's by default, pixels without one. */
+  coordinates: CoordinatesOption.optional(),
 });
 export type ParseOptions = z.input<typeof ParseOptions>;
 
 /** Adds `prompts` and `formats`, one a completion; marked rows pass by. */
 export function parse<T extends RolledOut>(options: ParseOptions = {}): OperatorFunction<T, T & Prompted> {
-  const { mode, think = mode === 'boxes', lenient } = ParseOptions.parse(options);
+  const { mode, think = mode === 'boxes', lenient, coordinates = 'pixels' } = ParseOptions.parse(options);
   return map((row) => {
     if (row.skipped) return row as T & Prompted;
     const parts = row.completions.map(({ text }) => readParts(text));
     const formats = parts.map((part) => (formatted(part, mode, think) ? 1 : 0));
-    const prompts = parts.map(
-      (part, i) =>
-        toPrompt(part, row.frame, mode) ?? (lenient ? readLeniently(row.completions[i].text, row.frame) : null),
-    );
+    const written = writtenFrame(coordinates, row.frame);
+    const prompts = parts.map((part, i) => {
+      const prompt =
+        toPrompt(part, written, mode) ?? (lenient ? readLeniently(row.completions[i].text, written) : null);
+      return prompt && inFrame(prompt, row.frame);
+    });
     return { ...row, prompts, formats };
   });
 }
@@ -39,6 +45,7 @@ export function parse<T extends RolledOut>(options: ParseOptions = {}): Operator
  * (SAM reads 2 and 3 as box corners), and so does a number of more than nine digits everything.
  *
  * @param seen the frame that the policy was shown.
+ * @param options.coordinates units of the numbers; pixels of `seen` by default.
  * @param options.lenient where that fails, also takes boxes alone, points alone (foreground without a `<labels>`), a
  * missing closing tag, several
  * boxes in one tag, decimals (rounded), negative numbers (0), corners in either order, and Qwen's own `"bbox_2d": […]`
@@ -49,8 +56,10 @@ export function parse<T extends RolledOut>(options: ParseOptions = {}): Operator
 export function readPrompt(
   completion: string,
   seen: Size,
-  options: { readonly lenient?: boolean } = {},
+  options: { readonly lenient?: boolean; readonly coordinates?: Coordinates } = {},
 ): Prompt | null {
-  const strict = toPrompt(readParts(completion), seen, 'boxes');
-  return strict ?? (options.lenient ? readLeniently(completion, seen) : null);
+  const written = writtenFrame(options.coordinates ?? 'pixels', seen);
+  const strict = toPrompt(readParts(completion), written, 'boxes');
+  const prompt = strict ?? (options.lenient ? readLeniently(completion, written) : null);
+  return prompt && inFrame(prompt, seen);
 }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import { defined } from '../defined.js';
 import { DataError } from '../errors.js';
-import type { Policy, TrainRow } from '../models/policy.js';
+import type { Policy, Supervision, TrainRow } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
 import type { Fitted, Sample, Thought } from '../records.js';
 import { pixelsOf } from './faults.js';
@@ -28,13 +28,6 @@ export const SftOptions = z.strictObject({
   softNumbers: z.number().min(0).default(0),
 });
 export type SftOptions = z.input<typeof SftOptions>;
-
-/** What supervised answers need of a kind of policy. */
-export interface Supervision<Graph> {
-  readonly graph: Graph;
-  /** Further inputs of the graph for one row. */
-  inputs(row: Fitted, prompt: TrainRow['prompt'], answer: readonly number[]): Pick<TrainRow, 'perToken' | 'perPrompt'>;
-}
 
 /** Notified after each step, of the rows that it took in, and of the tokens that came since the step before. */
 export type ReportStep = (

@@ -5,9 +5,10 @@ import type { AnswerCache } from '../io/answer-cache.js';
 import { DataError, shown } from '../errors.js';
 import { encodePng } from '../io/image.js';
 import { chatRequest, ChatServerOptions, type ChatServer } from '../models/server/chat-client.js';
-import { prompts } from '../models/vlm/prompts.js';
+import { prompts } from '../prompts/seg-r1.js';
 import type { ReadImage } from '../models/segmenter.js';
 import type { Fitted, Thought } from '../records.js';
+import { CoordinatesOption } from './coordinates.js';
 import { orMarked, pixelsOf } from './faults.js';
 import { solutionText, thinkingText, thoughtOf } from './fit.js';
 import { inOrder } from '../streams/in-order.js';
@@ -22,6 +23,8 @@ export const ThinkOptions = z
     template: z.string().min(1).optional(),
     /** A server that is asked for each thought instead. */
     endpoint: ChatServerOptions.optional(),
+    /** Units in which places are written; the policy's by default, pixels without one. */
+    coordinates: CoordinatesOption.optional(),
   })
   .refine(({ template, endpoint }) => template === undefined || endpoint === undefined, {
     error: 'expected either a template or an endpoint; got both',
@@ -59,7 +62,7 @@ export function think<T extends Fitted>(
   { readImage, thinker }: ThinkContext,
   options: ThinkOptions = {},
 ): OperatorFunction<T, T & Thought> {
-  const { template = '{place}', endpoint } = ThinkOptions.parse(options);
+  const { template = '{place}', endpoint, coordinates } = ThinkOptions.parse(options);
 
   const answered = async (row: T, ended: AbortSignal): Promise<string> => {
     if (!endpoint || !thinker) return thoughtOf(row, row.fitted.prompt, template);
@@ -84,7 +87,7 @@ export function think<T extends Fitted>(
         const {
           problem = problemOf(row),
           thinking,
-          solution = solutionText(row.fitted.prompt),
+          solution = solutionText(row.fitted.prompt, coordinates),
         }: Partial<Thought> = row;
         return { ...row, problem, thinking: thinking ?? thinkingText(await answered(row, ended)), solution };
       });

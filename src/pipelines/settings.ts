@@ -1,14 +1,10 @@
 import { z } from 'zod';
 
-import { deviceShape } from '../models/device.js';
-import { GrabCutOptions } from '../models/grabcut/segmenter.js';
-import { PRECISIONS, type Precision } from '../models/vlm/checkpoint.js';
-import { trainingFault } from '../models/vlm/parameters.js';
-import { prompts, type PromptName } from '../models/vlm/prompts.js';
-import { Sam2Options } from '../models/sam2/segmenter.js';
-
-const GrabCut = z.strictObject({ kind: z.literal('grabcut'), ...GrabCutOptions.shape });
-const Sam2 = z.strictObject({ kind: z.literal('sam2'), ...Sam2Options.shape });
+import { deviceShape, Runtime } from '../models/device.js';
+import { SAVED_PRECISIONS, trainingFault, type SavedPrecision } from '../models/policies.js';
+import { isOfModule, SEGMENTERS, type SegmenterChoice } from '../models/segmenters.js';
+import { prompts, type PromptName } from '../prompts/seg-r1.js';
+import { valueAt } from './config/schema-paths.js';
 
 /** An adapter of low rank that learns in place of the weights. */
 const Lora = z
@@ -57,8 +53,8 @@ const PolicyShape = z.strictObject({
    * What a checkpoint that learned is written in, rounded to the nearest; as the files it came from unless told.
    * Adapters are float32.
    */
-  save: z.enum(Object.keys(PRECISIONS) as [Precision, ...Precision[]]).optional(),
-  runtime: z.enum(['onnx']).default('onnx'),
+  save: z.enum(Object.keys(SAVED_PRECISIONS) as [SavedPrecision, ...SavedPrecision[]]).optional(),
+  runtime: Runtime.default('onnx'),
   ...deviceShape,
   /**
    * Threads that hold the weights, each a copy of 4 bytes a weight; float32 files that nothing changes are mapped
@@ -69,8 +65,8 @@ const PolicyShape = z.strictObject({
   threads: z.int().min(1).default(2),
   /** Prompts in one run, and groups in a micro-batch. */
   batch: z.int().min(1).default(4),
-  /** What an update computes twice instead of keeping it: nothing, or the inside of every layer. */
-  recompute: z.enum(['none', 'layers']).default('none'),
+  /** Whether an update computes the inside of every layer twice instead of keeping it. */
+  gradientCheckpointing: z.boolean().default(false),
   /**
    * Tokens in one run that trains, padding included: fewer prompts share it where they are long; no bound unless told.
    */
@@ -94,9 +90,18 @@ export const PolicyOptions = PolicyShape.superRefine(({ train, adapter }, contex
 }).overwrite((policy) => ({ ...policy, train: policy.train ?? (policy.adapter === undefined ? 'full' : 'adapter') }));
 export type PolicyOptions = z.output<typeof PolicyOptions>;
 
+type KindOptions = z.ZodObject<{ kind: z.ZodLiteral<string> }, z.core.$loose>;
+
 /** Which segmenter to open, by `kind`. */
-export const SegmenterOptions = z.discriminatedUnion('kind', [GrabCut, Sam2]);
-export type SegmenterOptions = z.output<typeof SegmenterOptions>;
+export const SegmenterOptions = z.discriminatedUnion(
+  'kind',
+  SEGMENTERS.map(({ name, options }) =>
+    z.strictObject({ kind: z.literal(name), ...(options as z.ZodObject).shape }),
+  ) as unknown as [KindOptions, ...KindOptions[]],
+);
+
+/** A segmenter of one's own: its module checks the options beside `module`. */
+const ModuleSegmenter = z.looseObject({ module: z.string().min(1) });
 
 /** When a policy that learns is written down, so that the run can be gone on with; and always at its end. */
 const CheckpointOptions = z.strictObject({
@@ -129,7 +134,7 @@ export const Settings = z.strictObject({
   /** Rows between source and sink; as many as a step takes is strictly on-policy. */
   window: z.int().min(1).default(8),
   policy: PolicyOptions.optional(),
-  segmenter: SegmenterOptions.optional(),
+  segmenter: (SegmenterOptions as z.ZodType<SegmenterChoice>).optional(),
   /**
    * Name of a pipeline in the same file, with `tally`, that is run on the policy before the first step and after the
    * last, with `every` in between, too; null for none.
@@ -148,8 +153,27 @@ export const Settings = z.strictObject({
 });
 export type Settings = z.output<typeof Settings>;
 
-/** The whole map of a pipeline as a file has it; what a stage may be told is checked stage by stage. */
-export const PipelineShape = Settings.extend({ stages: z.array(z.unknown()).min(1) });
+const SettingsWithModule = Settings.extend({
+  segmenter: (ModuleSegmenter as z.ZodType<SegmenterChoice>).optional(),
+});
+
+/** The schema of a pipeline's own keys, by how its map names the segmenter. */
+export function settingsSchema(map: unknown): typeof Settings {
+  return isOfModule(valueAt(map, ['segmenter'])) ? SettingsWithModule : Settings;
+}
+
+const stages = z.array(z.unknown()).min(1);
+
+/** The schema of a pipeline's whole map as a file has it; the options of stages are checked stage by stage. */
+export function pipelineSchema(map: unknown): z.ZodType<Settings> {
+  return settingsSchema(map).extend({ stages });
+}
+
+/** The same for descriptions, with a segmenter of either form. */
+export const PipelineShape = Settings.extend({
+  segmenter: z.union([SegmenterOptions, ModuleSegmenter]).optional(),
+  stages,
+});
 
 /** What an evaluation's metrics are called among those of a step: `eval_NAME`. */
 export const EVALUATION_PREFIX = 'eval_';

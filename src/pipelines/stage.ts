@@ -1,7 +1,7 @@
 import type { Observable, OperatorFunction } from 'rxjs';
 import type { z } from 'zod';
 
-import type { VlmPolicy } from '../models/vlm/policy.js';
+import type { Policy, Resumable, Trainable } from '../models/policy.js';
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Start } from '../streams/pulled.js';
 import { isColumn, type Column, type OwnColumns, type OwnValues } from '../io/arrow/own-columns.js';
@@ -25,9 +25,9 @@ export interface StageContext extends PipelineContext {
   readonly credits: Credits;
   readonly read: ReadImage;
   segmenter(): Promise<Segmenter>;
-  policy(): Promise<VlmPolicy>;
+  policy(): Promise<Policy & Resumable>;
   /** The policy for a stage that says `updatesPolicy`: its steps become checkpoints, from which a run resumes. */
-  trainable(): Promise<VlmPolicy>;
+  trainable(): Promise<Policy & Resumable & Trainable>;
   /** Where the run resumes that was broken off; none in one from the beginning. */
   readonly resumed?: Position;
   /**

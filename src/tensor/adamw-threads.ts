@@ -1,6 +1,6 @@
 import { adamw, piecesOf, type AdamOptions, type AdamPiece, type AdamState } from './adamw.js';
 import type { AdamJob } from './adamw-worker.js';
-import type { Layout } from './onnx/session.js';
+import type { Layout } from './layout.js';
 import { workers, type Workers } from '../workers.js';
 
 /** Elements from which a step is worth threads: below, handing the gradient over costs what they save. */

@@ -1,4 +1,4 @@
-import type { Layout } from './onnx/session.js';
+import type { Layout } from './layout.js';
 
 /** Moments of the gradients seen so far, in the parameters' layout; changed in place by each step. */
 export interface AdamState {

@@ -9,6 +9,8 @@ export type Precision = 'float32' | Half;
 export type DType = Precision | 'int64' | 'bool';
 
 export const isHalf = (dtype: DType): dtype is Half => dtype === 'bfloat16' || dtype === 'float16';
+/** Bytes of an element. */
+export const WIDTH: Readonly<Record<Precision, number>> = { float32: 4, bfloat16: 2, float16: 2 };
 export const isFloat = (dtype: DType): dtype is Precision => dtype === 'float32' || isHalf(dtype);
 
 /** One dimension; sizes are fixed when a graph is traced, save for what a loop appends to. */

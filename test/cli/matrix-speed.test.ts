@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { matrixRun, measure } from '../../src/cli/matrix-speed.js';
-import { openEngine, type Engine } from '../../src/tensor/onnx/session.js';
+import { inputsOf, type Engine } from '../../src/tensor/engine.js';
+import { openEngine } from '../../src/tensor/engines.js';
 
 const engine = openEngine({ workers: 1, threads: 1 });
 afterAll(() => engine.release());
@@ -15,13 +16,13 @@ describe('matrix products', () => {
       expect(await measure(engine, run, 0)).toBeGreaterThan(0);
     },
   );
-  it('are emitted for CUDA in the precision itself, with one cast at each end', () => {
-    const { program } = matrixRun('cuda', 'bfloat16', { side: 64, products: 3 });
-    expect(program.inputs.map(({ name, dtype }) => [name, dtype])).toEqual([
+  it('are traced for CUDA in the precision itself, with one cast at each end', () => {
+    const { graph } = matrixRun('cuda', 'bfloat16', { side: 64, products: 3 });
+    expect(inputsOf(graph).map(({ name, dtype }) => [name, dtype])).toEqual([
       ['rows', 'float32'],
       ['share', 'float32'],
     ]);
-    expect(program.outputs.map(({ dtype }) => dtype)).toEqual(['float32']);
+    expect(Object.values(graph.outputs).map(({ dtype }) => dtype)).toEqual(['float32']);
   });
   it('that come back wrong are no figure', async () => {
     const run = matrixRun('cpu', 'float32', { side: 64, products: 1 });

@@ -70,8 +70,8 @@ describe('segr1 models inspect', () => {
         use: object;
         memory: Record<string, { total: number }>;
       };
-    const [kept, again] = [await of(), await of('--recompute')];
-    expect([kept.use, again.use]).toMatchObject([{ recompute: false }, { recompute: true }]);
+    const [kept, again] = [await of(), await of('--gradient-checkpointing')];
+    expect([kept.use, again.use]).toMatchObject([{ gradientCheckpointing: false }, { gradientCheckpointing: true }]);
     expect(again.memory['full'].total).toBeLessThan(kept.memory['full'].total);
     expect(again.memory['rollout']).toEqual(kept.memory['rollout']);
   });

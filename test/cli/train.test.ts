@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it } from 'vitest';
 
-import { openVlm } from '../../src/models/vlm/policy.js';
+import { openPolicy } from '../../src/models/policies.js';
 import { folder } from '../pipelines/files.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -67,7 +67,7 @@ describe('segr1 pipeline train', () => {
     const [checkpoint, ...others] = readdirSync(join(run, 'checkpoints'));
     expect(others).toEqual([]);
     expect(checkpoint).toBe(`step-${/^steps {4}(\d+)$/m.exec(out)?.[1]}`);
-    const policy = await openVlm(join(run, 'checkpoints', checkpoint ?? ''), { workers: 1, threads: 1, batch: 1 });
+    const policy = await openPolicy(join(run, 'checkpoints', checkpoint ?? ''), { workers: 1, threads: 1, batch: 1 });
     expect([policy.version, policy.parameters > 1e6]).toEqual([0, true]);
     await policy.release();
   });

@@ -5,8 +5,10 @@ import { fileURLToPath } from 'node:url';
 
 import { dtypeBytes } from '../../src/io/safetensors-header.js';
 import type { EncodedPrompt, TrainRow } from '../../src/models/policy.js';
-import { readConfig, type QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
-import { weightShapes } from '../../src/models/vlm/weights.js';
+import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
+import type { QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
+import type { VlmConfig } from '../../src/models/vlm/architecture.js';
+import { weightShapes } from '../../src/models/qwen2_5_vl/weights.js';
 import { readSam2Config } from '../../src/models/sam2/config.js';
 import { weightShapes as segmenterShapes } from '../../src/models/sam2/weights.js';
 import { tiny } from './work.js';
@@ -63,7 +65,8 @@ export async function hollowQwen({
 }
 
 /** A prompt with one image of a frame, as long as Seg-R1's. */
-export function promptOf({ tokens, vision }: QwenConfig, frame: number, words = 256): EncodedPrompt {
+export function promptOf(config: VlmConfig, frame: number, words = 256): EncodedPrompt {
+  const { tokens, vision } = config as QwenConfig;
   const unit = vision.patch * vision.merge;
   const side = vision.merge * Math.round(frame / unit);
   const placeholders = Array.from({ length: (side / vision.merge) ** 2 }, () => tokens.image);
@@ -82,7 +85,7 @@ export function promptOf({ tokens, vision }: QwenConfig, frame: number, words = 
 
 /** Prompts with whole groups of whole completions. */
 export function wholeGroups(
-  config: QwenConfig,
+  config: VlmConfig,
   {
     frame,
     group,

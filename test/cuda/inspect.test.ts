@@ -2,9 +2,10 @@ import { rm } from 'node:fs/promises';
 
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
-import { readConfig, type QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
+import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
+import type { QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
 import { adapterOf } from '../../src/models/vlm/lora.js';
-import { deviceMemoryOf } from '../../src/models/vlm/memory-cuda.js';
+import { deviceMemoryOf } from '../../src/models/qwen2_5_vl/memory-cuda.js';
 import type { Use } from '../../src/models/vlm/memory.js';
 import { objectiveGraph } from '../../src/models/vlm/train.js';
 import { readSam2Config, type Sam2Config } from '../../src/models/sam2/config.js';
@@ -13,13 +14,14 @@ import { openNetwork } from '../../src/models/sam2/network.js';
 import { promptTokens } from '../../src/models/sam2/prompts.js';
 import { openWeights } from '../../src/models/sam2/weights.js';
 import { segR1 } from '../../src/objectives/policy-gradient.js';
+import { openEngine } from '../../src/tensor/engines.js';
 import type { Precision } from '../../src/tensor/graph.js';
 import { hollowQwen, hollowSam2, promptOf, wholeGroups } from './hollow.js';
 import { replay, type Outcome } from './replay.js';
 import { findStandin } from './standin.js';
 import { record, withPolicy, type Work } from './work.js';
 
-vi.mock('../../src/tensor/onnx/session.js', async (original) => ({
+vi.mock('../../src/tensor/engines.js', async (original) => ({
   ...(await original<object>()),
   openEngine: (await import('./recording.js')).openRecorder,
 }));
@@ -61,28 +63,34 @@ const MEASURED: readonly Measured[] = [
   ...[half, whole].flatMap((precision): Measured[] => [
     { job: 'rollout', precision, ...small, prompts: 4 },
     { job: 'full', precision, ...small },
-    { job: 'full', precision, ...larger, recompute: true },
+    { job: 'full', precision, ...larger, gradientCheckpointing: true },
     { job: 'language', precision, ...larger },
-    { job: 'language', precision, ...small, recompute: true },
+    { job: 'language', precision, ...small, gradientCheckpointing: true },
   ]),
   { job: 'rollout', precision: half, ...larger, prompts: 4 },
   // What completions hold is more there than any frame.
   { job: 'rollout', precision: half, frame: 112, group: 8, maxTokens: 200, prompts: 8 },
-  { job: 'language', precision: half, ...larger, recompute: true },
-  { job: 'all', precision: half, ...small, recompute: true },
+  { job: 'language', precision: half, ...larger, gradientCheckpointing: true },
+  { job: 'all', precision: half, ...small, gradientCheckpointing: true },
   { job: 'all', precision: half, ...larger },
 ];
 
 const lora = (adapter: keyof typeof ADAPTERS) => ({ rank: 16, alpha: 32, pattern: ADAPTERS[adapter] });
-const nameOf = ({ job, precision, frame, group, maxTokens, prompts, recompute }: Measured): string =>
-  `${job === 'language' || job === 'all' ? `an adapter of ${job === 'all' ? 'both towers' : 'the language model'}` : job}${recompute === true ? ', layers computed again' : ''}, ${precision}, frame ${frame}, ${prompts} × ${group} × ${maxTokens} tokens`;
+const nameOf = ({ job, precision, frame, group, maxTokens, prompts, gradientCheckpointing }: Measured): string =>
+  `${job === 'language' || job === 'all' ? `an adapter of ${job === 'all' ? 'both towers' : 'the language model'}` : job}${gradientCheckpointing === true ? ', layers computed again' : ''}, ${precision}, frame ${frame}, ${prompts} × ${group} × ${maxTokens} tokens`;
 
 function working(folder: string, one: Measured): Work {
   const { job, precision, frame, group, maxTokens, prompts } = one;
   const train = job === 'rollout' ? 'none' : job === 'full' ? 'full' : { lora: lora(job) };
   return withPolicy(
     nameOf(one),
-    { train, precision, recompute: one.recompute === true ? 'layers' : 'none', batch: prompts, suppressed: [151_655] },
+    {
+      train,
+      precision,
+      gradientCheckpointing: one.gradientCheckpointing === true,
+      batch: prompts,
+      suppressed: [151_655],
+    },
     async (policy) => {
       if (job === 'rollout')
         await policy.generate(
@@ -175,8 +183,8 @@ describe.skipIf('lacks' in standin)(
       const config = await readSam2Config(folder);
       configs.set(name, config);
       folders.push(folder);
-      const weights = await openWeights(folder, config, 'cuda');
-      const network = await openNetwork(weights, config, { workers: 1, threads: 1, precision });
+      const weights = await openWeights(folder, config, true);
+      const network = await openNetwork(openEngine({ workers: 1, threads: 1 }), weights, config, precision);
       const embedding = await network.keep(new Float32Array(3 * config.size ** 2));
       const tokens = promptTokens(weights, config, [{ x: 3, y: 4, label: 1 }]);
       await network.answer(

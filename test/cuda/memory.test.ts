@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { rm } from 'node:fs/promises';
 
-import { readConfig, type QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
+import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
+import type { QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
 import { adapterOf } from '../../src/models/vlm/lora.js';
-import { deviceMemoryOf } from '../../src/models/vlm/memory-cuda.js';
+import { deviceMemoryOf } from '../../src/models/qwen2_5_vl/memory-cuda.js';
 import { objectiveGraph } from '../../src/models/vlm/train.js';
 import { segR1 } from '../../src/objectives/policy-gradient.js';
 import { hollowQwen, promptOf, wholeGroups } from './hollow.js';
@@ -11,7 +12,7 @@ import { replay, type Outcome } from './replay.js';
 import { findStandin } from './standin.js';
 import { record, withPolicy } from './work.js';
 
-vi.mock('../../src/tensor/onnx/session.js', async (original) => ({
+vi.mock('../../src/tensor/engines.js', async (original) => ({
   ...(await original<object>()),
   openEngine: (await import('./recording.js')).openRecorder,
 }));
@@ -44,7 +45,7 @@ describe.skipIf('lacks' in standin)(
         ),
         withPolicy(
           'learns',
-          { ...options, train: { lora: LORA }, recompute: 'layers' },
+          { ...options, train: { lora: LORA }, gradientCheckpointing: true },
           async (policy) =>
             policy.step(
               (
@@ -85,7 +86,7 @@ describe.skipIf('lacks' in standin)(
           : deviceMemoryOf(
               config,
               { kind: 'lora', adapter: adapterOf(config, LORA) },
-              { ...use, prompts: 1, recompute: true },
+              { ...use, prompts: 1, gradientCheckpointing: true },
             );
       expect(total / (most as number)).toBeGreaterThan(0.9);
       expect(total / (most as number)).toBeLessThan(1.1);

@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 
-import { readConfig } from '../../src/models/qwen2_5_vl/config.js';
-import type { VlmOptions, VlmPolicy } from '../../src/models/vlm/policy.js';
+import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
+import type { OpenPolicyOptions } from '../../src/models/policies.js';
+import type { VlmPolicy } from '../../src/models/vlm/policy.js';
 import { objectiveGraph } from '../../src/models/vlm/train.js';
 import { grpo } from '../../src/objectives/policy-gradient.js';
 import { lessons, prompts, writing } from '../models/vlm/lessons.js';
@@ -9,7 +10,7 @@ import { replay, type Case, type Copies, type Events, type Outcome } from './rep
 import { findStandin } from './standin.js';
 import { record, tiny, withPolicy, type Work } from './work.js';
 
-vi.mock('../../src/tensor/onnx/session.js', async (original) => ({
+vi.mock('../../src/tensor/engines.js', async (original) => ({
   ...(await original<object>()),
   openEngine: (await import('./recording.js')).openRecorder,
 }));
@@ -23,7 +24,7 @@ const rollout = (maxTokens: number): Work =>
   withPolicy(`a rollout of ${maxTokens} tokens`, { train: 'none' }, (policy) =>
     policy.generate(one(policy), { ...writing, group: 2, maxTokens }),
   );
-const TRAIN: Readonly<Record<string, VlmOptions['train']>> = {
+const TRAIN: Readonly<Record<string, OpenPolicyOptions['train']>> = {
   'all weights': 'full',
   'an adapter': { lora: { rank: 4, alpha: 8, pattern: '.*_proj' } },
 };

@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 
 import type { TrainRow } from '../../src/models/policy.js';
-import { readConfig } from '../../src/models/qwen2_5_vl/config.js';
-import type { VlmOptions, VlmPolicy } from '../../src/models/vlm/policy.js';
+import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
+import type { OpenPolicyOptions } from '../../src/models/policies.js';
+import type { VlmPolicy } from '../../src/models/vlm/policy.js';
 import { patchMaskHead, supervisedGraph } from '../../src/models/vlm/supervised.js';
-import { objectiveGraph, trainProgram } from '../../src/models/vlm/train.js';
+import { objectiveGraph, gradientGraph } from '../../src/models/vlm/train.js';
+import { BLOCKS } from '../../src/models/vlm/attention.js';
 import { readSam2Config } from '../../src/models/sam2/config.js';
 import { openNetwork } from '../../src/models/sam2/network.js';
 import { promptTokens } from '../../src/models/sam2/prompts.js';
@@ -15,9 +17,9 @@ import { dapo, grpo, segR1 } from '../../src/objectives/policy-gradient.js';
 import { policyLoss } from '../../src/objectives/policy-loss.js';
 import { gradient } from '../../src/tensor/gradient.js';
 import type { Precision } from '../../src/tensor/graph.js';
-import { emit, type Program } from '../../src/tensor/onnx/emit.js';
+import { graphOf, inputsOf, type Graph } from '../../src/tensor/engine.js';
 import { input } from '../../src/tensor/ops.js';
-import { openEngine } from '../../src/tensor/onnx/session.js';
+import { openEngine } from '../../src/tensor/engines.js';
 import { fixturesFolder } from '../golden/golden.js';
 import { json } from '../golden/policy-cases.js';
 import { Defaults, objectiveOf, Variant } from '../golden/policy-variants.js';
@@ -28,7 +30,7 @@ import { replay, type Outcome } from './replay.js';
 import { findStandin } from './standin.js';
 import { record, tiny, withPolicy, type Work } from './work.js';
 
-vi.mock('../../src/tensor/onnx/session.js', async (original) => ({
+vi.mock('../../src/tensor/engines.js', async (original) => ({
   ...(await original<object>()),
   openEngine: (await import('./recording.js')).openRecorder,
 }));
@@ -55,8 +57,11 @@ const written = (policy: VlmPolicy): TrainRow[] => rows(policy).map((row) => ({ 
 const SOME = /all options|adapter, layers|supervised/;
 
 function policies(precision: Precision): Work[] {
-  const work = (name: string, options: Partial<VlmOptions>, run: (policy: VlmPolicy) => Promise<unknown>): Work =>
-    withPolicy(`${name}, ${precision}`, { ...options, precision }, run);
+  const work = (
+    name: string,
+    options: Partial<OpenPolicyOptions>,
+    run: (policy: VlmPolicy) => Promise<unknown>,
+  ): Work => withPolicy(`${name}, ${precision}`, { ...options, precision }, run);
   return [
     ...Object.entries(SAMPLING).map(([name, sampling]) =>
       work(`a rollout of ${name}`, { train: 'none' }, (policy) =>
@@ -72,13 +77,13 @@ function policies(precision: Precision): Work[] {
     work('training of all weights', { train: 'full' }, (policy) =>
       policy.gradient(objectiveGraph(grpo(0.04)), rows(policy), 1),
     ),
-    work('training of all weights, layers computed again', { train: 'full', recompute: 'layers' }, (policy) =>
+    work('training of all weights, layers computed again', { train: 'full', gradientCheckpointing: true }, (policy) =>
       policy.gradient(objectiveGraph(segR1(0.04)), rows(policy), 1),
     ),
     work('training of an adapter', { train: LORA }, (policy) =>
       policy.gradient(objectiveGraph(dapo(0)), rows(policy), 1),
     ),
-    work('training of an adapter, layers computed again', { train: LORA, recompute: 'layers' }, (policy) =>
+    work('training of an adapter, layers computed again', { train: LORA, gradientCheckpointing: true }, (policy) =>
       policy.gradient(objectiveGraph(segR1(0)), rows(policy), 1),
     ),
     work(
@@ -117,7 +122,11 @@ function policies(precision: Precision): Work[] {
           logits: 7 * config.text.vocab,
         };
         await ran(
-          trainProgram(config, shape, objectiveGraph(grpo(0.04)), { dialect: 'cuda', precision, held: 'float32' }),
+          gradientGraph(config, shape, objectiveGraph(grpo(0.04)), {
+            precision,
+            blocks: BLOCKS.cuda,
+            held: 'float32',
+          }),
         );
       },
     },
@@ -131,27 +140,27 @@ const losses = Object.entries(golden.variants).map(([name, variant]): Work => ({
   run: () => ran(lossProgram(name, Variant.parse(variant))),
 }));
 
-function lossProgram(name: string, variant: Variant): Program {
+function lossProgram(name: string, variant: Variant): Graph {
   const size = { prompt: 2, sample: 3, token: 5 };
   const [logProbs, entropy] = [input('given', 'float32', size), input('entropies', 'float32', size)];
   const scalars = policyLoss(objectiveOf(name, variant, Defaults.parse(golden.defaults)), { logProbs, entropy }, size);
   const [slope, entropySlope] = gradient(scalars.loss, [logProbs, entropy]);
-  return emit(name, { ...scalars, slope, entropySlope }, 'cuda');
+  return graphOf(name, { ...scalars, slope, entropySlope });
 }
 
-async function ran(program: Program): Promise<void> {
+async function ran(graph: Graph): Promise<void> {
   const engine = openEngine({ workers: 1, threads: 1 });
-  await engine.open(program);
+  await engine.open(graph);
   await engine.run(
-    program,
+    graph,
     Object.fromEntries(
-      program.inputs.map(({ name, sizes }) => [
+      inputsOf(graph).map(({ name, sizes }) => [
         name,
         new Float32Array(sizes.reduce((product, size) => product * size, 1)),
       ]),
     ),
   );
-  await engine.close(program);
+  await engine.close(graph);
 }
 
 const fixtures = [...checkpointFolders(goldenSet(join(fixturesFolder(), 'segmenter')))];
@@ -180,8 +189,8 @@ function segmenting(
   const run = async (): Promise<void> => {
     const { config: from, weights: beside } = await folders();
     const config = await readSam2Config(from);
-    const weights = await openWeights(beside, config, 'cuda');
-    const network = await openNetwork(weights, config, { workers: 1, threads: 1, precision });
+    const weights = await openWeights(beside, config, true);
+    const network = await openNetwork(openEngine({ workers: 1, threads: 1 }), weights, config, precision);
     const embedding = await network.embed(new Float32Array(3 * config.size ** 2));
     const tokens = promptTokens(weights, config, [{ x: 3, y: 4, label: 1 }]);
     await network.answer(

@@ -1,6 +1,7 @@
+import type { RunResult, Engine, EngineLearning, Feeds, Kept } from '../../src/tensor/engine.js';
 import type { Data, DType, Place } from '../../src/tensor/graph.js';
-import type { Program, ProgramFile } from '../../src/tensor/onnx/emit.js';
-import type { RunResult, Engine, EngineLearning, Feeds, Kept, Layout } from '../../src/tensor/onnx/session.js';
+import type { Layout } from '../../src/tensor/layout.js';
+import { emit, type Program } from '../../src/tensor/onnx/emit.js';
 
 /** What an engine was asked. Values are left out: what is placed, copied and allocated depends on sizes alone. */
 export type Call =
@@ -68,11 +69,13 @@ export function openRecorder(): Engine {
   open.push(calls);
   return {
     workers: 1,
-    dialect: 'cuda',
-    async open(program, sets = ['policy']) {
-      if (programs.has(program.name)) return;
-      programs.set(program.name, emitted(program));
-      calls.push({ kind: 'open', program: emitted(program), sets });
+    name: 'recorder',
+    traits: { device: 'cuda', halves: true },
+    async open(graph, sets = ['policy']) {
+      if (programs.has(graph.name)) return;
+      const program = emit(graph, 'cuda');
+      programs.set(graph.name, program);
+      calls.push({ kind: 'open', program, sets });
     },
     async close({ name }) {
       if (programs.delete(name)) calls.push({ kind: 'close', name });
@@ -111,12 +114,6 @@ export function openRecorder(): Engine {
     memory: async () => undefined,
     async release() {},
   };
-}
-
-function emitted(program: Program | ProgramFile): Program {
-  if ('file' in program)
-    throw new Error(`${program.name}: expected a graph of segr1's own; got the file ${program.file}`);
-  return program;
 }
 
 function extents(feeds: Feeds): Record<string, number | { readonly kept: number }> {

@@ -7,7 +7,7 @@
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { openEngine } from '../../dist/tensor/onnx/session.js';
+import { openOnnx } from '../../dist/tensor/onnx/session.js';
 
 const [, , folder] = process.argv;
 const { cases, device, repeat } = JSON.parse(readFileSync(join(folder, 'cases.json'), 'utf8'));
@@ -43,7 +43,7 @@ function replaying(engine) {
     async open({ program: { file, ...program }, sets }) {
       mark('open', program.name);
       programs.set(program.name, program);
-      await engine.open({ ...program, bytes: readFileSync(join(folder, file)) }, sets);
+      await engine.openProgram({ ...program, bytes: readFileSync(join(folder, file)) }, sets);
       mark('opened');
     },
     close: ({ name }) => engine.close({ name }),
@@ -75,7 +75,7 @@ function replaying(engine) {
 for (const { name, calls } of cases) {
   tell({ begun: name });
   mark('case', name);
-  const engine = openEngine({ workers: 1, threads: 1, device });
+  const engine = openOnnx({ workers: 1, threads: 1, device });
   const replay = replaying(engine);
   let error, memory;
   try {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Tensor } from '../../src/tensor/graph.js';
+import { graphOf } from '../../src/tensor/engine.js';
 import { emit, type Program } from '../../src/tensor/onnx/emit.js';
 import { ELEMENT, encodeModel } from '../../src/tensor/onnx/schema.js';
 import { add, dot, input } from '../../src/tensor/ops.js';
@@ -21,7 +22,7 @@ async function ran(program: Program, options: ReplayOptions = {}): Promise<Outco
   return (await replay(standin as Standin, [{ name: 'it', calls }], options)).get('it') as Outcome;
 }
 
-const graph = (y: Tensor): Program => emit('graph', { y }, 'cuda');
+const graph = (y: Tensor): Program => emit(graphOf('graph', { y }), 'cuda');
 const vector = (length: number): Tensor => input('x', 'float32', { length });
 const product = (): Program =>
   graph(dot(input('a', 'float32', { row: 3, inner: 5 }), input('b', 'float32', { column: 7, inner: 5 }), 'inner'));

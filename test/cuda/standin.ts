@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 import { CudaMissingError, findCudaRuntime } from '../../src/gpu/find.js';
 import { thisMachine, type Machine } from '../../src/gpu/machine.js';
-import type { NativeLibraries } from '../../src/tensor/onnx/native/libraries.js';
+import type { NativeLibraries } from '../../src/tensor/engine.js';
 
 /** ONNX Runtime with its own CUDA provider, on libraries that take CUDA's place. */
 export type Standin = NativeLibraries;

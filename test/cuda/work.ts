@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 
 import { messageOf } from '../../src/errors.js';
-import { openVlm, type VlmOptions, type VlmPolicy } from '../../src/models/vlm/policy.js';
+import { openPolicy, type OpenPolicyOptions } from '../../src/models/policies.js';
+import type { VlmPolicy } from '../../src/models/vlm/policy.js';
 import { fixturesFolder } from '../golden/golden.js';
 import { recorded } from './recording.js';
 import type { Case } from './replay.js';
@@ -31,12 +32,12 @@ export const tiny = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl');
 /** Work with a policy, the small one unless told. */
 export function withPolicy(
   name: string,
-  options: Partial<VlmOptions>,
+  options: Partial<OpenPolicyOptions>,
   work: (policy: VlmPolicy) => Promise<unknown>,
   folder = tiny,
 ): Work {
   const run = async (): Promise<void> => {
-    const policy = await openVlm(folder, {
+    const policy = await openPolicy(folder, {
       workers: 1,
       threads: 1,
       batch: 1,

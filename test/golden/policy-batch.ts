@@ -1,11 +1,10 @@
 import { expect } from 'vitest';
 
 import type { TrainRow } from '../../src/models/policy.js';
-import type { QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
-import { weightShapes } from '../../src/models/vlm/weights.js';
+import type { VlmConfig } from '../../src/models/vlm/architecture.js';
 import { tokenWeights, type Objective } from '../../src/objectives/objective.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
-import { layoutOf } from '../../src/tensor/onnx/session.js';
+import { layoutOf } from '../../src/tensor/layout.js';
 import { imagesOf, integers, json, rowsOf, stored } from './policy-cases.js';
 
 /** Sum and norm. */
@@ -16,7 +15,9 @@ export const GRADIENT = { relative: 1e-4, floor: 2e-2 };
 /** Adam turns the rounding of a tiny gradient into a step of up to ±lr. */
 export const TINY = 1e-5;
 
-const { group } = json<{ group: number }>('train/train.json');
+const { group, weight_decay: decay = 0.01 } = json<{ group: number; weight_decay?: number }>('train/train.json');
+/** Weight decays of which the set has steps. */
+export const WEIGHT_DECAYS = [0, decay] as const;
 /** The micro-batch of GRPO that all training goldens are of. */
 export const batch = await stored('train/batch.safetensors');
 
@@ -29,8 +30,9 @@ export function agrees(values: Float32Array, sum: number, norm: number, name: st
 }
 
 /** Pieces of a flat array by weight. */
-export function named(config: QwenConfig, flat: Float32Array): Record<string, Float32Array> {
-  const { entries } = layoutOf(weightShapes(config).map(({ name, sizes }) => ({ name, sizes: Object.values(sizes) })));
+export function named(config: VlmConfig, flat: Float32Array): Record<string, Float32Array> {
+  const shapes = config.architecture.weightShapes(config);
+  const { entries } = layoutOf(shapes.map(({ name, sizes }) => ({ name, sizes: Object.values(sizes) })));
   return Object.fromEntries(entries.map(({ name, offset, length }) => [name, flat.subarray(offset, offset + length)]));
 }
 

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 
 import { openSafetensors, type Tensors } from '../../src/io/safetensors.js';
 import type { QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
-import type { Grid } from '../../src/models/qwen2_5_vl/positions.js';
+import type { VlmConfig } from '../../src/models/vlm/architecture.js';
+import type { Grid } from '../../src/models/vlm/patches.js';
 import type { EncodedPrompt } from '../../src/models/policy.js';
 import { goldenFolder } from './golden.js';
 
@@ -48,7 +49,8 @@ export interface GoldenRow {
 }
 
 /** Rows of `input_ids`, each with as many of the batch's images as it begins. */
-export async function goldenRows(batch: Tensors, { tokens, vision }: QwenConfig): Promise<GoldenRow[]> {
+export async function goldenRows(batch: Tensors, config: VlmConfig): Promise<GoldenRow[]> {
+  const { tokens, vision } = config as QwenConfig;
   const length = batch.info('input_ids').shape[1];
   const [ids, attended] = await Promise.all([integers(batch, 'input_ids'), integers(batch, 'attention_mask')]);
   const width = 3 * vision.temporalPatch * vision.patch ** 2;

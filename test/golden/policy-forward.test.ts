@@ -2,16 +2,19 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { readConfig, type QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
+import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
+import type { QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
 import { mropePositions, textRotary } from '../../src/models/qwen2_5_vl/positions.js';
-import { decoder, embed, head, prefixAttention } from '../../src/models/qwen2_5_vl/text.js';
+import { decoder, embed, head } from '../../src/models/vlm/decoder.js';
+import { prefixAttention } from '../../src/models/vlm/visibility.js';
 import { visionTower } from '../../src/models/qwen2_5_vl/vision.js';
 import { findWeights, lendWeights } from '../../src/models/vlm/weight-files.js';
-import { weightInputs, weightShapes } from '../../src/models/vlm/weights.js';
+import { weightShapes } from '../../src/models/qwen2_5_vl/weights.js';
+import { weightInputs } from '../../src/models/vlm/weights.js';
 import type { Data, Tensor } from '../../src/tensor/graph.js';
-import { emit } from '../../src/tensor/onnx/emit.js';
+import { graphOf, type Engine } from '../../src/tensor/engine.js';
 import { concat, div, exp, input, logSoftmax, mul, neg, pick, reshape, slice, sum } from '../../src/tensor/ops.js';
-import { openEngine, type Engine } from '../../src/tensor/onnx/session.js';
+import { openEngine } from '../../src/tensor/engines.js';
 import { farthest, folder, goldenRows, has, json, stored, type GoldenRow } from './policy-cases.js';
 
 /** |a - b| <= 1e-4 · max(1, |b|); torch's own two attention kernels are 1.4e-5 apart. */
@@ -102,7 +105,7 @@ async function forward(
     cos: input('cos', 'float32', { prompt, token, half }),
     sin: input('sin', 'float32', { prompt, token, half }),
   };
-  const x = embed(weights, tokens, features, features && input('visual', 'int64', { prompt, token }));
+  const x = embed(weights, config, tokens, features, features && input('visual', 'int64', { prompt, token }));
   const logits = head(
     weights,
     config,
@@ -130,7 +133,7 @@ async function forward(
     sin: Float32Array.from(tables.flatMap(({ sin }) => [...sin])),
     ...Object.fromEntries(images.map(({ pixels }, i) => [`pixels${i}`, pixels])),
   };
-  const program = emit(`forward ${name}`, {
+  const program = graphOf(`forward ${name}`, {
     logits,
     ...scores(logits, tokens, token),
     ...(features ? { features } : {}),

@@ -4,12 +4,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { EncodedPrompt, Sampling } from '../../src/models/policy.js';
 import { prefixShape } from '../../src/models/vlm/batch.js';
-import { readConfig } from '../../src/models/qwen2_5_vl/config.js';
+import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
 import { prefixFeeds, seenIds } from '../../src/models/vlm/feeds.js';
-import { openVlm } from '../../src/models/vlm/policy.js';
-import { rolloutProgram } from '../../src/models/vlm/rollout.js';
+import { openPolicy } from '../../src/models/policies.js';
+import { rolloutGraph } from '../../src/models/vlm/rollout.js';
 import { findWeights, lendWeights } from '../../src/models/vlm/weight-files.js';
-import { openEngine, type Engine } from '../../src/tensor/onnx/session.js';
+import type { Engine } from '../../src/tensor/engine.js';
+import { openEngine } from '../../src/tensor/engines.js';
 import { farthest, folder, goldenRows, json, promptOf, rowsOf, stored } from './policy-cases.js';
 
 interface Case {
@@ -100,7 +101,7 @@ describe("the policy's own padding", () => {
     const { tokens } = await expected(name, options);
     const end = tokens[row].findIndex((id) => config.tokens.eos.includes(id));
     const length = end >= 0 ? end + 1 : tokens[row].length;
-    const policy = await openVlm(join(folder, 'tiny-qwen2_5_vl'), {
+    const policy = await openPolicy(join(folder, 'tiny-qwen2_5_vl'), {
       workers: 1,
       threads: 1,
       batch: 2,
@@ -185,7 +186,7 @@ async function rollout(
     ends: options.eos_token_id,
     ...sampling,
   };
-  const program = rolloutProgram(config, shape);
+  const program = rolloutGraph(config, shape);
   await engine.open(program);
   const drawn = {
     uniforms: Float32Array.from(uniforms.flat(2)),

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { TrainRow } from '../../src/models/policy.js';
-import { openVlm, type VlmPolicy } from '../../src/models/vlm/policy.js';
+import { openPolicy } from '../../src/models/policies.js';
+import type { QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
+import type { VlmPolicy } from '../../src/models/vlm/policy.js';
 import { farthest, folder, goldenRows, has, json, promptOf, stored } from './policy-cases.js';
 
 const names = Object.keys(json<Readonly<Record<string, unknown>>>('forward/cases.json')).filter((name) =>
@@ -13,7 +15,7 @@ const names = Object.keys(json<Readonly<Record<string, unknown>>>('forward/cases
 let policy: VlmPolicy;
 beforeAll(
   async () =>
-    void (policy = await openVlm(join(folder, 'tiny-qwen2_5_vl'), {
+    void (policy = await openPolicy(join(folder, 'tiny-qwen2_5_vl'), {
       workers: 1,
       threads: 1,
       batch: 2,
@@ -29,7 +31,7 @@ describe('log-probs of what stands behind the images agree with transformers', (
     const width = rows[0].ids.length;
     // As a completion: what comes after the last image, but for a token of the prompt.
     const starts = rows.map(
-      ({ ids, padding }) => Math.max(padding, ids.lastIndexOf(policy.config.tokens.visionEnd)) + 1,
+      ({ ids, padding }) => Math.max(padding, ids.lastIndexOf((policy.config as QwenConfig).tokens.visionEnd)) + 1,
     );
     const lessons = rows.map((row, r): TrainRow => ({
       prompt: promptOf({ ...row, ids: row.ids.slice(0, starts[r]) }),

@@ -11,16 +11,17 @@ import { trainFeeds } from '../../src/models/vlm/feeds.js';
 import { mergeLinear } from '../../src/models/vlm/linear.js';
 import { adapterOf, policyWeights, sideName } from '../../src/models/vlm/lora.js';
 import { BASE, loadParameters, type Parameters } from '../../src/models/vlm/parameters.js';
-import { openVlm, type VlmPolicy } from '../../src/models/vlm/policy.js';
-import { objectiveGraph, scoreProgram } from '../../src/models/vlm/train.js';
+import { openPolicy } from '../../src/models/policies.js';
+import type { VlmPolicy } from '../../src/models/vlm/policy.js';
+import { objectiveGraph, scoreGraph } from '../../src/models/vlm/train.js';
 import { PLAIN_BUILD } from '../../src/models/vlm/build.js';
 import { lendWeights } from '../../src/models/vlm/weight-files.js';
 import { segR1 } from '../../src/objectives/policy-gradient.js';
 import { scheduleOf, OptimizerOptions } from '../../src/operators/training/schedule.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
-import { emit, type Program } from '../../src/tensor/onnx/emit.js';
-import { openEngine, type RunResult, type Feeds } from '../../src/tensor/onnx/session.js';
-import { agrees, batch, completionsInOrder, TINY, trainRows, type Summary } from './policy-batch.js';
+import { graphOf, type Feeds, type Graph, type RunResult } from '../../src/tensor/engine.js';
+import { openEngine } from '../../src/tensor/engines.js';
+import { agrees, batch, completionsInOrder, TINY, trainRows, WEIGHT_DECAYS, type Summary } from './policy-batch.js';
 import { farthest, folder, has, json, rowsOf, stored } from './policy-cases.js';
 
 interface Report {
@@ -51,7 +52,7 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))(
     const dir = join(folder, 'train', kind);
     beforeEach(
       async () =>
-        void (policy = await openVlm(tiny, { workers: 1, threads: 1, batch: 2, suppressed: [], adapter: dir })),
+        void (policy = await openPolicy(tiny, { workers: 1, threads: 1, batch: 2, suppressed: [], adapter: dir })),
     );
     afterEach(() => policy.release());
 
@@ -67,9 +68,9 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))(
           : { targets: described.target_modules };
       const { matrices } = adapterOf(policy.config, { rank: described.r, alpha: described.lora_alpha, ...chosen });
       const { names } = await stored(`train/${kind}/adapter_model.safetensors`);
-      expect(matrices.flatMap((name) => [sideName(name, 'A'), sideName(name, 'B')]).toSorted()).toEqual(
-        names.toSorted(),
-      );
+      expect(
+        matrices.flatMap((name) => [sideName(policy.config, name, 'A'), sideName(policy.config, name, 'B')]).toSorted(),
+      ).toEqual(names.toSorted());
       expect(matrices).toHaveLength(report.adapted_modules.length);
       expect(policy.parameters).toBe(report.trained);
     });
@@ -82,7 +83,7 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))(
       const { weights } = policyWeights(policy.config, parameters.adapter);
       const matrix = (name: string) => mergeLinear(weights.linear(name.replace(/^merged\.(.*)\.weight$/, '$1')));
       const { outputs } = await runOnce(
-        emit('merged', Object.fromEntries(merged.map((name) => [name, matrix(name)]))),
+        graphOf('merged', Object.fromEntries(merged.map((name) => [name, matrix(name)]))),
         {},
         parameters,
       );
@@ -101,7 +102,7 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))(
         };
         const feeds = trainFeeds(policy.config, [{ ...row, perToken: {}, perSample: {} }], shape, 1);
         const answer = await runOnce(
-          scoreProgram(policy.config, shape, 'adapted', { ...PLAIN_BUILD, adapter: parameters.adapter }),
+          scoreGraph(policy.config, shape, 'adapted', { ...PLAIN_BUILD, adapter: parameters.adapter }),
           feeds,
           parameters,
         );
@@ -134,7 +135,7 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))(
       }
     });
 
-    it.each([0, 0.01] as const)('in three steps with a weight decay of %d', async (weightDecay) => {
+    it.each(WEIGHT_DECAYS)('in three steps with a weight decay of %d', async (weightDecay) => {
       const rows = await trainRows(objective);
       const rate = scheduleOf(
         OptimizerOptions.parse({
@@ -176,14 +177,14 @@ async function named(flat: Float32Array, dir: string): Promise<Record<string, Fl
   );
 }
 
-async function runOnce(program: Program, feeds: Feeds, { trained, frozen }: Parameters): Promise<RunResult> {
+async function runOnce(graph: Graph, feeds: Feeds, { trained, frozen }: Parameters): Promise<RunResult> {
   const engine = openEngine({ workers: 1, threads: 1 });
   try {
     const sets = [trained.name, BASE];
     await engine.parameters(trained.name, trained.layout, trained.values);
     if (frozen) await lendWeights(engine, BASE, frozen);
-    await engine.open(program, sets);
-    return await engine.run(program, feeds, sets);
+    await engine.open(graph, sets);
+    return await engine.run(graph, feeds, sets);
   } finally {
     await engine.release();
   }
@@ -191,7 +192,7 @@ async function runOnce(program: Program, feeds: Feeds, { trained, frozen }: Para
 
 async function parametersAgree(
   kind: (typeof kinds)[number],
-  weightDecay: 0 | 0.01,
+  weightDecay: number,
   step: number,
   gradients: Readonly<Record<string, Float32Array>>,
 ): Promise<void> {

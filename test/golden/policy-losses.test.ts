@@ -6,9 +6,9 @@ import { tokenWeights, type Average, type Objective } from '../../src/objectives
 import { policyLoss } from '../../src/objectives/policy-loss.js';
 import { gradient } from '../../src/tensor/gradient.js';
 import type { Tensor } from '../../src/tensor/graph.js';
-import { emit } from '../../src/tensor/onnx/emit.js';
+import { graphOf, type Engine, type Feeds, type RunResult } from '../../src/tensor/engine.js';
 import { input } from '../../src/tensor/ops.js';
-import { openEngine, type RunResult, type Engine, type Feeds } from '../../src/tensor/onnx/session.js';
+import { openEngine } from '../../src/tensor/engines.js';
 import type { Tensors } from '../../src/io/safetensors.js';
 import { farthest, has, integers, json, rowsOf, stored } from './policy-cases.js';
 import { Defaults, objectiveOf, Variant } from './policy-variants.js';
@@ -154,7 +154,7 @@ async function evaluate(
   };
   const scalars = policyLoss(watched, { logProbs, entropy }, size);
   const [slope, entropySlope] = gradient(scalars.loss, [logProbs, entropy]);
-  const program = emit(name, { ...scalars, ...whole, slope, entropySlope });
+  const program = graphOf(name, { ...scalars, ...whole, slope, entropySlope });
   await engine.open(program);
   const answer = await engine.run(program, feeds);
   await engine.close(program);

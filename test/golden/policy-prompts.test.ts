@@ -6,8 +6,9 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 import type { Gradient, TrainRow } from '../../src/models/policy.js';
 import { saveWeights } from '../../src/models/vlm/checkpoint.js';
-import { readConfig } from '../../src/models/qwen2_5_vl/config.js';
-import { openVlm, type VlmPolicy } from '../../src/models/vlm/policy.js';
+import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
+import { openPolicy } from '../../src/models/policies.js';
+import type { VlmPolicy } from '../../src/models/vlm/policy.js';
 import { learningPrompts, promptInputs } from '../../src/models/vlm/prompt-loss.js';
 import { supervisedGraph } from '../../src/models/vlm/supervised.js';
 import { findWeights, readWeights } from '../../src/models/vlm/weight-files.js';
@@ -82,7 +83,7 @@ async function learning(
   labelled: number,
   rows: readonly (Pick<TrainRow['prompt'], 'tokens' | 'images'> & { readonly prompt: number })[],
 ): Promise<{ config: VlmPolicy['config']; learned: Gradient }> {
-  const policy = await openVlm(checkpoint, { workers: 1, threads: 1, batch: 2, suppressed: [] });
+  const policy = await openPolicy(checkpoint, { workers: 1, threads: 1, batch: 2, suppressed: [] });
   try {
     const lessons = rows.map(({ tokens, prompt: length, images }): TrainRow => {
       const prompt = { text: '', tokens: tokens.slice(0, length), images };

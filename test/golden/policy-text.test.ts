@@ -6,10 +6,12 @@ import { describe, expect, it } from 'vitest';
 import { readImageFile } from '../../src/io/image.js';
 import { openSafetensors, type Tensors } from '../../src/io/safetensors.js';
 import { expandImages, openChat, type Message } from '../../src/models/vlm/chat.js';
-import { readConfig } from '../../src/models/qwen2_5_vl/config.js';
-import { mropePositions, windowOrder, type Grid } from '../../src/models/qwen2_5_vl/positions.js';
-import { imageTokens, patches, smartResize } from '../../src/models/qwen2_5_vl/processor.js';
-import { messagesOf, prompts, type PromptName } from '../../src/models/vlm/prompts.js';
+import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
+import { mropePositions, windowOrder } from '../../src/models/qwen2_5_vl/positions.js';
+import { imageTokens, type Grid } from '../../src/models/vlm/patches.js';
+import { patches, smartResize } from '../../src/models/qwen2_5_vl/processor.js';
+import { messagesOf } from '../../src/models/vlm/messages.js';
+import { prompts, type PromptName } from '../../src/prompts/seg-r1.js';
 import { openTokenizer } from '../../src/models/vlm/tokenizer.js';
 import { goldenFolder } from './golden.js';
 
@@ -54,7 +56,7 @@ describe('chat agrees with transformers', () => {
     const names = image === null ? [] : typeof image === 'string' ? [image] : image;
     const counts = names
       .map((path) => gridOf(grids[path.slice('images/'.length, -'.png'.length)].grid))
-      .map((grid) => imageTokens(grid, config));
+      .map((grid) => imageTokens(grid, config.vision.merge));
     expect(text).toBe(rendered);
     expect(expandImages(tokenizer.encode(text), counts, config.tokens.image)).toEqual(ids);
   });

@@ -6,10 +6,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 
 import { openSafetensors, type Tensors } from '../../src/io/safetensors.js';
 import type { TrainRow } from '../../src/models/policy.js';
-import { openVlm, type VlmPolicy } from '../../src/models/vlm/policy.js';
+import { openPolicy } from '../../src/models/policies.js';
+import type { VlmPolicy } from '../../src/models/vlm/policy.js';
 import { supervisedGraph } from '../../src/models/vlm/supervised.js';
 import { objectiveGraph } from '../../src/models/vlm/train.js';
-import { weightShapes } from '../../src/models/vlm/weights.js';
 import type { Objective } from '../../src/objectives/objective.js';
 import { dapo, segR1 } from '../../src/objectives/policy-gradient.js';
 import { decays, scheduleOf, OptimizerOptions } from '../../src/operators/training/schedule.js';
@@ -23,6 +23,7 @@ import {
   named,
   TINY,
   trainRows,
+  WEIGHT_DECAYS,
   type Summary,
 } from './policy-batch.js';
 import { farthest, folder, has, integers, json, rowsOf, stored } from './policy-cases.js';
@@ -92,7 +93,7 @@ describe.each(objectives)('%s agrees with torch', (kind, objective) => {
     );
   });
 
-  it.each([0, 0.01] as const)('in three steps with a weight decay of %d', async (weightDecay) => {
+  it.each(WEIGHT_DECAYS)('in three steps with a weight decay of %d', async (weightDecay) => {
     const rate = scheduleOf(
       OptimizerOptions.parse({
         learningRate: train.lr,
@@ -116,7 +117,8 @@ describe.each(objectives)('%s agrees with torch', (kind, objective) => {
   });
 
   it('in what decays', () => {
-    const exempt = weightShapes(policy.config)
+    const exempt = policy.config.architecture
+      .weightShapes(policy.config)
       .map(({ name }) => name)
       .filter((name) => !decays(name));
     expect(exempt.toSorted()).toEqual([...report.no_weight_decay_on].toSorted());
@@ -169,12 +171,12 @@ describe.skipIf(!has(SFT))(
 );
 
 function open(): Promise<VlmPolicy> {
-  return openVlm(join(folder, 'tiny-qwen2_5_vl'), { workers: 1, threads: 1, batch: 2, suppressed: [] });
+  return openPolicy(join(folder, 'tiny-qwen2_5_vl'), { workers: 1, threads: 1, batch: 2, suppressed: [] });
 }
 
 async function parametersAgree(
   kind: 'seg-r1' | 'dapo',
-  weightDecay: 0 | 0.01,
+  weightDecay: number,
   step: number,
   gradients: Readonly<Record<string, Float32Array>>,
 ): Promise<void> {

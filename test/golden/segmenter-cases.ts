@@ -5,6 +5,7 @@ import { openSafetensors, type Tensors } from '../../src/io/safetensors.js';
 import { readSam2Config, type Sam2Config } from '../../src/models/sam2/config.js';
 import { openNetwork, type Embedding, type Network } from '../../src/models/sam2/network.js';
 import { clicksOf, promptTokens, type Click } from '../../src/models/sam2/prompts.js';
+import { openEngine } from '../../src/tensor/engines.js';
 import { openWeights, type Weights } from '../../src/models/sam2/weights.js';
 import type { Box, Prompt, Size } from '../../src/records.js';
 
@@ -90,7 +91,7 @@ export async function openCheckpoint({
 }): Promise<Checkpoint> {
   const config = await readSam2Config(folder);
   const weights = await openWeights(from, config);
-  return { config, weights, network: await openNetwork(weights, config, { workers: 1, threads: 1 }) };
+  return { config, weights, network: await openNetwork(openEngine({ workers: 1, threads: 1 }), weights, config) };
 }
 
 /** Objects of a case, in the words of the port. */

@@ -3,7 +3,7 @@ import type { Image } from '../../src/records.js';
 /** What a drawn image shows: a striped disc, a disc and a bar, or a disc with a hole. */
 export type Kind = 'disc' | 'two' | 'ring';
 
-/** Noisy RGB pixels by integer arithmetic alone: the same that test/models/fixtures/grabcut.py draws. */
+/** Noisy RGB pixels by integer arithmetic alone: the same that test/models/grabcut/fixtures/grabcut.py draws. */
 export function drawn(kind: Kind, width: number, height: number): Image {
   const data = new Uint8Array(width * height * 3);
   let i = 0;

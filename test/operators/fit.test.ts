@@ -86,6 +86,18 @@ describe('answerText', () => {
     const prompt: Prompt = { frame, objects: [{ box: [1, 2, 33, 44], points }] };
     expect(readPrompt(answerText(prompt), frame)).toEqual(prompt);
   });
+  it('writes thousandths, which come back as they were of any frame up to 1000 px', () => {
+    for (const side of [33, 768, 1000]) {
+      const odd = { width: side, height: 31 };
+      const prompt: Prompt = {
+        frame: odd,
+        objects: [{ box: [0, 1, side - 1, 30], points: [{ x: 17, y: 2, label: 1 }] }],
+      };
+      const text = answerText(prompt, 'it', 'thousandths');
+      expect(text).toContain(`<bbox>[0,32,${Math.round((1000 * (side - 1)) / side)},968]</bbox>`);
+      expect(readPrompt(text, odd, { coordinates: 'thousandths' })).toEqual(prompt);
+    }
+  });
   it('writes a tag for each box and one list of points', () => {
     const prompt: Prompt = {
       frame,

@@ -211,6 +211,30 @@ describe('readParts', () => {
   });
 });
 
+describe('places in thousandths', () => {
+  const shown = { width: 768, height: 512 };
+  const text = `${think}<bbox>[0,500,1000,999]</bbox>, <points>[[250,1]]</points>, <labels>[1]</labels>`;
+  const objects = [{ box: [0, 256, 768, 511], points: [{ x: 192, y: 1, label: 1 }] }];
+
+  it('are read as pixels of the frame, strictly and leniently', async () => {
+    const row = { ...rolledOut(text, '<bbox>[500,500,1000,1000]'), frame: shown };
+    const { prompts, formats } = await firstValueFrom(
+      of(row).pipe(parse({ coordinates: 'thousandths', lenient: true })),
+    );
+    expect(prompts).toEqual([
+      { frame: shown, objects },
+      { frame: shown, objects: [{ box: [384, 256, 768, 512], points: [] }] },
+    ]);
+    expect(formats).toEqual([1, 0]);
+    expect(readPrompt(text, shown, { coordinates: 'thousandths' })).toEqual({ frame: shown, objects });
+    expect(readPrompt('no', shown, { coordinates: 'thousandths' })).toBeNull();
+  });
+
+  it('are pixels where nothing is said', () => {
+    expect(readPrompt(text, shown)?.objects[0].box).toEqual([0, 500, 1000, 999]);
+  });
+});
+
 describe('readPrompt', () => {
   it('gives every box all points', () => {
     const prompt = readPrompt(`${whole}<bbox>[1,2,3,4]</bbox>`, frame);

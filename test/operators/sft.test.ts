@@ -1,7 +1,8 @@
 import { concat, from, lastValueFrom, of, throwError, toArray, type OperatorFunction } from 'rxjs';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
-import { sft, type Supervision } from '../../src/operators/sft.js';
+import type { Supervision } from '../../src/models/policy.js';
+import { sft } from '../../src/operators/sft.js';
 import type { Fitted, Thought } from '../../src/records.js';
 import { blank, marked, missing, sample, stubPolicy } from './stub-policy.js';
 

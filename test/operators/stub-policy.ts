@@ -32,6 +32,7 @@ export function stubPolicy(over: Partial<Policy<string>> = {}): StubPolicy {
     version: 0,
     parameters: 1,
     batch: 2,
+    coordinates: 'pixels',
     asked,
     encode: ({ instruction = '' }): EncodedPrompt => ({
       text: instruction,

@@ -6,7 +6,7 @@ import { describe, expect, expectTypeOf, it } from 'vitest';
 import { DataError } from '../../src/errors.js';
 import { openAnswers } from '../../src/io/answer-cache.js';
 import type { ChatServer } from '../../src/models/server/chat-client.js';
-import { prompts } from '../../src/models/vlm/prompts.js';
+import { prompts } from '../../src/prompts/seg-r1.js';
 import { readPrompt } from '../../src/operators/parse.js';
 import { rationaleRequest } from '../../src/operators/rationale.js';
 import { CANCELLED, think, type Thinker } from '../../src/operators/think.js';
@@ -60,6 +60,12 @@ describe('think', () => {
     expect(readPrompt(`${row.thinking} ${row.solution}`, prompt.frame)).toEqual(prompt);
     const { instruction: _, ...bare } = fitted('b');
     expect((await lastValueFrom(of(bare).pipe(think({ readImage: blank })))).problem).toBe(prompts.rl.user.trim());
+  });
+
+  it('writes thousandths where the policy does', async () => {
+    const row = await lastValueFrom(of(fitted('a')).pipe(think({ readImage: blank }, { coordinates: 'thousandths' })));
+    expect(row.solution).not.toBe(solution);
+    expect(readPrompt(`${row.thinking} ${row.solution}`, prompt.frame, { coordinates: 'thousandths' })).toEqual(prompt);
   });
 
   it('asks a server about the image and the prompt, and takes tags off its answer', async () => {

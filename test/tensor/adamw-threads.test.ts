@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 import { adamState, adamw } from '../../src/tensor/adamw.js';
 import { openStepper } from '../../src/tensor/adamw-threads.js';
-import { layoutOf } from '../../src/tensor/onnx/session.js';
+import { layoutOf } from '../../src/tensor/layout.js';
 
 const shared = (values: readonly number[]): Float32Array => {
   const array = new Float32Array(new SharedArrayBuffer(4 * values.length));

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { adamState, adamw, clipScale, gradientNorm, type AdamOptions } from '../../src/tensor/adamw.js';
-import { layoutOf } from '../../src/tensor/onnx/session.js';
+import { layoutOf } from '../../src/tensor/layout.js';
 
 const layout = layoutOf([
   { name: 'weight', sizes: [2] },

@@ -12,9 +12,8 @@ import {
   type DType,
   type Tensor,
 } from '../../src/tensor/graph.js';
-import { emit } from '../../src/tensor/onnx/emit.js';
+import { graphOf, type Engine } from '../../src/tensor/engine.js';
 import { input } from '../../src/tensor/ops.js';
-import type { Engine } from '../../src/tensor/onnx/session.js';
 
 /** What elements are drawn from: `coarse` has many ties. */
 export type Kind = 'any' | 'positive' | 'coarse' | 'int' | 'bool' | { readonly below: number };
@@ -127,7 +126,7 @@ export async function agree(
   feeds: Readonly<Record<string, Data>>,
   tolerance = 1e-5,
 ): Promise<Value[]> {
-  const program = emit(`graph ${graphs++}`, Object.fromEntries(outputs.map((t, i) => [`out${i}`, t])));
+  const program = graphOf(`graph ${graphs++}`, Object.fromEntries(outputs.map((t, i) => [`out${i}`, t])));
   await engine.open(program);
   const answer = await engine.run(program, feeds);
   await engine.close(program);

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { gradient } from '../../src/tensor/gradient.js';
 import type { Tensor } from '../../src/tensor/graph.js';
+import { graphOf, type Engine } from '../../src/tensor/engine.js';
 import { emit } from '../../src/tensor/onnx/emit.js';
 import {
   attend,
@@ -21,7 +22,7 @@ import {
   total,
   type Sizes,
 } from '../../src/tensor/ops.js';
-import { openEngine, type Engine } from '../../src/tensor/onnx/session.js';
+import { openEngine } from '../../src/tensor/engines.js';
 
 // torch 2.9.1; every value is (arange(n) * 7 % 11 - 5) / 4 in its shape: F.linear, F.layer_norm with half of such a
 // bias, scaled_dot_product_attention with half of
@@ -78,7 +79,7 @@ beforeAll(() => void (engine = openEngine({ workers: 1, threads: 1 })));
 afterAll(() => engine.release());
 
 async function run(name: string, outputs: Record<string, Tensor>): Promise<Readonly<Record<string, Float32Array>>> {
-  const program = emit(name, outputs);
+  const program = graphOf(name, outputs);
   await engine.open(program);
   return (await engine.run(program, {})).outputs as Record<string, Float32Array>;
 }
@@ -157,6 +158,8 @@ describe('stored values', () => {
   });
   it('must lie in one folder', () => {
     const two = mul(stored({ file: '/a/x', offset: 0 }, { n: 1 }), stored({ file: '/b/x', offset: 0 }, { n: 1 }));
-    expect(() => emit('torn', { two })).toThrow('torn: expected stored values in one folder; got /a, /b');
+    expect(() => emit(graphOf('torn', { two }), 'cpu')).toThrow(
+      'torn: expected stored values in one folder; got /a, /b',
+    );
   });
 });

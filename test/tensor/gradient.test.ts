@@ -11,9 +11,10 @@ import { agree, drawn, furthest, type Draw } from './cases.js';
 import { interpret, type Fed } from './interpret.js';
 import { dependencies, reachable, scoped, type Data, type Tensor } from '../../src/tensor/graph.js';
 import { gradient } from '../../src/tensor/gradient.js';
+import { graphOf, inputsOf as fedTo } from '../../src/tensor/engine.js';
 import { emit } from '../../src/tensor/onnx/emit.js';
 import * as ops from '../../src/tensor/ops.js';
-import { openEngine } from '../../src/tensor/onnx/session.js';
+import { openEngine } from '../../src/tensor/engines.js';
 
 const engine = openEngine({ workers: 1, threads: 1 });
 afterAll(() => engine.release());
@@ -507,8 +508,8 @@ describe('recompute', () => {
       all.push(
         ops.recompute([all.at(-1) as Tensor], (h) => [all.reduce((sum, other) => ops.add(sum, other), ops.tanh(h))])[0],
       );
-    const program = emit('forty', { slope: gradient(ops.total(all.at(-1) as Tensor), [x])[0] });
-    expect(program.inputs.map(({ name }) => name)).toEqual(['x']);
+    const graph = graphOf('forty', { slope: gradient(ops.total(all.at(-1) as Tensor), [x])[0] });
+    expect(fedTo(graph).map(({ name }) => name)).toEqual(['x']);
   }, 5000);
 
   /** How often the runtime runs an operation, after all that it optimises away. */
@@ -520,23 +521,23 @@ describe('recompute', () => {
       wrap((h) => scoped(`layer${i}`, () => ops.rename(ops.dot(ops.tanh(h), w, 'width'), { out: 'width' }))),
     );
     const loss = ops.total(ops.square(layers.reduce((h, layer) => layer(h), x)));
-    const program = emit('chain', {
+    const graph = graphOf('chain', {
       loss,
       ...Object.fromEntries(gradient(loss, weights).map((slope, i) => [`gradient:w${i}`, slope])),
     });
+    const { bytes } = emit(graph, 'cpu');
     const folder = await mkdtemp(join(tmpdir(), 'recompute-'));
     try {
       const optimised = join(folder, 'optimised.onnx');
-      const session = await ort.InferenceSession.create(program.bytes, {
+      const session = await ort.InferenceSession.create(bytes, {
         graphOptimizationLevel: 'all',
         optimizedModelFilePath: optimised,
         logSeverityLevel: 4,
       });
       await session.release();
       // Operation types stand in the file as they are.
-      const times = (bytes: Uint8Array): number =>
-        Buffer.from(bytes).toString('latin1').split('\x22\x04Tanh').length - 1;
-      return { emitted: times(program.bytes), kept: times(await readFile(optimised)) };
+      const times = (file: Uint8Array): number => Buffer.from(file).toString('latin1').split('\x22\x04Tanh').length - 1;
+      return { emitted: times(bytes), kept: times(await readFile(optimised)) };
     } finally {
       await rm(folder, { recursive: true });
     }

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { draws } from '../../src/random.js';
 import { gradient } from '../../src/tensor/gradient.js';
 import { dependencies, reachable, sizeOf, type Tensor } from '../../src/tensor/graph.js';
-import { emit } from '../../src/tensor/onnx/emit.js';
+import { graphOf } from '../../src/tensor/engine.js';
 import {
   constant,
   input,
@@ -16,7 +16,7 @@ import {
   sum as summed,
   sumByBlocks,
 } from '../../src/tensor/ops.js';
-import { openEngine } from '../../src/tensor/onnx/session.js';
+import { openEngine } from '../../src/tensor/engines.js';
 import { interpret } from './interpret.js';
 
 const engine = openEngine({ workers: 1, threads: 1 });
@@ -29,7 +29,7 @@ async function run(
   make: (x: Tensor) => Readonly<Record<string, Tensor>>,
   x: Float32Array,
 ): Promise<Readonly<Record<string, number>>> {
-  const program = emit(`long ${programs++}`, make(input('x', 'float32', { n: x.length })));
+  const program = graphOf(`long ${programs++}`, make(input('x', 'float32', { n: x.length })));
   await engine.open(program);
   const answer = await engine.run(program, { x });
   await engine.close(program);
@@ -61,7 +61,7 @@ describe('to the bit, wherever a row lies', () => {
   it.each([7, 16, 53, 128, 159, 1187])('are sums of %i and their logarithms the same', async (size) => {
     const rows = input('x', 'float32', { row: ROWS, n: size });
     const sums = sumByBlocks(rows, 'n');
-    const program = emit(`places ${size}`, { sums, logs: logAnywhere(sums) });
+    const program = graphOf(`places ${size}`, { sums, logs: logAnywhere(sums) });
     await engine.open(program);
     const x = Float32Array.from({ length: ROWS * size }, (_, i) => draws('places', i).uniform(0.1, 1));
     const from = async (first: number): Promise<readonly (readonly number[])[]> => {

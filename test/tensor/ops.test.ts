@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { agree, drawn, type Draw, type Kind } from './cases.js';
 import { count, type Tensor } from '../../src/tensor/graph.js';
 import * as ops from '../../src/tensor/ops.js';
-import { openEngine } from '../../src/tensor/onnx/session.js';
+import { openEngine } from '../../src/tensor/engines.js';
 
 const engine = openEngine({ workers: 1, threads: 1 });
 afterAll(() => engine.release());

@@ -4,9 +4,10 @@ import { agree, drawn, type Draw } from './cases.js';
 import { interpret } from './interpret.js';
 import { gradient } from '../../src/tensor/gradient.js';
 import { dependencies, reachable, type Half, type Tensor } from '../../src/tensor/graph.js';
-import { compile, emit } from '../../src/tensor/onnx/emit.js';
+import { graphOf, trace } from '../../src/tensor/engine.js';
+import { emit } from '../../src/tensor/onnx/emit.js';
 import * as ops from '../../src/tensor/ops.js';
-import { openEngine } from '../../src/tensor/onnx/session.js';
+import { openEngine } from '../../src/tensor/engines.js';
 
 const engine = openEngine({ workers: 1, threads: 1 });
 afterAll(() => engine.release());
@@ -135,22 +136,16 @@ describe.each(HALVES)('%s', (half) => {
       () => ops.where(ops.input('c', 'bool', {}), x, x),
     ])
       expect(f).toThrow(half);
-    expect(() => emit('out', { y: ops.expand(x, ops.dims({ b: 2, a: 2 })) })).toThrow(
+    expect(() => emit(graphOf('out', { y: ops.expand(x, ops.dims({ b: 2, a: 2 })) }), 'cpu')).toThrow(
       `out: expected float32, int64 or bool to come back; got ${half} for y`,
     );
   });
 
   it('takes inputs in it on CUDA, and on the CPU in float32', () => {
-    const trace = () => ({
+    const graph = trace('product', half, () => ({
       y: ops.dot(ops.input('x', 'float32', { a: 2, b: 3 }), ops.input('w', half, { c: 4, b: 3 }), 'b'),
-    });
-    expect(compile('cuda', { dialect: 'cuda', precision: half }, trace).inputs.map(({ dtype }) => dtype)).toEqual([
-      'float32',
-      half,
-    ]);
-    expect(compile('cpu', { dialect: 'cpu', precision: half }, trace).inputs.map(({ dtype }) => dtype)).toEqual([
-      'float32',
-      'float32',
-    ]);
+    }));
+    expect(emit(graph, 'cuda').inputs.map(({ dtype }) => dtype)).toEqual(['float32', half]);
+    expect(emit(graph, 'cpu').inputs.map(({ dtype }) => dtype)).toEqual(['float32', 'float32']);
   });
 });

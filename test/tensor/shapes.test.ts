@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { scoped, ShapeError } from '../../src/tensor/graph.js';
+import { graphOf } from '../../src/tensor/engine.js';
 import { emit } from '../../src/tensor/onnx/emit.js';
 import * as ops from '../../src/tensor/ops.js';
 
@@ -245,10 +246,10 @@ describe('a mistake is refused where it is traced', () => {
     expect(() => ops.add(x, wide)).toThrow(/^add: expected/);
   });
   it('gives every input and output of a graph a name of its own', () => {
-    expect(() => emit('twins', { y: ops.add(f({ n: 1 }), f({ n: 1 })) })).toThrow(
+    expect(() => emit(graphOf('twins', { y: ops.add(f({ n: 1 }), f({ n: 1 })) }), 'cpu')).toThrow(
       'twins: expected inputs and outputs to have a name each; got f twice',
     );
-    expect(() => emit('echo', { f: f({ n: 1 }) })).toThrow(
+    expect(() => emit(graphOf('echo', { f: f({ n: 1 }) }), 'cpu')).toThrow(
       'echo: expected inputs and outputs to have a name each; got f twice',
     );
   });

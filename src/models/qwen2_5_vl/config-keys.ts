@@ -12,9 +12,8 @@ const rope = z.object(
   'an object with mrope_section',
 );
 
-/** What decides whether this is a checkpoint that can be read at all. */
-export const Kind = z.object({
-  model_type: z.literal('qwen2_5_vl', '"qwen2_5_vl"'),
+/** What decides whether the weights can be read at all, and segr1's own key. */
+export const Own = z.object({
   quantization_config: z.undefined('no quantization: f32, f16 or bf16 weights').optional(),
   segr1: z
     .strictObject(

@@ -4,56 +4,33 @@ import type { z } from 'zod';
 
 import { ModelError, shown } from '../../errors.js';
 import { check, isObject, readJson, type Json } from '../checkpoint-json.js';
-import { Ends, Kind, Pixels, Text, Vision } from './config-keys.js';
-import type { PromptTemplate } from '../vlm/prompts.js';
+import { Ends, Own, Pixels, Text, Vision } from './config-keys.js';
+import type { TextNumbers, TokenIds, VisionNumbers, VlmConfig } from '../vlm/architecture.js';
 
 /** The numbers of a Qwen2.5-VL checkpoint that its graphs, tokens and pixels are made from. */
-export interface QwenConfig {
+export interface QwenConfig extends VlmConfig {
   readonly text: TextConfig;
   readonly vision: VisionConfig;
-  readonly tokens: TokenIds;
+  readonly tokens: QwenTokenIds;
   /** Smallest and largest area after resizing, in pixels. */
   readonly minPixels: number;
   readonly maxPixels: number;
   /** By channel, R G B, of values in [0, 1]. */
   readonly mean: readonly [number, number, number];
   readonly std: readonly [number, number, number];
-  /** What the checkpoint was taught to be asked (segr1's own small models). */
-  readonly prompt?: PromptTemplate;
 }
 
 /** The language model. */
-export interface TextConfig {
-  readonly vocab: number;
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
+export interface TextConfig extends TextNumbers {
   readonly intermediate: number;
-  readonly eps: number;
   readonly ropeTheta: number;
   /** Rotary frequencies taken by time, height and width; they sum to `headDim / 2`. */
   readonly mropeSection: readonly [number, number, number];
-  /** The output head is the embedding table. */
-  readonly tied: boolean;
 }
 
 /** The vision tower. */
-export interface VisionConfig {
-  readonly depth: number;
-  readonly hidden: number;
-  readonly heads: number;
+export interface VisionConfig extends VisionNumbers {
   readonly intermediate: number;
-  /** Side of a patch, in pixels. */
-  readonly patch: number;
-  /** Patches on a side of one merged token. */
-  readonly merge: number;
-  readonly temporalPatch: number;
-  /** Side of an attention window, in pixels. */
-  readonly window: number;
-  /** Blocks that attend to the whole image. */
-  readonly fullAttention: readonly number[];
   /** Width of a merged token: the language model's. */
   readonly outHidden: number;
   /**
@@ -64,14 +41,10 @@ export interface VisionConfig {
 }
 
 /** Ids with a meaning of their own. */
-export interface TokenIds {
-  readonly image: number;
+export interface QwenTokenIds extends TokenIds {
   readonly video: number;
   readonly visionStart: number;
   readonly visionEnd: number;
-  /** Any of these ends an answer. */
-  readonly eos: readonly number[];
-  readonly pad: number;
 }
 
 /**
@@ -79,12 +52,12 @@ export interface TokenIds {
  *
  * Takes the released flat form and the newer one with `text_config`; keys that are not named here are ignored.
  *
- * @throws {ModelError} for another or a quantized architecture, a missing file, a missing or unusable value.
+ * @throws {ModelError} for quantized weights, a missing file, a missing or unusable value.
  */
-export async function readConfig(dir: string): Promise<QwenConfig> {
+export async function readNumbers(dir: string): Promise<Omit<QwenConfig, 'architecture'>> {
   const file = join(dir, 'config.json');
   const config = await readJson(file);
-  const kind = check(Kind, config, file);
+  const own = check(Own, config, file);
   const nested = isObject(config['text_config']) ? config['text_config'] : {};
   const merged: Json = { ...config, ...nested };
   const source: Json = {
@@ -96,14 +69,14 @@ export async function readConfig(dir: string): Promise<QwenConfig> {
   const vision = check(Vision, config['vision_config'], file, 'vision_config.');
   return {
     text: textConfig(text, file),
-    vision: visionConfig(vision, kind.segr1.wallpaper, text.hidden_size, file),
+    vision: visionConfig(vision, own.segr1.wallpaper, text.hidden_size, file),
     tokens: await tokenIds(dir, merged, file, text),
     ...(await pixels(dir)),
-    ...(kind.segr1.prompt
+    ...(own.segr1.prompt
       ? {
           prompt: {
-            user: kind.segr1.prompt.user,
-            ...(kind.segr1.prompt.system === undefined ? {} : { system: kind.segr1.prompt.system }),
+            user: own.segr1.prompt.user,
+            ...(own.segr1.prompt.system === undefined ? {} : { system: own.segr1.prompt.system }),
           },
         }
       : {}),
@@ -171,16 +144,20 @@ function visionConfig(vision: z.output<typeof Vision>, wallpaper: boolean, width
 }
 
 /** The generation settings win over the model's: released checkpoints list both ends only there. */
-async function tokenIds(dir: string, config: Json, file: string, text: z.output<typeof Text>): Promise<TokenIds> {
+async function tokenIds(dir: string, config: Json, file: string, text: z.output<typeof Text>): Promise<QwenTokenIds> {
   const path = join(dir, 'generation_config.json');
   const generation = await readJson(path, {});
   const ends = generation['eos_token_id'] == null ? check(Ends, config, file) : check(Ends, generation, path);
   const pad = ends.pad_token_id ?? config['pad_token_id'] ?? config['bos_token_id'];
-  return {
+  const meant = {
     image: text.image_token_id,
     video: text.video_token_id,
     visionStart: text.vision_start_token_id,
     visionEnd: text.vision_end_token_id,
+  };
+  return {
+    ...meant,
+    reserved: Object.values(meant),
     eos: ends.eos_token_id,
     pad: typeof pad === 'number' ? pad : (ends.eos_token_id.at(-1) as number),
   };

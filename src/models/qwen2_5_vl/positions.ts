@@ -1,17 +1,7 @@
 import { ModelError } from '../../errors.js';
+import type { RotaryTable } from '../vlm/architecture.js';
+import { patchPlaces, type Grid } from '../vlm/patches.js';
 import type { QwenConfig, TextConfig, VisionConfig } from './config.js';
-
-/** Rows and columns of patches of one still image; both divide by the merge side. */
-export interface Grid {
-  readonly h: number;
-  readonly w: number;
-}
-
-/** Half of a rotary table, [positions, headDim / 2]; the full one is the half beside itself. */
-export interface Rotary {
-  readonly cos: Float32Array;
-  readonly sin: Float32Array;
-}
 
 /** How merged units (2 × 2 patches) lie in windows. */
 export interface WindowOrder {
@@ -31,27 +21,12 @@ export interface Positions {
   readonly delta: number;
 }
 
-/** [patches, 2]: row and column of each patch in the order the processor emits them, one 2 × 2 block after another. */
-export function patchPlaces(grid: Grid, merge: number): Int32Array {
-  const places = new Int32Array(2 * grid.h * grid.w);
-  let at = 0;
-  for (let top = 0; top < grid.h; top += merge) {
-    for (let left = 0; left < grid.w; left += merge) {
-      for (let unit = 0; unit < merge * merge; unit++) {
-        places[at++] = top + Math.floor(unit / merge);
-        places[at++] = left + (unit % merge);
-      }
-    }
-  }
-  return places;
-}
-
 /**
  * The vision tower's rotary angles: the first half of a half table turns with the row, the second with the column.
  *
  * @returns [patches, headDim / 2], patches in merge-block order.
  */
-export function visionRotary(grid: Grid, vision: VisionConfig): Rotary {
+export function visionRotary(grid: Grid, vision: VisionConfig): RotaryTable {
   const places = patchPlaces(grid, vision.merge);
   const rates = frequencies(vision.hidden / vision.heads / 2, 10_000);
   const half = 2 * rates.length;
@@ -91,7 +66,7 @@ export function windowOrder(grid: Grid, vision: VisionConfig): WindowOrder {
 
 /**
  * Positions of a row of tokens: text counts on; an image stands still in time and counts its rows and columns, and the
- * text behind it goes on after its longer side.
+ * text behind it continues after its longer side.
  *
  * @param tokens [T], image placeholders expanded.
  * @param grids of the row's images, in order.
@@ -138,11 +113,24 @@ export function mropePositions(
  * @param positions [3, T].
  * @returns [T, headDim / 2].
  */
-export function textRotary(positions: ArrayLike<number>, text: TextConfig): Rotary {
+export function textRotary(positions: ArrayLike<number>, text: TextConfig): RotaryTable {
   const length = positions.length / 3;
   const rates = frequencies(text.headDim, text.ropeTheta);
   const axes = text.mropeSection.flatMap((size, axis) => Array.from({ length: size }, () => axis));
   return rotary(length, rates.length, (token, i) => positions[axes[i] * length + token] * rates[i]);
+}
+
+/** Tables of a prompt's tokens, and of the `next` tokens behind it. */
+export function promptRotary(
+  tokens: ArrayLike<number>,
+  grids: readonly Grid[],
+  config: QwenConfig,
+  padding: number,
+  next: number,
+): { readonly prompt: RotaryTable; readonly next: RotaryTable } {
+  const { positions, delta } = mropePositions(tokens, grids, config, padding);
+  const following = Int32Array.from({ length: 3 * next }, (_, i) => tokens.length - padding + delta + (i % next));
+  return { prompt: textRotary(positions, config.text), next: textRotary(following, config.text) };
 }
 
 /** [width / 2], rounded to float32 at each step as torch does: far positions multiply the difference. */
@@ -150,7 +138,7 @@ function frequencies(width: number, theta: number): Float32Array {
   return Float32Array.from({ length: width / 2 }, (_, i) => 1 / Math.fround(theta ** Math.fround((2 * i) / width)));
 }
 
-function rotary(rows: number, half: number, angle: (row: number, i: number) => number): Rotary {
+function rotary(rows: number, half: number, angle: (row: number, i: number) => number): RotaryTable {
   const cos = new Float32Array(rows * half);
   const sin = new Float32Array(rows * half);
   for (let row = 0; row < rows; row++) {

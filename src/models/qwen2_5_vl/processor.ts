@@ -2,15 +2,7 @@ import { DataError } from '../../errors.js';
 import { resize, type PassOrder } from '../../io/resize.js';
 import type { Image, Size } from '../../records.js';
 import type { QwenConfig } from './config.js';
-import { patchPlaces, type Grid } from './positions.js';
-
-/** An image as the vision tower takes it. */
-export interface Patches {
-  /** [h × w, 3 × 2 × patch × patch]: patches in merge-block order; in each, channel, temporal slot, row, column. */
-  readonly pixels: Float32Array;
-  /** In patches. */
-  readonly grid: Grid;
-}
+import { patchPlaces, type Patches } from '../vlm/patches.js';
 
 /**
  * The size nearest to the image's whose sides are whole merged tokens and whose area is within the checkpoint's limits.
@@ -39,13 +31,8 @@ export function smartResize(size: Size, config: QwenConfig): Size {
   return near;
 }
 
-/** Merged tokens that an image of a grid takes in a prompt. */
-export function imageTokens(grid: Grid, config: QwenConfig): number {
-  return (grid.h * grid.w) / config.vision.merge ** 2;
-}
-
 /**
- * Resizes, normalises and cuts an image.
+ * Resizes, normalises and cuts an image; a patch holds, by channel, two temporal slots of rows and columns.
  *
  * @param image any size; of the right size it is not resized.
  * @param order of the resizing passes: transformers 5 goes horizontally first, Seg-R1's release through Pillow.

@@ -21,9 +21,11 @@ import {
 } from '../../tensor/ops.js';
 import { attention, type Blocks } from '../vlm/attention.js';
 import type { QwenConfig, VisionConfig } from './config.js';
-import { visionRotary, windowOrder, type Grid } from './positions.js';
+import { visionRotary, windowOrder } from './positions.js';
+import type { Computing } from '../vlm/architecture.js';
+import { checkpointed } from '../vlm/decoder.js';
 import { applyLinear } from '../vlm/linear.js';
-import { remembered, type Computing } from './text.js';
+import type { Grid } from '../vlm/patches.js';
 import { within, type Weights } from '../vlm/weights.js';
 
 const EPSILON = 1e-6;
@@ -87,7 +89,7 @@ export function visionTower(
   config: QwenConfig,
   pixels: Tensor,
   grid: Grid,
-  { recompute, blocks }: Computing = {},
+  { gradientCheckpointing, blocks }: Computing = {},
 ): Tensor {
   const { vision } = config;
   const corners = vision.merge ** 2;
@@ -106,7 +108,7 @@ export function visionTower(
   for (let i = 0; i < vision.depth; i++) {
     const windows = vision.fullAttention.includes(i) ? everything : at.windows;
     [x] = scoped(`visual.blocks.${i}`, () =>
-      remembered(recompute, x, (h) => [block(weights, vision, i, h, { cos, sin, windows, blocks })]),
+      checkpointed(gradientCheckpointing, x, (h) => [block(weights, vision, i, h, { cos, sin, windows, blocks })]),
     ) as [Tensor];
   }
   return scoped('visual.merger', () => {

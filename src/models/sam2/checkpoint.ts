@@ -1,3 +1,4 @@
+import { openEngine } from '../../tensor/engines.js';
 import { readSam2Config } from './config.js';
 import type { Cores, Sam2Model } from './model.js';
 import { openNetwork, type KeptEmbedding } from './network.js';
@@ -13,8 +14,12 @@ import { openWeights } from './weights.js';
  */
 export async function openCheckpoint(dir: string, multimask: boolean, cores: Cores): Promise<Sam2Model<KeptEmbedding>> {
   const config = await readSam2Config(dir);
-  const weights = await openWeights(dir, config, cores.device?.kind);
-  const network = await openNetwork(weights, config, cores);
+  const engine = openEngine(cores);
+  const weights = await openWeights(dir, config, engine.traits.halves).catch(async (error: unknown) => {
+    await engine.release();
+    throw error;
+  });
+  const network = await openNetwork(engine, weights, config, cores.precision);
   return {
     traits: multimask ? ['multimask'] : [],
     pixels: config,

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 
 import { ModelError } from '../../errors.js';
 import type { DType } from '../../tensor/graph.js';
-import type { ProgramFile } from '../../tensor/onnx/emit.js';
-import { openEngine, type Feeds, type Kept } from '../../tensor/onnx/session.js';
+import { openFile, type Feeds, type GraphFile, type Kept, type TensorSpec } from '../../tensor/engine.js';
+import { openEngine } from '../../tensor/engines.js';
 import { readPixels } from './config.js';
 import type { Chosen, Cores, Sam2Model } from './model.js';
 import type { Click } from './prompts.js';
@@ -63,8 +63,8 @@ export async function openExport(
   const { encoder, decoder } = graphs(encoderFile, decoderFile, pixels.size);
   const engine = openEngine(cores);
   try {
-    await engine.open(encoder);
-    await engine.open(decoder);
+    await openFile(engine, encoder);
+    await openFile(engine, decoder);
   } catch (error) {
     await engine.release();
     throw error;
@@ -97,8 +97,8 @@ function graphs(
   encoder: string,
   decoder: string,
   size: number,
-): { readonly encoder: ProgramFile; readonly decoder: ProgramFile } {
-  const value = (name: string, dtype: DType, ...sizes: readonly number[]) => ({ name, dtype, sizes });
+): { readonly encoder: GraphFile; readonly decoder: GraphFile } {
+  const value = (name: string, dtype: DType, ...sizes: readonly number[]): TensorSpec => ({ name, dtype, sizes });
   const levels = STRIDES.map((stride, i) =>
     value(`image_embeddings.${i}`, 'float32', 1, -1, size / stride, size / stride),
   );

@@ -1,6 +1,5 @@
 /** Bytes that a SAM 2.1 needs, counted from its architecture. */
-import type { Precision } from '../../tensor/graph.js';
-import { WIDTH } from '../../tensor/onnx/graph-writer.js';
+import { WIDTH, type Precision } from '../../tensor/graph.js';
 import { summed, type Memory } from '../inspected.js';
 import type { Sam2Config, Stage } from './config.js';
 import { weightShapes } from './weights.js';

@@ -1,5 +1,6 @@
 import type { Precision } from '../../tensor/graph.js';
-import type { Device } from '../../tensor/onnx/session.js';
+import type { Device } from '../../tensor/engine.js';
+import type { EngineName } from '../../tensor/engines.js';
 import type { Pixels } from './config.js';
 import type { Click } from './prompts.js';
 
@@ -31,12 +32,13 @@ export interface Chosen {
 }
 
 /**
- * `workers` threads, each with its copy of the weights, whose runs take `threads` cores each; the device, and the
- * precision of products.
+ * `workers` threads, each with its copy of the weights, whose runs take `threads` cores each; what computes, the device,
+ * and the precision of products.
  */
 export interface Cores {
   readonly workers: number;
   readonly threads: number;
+  readonly runtime?: EngineName;
   readonly device?: Device;
   readonly precision?: Precision;
 }

@@ -1,11 +1,10 @@
-import type { Data, Tensor } from '../../tensor/graph.js';
-import { compile, type Program, type Target } from '../../tensor/onnx/emit.js';
+import { trace, type Engine, type Feeds, type Graph, type Kept } from '../../tensor/engine.js';
+import { count, type Data, type Precision, type Tensor } from '../../tensor/graph.js';
 import { input } from '../../tensor/ops.js';
-import { openEngine, type Feeds, type Kept } from '../../tensor/onnx/session.js';
 import type { Sam2Config } from './config.js';
 import { decoder } from './decoder.js';
 import { encoder, type Features } from './encoder.js';
-import type { Chosen, Cores } from './model.js';
+import type { Chosen } from './model.js';
 import { picked } from './pick.js';
 import { maskPrompt } from './prompts.js';
 import type { Weights } from './weights.js';
@@ -63,27 +62,28 @@ const HIDDEN = -1e30;
 /**
  * Opens the encoder; decoders are opened when objects first come in their number.
  *
- * @param weights opened for the device of `cores`.
+ * @param engine which the network then owns; it is released where this fails.
+ * @param weights opened for the engine's traits.
  */
 export async function openNetwork(
+  engine: Engine,
   weights: Weights,
   config: Sam2Config,
-  { precision = 'float32', ...cores }: Cores,
+  precision: Precision = 'float32',
 ): Promise<Network> {
-  const engine = openEngine(cores);
-  const target: Target = { dialect: engine.dialect, precision };
-  const encode = compile('sam2 encoder', target, () => ({
+  const encode = trace('sam2 encoder', precision, () => ({
     ...encoder(weights, config, input('pixels', 'float32', { channel: 3, row: config.size, column: config.size })),
   }));
-  const decoders = new Map<string, Program>();
-  const opened = async (objects: number, tokens: number, masks: boolean, wanted: Wanted): Promise<Program> => {
+  const levels = Object.keys(encode.outputs);
+  const decoders = new Map<string, Graph>();
+  const opened = async (objects: number, tokens: number, masks: boolean, wanted: Wanted): Promise<Graph> => {
     const name = `sam2 decoder ${objects}×${tokens}${masks ? ' of masks' : ''} ${wanted}`;
-    const program =
+    const graph =
       decoders.get(name) ??
-      decoderProgram(name, target, weights, config, { object: objects, prompt: tokens, masks, wanted });
-    decoders.set(name, program);
-    await engine.open(program);
-    return program;
+      trace(name, precision, () => decoded(weights, config, { object: objects, prompt: tokens, masks, wanted }));
+    decoders.set(name, graph);
+    await engine.open(graph);
+    return graph;
   };
   await engine.open(encode).catch(async (error: unknown) => {
     await engine.release();
@@ -96,8 +96,8 @@ export async function openNetwork(
       runs(asked).map(async (some) => {
         const masks = some.some(({ mask }) => mask);
         const places = bucket(Math.max(...some.map(({ tokens }) => tokens.length / config.width)), LEAST_TOKENS);
-        const program = await opened(some.length, places, masks, wanted);
-        const { outputs } = await engine.run(program, { ...embedding, ...prompted(some, places, config, masks) });
+        const graph = await opened(some.length, places, masks, wanted);
+        const { outputs } = await engine.run(graph, { ...embedding, ...prompted(some, places, config, masks) });
         const part = (data: Data, i: number): Data =>
           data.subarray((i * data.length) / some.length, ((i + 1) * data.length) / some.length);
         return some.map(
@@ -112,12 +112,10 @@ export async function openNetwork(
   }
 
   return {
-    embeddingBytes:
-      4 * encode.outputs.reduce((sum, { sizes }) => sum + sizes.reduce((product, size) => product * size, 1), 0),
+    embeddingBytes: 4 * Object.values(encode.outputs).reduce((sum, { shape }) => sum + count(shape), 0),
     embed: async (pixels) => (await engine.run(encode, { pixels })).outputs as unknown as Embedding,
     keep: async (pixels) =>
-      (await engine.run(encode, { pixels }, undefined, { keep: encode.outputs.map(({ name }) => name) }))
-        .kept as unknown as KeptEmbedding,
+      (await engine.run(encode, { pixels }, undefined, { keep: levels })).kept as unknown as KeptEmbedding,
     drop: (embedding) => engine.drop(Object.values(embedding)),
     decode: async (embedding, asked) =>
       (await each(embedding, asked, 'all')).map(({ logits, iou, score }) => ({
@@ -148,16 +146,6 @@ interface DecoderShape {
   readonly prompt: number;
   readonly masks: boolean;
   readonly wanted: Wanted;
-}
-
-function decoderProgram(
-  name: string,
-  target: Target,
-  weights: Weights,
-  config: Sam2Config,
-  shape: DecoderShape,
-): Program {
-  return compile(name, target, () => decoded(weights, config, shape));
 }
 
 function decoded(

@@ -8,7 +8,7 @@ import { messageOf, ModelError, UsageError } from '../../errors.js';
 import { emptyMask, encodeMask } from '../../io/mask.js';
 import { resize } from '../../io/resize.js';
 import type { Image, Prompt, Size } from '../../records.js';
-import { deviceOf, deviceShape, workersOn } from '../device.js';
+import { deviceOf, deviceShape, Runtime, workersOn } from '../device.js';
 import type { Inspected, Judged, Segmenter } from '../segmenter.js';
 import { openCheckpoint } from './checkpoint.js';
 import { recent } from './embeddings.js';
@@ -40,6 +40,8 @@ export const Sam2Options = z.strictObject({
     .prefault({}),
   /** Embedded images that are kept, MB, the least recently asked for going first; 0 keeps none. */
   cacheMegabytes: z.number().min(0).default(512),
+  /** Default `onnx`, which alone opens an export. */
+  runtime: Runtime.optional(),
   ...deviceShape,
   /** Threads that hold the weights, each a copy; runs go on side by side. */
   workers: z.int().min(1).default(1),
@@ -59,7 +61,7 @@ export type Sam2Options = z.input<typeof Sam2Options>;
  * @see SAM 2, arXiv:2408.00714
  */
 export async function openSam2(options: Sam2Options): Promise<Segmenter> {
-  const { checkpoint, multimask, legacy, cacheMegabytes, workers, threads, precision, ...where } =
+  const { checkpoint, multimask, legacy, cacheMegabytes, workers, threads, precision, runtime, ...where } =
     Sam2Options.parse(options);
   const device = deviceOf(where);
   const model = await openModel(checkpoint, multimask, {
@@ -67,6 +69,7 @@ export async function openSam2(options: Sam2Options): Promise<Segmenter> {
     threads,
     precision,
     device,
+    ...(runtime && { runtime }),
   });
   const switches = [legacy.frame && 'frame', legacy.channelSwap && 'channelSwap'].filter((on) => on !== false);
   const name = [nameOf(checkpoint), ...model.traits, ...switches].join('/');

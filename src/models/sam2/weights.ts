@@ -4,7 +4,6 @@ import { dirname } from 'node:path';
 import { ModelError } from '../../errors.js';
 import { folderTensors, type Dtype, type Tensors } from '../../io/safetensors.js';
 import type { Precision, Tensor } from '../../tensor/graph.js';
-import type { Dialect } from '../../tensor/onnx/emit.js';
 import { cast, constant, stored, type Sizes } from '../../tensor/ops.js';
 import type { Sam2Config } from './config.js';
 
@@ -144,20 +143,22 @@ const STORED: Partial<Record<Dtype, { readonly dtype: Precision; readonly width:
 };
 
 /**
- * Opens a checkpoint's weights: float32 ones stay in their files, on a GPU halves as well; others are read and widened.
+ * Opens a checkpoint's weights: float32 ones stay in their files, halves only where the engine holds such; others are
+ * read and widened.
  *
  * Tensors of other parts of the model, such as a video checkpoint's memory, are left alone.
  *
+ * @param halves whether the engine holds halves, see `EngineTraits`.
  * @throws {ModelError} naming file, tensor, expected and got, before any weight is read.
  */
-export async function openWeights(dir: string, config: Sam2Config, dialect: Dialect = 'cpu'): Promise<Weights> {
+export async function openWeights(dir: string, config: Sam2Config, halves = false): Promise<Weights> {
   const tensors = await tensorsOf(dir);
   const shapes = weightShapes(config);
   for (const [name, shape] of shapes) agrees(dir, tensors, name, shape);
   const files = await realFiles(tensors, [...shapes.keys()]);
   const values = new Map<string, Float32Array>();
   for (const name of shapes.keys()) {
-    const kept = dialect === 'cpu' ? tensors.info(name).dtype === 'F32' : tensors.info(name).dtype in STORED;
+    const kept = halves ? tensors.info(name).dtype in STORED : tensors.info(name).dtype === 'F32';
     if (files === undefined || !kept || isComputedWith(name)) values.set(name, await tensors.read(name));
   }
   samePositions(dir, values);

@@ -5,11 +5,11 @@ import { z } from 'zod';
 
 import { messageOf, ModelError } from '../../errors.js';
 import { openSafetensors, writeSafetensors } from '../../io/safetensors.js';
-import type { Layout } from '../../tensor/onnx/session.js';
+import type { Layout } from '../../tensor/layout.js';
 import { replaceFolder } from './checkpoint.js';
 import { check, readJson, type Json } from '../checkpoint-json.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
-import { adapterOf, adapterShapes, sideName, VISION, type Adapter, type LoraOptions } from './lora.js';
+import type { VlmConfig } from './architecture.js';
+import { adapterOf, adapterShapes, exampleModule, visionPattern, type Adapter, type LoraOptions } from './lora.js';
 import type { FirstValues } from './weights.js';
 
 /** An adapter with what PEFT wants to know of it. */
@@ -30,28 +30,29 @@ const none = z
 const off = plain(z.literal(false), 'false, which is all that is read');
 
 /** What of PEFT's configuration is read, and what must not be used. */
-const PeftConfig = z.object({
-  peft_type: z.literal('LORA', '"LORA"'),
-  r: z.int('a positive integer').min(1, 'a positive integer'),
-  lora_alpha: z.number('a positive number').gt(0, 'a positive number'),
-  use_rslora: z.boolean('true or false').nullish(),
-  target_modules: z.union([z.string(), z.array(z.string())], 'names of modules, or a regular expression'),
-  exclude_modules: plain(z.literal(VISION), `nothing, or ${JSON.stringify(VISION)}`),
-  layers_to_transform: none,
-  layer_replication: none,
-  bias: plain(z.literal('none'), '"none"'),
-  use_dora: off,
-  fan_in_fan_out: off,
-  lora_bias: off,
-  rank_pattern: none,
-  alpha_pattern: none,
-  modules_to_save: none,
-  target_parameters: none,
-  trainable_token_indices: none,
-});
+const PeftConfig = (vision: string) =>
+  z.object({
+    peft_type: z.literal('LORA', '"LORA"'),
+    r: z.int('a positive integer').min(1, 'a positive integer'),
+    lora_alpha: z.number('a positive number').gt(0, 'a positive number'),
+    use_rslora: z.boolean('true or false').nullish(),
+    target_modules: z.union([z.string(), z.array(z.string())], 'names of modules, or a regular expression'),
+    exclude_modules: plain(z.literal(vision), `nothing, or ${JSON.stringify(vision)}`),
+    layers_to_transform: none,
+    layer_replication: none,
+    bias: plain(z.literal('none'), '"none"'),
+    use_dora: off,
+    fan_in_fan_out: off,
+    lora_bias: off,
+    rank_pattern: none,
+    alpha_pattern: none,
+    modules_to_save: none,
+    target_parameters: none,
+    trainable_token_indices: none,
+  });
 
 /** An adapter that is yet to learn anything. @throws {ModelError} for options that don't fit the architecture. */
-export function freshAdapter(base: string, config: QwenConfig, options: LoraOptions, seed: number): Peft {
+export function freshAdapter(base: string, config: VlmConfig, options: LoraOptions, seed: number): Peft {
   const adapter = named(`${base}  lora:`, () => adapterOf(config, options));
   const described = {
     peft_type: 'LORA',
@@ -61,7 +62,7 @@ export function freshAdapter(base: string, config: QwenConfig, options: LoraOpti
     lora_alpha: options.alpha,
     use_rslora: options.rsLora ?? false,
     target_modules: options.pattern ?? options.targets ?? [],
-    ...(options.vision === false ? { exclude_modules: VISION } : {}),
+    ...(options.vision === false ? { exclude_modules: visionPattern(config) } : {}),
     bias: 'none',
     lora_dropout: 0,
     fan_in_fan_out: false,
@@ -76,7 +77,7 @@ export function freshAdapter(base: string, config: QwenConfig, options: LoraOpti
  *
  * @throws {ModelError} for another kind of adapter, or one that doesn't fit the architecture.
  */
-export async function readAdapterConfig(dir: string, config: QwenConfig): Promise<Omit<Peft, 'shapes'>> {
+export async function readAdapterConfig(dir: string, config: VlmConfig): Promise<Omit<Peft, 'shapes'>> {
   const file = join(dir, 'adapter_config.json');
   const described = await readJson(file);
   const {
@@ -85,7 +86,7 @@ export async function readAdapterConfig(dir: string, config: QwenConfig): Promis
     use_rslora: rsLora,
     target_modules: modules,
     exclude_modules: excluded,
-  } = check(PeftConfig, described, file);
+  } = check(PeftConfig(visionPattern(config)), described, file);
   const chosen = typeof modules === 'string' ? { pattern: modules } : { targets: modules };
   const options = { rank: r, alpha, rsLora: rsLora ?? false, ...chosen, vision: (excluded ?? null) === null };
   return { adapter: named(`${file}  target_modules:`, () => adapterOf(config, options)), described };
@@ -107,7 +108,7 @@ export async function baseOf(dir: string): Promise<string> {
  *
  * @throws {ModelError} also where a tensor is missing, or of another shape.
  */
-export async function readAdapter(dir: string, config: QwenConfig): Promise<Peft> {
+export async function readAdapter(dir: string, config: VlmConfig): Promise<Peft> {
   const { adapter, described } = await readAdapterConfig(dir, config);
   const file = join(dir, 'adapter_model.safetensors');
   const tensors = await openSafetensors(file);
@@ -122,7 +123,7 @@ export async function readAdapter(dir: string, config: QwenConfig): Promise<Peft
   const stray = tensors.names.find((name) => !names.has(name));
   if (stray !== undefined)
     throw new ModelError(
-      `${file}  ${stray}: expected ${sideName('model.layers.0.self_attn.q_proj.weight', 'A')} and the like, of what target_modules hits; got another tensor`,
+      `${file}  ${stray}: expected base_model.model.${exampleModule(config)}.lora_A.weight and the like, of what target_modules hits; got another tensor`,
     );
   const shapes = await Promise.all(
     wanted.map(async (shape) => {

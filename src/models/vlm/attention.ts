@@ -1,6 +1,6 @@
 /** Attention, block by block where there are many scores. */
 import { count, sizeOf, type Shape, type Tensor } from '../../tensor/graph.js';
-import type { Dialect } from '../../tensor/onnx/emit.js';
+import type { EngineTraits } from '../../tensor/engine.js';
 import {
   add,
   cast,
@@ -40,7 +40,7 @@ export interface Blocks {
 }
 
 /** On a processor, blocks that its cache holds; on a card, blocks that are worth a kernel. */
-export const BLOCKS: Readonly<Record<Dialect, Blocks>> = {
+export const BLOCKS: Readonly<Record<EngineTraits['device'], Blocks>> = {
   cpu: { together: 2 ** 22, block: 2 ** 19 },
   cuda: { together: 2 ** 24, block: 2 ** 24 },
 };

@@ -95,7 +95,7 @@ export function trainChunks(
   rows: readonly TrainRow[],
   size: number,
   tokens: number | undefined,
-  own: Pick<BatchShape, 'suppressed' | 'recompute'>,
+  own: Pick<BatchShape, 'suppressed' | 'gradientCheckpointing'>,
 ): Chunk[] {
   return packed(rows, size, tokens).map(({ indices, room }) => {
     const part = indices.map((i) => rows[i]);

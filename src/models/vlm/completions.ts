@@ -1,14 +1,12 @@
-import type { RunResult } from '../../tensor/onnx/session.js';
+import type { RunResult } from '../../tensor/engine.js';
 import type { GeneratedCompletion } from '../policy.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import type { VlmConfig } from './architecture.js';
 import type { RolloutShape } from './rollout.js';
 import type { Tokenizer } from './tokenizer.js';
 
 /** Ids that mean vision or padding, and those above the tokenizer's: written, they would break the next reading. */
-export function suppressedIds({ text, tokens }: QwenConfig, tokenizer: Tokenizer): number[] {
-  const meant = [tokens.image, tokens.video, tokens.visionStart, tokens.visionEnd, tokens.pad].filter(
-    (id) => !tokens.eos.includes(id),
-  );
+export function suppressedIds({ text, tokens }: VlmConfig, tokenizer: Tokenizer): number[] {
+  const meant = [...tokens.reserved, tokens.pad].filter((id) => !tokens.eos.includes(id));
   const unnamed = Array.from({ length: Math.max(0, text.vocab - tokenizer.size) }, (_, i) => tokenizer.size + i);
   return [...new Set([...meant.filter((id) => id < text.vocab), ...unnamed])];
 }

@@ -1,23 +1,24 @@
 import type { Policy } from '../policy.js';
 import { expandImages, type Chat } from './chat.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
-import { imageTokens, patches } from '../qwen2_5_vl/processor.js';
-import { messagesOf, prompts, type PromptTemplate } from './prompts.js';
+import type { VlmConfig } from './architecture.js';
+import type { PromptTemplate } from '../../prompts/template.js';
+import { messagesOf } from './messages.js';
+import { imageTokens } from './patches.js';
 import type { Tokenizer } from './tokenizer.js';
 
-/** @param prompt the checkpoint's own, or else Seg-R1's, unless told. */
+/** What a sample is to the policy, and what its completions are to people. */
 export function encoding(
-  config: QwenConfig,
+  config: VlmConfig,
   tokenizer: Tokenizer,
   chat: Chat,
-  prompt: PromptTemplate | ((task: string) => PromptTemplate) = config.prompt ?? prompts.rl,
+  prompt: PromptTemplate | ((task: string) => PromptTemplate),
 ): Pick<Policy, 'encode' | 'encodeAnswer' | 'decode'> {
   return {
     encode(sample, ...pictures) {
       const template = typeof prompt === 'function' ? prompt(sample.task ?? 'foreground') : prompt;
       const text = chat.render(messagesOf(template, sample.instruction, pictures.length));
-      const images = pictures.map((image) => patches(image, config));
-      const counts = images.map(({ grid }) => imageTokens(grid, config));
+      const images = pictures.map((image) => config.architecture.patches(image, config));
+      const counts = images.map(({ grid }) => imageTokens(grid, config.vision.merge));
       return { text, tokens: expandImages(tokenizer.encode(text), counts, config.tokens.image), images };
     },
     encodeAnswer: (text) => [...tokenizer.encode(text), config.tokens.eos[0]],

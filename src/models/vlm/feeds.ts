@@ -1,7 +1,6 @@
 import type { Data } from '../../tensor/graph.js';
 import type { EncodedPrompt, TrainRow, GenerateOptions } from '../policy.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
-import { mropePositions, textRotary } from '../qwen2_5_vl/positions.js';
+import type { VlmConfig } from './architecture.js';
 import type { PrefixShape } from './prefix.js';
 import type { RolloutShape } from './rollout.js';
 import type { BatchShape } from './train.js';
@@ -12,7 +11,7 @@ import type { BatchShape } from './train.js';
  * @throws {ModelError} if a prompt has more or fewer image tokens than its images have features.
  */
 export function prefixFeeds(
-  config: QwenConfig,
+  config: VlmConfig,
   prompts: readonly EncodedPrompt[],
   shape: PrefixShape,
   next: number,
@@ -33,16 +32,11 @@ export function prefixFeeds(
       if (ids[i] === config.tokens.image) visual[r * shape.tokens + i] = features++;
     }
     padding[r] = BigInt(pads);
-    const { positions, delta } = mropePositions(ids, shape.grids, config, pads);
-    const own = textRotary(positions, config.text);
-    tables.cos.set(own.cos, r * shape.tokens * half);
-    tables.sin.set(own.sin, r * shape.tokens * half);
-    const following = textRotary(
-      Int32Array.from({ length: 3 * next }, (_, i) => prompt.tokens.length + delta + (i % next)),
-      config.text,
-    );
-    ahead.cos.set(following.cos, r * next * half);
-    ahead.sin.set(following.sin, r * next * half);
+    const rotary = config.architecture.rotary(ids, shape.grids, config, pads, next);
+    tables.cos.set(rotary.prompt.cos, r * shape.tokens * half);
+    tables.sin.set(rotary.prompt.sin, r * shape.tokens * half);
+    ahead.cos.set(rotary.next.cos, r * next * half);
+    ahead.sin.set(rotary.next.sin, r * next * half);
   }
   const feeds: Record<string, Data> = { tokens, padding, ...tables, nextCos: ahead.cos, nextSin: ahead.sin };
   if (shape.grids.length === 0) return feeds;
@@ -84,9 +78,9 @@ export function completionFeeds(rows: readonly TrainRow[], shape: BatchShape, pa
   return feeds;
 }
 
-/** Inputs of `trainProgram` and `scoreProgram`. */
+/** Inputs of `gradientGraph` and `scoreGraph`. */
 export function trainFeeds(
-  config: QwenConfig,
+  config: VlmConfig,
   rows: readonly TrainRow[],
   shape: BatchShape,
   temperature: number,
@@ -101,12 +95,12 @@ export function trainFeeds(
 }
 
 /**
- * Inputs of `rolloutProgram`.
+ * Inputs of `rolloutGraph`.
  *
  * @param indices of the prompts among those that `uniform` counts.
  */
 export function rolloutFeeds(
-  config: QwenConfig,
+  config: VlmConfig,
   prompts: readonly EncodedPrompt[],
   indices: readonly number[],
   shape: RolloutShape,

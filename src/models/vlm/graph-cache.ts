@@ -1,11 +1,10 @@
-import type { Program } from '../../tensor/onnx/emit.js';
-import type { RunResult, Engine, Feeds, RunSettings } from '../../tensor/onnx/session.js';
+import type { RunResult, Engine, Feeds, Graph, RunSettings } from '../../tensor/engine.js';
 
 /** Graphs of an engine by key, each made and opened when it is first run. */
 export interface GraphCache {
   run(
     key: string,
-    make: () => Program,
+    make: () => Graph,
     feeds: Feeds,
     sets: readonly string[],
     settings?: RunSettings,
@@ -15,7 +14,8 @@ export interface GraphCache {
 }
 
 interface Known {
-  readonly opening: Promise<Program>;
+  /** What is left of the graph once it is open: traced, it may be large. */
+  readonly opening: Promise<Pick<Graph, 'name'>>;
   /** Runs under way. */
   runs: number;
 }
@@ -24,9 +24,9 @@ interface Known {
 export function graphCache(engine: Pick<Engine, 'open' | 'close' | 'run'>, most = Infinity): GraphCache {
   /** Those that were run last stand last. */
   const known = new Map<string, Known>();
-  const opened = async (program: Program, sets: readonly string[]): Promise<Program> => {
-    await engine.open(program, sets);
-    return program;
+  const opened = async (graph: Graph, sets: readonly string[]): Promise<Pick<Graph, 'name'>> => {
+    await engine.open(graph, sets);
+    return { name: graph.name };
   };
   const close = async (key: string, { opening }: Known): Promise<void> => {
     known.delete(key);
@@ -36,7 +36,7 @@ export function graphCache(engine: Pick<Engine, 'open' | 'close' | 'run'>, most 
     const idle = [...known].filter(([, { runs }]) => runs === 0);
     await Promise.all(idle.slice(0, Math.max(0, known.size + 1 - most)).map(([key, one]) => close(key, one)));
   };
-  const open = (key: string, make: () => Program, sets: readonly string[]): Known => {
+  const open = (key: string, make: () => Graph, sets: readonly string[]): Known => {
     const before = known.get(key);
     const one = before ?? { opening: makeRoom().then(() => opened(make(), sets)), runs: 0 };
     known.delete(key);

@@ -1,5 +1,5 @@
 import { OutOfMemoryError } from '../../errors.js';
-import type { Engine } from '../../tensor/onnx/session.js';
+import type { Engine } from '../../tensor/engine.js';
 import {
   combined,
   type EncodedPrompt,
@@ -9,15 +9,14 @@ import {
   type GeneratedCompletion,
 } from '../policy.js';
 import { chunks, prefixShape, trainChunks, type Chunk } from './batch.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import type { VlmConfig } from './architecture.js';
 import { rolloutFeeds, trainFeeds } from './feeds.js';
 import { inRuns, type Cut, type Runs, type Size } from './microbatches.js';
 import type { PrefixShape } from './prefix.js';
 import type { Build } from './build.js';
 import type { GraphCache } from './graph-cache.js';
-import { rolloutProgram, type RolloutShape } from './rollout.js';
-import type { Recompute } from '../qwen2_5_vl/text.js';
-import { scoreProgram, trainProgram, type TrainGraph } from './train.js';
+import { rolloutGraph, type RolloutShape } from './rollout.js';
+import { gradientGraph, scoreGraph, type TrainGraph } from './train.js';
 import { completions } from './completions.js';
 
 /** How work is cut into runs. */
@@ -31,8 +30,8 @@ export interface RunOptions {
    * or nothing, unless told.
    */
   readonly suppressed?: readonly number[];
-  /** What an update computes twice to keep less; nothing unless told. */
-  readonly recompute?: Recompute;
+  /** Whether an update computes the inside of every layer twice instead of keeping it; false by default. */
+  readonly gradientCheckpointing?: boolean;
 }
 
 /** A model on an engine, and how it is run. */
@@ -41,7 +40,7 @@ export interface Model extends Omit<RunOptions, 'batch' | 'tokens'> {
   readonly name: string;
   /** How each kind of work is cut; what there was no room for once is smaller from then on. */
   readonly runs: Readonly<Record<'write' | 'score' | 'train', Runs>>;
-  readonly config: QwenConfig;
+  readonly config: VlmConfig;
   readonly build: Build;
   /** Weights that learn. */
   readonly parameters: number;
@@ -49,7 +48,7 @@ export interface Model extends Omit<RunOptions, 'batch' | 'tokens'> {
   readonly sets: readonly string[];
   readonly suppressed: readonly number[];
   readonly engine: Engine;
-  readonly programs: GraphCache;
+  readonly graphs: GraphCache;
 }
 
 /** Prompts of one rollout, and the graph that they share. */
@@ -63,7 +62,7 @@ export async function generate(
   asked: readonly EncodedPrompt[],
   options: GenerateOptions,
 ): Promise<GeneratedCompletion[][]> {
-  const { config, build, sets, suppressed, programs } = model;
+  const { config, build, sets, suppressed, graphs } = model;
   const { group, temperature, maxTokens, uniform, ...sampling } = options;
   const written: GeneratedCompletion[][] = Array.from({ length: asked.length });
   const prompts = (indices: readonly number[]): EncodedPrompt[] => indices.map((i) => asked[i]);
@@ -89,7 +88,7 @@ export async function generate(
     async work({ indices, shape }) {
       const feeds = rolloutFeeds(config, prompts(indices), indices, shape, { temperature, uniform });
       return completions(
-        await programs.run(graphKey('write', shape), () => rolloutProgram(config, shape, build), feeds, sets),
+        await graphs.run(graphKey('write', shape), () => rolloutGraph(config, shape, build), feeds, sets),
         shape,
         indices.length,
       );
@@ -104,16 +103,16 @@ export async function generate(
 
 /** Log-probs of completions, [row][sample][token]. */
 export async function scores(model: Model, rows: readonly TrainRow[], temperature: number): Promise<number[][][]> {
-  const { config, build, sets, programs } = model;
+  const { config, build, sets, graphs } = model;
   const of = sets.join(' ');
   const all: number[][][] = Array.from({ length: rows.length });
   await inRuns(rows.length, model.runs.score, {
     cut: (left, size) => chunked(model, rows, left, size),
     most: atOnce(model),
     work: ({ part, shape }) =>
-      programs.run(
+      graphs.run(
         graphKey(`score ${of}`, shape),
-        () => scoreProgram(config, shape, of, build),
+        () => scoreGraph(config, shape, of, build),
         trainFeeds(config, part, shape, temperature),
         sets,
       ),
@@ -141,7 +140,7 @@ export async function gradient(
   rows: readonly TrainRow[],
   temperature: number,
 ): Promise<Gradient> {
-  const { config, build, parameters, sets, programs, engine } = model;
+  const { config, build, parameters, sets, graphs, engine } = model;
   let sum: Float32Array | undefined;
   let metrics: Record<string, number> = {};
   /** The engine's sum has what this call has come to. */
@@ -150,9 +149,9 @@ export async function gradient(
     cut: (left, size) => chunked(model, rows, left, size),
     most: engine.workers,
     work: ({ part, shape }) =>
-      programs.run(
+      graphs.run(
         graphKey(`train ${graph.name}`, shape),
-        () => trainProgram(config, shape, graph, build),
+        () => gradientGraph(config, shape, graph, build),
         trainFeeds(config, part, shape, temperature),
         sets,
         build.sums ? { sum: begun ? 'add' : 'begin' } : {},
@@ -180,17 +179,17 @@ export async function gradient(
  * All runs wait for threads of the CPU; on a GPU each waits for the one before, for it may be found to be too large.
  */
 function atOnce({ engine }: Model): number {
-  return engine.dialect === 'cpu' ? Infinity : 1;
+  return engine.traits.device === 'cpu' ? Infinity : 1;
 }
 
 function chunked(
-  { suppressed, recompute = 'none' }: Model,
+  { suppressed, gradientCheckpointing = false }: Model,
   rows: readonly TrainRow[],
   left: readonly number[],
   { batch, tokens }: Size,
 ): Chunk[] {
   const some = left.map((i) => rows[i]);
-  return trainChunks(some, batch, tokens, { suppressed, recompute }).map((chunk) => ({
+  return trainChunks(some, batch, tokens, { suppressed, gradientCheckpointing }).map((chunk) => ({
     ...chunk,
     indices: chunk.indices.map((i) => left[i]),
   }));
@@ -198,7 +197,7 @@ function chunked(
 
 /** What to say where there is no room for a single prompt. */
 function tooLarge(
-  { name, build, engine, recompute }: Model,
+  { name, build, engine, gradientCheckpointing }: Model,
   doing: 'rollout' | 'scores' | 'update',
   { tokens, grids, samples }: PrefixShape & { readonly samples: number },
   length: number,
@@ -209,8 +208,8 @@ function tooLarge(
     ...(grids.length > 0 ? ['a smaller frame'] : []),
     'a smaller group',
     'a smaller maxTokens',
-    ...(engine.dialect !== 'cpu' && build.precision === 'float32' ? ['precision: bfloat16'] : []),
-    ...(doing === 'update' && recompute !== 'layers' ? ['recompute: layers'] : []),
+    ...(engine.traits.device !== 'cpu' && build.precision === 'float32' ? ['precision: bfloat16'] : []),
+    ...(doing === 'update' && !gradientCheckpointing ? ['gradientCheckpointing: true'] : []),
     ...(doing === 'update' && !build.adapter ? ['train: { lora: … }'] : []),
   ];
   const one = `one prompt of ${tokens} tokens${images === '' ? '' : `, an image of ${images} among them,`} with ${samples} completions of ${length}`;

@@ -1,21 +1,21 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { ModelError } from '../../errors.js';
 import { openSafetensors } from '../../io/safetensors.js';
 import { storedIn, type Memory, type Stored } from '../inspected.js';
 import { baseOf, readAdapterConfig } from './adapter.js';
-import { readConfig, type QwenConfig } from '../qwen2_5_vl/config.js';
-import { adapterOf, type Adapter } from './lora.js';
-import { deviceMemoryOf } from './memory-cuda.js';
+import type { VlmConfig } from './architecture.js';
+import { languageAdapter, type Adapter } from './lora.js';
 import { memoryOf, parameters, type Job, type Use } from './memory.js';
 import { findWeights } from './weight-files.js';
-import { weightShapes } from './weights.js';
 
 /** A checkpoint, and what jobs on it need. */
 export interface InspectedCheckpoint {
   readonly kind: 'checkpoint';
   readonly folder: string;
-  readonly architecture: 'qwen2_5_vl';
+  /** The family's `model_type`. */
+  readonly architecture: string;
   readonly parameters: {
     readonly all: number;
     readonly language: number;
@@ -42,25 +42,25 @@ export interface InspectedAdapter {
   readonly checkpoint?: InspectedCheckpoint;
 }
 
-/** An adapter of every linear layer of the language model. */
-const LANGUAGE = { rank: 16, alpha: 32, pattern: String.raw`model\.language_model\..*_proj` };
-
 /**
- * Looks at a folder with a Qwen2.5-VL or an adapter of one; reads configurations and headers, no weights.
+ * Looks at a folder with a policy or an adapter of one; reads configurations and headers, no weights.
  *
- * @param base of an adapter; the one that it names unless told.
+ * @param readConfig of a checkpoint's folder, whatever its family.
+ * @param base of an adapter; the one that it names by default.
  * @throws {ModelError} for what could not be opened either.
  */
 export async function inspectVlm(
   folder: string,
+  readConfig: (dir: string) => Promise<VlmConfig>,
   use: Use,
   base?: string,
 ): Promise<InspectedCheckpoint | InspectedAdapter> {
-  if (!existsSync(join(folder, 'adapter_config.json'))) return await checkpoint(folder, use);
+  if (!existsSync(join(folder, 'adapter_config.json'))) return await checkpoint(folder, await readConfig(folder), use);
   const tensors = await openSafetensors(join(folder, 'adapter_model.safetensors'));
   const below = base ?? (await baseOf(folder));
   const there = base !== undefined || existsSync(join(below, 'config.json'));
-  const adapter = there ? (await readAdapterConfig(folder, await readConfig(below))).adapter : undefined;
+  const config = there ? await readConfig(below) : undefined;
+  const adapter = config && (await readAdapterConfig(folder, config)).adapter;
   return {
     kind: 'adapter',
     folder,
@@ -71,18 +71,22 @@ export async function inspectVlm(
     ),
     stored: storedIn(tensors),
     base: below,
-    ...(adapter ? { checkpoint: await checkpoint(below, use, adapter) } : {}),
+    ...(config ? { checkpoint: await checkpoint(below, config, use, adapter) } : {}),
   };
 }
 
-async function checkpoint(folder: string, use: Use, adapter?: Adapter): Promise<InspectedCheckpoint> {
-  const config = await readConfig(folder);
+async function checkpoint(
+  folder: string,
+  config: VlmConfig,
+  use: Use,
+  adapter?: Adapter,
+): Promise<InspectedCheckpoint> {
   const stored = storedIn((await findWeights(folder, config)).tensors);
   const mapped = stored.dtypes.every((dtype) => dtype === 'F32');
   return {
     kind: 'checkpoint',
     folder,
-    architecture: 'qwen2_5_vl',
+    architecture: config.architecture.modelTypes[0],
     parameters: counted(config),
     tied: config.text.tied,
     stored,
@@ -92,12 +96,14 @@ async function checkpoint(folder: string, use: Use, adapter?: Adapter): Promise<
 }
 
 /** Weights of a shape, by what they are for. */
-export function counted(config: QwenConfig): InspectedCheckpoint['parameters'] {
-  const shapes = weightShapes(config);
-  const isTable = (name: string): boolean => name === 'model.embed_tokens.weight' || name === 'lm_head.weight';
+export function counted(config: VlmConfig): InspectedCheckpoint['parameters'] {
+  const { modules } = config.architecture;
+  const shapes = config.architecture.weightShapes(config);
+  const isTable = (name: string): boolean =>
+    name === `${modules.embedding}.weight` || name === `${modules.head}.weight`;
   const [all, vision, embeddings] = [
     parameters(shapes),
-    parameters(shapes.filter(({ name }) => name.startsWith('visual.'))),
+    parameters(shapes.filter(({ name }) => name.startsWith(modules.vision))),
     parameters(shapes.filter(({ name }) => isTable(name))),
   ];
   return { all, language: all - vision - embeddings, vision, embeddings };
@@ -108,12 +114,20 @@ export function counted(config: QwenConfig): InspectedCheckpoint['parameters'] {
  * the language model.
  */
 export function memories(
-  config: QwenConfig,
+  config: VlmConfig,
   use: Use,
-  adapter: Adapter = adapterOf(config, LANGUAGE),
+  adapter: Adapter = languageAdapter(config, 16, 32),
 ): Record<string, Memory> {
   const training: Record<string, Job> = { full: { kind: 'full' }, [`lora ${adapter.rank}`]: { kind: 'lora', adapter } };
   const jobs: Record<string, Job> = { rollout: { kind: 'rollout' }, ...(use.precision === 'float16' ? {} : training) };
-  const count = use.device === 'cuda' ? deviceMemoryOf : memoryOf;
+  const count = use.device === 'cuda' ? onDevice : memoryOf;
   return Object.fromEntries(Object.entries(jobs).map(([name, job]) => [name, count(config, job, use)]));
+}
+
+function onDevice(config: VlmConfig, job: Job, use: Use): Memory {
+  const { architecture } = config;
+  if (architecture.deviceMemory) return architecture.deviceMemory(config, job, use);
+  throw new ModelError(
+    `${architecture.modelTypes[0]}  memory: expected a family of which a GPU's memory is counted; got one without; way out: --device cpu`,
+  );
 }

@@ -4,6 +4,7 @@ import { NonFiniteError } from '../../errors.js';
 import { clipScale } from '../../tensor/adamw.js';
 import { mixInto } from '../../tensor/mix.js';
 import type { Policy, Resumable } from '../policy.js';
+import type { VlmConfig } from './architecture.js';
 import type { Optimizer } from './optimizer.js';
 import type { Parameters } from './parameters.js';
 import type { Reference } from './reference.js';
@@ -15,6 +16,7 @@ export type Learner = Pick<Policy, 'version' | 'step' | 'release'> & Resumable;
 /** @param dir names the policy in messages. */
 export function learnerOf(
   dir: string,
+  config: VlmConfig,
   { trained, save }: Pick<Parameters, 'trained' | 'save'>,
   reference: Reference,
   optimizer: Optimizer,
@@ -43,10 +45,10 @@ export function learnerOf(
     async saveTraining(folder) {
       if (average) await save(join(folder, AVERAGE), average);
       const [, adam] = [await optimizer.values(), await optimizer.state()];
-      await saveTraining(folder, trained, { version, adam, reference: reference.mixed, average });
+      await saveTraining(folder, config, trained, { version, adam, reference: reference.mixed, average });
     },
     async restore(folder) {
-      const state = await restoreTraining(folder, trained);
+      const state = await restoreTraining(folder, config, trained);
       await optimizer.restore(state.adam, state.version);
       if (state.reference) await reference.take(state.reference);
       ({ average, version } = state);

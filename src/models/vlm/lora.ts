@@ -1,17 +1,9 @@
 import { shown } from '../../errors.js';
 import { hash, uniform } from '../../random.js';
 import type { Precision, Tensor } from '../../tensor/graph.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import type { VlmConfig } from './architecture.js';
 import type { Linear } from './linear.js';
-import {
-  heldIn,
-  newerName,
-  weightInputs,
-  weightShapes,
-  type FirstValues,
-  type Weights,
-  type WeightShape,
-} from './weights.js';
+import { heldIn, weightInputs, type FirstValues, type Weights, type WeightShape } from './weights.js';
 
 /** Which linear layers get an adapter, and of what size. */
 export interface LoraOptions {
@@ -30,7 +22,7 @@ export interface LoraOptions {
    * `model.language_model.layers.0.self_attn.q_proj`.
    */
   readonly pattern?: string | undefined;
-  /** Whether the vision tower may have adapters; it may unless told. */
+  /** Whether the vision tower may have adapters; true by default. */
   readonly vision?: boolean;
 }
 
@@ -44,17 +36,19 @@ export interface Adapter {
   readonly matrices: readonly string[];
 }
 
-/** What the vision tower's modules are called. */
-export const VISION = String.raw`model\.visual\..*`;
+/** What the vision tower's modules are called where PEFT looks at them: a regular expression of a whole path. */
+export function visionPattern({ architecture }: VlmConfig): string {
+  return `${architecture.newerName(architecture.modules.vision).replaceAll('.', String.raw`\.`)}.*`;
+}
 
 /** A module's path where PEFT looks at it: newer names, without `.weight`. */
-export function modulePath(weight: string): string {
-  return newerName(weight).replace(/\.weight$/, '');
+export function modulePath({ architecture }: VlmConfig, weight: string): string {
+  return architecture.newerName(weight).replace(/\.weight$/, '');
 }
 
 /** PEFT's name of one side of an adapted matrix. */
-export function sideName(weight: string, side: 'A' | 'B'): string {
-  return `base_model.model.${modulePath(weight)}.lora_${side}.weight`;
+export function sideName(config: VlmConfig, weight: string, side: 'A' | 'B'): string {
+  return `base_model.model.${modulePath(config, weight)}.lora_${side}.weight`;
 }
 
 /**
@@ -62,17 +56,21 @@ export function sideName(weight: string, side: 'A' | 'B'): string {
  *
  * @throws {RangeError} if they hit nothing, or a module that is no linear layer of its own.
  */
-export function adapterOf(config: QwenConfig, options: LoraOptions): Adapter {
-  const chosen = chooser(options);
+export function adapterOf(config: VlmConfig, options: LoraOptions): Adapter {
+  const chosen = chooser(config, options);
+  const { architecture, text } = config;
   // A tied head is the embedding table under another name.
-  const modules = [...weightShapes(config), ...(config.text.tied ? [{ name: 'lm_head.weight', sizes: {} }] : [])];
-  const hit = modules.filter(({ name }) => name.endsWith('.weight') && chosen(modulePath(name)));
-  const odd = hit.find((shape) => !isLinear(shape));
+  const tied = text.tied ? [{ name: `${architecture.modules.head}.weight`, sizes: {} }] : [];
+  const weights = [...architecture.weightShapes(config), ...tied];
+  const hit = weights.filter(({ name }) => name.endsWith('.weight') && chosen(modulePath(config, name)));
+  const odd = hit.find((shape) => !isLinear(config, shape));
   if (odd)
-    throw new RangeError(`expected linear layers with weights of their own; got ${modulePath(odd.name)} among them`);
+    throw new RangeError(
+      `expected linear layers with weights of their own; got ${modulePath(config, odd.name)} among them`,
+    );
   if (hit.length === 0)
     throw new RangeError(
-      `expected some linear layer; got none for ${shown(options.pattern ?? options.targets)}; modules are called ${modulePath('model.layers.0.self_attn.q_proj.weight')} and the like`,
+      `expected some linear layer; got none for ${shown(options.pattern ?? options.targets)}; modules are called ${exampleModule(config)} and the like`,
     );
   return {
     rank: options.rank,
@@ -81,19 +79,37 @@ export function adapterOf(config: QwenConfig, options: LoraOptions): Adapter {
   };
 }
 
-function chooser({ targets = [], pattern, vision = true }: LoraOptions): (path: string) => boolean {
+function chooser(config: VlmConfig, { targets = [], pattern, vision = true }: LoraOptions): (path: string) => boolean {
   const whole = pattern === undefined ? undefined : new RegExp(`^(?:${pattern})$`);
-  const tower = new RegExp(`^${VISION}$`);
+  const tower = new RegExp(`^${visionPattern(config)}$`);
   return (path) =>
     (vision || !tower.test(path)) &&
     (whole ? whole.test(path) : targets.some((target) => path === target || path.endsWith(`.${target}`)));
 }
 
 /** The patches' embedding is a convolution, the tokens' a table. */
-function isLinear({ name, sizes }: WeightShape): boolean {
-  return (
-    Object.keys(sizes).length === 2 && name !== 'visual.patch_embed.proj.weight' && name !== 'model.embed_tokens.weight'
-  );
+function isLinear({ architecture: { modules } }: VlmConfig, { name, sizes }: WeightShape): boolean {
+  const odd = [modules.patches, modules.embedding].map((module) => `${module}.weight`);
+  return Object.keys(sizes).length === 2 && !odd.includes(name);
+}
+
+/** Linear layers of the language model, as `weightShapes` names their matrices. */
+function languageMatrices(config: VlmConfig): string[] {
+  const { architecture } = config;
+  return architecture
+    .weightShapes(config)
+    .filter((shape) => shape.name.startsWith(architecture.modules.layers) && isLinear(config, shape))
+    .map(({ name }) => name);
+}
+
+/** A module that an adapter may name, for messages. */
+export function exampleModule(config: VlmConfig): string {
+  return modulePath(config, languageMatrices(config)[0]);
+}
+
+/** An adapter of every linear layer of the language model. */
+export function languageAdapter(config: VlmConfig, rank: number, alpha: number): Adapter {
+  return { rank, scale: alpha / rank, matrices: languageMatrices(config) };
 }
 
 /**
@@ -101,18 +117,22 @@ function isLinear({ name, sizes }: WeightShape): boolean {
  *
  * They begin as PEFT's do: A uniform within 1 / √in, drawn by the seed and its name, B at 0.
  */
-export function adapterShapes(config: QwenConfig, { rank, matrices }: Adapter, seed = 0): FirstValues[] {
-  const known = new Map(weightShapes(config).map(({ name, sizes }) => [name, sizes]));
+export function adapterShapes(config: VlmConfig, { rank, matrices }: Adapter, seed = 0): FirstValues[] {
+  const known = new Map(config.architecture.weightShapes(config).map(({ name, sizes }) => [name, sizes]));
   return matrices.flatMap((name) => {
     const [[out, rows], [into, columns]] = Object.entries(known.get(name) ?? {}) as [
       [string, number],
       [string, number],
     ];
     const bound = 1 / Math.sqrt(columns);
-    const key = hash(seed, sideName(name, 'A'));
+    const key = hash(seed, sideName(config, name, 'A'));
     return [
-      { name: sideName(name, 'A'), sizes: { rank, [into]: columns }, first: (i) => bound * (2 * uniform(key, i) - 1) },
-      { name: sideName(name, 'B'), sizes: { [out]: rows, rank }, first: () => 0 },
+      {
+        name: sideName(config, name, 'A'),
+        sizes: { rank, [into]: columns },
+        first: (i) => bound * (2 * uniform(key, i) - 1),
+      },
+      { name: sideName(config, name, 'B'), sizes: { [out]: rows, rank }, first: () => 0 },
     ];
   });
 }
@@ -126,31 +146,34 @@ export interface PolicyWeights {
 
 /**
  * @param extra weights beside the checkpoint's own.
- * @param held what the checkpoint's matrices are held in, where nothing teaches them; float32 unless told.
+ * @param held what the checkpoint's matrices are held in, where nothing teaches them; float32 by default.
  */
 export function policyWeights(
-  config: QwenConfig,
+  config: VlmConfig,
   adapter?: Adapter,
   extra: readonly WeightShape[] = [],
   held: Precision = 'float32',
 ): PolicyWeights {
-  const base = weightShapes(config).map((shape) => ({ ...shape, dtype: heldIn(shape, held) }));
+  const base = config.architecture.weightShapes(config).map((shape) => ({ ...shape, dtype: heldIn(shape, held) }));
   const inputs = weightInputs([...base, ...(adapter ? adapterShapes(config, adapter) : []), ...extra]);
   const frozen = new Set(adapter ? base.map(({ name }) => name) : []);
   return {
-    weights: adapter ? adapted(inputs, adapter) : inputs,
+    weights: adapter ? adapted(config, inputs, adapter) : inputs,
     trained: () => inputs.traced().filter(({ name }) => !frozen.has(name)),
   };
 }
 
 /** The same weights, with both sides of the adapter at the layers that it hits. */
-function adapted(inputs: Weights, { scale, matrices }: Adapter): Weights {
+function adapted(config: VlmConfig, inputs: Weights, { scale, matrices }: Adapter): Weights {
   const own = new Set(matrices);
   const linear = (module: string): Linear => {
     const layer = inputs.linear(module);
     const matrix = `${module}.weight`;
     return own.has(matrix)
-      ? { ...layer, adapter: { down: inputs(sideName(matrix, 'A')), up: inputs(sideName(matrix, 'B')), scale } }
+      ? {
+          ...layer,
+          adapter: { down: inputs(sideName(config, matrix, 'A')), up: inputs(sideName(config, matrix, 'B')), scale },
+        }
       : layer;
   };
   return Object.assign((name: string) => inputs(name), { linear });

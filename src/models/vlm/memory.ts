@@ -3,46 +3,17 @@
  *
  * What a part counts is what its graph holds; `bench/memory.mjs` sets the sums against measured peaks.
  */
-import type { Precision } from '../../tensor/graph.js';
-import { WIDTH } from '../../tensor/onnx/graph-writer.js';
+import { WIDTH } from '../../tensor/graph.js';
 import { summed, type Memory } from '../inspected.js';
 import { BLOCKS } from './attention.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import type { VlmConfig } from './architecture.js';
 import { JOINED } from './linear.js';
 import { adapterShapes, type Adapter } from './lora.js';
-import { smartResize } from '../qwen2_5_vl/processor.js';
+import type { Job, Use } from './memory-use.js';
 import { LOGITS } from './scores.js';
-import { weightShapes, type WeightShape } from './weights.js';
+import type { WeightShape } from './weights.js';
 
-/** What one run works on. */
-export interface Use {
-  /** Side of the square that the policy is shown, px. */
-  readonly frame: number;
-  /** Completions a prompt. */
-  readonly group: number;
-  readonly maxTokens: number;
-  /** Prompts in one run. */
-  readonly prompts: number;
-  /** Tokens of a prompt beside its image; 256 unless told: Seg-R1's question has 993 characters. */
-  readonly text?: number;
-  /** Threads that hold the weights; 1 unless told. */
-  readonly workers?: number;
-  /** Of products; float32 unless told. What the optimizer changes is float32 in any. */
-  readonly precision?: Precision;
-  /** Whether the backward pass computes each layer again instead of keeping its values; it keeps them unless told. */
-  readonly recompute?: boolean;
-  /** Whether training keeps a running average of what learns. */
-  readonly ema?: boolean;
-  /**
-   * Whether all weights are float32 in their files: those that nothing teaches are then mapped, once for all workers.
-   * On the CPU.
-   */
-  readonly mapped?: boolean;
-  /** Where it is computed: the CPU unless told. */
-  readonly device?: 'cpu' | 'cuda';
-}
-
-export type Job = { readonly kind: 'rollout' | 'full' } | { readonly kind: 'lora'; readonly adapter: Adapter };
+export type { Job, Use } from './memory-use.js';
 
 const FLOAT = 4;
 
@@ -67,8 +38,8 @@ export function parameters(shapes: readonly WeightShape[]): number {
 const width = ({ precision = 'float32' }: Use): number => WIDTH[precision];
 
 /** Peak of a job, in steady state. */
-export function memoryOf(config: QwenConfig, job: Job, use: Use): Memory {
-  const all = parameters(weightShapes(config));
+export function memoryOf(config: VlmConfig, job: Job, use: Use): Memory {
+  const all = parameters(config.architecture.weightShapes(config));
   const runs = (use.workers ?? 1) * ARENA[job.kind === 'rollout' ? 'rollout' : 'training'] * width(use);
   if (job.kind === 'rollout') {
     const [vision, decoder] = [
@@ -92,11 +63,11 @@ export function memoryOf(config: QwenConfig, job: Job, use: Use): Memory {
     average: use.ema === true ? FLOAT * trained : 0,
     'vision tower':
       runs *
-      (learnsToSee(adapter)
+      (learnsToSee(config, adapter)
         ? visionKept(config, use, adapter)
         : Math.max(0, visionBlock(config, use) - decoder - logits)),
     decoder: runs * decoder,
-    scores: runs * scoresKept(config, use, learnsToSee(adapter)),
+    scores: runs * scoresKept(config, use, learnsToSee(config, adapter)),
     logits: runs * logits,
     vocabulary: adapter ? 0 : runs * chunkedVocabulary(config, use),
   });
@@ -127,46 +98,35 @@ function moments(count: number): number {
 
 /** Patches of an image, and the tokens that a prompt is of with it. */
 export function lengths(
-  config: QwenConfig,
+  config: VlmConfig,
   { frame, text = 256 }: Use,
 ): { readonly patches: number; readonly prompt: number } {
-  const { width, height } = smartResize({ width: frame, height: frame }, config);
+  const { width, height } = config.architecture.resized({ width: frame, height: frame }, config);
   const patches = (width / config.vision.patch) * (height / config.vision.patch);
   return { patches, prompt: patches / config.vision.merge ** 2 + text };
 }
 
-/**
- * Floats of the matrices that a token-by-token loop multiplies by, joined to one for queries, keys and values and one
- * for gate and up, where they are small.
- */
-function joined({ text }: QwenConfig): number {
-  const matrices = [(text.heads + 2 * text.kvHeads) * text.headDim, 2 * text.intermediate].map(
-    (out) => text.hidden * out,
-  );
-  return text.layers * matrices.filter((floats) => floats <= JOINED).reduce((sum, floats) => sum + floats, 0);
+/** Floats of the matrices that a token-by-token loop joins to one where they are small. */
+function joined(config: VlmConfig): number {
+  const { joined: matrices } = config.architecture.layerFloats(config);
+  return config.text.layers * matrices.filter((floats) => floats <= JOINED).reduce((sum, floats) => sum + floats, 0);
 }
 
 /**
  * Keys and values of the prompt once a group, those of a completion's tokens twice: a turn writes the longer ones
  * beside.
  */
-function cache({ text, ...config }: QwenConfig, use: Use): number {
+function cache({ text, ...config }: VlmConfig, use: Use): number {
   const { prompt } = lengths({ text, ...config }, use);
   return use.prompts * 2 * text.layers * text.kvHeads * text.headDim * (prompt + 2 * use.group * use.maxTokens);
 }
 
-/**
- * Floats that a token leaves in one decoder layer: the stream twice with its norms; queries, what they gather, and that
- * again in order; keys and values, and those in order; gate as it comes and bent, up, their product.
- */
-function tokenFloats({ text }: QwenConfig): number {
-  return 4 * text.hidden + 3 * text.heads * text.headDim + 4 * text.kvHeads * text.headDim + 4 * text.intermediate;
-}
-
 /** One layer over a prompt, with scores beside their softmax. */
-function decoderLayer(config: QwenConfig, use: Use): number {
+function decoderLayer(config: VlmConfig, use: Use): number {
   const { prompt } = lengths(config, use);
-  return use.prompts * prompt * tokenFloats(config) + 2 * together(scores(config, use).prompt);
+  return (
+    use.prompts * prompt * config.architecture.layerFloats(config).token + 2 * together(scores(config, use).prompt)
+  );
 }
 
 /**
@@ -174,7 +134,7 @@ function decoderLayer(config: QwenConfig, use: Use): number {
  * windows.
  */
 export function scores(
-  config: QwenConfig,
+  config: VlmConfig,
   use: Use,
 ): Readonly<Record<'prompt' | 'completions' | 'whole' | 'window', number>> {
   const { patches, prompt } = lengths(config, use);
@@ -194,9 +154,9 @@ const together = (all: number): number => Math.min(all, BLOCKS.cpu.together);
  * Softmax over the scores of all layers where it is kept for the backward pass; and of one layer the adjoints of both,
  * or of what is computed again.
  */
-function scoresKept(config: QwenConfig, use: Use, sees: boolean): number {
+function scoresKept(config: VlmConfig, use: Use, sees: boolean): number {
   const { prompt, completions, whole, window } = scores(config, use);
-  const keep = (all: number): number => (use.recompute === true || all > BLOCKS.cpu.together ? 0 : all);
+  const keep = (all: number): number => (use.gradientCheckpointing === true || all > BLOCKS.cpu.together ? 0 : all);
   const { depth, fullAttention } = config.vision;
   const vision = sees ? fullAttention.length * keep(whole) + (depth - fullAttention.length) * keep(window) : 0;
   return (
@@ -210,8 +170,8 @@ function scoresKept(config: QwenConfig, use: Use, sees: boolean): number {
  * Whether what the vision tower computes is needed for the backward pass; else it is gone, but for its features, before
  * the decoder begins.
  */
-export function learnsToSee(adapter: Adapter | undefined): boolean {
-  return !adapter || adapter.matrices.some((name) => name.startsWith('visual.'));
+export function learnsToSee({ architecture: { modules } }: VlmConfig, adapter: Adapter | undefined): boolean {
+  return !adapter || adapter.matrices.some((name) => name.startsWith(modules.vision));
 }
 
 /**
@@ -226,7 +186,7 @@ export function adaptedFloats(adapter: Adapter | undefined, module: string, laye
  * keys and values of its prompt and its own in one.
  */
 function decoderKept(
-  config: QwenConfig,
+  config: VlmConfig,
   { group, maxTokens, prompts, ...use }: Use,
   adapter: Adapter | undefined,
 ): number {
@@ -235,36 +195,41 @@ function decoderKept(
   const remembered = 2 * kvHeads * headDim * group * (prompt + maxTokens);
   const tokens = prompt + group * maxTokens;
   const handedOn = config.text.hidden + 2 * config.text.kvHeads * config.text.headDim;
-  const floats = tokenFloats(config) + adaptedFloats(adapter, 'model.layers.', layers);
+  const floats =
+    config.architecture.layerFloats(config).token + adaptedFloats(adapter, config.architecture.modules.layers, layers);
   return prompts * kept(layers, tokens * handedOn, tokens * floats + remembered, use);
 }
 
 /** Layers as the backward pass needs them: each whole, or what each hands on and one of them whole. */
-function kept(layers: number, stream: number, layer: number, { recompute = false }: Pick<Use, 'recompute'>): number {
-  return recompute ? layers * stream + layer : layers * layer;
-}
-
-/**
- * Floats that a patch leaves in one block: the stream twice with its norms; queries, keys and values joined, turned,
- * and apart; what is gathered, and that again in order; the four of the gated layer.
- */
-function patchFloats({ vision }: QwenConfig): number {
-  return 14 * vision.hidden + 4 * vision.intermediate;
+function kept(
+  layers: number,
+  stream: number,
+  layer: number,
+  { gradientCheckpointing = false }: Pick<Use, 'gradientCheckpointing'>,
+): number {
+  return gradientCheckpointing ? layers * stream + layer : layers * layer;
 }
 
 /** One block that sees the whole image, with scores beside their softmax. */
-function visionBlock(config: QwenConfig, use: Use): number {
+function visionBlock(config: VlmConfig, use: Use): number {
   const { patches } = lengths(config, use);
-  return use.prompts * patches * patchFloats(config) + 2 * together(scores(config, use).whole);
+  return (
+    use.prompts * patches * config.architecture.layerFloats(config).patch + 2 * together(scores(config, use).whole)
+  );
 }
 
 /** All blocks, as the backward pass needs them, without scores. */
-function visionKept(config: QwenConfig, use: Use, adapter: Adapter | undefined): number {
+function visionKept(config: VlmConfig, use: Use, adapter: Adapter | undefined): number {
   const { depth, hidden } = config.vision;
   return (
     use.prompts *
     lengths(config, use).patches *
-    kept(depth, hidden, patchFloats(config) + adaptedFloats(adapter, 'visual.blocks.', depth), use)
+    kept(
+      depth,
+      hidden,
+      config.architecture.layerFloats(config).patch + adaptedFloats(adapter, config.architecture.modules.blocks, depth),
+      use,
+    )
   );
 }
 
@@ -272,7 +237,7 @@ function visionKept(config: QwenConfig, use: Use, adapter: Adapter | undefined):
  * Floats of a turn's logits: those it came with, how far each lies below the largest, and its weight, where the next
  * come later.
  */
-function drawnLogits({ text }: QwenConfig, { prompts, group }: Use): number {
+function drawnLogits({ text }: VlmConfig, { prompts, group }: Use): number {
   return 3 * prompts * group * text.vocab;
 }
 
@@ -280,7 +245,7 @@ function drawnLogits({ text }: QwenConfig, { prompts, group }: Use): number {
  * Floats of the logits that exist at once in training: as they come, at their temperature, log-softmax, softmax, and
  * two adjoints.
  */
-function scoredLogits({ text }: QwenConfig, { prompts, group, maxTokens }: Use): number {
+function scoredLogits({ text }: VlmConfig, { prompts, group, maxTokens }: Use): number {
   return 6 * Math.min(prompts * group * maxTokens * text.vocab, LOGITS);
 }
 
@@ -288,6 +253,6 @@ function scoredLogits({ text }: QwenConfig, { prompts, group, maxTokens }: Use):
  * Floats of the output head's gradient, where it is a sum over chunks of logits: the sum, a chunk's own, and the next
  * sum.
  */
-function chunkedVocabulary({ text }: QwenConfig, { prompts, group, maxTokens }: Use): number {
+function chunkedVocabulary({ text }: VlmConfig, { prompts, group, maxTokens }: Use): number {
   return prompts * group * maxTokens * text.vocab > LOGITS ? 3 * text.vocab * text.hidden : 0;
 }

@@ -10,16 +10,16 @@ import {
   type StoredTensor,
   type Tensors,
 } from '../../io/safetensors.js';
-import { emit } from '../../tensor/onnx/emit.js';
-import { openEngine, type Engine } from '../../tensor/onnx/session.js';
+import { graphOf, type Engine } from '../../tensor/engine.js';
+import { openEngine } from '../../tensor/engines.js';
 import { readAdapter } from './adapter.js';
 import { replaceFolder } from './checkpoint.js';
-import { readConfig, type QwenConfig } from '../qwen2_5_vl/config.js';
+import type { VlmConfig } from './architecture.js';
 import { mergeLinear } from './linear.js';
 import { policyWeights, sideName, type Adapter } from './lora.js';
 import { findWeights } from './weight-files.js';
 
-/** What a run keeps beside a checkpoint to go on from, and nobody else reads. */
+/** What a run keeps beside a checkpoint to resume from, and nobody else reads. */
 const RUN = /^(state\.json|optimizer\.safetensors)$/;
 
 /** Copies a checkpoint folder without what only its run reads; appears whole or not at all. */
@@ -39,12 +39,12 @@ export async function copyCheckpoint(from: string, dir: string): Promise<void> {
  * tensor is held at a
  * time. The folder appears whole or not at all.
  *
+ * @param config of the base.
  * @param folder of the adapter, in PEFT's layout.
  * @returns how many matrices changed.
  * @throws {ModelError} before anything is written, if the adapter doesn't fit the base.
  */
-export async function mergeAdapter(base: string, folder: string, dir: string): Promise<number> {
-  const config = await readConfig(base);
+export async function mergeAdapter(base: string, config: VlmConfig, folder: string, dir: string): Promise<number> {
   const [{ tensors, names }, { adapter }] = await Promise.all([findWeights(base, config), readAdapter(folder, config)]);
   const changed = new Map(
     [...names].filter(([name]) => adapter.matrices.includes(name)).map(([name, spelled]) => [spelled, name]),
@@ -86,21 +86,21 @@ export async function mergeAdapter(base: string, folder: string, dir: string): P
 /** Computes merged matrices. */
 function folding(
   engine: Engine,
-  config: QwenConfig,
+  config: VlmConfig,
   adapter: Adapter,
   sides: Tensors,
 ): (matrix: string, values: Float32Array) => Promise<Float32Array> {
   const { weights } = policyWeights(config, adapter);
   return async (matrix, values) => {
-    const program = emit(`merged ${matrix}`, { merged: mergeLinear(weights.linear(matrix.replace(/\.weight$/, ''))) });
-    const [a, b] = [sideName(matrix, 'A'), sideName(matrix, 'B')];
-    await engine.open(program);
+    const graph = graphOf(`merged ${matrix}`, { merged: mergeLinear(weights.linear(matrix.replace(/\.weight$/, ''))) });
+    const [a, b] = [sideName(config, matrix, 'A'), sideName(config, matrix, 'B')];
+    await engine.open(graph);
     const { outputs } = await engine.run(
-      program,
+      graph,
       { [matrix]: values, [a]: await sides.read(a), [b]: await sides.read(b) },
       [],
     );
-    await engine.close(program);
+    await engine.close(graph);
     return outputs['merged'] as Float32Array;
   };
 }

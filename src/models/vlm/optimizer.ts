@@ -1,7 +1,7 @@
 /** AdamW on what a policy learns: on the device that holds it, or else on the host. */
 import { adamState, gradientNorm, type AdamOptions, type AdamState } from '../../tensor/adamw.js';
 import { openStepper } from '../../tensor/adamw-threads.js';
-import type { Engine, EngineLearning } from '../../tensor/onnx/session.js';
+import type { Engine, EngineLearning } from '../../tensor/engine.js';
 import type { ParameterSet } from './parameters.js';
 
 /** Holds what AdamW keeps from step to step. */

@@ -1,8 +1,8 @@
 import { shown, UsageError } from '../../errors.js';
-import { layoutOf, type Layout } from '../../tensor/onnx/session.js';
+import { layoutOf, type Layout } from '../../tensor/layout.js';
 import { freshAdapter, readAdapter, saveAdapter } from './adapter.js';
 import { saveWeights, type Precision } from './checkpoint.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import type { VlmConfig } from './architecture.js';
 import type { Adapter, LoraOptions } from './lora.js';
 import { findWeights, readWeights, sharedValues, type WeightFiles } from './weight-files.js';
 import type { FirstValues } from './weights.js';
@@ -54,7 +54,7 @@ const NOTHING = 'nothing';
  */
 export async function loadParameters(
   dir: string,
-  config: QwenConfig,
+  config: VlmConfig,
   { train, adapter: folder, seed = 0, save }: Training,
   extra: readonly FirstValues[] = [],
 ): Promise<Parameters> {

@@ -1,21 +1,24 @@
 import { ModelError } from '../../errors.js';
+import type { PromptTemplate } from '../../prompts/template.js';
 import type { Precision } from '../../tensor/graph.js';
-import { openEngine, type Device, type Engine } from '../../tensor/onnx/session.js';
-import type { Policy, Resumable } from '../policy.js';
+import type { Device, Engine } from '../../tensor/engine.js';
+import { openEngine, type EngineName } from '../../tensor/engines.js';
+import type { Policy, Resumable, Trainable } from '../policy.js';
+import { BLOCKS } from './attention.js';
 import type { Build } from './build.js';
 import { openChat, type Chat } from './chat.js';
-import { readConfig, type QwenConfig } from '../qwen2_5_vl/config.js';
+import type { VlmConfig } from './architecture.js';
 import { encoding } from './encoding.js';
 import { learnerOf } from './learner.js';
 import { optimizerOf } from './optimizer.js';
 import { BASE, loadParameters, type Parameters, type Training } from './parameters.js';
 import { graphCache } from './graph-cache.js';
-import type { PromptTemplate } from './prompts.js';
 import { referenceOf } from './reference.js';
 import { runsOf, type Runs } from './microbatches.js';
 import { gradient, scores, generate, type Model, type RunOptions } from './inference.js';
 import { openTokenizer, type Tokenizer } from './tokenizer.js';
-import type { TrainGraph } from './train.js';
+import { supervisionOf } from './supervision.js';
+import { objectiveGraph, type TrainGraph } from './train.js';
 import { lendWeights } from './weight-files.js';
 import type { FirstValues } from './weights.js';
 import { suppressedIds } from './completions.js';
@@ -23,26 +26,30 @@ import { suppressedIds } from './completions.js';
 export interface VlmOptions extends Training, RunOptions {
   /** What products are computed in, and frozen matrices held in; float32 unless told. What learns is float32. */
   readonly precision?: Precision;
-  /** The CPU unless told. */
+  /** What computes; default `onnx`. */
+  readonly runtime?: EngineName;
+  /** Default: the CPU. */
   readonly device?: Device;
   /** Told what its user should know, such as that runs have become smaller. */
   readonly notice?: (text: string) => void;
-  /** What the policy is asked; the checkpoint's own prompt, or else Seg-R1's, unless told. */
-  readonly prompt?: PromptTemplate | ((task: string) => PromptTemplate);
+  /** What the policy is asked; the same about every sample, or by its task. */
+  readonly prompt: PromptTemplate | ((task: string) => PromptTemplate);
   /** Threads that hold the weights; jobs run side by side on them. */
   readonly workers: number;
   /** Cores that one job may use. */
   readonly threads: number;
   /** Weights that exist in training only, with their first values. */
-  readonly extra?: (config: QwenConfig) => readonly FirstValues[];
+  readonly extra?: (config: VlmConfig) => readonly FirstValues[];
 }
 
 /** The policy with its own kind of training graph. */
-export type VlmPolicy = Policy<TrainGraph> & Resumable & { readonly config: QwenConfig; readonly tokenizer: Tokenizer };
+export type VlmPolicy = Policy<TrainGraph> &
+  Resumable &
+  Trainable<TrainGraph> & { readonly config: VlmConfig; readonly tokenizer: Tokenizer };
 
 /** What a checkpoint's folder holds, read. */
 interface Opened {
-  readonly config: QwenConfig;
+  readonly config: VlmConfig;
   readonly tokenizer: Tokenizer;
   readonly chat: Chat;
   /** What learns; what it stands on is the engine's alone. */
@@ -53,12 +60,12 @@ interface Opened {
 }
 
 /**
- * Opens a Hugging Face checkpoint folder of the Qwen2.5-VL architecture.
+ * Opens a Hugging Face checkpoint folder.
  *
+ * @param config as the folder's family reads it.
  * @throws {ModelError} before any session is made, naming file, key or tensor, expected and got.
  */
-export async function openVlm(dir: string, options: VlmOptions): Promise<VlmPolicy> {
-  const config = await readConfig(dir);
+export async function openVlm(dir: string, config: VlmConfig, options: VlmOptions): Promise<VlmPolicy> {
   const extra = options.extra?.(config) ?? [];
   const [tokenizer, chat, { frozen, ...own }] = await Promise.all([
     openTokenizer(dir),
@@ -103,14 +110,20 @@ function policyOn(
   options: VlmOptions,
 ): VlmPolicy {
   const { trained, adapter } = own;
-  const graphs = graphCache(engine, engine.dialect === 'cpu' ? Infinity : MOST_GRAPHS);
+  const graphs = graphCache(engine, engine.traits.device === 'cpu' ? Infinity : MOST_GRAPHS);
   const precision = options.precision ?? 'float32';
   const optimizer = optimizerOf(engine, trained, options.workers * options.threads);
   const reference = referenceOf(dir, config, trained, optimizer, engine, graphs, precision, extra);
-  const learner = learnerOf(dir, own, reference, optimizer);
+  const learner = learnerOf(dir, config, own, reference, optimizer);
   const parameters = trained.layout.length;
   const sets = [...new Set([trained.name, BASE])];
-  const build: Build = { dialect: engine.dialect, precision, held, adapter, sums: engine.learning !== undefined };
+  const build: Build = {
+    precision,
+    blocks: BLOCKS[engine.traits.device],
+    held,
+    adapter,
+    sums: engine.learning !== undefined,
+  };
   const model: Model = {
     ...options,
     name: dir,
@@ -121,10 +134,11 @@ function policyOn(
     sets,
     suppressed: options.suppressed ?? suppressedIds(config, tokenizer),
     engine,
-    programs: graphs,
+    graphs,
   };
   return {
     name: dir,
+    coordinates: config.architecture.coordinates,
     config,
     tokenizer,
     batch: options.batch,
@@ -141,6 +155,8 @@ function policyOn(
         throw new ModelError(`${dir}  train: expected weights that learn; got a policy opened with "none"`);
       return gradient(model, graph, rows, temperature);
     },
+    objectiveGraph,
+    supervision: (how) => supervisionOf(config, tokenizer, how),
     get version() {
       return learner.version;
     },

@@ -1,10 +1,10 @@
 import { count, type Tensor } from '../../tensor/graph.js';
 import { concat, drop, input, order, rename, reshape, slice } from '../../tensor/ops.js';
 import type { Memory } from './attention.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
-import type { Grid } from '../qwen2_5_vl/positions.js';
-import { decoder, embed, paddingMask, prefixAttention, type Computing } from '../qwen2_5_vl/text.js';
-import { visionTower } from '../qwen2_5_vl/vision.js';
+import type { Computing, VlmConfig } from './architecture.js';
+import type { Grid } from './patches.js';
+import { decoder, embed } from './decoder.js';
+import { paddingMask, prefixAttention } from './visibility.js';
 import type { Weights } from './weights.js';
 
 /** What fixes the shape of a batch of prompts: one graph serves all batches that agree in it. */
@@ -35,7 +35,7 @@ export interface Prefix {
  * token, half],
  * `pixels` [prompt, patch, pixel] where there are grids: the patches of a prompt's images one behind the other.
  */
-export function readPrefix(weights: Weights, config: QwenConfig, shape: PrefixShape, how: Computing = {}): Prefix {
+export function readPrefix(weights: Weights, config: VlmConfig, shape: PrefixShape, how: Computing = {}): Prefix {
   const { prompts, tokens, grids } = shape;
   const place = { prompt: prompts, token: tokens };
   const half = config.text.headDim / 2;
@@ -43,6 +43,7 @@ export function readPrefix(weights: Weights, config: QwenConfig, shape: PrefixSh
   const features = grids.length > 0 ? imageFeatures(weights, config, shape, how) : undefined;
   const x = embed(
     weights,
+    config,
     input('tokens', 'int64', place),
     features && flat(features),
     features && input('visual', 'int64', place),
@@ -59,7 +60,7 @@ export function readPrefix(weights: Weights, config: QwenConfig, shape: PrefixSh
 }
 
 /** Features of every prompt's images one behind the other; images of one size go through the tower together. */
-function imageFeatures(weights: Weights, config: QwenConfig, { prompts, grids }: PrefixShape, how: Computing): Tensor {
+function imageFeatures(weights: Weights, config: VlmConfig, { prompts, grids }: PrefixShape, how: Computing): Tensor {
   const { patch, temporalPatch } = config.vision;
   const sizes = grids.map(({ h, w }) => h * w);
   const pixels = input('pixels', 'float32', {
@@ -79,7 +80,7 @@ function imageFeatures(weights: Weights, config: QwenConfig, { prompts, grids }:
   for (const [first, grid] of grids.entries()) {
     if (features.has(first)) continue;
     const alike = [...grids.keys()].filter((i) => grids[i]?.h === grid.h && grids[i]?.w === grid.w);
-    const seen = visionTower(
+    const seen = config.architecture.vision(
       weights,
       config,
       concat(

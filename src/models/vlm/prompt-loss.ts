@@ -2,7 +2,7 @@ import { add, cast, constant, input, lift, mul, neg, pick, rename, slice, total 
 import type { Tensor } from '../../tensor/graph.js';
 import type { EncodedPrompt } from '../policy.js';
 import { promptLength } from './batch.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import type { VlmConfig } from './architecture.js';
 import { scoring } from './scores.js';
 import type { TrainGraph } from './train.js';
 
@@ -11,7 +11,7 @@ import type { TrainGraph } from './train.js';
  *
  * Inputs beside the graph's own: `promptWeight` and `promptTargets`, float32 [prompt, place].
  */
-export function learningPrompts(config: QwenConfig, graph: TrainGraph): TrainGraph {
+export function learningPrompts(config: VlmConfig, graph: TrainGraph): TrainGraph {
   return {
     ...graph,
     name: `${graph.name} and prompts`,
@@ -42,7 +42,7 @@ export function learningPrompts(config: QwenConfig, graph: TrainGraph): TrainGra
  * stand for an image.
  */
 export function promptInputs(
-  { tokens: { image, pad } }: QwenConfig,
+  { tokens: { image, pad } }: VlmConfig,
   { tokens }: EncodedPrompt,
 ): { promptWeight: Float32Array; promptTargets: Float32Array } {
   const length = promptLength(tokens.length);

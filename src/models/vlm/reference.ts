@@ -1,8 +1,8 @@
 import { ModelError } from '../../errors.js';
 import { mixInto } from '../../tensor/mix.js';
 import type { Precision } from '../../tensor/graph.js';
-import type { Engine } from '../../tensor/onnx/session.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import type { Engine } from '../../tensor/engine.js';
+import type { VlmConfig } from './architecture.js';
 import type { Optimizer } from './optimizer.js';
 import { BASE, type ParameterSet } from './parameters.js';
 import type { GraphCache } from './graph-cache.js';
@@ -32,7 +32,7 @@ export interface Reference {
  */
 export function referenceOf(
   dir: string,
-  config: QwenConfig,
+  config: VlmConfig,
   { name, layout }: ParameterSet,
   optimizer: Pick<Optimizer, 'values'>,
   engine: Engine,

@@ -1,5 +1,5 @@
+import { trace, type Graph } from '../../tensor/engine.js';
 import type { Precision, Tensor } from '../../tensor/graph.js';
-import { compile, type Program } from '../../tensor/onnx/emit.js';
 import {
   and,
   append,
@@ -20,13 +20,13 @@ import {
   where,
 } from '../../tensor/ops.js';
 import type { Sampling } from '../policy.js';
-import { BLOCKS, type Memory } from './attention.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import type { Memory } from './attention.js';
+import type { VlmConfig } from './architecture.js';
 import { policyWeights } from './lora.js';
 import { PLAIN_BUILD, type Build } from './build.js';
 import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
 import { draw, greedy, penalise, suppress } from './sample.js';
-import { decoder, embed, head } from '../qwen2_5_vl/text.js';
+import { decoder, embed, head } from './decoder.js';
 import type { Weights } from './weights.js';
 
 /** What fixes a rollout's graph. */
@@ -52,20 +52,14 @@ export interface RolloutShape extends PrefixShape, Sampling {
  * request `entropies`,
  * [step, prompt, sample]; the pad id and 0 after a completion's end.
  */
-export function rolloutProgram(
-  config: QwenConfig,
+export function rolloutGraph(
+  config: VlmConfig,
   shape: RolloutShape,
-  { adapter, held, ...target }: Build = PLAIN_BUILD,
-): Program {
+  { adapter, held, blocks, precision }: Build = PLAIN_BUILD,
+): Graph {
   const { weights } = policyWeights(config, adapter, [], held);
-  return compile(`rollout ${JSON.stringify(shape)}`, target, () =>
-    write(
-      weights,
-      config,
-      shape,
-      readPrefix(weights, config, shape, { blocks: BLOCKS[target.dialect] }),
-      target.precision,
-    ),
+  return trace(`rollout ${JSON.stringify(shape)}`, precision, () =>
+    write(weights, config, shape, readPrefix(weights, config, shape, { blocks }), precision),
   );
 }
 
@@ -80,7 +74,7 @@ interface State extends Readonly<Record<string, Tensor>> {
 
 function write(
   weights: Weights,
-  config: QwenConfig,
+  config: VlmConfig,
   shape: RolloutShape,
   prefix: Prefix,
   precision: Precision,
@@ -130,7 +124,7 @@ function write(
       prefix.memory[layer],
       { keys: remember(`keys${layer}`, keys), values: remember(`values${layer}`, values) },
     ];
-    const hidden = decoder(weights, config, embed(weights, token), at, attend);
+    const hidden = decoder(weights, config, embed(weights, config, token), at, attend);
     return {
       state: {
         logits: head(weights, config, hidden),

@@ -30,7 +30,7 @@ import {
   where,
 } from '../../tensor/ops.js';
 import type { Sampling } from '../policy.js';
-import { HIDDEN } from '../qwen2_5_vl/text.js';
+import { HIDDEN } from './visibility.js';
 
 /** What one turn of sampling gives, [prompt, sample] each. */
 export interface Drawn {

@@ -1,8 +1,8 @@
 import { sizeOf, type Tensor } from '../../tensor/graph.js';
 import { div, inChunks, logSoftmaxByBlocks, merge, split } from '../../tensor/ops.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import type { VlmConfig } from './architecture.js';
 import { suppress } from './sample.js';
-import { head } from '../qwen2_5_vl/text.js';
+import { head } from './decoder.js';
 import type { Weights } from './weights.js';
 
 /**
@@ -31,7 +31,7 @@ export interface Scored {
 /** Scores tokens by chunks, so that no more than a chunk's logits exist at once, forward or backward. */
 export function scoring(
   weights: Weights,
-  config: QwenConfig,
+  config: VlmConfig,
   { hidden, written, temperature, suppressed, logits = LOGITS }: Scored,
 ): Score {
   const logProbs = (x: Tensor): Tensor =>

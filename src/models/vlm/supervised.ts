@@ -21,25 +21,20 @@ import {
   abs,
   where,
 } from '../../tensor/ops.js';
-import type { EncodedPrompt, TrainRow } from '../policy.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import type { EncodedPrompt, SupervisionOptions, TrainRow } from '../policy.js';
+import type { VlmConfig } from './architecture.js';
 import { applyLinear } from './linear.js';
-import { patchPlaces, type Grid } from '../qwen2_5_vl/positions.js';
+import { patchPlaces, type Grid } from './patches.js';
 import type { Tokenizer } from './tokenizer.js';
 import type { TrainGraph } from './train.js';
 import type { FirstValues } from './weights.js';
 
-export interface SupervisedOptions {
-  /** Weight of the patch-mask loss. */
-  readonly patchMask: number;
-  /** Standard deviation, in units of the number, of a Gaussian target around number tokens; 0 is the token alone. */
-  readonly softNumbers: number;
-}
+export type SupervisedOptions = Pick<SupervisionOptions, 'patchMask' | 'softNumbers'>;
 
 const HEAD = 'patch_mask';
 
 /** The linear head of the patch-mask loss: a logit for each patch of a merged token. It is not part of a checkpoint. */
-export function patchMaskHead({ text, vision }: QwenConfig): FirstValues[] {
+export function patchMaskHead({ text, vision }: VlmConfig): FirstValues[] {
   const corner = vision.merge ** 2;
   return [
     { name: `${HEAD}.weight`, sizes: { corner, width: text.hidden }, first: (i) => 0.08 * (uniform(HEAD, i) - 0.5) },
@@ -58,7 +53,7 @@ export function patchMaskHead({ text, vision }: QwenConfig): FirstValues[] {
  * several it isn't known which one the mask is of.
  */
 export function supervisedGraph(
-  config: QwenConfig,
+  config: VlmConfig,
   tokenizer: Tokenizer,
   { patchMask, softNumbers }: SupervisedOptions,
 ): TrainGraph {
@@ -100,7 +95,7 @@ function mixed(exact: Tensor, soft: Tensor, place: { prompt: number; sample: num
 
 /** Σ target · log-prob, where the target of a number token is spread over its neighbours. */
 function neighbours(
-  config: QwenConfig,
+  config: VlmConfig,
   tokenizer: Tokenizer,
   sigma: number,
 ): (of: { readonly written: Tensor; readonly logProbs: Tensor; readonly exact: Tensor }) => Tensor {
@@ -146,7 +141,7 @@ export function patchShares(mask: Mask, grid: Grid, merge: number): Float32Array
  * @param soft text whose numbers have neighbours: all before it, none behind.
  */
 export function supervisedInputs(
-  config: QwenConfig,
+  config: VlmConfig,
   tokenizer: Tokenizer,
   { patchMask, softNumbers }: SupervisedOptions,
   row: Fitted,

@@ -1,17 +1,17 @@
 import { gradient } from '../../tensor/gradient.js';
+import { GRADIENT, SUM, trace, type Graph } from '../../tensor/engine.js';
 import type { Tensor } from '../../tensor/graph.js';
-import { compile, type Program, type Target } from '../../tensor/onnx/emit.js';
 import { add, concat, dims, expand, exp, input, lift, mul, neg, order, pick, slice, sum } from '../../tensor/ops.js';
-import { GRADIENT, SUM } from '../../tensor/onnx/session.js';
 import type { Objective } from '../../objectives/objective.js';
 import { policyLoss } from '../../objectives/policy-loss.js';
-import { BLOCKS, type Blocks } from './attention.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
+import type { Blocks } from './attention.js';
+import type { VlmConfig } from './architecture.js';
 import { PLAIN_BUILD, type Build } from './build.js';
 import { policyWeights, type PolicyWeights } from './lora.js';
 import { readPrefix, type Prefix, type PrefixShape } from './prefix.js';
 import { scoring, type Score } from './scores.js';
-import { completionAttention, decoder, embed, type Recompute } from '../qwen2_5_vl/text.js';
+import { decoder, embed } from './decoder.js';
+import { completionAttention } from './visibility.js';
 import type { Weights, WeightShape } from './weights.js';
 
 /** What fixes the graph of a micro-batch. */
@@ -23,8 +23,8 @@ export interface BatchShape extends PrefixShape {
   readonly suppressed: readonly number[];
   /** Most logits at once; 2^24 unless told. */
   readonly logits?: number;
-  /** Whether layers are computed again in the backward pass instead of kept. */
-  readonly recompute?: Recompute;
+  /** Whether layers are computed again in the backward pass instead of kept; false by default. */
+  readonly gradientCheckpointing?: boolean;
   /** How attention's scores are cut; as suits the device unless told. */
   readonly blocks?: Blocks;
 }
@@ -46,7 +46,7 @@ export interface Reading {
  *
  * @see Prefix Grouper, arXiv:2506.05433
  */
-function readCompletions(weights: Weights, config: QwenConfig, shape: BatchShape): Reading {
+function readCompletions(weights: Weights, config: VlmConfig, shape: BatchShape): Reading {
   const { prompts: prompt, samples: sample, length: token } = shape;
   const half = config.text.headDim / 2;
   const prefix = readPrefix(weights, config, shape, shape);
@@ -65,7 +65,7 @@ function readCompletions(weights: Weights, config: QwenConfig, shape: BatchShape
         decoder(
           weights,
           config,
-          embed(weights, slice(written, 'token', 0, token - 1)),
+          embed(weights, config, slice(written, 'token', 0, token - 1)),
           rotary,
           completionAttention(prefix.memory, token - 1),
           shape,
@@ -96,24 +96,22 @@ export interface TrainGraph {
 }
 
 /**
- * Emits the loss of a micro-batch with its gradient by every weight that it depends on and that learns: the adapter's,
+ * The loss of a micro-batch with its gradient by every weight that it depends on and that learns: the adapter's,
  * if there is one, else all.
  */
-export function trainProgram(
-  config: QwenConfig,
+export function gradientGraph(
+  config: VlmConfig,
   shape: BatchShape,
   graph: TrainGraph,
-  { adapter, held, sums = false, ...target }: Build = PLAIN_BUILD,
-): Program {
-  return compile(`train ${graph.name} ${JSON.stringify(shape)}`, target, () =>
-    withGradients(config, cut(shape, target), graph, policyWeights(config, adapter, graph.extra, held), sums),
+  { adapter, held, blocks, precision, sums = false }: Build = PLAIN_BUILD,
+): Graph {
+  return trace(`train ${graph.name} ${JSON.stringify(shape)}`, precision, () =>
+    withGradients(config, { blocks, ...shape }, graph, policyWeights(config, adapter, graph.extra, held), sums),
   );
 }
 
-const cut = (shape: BatchShape, { dialect }: Target): BatchShape => ({ blocks: BLOCKS[dialect], ...shape });
-
 function withGradients(
-  config: QwenConfig,
+  config: VlmConfig,
   shape: BatchShape,
   graph: TrainGraph,
   { weights, trained }: PolicyWeights,
@@ -142,15 +140,15 @@ function withGradients(
  * Log-probs of written tokens and nothing else, [prompt, sample, token]; `of` tells graphs of one shape apart, by the
  * weights that they are bound to.
  */
-export function scoreProgram(
-  config: QwenConfig,
+export function scoreGraph(
+  config: VlmConfig,
   shape: BatchShape,
   of: string,
-  { adapter, held, ...target }: Build = PLAIN_BUILD,
-): Program {
+  { adapter, held, blocks, precision }: Build = PLAIN_BUILD,
+): Graph {
   const { weights } = policyWeights(config, adapter, [], held);
-  return compile(`score ${of} ${JSON.stringify(shape)}`, target, () =>
-    readCompletions(weights, config, cut(shape, target)).score((all, own) => ({ logProbs: pick(all, 'vocab', own) })),
+  return trace(`score ${of} ${JSON.stringify(shape)}`, precision, () =>
+    readCompletions(weights, config, { blocks, ...shape }).score((all, own) => ({ logProbs: pick(all, 'vocab', own) })),
   );
 }
 

@@ -10,9 +10,9 @@ import {
   type Tensors,
 } from '../../io/safetensors.js';
 import { adamState, type AdamState } from '../../tensor/adamw.js';
-import type { Layout } from '../../tensor/onnx/session.js';
+import type { Layout } from '../../tensor/layout.js';
+import type { VlmConfig } from './architecture.js';
 import { sharedValues } from './weight-files.js';
-import { newerName } from './weights.js';
 
 /** Weights that learn, flat. */
 interface Trained {
@@ -44,6 +44,7 @@ const ADAPTER = 'adapter_model.safetensors';
  */
 export async function saveTraining(
   dir: string,
+  config: VlmConfig,
   { layout, values }: Trained,
   { version, adam = adamState(layout), reference, average }: TrainingState,
 ): Promise<void> {
@@ -53,7 +54,7 @@ export async function saveTraining(
     const part = (kind: string, flat?: Float32Array): StoredTensor[] =>
       flat ? [{ name: `${kind}.${name}`, dtype: 'F32', shape, data: flat.subarray(offset, offset + length) }] : [];
     const inexact = (kind: string, held: Tensors | undefined, flat?: Float32Array): StoredTensor[] =>
-      held && exactName(held, name) !== undefined ? [] : part(kind, flat);
+      held && exactName(config, held, name) !== undefined ? [] : part(kind, flat);
     return [
       ...inexact('weights', saved, values),
       ...part('first', adam.first),
@@ -70,7 +71,11 @@ export async function saveTraining(
  *
  * @throws {ModelError} if a tensor is missing or of another length.
  */
-export async function restoreTraining(dir: string, { layout, values }: Trained): Promise<TrainingState> {
+export async function restoreTraining(
+  dir: string,
+  config: VlmConfig,
+  { layout, values }: Trained,
+): Promise<TrainingState> {
   const file = join(dir, FILE);
   const [saved, own, averaged] = await Promise.all([
     savedTensors(dir),
@@ -96,7 +101,7 @@ export async function restoreTraining(dir: string, { layout, values }: Trained):
       to.set(read, offset);
     };
     const takeExact = async (from: Tensors, kind: string, to: Float32Array): Promise<void> => {
-      const exact = exactName(from, name);
+      const exact = exactName(config, from, name);
       await (exact === undefined ? take(own, `${kind}.${name}`, to) : take(from, exact, to));
     };
     await takeExact(saved, 'weights', values);
@@ -115,6 +120,8 @@ function savedTensors(dir: string): Promise<Tensors> {
 }
 
 /** What a weight is called where it was saved in float32. */
-function exactName(saved: Tensors, name: string): string | undefined {
-  return [name, newerName(name)].find((spelling) => saved.has(spelling) && saved.info(spelling).dtype === 'F32');
+function exactName({ architecture }: VlmConfig, saved: Tensors, name: string): string | undefined {
+  return [name, architecture.newerName(name)].find(
+    (spelling) => saved.has(spelling) && saved.info(spelling).dtype === 'F32',
+  );
 }

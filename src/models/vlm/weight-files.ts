@@ -5,9 +5,10 @@ import { ModelError } from '../../errors.js';
 import { fromBf16, fromF16, toBf16, toF16 } from '../../io/half.js';
 import { FLOATS, folderTensors, type Dtype, type Tensors } from '../../io/safetensors.js';
 import type { Half, Place, Precision } from '../../tensor/graph.js';
-import { layoutOf, type Engine, type Layout } from '../../tensor/onnx/session.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
-import { heldIn, newerName, weightShapes, type FirstValues, type WeightShape } from './weights.js';
+import type { Engine } from '../../tensor/engine.js';
+import { layoutOf, type Layout } from '../../tensor/layout.js';
+import type { VlmConfig } from './architecture.js';
+import { heldIn, type FirstValues, type WeightShape } from './weights.js';
 
 /** A checkpoint's weights in its files, names, shapes and kinds checked; nothing of them is read yet. */
 export interface WeightFiles {
@@ -29,14 +30,18 @@ export interface Store {
  *
  * @throws {ModelError} naming file, tensor, expected and got, before any weight is read.
  */
-export async function findWeights(dir: string, config: QwenConfig): Promise<WeightFiles> {
+export async function findWeights(dir: string, config: VlmConfig): Promise<WeightFiles> {
+  const { architecture } = config;
   const tensors = await folderTensors(dir);
-  const shapes = weightShapes(config);
-  return { dir, shapes, tensors, names: new Map(shapes.map((shape) => [shape.name, found(dir, tensors, shape)])) };
+  const shapes = architecture.weightShapes(config);
+  const names = shapes.map(
+    (shape) => [shape.name, found(dir, tensors, shape, architecture.newerName(shape.name))] as const,
+  );
+  return { dir, shapes, tensors, names: new Map(names) };
 }
 
-function found(dir: string, tensors: Tensors, { name, sizes }: WeightShape): string {
-  const spelling = [name, newerName(name)].find((candidate) => tensors.has(candidate));
+function found(dir: string, tensors: Tensors, { name, sizes }: WeightShape, newer: string): string {
+  const spelling = [name, newer].find((candidate) => tensors.has(candidate));
   if (spelling === undefined) throw new ModelError(`${dir}  ${name}: expected a tensor of that name; got none`);
   const { shape, file, dtype } = tensors.info(spelling);
   if (!FLOATS.some((known) => known === dtype))
@@ -104,23 +109,23 @@ export async function lendWeights(
     const { dtype, file, offset } = tensors.info(spelling);
     const real = await realpath(file);
     // The runtime looks for files in one folder.
-    const kept = dtype === STORED[held] && (held === 'float32' || engine.dialect !== 'cpu');
+    const kept = dtype === STORED[held] && (held === 'float32' || engine.traits.halves);
     if (kept && (folder ??= dirname(real)) === dirname(real)) places.set(name, { file: real, offset, dtype: held });
     else read.push({ name, file: spelling, held });
   }
   await engine.places(set, places);
   for (const { name, file, held } of read)
-    await engine.tensor(set, name, inType(await tensors.read(file), held, engine.dialect));
+    await engine.tensor(set, name, inType(await tensors.read(file), held, engine.traits.halves));
 }
 
-/** Values as an engine holds them: rounded to halves, of which the CPU keeps what they widen to. */
+/** Values as an engine holds them: rounded to halves, or without halves to what those widen to. */
 function inType(
   values: Float32Array<ArrayBuffer>,
   held: Precision,
-  dialect: Engine['dialect'],
+  halves: boolean,
 ): Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> {
   if (held === 'float32') return values;
-  return dialect === 'cpu' ? rounded(values, held) : NARROW[held].to(values);
+  return halves ? NARROW[held].to(values) : rounded(values, held);
 }
 
 function rounded(values: Float32Array<ArrayBuffer>, half: Half): Float32Array<ArrayBuffer> {

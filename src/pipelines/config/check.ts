@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs';
 
-import type { z } from 'zod';
-
 import { declaredColumns } from './declared-columns.js';
 import { parseWith, type Issue, type Parsed } from './issues.js';
 import { valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
 import { knownNames } from './nearest.js';
 import { stageEntries } from './overrides.js';
-import { PipelineShape, Settings } from '../settings.js';
+import type { SegmenterDefinition } from '../../models/segmenter.js';
+import { isOfModule, optionsOf, SEGMENTERS, type SegmenterChoice } from '../../models/segmenters.js';
+import { pipelineSchema, Settings, settingsSchema } from '../settings.js';
 import { columnsOf, pathsOf, pipelineContext, type Refusal, type Stage } from '../stage.js';
 
 /** One stage of a checked pipeline: its entry in the table, and its options with defaults filled in. */
@@ -29,10 +29,19 @@ export interface Checked {
 /** Takes a path as written at a place in the file to an absolute one. */
 export type ResolvePath = (written: string, at: Path) => string;
 
-/** Checks a pipeline's map against the table, without opening anything: keys, types, order, columns, files. */
-export function check(map: unknown, table: ReadonlyMap<string, Stage>, resolvePath: ResolvePath): Checked {
-  const parsed = parseWith(PipelineShape, map, '');
-  const { settings, issues: paths } = checkedSettings(parsed, map, resolvePath);
+/**
+ * Checks a pipeline's map against the table, without opening anything: keys, types, order, columns, files.
+ *
+ * @param own the segmenter that the map names by module.
+ */
+export function check(
+  map: unknown,
+  table: ReadonlyMap<string, Stage>,
+  resolvePath: ResolvePath,
+  own?: SegmenterDefinition,
+): Checked {
+  const parsed = parseWith(pipelineSchema(map), map, '');
+  const { settings, issues: paths } = checkedSettings(parsed, map, resolvePath, own);
   const entries = stageEntries(valueAt(map, ['stages'])).map((entry, index) =>
     checkedStage(entry, index, table, resolvePath),
   );
@@ -47,21 +56,37 @@ export function check(map: unknown, table: ReadonlyMap<string, Stage>, resolvePa
 
 /** The pipeline's own keys, also where only its stages are wrong; as they are by default where they are wrong. */
 function checkedSettings(
-  parsed: Parsed<z.output<typeof PipelineShape>>,
+  parsed: Parsed<Settings>,
   map: unknown,
   resolvePath: ResolvePath,
+  own?: SegmenterDefinition,
 ): { settings: Settings; issues: Issue[] } {
-  const { stages: _, ...read } = parsed.success
+  const read = parsed.success
     ? parsed.data
-    : { stages: [], ...(Settings.safeParse(withoutStages(map)).data ?? Settings.parse({})) };
-  const settings: Record<string, unknown> = { ...read };
-  const missing: Issue[] = [];
-  for (const model of ['policy', 'segmenter'] as const) {
-    const options = read[model];
-    if (options && 'checkpoint' in options)
-      settings[model] = withPaths(options, ['checkpoint', 'adapter'], [model], model, resolvePath, missing);
+    : (settingsSchema(map).safeParse(withoutStages(map)).data ?? Settings.parse({}));
+  const settings = withoutStages(read);
+  const issues: Issue[] = [];
+  const resolve = (model: string, options: unknown, paths: readonly string[]): void =>
+    void (settings[model] = withPaths(options, paths, [model], model, resolvePath, issues));
+  const { policy, segmenter } = read;
+  if (policy) resolve('policy', policy, ['checkpoint', 'adapter']);
+  if (segmenter) {
+    const definition = own ?? SEGMENTERS.find(({ name }) => name === segmenter['kind']);
+    const options = own && isOfModule(segmenter) ? checkedModule(segmenter, own, issues) : segmenter;
+    resolve('segmenter', options, ['module', ...(definition?.paths ?? [])]);
   }
-  return { settings: settings as Settings, issues: missing };
+  return { settings: settings as Settings, issues };
+}
+
+/** A segmenter of one's own with the defaults of its options filled in; as written where they are not right. */
+function checkedModule(
+  choice: SegmenterChoice & { readonly module: string },
+  { options: schema }: SegmenterDefinition,
+  issues: Issue[],
+): SegmenterChoice {
+  const parsed = parseWith(schema, optionsOf(choice), 'segmenter');
+  issues.push(...parsed.issues.map((issue) => ({ ...issue, path: ['segmenter', ...issue.path] })));
+  return parsed.success ? { module: choice.module, ...(parsed.data as Readonly<Record<string, unknown>>) } : choice;
 }
 
 function withoutStages(map: unknown): Record<string, unknown> {

@@ -11,9 +11,7 @@ export function settleDevices(settings: Settings): Settings {
   let fastest: string | undefined;
   const settled = MODELS.flatMap((model) => {
     const options = settings[model];
-    return options && 'device' in options && options.device === 'auto'
-      ? [[model, { ...options, device: (fastest ??= fastestDevice()) }] as const]
-      : [];
+    return options?.device === 'auto' ? [[model, { ...options, device: (fastest ??= fastestDevice()) }] as const] : [];
   });
   return { ...settings, ...Object.fromEntries(settled) };
 }
@@ -22,7 +20,7 @@ export function settleDevices(settings: Settings): Settings {
 export function unusableDevices(settings: Settings, uses: (model: 'policy' | 'segmenter') => boolean): Issue[] {
   return MODELS.filter(uses).flatMap((model): Issue[] => {
     const options = settings[model];
-    if (!options || !('device' in options)) return [];
+    if (!options || typeof options.device !== 'string') return [];
     try {
       checkDevice(options.device);
       return [];

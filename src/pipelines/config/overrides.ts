@@ -46,8 +46,8 @@ export function readOverride(text: string, keys: readonly string[], stages: read
 /**
  * The pipeline's map with the overrides in it, the last one winning; the given map stays as it is.
  *
- * Bare stage names become maps where an option is set. A segmenter of another kind begins without the options of the
- * former, wherever its kind is set.
+ * Bare stage names become maps where an option is set. A segmenter of another kind or module begins without the options
+ * of the former, wherever that is set.
  */
 export function applied(pipeline: unknown, overrides: readonly Override[]): unknown {
   const [kinds, others] = [overrides.filter(setsKind), overrides.filter((one) => !setsKind(one))];
@@ -59,7 +59,7 @@ export function applied(pipeline: unknown, overrides: readonly Override[]): unkn
 }
 
 function setsKind({ path }: Override): boolean {
-  return path.join('.') === 'segmenter.kind';
+  return path.join('.') === 'segmenter.kind' || path.join('.') === 'segmenter.module';
 }
 
 /**

@@ -2,10 +2,14 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-import { messageOf } from '../../errors.js';
+import { messageOf, UsageError } from '../../errors.js';
+import type { SegmenterDefinition } from '../../models/segmenter.js';
+import { isOfModule, loadSegmenter } from '../../models/segmenters.js';
+import type { ResolvePath } from './check.js';
 import type { Issue } from './issues.js';
-import { isStage, stageKeys, type Stage } from '../stage.js';
 import { nearest } from './nearest.js';
+import { valueAt } from './schema-paths.js';
+import { isStage, stageKeys, type Stage } from '../stage.js';
 
 /**
  * The table with the stages that users' modules export; neither replaces the other's names.
@@ -58,4 +62,23 @@ function wrongKeys(found: Stage, written: string): string[] {
       const way = now === undefined ? `known: ${stageKeys.join(', ')}` : `way out: ${now}`;
       return `expected keys that a stage has; got ${JSON.stringify(key)} of ${found.name} in ${JSON.stringify(written)}; ${way}`;
     });
+}
+
+/** The segmenter that a pipeline's map names by module, where it does; none where it can't be loaded. */
+export async function segmenterModule(
+  map: unknown,
+  resolvePath: ResolvePath,
+): Promise<{ definition?: SegmenterDefinition; issues: readonly Issue[] }> {
+  const choice = valueAt(map, ['segmenter']);
+  if (!isOfModule(choice) || typeof choice.module !== 'string') return { issues: [] };
+  const path = ['segmenter', 'module'];
+  const file = resolvePath(choice.module, path);
+  // A module that is not there is refused where paths are checked.
+  if (!existsSync(file)) return { issues: [] };
+  try {
+    return { definition: await loadSegmenter(file), issues: [] };
+  } catch (error) {
+    if (error instanceof UsageError) return { issues: [{ path, text: `segmenter.module: ${error.message}` }] };
+    throw error;
+  }
 }

@@ -2,17 +2,15 @@ import { dirname, resolve } from 'node:path';
 
 import { stringify } from 'yaml';
 
-import { messageOf, ModelError, shown, UsageError } from '../../errors.js';
-import { readAdapterConfig } from '../../models/vlm/adapter.js';
-import { readConfig } from '../../models/qwen2_5_vl/config.js';
-import { readSam2Config } from '../../models/sam2/config.js';
-import { adapterOf } from '../../models/vlm/lora.js';
+import { messageOf, shown, UsageError } from '../../errors.js';
+import { policyFault } from '../../models/policies.js';
+import { optionsOf, segmenterDefinition } from '../../models/segmenters.js';
 import { settleDevices, unusableDevices } from './devices.js';
 import { check, preflights, type Checked, type CheckedStage } from './check.js';
 import type { Issue } from './issues.js';
 import { valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
-import { withModules } from './plugins.js';
+import { segmenterModule, withModules } from './plugins.js';
 import { knownNames } from './nearest.js';
 import { beside, findPipeline, type Picked } from './find.js';
 import { applied, readOverride, stageEntries, type Override } from './overrides.js';
@@ -83,8 +81,9 @@ async function readMap(
   const paths = Array.isArray(operators) ? operators.filter((path) => typeof path === 'string') : [];
   const own = await withModules(table, paths, folder);
   const resolvePath = (path: string, at: Path): string => resolve(overriding(overrides, at) ? '.' : folder, path);
-  const checked = check(map, own.table, resolvePath);
-  const found = [...own.issues, ...checked.issues];
+  const segmenter = await segmenterModule(map, resolvePath);
+  const checked = check(map, own.table, resolvePath, segmenter.definition);
+  const found = [...own.issues, ...segmenter.issues, ...checked.issues];
   if (found.length === 0) found.push(...(await unreadable(checked)), ...(await preflights(checked.stages)));
   const issues = found.filter(({ path }) => path[0] !== given || given === undefined);
   const lines = inOrder(issues, picked).map((issue) => `${place(picked, overrides, issue)}  ${issue.text}`);
@@ -96,40 +95,18 @@ async function readMap(
 }
 
 /** What keeps models that stages use from being opened, as far as their configurations say; no weight is read. */
-async function unreadable({ settings, stages: used }: Checked): Promise<Issue[]> {
+async function unreadable({ settings: { policy, segmenter }, settings, stages: used }: Checked): Promise<Issue[]> {
   const uses = (model: 'policy' | 'segmenter'): boolean => used.some(({ stage }) => stage.uses?.includes(model));
+  const issue = (model: string, { option, text }: { readonly option: string; readonly text: string }): Issue => ({
+    path: [model, ...option.split('.')],
+    text: `${model}.${option}: ${text}`,
+  });
   const found = unusableDevices(settings, uses);
-  if (settings.policy && uses('policy')) found.push(...(await unreadablePolicy(settings.policy)));
-  return settings.segmenter?.kind === 'sam2' && uses('segmenter')
-    ? [...found, ...(await unreadableSegmenter(settings.segmenter.checkpoint))]
-    : found;
-}
-
-async function unreadableSegmenter(checkpoint: string): Promise<Issue[]> {
-  try {
-    await readSam2Config(checkpoint);
-    return [];
-  } catch (error) {
-    if (!(error instanceof ModelError)) throw error;
-    return [{ path: ['segmenter', 'checkpoint'], text: `segmenter.checkpoint: ${messageOf(error)}` }];
-  }
-}
-
-async function unreadablePolicy({ checkpoint, adapter, train }: NonNullable<Settings['policy']>): Promise<Issue[]> {
-  let option = 'checkpoint';
-  try {
-    const config = await readConfig(checkpoint);
-    if (typeof train === 'object') {
-      option = `train.lora.${train.lora.pattern === undefined ? 'targets' : 'pattern'}`;
-      adapterOf(config, train.lora);
-    }
-    option = 'adapter';
-    if (adapter !== undefined) await readAdapterConfig(adapter, config);
-    return [];
-  } catch (error) {
-    if (!(error instanceof ModelError || error instanceof RangeError)) throw error;
-    return [{ path: ['policy', ...option.split('.')], text: `policy.${option}: ${messageOf(error)}` }];
-  }
+  const wrong = policy && uses('policy') ? await policyFault(policy) : undefined;
+  if (wrong) found.push(issue('policy', wrong));
+  if (!segmenter || !uses('segmenter')) return found;
+  const fault = await (await segmenterDefinition(segmenter)).fault?.(optionsOf(segmenter));
+  return fault ? [...found, issue('segmenter', fault)] : found;
 }
 
 /** The pipeline that `evaluate` names: its own stages and segmenter, and the policy of the one that is evaluated. */

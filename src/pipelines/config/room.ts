@@ -4,11 +4,7 @@
  */
 import { ModelError } from '../../errors.js';
 import { roomOn } from '../../models/device.js';
-import { readAdapterConfig } from '../../models/vlm/adapter.js';
-import { readConfig, type QwenConfig } from '../../models/qwen2_5_vl/config.js';
-import { adapterOf } from '../../models/vlm/lora.js';
-import { deviceMemoryOf } from '../../models/vlm/memory-cuda.js';
-import type { Job, Use } from '../../models/vlm/memory.js';
+import { countedWork, type CountedWork, type Job, type Use } from '../../models/work-memory.js';
 import { frameOf } from '../../operators/load-options.js';
 import type { PolicyOptions } from '../settings.js';
 import type { PipelineContext } from '../stage.js';
@@ -33,10 +29,10 @@ export async function roomNotice(
   const [bytes, use] = policy?.device.startsWith('cuda') ? [room(policy), useOf(around, policy)] : [];
   if (!policy || bytes === undefined || !use) return undefined;
   try {
-    const config = await readConfig(policy.checkpoint);
-    const job = around.updatesPolicy ? await jobOf(config, policy) : ({ kind: 'rollout' } as const);
-    const { total } = deviceMemoryOf(config, job, use);
-    return total > bytes ? told(config, { job, use }, total, bytes) : undefined;
+    const work = await countedWork(policy.checkpoint, policy, around.updatesPolicy);
+    if (!work) return undefined;
+    const need = work.bytes(work.job, use);
+    return need > bytes ? told(work, { job: work.job, use }, need, bytes) : undefined;
   } catch (error) {
     // What can't be read is refused where it is opened, and its message says more.
     if (error instanceof ModelError || error instanceof RangeError) return undefined;
@@ -44,7 +40,7 @@ export async function roomNotice(
   }
 }
 
-function useOf({ fact }: PipelineContext, { precision, recompute }: PolicyOptions): Use | undefined {
+function useOf({ fact }: PipelineContext, { precision, gradientCheckpointing }: PolicyOptions): Use | undefined {
   const frame = fact('source')?.value.frame;
   const { group, maxTokens } = fact('sampling')?.value ?? {};
   if (group === undefined || maxTokens === undefined || frame === undefined) return undefined;
@@ -55,24 +51,17 @@ function useOf({ fact }: PipelineContext, { precision, recompute }: PolicyOption
     maxTokens,
     prompts: 1,
     precision,
-    recompute: recompute === 'layers',
+    gradientCheckpointing,
   };
-}
-
-async function jobOf(config: QwenConfig, { train, adapter }: PolicyOptions): Promise<Job> {
-  if (typeof train === 'object') return { kind: 'lora', adapter: adapterOf(config, train.lora) };
-  return train === 'adapter' && adapter !== undefined
-    ? { kind: 'lora', adapter: (await readAdapterConfig(adapter, config)).adapter }
-    : { kind: 'full' };
 }
 
 const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
 
-function told(config: QwenConfig, asked: Asked, need: number, room: number): string {
+function told(work: CountedWork, asked: Asked, need: number, room: number): string {
   const { job, use } = asked;
   const what = `${job.kind === 'rollout' ? 'a rollout' : 'an update'} of one prompt, frame ${use.frame}, group ${use.group}, maxTokens ${use.maxTokens}`;
-  const takes = (changed: Asked): number => deviceMemoryOf(config, changed.job, changed.use).total;
-  const all = changes(config, asked);
+  const takes = (changed: Asked): number => work.bytes(changed.job, changed.use);
+  const all = changes(work, asked);
   const alone = all
     .map(({ name, change }) => ({ name, bytes: takes(change(asked)) }))
     .filter(({ bytes }) => bytes <= room);
@@ -97,19 +86,17 @@ interface Change {
 }
 
 /** What makes it smaller, first what changes no result but for rounding. */
-function changes(config: QwenConfig, { job, use }: Asked): readonly Change[] {
+function changes({ adapter, unit }: CountedWork, { job, use }: Asked): readonly Change[] {
   const using = (name: string, more: Partial<Use>): Change => ({
     name,
     change: (asked) => ({ ...asked, use: { ...asked.use, ...more } }),
   });
   const half = (n: number): number => Math.ceil(n / 2);
-  const frame = 28 * half(Math.round(use.frame / 28));
-  const adapter: Job = {
-    kind: 'lora',
-    adapter: adapterOf(config, { rank: 16, alpha: 32, pattern: String.raw`model\.language_model\..*_proj` }),
-  };
+  const frame = unit * half(Math.round(use.frame / unit));
   return [
-    ...(job.kind !== 'rollout' && use.recompute !== true ? [using('recompute: layers', { recompute: true })] : []),
+    ...(job.kind !== 'rollout' && !use.gradientCheckpointing
+      ? [using('gradientCheckpointing: true', { gradientCheckpointing: true })]
+      : []),
     ...(use.precision === 'float32' ? [using('precision: bfloat16', { precision: 'bfloat16' })] : []),
     ...(job.kind === 'full'
       ? [

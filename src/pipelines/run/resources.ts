@@ -1,14 +1,13 @@
 import { defined } from '../../defined.js';
 import { UsageError } from '../../errors.js';
 import { deviceOf, workersOn } from '../../models/device.js';
-import { openGrabCut } from '../../models/grabcut/segmenter.js';
-import { openVlm, type VlmOptions, type VlmPolicy } from '../../models/vlm/policy.js';
-import { promptOfTask, prompts } from '../../models/vlm/prompts.js';
-import { patchMaskHead } from '../../models/vlm/supervised.js';
-import { openSam2 } from '../../models/sam2/segmenter.js';
+import { openPolicy, patchMaskHead, type OpenPolicyOptions } from '../../models/policies.js';
+import type { Policy, Resumable, Trainable } from '../../models/policy.js';
 import type { Segmenter } from '../../models/segmenter.js';
+import { openSegmenter, type SegmenterChoice } from '../../models/segmenters.js';
+import { promptOfTask, prompts } from '../../prompts/seg-r1.js';
 import type { Trainee } from './checkpointer.js';
-import type { PolicyOptions, SegmenterOptions } from '../settings.js';
+import type { PolicyOptions } from '../settings.js';
 import type { StageContext, PipelineContext } from '../stage.js';
 
 /** The collaborators of one run, and how they are let go. */
@@ -41,10 +40,10 @@ export function openResources(
     return making;
   }
 
-  const policy = (): Promise<VlmPolicy> =>
+  const policy = (): Promise<Policy & Resumable & Trainable> =>
     shared(
       'policy',
-      () => openPolicy(given, given.fact('patchMask')?.value ?? 0, (text) => given.emit({ kind: 'notice', text })),
+      () => openNamedPolicy(given, given.fact('patchMask')?.value ?? 0, (text) => given.emit({ kind: 'notice', text })),
       (opened) => opened.release(),
     );
 
@@ -60,7 +59,7 @@ export function openResources(
     segmenter: () =>
       shared(
         'segmenter',
-        () => openSegmenter(given.settings.segmenter),
+        () => openNamedSegmenter(given.settings.segmenter),
         (segmenter) => segmenter.release(),
       ),
     ...sharedModels,
@@ -74,46 +73,39 @@ export function openResources(
   };
 }
 
-async function openPolicy(
+async function openNamedPolicy(
   { settings: { policy: options, seed }, updatesPolicy }: PipelineContext,
   patchMask: number,
   notice: (text: string) => void,
-): Promise<VlmPolicy> {
+): Promise<Policy & Resumable & Trainable> {
   if (!options) throw new UsageError('policy: expected the key "policy" in the pipeline; got none');
   const device = deviceOf(options);
   const workers = workersOn(device, options.workers);
-  const { checkpoint, adapter, threads, batch, tokens, recompute, prompt, save, precision } = options;
+  const { checkpoint, adapter, threads, batch, tokens, gradientCheckpointing, prompt, save, precision, runtime } =
+    options;
   // Weights that nothing will change are not read into memory that could be changed.
   const train = updatesPolicy ? options.train : adapter === undefined ? 'none' : options.train;
   const extra = patchMask > 0 ? patchMaskHead : undefined;
-  return await openVlm(checkpoint, {
+  return await openPolicy(checkpoint, {
     workers,
     threads,
     batch,
-    recompute,
+    gradientCheckpointing,
     seed,
     precision,
+    runtime,
     device,
     notice,
     ...defined({ train, adapter, tokens, save, extra, prompt: prompt && askedOf(prompt) }),
   });
 }
 
-function askedOf(prompt: NonNullable<PolicyOptions['prompt']>): NonNullable<VlmOptions['prompt']> {
+function askedOf(prompt: NonNullable<PolicyOptions['prompt']>): NonNullable<OpenPolicyOptions['prompt']> {
   if (prompt === 'byTask') return promptOfTask;
   return typeof prompt === 'string' ? prompts[prompt] : { user: prompt.user, ...defined({ system: prompt.system }) };
 }
 
-async function openSegmenter(options: SegmenterOptions | undefined): Promise<Segmenter> {
-  if (!options) throw new UsageError('segmenter: expected the key "segmenter" in the pipeline; got none');
-  switch (options.kind) {
-    case 'grabcut': {
-      const { kind: _, ...own } = options;
-      return await openGrabCut(own);
-    }
-    case 'sam2': {
-      const { kind: _, ...own } = options;
-      return await openSam2(own);
-    }
-  }
+async function openNamedSegmenter(choice: SegmenterChoice | undefined): Promise<Segmenter> {
+  if (!choice) throw new UsageError('segmenter: expected the key "segmenter" in the pipeline; got none');
+  return await openSegmenter(choice);
 }

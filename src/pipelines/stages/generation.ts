@@ -3,6 +3,7 @@ import { mask, MaskOptions } from '../../operators/mask.js';
 import { parse, ParseOptions } from '../../operators/parse.js';
 import { rollout, RolloutOptions } from '../../operators/rollout.js';
 import { alone } from './constraints.js';
+import { coordinatesFor } from './coordinates.js';
 import { stage, type Stage } from '../stage.js';
 
 /** What the policy writes, read and cut out. */
@@ -24,7 +25,7 @@ export const generation: readonly Stage[] = [
     options: ParseOptions,
     needs: ['completions'],
     adds: ['prompts', 'formats'],
-    build: (options) => parse(options),
+    build: async (options, open) => parse({ ...options, coordinates: await coordinatesFor(options.coordinates, open) }),
   }),
   stage({
     name: 'answer',

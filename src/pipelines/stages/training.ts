@@ -2,17 +2,15 @@ import type { z } from 'zod';
 
 import { openAnswers } from '../../io/answer-cache.js';
 import { keyFault, openChatServer } from '../../models/server/chat-client.js';
-import { learningPrompts, promptInputs } from '../../models/vlm/prompt-loss.js';
-import { supervisedGraph, supervisedInputs } from '../../models/vlm/supervised.js';
-import { objectiveGraph, type TrainGraph } from '../../models/vlm/train.js';
 import { isSkippedStep } from '../../operators/training/finite.js';
 import { fit, FitOptions } from '../../operators/fit.js';
 import { scheduleFault } from '../../operators/training/schedule.js';
 import { isFiltered } from '../../operators/training/dynamic-sampling.js';
-import { sft, SftOptions, type ReportStep, type Supervision } from '../../operators/sft.js';
+import { sft, SftOptions, type ReportStep } from '../../operators/sft.js';
 import { CANCELLED, think, ThinkOptions, type Thinker } from '../../operators/think.js';
 import { update } from '../../operators/update.js';
 import { UNSAID_TEMPERATURE } from '../../operators/training/temperature.js';
+import { coordinatesFor } from './coordinates.js';
 import {
   drawnAtAll,
   entropiesTold,
@@ -35,7 +33,10 @@ export const training: readonly Stage[] = [
     cacheable: true,
     uses: ['segmenter'],
     indifferent: ['inflight'],
-    build: async (options, open) => fit({ segmenter: await open.segmenter(), readImage: open.read }, options),
+    build: async (options, open) => {
+      const coordinates = await coordinatesFor(options.coordinates, open);
+      return fit({ segmenter: await open.segmenter(), readImage: open.read }, { ...options, coordinates });
+    },
   }),
   stage({
     name: 'think',
@@ -49,7 +50,10 @@ export const training: readonly Stage[] = [
       const fault = endpoint && keyFault(endpoint);
       return fault === undefined ? [] : [{ option: 'endpoint.key', text: fault }];
     },
-    build: async (options, open) => think({ readImage: open.read, thinker: await thinker(options, open) }, options),
+    build: async (options, open) => {
+      const coordinates = await coordinatesFor(options.coordinates, open);
+      return think({ readImage: open.read, thinker: await thinker(options, open) }, { ...options, coordinates });
+    },
   }),
   stage({
     name: 'update',
@@ -78,7 +82,7 @@ export const training: readonly Stage[] = [
       return update(
         {
           policy,
-          graphOf: objectiveGraph,
+          graphOf: (graph) => policy.objectiveGraph(graph),
           readImage: open.read,
           temperature: UNSAID_TEMPERATURE,
           report: stepReport(open),
@@ -99,16 +103,7 @@ export const training: readonly Stage[] = [
     rules: (options, around) => [...withinWindow('rowsPerStep', options.rowsPerStep, around), ...scheduled(options)],
     build: async (options, open) => {
       const policy = await open.trainable();
-      const { config, tokenizer } = policy;
-      const learned = options.prompt === 'learned';
-      const graph = supervisedGraph(config, tokenizer, options);
-      const supervision: Supervision<TrainGraph> = {
-        graph: learned ? learningPrompts(config, graph) : graph,
-        inputs: (row, prompt, answer) => {
-          const { perToken, perPrompt } = supervisedInputs(config, tokenizer, options, row, prompt, answer);
-          return { perToken, perPrompt: { ...perPrompt, ...(learned && promptInputs(config, prompt)) } };
-        },
-      };
+      const supervision = policy.supervision(options);
       return sft({ policy, supervision, readImage: open.read, report: stepReport(open) }, options);
     },
   }),

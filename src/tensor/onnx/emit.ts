@@ -1,70 +1,34 @@
 /** Graph → ONNX: one opset, static shapes, names that lead back to the model's code. */
 import { dirname } from 'node:path';
 
-import {
-  dependencies,
-  isHalf,
-  reachable,
-  type DType,
-  type Op,
-  type Place,
-  type Precision,
-  type Tensor,
-} from '../graph.js';
+import { dependencies, isHalf, reachable, type Op, type Place, type Tensor } from '../graph.js';
+import type { Graph, TensorSpec } from '../engine.js';
 import { external, GraphWriter, valueInfo, writtenType } from './graph-writer.js';
 import type { Dialect } from './operation.js';
 import { encodeModel, type TensorProto } from './schema.js';
-import { inPrecision } from '../ops/precision.js';
 
 export type { Dialect } from './operation.js';
 
 const OPSET = 23;
 const IR_VERSION = 10;
 
-/** A graph ready to be opened: its bytes, and what must be fed and comes back. */
+/** A graph in ONNX: its bytes, and what must be fed and comes back. */
 export interface Program {
   readonly name: string;
   readonly bytes: Uint8Array;
   /** Where the files lie that hold values of the graph. */
   readonly folder?: string;
-  readonly inputs: readonly { readonly name: string; readonly dtype: DType; readonly sizes: readonly number[] }[];
-  readonly outputs: readonly { readonly name: string; readonly dtype: DType; readonly sizes: readonly number[] }[];
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
 }
 
 /**
- * A graph that others wrote: the runtime opens its file and those beside it that hold its values. One size of an input
- * may be -1: as many as are fed.
- */
-export interface ProgramFile extends Omit<Program, 'bytes' | 'folder'> {
-  readonly file: string;
-}
-
-/** What a program is written for: the device that runs it, and the precision of its products. */
-export interface Target {
-  readonly dialect: Dialect;
-  readonly precision: Precision;
-}
-
-/** Float32 on the CPU. */
-export const PLAIN: Target = { dialect: 'cpu', precision: 'float32' };
-
-/** Traces for a target and emits what comes of it. */
-export function compile(
-  name: string,
-  { dialect, precision }: Target,
-  trace: () => Readonly<Record<string, Tensor>>,
-): Program {
-  return emit(name, inPrecision(precision, trace), dialect);
-}
-
-/**
- * Emits everything that `outputs` need.
+ * Emits everything that a graph's outputs need.
  *
- * @param name names the graph in messages.
  * @param dialect whose kernels it is written for.
  * @throws if an output is a half, two inputs or outputs share a name, or stored values lie in several folders.
  */
-export function emit(name: string, outputs: Readonly<Record<string, Tensor>>, dialect: Dialect = 'cpu'): Program {
+export function emit({ name, outputs }: Graph, dialect: Dialect): Program {
   const all = reachable(Object.values(outputs), dependencies);
   const inputs = all.filter((n) => n.op.kind === 'input').map((n) => n.outputs[0]);
   const writer = new GraphWriter(undefined, '#', dialect);
@@ -81,7 +45,7 @@ export function emit(name: string, outputs: Readonly<Record<string, Tensor>>, di
   // The runtime begins with what stands last, each time with all that it needs: so what is known first comes last.
   for (const { name: label, source } of results.toSorted((a, b) => b.t.node.id - a.t.node.id))
     writer.node('Identity', [source], {}, { label, output: label });
-  const described = (label: string, t: Tensor) => ({
+  const described = (label: string, t: Tensor): TensorSpec => ({
     name: label,
     dtype: writtenType(t.dtype, dialect),
     sizes: t.shape.map(({ size }) => size),

@@ -9,8 +9,8 @@ import {
   type Node,
   type Op,
   type Place,
-  type Precision,
   type Tensor,
+  WIDTH,
 } from '../graph.js';
 import { operation, type Dialect, type Writer } from './operation.js';
 import {
@@ -175,9 +175,6 @@ export class GraphWriter implements Writer {
     });
   }
 }
-
-/** Bytes of an element. */
-export const WIDTH: Readonly<Record<Precision, number>> = { float32: 4, bfloat16: 2, float16: 2 };
 
 /** Values that stay in their file. */
 export function external(

@@ -5,10 +5,11 @@
 import * as ort from 'onnxruntime-node';
 
 import type { Data, DType, Place } from '../graph.js';
-import { placed, type Program, type ProgramFile } from './emit.js';
+import { GRADIENT, type GraphFile } from '../engine.js';
+import type { Layout } from '../layout.js';
+import { placed, type Program } from './emit.js';
 import { mismatch, type Described } from './program-file.js';
 import { kindsOf, type Input, type Output, type Result, type Runtime, type Session } from './runtime.js';
-import { GRADIENT, type Layout } from './session.js';
 
 /** What is held. */
 type Values = Float32Array | Uint16Array;
@@ -28,7 +29,7 @@ export function nodeRuntime(threads: number): Runtime<Values> {
 }
 
 async function created(
-  program: Program | ProgramFile,
+  program: Program | GraphFile,
   places: ReadonlyMap<string, Place>,
   threads: number,
 ): Promise<ort.InferenceSession> {
@@ -62,10 +63,7 @@ async function created(
 }
 
 /** A session of a file. What it lacks or asks for besides is named, for the runtime would only fail once it runs. */
-async function opened(
-  program: ProgramFile,
-  options: ort.InferenceSession.SessionOptions,
-): Promise<ort.InferenceSession> {
+async function opened(program: GraphFile, options: ort.InferenceSession.SessionOptions): Promise<ort.InferenceSession> {
   const session = await ort.InferenceSession.create(program.file, options);
   const got = (all: readonly ort.InferenceSession.ValueMetadata[]): Described[] =>
     all.map((one) => ({ name: one.name, type: one.isTensor ? one.type : 'no tensor' }));

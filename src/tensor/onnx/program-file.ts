@@ -1,4 +1,4 @@
-import type { Program, ProgramFile } from './emit.js';
+import type { GraphFile, TensorSpec } from '../engine.js';
 
 /** An input or output as a runtime tells it. */
 export interface Described {
@@ -9,11 +9,11 @@ export interface Described {
 
 /** What an opened file lacks of what it is said to have, or asks for besides; undefined where it fits. */
 export function mismatch(
-  { file, inputs, outputs }: ProgramFile,
+  { file, inputs, outputs }: GraphFile,
   asks: readonly Described[],
   gives: readonly Described[],
 ): string | undefined {
-  const expected = (all: Program['inputs']): string[] => all.map(({ name, dtype }) => `${name} (${dtype})`);
+  const expected = (all: readonly TensorSpec[]): string[] => all.map(({ name, dtype }) => `${name} (${dtype})`);
   const got = (all: readonly Described[]): string[] => all.map(({ name, type }) => `${name} (${type})`);
   for (const [what, own, found, exact] of [
     ['inputs', expected(inputs), got(asks), true],

@@ -1,13 +1,14 @@
 /** What an engine's thread computes with: today's two are onnxruntime-node and, on a GPU, ONNX Runtime's C API. */
 import type { AdamArrays, AdamPiece } from '../adamw.js';
 import type { Data, DType, Place } from '../graph.js';
-import type { Program, ProgramFile } from './emit.js';
-import type { Layout } from './session.js';
+import type { GraphFile, MemoryUse } from '../engine.js';
+import type { Layout } from '../layout.js';
+import type { Program } from './emit.js';
 
 /** Opens graphs and holds tensors. `Value` is what it has of a tensor that it holds. */
 export interface Runtime<Value = unknown> {
   /** @param placed inputs that lie in files, and come from there in every run. */
-  open(program: Program | ProgramFile, placed: ReadonlyMap<string, Place>): Promise<Session<Value>>;
+  open(program: Program | GraphFile, placed: ReadonlyMap<string, Place>): Promise<Session<Value>>;
   /**
    * Copies a flat array, a value for each entry; into those of an earlier array of the same layout where they are
    * given.
@@ -56,16 +57,6 @@ export function kindsOf(data: Data): readonly DType[] {
   if (data instanceof Float32Array) return ['float32'];
   if (data instanceof BigInt64Array) return ['int64'];
   return data instanceof Uint16Array ? ['bfloat16', 'float16'] : ['bool'];
-}
-
-/** Bytes on a device, all engines of this process together. */
-export interface MemoryUse {
-  /** Of weights and values that are held, and of what runs. */
-  readonly inUse: number;
-  /** Taken from the device, in use or kept for later runs. */
-  readonly taken: number;
-  /** The most that was in use at once; all of it where it was taken at once. */
-  readonly most: number;
 }
 
 /** One open graph. */

@@ -1,6 +1,8 @@
 /** Graphs and parameter sets of one thread, on whatever computes there. */
 import type { DType, Place } from '../graph.js';
-import type { Program, ProgramFile } from './emit.js';
+import { GRADIENT, SUM, type GraphFile, type LearningPart, type RunResult } from '../engine.js';
+import type { Layout } from '../layout.js';
+import type { Program } from './emit.js';
 import {
   kindsOf,
   type Extent,
@@ -12,15 +14,7 @@ import {
   type Session,
   type SetLearning,
 } from './runtime.js';
-import {
-  GRADIENT,
-  SUM,
-  type RunResult,
-  type Layout,
-  type LearningPart,
-  type SessionJob,
-  type JobResult,
-} from './session.js';
+import type { JobResult, SessionJob } from './session.js';
 import { messageOf, OutOfMemoryError } from '../../errors.js';
 
 /** Of a set that may learn; what learning has beside it is there once it was asked for. */
@@ -109,7 +103,7 @@ export class SessionHost<Value> {
     return from.map((set) => this.#sets.get(set)).find((set) => set?.values.has(input) || set?.places.has(input));
   }
 
-  async #opened(program: Program | ProgramFile, from: readonly string[]): Promise<void> {
+  async #opened(program: Program | GraphFile, from: readonly string[]): Promise<void> {
     const placed = new Map(
       program.inputs.flatMap(({ name, dtype }) => {
         const place = this.#holder(from, name)?.places.get(name);

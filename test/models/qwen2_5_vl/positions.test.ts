@@ -2,14 +2,9 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
-import {
-  mropePositions,
-  patchPlaces,
-  textRotary,
-  visionRotary,
-  windowOrder,
-} from '../../../src/models/qwen2_5_vl/positions.js';
+import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
+import { mropePositions, textRotary, visionRotary, windowOrder } from '../../../src/models/qwen2_5_vl/positions.js';
+import { patchPlaces } from '../../../src/models/vlm/patches.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
 const config = await readConfig(join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl'));

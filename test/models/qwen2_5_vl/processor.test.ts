@@ -2,8 +2,9 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
-import { imageTokens, patches } from '../../../src/models/qwen2_5_vl/processor.js';
+import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
+import { patches } from '../../../src/models/qwen2_5_vl/processor.js';
+import { imageTokens } from '../../../src/models/vlm/patches.js';
 import type { Image } from '../../../src/records.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
@@ -14,7 +15,7 @@ describe('patches', () => {
     const image = drawn(84, 56);
     const { pixels, grid } = patches(image, config);
     expect(grid).toEqual({ h: 4, w: 6 });
-    expect(imageTokens(grid, config)).toBe(6);
+    expect(imageTokens(grid, config.vision.merge)).toBe(6);
     // Patch 6 opens the second block's second row: row 1, column 2, so that its first pixel is (28, 14).
     for (const channel of [0, 1, 2]) {
       const normalised = (image.data[3 * (14 * 84 + 28) + channel] / 255 - config.mean[channel]) / config.std[channel];

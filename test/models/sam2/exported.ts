@@ -9,6 +9,7 @@ import { decoder } from '../../../src/models/sam2/decoder.js';
 import { encoder, type Features } from '../../../src/models/sam2/encoder.js';
 import { openWeights, type Weights } from '../../../src/models/sam2/weights.js';
 import type { Tensor } from '../../../src/tensor/graph.js';
+import { graphOf } from '../../../src/tensor/engine.js';
 import { emit } from '../../../src/tensor/onnx/emit.js';
 import {
   ELEMENT,
@@ -66,11 +67,12 @@ function visionEncoder(weights: Weights, config: Sam2Config): Uint8Array {
     'channel',
   );
   const { image, fine, finest } = encoder(weights, config, pixels);
-  return emit('vision encoder', {
+  const graph = graphOf('vision encoder', {
     'image_embeddings.0': planes(finest, 2, size),
     'image_embeddings.1': planes(fine, 1, size),
     'image_embeddings.2': planes(image, 0, size),
-  }).bytes;
+  });
+  return emit(graph, 'cpu').bytes;
 }
 
 const INNER = ['half', 'quarter'];
@@ -129,12 +131,15 @@ function promptEncoderMaskDecoder(weights: Weights, config: Sam2Config, { points
     sparse,
     constant(new Float32Array(places + 1), { object: 1, prompt: places + 1 }),
   );
-  const own = emit('prompt encoder, mask decoder', {
+  const own = graphOf('prompt encoder, mask decoder', {
     iou_scores: lift(slice(iou, 'mask', 1, 3), 'batch'),
     pred_masks: lift(split(slice(logits, 'mask', 1, 3), 'cell', { row: size / 4, column: size / 4 }), 'batch'),
     object_score_logits: split(lift(score, 'batch'), 'object', { object: 1, one: 1 }),
   });
-  return Buffer.concat([promptEncoder(weights, config, { points, boxes }), withoutInput(own.bytes, 'embedded')]);
+  return Buffer.concat([
+    promptEncoder(weights, config, { points, boxes }),
+    withoutInput(emit(own, 'cpu').bytes, 'embedded'),
+  ]);
 }
 
 /** Nodes from points, labels and boxes to `embedded`, and the inputs that they read. */

@@ -6,6 +6,7 @@ import { readSam2Config } from '../../../src/models/sam2/config.js';
 import { inspectSam2 } from '../../../src/models/sam2/inspect.js';
 import { decodeMemory, embeddingBytes, embedMemory, parameters } from '../../../src/models/sam2/memory.js';
 import { openNetwork } from '../../../src/models/sam2/network.js';
+import { openEngine } from '../../../src/tensor/engines.js';
 import { openWeights } from '../../../src/models/sam2/weights.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
@@ -14,7 +15,11 @@ const config = await readSam2Config(folder);
 
 describe('embeddingBytes', () => {
   it('is what the network says, and 16 MiB at the size of the published models', async () => {
-    const network = await openNetwork(await openWeights(folder, config), config, { workers: 1, threads: 1 });
+    const network = await openNetwork(
+      openEngine({ workers: 1, threads: 1 }),
+      await openWeights(folder, config),
+      config,
+    );
     expect(embeddingBytes(config)).toBe(network.embeddingBytes);
     await network.release();
     expect(embeddingBytes({ ...config, size: 1024, width: 256 })).toBe(16 * 2 ** 20);

@@ -1,13 +1,16 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
+import { BLOCKS } from '../../../src/models/vlm/attention.js';
 import { PLAIN_BUILD, type Build } from '../../../src/models/vlm/build.js';
-import { readConfig, type QwenConfig } from '../../../src/models/qwen2_5_vl/config.js';
+import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
+import type { QwenConfig } from '../../../src/models/qwen2_5_vl/config.js';
 import { JOINED } from '../../../src/models/vlm/linear.js';
 import { adapterOf } from '../../../src/models/vlm/lora.js';
-import { rolloutProgram } from '../../../src/models/vlm/rollout.js';
-import { objectiveGraph, scoreProgram, trainProgram } from '../../../src/models/vlm/train.js';
-import { weightShapes } from '../../../src/models/vlm/weights.js';
+import { rolloutGraph } from '../../../src/models/vlm/rollout.js';
+import { objectiveGraph, scoreGraph, gradientGraph } from '../../../src/models/vlm/train.js';
+import { weightShapes } from '../../../src/models/qwen2_5_vl/weights.js';
 import { grpo } from '../../../src/objectives/policy-gradient.js';
+import type { Graph } from '../../../src/tensor/engine.js';
 import {
   bodyNodes,
   count,
@@ -17,24 +20,10 @@ import {
   type Node,
   type Tensor,
 } from '../../../src/tensor/graph.js';
-import type * as onnx from '../../../src/tensor/onnx/emit.js';
-import { compile } from '../../../src/tensor/onnx/emit.js';
-import { inPrecision } from '../../../src/tensor/ops.js';
 import { tiny } from './opened.js';
 
-vi.mock('../../../src/tensor/onnx/emit.js', async (original) => {
-  const actual = await original<typeof onnx>();
-  return { ...actual, compile: vi.fn(actual.compile) };
-});
-
-/** Values that a program computes, in its loops and blocks as well. */
-function computed(make: () => unknown): Tensor[] {
-  let outputs: Readonly<Record<string, Tensor>> = {};
-  vi.mocked(compile).mockImplementationOnce((name, target, trace) => {
-    outputs = inPrecision(target.precision, trace);
-    return { name, bytes: new Uint8Array(), inputs: [], outputs: [] };
-  });
-  make();
+/** Values that a graph computes, in its loops and blocks as well. */
+function computed({ outputs }: Graph): Tensor[] {
   return nodesOf(Object.values(outputs))
     .filter(({ op }) => op.kind !== 'input' && op.kind !== 'state')
     .flatMap((n) => n.outputs);
@@ -84,16 +73,16 @@ const batch = { ...lengths, length: 8 };
 const writing = { ...lengths, maxTokens: 8, greedy: false, ends: [2], topK: 5, repetitionPenalty: 1.1 };
 const graph = objectiveGraph(grpo(0.04));
 
-const programs: Readonly<Record<string, (config: QwenConfig, build: Build) => unknown>> = {
-  'a rollout': (config, build) => rolloutProgram(config, writing, build),
-  scores: (config, build) => scoreProgram(config, batch, 'policy', build),
-  training: (config, build) => trainProgram(config, batch, graph, build),
+const graphs: Readonly<Record<string, (config: QwenConfig, build: Build) => Graph>> = {
+  'a rollout': (config, build) => rolloutGraph(config, writing, build),
+  scores: (config, build) => scoreGraph(config, batch, 'policy', build),
+  training: (config, build) => gradientGraph(config, batch, graph, build),
   'training by chunks of logits, layers computed again': (config, build) =>
-    trainProgram(config, { ...batch, logits: 5 * config.text.vocab, recompute: 'layers' }, graph, build),
+    gradientGraph(config, { ...batch, logits: 5 * config.text.vocab, gradientCheckpointing: true }, graph, build),
 };
-const halves = { dialect: 'cuda', precision: 'bfloat16', held: 'bfloat16' } as const;
+const halves = { precision: 'bfloat16', blocks: BLOCKS.cuda, held: 'bfloat16' } as const;
 
-describe.each(Object.entries(programs))('%s with an adapter of every linear layer', (_, make) => {
+describe.each(Object.entries(graphs))('%s with an adapter of every linear layer', (_, make) => {
   const adapter = adapterOf(wide, everything);
   const matrices = weightShapes(wide)
     .filter(({ name }) => adapter.matrices.includes(name))
@@ -104,7 +93,7 @@ describe.each(Object.entries(programs))('%s with an adapter of every linear laye
     ['bfloat16', halves],
   ])('makes nothing as large as an adapted matrix, in %s', (__, build) => {
     expect(matrices).toHaveLength(2 * 7 + 2 * 5 + 2 + 1);
-    const values = computed(() => make(wide, { ...build, adapter }));
+    const values = computed(make(wide, { ...build, adapter }));
     expect(values.length).toBeGreaterThan(300);
     expect(
       values
@@ -116,7 +105,7 @@ describe.each(Object.entries(programs))('%s with an adapter of every linear laye
 
 describe('the checks above', () => {
   it('see what all weights are taught by', () => {
-    const sizes = new Set(computed(() => trainProgram(wide, batch, graph)).map(({ shape }) => count(shape)));
+    const sizes = new Set(computed(gradientGraph(wide, batch, graph)).map(({ shape }) => count(shape)));
     for (const { name, sizes: own } of weightShapes(wide))
       expect(sizes, name).toContain(Object.values(own).reduce((a, b) => a * b));
   });
@@ -125,7 +114,7 @@ describe('the checks above', () => {
 describe('a rollout of a small model', () => {
   it('joins frozen matrices and both sides of their adapters, each by itself', () => {
     const adapter = adapterOf(small, everything);
-    const values = computed(() => rolloutProgram(small, writing, { ...PLAIN_BUILD, adapter }));
+    const values = computed(rolloutGraph(small, writing, { ...PLAIN_BUILD, adapter }));
     const joined = values.filter(
       ({ node: { op }, shape }) =>
         op.kind === 'concat' && shape.length === 2 && shape[1]?.name === 'width' && op.over !== 'rank',

@@ -6,7 +6,7 @@ import { attention, BLOCKS, type Blocks, type Memory } from '../../../src/models
 import { gradient } from '../../../src/tensor/gradient.js';
 import { dependencies, reachable, sizeOf, type Tensor } from '../../../src/tensor/graph.js';
 import { add, concat, dot, input, inPrecision, mul, order, softmax, tanh, total } from '../../../src/tensor/ops.js';
-import { openEngine } from '../../../src/tensor/onnx/session.js';
+import { openEngine } from '../../../src/tensor/engines.js';
 
 const engine = openEngine({ workers: 1, threads: 1 });
 afterAll(() => engine.release());

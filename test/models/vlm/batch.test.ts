@@ -106,7 +106,7 @@ describe('trainChunks', () => {
       perToken: {},
     });
     const rows = [row(8, 3, 17), row(20, 4), row(5, 1)];
-    const own = { suppressed: [7], recompute: 'none' } as const;
+    const own = { suppressed: [7], gradientCheckpointing: false } as const;
     expect(trainChunks(rows, 2, undefined, own)).toEqual([
       {
         indices: [0, 2],

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { expandImages, openChat } from '../../../src/models/vlm/chat.js';
-import { messagesOf, promptOfTask, prompts } from '../../../src/models/vlm/prompts.js';
+import { messagesOf } from '../../../src/models/vlm/messages.js';
+import { promptOfTask, prompts } from '../../../src/prompts/seg-r1.js';
 import { openTokenizer } from '../../../src/models/vlm/tokenizer.js';
 import { fixturesFolder } from '../../golden/golden.js';
 

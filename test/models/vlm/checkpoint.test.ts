@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { ModelError, UsageError } from '../../../src/errors.js';
 import { folderTensors } from '../../../src/io/safetensors.js';
 import { PRECISIONS, replaceFolder, saveWeights, type Precision } from '../../../src/models/vlm/checkpoint.js';
-import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
+import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
 import { findWeights, readWeights, type Store, type WeightFiles } from '../../../src/models/vlm/weight-files.js';
 import { folder, tied, tiny } from './opened.js';
 

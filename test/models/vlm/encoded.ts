@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 
 import type { EncodedPrompt } from '../../../src/models/policy.js';
-import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
-import type { Grid } from '../../../src/models/qwen2_5_vl/positions.js';
+import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
+import type { Grid } from '../../../src/models/vlm/patches.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
 export const config = await readConfig(join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl'));

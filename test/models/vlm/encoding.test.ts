@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
 
 import { ModelError } from '../../../src/errors.js';
+import type { QwenConfig } from '../../../src/models/qwen2_5_vl/config.js';
 import { picture } from './lessons.js';
 import { open } from './opened.js';
 
 describe('encode', () => {
   it('gives every image its placeholders, in order, before the words', async () => {
     const policy = await open();
-    const { image, visionStart } = policy.config.tokens;
+    const { image, visionStart } = (policy.config as QwenConfig).tokens;
     const { text, tokens, images } = policy.encode({ instruction: 'it' }, picture(1), picture(3, 112), picture(2));
     expect(text.match(/<\|image_pad\|>/g)).toHaveLength(3);
     expect(images.map(({ grid }) => grid)).toEqual([

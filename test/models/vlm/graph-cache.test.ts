@@ -1,25 +1,25 @@
 import { describe, expect, it } from 'vitest';
 
 import { graphCache } from '../../../src/models/vlm/graph-cache.js';
-import type { Program } from '../../../src/tensor/onnx/emit.js';
+import { graphOf, type Graph } from '../../../src/tensor/engine.js';
 
 function told(most?: number) {
   const calls: string[] = [];
   const tell =
     (what: string) =>
-    async ({ name }: Pick<Program, 'name'>) => {
+    async ({ name }: Pick<Graph, 'name'>) => {
       calls.push(`${what} ${name}`);
       return { outputs: {}, sizes: {}, version: 0 };
     };
   const engine = {
-    open: async (program: Program) => void (await tell('open')(program)),
-    close: async (program: Pick<Program, 'name'>) => void (await tell('close')(program)),
+    open: async (graph: Graph) => void (await tell('open')(graph)),
+    close: async (graph: Pick<Graph, 'name'>) => void (await tell('close')(graph)),
     run: tell('run'),
   };
   return { calls, graphs: graphCache(engine, most), engine };
 }
 
-const named = (name: string) => (): Program => ({ name, bytes: new Uint8Array(), inputs: [], outputs: [] });
+const named = (name: string) => (): Graph => graphOf(name, {});
 
 describe('programs', () => {
   it('makes and opens a graph once, whoever asks first', async () => {

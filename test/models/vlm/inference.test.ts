@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 
 import type { Gradient, TrainRow } from '../../../src/models/policy.js';
+import type { QwenConfig } from '../../../src/models/qwen2_5_vl/config.js';
 import { chunks } from '../../../src/models/vlm/batch.js';
 import { apart, apartBy, graph, lessons, prompts, settings, writing } from './lessons.js';
 import { open, unversioned } from './opened.js';
@@ -100,7 +101,7 @@ describe('write', () => {
 
   it('ends a completion at its first end, cuts it at the limit, and tells which', async () => {
     const policy = await open({ batch: 2 });
-    const { eos } = policy.config.tokens;
+    const { eos } = (policy.config as QwenConfig).tokens;
     const groups = await policy.generate(prompts(policy), { ...writing, group: 8, maxTokens: 60, temperature: 1.5 });
     for (const { tokens, logProbs, finish } of groups.flat()) {
       expect(logProbs).toHaveLength(tokens.length);
@@ -122,7 +123,7 @@ describe('write', () => {
 
   it('never writes what means vision, and nothing of what it is told not to write', async () => {
     const policy = await open();
-    const { image, video, visionStart, visionEnd } = policy.config.tokens;
+    const { image, video, visionStart, visionEnd } = (policy.config as QwenConfig).tokens;
     const all = { ...writing, group: 16, temperature: 3, maxTokens: 40 };
     const usual = (await policy.generate(prompts(policy).slice(0, 1), all)).flat().flatMap(({ tokens }) => tokens);
     expect(usual.filter((token) => [image, video, visionStart, visionEnd].includes(token))).toEqual([]);

@@ -3,9 +3,10 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { applyLinear, applyLinears, JOINED, mergeLinear, type Linear } from '../../../src/models/vlm/linear.js';
 import { gradient } from '../../../src/tensor/gradient.js';
 import type { Tensor } from '../../../src/tensor/graph.js';
+import { graphOf } from '../../../src/tensor/engine.js';
 import { emit } from '../../../src/tensor/onnx/emit.js';
 import { dot, input, mul, total } from '../../../src/tensor/ops.js';
-import { openEngine } from '../../../src/tensor/onnx/session.js';
+import { openEngine } from '../../../src/tensor/engines.js';
 import { agree, drawn, furthest, type Draw } from '../../tensor/cases.js';
 import { interpret, type Fed, type Value } from '../../tensor/interpret.js';
 
@@ -115,7 +116,8 @@ describe('a linear layer', () => {
     const slopes = gradient(total(mul(y, y)), [x, adapter.down, adapter.up]);
     expect(
       Buffer.from(
-        emit('linear', { y, ...Object.fromEntries(slopes.map((slope, i) => [`slope${i}`, slope])) }).bytes,
+        emit(graphOf('linear', { y, ...Object.fromEntries(slopes.map((slope, i) => [`slope${i}`, slope])) }), 'cpu')
+          .bytes,
       ).includes('Transpose'),
     ).toBe(false);
   });

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../../src/errors.js';
 import { openSafetensors } from '../../../src/io/safetensors.js';
 import type { EncodedPrompt, TrainRow, GenerateOptions } from '../../../src/models/policy.js';
-import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
+import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
 import {
   adapterOf,
   adapterShapes,
@@ -28,7 +28,7 @@ const graph = objectiveGraph(grpo(0.04));
 const settings = { learningRate: 1e-2, maxNorm: 1 };
 const small: LoraOptions = { rank: 2, alpha: 8, targets: ['q_proj', 'gate_proj'] };
 const modules = (options: Omit<LoraOptions, 'rank' | 'alpha'>): string[] =>
-  adapterOf(config, { rank: 2, alpha: 8, ...options }).matrices.map(modulePath);
+  adapterOf(config, { rank: 2, alpha: 8, ...options }).matrices.map((name) => modulePath(config, name));
 
 function asked(policy: VlmPolicy): EncodedPrompt[] {
   const data = Uint8Array.from({ length: 3 * 56 * 56 }, (_, i) => hash('pixel', i >> 6) & 255);
@@ -167,7 +167,7 @@ describe('policyWeights', () => {
     expect(layer).toEqual({
       weight: weights(name),
       bias: weights(name.replace('weight', 'bias')),
-      adapter: { down: weights(sideName(name, 'A')), up: weights(sideName(name, 'B')), scale: 4 },
+      adapter: { down: weights(sideName(config, name, 'A')), up: weights(sideName(config, name, 'B')), scale: 4 },
     });
     expect([layer.weight.node.op, Object.keys(other), weights('extra').shape.length]).toEqual([
       { kind: 'input', name },
@@ -178,7 +178,7 @@ describe('policyWeights', () => {
       trained()
         .map((one) => one.name)
         .toSorted(),
-    ).toEqual([sideName(name, 'A'), sideName(name, 'B'), 'extra']);
+    ).toEqual([sideName(config, name, 'A'), sideName(config, name, 'B'), 'extra']);
   });
 });
 

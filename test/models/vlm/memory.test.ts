@@ -4,12 +4,13 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
-import { counted, inspectVlm, memories } from '../../../src/models/vlm/inspect.js';
+import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
+import { inspectPolicy } from '../../../src/models/policies.js';
+import { counted, memories } from '../../../src/models/vlm/inspect.js';
 import { adapterOf, adapterShapes } from '../../../src/models/vlm/lora.js';
-import { deviceMemoryOf } from '../../../src/models/vlm/memory-cuda.js';
+import { deviceMemoryOf } from '../../../src/models/qwen2_5_vl/memory-cuda.js';
 import { memoryOf, parameters, type Job, type Use } from '../../../src/models/vlm/memory.js';
-import { weightShapes } from '../../../src/models/vlm/weights.js';
+import { weightShapes } from '../../../src/models/qwen2_5_vl/weights.js';
 import { fixturesFolder } from '../../golden/golden.js';
 import { tied, tiny } from './opened.js';
 
@@ -104,7 +105,7 @@ describe('memoryOf', () => {
         kind: 'lora',
         adapter: adapterOf(narrow, { rank: 16, alpha: 1, pattern: String.raw`model\.language_model\..*_proj` }),
       },
-      { ...use, maxTokens: 1, text: 1, frame: 2800, recompute: true },
+      { ...use, maxTokens: 1, text: 1, frame: 2800, gradientCheckpointing: true },
     );
     expect(beside.parts['vision tower']).toBeGreaterThan(1e9);
   });
@@ -118,7 +119,7 @@ describe('memoryOf', () => {
     const tokens = { frame: 504, text: 512 - 324 };
     expect(kept(tokens)).toBe(4 * (layers * heads * (512 * 512 + 513) + 2 * 2 ** 22));
     expect(kept({ ...tokens, text: 513 - 324 })).toBe(4 * (layers * heads * 514 + 2 * 2 ** 22));
-    expect(kept({ ...tokens, recompute: true })).toBe(4 * 2 * 2 ** 22);
+    expect(kept({ ...tokens, gradientCheckpointing: true })).toBe(4 * 2 * 2 ** 22);
   });
 
   it('grows with the frame, the group, the tokens, the prompts and the workers', () => {
@@ -150,7 +151,10 @@ describe('memoryOf', () => {
       kind: 'lora',
       adapter: adapterOf(config, { rank: 16, alpha: 1, pattern: String.raw`.*_proj` }),
     };
-    const [all, again] = [memoryOf(config, both, use).parts, memoryOf(config, both, { ...use, recompute: true }).parts];
+    const [all, again] = [
+      memoryOf(config, both, use).parts,
+      memoryOf(config, both, { ...use, gradientCheckpointing: true }).parts,
+    ];
     const { hidden, layers, kvHeads, headDim } = config.text;
     // 27 × 27 image tokens of 768 px, the question, and the completions; four bytes.
     const stream = 4 * layers * (hidden + 2 * kvHeads * headDim) * (27 * 27 + 256 + 8 * 400);
@@ -226,7 +230,7 @@ describe('deviceMemoryOf', () => {
       frame: fc.integer({ min: 2, max: 16 }).map((n) => 28 * n),
       group: fc.integer({ min: 1, max: 4 }),
       maxTokens: fc.integer({ min: 1, max: 64 }),
-      recompute: fc.constant(true),
+      gradientCheckpointing: fc.constant(true),
       prompts: fc.constant(1),
       precision: fc.constantFrom('float32', 'bfloat16'),
     });
@@ -242,9 +246,9 @@ describe('deviceMemoryOf', () => {
   });
 });
 
-describe('inspectVlm', () => {
+describe('inspectPolicy', () => {
   it('says what lies in the files of a checkpoint', async () => {
-    const seen = await inspectVlm(tied, use);
+    const seen = await inspectPolicy(tied, use);
     expect(seen).toMatchObject({
       kind: 'checkpoint',
       folder: tied,
@@ -258,7 +262,7 @@ describe('inspectVlm', () => {
   });
 
   it('counts what a GPU takes where it is asked to, and no training in float16', async () => {
-    const seen = await inspectVlm(tied, { ...use, device: 'cuda', precision: 'float16' });
+    const seen = await inspectPolicy(tied, { ...use, device: 'cuda', precision: 'float16' });
     expect(seen).toHaveProperty('memory', {
       rollout: deviceMemoryOf(await readConfig(tied), { kind: 'rollout' }, { ...use, precision: 'float16' }),
     });
@@ -266,7 +270,7 @@ describe('inspectVlm', () => {
 
   it('says what an adapter is, and its base where that is at hand', async () => {
     const dir = join(fixturesFolder(), 'policy', 'train', 'lora');
-    const alone = await inspectVlm(dir, use);
+    const alone = await inspectPolicy(dir, use);
     expect(alone).toMatchObject({
       kind: 'adapter',
       rank: 4,
@@ -274,7 +278,7 @@ describe('inspectVlm', () => {
       stored: { files: 1, dtypes: ['F32'] },
     });
     expect(alone).not.toHaveProperty('checkpoint');
-    const both = await inspectVlm(dir, use, tiny);
+    const both = await inspectPolicy(dir, use, tiny);
     expect(both).toMatchObject({
       kind: 'adapter',
       parameters: (alone as { parameters: number }).parameters,

@@ -5,9 +5,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 
 import { folderTensors, openSafetensors, writeSafetensors, type Dtype } from '../../../src/io/safetensors.js';
 import { readAdapter } from '../../../src/models/vlm/adapter.js';
-import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
+import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
 import { sideName } from '../../../src/models/vlm/lora.js';
-import { copyCheckpoint, mergeAdapter } from '../../../src/models/vlm/merge.js';
+import { copyCheckpoint, exportMerged } from '../../../src/models/policies.js';
 import type { EncodedPrompt, GeneratedCompletion } from '../../../src/models/policy.js';
 import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
 import { hash, uniform } from '../../../src/random.js';
@@ -57,7 +57,7 @@ describe.each(kinds)('the adapter %s of PEFT, folded in', (kind) => {
     const dir = join(await folder(), 'merged');
     const golden = await openSafetensors(join(goldens, `${kind}.safetensors`));
     const base = join(goldenFolder(), 'policy', 'tiny-qwen2_5_vl');
-    await mergeAdapter(base, join(goldens, kind), dir);
+    await exportMerged(base, join(goldens, kind), dir);
     const merged = await folderTensors(dir);
     const names = golden.names.filter((name) => name.startsWith('merged.model.'));
     expect(names.length).toBeGreaterThan(0);
@@ -78,7 +78,7 @@ describe('mergeAdapter', () => {
 
   it('adds scale · B · A, the scale alpha by the root of the rank where that is asked for', async () => {
     const dir = join(await folder(), 'merged');
-    expect(await mergeAdapter(tiny, adapter, dir)).toBe(
+    expect(await exportMerged(tiny, adapter, dir)).toBe(
       (await readAdapter(adapter, await readConfig(tiny))).adapter.matrices.length,
     );
     const [base, merged, sides] = [
@@ -86,11 +86,12 @@ describe('mergeAdapter', () => {
       await folderTensors(dir),
       await openSafetensors(join(adapter, 'adapter_model.safetensors')),
     ];
+    const config = await readConfig(tiny);
     const name = 'model.layers.0.self_attn.q_proj.weight';
     const [w, a, b, got] = [
       await base.read(name),
-      await sides.read(sideName(name, 'A')),
-      await sides.read(sideName(name, 'B')),
+      await sides.read(sideName(config, name, 'A')),
+      await sides.read(sideName(config, name, 'B')),
       await merged.read(name),
     ];
     const columns = base.info(name).shape[1];
@@ -106,7 +107,7 @@ describe('mergeAdapter', () => {
     ['of the head too', ['k_proj', 'lm_head', 'qkv']],
   ])('writes what an adapter %s computes when it is on', async (_, targets) => {
     const [dir, own] = [join(await folder(), 'merged'), targets ? await drawn(tiny, false, targets) : adapter];
-    await mergeAdapter(tiny, own, dir);
+    await exportMerged(tiny, own, dir);
     const [[on], [merged], [off]] = [
       await scored(await open({ adapter: own })),
       await scored(await open({}, dir)),
@@ -123,7 +124,7 @@ describe('mergeAdapter', () => {
 
   it('keeps files, names, kinds of numbers, and bytes that the adapter does not touch', async () => {
     const [dir, other] = [join(await folder(), 'merged'), await drawn(tied)];
-    await mergeAdapter(tied, other, dir);
+    await exportMerged(tied, other, dir);
     expect((await readdir(dir)).toSorted()).toEqual((await readdir(tied)).toSorted());
     const [base, merged] = [await folderTensors(tied), await folderTensors(dir)];
     expect(merged.names.toSorted()).toEqual(base.names.toSorted());
@@ -142,7 +143,7 @@ describe('mergeAdapter', () => {
     const [dir, odd] = [await folder(), await drawn(tiny)];
     const file = join(odd, 'adapter_config.json');
     await writeFile(file, JSON.stringify({ ...(JSON.parse(await readFile(file, 'utf8')) as object), r: 5 }));
-    await expect(mergeAdapter(tiny, odd, join(dir, 'merged'))).rejects.toThrow('expected shape [5, ');
+    await expect(exportMerged(tiny, odd, join(dir, 'merged'))).rejects.toThrow('expected shape [5, ');
     expect(await readdir(dir)).toEqual([]);
   });
 });

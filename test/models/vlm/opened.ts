@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterAll, afterEach } from 'vitest';
 
 import type { GeneratedCompletion } from '../../../src/models/policy.js';
-import { openVlm, type VlmOptions, type VlmPolicy } from '../../../src/models/vlm/policy.js';
+import { openPolicy, type OpenPolicyOptions } from '../../../src/models/policies.js';
+import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
 export const tiny = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl');
@@ -20,8 +21,8 @@ afterEach(async () => {
 afterAll(() => Promise.all(scratch.map((dir) => rm(dir, { recursive: true }))));
 
 /** Released after the test. */
-export async function open(options: Partial<VlmOptions> = {}, dir = tiny): Promise<VlmPolicy> {
-  const policy = await openVlm(dir, {
+export async function open(options: Partial<OpenPolicyOptions> = {}, dir = tiny): Promise<VlmPolicy> {
+  const policy = await openPolicy(dir, {
     workers: 1,
     threads: 1,
     batch: 1,

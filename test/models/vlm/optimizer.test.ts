@@ -7,7 +7,8 @@ import { apartBy, graph, lessons, settings } from './lessons.js';
 import { folder, open } from './opened.js';
 import { onCpu, without } from '../../tensor/onnx/native/libraries.js';
 import { folderTensors, openSafetensors } from '../../../src/io/safetensors.js';
-import type { VlmOptions, VlmPolicy } from '../../../src/models/vlm/policy.js';
+import type { OpenPolicyOptions } from '../../../src/models/policies.js';
+import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
 
 const device = { kind: 'cpu', libraries: onCpu } as const;
 
@@ -28,7 +29,7 @@ async function saved(policy: VlmPolicy): Promise<Record<string, Float32Array>> {
   return Object.fromEntries(await Promise.all(all));
 }
 
-async function stepped(options: Partial<VlmOptions>, steps: number): Promise<VlmPolicy> {
+async function stepped(options: Partial<OpenPolicyOptions>, steps: number): Promise<VlmPolicy> {
   const policy = await open({ batch: 2, ...options });
   const rows = lessons(policy, 2).slice(0, 3);
   for (let i = 0; i < steps; i++)

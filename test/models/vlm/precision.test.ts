@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 import { fixturesFolder } from '../../golden/golden.js';
 import { openSafetensors } from '../../../src/io/safetensors.js';
-import { openVlm } from '../../../src/models/vlm/policy.js';
+import { openPolicy } from '../../../src/models/policies.js';
 import type { Precision } from '../../../src/tensor/graph.js';
 import { goldenRows, promptOf } from '../../golden/policy-cases.js';
 
@@ -28,7 +28,7 @@ async function all(
   checkpoint: string,
   precision: Precision,
 ): Promise<{ readonly own: number[]; readonly theirs: (kernel: string) => number[] }> {
-  const policy = await openVlm(join(root, checkpoint), {
+  const policy = await openPolicy(join(root, checkpoint), {
     workers: 1,
     threads: 1,
     batch: 1,

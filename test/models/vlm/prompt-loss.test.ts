@@ -3,14 +3,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { TrainRow } from '../../../src/models/policy.js';
-import { openVlm, type VlmPolicy } from '../../../src/models/vlm/policy.js';
+import { openPolicy } from '../../../src/models/policies.js';
+import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
 import { learningPrompts, promptInputs } from '../../../src/models/vlm/prompt-loss.js';
 import { supervisedGraph } from '../../../src/models/vlm/supervised.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
 const dir = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl');
 const open = (tokens?: number): Promise<VlmPolicy> =>
-  openVlm(dir, { workers: 1, threads: 1, batch: 3, suppressed: [], ...(tokens === undefined ? {} : { tokens }) });
+  openPolicy(dir, { workers: 1, threads: 1, batch: 3, suppressed: [], ...(tokens === undefined ? {} : { tokens }) });
 const plain = { patchMask: 0, softNumbers: 0 };
 
 /** A row that is taught its answer, each token by the same weight. */

@@ -3,12 +3,12 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 import type { Sampling } from '../../../src/models/policy.js';
 import { draw, greedy, narrow, penalise, suppress } from '../../../src/models/vlm/sample.js';
-import { HIDDEN } from '../../../src/models/qwen2_5_vl/text.js';
+import { HIDDEN } from '../../../src/models/vlm/visibility.js';
 import { draws } from '../../../src/random.js';
 import { dependencies, reachable, sizeOf } from '../../../src/tensor/graph.js';
-import { emit } from '../../../src/tensor/onnx/emit.js';
+import { graphOf } from '../../../src/tensor/engine.js';
 import { constant, div, gather, greater, input, loop } from '../../../src/tensor/ops.js';
-import { openEngine } from '../../../src/tensor/onnx/session.js';
+import { openEngine } from '../../../src/tensor/engines.js';
 
 const engine = openEngine({ workers: 1, threads: 1 });
 afterAll(() => engine.release());
@@ -60,7 +60,7 @@ async function tell(
   });
   const { entropy } = draw(possible, gather(chances, 'own', constant(BigInt64Array.of(0n), {})), at, limits);
   const kept = greater(narrow(div(possible, at), limits), HIDDEN / 2);
-  const program = emit(`draws ${programs++}`, { ...collected, entropy, kept });
+  const program = graphOf(`draws ${programs++}`, { ...collected, entropy, kept });
   await engine.open(program);
   const { outputs } = await engine.run(program, {
     logits: Float32Array.from(rows.flatMap((row) => [...row])),
@@ -209,7 +209,7 @@ describe('a vocabulary of 151,936', () => {
   });
 
   it('is what greedy has the log-probs and entropies of', async () => {
-    const program = emit('greedy', {
+    const program = graphOf('greedy', {
       ...greedy(input('logits', 'float32', { prompt: 1, sample: rows.length, vocab: VOCAB })),
     });
     await engine.open(program);

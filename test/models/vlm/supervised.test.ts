@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { encodeMask } from '../../../src/io/mask.js';
-import { readConfig, type QwenConfig } from '../../../src/models/qwen2_5_vl/config.js';
+import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
+import type { QwenConfig } from '../../../src/models/qwen2_5_vl/config.js';
 import type { Prefix } from '../../../src/models/vlm/prefix.js';
 import {
   patchMaskHead,

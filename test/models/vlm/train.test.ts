@@ -3,23 +3,24 @@ import { beforeAll, afterAll, describe, expect, it } from 'vitest';
 import type { TrainRow } from '../../../src/models/policy.js';
 import { completionLength, prefixShape } from '../../../src/models/vlm/batch.js';
 import { PLAIN_BUILD, type Build } from '../../../src/models/vlm/build.js';
-import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
+import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
 import { trainFeeds } from '../../../src/models/vlm/feeds.js';
 import { adapterOf, adapterShapes, sideName } from '../../../src/models/vlm/lora.js';
 import { openTokenizer } from '../../../src/models/vlm/tokenizer.js';
 import { supervisedGraph } from '../../../src/models/vlm/supervised.js';
 import {
   objectiveGraph,
-  scoreProgram,
-  trainProgram,
+  scoreGraph,
+  gradientGraph,
   type BatchShape,
   type TrainGraph,
 } from '../../../src/models/vlm/train.js';
 import { grpo } from '../../../src/objectives/policy-gradient.js';
 import { findWeights, readWeights } from '../../../src/models/vlm/weight-files.js';
 import { hash, uniform } from '../../../src/random.js';
-import type { Program } from '../../../src/tensor/onnx/emit.js';
-import { layoutOf, openEngine, type RunResult, type Engine, type Layout } from '../../../src/tensor/onnx/session.js';
+import type { Engine, Graph, RunResult } from '../../../src/tensor/engine.js';
+import { openEngine } from '../../../src/tensor/engines.js';
+import { layoutOf, type Layout } from '../../../src/tensor/layout.js';
 import { tiny } from './opened.js';
 
 const config = await readConfig(tiny);
@@ -72,7 +73,7 @@ const rows = [0, 1].map((p): TrainRow => {
 });
 
 async function run(
-  make: (shape: BatchShape) => Program,
+  make: (shape: BatchShape) => Graph,
   more: Partial<BatchShape>,
   sets = ['policy'],
 ): Promise<RunResult> {
@@ -105,18 +106,18 @@ const ways: readonly Partial<BatchShape>[] = [
   { logits: 48 * vocab },
   { logits: 7 * vocab + 1 },
   { logits: 1 },
-  { recompute: 'layers' },
-  { recompute: 'layers', logits: 7 * vocab },
+  { gradientCheckpointing: true },
+  { gradientCheckpointing: true, logits: 7 * vocab },
   { blocks: { together: 0, block: 100 } },
-  { blocks: { together: 0, block: 500 }, recompute: 'layers' },
+  { blocks: { together: 0, block: 500 }, gradientCheckpointing: true },
 ];
 
 describe.each(Object.entries(graphs))('the training graph of an %s', (_, graph) => {
   let kept: RunResult;
-  beforeAll(async () => void (kept = await run((shape) => trainProgram(config, shape, graph), {})));
+  beforeAll(async () => void (kept = await run((shape) => gradientGraph(config, shape, graph), {})));
 
   it.each(ways)('gives the same loss, metrics and gradients by %o', async (way) => {
-    const { outputs, gradient } = await run((shape) => trainProgram(config, shape, graph), way);
+    const { outputs, gradient } = await run((shape) => gradientGraph(config, shape, graph), way);
     for (const [name, values] of Object.entries(kept.outputs))
       expect(apartBy(outputs[name] as Float32Array, values as Float32Array), name).toBeLessThan(1e-5);
     expect(apartBy(gradient as Float32Array, kept.gradient as Float32Array)).toBeLessThan(1e-4);
@@ -127,9 +128,9 @@ describe.each(Object.entries(graphs))('the training graph of an %s', (_, graph) 
 });
 
 it('scores come out the same by chunks', async () => {
-  const whole = await run((shape) => scoreProgram(config, shape, 'policy'), {});
+  const whole = await run((shape) => scoreGraph(config, shape, 'policy'), {});
   for (const logits of [7 * vocab, 48 * vocab]) {
-    const cut = await run((shape) => scoreProgram(config, shape, 'policy'), { logits });
+    const cut = await run((shape) => scoreGraph(config, shape, 'policy'), { logits });
     expect(apartBy(cut.outputs['logProbs'] as Float32Array, whole.outputs['logProbs'] as Float32Array)).toBeLessThan(
       1e-5,
     );
@@ -162,12 +163,15 @@ describe('an adapter of every linear layer', () => {
     base = store.layout;
     for (const matrix of adapter.matrices) add(part(store.values, base, matrix), matrix);
     await engine.parameters('merged', base, store.values);
-    kept = await run((shape) => trainProgram(config, shape, graphs['objective'], build), {}, ['adapter', 'policy']);
+    kept = await run((shape) => gradientGraph(config, shape, graphs['objective'], build), {}, ['adapter', 'policy']);
   });
 
   /** Adds scale · B · A. */
   function add(to: Float32Array, matrix: string): void {
-    const [a, b] = [part(values, layout, sideName(matrix, 'A')), part(values, layout, sideName(matrix, 'B'))];
+    const [a, b] = [
+      part(values, layout, sideName(config, matrix, 'A')),
+      part(values, layout, sideName(config, matrix, 'B')),
+    ];
     const columns = a.length / adapter.rank;
     for (let i = 0; i < to.length; i++) {
       const [row, column] = [Math.floor(i / columns), i % columns];
@@ -177,7 +181,7 @@ describe('an adapter of every linear layer', () => {
   }
 
   it.each([ways[1], ways[4]])('gives the same loss and gradients by %o', async (way) => {
-    const { outputs, gradient } = await run((shape) => trainProgram(config, shape, graphs['objective'], build), way, [
+    const { outputs, gradient } = await run((shape) => gradientGraph(config, shape, graphs['objective'], build), way, [
       'adapter',
       'policy',
     ]);
@@ -187,10 +191,13 @@ describe('an adapter of every linear layer', () => {
   });
 
   it('gives the loss of the merged matrices, and of their gradients what reaches each side', async () => {
-    const merged = await run((shape) => trainProgram(config, shape, graphs['objective']), {}, ['merged']);
+    const merged = await run((shape) => gradientGraph(config, shape, graphs['objective']), {}, ['merged']);
     expect(apartBy(kept.outputs['loss'] as Float32Array, merged.outputs['loss'] as Float32Array)).toBeLessThan(1e-5);
     for (const matrix of adapter.matrices) {
-      const [a, b] = [part(values, layout, sideName(matrix, 'A')), part(values, layout, sideName(matrix, 'B'))];
+      const [a, b] = [
+        part(values, layout, sideName(config, matrix, 'A')),
+        part(values, layout, sideName(config, matrix, 'B')),
+      ];
       const whole = part(merged.gradient as Float32Array, base, matrix);
       const [columns, { rank, scale }] = [a.length / adapter.rank, adapter];
       const ofA = a.map(
@@ -216,11 +223,11 @@ describe('an adapter of every linear layer', () => {
           ),
       );
       expect(
-        apartBy(part(kept.gradient as Float32Array, layout, sideName(matrix, 'A')), ofA),
+        apartBy(part(kept.gradient as Float32Array, layout, sideName(config, matrix, 'A')), ofA),
         `${matrix} A`,
       ).toBeLessThan(1e-4);
       expect(
-        apartBy(part(kept.gradient as Float32Array, layout, sideName(matrix, 'B')), ofB),
+        apartBy(part(kept.gradient as Float32Array, layout, sideName(config, matrix, 'B')), ofB),
         `${matrix} B`,
       ).toBeLessThan(1e-4);
     }
@@ -228,7 +235,7 @@ describe('an adapter of every linear layer', () => {
 
   it('is in bfloat16 as near to float32 as the merged matrices are', async () => {
     const logProbs = async (own: Partial<Build>, sets: string[]): Promise<Float32Array> =>
-      (await run((shape) => scoreProgram(config, shape, JSON.stringify(own), { ...PLAIN_BUILD, ...own }), {}, sets))
+      (await run((shape) => scoreGraph(config, shape, JSON.stringify(own), { ...PLAIN_BUILD, ...own }), {}, sets))
         .outputs['logProbs'] as Float32Array;
     const astray = async (own: Partial<Build>, sets: string[]): Promise<number> => {
       const [half, exact] = [await logProbs({ ...own, precision: 'bfloat16' }, sets), await logProbs(own, sets)];
@@ -242,8 +249,8 @@ describe('an adapter of every linear layer', () => {
 
   it('gives the scores of the merged matrices', async () => {
     const [adapted, merged] = [
-      await run((shape) => scoreProgram(config, shape, 'adapted', build), { logits: 7 * vocab }, ['adapter', 'policy']),
-      await run((shape) => scoreProgram(config, shape, 'merged'), {}, ['merged']),
+      await run((shape) => scoreGraph(config, shape, 'adapted', build), { logits: 7 * vocab }, ['adapter', 'policy']),
+      await run((shape) => scoreGraph(config, shape, 'merged'), {}, ['merged']),
     ];
     expect(
       apartBy(adapted.outputs['logProbs'] as Float32Array, merged.outputs['logProbs'] as Float32Array),

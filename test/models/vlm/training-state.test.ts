@@ -5,16 +5,19 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { openSafetensors, writeSafetensors } from '../../../src/io/safetensors.js';
+import { readPolicyConfig } from '../../../src/models/policies.js';
 import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
 import { restoreTraining, saveTraining } from '../../../src/models/vlm/training-state.js';
 import { patchMaskHead } from '../../../src/models/vlm/supervised.js';
 import { adamState } from '../../../src/tensor/adamw.js';
-import { layoutOf } from '../../../src/tensor/onnx/session.js';
+import { layoutOf } from '../../../src/tensor/layout.js';
 import { uniform } from '../../../src/random.js';
 import { folder, open, tied, tiny } from './opened.js';
 
 const drawn = (length: number, key: string): Float32Array =>
   Float32Array.from({ length }, (_, i) => uniform(key, i) - 0.5);
+
+const config = await readPolicyConfig(tiny);
 
 describe('training state', () => {
   const layout = layoutOf([
@@ -31,11 +34,11 @@ describe('training state', () => {
       { name: 'model.language_model.a', dtype: 'F32', shape: [2, 3], data: values.slice(0, 6) },
       { name: 'model.b', dtype: 'BF16', shape: [4], data: values.slice(6, 10) },
     ]);
-    await saveTraining(dir, { layout, values }, { version: 9, adam });
+    await saveTraining(dir, config, { layout, values }, { version: 9, adam });
     const { names } = await openSafetensors(join(dir, 'optimizer.safetensors'));
     expect(names.filter((name) => name.startsWith('weights.'))).toEqual(['weights.model.b', 'weights.head']);
     const back = new Float32Array(layout.length);
-    expect(await restoreTraining(dir, { layout, values: back })).toEqual({ version: 9, adam });
+    expect(await restoreTraining(dir, config, { layout, values: back })).toEqual({ version: 9, adam });
     expect(back).toEqual(values);
   });
 
@@ -43,8 +46,8 @@ describe('training state', () => {
     const dir = await folder();
     await writeSafetensors(join(dir, 'model.safetensors'), []);
     const reference = drawn(layout.length, 'reference');
-    await saveTraining(dir, { layout, values }, { version: 9, adam, reference });
-    expect(await restoreTraining(dir, { layout, values: new Float32Array(layout.length) })).toEqual({
+    await saveTraining(dir, config, { layout, values }, { version: 9, adam, reference });
+    expect(await restoreTraining(dir, config, { layout, values: new Float32Array(layout.length) })).toEqual({
       version: 9,
       adam,
       reference,
@@ -60,10 +63,10 @@ describe('training state', () => {
       { name: 'model.a', dtype: 'F32', shape: [2, 3], data: average.slice(0, 6) },
       { name: 'model.b', dtype: 'BF16', shape: [4], data: average.slice(6, 10) },
     ]);
-    await saveTraining(dir, { layout, values }, { version: 9, adam, average });
+    await saveTraining(dir, config, { layout, values }, { version: 9, adam, average });
     const { names } = await openSafetensors(join(dir, 'optimizer.safetensors'));
     expect(names.filter((name) => name.startsWith('ema.'))).toEqual(['ema.model.b', 'ema.head']);
-    expect(await restoreTraining(dir, { layout, values: new Float32Array(layout.length) })).toEqual({
+    expect(await restoreTraining(dir, config, { layout, values: new Float32Array(layout.length) })).toEqual({
       version: 9,
       adam,
       average,
@@ -73,8 +76,8 @@ describe('training state', () => {
   it('begins with no moments where no step was taken', async () => {
     const dir = await folder();
     await writeSafetensors(join(dir, 'model.safetensors'), []);
-    await saveTraining(dir, { layout, values }, { version: 0 });
-    expect(await restoreTraining(dir, { layout, values: new Float32Array(layout.length) })).toEqual({
+    await saveTraining(dir, config, { layout, values }, { version: 0 });
+    expect(await restoreTraining(dir, config, { layout, values: new Float32Array(layout.length) })).toEqual({
       version: 0,
       adam: adamState(layout),
     });
@@ -83,8 +86,8 @@ describe('training state', () => {
   it('refuses the state of other weights', async () => {
     const dir = await folder();
     await writeSafetensors(join(dir, 'model.safetensors'), []);
-    await saveTraining(dir, { layout: layoutOf([{ name: 'model.a', sizes: [5] }]), values }, { version: 1 });
-    await expect(restoreTraining(dir, { layout, values: new Float32Array(layout.length) })).rejects.toThrow(
+    await saveTraining(dir, config, { layout: layoutOf([{ name: 'model.a', sizes: [5] }]), values }, { version: 1 });
+    await expect(restoreTraining(dir, config, { layout, values: new Float32Array(layout.length) })).rejects.toThrow(
       'weights.model.a: expected 6 values; got 5',
     );
   });

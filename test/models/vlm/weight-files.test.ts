@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { ModelError } from '../../../src/errors.js';
-import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
+import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
 import { findWeights, lendWeights, readWeights } from '../../../src/models/vlm/weight-files.js';
 import type { Place } from '../../../src/tensor/graph.js';
-import type { Engine } from '../../../src/tensor/onnx/session.js';
+import type { Engine } from '../../../src/tensor/engine.js';
 import { folder, tied, tiny } from './opened.js';
 
 const shards = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'] as const;
@@ -25,6 +25,7 @@ async function lent(
   let places: ReadonlyMap<string, Place> = new Map();
   const tensors = new Map<string, Float32Array>();
   const engine = {
+    traits: { device: 'cpu', halves: false } as const,
     places: (_: string, given: ReadonlyMap<string, Place>) => Promise.resolve(void (places = given)),
     tensor: (_: string, name: string, values: Float32Array) => Promise.resolve(void tensors.set(name, values)),
   };

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { folderTensors } from '../../../src/io/safetensors.js';
-import { readConfig } from '../../../src/models/qwen2_5_vl/config.js';
-import { weightInputs, weightShapes, within } from '../../../src/models/vlm/weights.js';
+import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
+import { weightShapes } from '../../../src/models/qwen2_5_vl/weights.js';
+import { weightInputs, within } from '../../../src/models/vlm/weights.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
 const checkpoint = (name: string): string => join(fixturesFolder(), 'policy', name);

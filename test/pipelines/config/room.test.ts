@@ -34,16 +34,16 @@ const lora = String.raw`, train: { lora: { pattern: 'model\.language_model\..*_p
 // The sums are those of `segr1 models inspect --device cuda`, which a test holds to a stand-in's.
 describe('roomNotice', () => {
   it('says nothing where one prompt fits, of a CPU, and where nobody knows', async () => {
-    expect(await told(14e9, { policy: `${lora}, recompute: layers` })).toBeUndefined();
+    expect(await told(14e9, { policy: `${lora}, gradientCheckpointing: true` })).toBeUndefined();
     expect(await told(1e9, { device: 'cpu' })).toBeUndefined();
     expect(await told(undefined)).toBeUndefined();
   });
 
   it('names single changes that would fit, with what each takes', async () => {
     expect(await told(24e9, { policy: lora })).toBe(
-      'memory: counted 43.1 GB for an update of one prompt, frame 768, group 8, maxTokens 400; got 24.0 GB; way out: recompute: layers (12.4 GB)',
+      'memory: counted 43.1 GB for an update of one prompt, frame 768, group 8, maxTokens 400; got 24.0 GB; way out: gradientCheckpointing: true (12.4 GB)',
     );
-    expect(await told(11.5e9, { policy: `${lora}, recompute: layers` })).toMatch(
+    expect(await told(11.5e9, { policy: `${lora}, gradientCheckpointing: true` })).toMatch(
       /^memory: counted 12\.4 GB .*; got 11\.5 GB; way out: frame: 392 \(11\.5 GB\), group: 4 \(10\.9 GB\), maxTokens: 200 \(11\.2 GB\)$/,
     );
     expect(await told(70e9)).toMatch(/; way out: an adapter of rank 16 in place of all weights \(43\.1 GB\)$/);
@@ -54,7 +54,7 @@ describe('roomNotice', () => {
 
   it('names several together where none would do alone, and another checkpoint where all of them would not', async () => {
     expect(await told(12e9, { policy: lora })).toMatch(
-      /; got 12\.0 GB; way out: recompute: layers with frame: 392 \(11\.\d GB\)$/,
+      /; got 12\.0 GB; way out: gradientCheckpointing: true with frame: 392 \(11\.\d GB\)$/,
     );
     expect(await told(5e9)).toMatch(/; got 5\.0 GB; way out: a smaller checkpoint$/);
   });

@@ -6,20 +6,21 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 
-import { scoped, type Data } from '../../../src/tensor/graph.js';
+import { node, scoped, type Data, type Place } from '../../../src/tensor/graph.js';
 import { gradient } from '../../../src/tensor/gradient.js';
-import { emit } from '../../../src/tensor/onnx/emit.js';
-import type { Place } from '../../../src/tensor/graph.js';
+import { GRADIENT, graphOf, type Graph } from '../../../src/tensor/engine.js';
 import * as ops from '../../../src/tensor/ops.js';
-import { GRADIENT, layoutOf, openEngine, type Engine } from '../../../src/tensor/onnx/session.js';
+import { emit } from '../../../src/tensor/onnx/emit.js';
+import { openOnnx, type OnnxEngine } from '../../../src/tensor/onnx/session.js';
+import { layoutOf } from '../../../src/tensor/layout.js';
 
 const scratch: string[] = [];
 afterAll(() => Promise.all(scratch.map((dir) => rm(dir, { recursive: true }))));
 
-let open: Engine | undefined;
+let open: OnnxEngine | undefined;
 /** Released after the test. */
-function opened(workers = 1): Engine {
-  open = openEngine({ workers, threads: 1 });
+function opened(workers = 1): OnnxEngine {
+  open = openOnnx({ workers, threads: 1 });
   return open;
 }
 afterEach(async () => {
@@ -41,7 +42,7 @@ function inputs() {
 function model() {
   const { w, bias, loss } = inputs();
   const [dw, db] = gradient(loss, [w, bias]);
-  const program = emit('model', { loss, [`${GRADIENT}w`]: dw, [`${GRADIENT}bias`]: db });
+  const program = graphOf('model', { loss, [`${GRADIENT}w`]: dw, [`${GRADIENT}bias`]: db });
   return {
     program,
     layout: layoutOf([
@@ -58,7 +59,7 @@ function lookup() {
       ops.gather(ops.input('table', 'float32', { row: 4, n: 2 }), 'row', ops.input('ids', 'int64', { token: 3 })),
     ),
   );
-  return emit('lookup', { row });
+  return graphOf('lookup', { row });
 }
 
 const plain = (outputs: Readonly<Record<string, Data>>): Record<string, number[]> =>
@@ -89,7 +90,7 @@ describe('engine', () => {
   it('computes the same on every thread, with numbers too small to be normal as well', async () => {
     const engine = opened(3);
     const x = ops.input('x', 'float32', { n: 1 });
-    const program = emit('square', { square: ops.mul(x, x) });
+    const program = graphOf('square', { square: ops.mul(x, x) });
     await engine.open(program);
     const answers = await Promise.all(
       Array.from({ length: 12 }, () => engine.run(program, { x: Float32Array.of(1e-20) })),
@@ -143,7 +144,7 @@ describe('engine', () => {
       ops.input('b', 'float32', { n: 2 }),
     ];
     const loss = ops.total(ops.mul(ops.add(w, b), x));
-    const program = emit('two sets', { loss, [`${GRADIENT}b`]: gradient(loss, [b])[0] });
+    const program = graphOf('two sets', { loss, [`${GRADIENT}b`]: gradient(loss, [b])[0] });
     const engine = opened();
     await engine.open(program);
     await engine.parameters(
@@ -203,9 +204,9 @@ describe('engine', () => {
   });
   it('refuses another graph of the same name, until the first is closed', async () => {
     const engine = opened();
-    const [one, other] = [1, 2].map((n) => emit('same', { y: ops.mul(ops.input('x', 'float32', { n: 1 }), n) })) as [
-      ReturnType<typeof emit>,
-      ReturnType<typeof emit>,
+    const [one, other] = [1, 2].map((n) => graphOf('same', { y: ops.mul(ops.input('x', 'float32', { n: 1 }), n) })) as [
+      Graph,
+      Graph,
     ];
     await engine.open(one);
     await expect(engine.open(other)).rejects.toThrow(
@@ -215,6 +216,33 @@ describe('engine', () => {
     await engine.open(other);
     expect((await engine.run(other, { x: Float32Array.of(3) })).outputs).toEqual({ y: Float32Array.of(6) });
   });
+  it('emits a graph once, however often it is opened', async () => {
+    const engine = opened();
+    let emitted = 0;
+    const { name, precision, outputs } = lookup();
+    const graph: Graph = { name, precision, outputs };
+    const counted = Object.defineProperty({ ...graph }, 'outputs', { get: () => (emitted++, outputs) });
+    await Promise.all([engine.open(counted), engine.open(counted)]);
+    const first = emitted;
+    await engine.open(counted);
+    expect(first).toBeGreaterThan(0);
+    expect(emitted).toBe(first);
+    // The same values by another object are the same graph.
+    await engine.open(graph);
+    await engine.close(graph);
+    await engine.open(counted);
+    expect(emitted).toBeGreaterThan(first);
+  });
+  it('refuses an operation that it lacks before anything is opened', async () => {
+    const engine = opened();
+    const odd = node({ kind: 'softmax', over: 'n', log: false }, [ops.input('x', 'bool', { n: 2 })], 'bool', [
+      { name: 'n', size: 2 },
+    ]);
+    await expect(engine.open(graphOf('odd', { odd }))).rejects.toThrow(
+      'graph "odd": expected an operation that the engine onnx (cpu) has; got softmax in bool',
+    );
+    await expect(engine.run({ name: 'odd' }, {})).rejects.toThrow('odd: expected an open graph');
+  });
   it('gives fewer collected values of a loop that ended early', async () => {
     const last = ops.input('last', 'int64', {});
     const { collected } = ops.loop(5, {}, (turn) => ({
@@ -222,7 +250,7 @@ describe('engine', () => {
       collect: { turn, pair: ops.expand(turn, ops.dims({ pair: 2 })) },
       going: ops.less(turn, last),
     }));
-    const program = emit('early', collected);
+    const program = graphOf('early', collected);
     const engine = opened();
     await engine.open(program);
     const run = async (n: bigint) => engine.run(program, { last: BigInt64Array.of(n) });
@@ -254,7 +282,7 @@ describe('tensors that are only read', () => {
     const engine = opened(2);
     await engine.places('policy', new Map([['w', await file(...w)]]));
     await engine.tensor('policy', 'bias', Float32Array.from(bias));
-    const forward = emit('forward', { loss: inputs().loss });
+    const forward = graphOf('forward', { loss: inputs().loss });
     await engine.open(forward);
     const answers = await Promise.all(Array.from({ length: 6 }, () => engine.run(forward, { x })));
     for (const { outputs } of answers) expect(plain(outputs)).toEqual({ loss: [57] });
@@ -271,7 +299,7 @@ describe('tensors that are only read', () => {
     );
     await engine.tensor('policy', 'bias', Float32Array.from(bias));
     await engine.parameters('trained', layoutOf([{ name: 'w', sizes: [3, 2] }]), new Float32Array(6).fill(2));
-    const forward = emit('forward', { loss: inputs().loss });
+    const forward = graphOf('forward', { loss: inputs().loss });
     await engine.open(forward, ['trained', 'policy']);
     expect(plain((await engine.run(forward, { x }, ['trained', 'policy'])).outputs)).toEqual({ loss: [60] });
   });
@@ -285,7 +313,7 @@ describe('tensors that are only read', () => {
         ['bias', await file(...bias)],
       ]),
     );
-    await expect(engine.open(emit('forward', { loss: inputs().loss }))).rejects.toThrow(
+    await expect(engine.open(graphOf('forward', { loss: inputs().loss }))).rejects.toThrow(
       /^forward: expected weights in files of one folder; got .* and /,
     );
     const place = await file(...w);
@@ -296,7 +324,7 @@ describe('tensors that are only read', () => {
         ['bias', place],
       ]),
     );
-    const forward = emit('again', { loss: inputs().loss });
+    const forward = graphOf('again', { loss: inputs().loss });
     await engine.open(forward);
     await expect(engine.run(forward, { x, w: Float32Array.from(w) })).rejects.toThrow(
       'again: expected the input w from where it was when the graph was opened; got another source',
@@ -353,7 +381,9 @@ describe('what goes wrong in a run', () => {
   });
   it('names a graph that the runtime refuses', async () => {
     const engine = opened();
-    await expect(engine.open({ ...lookup(), name: 'torn', bytes: Uint8Array.of(1, 2, 3) })).rejects.toThrow(/^torn: /);
+    await expect(
+      engine.openProgram({ ...emit(lookup(), 'cpu'), name: 'torn', bytes: Uint8Array.of(1, 2, 3) }),
+    ).rejects.toThrow(/^torn: /);
   });
 });
 

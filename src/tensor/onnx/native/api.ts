@@ -4,7 +4,8 @@
  */
 import koffi from 'koffi';
 
-import { loadLibraries, type NativeLibraries } from './libraries.js';
+import type { NativeLibraries } from '../../engine.js';
+import { loadLibraries } from './libraries.js';
 
 /** An address in native memory. */
 export type Pointer = bigint;

@@ -3,11 +3,11 @@
  * and from it.
  */
 import { loadApi, pointerAt, textAt, type Api, type Pointer } from './api.js';
-import { pinLibraries, type NativeLibraries } from './libraries.js';
+import { pinLibraries } from './libraries.js';
 import { cudaTransfer, hostTransfer, type Transfer } from './memory.js';
 import { recognised } from './out-of-memory.js';
 import { OutOfMemoryError } from '../../../errors.js';
-import type { MemoryUse } from '../runtime.js';
+import { MEMORY_SHARE, type MemoryUse, type NativeLibraries } from '../../engine.js';
 
 /** What to compute on, and how. */
 export interface DeviceOptions {
@@ -54,8 +54,6 @@ const [DEVICE_ALLOCATOR, ARENA_ALLOCATOR, DEFAULT_MEMORY] = [0, 1, 0];
 const UNIT = 256;
 /** Only what ends the process is printed: the rest is thrown. */
 const FATAL = 4;
-/** Of what is free on a GPU, taken where nothing is said. The rest is for the libraries' own workspaces. */
-export const SHARE = 0.9;
 /** A chunk is split where more than this would be left over; what is left over is lost to others. */
 const LOSS = 2n ** 20n;
 
@@ -104,7 +102,7 @@ export function openDevice(options: DeviceOptions): Device {
 
 function shareOf(transfer: Transfer): number | undefined {
   const room = transfer.room();
-  return room && Math.floor(SHARE * room.free);
+  return room && Math.floor(MEMORY_SHARE * room.free);
 }
 
 /**

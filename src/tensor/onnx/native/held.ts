@@ -4,7 +4,7 @@ import type { Arena, Device } from './device.js';
 import { widthOf } from './elements.js';
 import type { DType } from '../../graph.js';
 import type { Extent } from '../runtime.js';
-import type { Layout } from '../session.js';
+import type { Layout } from '../../layout.js';
 
 /** Elements on the device. */
 export interface Held {

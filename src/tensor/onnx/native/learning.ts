@@ -9,11 +9,12 @@ import { runBound, type Bound } from './run.js';
 import { openSession } from './sessions.js';
 import { readTensor } from './tensors.js';
 import type { AdamPiece } from '../../adamw.js';
+import { graphOf } from '../../engine.js';
 import { node, type Tensor } from '../../graph.js';
 import { emit } from '../emit.js';
 import { add, div, input, mul, sqrt, square, sub, sum } from '../../ops.js';
 import type { HeldFlat, HeldState, SetLearning } from '../runtime.js';
-import type { Layout } from '../session.js';
+import type { Layout } from '../../layout.js';
 
 /** Elements of one run: what a step makes beside the arrays is a few times as much. */
 const MOST = 2 ** 22;
@@ -87,7 +88,10 @@ export class Learning implements SetLearning<Held> {
   }
 
   squares(layout: Layout, held: HeldFlat<Held>): number {
-    this.#squares ??= openSession(this.#device, emit('squares', squaresGraph(), this.#device.options.provider));
+    this.#squares ??= openSession(
+      this.#device,
+      emit(graphOf('squares', squaresGraph()), this.#device.options.provider),
+    );
     let squares = 0;
     for (const { name, length } of layout.entries) {
       for (const part of rowsOf(held.get(name) as Held, length))
@@ -97,7 +101,7 @@ export class Learning implements SetLearning<Held> {
   }
 
   step(layout: Layout, state: HeldState<Held>, pieces: readonly AdamPiece[]): void {
-    this.#step ??= openSession(this.#device, emit('adamw', stepGraph(), this.#device.options.provider));
+    this.#step ??= openSession(this.#device, emit(graphOf('adamw', stepGraph()), this.#device.options.provider));
     const [block] = allocate(this.#arena, [{ length: (SETTINGS.length * APART) / 4, kinds: ['float32'] }]) as [Held];
     try {
       let known = '';

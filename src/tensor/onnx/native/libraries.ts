@@ -3,14 +3,7 @@ import { dirname, join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
 
 import { messageOf } from '../../../errors.js';
-
-/** The libraries that a thread computes with. */
-export interface NativeLibraries {
-  /** ONNX Runtime's `libonnxruntime.so.1`; it looks for a provider beside itself. */
-  readonly runtime: string;
-  /** What the provider needs, in an order in which each finds those before it; none for the CPU. */
-  readonly libraries: readonly string[];
-}
+import type { NativeLibraries } from '../../engine.js';
 
 /** Calls run on a stack of their own; opening a graph of many nodes takes more of it than the default. */
 const STACK = 16 * 2 ** 20;

@@ -2,7 +2,7 @@
 import koffi from 'koffi';
 
 import type { Pointer } from './api.js';
-import type { NativeLibraries } from './libraries.js';
+import type { NativeLibraries } from '../../engine.js';
 
 /** Moves bytes to and from addresses of one device, all of them there when a call returns. */
 export interface Transfer {

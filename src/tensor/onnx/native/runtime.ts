@@ -5,6 +5,7 @@ import { Learning } from './learning.js';
 import { sessionOf } from './run.js';
 import { openSession } from './sessions.js';
 import { Weights, type Wanted } from './weights.js';
+import { graphOf } from '../../engine.js';
 import type { Place } from '../../graph.js';
 import { ModelError, OutOfMemoryError } from '../../../errors.js';
 import { emit, type Program } from '../emit.js';
@@ -24,7 +25,7 @@ export function nativeRuntime(options: DeviceOptions): Runtime<Held> {
 
 function runtimeOn(device: Device): Runtime<Held> {
   // Always open: the arena is used through it.
-  const least = openSession(device, emit('least', { y: neg(input('x', 'float32', {})) }));
+  const least = openSession(device, emit(graphOf('least', { y: neg(input('x', 'float32', {})) }), 'cpu'));
   const arena = arenaOf(device, least);
   if (device.reserve !== undefined) arena.reserve(device.reserve);
   const weights = new Weights(device, arena);

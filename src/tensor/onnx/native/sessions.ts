@@ -2,7 +2,8 @@
 import { pointerAt, textAt, type Api, type Pointer } from './api.js';
 import type { Device } from './device.js';
 import { dtypeOf } from './elements.js';
-import type { Program, ProgramFile } from '../emit.js';
+import type { GraphFile } from '../../engine.js';
+import type { Program } from '../emit.js';
 import { recognised } from './out-of-memory.js';
 import { mismatch, type Described } from '../program-file.js';
 
@@ -38,7 +39,7 @@ const LARGE = new Set([
  * @throws {Error} if the runtime refuses it, naming operations that the device can't compute; or a file's inputs and
  * outputs are others than it is said to have.
  */
-export function openSession(device: Device, program: Program | ProgramFile): Pointer {
+export function openSession(device: Device, program: Program | GraphFile): Pointer {
   try {
     return 'file' in program ? openFile(device, program) : created(device, program, {});
   } catch (error) {
@@ -50,7 +51,7 @@ export function openSession(device: Device, program: Program | ProgramFile): Poi
   }
 }
 
-function openFile(device: Device, program: ProgramFile): Pointer {
+function openFile(device: Device, program: GraphFile): Pointer {
   const session = created(device, program, device.options.provider === 'cuda' ? LENIENT : {});
   const left =
     device.options.provider === 'cuda' ? leftToCpu(device, session).filter(({ type }) => LARGE.has(type)) : [];
@@ -66,7 +67,7 @@ function openFile(device: Device, program: ProgramFile): Pointer {
 /** Nothing is refused, and what is placed where is told. */
 const LENIENT = { 'session.disable_cpu_ep_fallback': '0', 'session.record_ep_graph_assignment_info': '1' };
 
-function created(device: Device, program: Program | ProgramFile, more: Readonly<Record<string, string>>): Pointer {
+function created(device: Device, program: Program | GraphFile, more: Readonly<Record<string, string>>): Pointer {
   const { api, env } = device;
   const options = sessionOptions(device, 'file' in program ? undefined : program.folder, more);
   try {

@@ -7,9 +7,9 @@ import { graph, lessons, prompts } from '../../../models/vlm/lessons.js';
 import { uniform } from '../../../../src/random.js';
 import { gradient } from '../../../../src/tensor/gradient.js';
 import type { Tensor } from '../../../../src/tensor/graph.js';
-import { emit } from '../../../../src/tensor/onnx/emit.js';
+import { graphOf, inputsOf } from '../../../../src/tensor/engine.js';
 import * as ops from '../../../../src/tensor/ops.js';
-import { openEngine } from '../../../../src/tensor/onnx/session.js';
+import { openEngine } from '../../../../src/tensor/engines.js';
 
 const [node, native] = [
   openEngine({ workers: 1, threads: 1 }),
@@ -21,11 +21,11 @@ afterAll(() => Promise.all([node.release(), native.release()]));
 function agrees(purpose: string, make: (draw: Draw) => readonly Tensor[]): void {
   it.skipIf(without !== '')(`${purpose}${without}`, async () => {
     const { cases, feeds } = drawn(purpose, 6, make);
-    const program = emit(purpose, Object.fromEntries(cases.flat().map((t, i) => [`y${i}`, t])));
+    const program = graphOf(purpose, Object.fromEntries(cases.flat().map((t, i) => [`y${i}`, t])));
     const [expected, got] = await Promise.all(
       [node, native].map(async (engine) => {
         await engine.open(program);
-        return engine.run(program, Object.fromEntries(program.inputs.map(({ name }) => [name, feeds[name]])));
+        return engine.run(program, Object.fromEntries(inputsOf(program).map(({ name }) => [name, feeds[name]])));
       }),
     );
     expect(got).toEqual(expected);

@@ -9,11 +9,12 @@ import { OutOfMemoryError } from '../../../../src/errors.js';
 import { adamState } from '../../../../src/tensor/adamw.js';
 import { gradient } from '../../../../src/tensor/gradient.js';
 import type { Place, Tensor } from '../../../../src/tensor/graph.js';
-import type { NativeLibraries } from '../../../../src/tensor/onnx/native/libraries.js';
+import { GRADIENT, graphOf, SUM, type Device, type NativeLibraries } from '../../../../src/tensor/engine.js';
 import { emit } from '../../../../src/tensor/onnx/emit.js';
 import { ELEMENT, encodeModel } from '../../../../src/tensor/onnx/schema.js';
 import * as ops from '../../../../src/tensor/ops.js';
-import { GRADIENT, layoutOf, openEngine, SUM, type Device, type Engine } from '../../../../src/tensor/onnx/session.js';
+import { openOnnx, type OnnxEngine } from '../../../../src/tensor/onnx/session.js';
+import { layoutOf } from '../../../../src/tensor/layout.js';
 
 const standin = findStandin();
 const why = 'lacks' in standin ? ` (left out: ${standin.lacks})` : '';
@@ -26,10 +27,10 @@ function libraries(): NativeLibraries {
   return standin;
 }
 
-let open: Engine[] = [];
+let open: OnnxEngine[] = [];
 /** Released after the test. */
-function opened(options: Partial<Extract<Device, { kind: 'cuda' }>> = {}): Engine {
-  const engine = openEngine({
+function opened(options: Partial<Extract<Device, { kind: 'cuda' }>> = {}): OnnxEngine {
+  const engine = openOnnx({
     workers: 1,
     threads: 1,
     device: { kind: 'cuda', index: 0, libraries: libraries(), memory: 200e6, ...options },
@@ -92,11 +93,9 @@ const [N, M] = [512, 256];
 function forward(name: string, factor: number) {
   const w = ops.input('w', 'bfloat16', { m: M, n: N });
   const x = ops.cast(ops.input('x', 'float32', { k: 8, n: N }), 'bfloat16');
-  return emit(
-    name,
-    { y: ops.mul(ops.add(ops.cast(ops.dot(x, w, 'n'), 'float32'), ops.input('b', 'float32', { m: M })), factor) },
-    'cuda',
-  );
+  return graphOf(name, {
+    y: ops.mul(ops.add(ops.cast(ops.dot(x, w, 'n'), 'float32'), ops.input('b', 'float32', { m: M })), factor),
+  });
 }
 
 describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
@@ -126,7 +125,7 @@ describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
 
   it('takes its memory at once, and gives all of it back; other engines of the process share it', async () => {
     const engine = opened();
-    const program = emit('square', { y: ops.square(ops.input('x', 'float32', { n: 1000 })) }, 'cuda');
+    const program = graphOf('square', { y: ops.square(ops.input('x', 'float32', { n: 1000 })) });
     const opening = await during(() => engine.open(program));
     expect(opening.taken.filter((bytes) => bytes > 1e6)).toEqual([200e6]);
     const other = opened({ memory: 500e6 });
@@ -145,7 +144,7 @@ describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
 
   it('takes memory as it is needed where that is to be measured', async () => {
     const engine = opened({ grow: true });
-    const program = emit('square', { y: ops.square(ops.input('x', 'float32', { n: 1_000_000 })) }, 'cuda');
+    const program = graphOf('square', { y: ops.square(ops.input('x', 'float32', { n: 1_000_000 })) });
     await engine.open(program);
     await engine.run(program, { x: new Float32Array(1_000_000) });
     // The input, its square, and the copy of it that comes back.
@@ -157,11 +156,10 @@ describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
     const [x, p] = [ops.input('x', 'float32', { k: 8, n: N }), ops.input('p', 'float32', { m: M, n: N })];
     const y = ops.dot(x, p, 'n');
     const [dp] = gradient(ops.total(ops.square(y)), [p]) as [Tensor];
-    const program = emit(
-      'learns',
-      { y, [`${GRADIENT}p`]: ops.add(dp, ops.input(`${SUM}p`, 'float32', { m: M, n: N })) },
-      'cuda',
-    );
+    const program = graphOf('learns', {
+      y,
+      [`${GRADIENT}p`]: ops.add(dp, ops.input(`${SUM}p`, 'float32', { m: M, n: N })),
+    });
     await engine.open(program);
     const layout = layoutOf([{ name: 'p', sizes: [M, N] }]);
     const upload = await during(() => engine.parameters('policy', layout, new Float32Array(layout.length)));
@@ -187,8 +185,11 @@ describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
   });
 
   it('names operations that the device has no kernel for', async () => {
-    const program = emit('left', { y: ops.argmax(ops.input('x', 'int64', { n: 3, m: 2 }), 'n') }, 'cuda');
+    const program = graphOf('left', { y: ops.argmax(ops.input('x', 'int64', { n: 3, m: 2 }), 'n') });
     await expect(opened().open(program)).rejects.toThrow(
+      'graph "left": expected an operation that the engine onnx (cuda) has; got argmax in int64',
+    );
+    await expect(opened().openProgram(emit(program, 'cuda'))).rejects.toThrow(
       'left: expected every operation on the GPU; got no kernel for ArgMax at argmax#0',
     );
   });
@@ -220,15 +221,15 @@ describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
     };
     const engine = opened();
     const small = file('small', 'ArgMax', 'x');
-    await engine.open(small);
-    await expect(engine.open(file('large', 'MatMul', 'a', 'b'))).rejects.toThrow(
+    await engine.openFile(small);
+    await expect(engine.openFile(file('large', 'MatMul', 'a', 'b'))).rejects.toThrow(
       'large: expected every operation on the GPU; got no kernel for MatMul at odd',
     );
   });
 
   it('says how much is free where there is less than it should take', async () => {
     process.env['STANDIN_MEMORY'] = '1e8';
-    const failed = opened().open(emit('square', { y: ops.square(ops.input('x', 'float32', {})) }, 'cuda'));
+    const failed = opened().open(graphOf('square', { y: ops.square(ops.input('x', 'float32', {})) }));
     await expect(failed).rejects.toThrow(
       'cuda:0  memory: expected 200000000 bytes free on the device, in one piece; got 100000000 of 100000000; way out: a smaller memory, or fewer processes there',
     );
@@ -236,7 +237,7 @@ describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
 
   it('takes nine tenths of what is free unless told', async () => {
     process.env['STANDIN_MEMORY'] = '1e8';
-    const engine = openEngine({ workers: 1, threads: 1, device: { kind: 'cuda', index: 0, libraries: libraries() } });
+    const engine = openOnnx({ workers: 1, threads: 1, device: { kind: 'cuda', index: 0, libraries: libraries() } });
     open.push(engine);
     expect((await engine.memory())?.taken).toBe(Math.floor(90e6 / 256) * 256);
   });
@@ -244,15 +245,11 @@ describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
   it('says that memory ran out, and goes on; weights that do not fit are another matter', async () => {
     const engine = opened();
     const large = (rows: number) =>
-      emit(
-        `rows ${rows}`,
-        {
-          y: ops.total(
-            ops.exp(ops.expand(ops.input('x', 'float32', { n: 1_000_000 }), ops.dims({ row: rows, n: 1_000_000 }))),
-          ),
-        },
-        'cuda',
-      );
+      graphOf(`rows ${rows}`, {
+        y: ops.total(
+          ops.exp(ops.expand(ops.input('x', 'float32', { n: 1_000_000 }), ops.dims({ row: rows, n: 1_000_000 }))),
+        ),
+      });
     const feeds = { x: new Float32Array(1_000_000) };
     await engine.open(large(100));
     const failed = engine.run(large(100), feeds);
@@ -267,7 +264,7 @@ describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
     expect((await engine.run(large(10), feeds)).sizes).toEqual({ y: [] });
     const [w] = weights([4, 'float32']) as [Place];
     await engine.places('huge', new Map([['w', w]]));
-    const huge = engine.open(emit('huge', { y: ops.total(ops.input('w', 'float32', { n: 100_000_000 })) }, 'cuda'), [
+    const huge = engine.open(graphOf('huge', { y: ops.total(ops.input('w', 'float32', { n: 100_000_000 })) }), [
       'huge',
     ]);
     await expect(huge).rejects.toThrow(
@@ -279,7 +276,7 @@ describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
   it('names a device that is not there', async () => {
     appendFileSync(log, 'mark another device\n');
     await expect(
-      opened({ index: 5 }).open(emit('square', { y: ops.square(ops.input('x', 'float32', {})) }, 'cuda')),
+      opened({ index: 5 }).open(graphOf('square', { y: ops.square(ops.input('x', 'float32', {})) })),
     ).rejects.toThrow(/cuda {2}device 5: .*\(CUDA error 101\)/);
   });
 });

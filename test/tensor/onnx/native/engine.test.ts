@@ -9,14 +9,16 @@ import { OutOfMemoryError } from '../../../../src/errors.js';
 import { gradient } from '../../../../src/tensor/gradient.js';
 import type { Place, Precision, Tensor } from '../../../../src/tensor/graph.js';
 import { nativeRuntime } from '../../../../src/tensor/onnx/native/runtime.js';
-import { emit } from '../../../../src/tensor/onnx/emit.js';
+import { GRADIENT, graphOf } from '../../../../src/tensor/engine.js';
 import * as ops from '../../../../src/tensor/ops.js';
-import { GRADIENT, layoutOf, openEngine, type Engine } from '../../../../src/tensor/onnx/session.js';
+import { emit } from '../../../../src/tensor/onnx/emit.js';
+import { openOnnx, type OnnxEngine } from '../../../../src/tensor/onnx/session.js';
+import { layoutOf } from '../../../../src/tensor/layout.js';
 
-let open: Engine[] = [];
+let open: OnnxEngine[] = [];
 /** Released after the test. */
-function opened(): Engine {
-  const engine = openEngine({ workers: 1, threads: 1, device: { kind: 'cpu', libraries: onCpu } });
+function opened(): OnnxEngine {
+  const engine = openOnnx({ workers: 1, threads: 1, device: { kind: 'cpu', libraries: onCpu } });
   open.push(engine);
   return engine;
 }
@@ -34,10 +36,10 @@ function model() {
   ];
   const loss = ops.total(ops.add(ops.dot(w, x, 'n'), bias));
   const [dw, db] = gradient(loss, [w, bias]) as [Tensor, Tensor];
-  const program = emit('model', { loss, [`${GRADIENT}w`]: dw, [`${GRADIENT}bias`]: db });
+  const program = graphOf('model', { loss, [`${GRADIENT}w`]: dw, [`${GRADIENT}bias`]: db });
   return {
     program,
-    forward: emit('forward', { loss }),
+    forward: graphOf('forward', { loss }),
     layout: layoutOf([
       { name: 'bias', sizes: [3] },
       { name: 'unused', sizes: [2] },
@@ -138,7 +140,7 @@ describe.skipIf(without !== '')(`an engine on the runtime's C API${without}`, ()
           ['b', place],
         ]),
       );
-      const program = emit('tied', { sum: ops.total(ops.add(a, b)) });
+      const program = graphOf('tied', { sum: ops.total(ops.add(a, b)) });
       await engine.open(program);
       expect((await engine.memory())?.inUse).toBeLessThan(8000);
       expect((await engine.run(program, {})).outputs).toEqual({ sum: Float32Array.of(2000) });
@@ -185,9 +187,9 @@ describe.skipIf(without !== '')(`an engine on the runtime's C API${without}`, ()
     it('stay on the device where they are to be kept, until they are dropped', async () => {
       const engine = opened();
       const y = ops.input('y', 'float32', { n: 100_000 });
-      const sum = emit('sum', { sum: ops.total(y) });
+      const sum = graphOf('sum', { sum: ops.total(y) });
       await engine.open(sum);
-      const program = emit('squares', { y: ops.square(ops.input('x', 'float32', { n: 100_000 })) });
+      const program = graphOf('squares', { y: ops.square(ops.input('x', 'float32', { n: 100_000 })) });
       await engine.open(program);
       const before = (await engine.memory())?.inUse as number;
       const { outputs, kept, sizes } = await engine.run(program, { x: new Float32Array(100_000).fill(2) }, [], {
@@ -206,7 +208,7 @@ describe.skipIf(without !== '')(`an engine on the runtime's C API${without}`, ()
     it('of no elements come back', async () => {
       const engine = opened();
       const flags = ops.input('flags', 'int64', { n: 0 });
-      const program = emit('nothing', { none: ops.add(flags, 1), off: ops.not(ops.input('on', 'bool', {})) });
+      const program = graphOf('nothing', { none: ops.add(flags, 1), off: ops.not(ops.input('on', 'bool', {})) });
       await engine.open(program);
       expect((await engine.run(program, { flags: new BigInt64Array(0), on: Uint8Array.of(1) })).outputs).toEqual({
         none: new BigInt64Array(0),
@@ -217,7 +219,7 @@ describe.skipIf(without !== '')(`an engine on the runtime's C API${without}`, ()
 
   describe('what goes wrong', () => {
     const lookup = () =>
-      emit('lookup', {
+      graphOf('lookup', {
         row: ops.gather(
           ops.input('table', 'float32', { row: 4, n: 2 }),
           'row',
@@ -266,12 +268,12 @@ describe.skipIf(without !== '')(`an engine on the runtime's C API${without}`, ()
     });
     it('names a graph that the runtime refuses', async () => {
       const engine = opened();
-      await expect(engine.open({ ...lookup(), name: 'torn', bytes: Uint8Array.of(1, 2, 3) })).rejects.toThrow(
-        /^torn: /,
-      );
+      await expect(
+        engine.openProgram({ ...emit(lookup(), 'cpu'), name: 'torn', bytes: Uint8Array.of(1, 2, 3) }),
+      ).rejects.toThrow(/^torn: /);
     });
     it('names a library that is none of ONNX Runtime', async () => {
-      const engine = openEngine({
+      const engine = openOnnx({
         workers: 1,
         threads: 1,
         device: { kind: 'cpu', libraries: { runtime: join(tmpdir(), 'nothing.so'), libraries: [] } },
@@ -280,9 +282,9 @@ describe.skipIf(without !== '')(`an engine on the runtime's C API${without}`, ()
       await engine.release();
     });
     it('refuses several workers on a GPU', () => {
-      expect(() =>
-        openEngine({ workers: 2, threads: 1, device: { kind: 'cuda', index: 0, libraries: onCpu } }),
-      ).toThrow('openEngine  workers: expected 1 on a GPU, which one thread feeds; got 2');
+      expect(() => openOnnx({ workers: 2, threads: 1, device: { kind: 'cuda', index: 0, libraries: onCpu } })).toThrow(
+        'openEngine  workers: expected 1 on a GPU, which one thread feeds; got 2',
+      );
     });
   });
 });
@@ -293,7 +295,7 @@ describe.skipIf(without !== '')(`the runtime itself${without}`, () => {
     const runtime = nativeRuntime({ libraries: onCpu, provider: 'cpu', threads: 1, users, memory: 10_000_000 });
     const y = ops.square(ops.input('x', 'float32', { n: 1000 }));
     const session = await runtime.open(
-      emit('large', { all: ops.total(ops.exp(ops.expand(y, ops.dims({ m: 4000, n: 1000 })))), y }),
+      emit(graphOf('large', { all: ops.total(ops.exp(ops.expand(y, ops.dims({ m: 4000, n: 1000 })))), y }), 'cpu'),
       new Map(),
     );
     const inputs = [{ name: 'x', dtype: 'float32', sizes: [1000], from: { data: new Float32Array(1000) } }] as const;
@@ -307,7 +309,7 @@ describe.skipIf(without !== '')(`the runtime itself${without}`, () => {
       ),
     });
     expect(() => runtime.own(new Float32Array(5_000_000))).toThrow(OutOfMemoryError);
-    const small = await runtime.open(emit('small', { y }), new Map());
+    const small = await runtime.open(emit(graphOf('small', { y }), 'cpu'), new Map());
     expect((await small.run(inputs, [{ name: 'y', dtype: 'float32', sizes: [1000] }]))[0]?.sizes).toEqual([1000]);
     await session.release();
     await small.release();
@@ -318,7 +320,7 @@ describe.skipIf(without !== '')(`the runtime itself${without}`, () => {
       const runtime = nativeRuntime({ libraries: onCpu, provider: 'cpu', threads: 1, users });
       const n = 20_000;
       const y = ops.square(ops.input('x', 'float32', { n }));
-      const session = await runtime.open(emit('often', { y, sum: ops.total(y) }), new Map());
+      const session = await runtime.open(emit(graphOf('often', { y, sum: ops.total(y) }), 'cpu'), new Map());
       const into = new Float32Array(new ArrayBuffer(4 * n));
       const data = new Float32Array(n).fill(3);
       const run = async (): Promise<void> => {

@@ -3,16 +3,10 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { onCpu, without } from './libraries.js';
 import { uniform } from '../../../../src/random.js';
 import { adamState, adamw, gradientNorm } from '../../../../src/tensor/adamw.js';
-import { emit } from '../../../../src/tensor/onnx/emit.js';
+import { GRADIENT, graphOf, SUM, type Engine, type EngineLearning } from '../../../../src/tensor/engine.js';
 import * as ops from '../../../../src/tensor/ops.js';
-import {
-  GRADIENT,
-  layoutOf,
-  openEngine,
-  SUM,
-  type Engine,
-  type EngineLearning,
-} from '../../../../src/tensor/onnx/session.js';
+import { openEngine } from '../../../../src/tensor/engines.js';
+import { layoutOf } from '../../../../src/tensor/layout.js';
 
 let engine: Engine;
 afterEach(() => engine.release());
@@ -72,7 +66,7 @@ describe.skipIf(without !== '')(`learning where the weights are held${without}`,
     ]);
     const [w, x] = [ops.input('w', 'float32', { n: 2 }), ops.input('x', 'float32', { n: 2 })];
     // The gradient of w · x is x.
-    const program = emit('sums', {
+    const program = graphOf('sums', {
       loss: ops.total(ops.mul(w, x)),
       [`${GRADIENT}w`]: ops.add(ops.mul(x, 1), ops.input(`${SUM}w`, 'float32', { n: 2 })),
     });

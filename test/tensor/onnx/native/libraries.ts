@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-import type { NativeLibraries } from '../../../../src/tensor/onnx/native/libraries.js';
+import type { NativeLibraries } from '../../../../src/tensor/engine.js';
 
 const main = createRequire(import.meta.url).resolve('onnxruntime-node');
 const runtime = join(dirname(dirname(main)), 'bin', 'napi-v6', process.platform, process.arch, 'libonnxruntime.so.1');

@@ -1,16 +1,5 @@
-import { DataError } from '../../errors.js';
-import type { Message, Part } from './chat.js';
-
-/** What the policy is told; `{instruction}` stands for the sample's own words. */
-export interface PromptTemplate {
-  /** Without it Qwen's template writes its own. */
-  readonly system?: string;
-  readonly user: string;
-  /** Images stand before the text unless this says otherwise. */
-  readonly imageLast?: true;
-  /** The sample's words are lower-cased. */
-  readonly lowerCase?: true;
-}
+/** Seg-R1's prompts by name. */
+import type { PromptTemplate } from './template.js';
 
 const opening =
   'A conversation between User and Assistant. The user asks a question, and the Assistant solves it. ' +
@@ -65,25 +54,4 @@ export function promptOfTask(task: string): PromptTemplate {
   return task === 'referring' || task === 'reason-sentence' || task === 'reason-phrase'
     ? prompts[task]
     : prompts.foreground;
-}
-
-/**
- * The turns before the answer: a system message where the prompt has one, then the images and the text.
- *
- * @param images how many; one unless told.
- * @throws {DataError} if the prompt asks for an instruction and there is none.
- */
-export function messagesOf(template: PromptTemplate, instruction?: string, images = 1): Message[] {
-  const asked = template.user.includes('{instruction}');
-  if (asked && instruction === undefined)
-    throw new DataError(
-      `sample  instruction: expected a text for the prompt ${JSON.stringify(template.user)}; got nothing`,
-    );
-  const words = (template.lowerCase ? instruction?.toLowerCase() : instruction) ?? '';
-  const text: Part = { type: 'text', text: template.user.replaceAll('{instruction}', () => words) };
-  const pictures = Array.from({ length: images }, (): Part => ({ type: 'image' }));
-  const user: Message = { role: 'user', content: template.imageLast ? [text, ...pictures] : [...pictures, text] };
-  return template.system === undefined
-    ? [user]
-    : [{ role: 'system', content: [{ type: 'text', text: template.system }] }, user];
 }

@@ -1,6 +1,5 @@
 /**
- * Bytes that a policy has in use on a GPU at once, counted from its architecture, as `memory.ts` counts those of the
- * CPU.
+ * Bytes that a Qwen2.5-VL has in use on a GPU at once, as `vlm/memory.ts` counts those of the CPU.
  *
  * Two things are otherwise there. All values are float32, and what products take of them are copies in the precision.
  * And a value's room
@@ -9,15 +8,16 @@
  * A job takes what its most demanding stage takes. `test/cuda/inspect.test.ts` holds the sums to what a stand-in
  * counts.
  */
-import { WIDTH } from '../../tensor/onnx/graph-writer.js';
+import { WIDTH } from '../../tensor/graph.js';
 import { summed, type Memory } from '../inspected.js';
-import { BLOCKS } from './attention.js';
-import { promptLength, trainedLength } from './batch.js';
-import type { QwenConfig } from '../qwen2_5_vl/config.js';
-import { adapterShapes, type Adapter } from './lora.js';
-import { adaptedFloats, learnsToSee, lengths, parameters, scores, type Job, type Use } from './memory.js';
-import { LOGITS } from './scores.js';
-import { heldIn, weightShapes, type WeightShape } from './weights.js';
+import { BLOCKS } from '../vlm/attention.js';
+import { promptLength, trainedLength } from '../vlm/batch.js';
+import type { QwenConfig } from './config.js';
+import { adapterShapes, type Adapter } from '../vlm/lora.js';
+import { adaptedFloats, learnsToSee, lengths, parameters, scores, type Job, type Use } from '../vlm/memory.js';
+import { LOGITS } from '../vlm/scores.js';
+import { heldIn, type WeightShape } from '../vlm/weights.js';
+import { weightShapes } from './weights.js';
 
 /** Bytes of a value. */
 const VALUE = 4;
@@ -194,10 +194,10 @@ function training(run: Counted, adapter: Adapter | undefined, copies: number): r
     written,
   } = run;
   const tokens = read + written;
-  const again = use.recompute === true;
+  const again = use.gradientCheckpointing === true;
   const { layers, spare, back } = decoderKept(run, adapter);
-  const seen = learnsToSee(adapter) ? seenKept(run, adapter) : 0;
-  const { kept, more, turn } = scoresKept(run, learnsToSee(adapter));
+  const seen = learnsToSee(run.config, adapter) ? seenKept(run, adapter) : 0;
+  const { kept, more, turn } = scoresKept(run, learnsToSee(run.config, adapter));
   const { scored, left } = scoredLogits(run);
   const table = adapter ? 0 : text.vocab * text.hidden * VALUE;
   // What a table's gradient begins at, where the runtime computes it ahead.
@@ -251,7 +251,7 @@ function decoderKept(
   // Prompts' keys and values, once for each completion, are no part of what is computed again.
   const handedOn = VALUE * ((read + written) * (text.hidden + 2 * text.kvHeads * text.headDim) + ofPrompts);
   return {
-    layers: use.recompute === true ? text.layers * handedOn + layer : text.layers * layer,
+    layers: use.gradientCheckpointing === true ? text.layers * handedOn + layer : text.layers * layer,
     spare: copy === 0 ? (inner + 3 * wide(run)) * VALUE : 2 * inner * VALUE + wide(run) * (4 * VALUE + 3 * copy),
     back: (copy === 0 ? 3 : 3.5) * inner * VALUE + (copy === 0 ? 8 : 7) * wide(run) * VALUE,
   };
@@ -268,7 +268,7 @@ function seenKept(run: Counted, adapter: Adapter | undefined): number {
     scores: { whole },
   } = run;
   const { depth, hidden, intermediate } = vision;
-  if (use.recompute === true)
+  if (use.gradientCheckpointing === true)
     return (
       patches * (depth * hidden * VALUE + seenBytes(run) + 5 * hidden * VALUE) +
       (whole > BLOCKS.cuda.together ? 0 : (2 * VALUE + copy) * whole) +
@@ -291,7 +291,7 @@ function scoresKept(
   { config: { text, vision }, use, copy, scores: { prompt, completions, whole, window } }: Counted,
   sees: boolean,
 ): { readonly kept: number; readonly more: number; readonly turn: number } {
-  const again = use.recompute === true;
+  const again = use.gradientCheckpointing === true;
   const keep = (all: number): number => (all > BLOCKS.cuda.together ? 0 : all);
   const more = keep(prompt) + keep(completions);
   const blocks =

@@ -1,0 +1,91 @@
+/** Policies of any family: opened, looked at, checked and exported by the folder that they lie in. */
+import { messageOf, ModelError } from '../errors.js';
+import { prompts } from '../prompts/seg-r1.js';
+import { FAMILIES, readPolicyConfig } from './families.js';
+import type { Coordinates } from './policy.js';
+import { readAdapterConfig } from './vlm/adapter.js';
+import type { Architecture } from './vlm/architecture.js';
+import { inspectVlm, type InspectedAdapter, type InspectedCheckpoint } from './vlm/inspect.js';
+import { adapterOf } from './vlm/lora.js';
+import type { Use } from './vlm/memory.js';
+import { mergeAdapter } from './vlm/merge.js';
+import type { Training } from './vlm/parameters.js';
+import { openVlm, type VlmOptions, type VlmPolicy } from './vlm/policy.js';
+
+export { readPolicyConfig } from './families.js';
+export { baseOf } from './vlm/adapter.js';
+export { PRECISIONS as SAVED_PRECISIONS, type Precision as SavedPrecision } from './vlm/checkpoint.js';
+export type { InspectedAdapter, InspectedCheckpoint } from './vlm/inspect.js';
+export type { Use } from './vlm/memory.js';
+export { copyCheckpoint } from './vlm/merge.js';
+export { trainingFault } from './vlm/parameters.js';
+export { patchMaskHead } from './vlm/supervised.js';
+
+export interface OpenPolicyOptions extends Omit<VlmOptions, 'prompt'> {
+  /** What the policy is asked; by default the checkpoint's own prompt, or else Seg-R1's of training. */
+  readonly prompt?: VlmOptions['prompt'];
+}
+
+/**
+ * Opens a Hugging Face checkpoint folder of a family that is known.
+ *
+ * @throws {ModelError} before any session is made, naming file, key or tensor, expected and got.
+ */
+export async function openPolicy(
+  dir: string,
+  options: OpenPolicyOptions,
+  families: readonly Architecture[] = FAMILIES,
+): Promise<VlmPolicy> {
+  const config = await readPolicyConfig(dir, families);
+  return await openVlm(dir, config, { ...options, prompt: options.prompt ?? config.prompt ?? prompts.rl });
+}
+
+/** Units in which the checkpoint's family writes where things are. @throws {ModelError} as `readPolicyConfig`. */
+export async function coordinatesOf(checkpoint: string): Promise<Coordinates> {
+  return (await readPolicyConfig(checkpoint)).architecture.coordinates;
+}
+
+/** What keeps a policy from being opened, as far as configurations say: the option, and why; no weight is read. */
+export async function policyFault({
+  checkpoint,
+  adapter,
+  train,
+}: {
+  readonly checkpoint: string;
+  readonly adapter?: string | undefined;
+  readonly train?: Training['train'] | undefined;
+}): Promise<{ readonly option: string; readonly text: string } | undefined> {
+  let option = 'checkpoint';
+  try {
+    const config = await readPolicyConfig(checkpoint);
+    if (typeof train === 'object') {
+      option = `train.lora.${train.lora.pattern === undefined ? 'targets' : 'pattern'}`;
+      adapterOf(config, train.lora);
+    }
+    option = 'adapter';
+    if (adapter !== undefined) await readAdapterConfig(adapter, config);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ModelError || error instanceof RangeError) return { option, text: messageOf(error) };
+    throw error;
+  }
+}
+
+/**
+ * Looks at a folder with a policy or an adapter of one; reads configurations and headers, no weights.
+ *
+ * @param base of an adapter; the one that it names by default.
+ * @throws {ModelError} for what could not be opened either.
+ */
+export function inspectPolicy(
+  folder: string,
+  use: Use,
+  base?: string,
+): Promise<InspectedCheckpoint | InspectedAdapter> {
+  return inspectVlm(folder, readPolicyConfig, use, base);
+}
+
+/** Writes a checkpoint with an adapter folded in; see `mergeAdapter` of `vlm`. @returns how many matrices changed. */
+export async function exportMerged(base: string, adapter: string, dir: string): Promise<number> {
+  return await mergeAdapter(base, await readPolicyConfig(base), adapter, dir);
+}

@@ -1,0 +1,79 @@
+/** Segmenters by kind: a kind is a folder beside this file and a line here, or a module of one's own. */
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import { messageOf, shown, UsageError } from '../errors.js';
+import { readJson } from './checkpoint-json.js';
+import { grabcut } from './grabcut/definition.js';
+import type { InspectedSegmenter, SegmenterUse } from './inspected.js';
+import { sam2 } from './sam2/definition.js';
+import { isSegmenterDefinition, type Segmenter, type SegmenterDefinition } from './segmenter.js';
+
+export const SEGMENTERS: readonly SegmenterDefinition[] = [grabcut, sam2];
+
+/** A segmenter as a pipeline names it: by kind, or by the module of one's own; its options beside that. */
+export type SegmenterChoice = Readonly<Record<string, unknown>> &
+  ({ readonly kind: string } | { readonly module: string });
+
+/**
+ * The kind of segmenter that a choice names.
+ *
+ * @throws {UsageError} for an unknown kind, or a module without one.
+ */
+export async function segmenterDefinition(
+  choice: SegmenterChoice,
+  known: readonly SegmenterDefinition[] = SEGMENTERS,
+): Promise<SegmenterDefinition> {
+  if (isOfModule(choice)) return await loadSegmenter(choice.module);
+  const found = known.find(({ name }) => name === choice.kind);
+  if (found) return found;
+  const names = known.map(({ name }) => name).join(', ');
+  throw new UsageError(`segmenter.kind: expected one of ${names}; got ${shown(choice.kind)}`);
+}
+
+/** @throws {UsageError} as `segmenterDefinition`. @throws {ModelError} as its `open`. */
+export async function openSegmenter(choice: SegmenterChoice): Promise<Segmenter> {
+  const definition = await segmenterDefinition(choice);
+  return await definition.open(definition.options.parse(optionsOf(choice)));
+}
+
+/** Whether a segmenter is named by a module rather than a kind. */
+export function isOfModule(choice: unknown): choice is SegmenterChoice & { readonly module: string } {
+  return choice !== null && typeof choice === 'object' && 'module' in choice && !('kind' in choice);
+}
+
+/** The options beside what names the segmenter. */
+export function optionsOf(choice: SegmenterChoice): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(choice).filter(([key]) => key !== 'kind' && key !== 'module'));
+}
+
+/**
+ * The kind of segmenter that a user's module exports.
+ *
+ * @param file absolute.
+ * @throws {UsageError} if it can't be loaded, or exports none or several.
+ */
+export async function loadSegmenter(file: string): Promise<SegmenterDefinition> {
+  let exported: readonly unknown[];
+  try {
+    exported = Object.values((await import(pathToFileURL(file).href)) as Record<string, unknown>);
+  } catch (error) {
+    throw new UsageError(`expected a module that loads; got ${messageOf(error)} in ${JSON.stringify(file)}`);
+  }
+  const [found, ...others] = exported.filter(isSegmenterDefinition);
+  if (found && others.length === 0) return found;
+  throw new UsageError(
+    `expected one export made by defineSegmenter(…); got ${found ? others.length + 1 : 'none'} in ${JSON.stringify(file)}`,
+  );
+}
+
+/**
+ * Looks at a folder with a segmenter; reads configurations and headers, no weights.
+ *
+ * @returns undefined for a folder of something else.
+ */
+export async function inspectSegmenter(folder: string, use: SegmenterUse): Promise<InspectedSegmenter | undefined> {
+  const { model_type: type } = await readJson(join(folder, 'config.json'), {});
+  const kind = typeof type === 'string' ? SEGMENTERS.find((known) => known.reads?.(type)) : undefined;
+  return await kind?.inspect?.(folder, use);
+}

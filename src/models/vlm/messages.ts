@@ -1,0 +1,24 @@
+import { DataError } from '../../errors.js';
+import type { PromptTemplate } from '../../prompts/template.js';
+import type { Message, Part } from './chat.js';
+
+/**
+ * The turns before the answer: a system message where the prompt has one, then the images and the text.
+ *
+ * @param images how many; one by default.
+ * @throws {DataError} if the prompt asks for an instruction and there is none.
+ */
+export function messagesOf(template: PromptTemplate, instruction?: string, images = 1): Message[] {
+  const asked = template.user.includes('{instruction}');
+  if (asked && instruction === undefined)
+    throw new DataError(
+      `sample  instruction: expected a text for the prompt ${JSON.stringify(template.user)}; got nothing`,
+    );
+  const words = (template.lowerCase ? instruction?.toLowerCase() : instruction) ?? '';
+  const text: Part = { type: 'text', text: template.user.replaceAll('{instruction}', () => words) };
+  const pictures = Array.from({ length: images }, (): Part => ({ type: 'image' }));
+  const user: Message = { role: 'user', content: template.imageLast ? [text, ...pictures] : [...pictures, text] };
+  return template.system === undefined
+    ? [user]
+    : [{ role: 'system', content: [{ type: 'text', text: template.system }] }, user];
+}

@@ -1,0 +1,53 @@
+/** What a policy's work is counted to take of a GPU, whatever its family. */
+import { readPolicyConfig } from './families.js';
+import { readAdapterConfig } from './vlm/adapter.js';
+import type { VlmConfig } from './vlm/architecture.js';
+import { adapterOf, languageAdapter } from './vlm/lora.js';
+import type { Job, Use } from './vlm/memory.js';
+import type { Training } from './vlm/parameters.js';
+
+export type { Job, Use } from './vlm/memory.js';
+
+/** The work of a policy that is not opened. */
+export interface CountedWork {
+  readonly job: Job;
+  /** In its place: an adapter of the language model. */
+  readonly adapter: Job;
+  /** Pixels by which a frame can grow. */
+  readonly unit: number;
+  /** Bytes in use at once. */
+  bytes(job: Job, use: Use): number;
+}
+
+/**
+ * Reads what a policy's work takes; no weight is read.
+ *
+ * @param learns whether weights change.
+ * @returns undefined for a family that has no such count.
+ * @throws {ModelError} for what could not be opened. @throws {RangeError} for an adapter that hits no layer.
+ */
+export async function countedWork(
+  checkpoint: string,
+  choice: { readonly train?: Training['train'] | undefined; readonly adapter?: string | undefined },
+  learns: boolean,
+): Promise<CountedWork | undefined> {
+  const config = await readPolicyConfig(checkpoint);
+  const { architecture } = config;
+  if (!architecture.deviceMemory) return undefined;
+  return {
+    job: learns ? await trainingJob(config, choice) : { kind: 'rollout' },
+    adapter: { kind: 'lora', adapter: languageAdapter(config, 16, 32) },
+    unit: config.vision.patch * config.vision.merge,
+    bytes: (job, use) => architecture.deviceMemory?.(config, job, use).total ?? 0,
+  };
+}
+
+async function trainingJob(
+  config: VlmConfig,
+  { train, adapter }: { readonly train?: Training['train'] | undefined; readonly adapter?: string | undefined },
+): Promise<Job> {
+  if (typeof train === 'object') return { kind: 'lora', adapter: adapterOf(config, train.lora) };
+  return train === 'adapter' && adapter !== undefined
+    ? { kind: 'lora', adapter: (await readAdapterConfig(adapter, config)).adapter }
+    : { kind: 'full' };
+}

@@ -1,0 +1,22 @@
+/** Where each tensor of a parameter set lies in one flat float32 array. */
+export interface Layout {
+  readonly entries: readonly {
+    readonly name: string;
+    readonly sizes: readonly number[];
+    readonly offset: number;
+    readonly length: number;
+  }[];
+  /** Elements in all. */
+  readonly length: number;
+}
+
+/** Lays tensors out one behind the other, in the given order. */
+export function layoutOf(tensors: readonly { readonly name: string; readonly sizes: readonly number[] }[]): Layout {
+  let length = 0;
+  const entries = tensors.map(({ name, sizes }) => {
+    const size = sizes.reduce((product, n) => product * n, 1);
+    length += size;
+    return { name, sizes, offset: length - size, length: size };
+  });
+  return { entries, length };
+}

@@ -11,7 +11,6 @@ import { lastValueFrom, takeUntil, Subject } from 'rxjs';
 import { imageReader } from '../dist/io/reader.js';
 import { openGrabCut } from '../dist/models/grabcut/segmenter.js';
 import { openVlm } from '../dist/models/vlm/policy.js';
-import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { advantage } from '../dist/operators/advantage.js';
 import { load } from '../dist/operators/load.js';
 import { mask } from '../dist/operators/mask.js';
@@ -63,7 +62,7 @@ const { kind: _, ...cutting } = settings.segmenter;
 const segmenter = await openGrabCut(cutting);
 const read = imageReader();
 for (const [kind, it, name] of [
-  ['rollout', policy, 'write'],
+  ['rollout', policy, 'generate'],
   ['gradient', policy, 'gradient'],
   ['optimizer', policy, 'step'],
   ['mask', segmenter, 'segment'],
@@ -89,7 +88,7 @@ await lastValueFrom(
     mask(segmenter, read, options.mask),
     reward([], scoringOf(options.reward)),
     advantage(options.advantage),
-    update(policy, objectiveGraph, read, options.rollout.temperature, report, options.update),
+    update(policy, read, options.rollout.temperature, report, options.update),
     released(window),
   ),
 );

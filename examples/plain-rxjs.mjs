@@ -10,9 +10,8 @@ import {
   imageReader,
   load,
   mask,
-  objectiveGraph,
   openGrabCut,
-  openVlm,
+  openQwen,
   parse,
   released,
   reward,
@@ -32,7 +31,7 @@ const easy = (limit) =>
     return mean > limit ? { ...row, skipped: { stage: 'easy', reason: 'too easy' } } : row;
   });
 
-const policy = await openVlm(checkpoint, { workers: 1, threads: 2, batch: 4 });
+const policy = await openQwen(checkpoint, { workers: 1, threads: 2, batch: 4 });
 const segmenter = await openGrabCut({ size: 64 });
 const read = imageReader();
 const window = credits(GROUPS);
@@ -55,7 +54,7 @@ const rows = load(
   reward(),
   easy(1.6),
   advantage({ scale: 'none' }),
-  update(policy, objectiveGraph, read, 1, report, { objective: 'dapo', learningRate: 3e-4, groupsPerStep: GROUPS }),
+  update(policy, read, 1, report, { objective: 'dapo', learningRate: 3e-4, groupsPerStep: GROUPS }),
   // Without this the window stays full and the source stands still.
   released(window),
 );

@@ -36,13 +36,13 @@ export { mask, type MaskOptions } from './operators/mask.js';
 export { markNonFinite } from './operators/training/finite.js';
 export { reward, type RewardFunction, type RewardOptions } from './operators/reward.js';
 export { advantage, type AdvantageOptions } from './operators/advantage.js';
-export { update, type GraphOf } from './operators/update.js';
+export { update, type UpdateSettings } from './operators/update.js';
 export type { UpdateOptions } from './operators/training/update-options.js';
 export { fit, type FitOptions } from './operators/fit.js';
 export { think, type ThinkOptions, type Thinker } from './operators/think.js';
 export { replay, type ReplayOptions } from './operators/replay.js';
 export type { StepTokens } from './operators/training/step-metrics.js';
-export { sft, type ReportStep, type SftOptions, type Supervision } from './operators/sft.js';
+export { sft, type ReportStep, type SftOptions, type SupervisedInputs } from './operators/sft.js';
 export { tally, type Tally, type TallyOptions, type TallyReader } from './operators/tally.js';
 export { score, type ScoreOptions, type ScoreResult, type Scores, type Scoring } from './operators/score.js';
 export { openScorer, type Scorer } from './operators/scoring/scorer.js';
@@ -53,15 +53,23 @@ export { credits, released, type Credits } from './streams/credits.js';
 export { imageReader, type ReaderOptions } from './io/reader.js';
 export { openGrabCut, type GrabCutOptions } from './models/grabcut/segmenter.js';
 export { openSam2, type Sam2Options } from './models/sam2/segmenter.js';
-export type { Inspected, Judged, ReadImage, Segmenter } from './models/segmenter.js';
+export type { Inspected, Judged, ReadImage, Segmenter, SegmentRequest } from './models/segmenter.js';
 export {
   openVlm as openQwen,
   type VlmOptions as QwenOptions,
   type VlmPolicy as QwenPolicy,
 } from './models/vlm/policy.js';
-export type { Policy, Sampling } from './models/policy.js';
-export { objectiveGraph } from './models/vlm/train.js';
-export { patchMaskHead, supervisedGraph, supervisedInputs } from './models/vlm/supervised.js';
+export type {
+  GenerateRequest,
+  GradientRequest,
+  Loss,
+  Policy,
+  Randomness,
+  Sampling,
+  ScoreRequest,
+  SupervisedLoss,
+} from './models/policy.js';
+export { patchMaskHead, supervisedInputs } from './models/vlm/supervised.js';
 export {
   bnpo,
   dapo,
@@ -78,6 +86,8 @@ export { sapo, type Gate } from './objectives/sapo.js';
 export { vespo, type Gamma } from './objectives/vespo.js';
 export { compose, type Additions, type Recipe } from './objectives/compose.js';
 export type { Average, Objective, Terms, Traced } from './objectives/objective.js';
+export type { ObjectiveName, ObjectiveOptions } from './objectives/named.js';
+export type { ObjectiveModule, ObjectiveSpec } from './objectives/spec.js';
 
 // Numbers about a mask and its truth.
 export { bootstrap, type Interval } from './metrics/bootstrap.js';

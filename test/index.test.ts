@@ -32,7 +32,6 @@ describe('segr1', () => {
       'luspo',
       'markNonFinite',
       'mask',
-      'objectiveGraph',
       'openGrabCut',
       'openQwen',
       'openSam2',
@@ -63,7 +62,6 @@ describe('segr1', () => {
       'sft',
       'stage',
       'structureMeasure',
-      'supervisedGraph',
       'supervisedInputs',
       'tally',
       'think',
@@ -91,7 +89,7 @@ describe('segr1', () => {
         map((row) => ({ ...row, found: row.masks.filter((it) => it !== null).length })),
         segr1.reward(),
         segr1.advantage(),
-        segr1.update(policy, segr1.objectiveGraph, read, 1, () => {}),
+        segr1.update(policy, read, 1, () => {}),
         segr1.released(window),
       );
     expectTypeOf(compose).returns.toExtend<Observable<segr1.Updated & { found: number }>>();

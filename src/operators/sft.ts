@@ -2,7 +2,7 @@ import type { OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 
 import { DataError } from '../errors.js';
-import type { Policy, TrainRow } from '../models/policy.js';
+import type { Policy, SupervisedLoss, TrainRow } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
 import type { Fitted, Sample, Thought } from '../records.js';
 import { pixelsOf } from './faults.js';
@@ -28,12 +28,12 @@ export const SftOptions = z.strictObject({
 });
 export type SftOptions = z.input<typeof SftOptions>;
 
-/** What supervised answers need of a kind of policy. */
-export interface Supervision<Graph> {
-  readonly graph: Graph;
-  /** Further inputs of the graph for one row. */
-  inputs(row: Fitted, prompt: TrainRow['prompt'], answer: readonly number[]): Pick<TrainRow, 'perToken' | 'perPrompt'>;
-}
+/** What a kind of policy wants to know of a row beside its tokens. */
+export type SupervisedInputs = (
+  row: Fitted,
+  prompt: TrainRow['prompt'],
+  answer: readonly number[],
+) => Pick<TrainRow, 'perToken' | 'perPrompt'>;
 
 /** Told after each step, of the rows that it took in, and of the tokens that came since the step before. */
 export type ReportStep = (
@@ -51,22 +51,24 @@ export type ReportStep = (
  * image can't be read
  * are marked and left out.
  */
-export function sft<Graph, T extends Fitted>(
-  policy: Policy<Graph>,
-  supervision: Supervision<Graph>,
+export function sft<T extends Fitted>(
+  policy: Policy,
+  inputs: SupervisedInputs,
   readImage: ReadImage,
   report: ReportStep,
   options: SftOptions = {},
 ): OperatorFunction<T, T & { readonly step: number }> {
   const checked = SftOptions.parse(options);
   const rate = scheduleOf(checked);
+  const { patchMask, softNumbers, prompt: learned } = checked;
+  const supervised: SupervisedLoss = { patchMask, softNumbers, prompt: learned };
 
   const lesson = async (row: T): Promise<TrainRow | DataError> => {
     try {
       const asked = lessonOf(row);
       const prompt = policy.encode(asked, await pixelsOf(readImage, row));
       const answer = policy.encodeAnswer(asked.fitted.text);
-      return { prompt, completions: [answer], ...supervision.inputs(asked, prompt, answer) };
+      return { prompt, completions: [answer], ...inputs(asked, prompt, answer) };
     } catch (error) {
       if (error instanceof DataError) return error;
       throw error;
@@ -78,7 +80,11 @@ export function sft<Graph, T extends Fitted>(
     const usable = lessons.filter((it): it is TrainRow => !(it instanceof DataError));
     const step = policy.version + 1;
     if (usable.length > 0) {
-      const { gradient, metrics } = await policy.gradient(supervision.graph, weighed(usable), 1);
+      const { gradient, metrics } = await policy.gradient({
+        loss: { supervised },
+        rows: weighed(usable),
+        temperature: 1,
+      });
       finiteLoss(metrics);
       const settings = rate(step);
       const norm = await policy.step(gradient, settings);

@@ -4,6 +4,7 @@ import { UsageError } from '../errors.js';
 import type { Policy, TrainRow } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
 import type { Objective } from '../objectives/objective.js';
+import { openObjective } from '../objectives/spec.js';
 import type { Advantaged, Updated } from '../records.js';
 import { pixelsOf } from './faults.js';
 import { finiteLoss, finiteRows, furtherStep, skippingSteps } from './training/finite.js';
@@ -14,10 +15,12 @@ import type { ReportStep } from './sft.js';
 import { mean } from './scoring/statistics.js';
 import { addTokens, graphMetrics, NO_TOKENS, stepStatistics, stepTaken, tokensOf } from './training/step-metrics.js';
 import { trainRows } from './training/train-rows.js';
-import { objectiveOf, UpdateOptions } from './training/update-options.js';
+import { objectiveSpec, UpdateOptions } from './training/update-options.js';
 
-/** How a kind of policy turns an objective into its training graph. */
-export type GraphOf<Graph> = (objective: Objective) => Graph;
+/** `UpdateOptions`, or in one process with an objective of one's own as it is. */
+export type UpdateSettings = Omit<UpdateOptions, 'objective'> & {
+  readonly objective?: UpdateOptions['objective'] | Objective;
+};
 
 /**
  * One optimizer step, or several, for every `groupsPerStep` groups; rows go on with the last `step` that took them in,
@@ -27,21 +30,26 @@ export type GraphOf<Graph> = (objective: Objective) => Graph;
  * @param temperature that the completions were written at: log-probs are recomputed at it.
  * @throws {UsageError} if it is 0.
  */
-export function update<Graph, T extends Advantaged>(
-  policy: Policy<Graph>,
-  graphOf: GraphOf<Graph>,
+export function update<T extends Advantaged>(
+  policy: Policy,
   readImage: ReadImage,
   temperature: number,
   report: ReportStep,
-  options: UpdateOptions = {},
+  { objective: asked, ...options }: UpdateSettings = {},
 ): OperatorFunction<T, T & Updated> {
-  const checked = UpdateOptions.parse(options);
+  const own = typeof asked === 'object' && 'trace' in asked ? asked : undefined;
+  const checked = UpdateOptions.parse({
+    ...options,
+    ...(asked !== undefined && { objective: own ? { module: own.name } : asked }),
+  });
   if (temperature <= 0)
     throw new UsageError(
       `update  temperature: expected completions drawn at one above 0; got ${temperature}, where every group is one completion over and over`,
     );
-  const objective = objectiveOf(checked);
-  const graph = graphOf(objective);
+  const spec = own ?? objectiveSpec(checked);
+  const opened = openObjective(spec);
+  // What keeps it from being opened fails the first step.
+  opened.catch(() => {});
   const rate = scheduleOf(checked);
 
   let since = NOTHING;
@@ -55,7 +63,7 @@ export function update<Graph, T extends Advantaged>(
     leaving: readonly T[],
   ): Promise<number> => {
     const step = policy.version + 1;
-    const { gradient, metrics } = await policy.gradient(graph, batch, temperature);
+    const { gradient, metrics } = await policy.gradient({ loss: { objective: spec }, rows: batch, temperature });
     finiteLoss(metrics);
     const settings = rate(step);
     const norm = await policy.step(gradient, settings);
@@ -70,6 +78,7 @@ export function update<Graph, T extends Advantaged>(
   const learned = async (rows: readonly T[], leftOut: number, leaving: readonly T[]): Promise<number> => {
     finiteRows(rows);
     const prompts = await Promise.all(rows.map(async (row) => policy.encode(row, await pixelsOf(readImage, row))));
+    const objective = await opened;
     const batch = trainRows(
       rows,
       prompts,
@@ -122,8 +131,8 @@ async function withScores(
   { kl, corrects }: Objective,
   temperature: number,
 ): Promise<readonly TrainRow[]> {
-  const reference = kl > 0 ? await policy.referenceScores(batch, temperature) : undefined;
-  const own = corrects ? await policy.scores(batch, temperature) : undefined;
+  const reference = kl > 0 ? await policy.referenceScores({ rows: batch, temperature }) : undefined;
+  const own = corrects ? await policy.scores({ rows: batch, temperature }) : undefined;
   return batch.map((row, i) => ({
     ...row,
     perToken: {

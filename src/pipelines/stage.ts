@@ -105,7 +105,10 @@ export interface StageDefinition<Options> {
   readonly adds?: readonly string[] | ((options: Options) => readonly string[]);
   /** Models that the pipeline must name. */
   readonly uses?: readonly ('policy' | 'segmenter')[];
-  /** Options that name a file or folder, or a list or map of them: taken from the file's folder, and must exist. */
+  /**
+   * Options that name a file or folder, or a list or map of them, `OPTION.KEY` for one inside an option: taken from the
+   * file's folder, and must exist.
+   */
   readonly paths?: readonly string[];
   /** Rows that a source will give, where it can say. */
   rows?(options: Options): number | undefined;

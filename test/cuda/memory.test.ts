@@ -3,8 +3,8 @@ import { rm } from 'node:fs/promises';
 
 import type { TrainRow } from '../../src/models/policy.js';
 import type { VlmPolicy } from '../../src/models/vlm/policy.js';
-import { objectiveGraph } from '../../src/models/vlm/train.js';
 import { segR1 } from '../../src/objectives/policy-gradient.js';
+import { asking } from '../models/vlm/lessons.js';
 import { hollowQwen, promptOf } from './hollow.js';
 import { replay, type Outcome } from './replay.js';
 import { findStandin } from './standin.js';
@@ -45,8 +45,10 @@ describe.skipIf('lacks' in standin)(
           { ...options, train: 'none', batch: PROMPTS },
           (policy) =>
             policy.generate(
-              Array.from({ length: PROMPTS }, () => promptOf(policy.config, FRAME)),
-              { group: GROUP, temperature: 1, maxTokens: TOKENS, uniform: () => 0.5 },
+              asking(
+                Array.from({ length: PROMPTS }, () => promptOf(policy.config, FRAME)),
+                { group: GROUP, temperature: 1, maxTokens: TOKENS },
+              ),
             ),
           folder,
         ),
@@ -54,10 +56,14 @@ describe.skipIf('lacks' in standin)(
           'learns',
           { ...options, train: lora, recompute: 'layers' },
           async (policy) =>
-            policy.step((await policy.gradient(objectiveGraph(segR1(0.04)), rows(policy), 1)).gradient, {
-              learningRate: 1e-6,
-              maxNorm: 1,
-            }),
+            policy.step(
+              (await policy.gradient({ loss: { objective: segR1(0.04) }, rows: rows(policy), temperature: 1 }))
+                .gradient,
+              {
+                learningRate: 1e-6,
+                maxNorm: 1,
+              },
+            ),
           folder,
         ),
       ];

@@ -1,11 +1,11 @@
 import { concat, from, lastValueFrom, of, throwError, toArray, type OperatorFunction } from 'rxjs';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
-import { sft, type Supervision } from '../../src/operators/sft.js';
+import { sft, type SupervisedInputs } from '../../src/operators/sft.js';
 import type { Fitted, Thought } from '../../src/records.js';
 import { blank, marked, missing, sample, stubPolicy } from './stub-policy.js';
 
-const plain: Supervision<string> = { graph: 'answers', inputs: () => ({ perToken: {} }) };
+const plain: SupervisedInputs = () => ({ perToken: {} });
 const silent = (): void => {};
 const fitted = (id: string, text = 'ab'): Fitted => ({
   ...sample(id),
@@ -27,9 +27,9 @@ describe('sft', () => {
       ),
     );
     expect(all).toEqual(rows.map((row, i) => ({ ...row, step: 1 + Math.floor(i / 2) })));
-    expect(policy.asked.gradients.map(({ graph, temperature }) => [graph, temperature])).toEqual([
-      ['answers', 1],
-      ['answers', 1],
+    expect(policy.asked.gradients.map(({ loss, temperature }) => [loss, temperature])).toEqual([
+      [{ supervised: { patchMask: 0, softNumbers: 0, prompt: 'masked' } }, 1],
+      [{ supervised: { patchMask: 0, softNumbers: 0, prompt: 'masked' } }, 1],
     ]);
     const [first, last] = policy.asked.gradients.map(({ rows: batch }) => batch);
     expect(first.map(({ completions }) => completions)).toEqual([[[97, 98, 0]], [[97, 98, 99, 100, 0]]]);
@@ -59,11 +59,11 @@ describe('sft', () => {
 
   it('counts the words of a prompt that is learned, in the mean over tokens', async () => {
     const policy = stubPolicy();
-    const inputs: Supervision<string>['inputs'] = () => ({
+    const inputs: SupervisedInputs = () => ({
       perToken: {},
       perPrompt: { promptWeight: Float32Array.of(0, 1), promptTargets: Float32Array.of(0, 5) },
     });
-    await lastValueFrom(of(fitted('a')).pipe(sft(policy, { ...plain, inputs }, blank, silent, { prompt: 'learned' })));
+    await lastValueFrom(of(fitted('a')).pipe(sft(policy, inputs, blank, silent, { prompt: 'learned' })));
     const [{ perToken, perPrompt }] = policy.asked.gradients[0].rows;
     expect([perToken['weight'], perPrompt]).toEqual([
       [[0.25, 0.25, 0.25]],
@@ -73,11 +73,11 @@ describe('sft', () => {
 
   it("hands on the graph's further inputs, and shares of a step where they are asked of whole prompts", async () => {
     const policy = stubPolicy();
-    const inputs: Supervision<string>['inputs'] = ({ id }, prompt, answer) => ({
+    const inputs: SupervisedInputs = ({ id }, prompt, answer) => ({
       perToken: { soft: [answer.map(() => 1)] },
       perPrompt: { patchShare: Float32Array.of(prompt.tokens.length, id.length) },
     });
-    await lastValueFrom(from([fitted('a'), fitted('bc')]).pipe(sft(policy, { ...plain, inputs }, blank, silent)));
+    await lastValueFrom(from([fitted('a'), fitted('bc')]).pipe(sft(policy, inputs, blank, silent)));
     expect(policy.asked.gradients[0].rows.map(({ perToken, perPrompt }) => [perToken['soft'], perPrompt])).toEqual([
       [[[1, 1, 1]], { patchShare: Float32Array.of(1, 1), patchWeight: Float32Array.of(0.5) }],
       [[[1, 1, 1]], { patchShare: Float32Array.of(2, 2), patchWeight: Float32Array.of(0.5) }],
@@ -133,7 +133,7 @@ describe('sft', () => {
   });
 
   it('widens the row by its step and refuses what makes no sense', () => {
-    expectTypeOf(sft<string, Fitted>(stubPolicy(), plain, blank, silent)).toEqualTypeOf<
+    expectTypeOf(sft<Fitted>(stubPolicy(), plain, blank, silent)).toEqualTypeOf<
       OperatorFunction<Fitted, Fitted & { readonly step: number }>
     >();
     for (const options of [{ rowsPerStep: 0 }, { patchMask: -1 }, { softNumbers: -1 }, { group: 8 }])

@@ -1,6 +1,9 @@
+import { fileURLToPath } from 'node:url';
+
 import { concat, from, lastValueFrom, of, throwError, toArray, type OperatorFunction } from 'rxjs';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
+import { dapo } from '../../src/objectives/policy-gradient.js';
 import { decays } from '../../src/operators/training/schedule.js';
 import { isFiltered } from '../../src/operators/training/dynamic-sampling.js';
 import type { StepTokens } from '../../src/operators/training/step-metrics.js';
@@ -9,14 +12,17 @@ import type { Advantaged, Updated } from '../../src/records.js';
 import { advantaged, blank, marked, missing, stubPolicy } from './stub-policy.js';
 
 const silent = (): void => {};
-const nameOf = ({ name }: { name: string }): string => name;
+/** As the policy is asked for it: options that nobody set are as they are by default. */
+const grpo = {
+  objective: { name: 'grpo', options: { kl: 0, klCorrected: false, entropyBonus: 0, topEntropy: 1 } },
+};
 
 describe('update', () => {
   it('takes a step for every few groups, the last with what is left, and says which', async () => {
     const policy = stubPolicy();
     const reports: [number, Readonly<Record<string, number>>][] = [];
     const rows = ['a', 'b', 'c', 'd', 'e'].map((id) => advantaged(id, [2, 1], [0.5, -0.5]));
-    const learn = update(policy, nameOf, blank, 0.9, (step, metrics) => reports.push([step, metrics]), {
+    const learn = update(policy, blank, 0.9, (step, metrics) => reports.push([step, metrics]), {
       groupsPerStep: 2,
       learningRate: 0.5,
       warmup: 2,
@@ -26,15 +32,15 @@ describe('update', () => {
     const all = await lastValueFrom(from(rows).pipe(learn, toArray()));
     expect(all).toEqual(rows.map((row, i) => ({ ...row, step: 1 + Math.floor(i / 2) })));
     expect(
-      policy.asked.gradients.map(({ graph, rows: batch, temperature }) => [
-        graph,
+      policy.asked.gradients.map(({ loss, rows: batch, temperature }) => [
+        loss,
         batch.map(({ prompt }) => prompt.text),
         temperature,
       ]),
     ).toEqual([
-      ['grpo 0 0.2 0.2', ['a', 'b'], 0.9],
-      ['grpo 0 0.2 0.2', ['c', 'd'], 0.9],
-      ['grpo 0 0.2 0.2', ['e'], 0.9],
+      [grpo, ['a', 'b'], 0.9],
+      [grpo, ['c', 'd'], 0.9],
+      [grpo, ['e'], 0.9],
     ]);
     expect(policy.asked.steps.map(({ gradient, options }) => [...gradient, options.learningRate])).toEqual([
       [2, 0.25],
@@ -60,16 +66,33 @@ describe('update', () => {
     expect(policy.asked.references).toEqual([]);
   });
 
+  it('learns from an objective of one’s own, as an object or from a module', async () => {
+    const policy = stubPolicy();
+    const module = fileURLToPath(new URL('../models/vlm/own-objective.ts', import.meta.url));
+    const own = dapo(0.1);
+    for (const objective of [own, { module, options: { kl: 0.1 } }])
+      await lastValueFrom(
+        of(advantaged('a', [2])).pipe(update(policy, blank, 1, silent, { objective, groupsPerStep: 1 })),
+      );
+    expect(policy.asked.gradients.map(({ loss }) => loss)).toEqual([
+      { objective: own },
+      { objective: { module, options: { kl: 0.1 } } },
+    ]);
+    // Both have a KL term.
+    expect(policy.asked.references).toHaveLength(2);
+    expect(() => update(policy, blank, 1, silent, { objective: own, kl: 0.1 })).toThrow("module's own options");
+  });
+
   it('asks the reference for log-probs where there is a KL term, at the same temperature', async () => {
     const policy = stubPolicy();
     await lastValueFrom(
       of(advantaged('a', [2, 3])).pipe(
-        update(policy, nameOf, blank, 0.7, silent, { objective: 'seg-r1', kl: 0.04, groupsPerStep: 1 }),
+        update(policy, blank, 0.7, silent, { objective: 'seg-r1', kl: 0.04, groupsPerStep: 1 }),
       ),
     );
     expect(policy.asked.references.map(({ rows, temperature }) => [rows.length, temperature])).toEqual([[1, 0.7]]);
     expect(policy.asked.gradients[0]).toMatchObject({
-      graph: 'seg-r1 0.04',
+      loss: { objective: { name: 'seg-r1', options: { kl: 0.04 } } },
       rows: [
         {
           perToken: {
@@ -86,7 +109,7 @@ describe('update', () => {
   it('takes the sampler’s log-probs for the sampler’s where it corrects them, and the trainer’s own for the old', async () => {
     const policy = stubPolicy();
     await lastValueFrom(
-      of(advantaged('a', [2])).pipe(update(policy, nameOf, blank, 1, silent, { correction: {}, groupsPerStep: 1 })),
+      of(advantaged('a', [2])).pipe(update(policy, blank, 1, silent, { correction: {}, groupsPerStep: 1 })),
     );
     expect(policy.asked.gradients[0].rows[0].perToken).toMatchObject({
       oldLogProbs: [[-3, -3]],
@@ -101,7 +124,7 @@ describe('update', () => {
     const rows = [6, 5, 3, 4].map((policyVersion, i) => ({ ...advantaged(`${i}`, [1, 1], [1, -1]), policyVersion }));
     const all = await lastValueFrom(
       from(rows).pipe(
-        update(policy, nameOf, blank, 1, (_, metrics) => reports.push(metrics), { groupsPerStep: 4, maxStaleness: 2 }),
+        update(policy, blank, 1, (_, metrics) => reports.push(metrics), { groupsPerStep: 4, maxStaleness: 2 }),
         toArray(),
       ),
     );
@@ -120,7 +143,7 @@ describe('update', () => {
     policy.version = 1;
     const all = await lastValueFrom(
       of(advantaged('a', [1]), advantaged('b', [1])).pipe(
-        update(policy, nameOf, blank, 1, silent, { groupsPerStep: 2, maxStaleness: 0 }),
+        update(policy, blank, 1, silent, { groupsPerStep: 2, maxStaleness: 0 }),
         toArray(),
       ),
     );
@@ -140,7 +163,6 @@ describe('update', () => {
     );
     const learn = update(
       policy,
-      nameOf,
       blank,
       1,
       (step, metrics, of) => reports.push([step, metrics['left_out/groups'], of.map(({ id }) => id)]),
@@ -175,7 +197,7 @@ describe('update', () => {
     const rows = Array.from({ length: 5 }, (_, i) => advantaged(`${i}`, [1]));
     await lastValueFrom(
       from(rows).pipe(
-        update(policy, nameOf, blank, 1, silent, { groupsPerStep: 1, kl: 0.1, reference: { every: 2 } }),
+        update(policy, blank, 1, silent, { groupsPerStep: 1, kl: 0.1, reference: { every: 2 } }),
         toArray(),
       ),
     );
@@ -188,7 +210,7 @@ describe('update', () => {
     const rows = ['a', 'b', 'c'].map((id) => advantaged(id, [2]));
     const all = await lastValueFrom(
       from(rows).pipe(
-        update(policy, nameOf, blank, 1, (step) => reports.push(step), { groupsPerStep: 2, updatesPerBatch: 3 }),
+        update(policy, blank, 1, (step) => reports.push(step), { groupsPerStep: 2, updatesPerBatch: 3 }),
         toArray(),
       ),
     );
@@ -208,9 +230,9 @@ describe('update', () => {
       ),
     };
     await lastValueFrom(
-      of(cut, cut).pipe(update(policy, nameOf, blank, 1, silent, { truncated: 'leave', groupsPerStep: 1 }), toArray()),
+      of(cut, cut).pipe(update(policy, blank, 1, silent, { truncated: 'leave', groupsPerStep: 1 }), toArray()),
     );
-    await lastValueFrom(of(cut).pipe(update(policy, nameOf, blank, 1, silent, { groupsPerStep: 1 })));
+    await lastValueFrom(of(cut).pipe(update(policy, blank, 1, silent, { groupsPerStep: 1 })));
     expect(policy.asked.gradients.map(({ rows: [{ perToken }] }) => perToken['share'])).toEqual([
       [[1], [0, 0, 0]],
       [[1], [0, 0, 0]],
@@ -228,7 +250,7 @@ describe('update', () => {
       [-1, 1],
       [-1, 1],
     ].map((advantages, i) => ({ ...advantaged(`${i}`, [2, 5], advantages), promptTokens: [7, 8, 9] }));
-    const learn = update(policy, nameOf, blank, 1, (step, _, __, tokens) => reports.push([step, tokens]), {
+    const learn = update(policy, blank, 1, (step, _, __, tokens) => reports.push([step, tokens]), {
       groupsPerStep: 2,
       refill: 1,
       updatesPerBatch: 2,
@@ -245,9 +267,7 @@ describe('update', () => {
   it('lets marked rows by and counts them in no step', async () => {
     const policy = stubPolicy();
     const rows = [advantaged('a', [1]), marked('b') as Advantaged, advantaged('c', [1])];
-    const all = await lastValueFrom(
-      from(rows).pipe(update(policy, nameOf, blank, 1, silent, { groupsPerStep: 2 }), toArray()),
-    );
+    const all = await lastValueFrom(from(rows).pipe(update(policy, blank, 1, silent, { groupsPerStep: 2 }), toArray()));
     expect(all.map(({ id, step }) => [id, step])).toEqual([
       ['b', undefined],
       ['a', 1],
@@ -258,7 +278,7 @@ describe('update', () => {
 
   it('errors with what the policy, an image or the source fails with, and takes no step then', async () => {
     const run = (policy: ReturnType<typeof stubPolicy>, read = blank): Promise<unknown> =>
-      lastValueFrom(of(advantaged('a', [1])).pipe(update(policy, nameOf, read, 1, silent)));
+      lastValueFrom(of(advantaged('a', [1])).pipe(update(policy, read, 1, silent)));
     const broken = stubPolicy({ gradient: () => Promise.reject(new Error('out of memory')) });
     await expect(run(broken)).rejects.toThrow('out of memory');
     const blind = stubPolicy();
@@ -268,17 +288,17 @@ describe('update', () => {
       of(advantaged('a', [1])),
       throwError(() => new Error('source')),
     );
-    await expect(lastValueFrom(failing.pipe(update(stubPolicy(), nameOf, blank, 1, silent)))).rejects.toThrow('source');
+    await expect(lastValueFrom(failing.pipe(update(stubPolicy(), blank, 1, silent)))).rejects.toThrow('source');
   });
 
   it('learns nothing from the likeliest completion', () => {
-    expect(() => update(stubPolicy(), nameOf, blank, 0, silent)).toThrow(
+    expect(() => update(stubPolicy(), blank, 0, silent)).toThrow(
       'update  temperature: expected completions drawn at one above 0; got 0',
     );
   });
 
   it('widens the row by its step and refuses what makes no sense', () => {
-    expectTypeOf(update<string, Advantaged>(stubPolicy(), nameOf, blank, 1, silent)).toEqualTypeOf<
+    expectTypeOf(update<Advantaged>(stubPolicy(), blank, 1, silent)).toEqualTypeOf<
       OperatorFunction<Advantaged, Advantaged & Updated>
     >();
     for (const options of [
@@ -289,7 +309,7 @@ describe('update', () => {
       { objective: 'ppo' as never },
       { lr: 1 },
     ]) {
-      expect(() => update(stubPolicy(), nameOf, blank, 1, silent, options)).toThrow();
+      expect(() => update(stubPolicy(), blank, 1, silent, options)).toThrow();
     }
   });
 });

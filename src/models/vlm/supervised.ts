@@ -21,20 +21,13 @@ import {
   abs,
   where,
 } from '../../tensor/ops.js';
-import type { EncodedPrompt, TrainRow } from '../policy.js';
+import type { EncodedPrompt, SupervisedLoss, TrainRow } from '../policy.js';
 import type { QwenConfig } from '../qwen2_5_vl/config.js';
 import { applyLinear } from './linear.js';
 import { patchPlaces, type Grid } from '../qwen2_5_vl/positions.js';
 import type { Tokenizer } from './tokenizer.js';
 import type { TrainGraph } from './train.js';
 import type { FirstValues } from './weights.js';
-
-export interface SupervisedOptions {
-  /** Weight of the patch-mask loss. */
-  readonly patchMask: number;
-  /** Standard deviation, in units of the number, of a Gaussian target around number tokens; 0 is the token alone. */
-  readonly softNumbers: number;
-}
 
 const HEAD = 'patch_mask';
 
@@ -60,7 +53,7 @@ export function patchMaskHead({ text, vision }: QwenConfig): FirstValues[] {
 export function supervisedGraph(
   config: QwenConfig,
   tokenizer: Tokenizer,
-  { patchMask, softNumbers }: SupervisedOptions,
+  { patchMask, softNumbers }: SupervisedLoss,
 ): TrainGraph {
   return {
     name: `supervised ${patchMask} ${softNumbers}`,
@@ -148,7 +141,7 @@ export function patchShares(mask: Mask, grid: Grid, merge: number): Float32Array
 export function supervisedInputs(
   config: QwenConfig,
   tokenizer: Tokenizer,
-  { patchMask, softNumbers }: SupervisedOptions,
+  { patchMask, softNumbers }: SupervisedLoss,
   row: Fitted,
   prompt: EncodedPrompt,
   answer: readonly number[],

@@ -96,7 +96,6 @@ function withPaths(
   resolvePath: ResolvePath,
   complaints: Issue[],
 ): unknown {
-  const copy: Record<string, unknown> = { ...(options as Record<string, unknown>) };
   const full = (written: unknown, path: Path): unknown => {
     if (Array.isArray(written)) return written.map((one, index) => full(one, [...path, index]));
     if (written !== null && typeof written === 'object')
@@ -107,8 +106,12 @@ function withPaths(
     if (!existsSync(file)) complaints.push({ path: [...at, ...path], text });
     return file;
   };
-  for (const key of keys) if (copy[key] !== undefined) copy[key] = full(copy[key], [key]);
-  return copy;
+  const below = (value: unknown, [step, ...rest]: readonly string[], path: Path): unknown => {
+    if (step === undefined) return full(value, path);
+    const inside = valueAt(value, [step]);
+    return inside === undefined ? value : { ...(value as object), [step]: below(inside, rest, [...path, step]) };
+  };
+  return keys.reduce<unknown>((all, key) => below(all, key.split('.'), []), options);
 }
 
 function order(stages: readonly CheckedStage[]): Issue[] {

@@ -2,16 +2,17 @@ import { join } from 'node:path';
 
 import type { z } from 'zod';
 
+import { messageOf } from '../../errors.js';
 import { openAnswers } from '../../io/answer-cache.js';
+import { openObjective } from '../../objectives/spec.js';
 import { keyFault, openChatServer } from '../../models/server/chat-client.js';
-import { learningPrompts, promptInputs } from '../../models/vlm/prompt-loss.js';
-import { supervisedGraph, supervisedInputs } from '../../models/vlm/supervised.js';
-import { objectiveGraph, type TrainGraph } from '../../models/vlm/train.js';
+import { promptInputs } from '../../models/vlm/prompt-loss.js';
+import { supervisedInputs } from '../../models/vlm/supervised.js';
 import { isSkippedStep } from '../../operators/training/finite.js';
 import { fit, FitOptions } from '../../operators/fit.js';
 import { scheduleFault } from '../../operators/training/schedule.js';
 import { isFiltered } from '../../operators/training/dynamic-sampling.js';
-import { sft, SftOptions, type ReportStep, type Supervision } from '../../operators/sft.js';
+import { sft, SftOptions, type ReportStep, type SupervisedInputs } from '../../operators/sft.js';
 import { CANCELLED, think, ThinkOptions, type Thinker } from '../../operators/think.js';
 import { update } from '../../operators/update.js';
 import { UpdateOptions } from '../../operators/training/update-options.js';
@@ -48,6 +49,8 @@ export const lessons: readonly Stage[] = [
     needs: ['completions', 'advantages'],
     adds: ['step'],
     uses: ['policy'],
+    paths: ['objective.module'],
+    preflight: ownObjective,
     filters: (reason) => isSkippedStep(reason) || isFiltered(reason),
     rules: (options, around) => [
       ...withinWindow('groupsPerStep', options.groupsPerStep, around),
@@ -60,14 +63,7 @@ export const lessons: readonly Stage[] = [
     build: async (options, open) => {
       const policy = await open.trainable();
       const temperature = open.option('rollout', 'temperature');
-      return update(
-        policy,
-        objectiveGraph,
-        open.read,
-        typeof temperature === 'number' ? temperature : 1,
-        stepReport(open),
-        options,
-      );
+      return update(policy, open.read, typeof temperature === 'number' ? temperature : 1, stepReport(open), options);
     },
   }),
   stage({
@@ -82,18 +78,25 @@ export const lessons: readonly Stage[] = [
       const policy = await open.trainable();
       const { config, tokenizer } = policy;
       const learned = options.prompt === 'learned';
-      const graph = supervisedGraph(config, tokenizer, options);
-      const supervision: Supervision<TrainGraph> = {
-        graph: learned ? learningPrompts(config, graph) : graph,
-        inputs: (row, prompt, answer) => {
-          const { perToken, perPrompt } = supervisedInputs(config, tokenizer, options, row, prompt, answer);
-          return { perToken, perPrompt: { ...perPrompt, ...(learned && promptInputs(config, prompt)) } };
-        },
+      const inputs: SupervisedInputs = (row, prompt, answer) => {
+        const { perToken, perPrompt } = supervisedInputs(config, tokenizer, options, row, prompt, answer);
+        return { perToken, perPrompt: { ...perPrompt, ...(learned && promptInputs(config, prompt)) } };
       };
-      return sft(policy, supervision, open.read, stepReport(open), options);
+      return sft(policy, inputs, open.read, stepReport(open), options);
     },
   }),
 ];
+
+/** What keeps an objective of one's own from being used. */
+async function ownObjective({ objective }: z.output<typeof UpdateOptions>): Promise<readonly Refusal[]> {
+  if (typeof objective === 'string') return [];
+  try {
+    await openObjective(objective);
+    return [];
+  } catch (error) {
+    return [{ option: 'objective', text: messageOf(error) }];
+  }
+}
 
 const stepReport =
   (open: StageContext): ReportStep =>

@@ -15,7 +15,6 @@ import { update } from '../../../src/operators/update.js';
 import type { Advantaged, Masked } from '../../../src/records.js';
 import { advantaged, blank, stubPolicy } from '../stub-policy.js';
 
-const named = ({ name }: { name: string }): string => name;
 const rewarded = (id: string, total: readonly number[]): Advantaged => ({
   ...advantaged(id, [1, 1], [1, -1]),
   rewards: { total, byName: {} },
@@ -71,7 +70,7 @@ describe('update', () => {
     const rows = [rewarded('a', [1, 0]), rewarded('b', [Infinity, 0]), rewarded('c', [1, 0]), rewarded('d', [0, 1])];
     const all = await lastValueFrom(
       from(rows).pipe(
-        update(policy, named, blank, 1, (step, metrics) => reports.push([step, metrics['left_out/steps']]), {
+        update(policy, blank, 1, (step, metrics) => reports.push([step, metrics['left_out/steps']]), {
           groupsPerStep: 2,
         }),
         toArray(),
@@ -103,7 +102,7 @@ describe('update', () => {
     const rows = ['a', 'b'].map((id) => advantaged(id, [1, 1]));
     const all = await lastValueFrom(
       from(rows).pipe(
-        update(policy, named, blank, 1, () => {}, { groupsPerStep: 2 }),
+        update(policy, blank, 1, () => {}, { groupsPerStep: 2 }),
         toArray(),
       ),
     );
@@ -119,7 +118,7 @@ describe('update', () => {
       for (const scale of ['group', 'none', 'batch', 'parts'] as const) {
         const left: (number | undefined)[] = [];
         const refill = scale === 'group' || scale === 'none' ? { refill: 1 } : {};
-        const learn = update(stubPolicy(), named, blank, 1, (_, metrics) => left.push(metrics['left_out/steps']), {
+        const learn = update(stubPolicy(), blank, 1, (_, metrics) => left.push(metrics['left_out/steps']), {
           groupsPerStep: 2,
           ...refill,
         });
@@ -142,7 +141,7 @@ describe('update', () => {
     const policy = stubPolicy({
       gradient: async () => ({ gradient: Float32Array.of(1), metrics: { loss: losses.shift() ?? 0 } }),
     });
-    const learn = update(policy, named, blank, 1, () => {}, { groupsPerStep: 1, updatesPerBatch: 2 });
+    const learn = update(policy, blank, 1, () => {}, { groupsPerStep: 1, updatesPerBatch: 2 });
     const [row] = await lastValueFrom(from([advantaged('a', [1, 1])]).pipe(learn, toArray()));
     expect(row?.skipped?.reason).toBe(
       'in a step that was left out: a loss of NaN, in update 2 on these rows; 1 before it learnt from them',
@@ -152,7 +151,7 @@ describe('update', () => {
 
   it('ends at the third in a row, behind its rows', async () => {
     const rows = ['a', 'b', 'c', 'd'].map((id) => rewarded(id, [Infinity]));
-    const learn = update(stubPolicy(), named, blank, 1, () => {}, { groupsPerStep: 1 });
+    const learn = update(stubPolicy(), blank, 1, () => {}, { groupsPerStep: 1 });
     const all = await lastValueFrom(
       from(rows).pipe(
         learn,

@@ -123,7 +123,7 @@ describe('checkpoints', () => {
       run.saving.stepped({ kind: 'step', step, metrics, rows: rows.map(({ id }) => id) });
     const rows = new Subject<Advantaged>();
     rows
-      .pipe(update(policy, ({ name }) => name, blank, 1, told, { groupsPerStep: 2, updatesPerBatch: 3 }))
+      .pipe(update(policy, blank, 1, told, { groupsPerStep: 2, updatesPerBatch: 3 }))
       .subscribe((row) => (written.push(row), run.leave(row.id)));
     for (const id of ['a', 'b', 'c', 'd', 'e']) {
       run.enter(id);

@@ -15,7 +15,6 @@
 import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 
-import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { openPolicy } from '../dist/models/policies.js';
 import { decays } from '../dist/operators/training/schedule.js';
 import { segR1 } from '../dist/objectives/policy-gradient.js';
@@ -56,14 +55,17 @@ async function compared(ways, options, job) {
 
 const rollout = (rows) =>
   compared(['none', { lora }], { batch: rows }, (policy) =>
-    policy.generate(
-      Array.from({ length: rows }, () => text(49)),
-      { group: 1, temperature: 1, maxTokens: 96, uniform: (p, s, t) => uniform(p, s, t) },
-    ),
+    policy.generate({
+      prompts: Array.from({ length: rows }, () => text(49)),
+      group: 1,
+      temperature: 1,
+      maxTokens: 96,
+      random: { keys: Array.from({ length: rows }, (_, p) => [p]) },
+    }),
   );
 
 const update = () => {
-  const graph = objectiveGraph(segR1(0));
+  const loss = { objective: segR1(0) };
   const rows = Array.from({ length: 16 }, (_, i) => {
     const completion = Array.from({ length: 127 }, (__, t) => 20 + Math.floor(uniform('text', i, t) * 120));
     const one = completion.map(() => 1 / (16 * 127));
@@ -75,7 +77,7 @@ const update = () => {
     };
   });
   return compared(['full', { lora }], { batch: 8 }, async (policy) => {
-    const { gradient } = await policy.gradient(graph, rows, 1);
+    const { gradient } = await policy.gradient({ loss, rows, temperature: 1 });
     await policy.step(gradient, { learningRate: 1e-5, maxNorm: 1, decays });
   });
 };

@@ -49,7 +49,7 @@ async function measure(folder, workers) {
   const prompt = policy.encode({}, drawScene({ kind: 'pick', seed: 3, index: 0, rule: 'any' }, 112).image);
   for (const maxTokens of [1, 1]) {
     start = performance.now();
-    await policy.generate([prompt], { group: 1, temperature: 0, maxTokens, uniform: () => 0 });
+    await policy.generate({ prompts: [prompt], group: 1, temperature: 0, maxTokens });
     first.push(seconds(start));
   }
   const [cold, warm] = first;

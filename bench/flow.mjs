@@ -29,12 +29,12 @@ const policy = {
   batch: 4,
   encode: () => ({ text: '', tokens: [1] }),
   decode: () => text,
-  write: async (prompts) => prompts.map(() => written),
+  generate: async ({ prompts }) => prompts.map(() => written),
   gradient: async () => ({ gradient: new Float32Array(1), metrics: {} }),
   step: async () => (policy.version++, 1),
 };
 const image = { ...frame, data: new Uint8Array(16 * 16 * 3) };
-const segmenter = { name: 'stub', segment: async (_, prompts) => prompts.map(() => truth), release: async () => {} };
+const segmenter = { name: 'stub', segment: async ({ prompts }) => prompts.map(() => truth), release: async () => {} };
 const read = async () => image;
 
 async function* samples() {
@@ -54,10 +54,7 @@ await lastValueFrom(
     mask({ segmenter, readImage: read }, { cacheMegabytes: 1 }),
     reward(),
     advantage(),
-    update(
-      { policy, graphOf: () => undefined, readImage: read, temperature: 1, report: () => {} },
-      { groupsPerStep: 8 },
-    ),
+    update({ policy, readImage: read, temperature: 1, report: () => {} }, { groupsPerStep: 8 }),
     write(sink),
     released(window),
     tap(() => {

@@ -16,7 +16,6 @@ import { readConfig } from '../dist/models/qwen2_5_vl/architecture.js';
 import { adapterOf } from '../dist/models/vlm/lora.js';
 import { memoryOf } from '../dist/models/vlm/memory.js';
 import { openPolicy } from '../dist/models/policies.js';
-import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { readSam2Config } from '../dist/models/sam2/config.js';
 import { decodeMemory, embedMemory } from '../dist/models/sam2/memory.js';
 import { openNetwork } from '../dist/models/sam2/network.js';
@@ -87,7 +86,13 @@ async function measured(folder, job, gradientCheckpointing, { frame, group, maxT
   );
   if (job === 'rollout') {
     for (let run = 0; run < 2; run++)
-      await policy.generate(encoded, { group, temperature: 1, maxTokens, uniform: () => 0.5 });
+      await policy.generate({
+        prompts: encoded,
+        group,
+        temperature: 1,
+        maxTokens,
+        random: { keys: encoded.map((_, p) => [p]) },
+      });
   } else {
     const completion = Array.from({ length: maxTokens }, (_, t) => 20 + (t % 100));
     const rows = encoded.map((prompt) => {
@@ -100,7 +105,7 @@ async function measured(folder, job, gradientCheckpointing, { frame, group, maxT
       };
     });
     for (let step = 0; step < 2; step++) {
-      const { gradient } = await policy.gradient(objectiveGraph(segR1(0)), rows, 1);
+      const { gradient } = await policy.gradient({ loss: { objective: segR1(0) }, rows, temperature: 1 });
       await policy.step(gradient, { learningRate: 1e-6, maxNorm: 1 });
     }
   }

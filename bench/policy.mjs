@@ -13,7 +13,6 @@ import { drawScene } from '../dist/io/scenes.js';
 import { openPolicy } from '../dist/models/policies.js';
 import { PEERS, randomCheckpoint, spread, timed } from './made.mjs';
 import { decays } from '../dist/operators/training/schedule.js';
-import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { grpo, segR1 } from '../dist/objectives/policy-gradient.js';
 import { groupAdvantages } from '../dist/operators/advantage.js';
 import { trainRows } from '../dist/operators/training/train-rows.js';
@@ -48,11 +47,12 @@ async function rollout(rows, group, batch) {
     const asked = prompts(policy, rows);
     let tokens = 0;
     const seconds = await timed(REPEATS, async () => {
-      const written = await policy.generate(asked, {
+      const written = await policy.generate({
+        prompts: asked,
         group,
         temperature: 1,
         maxTokens: NEW,
-        uniform: (p, s, t) => uniform(p, s, t),
+        random: { keys: asked.map((_, p) => [p]) },
       });
       tokens = written.flat().reduce((sum, one) => sum + one.tokens.length, 0);
     });
@@ -67,7 +67,7 @@ async function rollout(rows, group, batch) {
 async function update() {
   const policy = await openPolicy(folder, { workers: 2, threads: 1, batch: 8 });
   try {
-    const graph = objectiveGraph(segR1(0));
+    const loss = { objective: segR1(0) };
     const rows = Array.from({ length: 16 }, (_, i) => {
       const completion = Array.from({ length: 127 }, (__, t) => 20 + Math.floor(uniform('text', i, t) * 120));
       const one = completion.map(() => 1 / (16 * 127));
@@ -79,7 +79,7 @@ async function update() {
       };
     });
     const seconds = await timed(REPEATS, async () => {
-      const { gradient } = await policy.gradient(graph, rows, 1);
+      const { gradient } = await policy.gradient({ loss, rows, temperature: 1 });
       await policy.step(gradient, { learningRate: 1e-5, maxNorm: 1, decays });
     });
     const times = spread(seconds);
@@ -95,7 +95,7 @@ async function sharing({ asked, count, group, tokens }) {
     openPolicy(folder, { workers: 1, threads: 2, batch, prompt: { user: 'segment the main object' } });
   const [policy, apart] = [await open(count), await open(8)];
   try {
-    const graph = objectiveGraph(segR1(0));
+    const loss = { objective: segR1(0) };
     const row = (prompt, completions) => ({
       prompt,
       completions,
@@ -115,8 +115,8 @@ async function sharing({ asked, count, group, tokens }) {
       ),
     );
     const plain = encoded.flatMap((prompt) => Array.from({ length: group }, () => row(prompt, [completion])));
-    const a = spread(await timed(REPEATS, () => policy.gradient(graph, shared, 1)));
-    const b = spread(await timed(REPEATS, () => apart.gradient(graph, plain, 1)));
+    const a = spread(await timed(REPEATS, () => policy.gradient({ loss, rows: shared, temperature: 1 })));
+    const b = spread(await timed(REPEATS, () => apart.gradient({ loss, rows: plain, temperature: 1 })));
     const read = plain.length * (encoded[0].tokens.length + tokens);
     return {
       shared: a,
@@ -147,15 +147,16 @@ async function step(kl) {
   });
   try {
     const objective = grpo(kl);
-    const graph = objectiveGraph(objective);
+    const loss = { objective };
     const asked = prompts(policy, 8);
     const times = spread(
       await timed(REPEATS, async () => {
-        const written = await policy.generate(asked, {
+        const written = await policy.generate({
+          prompts: asked,
           group: 8,
           temperature: 1,
           maxTokens: 64,
-          uniform: (p, s, t) => uniform(p, s, t),
+          random: { keys: asked.map((_, p) => [p]) },
         });
         const rows = written.map((completions, i) => ({
           id: String(i),
@@ -166,15 +167,15 @@ async function step(kl) {
           ),
         }));
         const batch = trainRows(rows, asked, objective);
-        const reference = kl > 0 ? await policy.referenceScores(batch, 1) : [];
-        const { gradient } = await policy.gradient(
-          graph,
-          batch.map((row, i) => ({
+        const reference = kl > 0 ? await policy.referenceScores({ rows: batch, temperature: 1 }) : [];
+        const { gradient } = await policy.gradient({
+          loss,
+          rows: batch.map((row, i) => ({
             ...row,
             perToken: { ...row.perToken, ...(kl > 0 && { refLogProbs: reference[i] }) },
           })),
-          1,
-        );
+          temperature: 1,
+        });
         await policy.step(gradient, { learningRate: 1e-6, maxNorm: 1, decays });
       }),
     );

@@ -74,8 +74,8 @@ async function group(folder, cached) {
   try {
     const run = async () => {
       const image = { ...frame, data: new Uint8Array(3 * 768 * 768).fill(++shade) };
-      if (cached) await segmenter.segment(image, prompts, frame);
-      else for (const prompt of prompts) await segmenter.segment(image, [prompt], frame);
+      if (cached) await segmenter.segment({ image, prompts, frame });
+      else for (const prompt of prompts) await segmenter.segment({ image, prompts: [prompt], frame });
     };
     return spread(await timed(1, run));
   } finally {

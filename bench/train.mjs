@@ -11,7 +11,6 @@ import { lastValueFrom, takeUntil, Subject } from 'rxjs';
 import { imageReader } from '../dist/io/reader.js';
 import { openGrabCut } from '../dist/models/grabcut/segmenter.js';
 import { openPolicy } from '../dist/models/policies.js';
-import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { advantage } from '../dist/operators/advantage.js';
 import { load } from '../dist/operators/load.js';
 import { mask } from '../dist/operators/mask.js';
@@ -89,10 +88,7 @@ await lastValueFrom(
     mask({ segmenter, readImage: read }, options.mask),
     reward([], scoringOf(options.reward)),
     advantage(options.advantage),
-    update(
-      { policy, graphOf: objectiveGraph, readImage: read, temperature: options.rollout.temperature, report },
-      options.update,
-    ),
+    update({ policy, readImage: read, temperature: options.rollout.temperature, report }, options.update),
     released(window),
   ),
 );

@@ -18,9 +18,7 @@ import { parseArgs } from 'node:util';
 
 import { drawScene } from '../dist/io/scenes.js';
 import { openPolicy } from '../dist/models/policies.js';
-import { objectiveGraph } from '../dist/models/vlm/train.js';
 import { segR1 } from '../dist/objectives/policy-gradient.js';
-import { uniform } from '../dist/random.js';
 import { randomCheckpoint, spread, timed, USERS } from './made.mjs';
 
 const SIDE = 756;
@@ -56,16 +54,11 @@ async function measured(folder, { jobs, repeats, gradientCheckpointing, threads 
       sampleShare: Array.from({ length: GROUP }, () => 1 / GROUP),
     },
   };
-  const graph = objectiveGraph(segR1(0));
+  const loss = { objective: segR1(0) };
   const work = {
-    gradient: () => policy.gradient(graph, [row], 1),
+    gradient: () => policy.gradient({ loss, rows: [row], temperature: 1 }),
     rollout: () =>
-      policy.generate([asked], {
-        group: GROUP,
-        temperature: 1,
-        maxTokens: NEW,
-        uniform: (p, s, t) => uniform(p, s, t),
-      }),
+      policy.generate({ prompts: [asked], group: GROUP, temperature: 1, maxTokens: NEW, random: { keys: [[0]] } }),
   };
   try {
     const result = {};

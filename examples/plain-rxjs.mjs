@@ -10,7 +10,6 @@ import {
   imageReader,
   load,
   mask,
-  objectiveGraph,
   openGrabCut,
   openPolicy,
   parse,
@@ -55,7 +54,7 @@ const rows = load(
   easy(1.6),
   advantage({ scale: 'none' }),
   update(
-    { policy, graphOf: objectiveGraph, readImage: read, temperature: 1, report },
+    { policy, readImage: read, temperature: 1, report },
     { objective: 'dapo', learningRate: 3e-4, groupsPerStep: GROUPS },
   ),
   // Without this the window stays full and the source stands still.

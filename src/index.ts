@@ -37,13 +37,13 @@ export { mask, type MaskOptions } from './operators/mask.js';
 export { markNonFinite } from './operators/training/finite.js';
 export { reward, type RewardFunction, type RewardOptions } from './operators/reward.js';
 export { advantage, type AdvantageOptions } from './operators/advantage.js';
-export { update, type GraphOf, type UpdateContext } from './operators/update.js';
+export { update, type UpdateContext } from './operators/update.js';
 export type { UpdateOptions } from './operators/training/update-options.js';
 export { fit, type FitOptions } from './operators/fit.js';
 export { think, type ThinkOptions, type Thinker } from './operators/think.js';
 export { replay, type ReplayOptions } from './operators/replay.js';
 export type { StepTokens } from './operators/training/step-metrics.js';
-export { sft, type ReportStep, type SftOptions } from './operators/sft.js';
+export { sft, type ReportStep, type SftContext, type SftOptions } from './operators/sft.js';
 export { tally, type Tally, type TallyOptions, type TallyReader } from './operators/tally.js';
 export { score, type ScoreOptions, type ScoreResult, type Scores, type Scoring } from './operators/score.js';
 export { openScorer, type Scorer } from './operators/scoring/scorer.js';
@@ -61,13 +61,23 @@ export {
   type ReadImage,
   type Segmenter,
   type SegmenterDefinition,
+  type SegmentRequest,
 } from './models/segmenter.js';
 export { openPolicy, openPolicy as openQwen, type OpenPolicyOptions } from './models/policies.js';
 export type { OpenPolicyOptions as QwenOptions } from './models/policies.js';
 export type { VlmPolicy, VlmPolicy as QwenPolicy } from './models/vlm/policy.js';
-export type { Coordinates, Policy, Sampling, Supervision } from './models/policy.js';
-export { objectiveGraph } from './models/vlm/train.js';
-export { patchMaskHead, supervisedGraph, supervisedInputs } from './models/vlm/supervised.js';
+export type {
+  Coordinates,
+  GenerateRequest,
+  GradientRequest,
+  Loss,
+  Policy,
+  Randomness,
+  Sampling,
+  ScoreRequest,
+  SupervisedLoss,
+} from './models/policy.js';
+export { patchMaskHead } from './models/vlm/supervised.js';
 export {
   bnpo,
   dapo,
@@ -84,6 +94,8 @@ export { sapo, type Gate } from './objectives/sapo.js';
 export { vespo, type Gamma } from './objectives/vespo.js';
 export { compose, type Additions, type Recipe } from './objectives/compose.js';
 export type { Average, Objective, Terms, Traced } from './objectives/objective.js';
+export type { ObjectiveName, ObjectiveOptions } from './objectives/named.js';
+export type { ObjectiveModule, ObjectiveSpec } from './objectives/spec.js';
 /** The tensor language, for objectives of one's own. */
 export * as ops from './tensor/ops.js';
 export type { Tensor } from './tensor/graph.js';
@@ -128,6 +140,5 @@ export {
 } from './pipelines/stage.js';
 export { readPipeline, type Pipeline, type ReadOptions } from './pipelines/config/read.js';
 export type { RewardInput, RewardModule } from './pipelines/stages/reward-modules.js';
-export type { ObjectiveModule } from './pipelines/stages/objective-modules.js';
 export { run, type RunOptions } from './pipelines/run/run.js';
 export type { RunEvent, RunListener, Summary } from './pipelines/events.js';

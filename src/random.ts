@@ -12,7 +12,7 @@ function mix(h: number): number {
 }
 
 /** 32-bit hash of a key; strings by their UTF-16 units, numbers by their integer part. */
-export function hash(...key: readonly (string | number)[]): number {
+export function hash(...key: Key): number {
   let h = GOLDEN;
   for (const part of key) {
     if (typeof part === 'number') h = mix(h ^ mix((part | 0) + GOLDEN)) + GOLDEN;
@@ -22,8 +22,11 @@ export function hash(...key: readonly (string | number)[]): number {
   return h >>> 0;
 }
 
+/** What a draw depends on. */
+export type Key = readonly (string | number)[];
+
 /** One uniform number in [0, 1) for a key, 24 bits, exact in float32. */
-export function uniform(...key: readonly (string | number)[]): number {
+export function uniform(...key: Key): number {
   return (hash(...key) >>> 8) / 0x1000000;
 }
 
@@ -38,7 +41,7 @@ export interface Draws {
 }
 
 /** Draws numbered 0, 1, 2 … under a key (sfc32 seeded by the key's hash). */
-export function draws(...key: readonly (string | number)[]): Draws {
+export function draws(...key: Key): Draws {
   let a = hash(...key, 1);
   let b = hash(...key, 2);
   let c = hash(...key, 3);
@@ -60,7 +63,7 @@ export function draws(...key: readonly (string | number)[]): Draws {
 }
 
 /** 0 … n-1 in an order that depends on the key alone. */
-export function shuffled(n: number, ...key: readonly (string | number)[]): Uint32Array {
+export function shuffled(n: number, ...key: Key): Uint32Array {
   const order = Uint32Array.from({ length: n }, (_, i) => i);
   for (let i = n - 1; i > 0; i--) {
     const j = Math.floor(uniform(...key, i) * (i + 1));

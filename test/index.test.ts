@@ -34,7 +34,6 @@ describe('segr1', () => {
       'luspo',
       'markNonFinite',
       'mask',
-      'objectiveGraph',
       'openGrabCut',
       'openPolicy',
       'openQwen',
@@ -67,7 +66,6 @@ describe('segr1', () => {
       'sft',
       'stage',
       'structureMeasure',
-      'supervisedGraph',
       'supervisedInputs',
       'tally',
       'think',
@@ -95,7 +93,7 @@ describe('segr1', () => {
         map((row) => ({ ...row, found: row.masks.filter((it) => it !== null).length })),
         segr1.reward(),
         segr1.advantage(),
-        segr1.update({ policy, graphOf: segr1.objectiveGraph, readImage: read, temperature: 1, report: () => {} }),
+        segr1.update({ policy, readImage: read, temperature: 1, report: () => {} }),
         segr1.released(window),
       );
     expectTypeOf(compose).returns.toExtend<Observable<segr1.Updated & { found: number }>>();

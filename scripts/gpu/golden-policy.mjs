@@ -10,7 +10,6 @@ import { join } from 'node:path';
 import { NonFiniteError } from '../../dist/errors.js';
 import { openSafetensors } from '../../dist/io/safetensors.js';
 import { openPolicy } from '../../dist/models/policies.js';
-import { objectiveGraph } from '../../dist/models/vlm/train.js';
 import { tokenWeights } from '../../dist/objectives/objective.js';
 import { dapo, segR1 } from '../../dist/objectives/policy-gradient.js';
 import { decays } from '../../dist/operators/training/schedule.js';
@@ -84,14 +83,14 @@ export async function* forward(folder, target) {
         const stored = await openSafetensors(join(folder, 'forward', file));
         const prompts = (await storedRows(stored, policy.config)).map(({ prompt }) => prompt);
         const from = prompts.map(({ tokens }) => Math.max(1, tokens.lastIndexOf(policy.config.tokens.image) + 2));
-        const own = await policy.scores(
-          prompts.map((prompt, r) => ({
+        const own = await policy.scores({
+          rows: prompts.map((prompt, r) => ({
             prompt: { ...prompt, tokens: prompt.tokens.slice(0, from[r]) },
             completions: [prompt.tokens.slice(from[r])],
             perToken: {},
           })),
-          1,
-        );
+          temperature: 1,
+        });
         const name = file.replace('.safetensors', '');
         const behind = (rows) => rows?.flatMap((row, r) => row.slice(from[r] - 1));
         const kernels = yardstick[checkpoint]?.[name] ?? {};
@@ -153,11 +152,12 @@ async function written(
   for (const [r, { prompt, padding }] of rows.entries()) {
     // In the stored batch the penalty falls on the padding's id as well.
     if (repetitionPenalty !== 1 && padding > 0) continue;
-    const [[one]] = await policy.generate([prompt], {
+    const [[one]] = await policy.generate({
+      prompts: [prompt],
       group: 1,
       temperature: greedy ? 0 : temperature,
       maxTokens: width,
-      uniform: (_, __, t) => uniforms?.[r][t] ?? 0,
+      ...(uniforms && { random: { uniforms: [Float32Array.from(uniforms[r])] } }),
       repetitionPenalty,
       topK,
       topP,
@@ -200,8 +200,8 @@ export async function* train(folder, target) {
     const golden = existsSync(file) ? await openSafetensors(file) : undefined;
     const parts = await opened(join(folder, TINY), target, { batch: 2, ...options }, async (policy) => {
       const taught = await rows(objective);
-      const graph = objectiveGraph(objective);
-      const { gradient, metrics } = await policy.gradient(graph, taught, 1);
+      const loss = { objective };
+      const { gradient, metrics } = await policy.gradient({ loss, rows: taught, temperature: 1 });
       const { norm, tensors } = await steppedOn(policy, gradient);
       const first = {
         loss: { own: [metrics.loss], golden: [report[kind].wd0[0].loss], allowed: 1e-5 },
@@ -217,10 +217,10 @@ export async function* train(folder, target) {
       };
       // The same graphs once more.
       if (options.gradientCheckpointing) return first;
-      const scores = await policy.scores(
-        taught.map((row) => ({ ...row, perToken: {}, perSample: {} })),
-        1,
-      );
+      const scores = await policy.scores({
+        rows: taught.map((row) => ({ ...row, perToken: {}, perSample: {} })),
+        temperature: 1,
+      });
       const logProbs = { own: scores.flat(2), golden: await goldenScores(golden, kind, batch, taught), allowed: 2e-5 };
       return { ...first, 'log-probs': logProbs, 'three steps': { own: await threeSteps(policy, graph, taught) } };
     });
@@ -286,7 +286,7 @@ async function storedGradient(tensors, golden) {
 async function threeSteps(policy, graph, taught) {
   const told = [];
   for (let step = 0; step < 3; step++) {
-    const { gradient, metrics } = await policy.gradient(graph, taught, 1);
+    const { gradient, metrics } = await policy.gradient({ loss, rows: taught, temperature: 1 });
     told.push(metrics.loss, await policy.step(gradient, { learningRate: 1e-3, maxNorm: 1, decays }).catch(notFinite));
   }
   return told;

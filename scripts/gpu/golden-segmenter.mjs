@@ -115,11 +115,11 @@ async function* masks(folder, dir, { device, precision, threads, memory }, image
     for (const image of images) {
       const own = cases.filter(({ image: name }) => name === image.name);
       const [height, width] = image.original_hw;
-      const made = await opened.segment(
-        await readImageFile(join(folder, image.file)),
-        own.map((one) => promptOf(one, image.original_hw)),
-        { width, height },
-      );
+      const made = await opened.segment({
+        image: await readImageFile(join(folder, image.file)),
+        prompts: own.map((one) => promptOf(one, image.original_hw)),
+        frame: { width, height },
+      });
       const [bits, stored] = [[], []];
       for (const [i, one] of own.entries()) {
         bits.push(...decodeMask(made[i]));

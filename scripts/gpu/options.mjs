@@ -9,11 +9,10 @@ import { fileURLToPath } from 'node:url';
 
 import { deviceOf } from '../../dist/models/device.js';
 import { openPolicy } from '../../dist/models/policies.js';
-import { objectiveGraph } from '../../dist/models/vlm/train.js';
 import { openCheckpoint } from '../../dist/models/sam2/checkpoint.js';
 import { grpo } from '../../dist/objectives/policy-gradient.js';
 import { drawScene } from '../../dist/io/scenes.js';
-import { draws, uniform } from '../../dist/random.js';
+import { draws } from '../../dist/random.js';
 import { graphOf } from '../../dist/tensor/engine.js';
 import { dot, input } from '../../dist/tensor/ops.js';
 import { openEngine } from '../../dist/tensor/engines.js';
@@ -63,7 +62,13 @@ async function tf32() {
   }
 }
 
-const settings = { group: 4, temperature: 1, maxTokens: 24, uniform: (p, s, t) => uniform('options', p, s, t) };
+const asking = (prompts) => ({
+  prompts,
+  group: 4,
+  temperature: 1,
+  maxTokens: 24,
+  random: { keys: prompts.map((_, p) => ['options', p]) },
+});
 
 async function withTiny(precision, use) {
   const policy = await openPolicy(TINY, { workers: 1, threads: 1, batch: 2, device: device(), precision });
@@ -79,9 +84,9 @@ async function withTiny(precision, use) {
 
 /** The same work twice with one policy, and once more with another: what does not come out the same, bit by bit. */
 async function determinism(precision) {
-  const graph = objectiveGraph(grpo(0));
+  const loss = { objective: grpo(0) };
   const once = async (policy, prompts, completions) => {
-    const written = (await policy.generate(prompts, settings)).flat();
+    const written = (await policy.generate(asking(prompts))).flat();
     const rows = prompts.map((prompt) => {
       const each = (value) => completions.map((tokens) => tokens.map(() => value));
       return {
@@ -91,7 +96,7 @@ async function determinism(precision) {
         perSample: { advantages: completions.map((_, i) => (i % 2) - 0.5), sampleShare: completions.map(() => 0.125) },
       };
     });
-    const { gradient, metrics } = await policy.gradient(graph, rows, 1);
+    const { gradient, metrics } = await policy.gradient({ loss, rows, temperature: 1 });
     const norm = await policy.step(gradient, { learningRate: 0, maxNorm: Infinity }).catch((error) => error.message);
     return {
       tokens: written.flatMap(({ tokens }) => tokens),
@@ -129,11 +134,11 @@ async function sideBySide() {
       try {
         await timed(segmenter, precision, 'alone');
         await withTiny('float32', async (policy, prompts) => {
-          await policy.generate(prompts, settings);
+          await policy.generate(asking(prompts));
           let going = true;
           let rounds = 0;
           const writing = (async () => {
-            for (; going; rounds++) await policy.generate(prompts, settings);
+            for (; going; rounds++) await policy.generate(asking(prompts));
           })();
           await timed(segmenter, precision, 'beside a policy that writes').finally(() => (going = false));
           await writing;

@@ -19,7 +19,6 @@ import { surveyCuda } from '../../dist/gpu/find.js';
 import { listDevices } from '../../dist/gpu/devices.js';
 import { deviceOf } from '../../dist/models/device.js';
 import { openPolicy } from '../../dist/models/policies.js';
-import { objectiveGraph } from '../../dist/models/vlm/train.js';
 import { grpo } from '../../dist/objectives/policy-gradient.js';
 import { groupAdvantages } from '../../dist/operators/advantage.js';
 import { decays } from '../../dist/operators/training/schedule.js';
@@ -56,7 +55,7 @@ const [PROMPTS, GROUP, TOKENS, RANK, REPEATS] = ['prompts', 'group', 'tokens', '
   Number(asked[name]),
 );
 const objective = grpo(0);
-const graph = objectiveGraph(objective);
+const loss = { objective };
 const seconds = async (run) => {
   const start = performance.now();
   const value = await run();
@@ -232,15 +231,16 @@ async function measure(policy, memory) {
 
   let draw = 0;
   const rollout = () =>
-    policy.generate(prompts, {
+    policy.generate({
+      prompts,
       group: GROUP,
       temperature: 1,
       maxTokens: TOKENS,
-      uniform: (p, s, t) => uniform(draw, p, s, t),
+      random: { keys: prompts.map((_, p) => [draw, p]) },
     });
   let completions;
   let batch;
-  const update = () => policy.gradient(graph, batch, 1);
+  const update = () => policy.gradient({ loss, rows: batch, temperature: 1 });
   const well = await each(tell, [
     [
       'rollout',
@@ -347,7 +347,7 @@ async function probe(policy, prompts, completions) {
       perToken: {},
     },
   ];
-  const [logProbs] = await policy.referenceScores(rows, 1);
+  const [logProbs] = await policy.referenceScores({ rows, temperature: 1 });
   writeFileSync(join(asked.folder, 'pixels.f32'), Buffer.from(prompts[0].images[0].pixels.buffer));
   writeFileSync(
     join(asked.folder, 'probe.json'),

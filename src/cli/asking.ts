@@ -65,7 +65,7 @@ export async function openAsker({ dir, adapter, text, frame: side }: PolicyWords
         resize(image, frame, 'bilinear', 'pillow'),
       );
       const [written] = (
-        await policy.generate([told], { group: 1, temperature: 0, maxTokens: MOST_TOKENS, uniform: () => 0 })
+        await policy.generate({ prompts: [told], group: 1, temperature: 0, maxTokens: MOST_TOKENS })
       ).flat() as [GeneratedCompletion];
       const completion = policy.decode(written.tokens);
       return { prompt: readPrompt(completion, frame, { lenient: true, coordinates: policy.coordinates }), completion };

@@ -42,10 +42,11 @@ async function cut(
   image: Image,
   prompt: Prompt,
 ): Promise<Pick<Inspected, 'mask'> & Partial<Inspected>> {
-  const size = { width: image.width, height: image.height };
+  const frame = { width: image.width, height: image.height };
+  const request = { image, prompts: [prompt], frame };
   const [found] = segmenter.inspect
-    ? await segmenter.inspect(image, [prompt], size)
-    : (await segmenter.segment(image, [prompt], size)).map((mask) => ({ mask }));
+    ? await segmenter.inspect(request)
+    : (await segmenter.segment(request)).map((mask) => ({ mask }));
   return found;
 }
 

@@ -1,4 +1,6 @@
 import type { Objective } from '../objectives/objective.js';
+import type { ObjectiveSpec } from '../objectives/spec.js';
+import type { Key } from '../random.js';
 import type { Fitted, Image, Sample } from '../records.js';
 import type { AdamOptions } from '../tensor/adamw.js';
 
@@ -50,14 +52,51 @@ export interface Sampling {
   readonly entropy?: boolean;
 }
 
-export interface GenerateOptions extends Sampling {
+/** What makes the draws of a rollout, a key or a list of numbers a prompt. */
+export type Randomness =
+  /** The draw of completion `s` at token `t` is `uniform(...key, s, t)`, see `src/random.ts`. */
+  | { readonly keys: readonly Key[] }
+  /** The draws themselves, in [0, 1), [completion × token]. */
+  | { readonly uniforms: readonly Float32Array[] };
+
+/** What `generate` is asked. */
+export interface GenerateRequest extends Sampling {
+  readonly prompts: readonly EncodedPrompt[];
   /** Completions a prompt. */
   readonly group: number;
   /** 0 writes the likeliest token, of all. */
   readonly temperature: number;
   readonly maxTokens: number;
-  /** Uniform in [0, 1) for a prompt of the call, a completion and a token: what makes the draw. */
-  readonly uniform: (prompt: number, sample: number, token: number) => number;
+  /** Needed where `temperature` is above 0. */
+  readonly random?: Randomness;
+}
+
+/** What `scores` and `referenceScores` are asked. */
+export interface ScoreRequest {
+  readonly rows: readonly TrainRow[];
+  /** That completions were written at. */
+  readonly temperature: number;
+}
+
+/** What `gradient` is asked. */
+export interface GradientRequest extends ScoreRequest {
+  readonly loss: Loss;
+}
+
+/** What is minimised. */
+export type Loss =
+  /** A policy-gradient objective: plain data, or in one process an object of functions. */
+  | { readonly objective: ObjectiveSpec | Objective }
+  /** Cross-entropy on given answers, and what may be learned beside them. */
+  | { readonly supervised: SupervisedLoss };
+
+export interface SupervisedLoss {
+  /** Weight of the patch-mask loss; 0 is none. */
+  readonly patchMask: number;
+  /** Standard deviation, in units of the number, of a Gaussian target around number tokens; 0 is the token alone. */
+  readonly softNumbers: number;
+  /** Whether the prompts' words are learned as well; default `masked`. */
+  readonly prompt?: 'masked' | 'learned';
 }
 
 /** One prompt with its completions, and what the loss needs beside them. */
@@ -105,8 +144,8 @@ export function combined(name: string, before: number | undefined, value: number
   return name.endsWith('Max') ? Math.max(before, value) : before + value;
 }
 
-/** A vision-language policy: writes completions, and learns from them. `Graph` is its own kind of training graph. */
-export interface Policy<Graph = unknown> {
+/** A vision-language policy: writes completions, and learns from them. Its requests and answers are plain data. */
+export interface Policy {
   /** Of the checkpoint that it was read from; part of a run's metadata. */
   readonly name: string;
   /** Optimizer steps taken since it was opened. */
@@ -131,16 +170,17 @@ export interface Policy<Graph = unknown> {
   encodeAnswer(text: string): number[];
   /** Text of a completion, without its end token. */
   decode(tokens: readonly number[]): string;
-  /** Writes `group` completions a prompt, in order. */
-  generate(prompts: readonly EncodedPrompt[], options: GenerateOptions): Promise<GeneratedCompletion[][]>;
+  /** Writes `group` completions a prompt, in order. @throws {UsageError} where draws are needed and not given. */
+  generate(request: GenerateRequest): Promise<GeneratedCompletion[][]>;
   /**
    * Log-probs of completions under the weights that the policy was opened with, an adapter's left out, and what was
    * mixed into them, [row][sample][token].
    */
-  referenceScores(rows: readonly TrainRow[], temperature: number): Promise<number[][][]>;
+  referenceScores(request: ScoreRequest): Promise<number[][][]>;
   /** Log-probs of completions under the weights as they are now, [row][sample][token]. */
-  scores(rows: readonly TrainRow[], temperature: number): Promise<number[][][]>;
-  gradient(graph: Graph, rows: readonly TrainRow[], temperature: number): Promise<Gradient>;
+  scores(request: ScoreRequest): Promise<number[][][]>;
+  /** @throws {UsageError} for an objective that it can't open. */
+  gradient(request: GradientRequest): Promise<Gradient>;
   /**
    * One AdamW step on a gradient clipped to `maxNorm`; later calls use the new weights.
    *
@@ -162,28 +202,15 @@ export interface Policy<Graph = unknown> {
   release(): Promise<void>;
 }
 
-/** What supervised answers are taught with. */
-export interface SupervisionOptions {
-  /** Weight of the patch-mask loss. */
-  readonly patchMask: number;
-  /** Standard deviation, in units of the number, of a Gaussian target around number tokens; 0 is the token alone. */
-  readonly softNumbers: number;
-  /** Whether the loss is on the answer alone, or on the prompt's words as well. */
-  readonly prompt: 'masked' | 'learned';
-}
-
-/** What supervised answers need of a kind of policy. */
-export interface Supervision<Graph = unknown> {
-  readonly graph: Graph;
-  /** Further inputs of the graph for one row. */
-  inputs(row: Fitted, prompt: EncodedPrompt, answer: readonly number[]): Pick<TrainRow, 'perToken' | 'perPrompt'>;
-}
-
-/** A policy that makes its own training graphs. */
-export interface Trainable<Graph = unknown> {
-  /** The graph of a policy-gradient objective; its inputs besides the batch are those of `policyLoss`. */
-  objectiveGraph(objective: Objective): Graph;
-  supervision(options: SupervisionOptions): Supervision<Graph>;
+/** A policy that teaches given answers. */
+export interface Trainable {
+  /** What the loss wants to know of a row beside its tokens: further inputs. */
+  supervisedInputs(
+    loss: SupervisedLoss,
+    row: Fitted,
+    prompt: EncodedPrompt,
+    answer: readonly number[],
+  ): Pick<TrainRow, 'perToken' | 'perPrompt'>;
 }
 
 /** A policy whose training can be interrupted and resumed. */

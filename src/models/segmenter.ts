@@ -3,6 +3,16 @@ import type { z } from 'zod';
 import type { Image, ImageSource, Mask, Prompt, Size } from '../records.js';
 import type { InspectedSegmenter, SegmenterUse } from './inspected.js';
 
+/** What a segmenter is asked. */
+export interface SegmentRequest {
+  /** Pixels at any size. */
+  readonly image: Image;
+  /** In pixels of their own frame, which the segmenter turns into its own. */
+  readonly prompts: readonly Prompt[];
+  /** Size of the masks. */
+  readonly frame: Size;
+}
+
 /** Promptable segmenter: all prompts about one image go in one call, so that it is looked at once. */
 export interface Segmenter {
   /** Names the model and every option that changes a mask; part of cache keys and run metadata. */
@@ -12,12 +22,10 @@ export interface Segmenter {
   /**
    * One mask a prompt, in order, at `frame` size: the union over the prompt's objects.
    * An object with a box uses the points inside it (inclusive), others are left out; a failing object is skipped.
-   *
-   * @param image pixels at any size; prompts are in pixels of their own frame, which the segmenter turns into its own.
    */
-  segment(image: Image, prompts: readonly Prompt[], frame: Size): Promise<Mask[]>;
+  segment(request: SegmentRequest): Promise<Mask[]>;
   /** As `segment`, with what it thinks of each object's mask; only from those that think something. */
-  inspect?(image: Image, prompts: readonly Prompt[], frame: Size): Promise<Inspected[]>;
+  inspect?(request: SegmentRequest): Promise<Inspected[]>;
   /** Waits for running jobs and frees threads and sessions; later calls reject. */
   release(): Promise<void>;
 }

@@ -56,7 +56,7 @@ export function fit<T extends Sample>(
   const search = async (row: T, truth: Uint8Array): Promise<Fit> => {
     const image = await pixelsOf(readImage, row, segmenter);
     const segmentOnce = async (prompt: Prompt): Promise<Mask> =>
-      (await segmenter.segment(image, [prompt], row.frame))[0];
+      (await segmenter.segment({ image, prompts: [prompt], frame: row.frame }))[0];
     return fitPrompt(segmentOnce, truth, row.frame, clicking);
   };
   const fitted = (row: T): Promise<T & Fitted> =>

@@ -41,7 +41,7 @@ export function mask<T extends Prompted>(
     orMarked('mask', row, async () => {
       const about = JSON.stringify([segmenter.name, row.image, row.frame]);
       const cut = async (prompts: readonly Prompt[]): Promise<Mask[]> =>
-        segmenter.segment(await pixelsOf(readImage, row, segmenter), prompts, row.frame);
+        segmenter.segment({ image: await pixelsOf(readImage, row, segmenter), prompts, frame: row.frame });
       return { ...row, masks: await masksOf(row.prompts, about, cut, cache) };
     });
   return inOrder(segmented, inflight);

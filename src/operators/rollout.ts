@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { defined } from '../defined.js';
 import type { EncodedPrompt, Policy, GeneratedCompletion } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
-import { hash, uniform } from '../random.js';
+import { hash } from '../random.js';
 import type { RolledOut, Sample, SamplingOptions } from '../records.js';
 import { orMarked, pixelsOf } from './faults.js';
 import { inOrder } from '../streams/in-order.js';
@@ -54,13 +54,13 @@ export function rollout<T extends Sample>(
   const { temperature, repetitionPenalty, topK, topP, minP, maxTokens } = writing;
   const sampling: SamplingOptions = { temperature, repetitionPenalty, topK, topP, minP, maxTokens };
 
-  const write = batcher<Asked, readonly GeneratedCompletion[]>(policy.batch, async (asked) => {
-    const keys = asked.map(({ id }) => hash('rollout', seed, id));
-    return policy.generate(
-      asked.map(({ prompt }) => prompt),
-      { ...writing, uniform: (p, s, t) => uniform(keys[p], s, t) },
-    );
-  });
+  const write = batcher<Asked, readonly GeneratedCompletion[]>(policy.batch, (asked) =>
+    policy.generate({
+      ...writing,
+      prompts: asked.map(({ prompt }) => prompt),
+      random: { keys: asked.map(({ id }) => [hash('rollout', seed, id)]) },
+    }),
+  );
 
   const rolledOut = (row: T): Promise<T & RolledOut> =>
     orMarked('rollout', row, async () => {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import { defined } from '../defined.js';
 import { DataError } from '../errors.js';
-import type { Policy, Supervision, TrainRow } from '../models/policy.js';
+import type { Policy, SupervisedLoss, Trainable, TrainRow } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
 import type { Fitted, Sample, Thought } from '../records.js';
 import { pixelsOf } from './faults.js';
@@ -38,9 +38,8 @@ export type ReportStep = (
 ) => void;
 
 /** What `sft` works with. */
-export interface SftContext<Graph> {
-  readonly policy: Policy<Graph>;
-  readonly supervision: Supervision<Graph>;
+export interface SftContext {
+  readonly policy: Policy & Trainable;
   readonly readImage: ReadImage;
   readonly report: ReportStep;
 }
@@ -53,19 +52,21 @@ export interface SftContext<Graph> {
  * image can't be read
  * are marked and left out.
  */
-export function sft<Graph, T extends Fitted>(
-  { policy, supervision, readImage, report }: SftContext<Graph>,
+export function sft<T extends Fitted>(
+  { policy, readImage, report }: SftContext,
   options: SftOptions = {},
 ): OperatorFunction<T, T & { readonly step: number }> {
   const checked = SftOptions.parse(options);
   const rate = scheduleOf(checked);
+  const { patchMask, softNumbers, prompt: asks } = checked;
+  const supervised: SupervisedLoss = { patchMask, softNumbers, prompt: asks };
 
   const lesson = async (row: T): Promise<TrainRow | DataError> => {
     try {
       const asked = lessonOf(row);
       const prompt = policy.encode(asked, await pixelsOf(readImage, row));
       const answer = policy.encodeAnswer(asked.fitted.text);
-      return { prompt, completions: [answer], ...supervision.inputs(asked, prompt, answer) };
+      return { prompt, completions: [answer], ...policy.supervisedInputs(supervised, asked, prompt, answer) };
     } catch (error) {
       if (error instanceof DataError) return error;
       throw error;
@@ -77,7 +78,11 @@ export function sft<Graph, T extends Fitted>(
     const usable = lessons.filter((it): it is TrainRow => !(it instanceof DataError));
     const step = policy.version + 1;
     if (usable.length > 0) {
-      const { gradient, metrics } = await policy.gradient(supervision.graph, weighed(usable), 1);
+      const { gradient, metrics } = await policy.gradient({
+        loss: { supervised },
+        rows: weighed(usable),
+        temperature: 1,
+      });
       finiteLoss(metrics);
       const settings = rate(step);
       const norm = await policy.step(gradient, settings);

@@ -73,7 +73,7 @@ export function tally<T extends Scored>(
   const scoring = RewardOptions.parse(rewards);
   const earn: Earn = async (on, answers) => {
     const masks = await masksOf(answers.prompts, '', async (asked) =>
-      segmenter.segment(await pixelsOf(readImage, on, segmenter), asked, on.frame),
+      segmenter.segment({ image: await pixelsOf(readImage, on, segmenter), prompts: asked, frame: on.frame }),
     );
     return weightedSum(
       builtInRewards({ ...answers, masks, ...defined({ truth: on.truth }) }, scoring),

@@ -3,6 +3,7 @@ import { pipe, type OperatorFunction } from 'rxjs';
 import type { Policy, TrainRow } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
 import type { Objective } from '../objectives/objective.js';
+import { openObjective } from '../objectives/spec.js';
 import type { Advantaged, Updated } from '../records.js';
 import { pixelsOf } from './faults.js';
 import { finiteLoss, finiteRows, furtherStep, skippingSteps } from './training/finite.js';
@@ -12,20 +13,16 @@ import { markFiltered, refilled } from './training/dynamic-sampling.js';
 import type { ReportStep } from './sft.js';
 import { mean } from './scoring/statistics.js';
 import { addTokens, graphMetrics, NO_TOKENS, stepStatistics, stepTaken, tokensOf } from './training/step-metrics.js';
-import { drawn, temperatureOf } from './training/temperature.js';
+import { drawn, temperatureOf, UNSAID_TEMPERATURE } from './training/temperature.js';
 import { trainRows } from './training/train-rows.js';
-import { objectiveOf, UpdateOptions } from './training/update-options.js';
-
-/** How a kind of policy turns an objective into its training graph. */
-export type GraphOf<Graph> = (objective: Objective) => Graph;
+import { objectiveSpec, UpdateOptions } from './training/update-options.js';
 
 /** What an update works with. */
-export interface UpdateContext<Graph> {
-  readonly policy: Policy<Graph>;
-  readonly graphOf: GraphOf<Graph>;
+export interface UpdateContext {
+  readonly policy: Policy;
   readonly readImage: ReadImage;
-  /** At which the completions were written: log-probs are recomputed at it. */
-  readonly temperature: number;
+  /** Sampling temperature of rows that do not say theirs; default 1. */
+  readonly temperature?: number;
   readonly report: ReportStep;
 }
 
@@ -37,14 +34,16 @@ export interface UpdateContext<Graph> {
  *
  * @throws {UsageError} if a temperature is 0, or a custom objective gives no loss.
  */
-export function update<Graph, T extends Advantaged>(
-  { policy, graphOf, readImage, temperature: unsaid, report }: UpdateContext<Graph>,
+export function update<T extends Advantaged>(
+  { policy, readImage, temperature: unsaid = UNSAID_TEMPERATURE, report }: UpdateContext,
   options: UpdateOptions = {},
 ): OperatorFunction<T, T & Updated> {
   const checked = UpdateOptions.parse(options);
   drawn(unsaid);
-  const objective = objectiveOf(checked);
-  const graph = graphOf(objective);
+  const spec = objectiveSpec(checked);
+  const opened = openObjective(spec);
+  // What keeps it from being opened fails the first step.
+  opened.catch(() => {});
   const rate = scheduleOf(checked);
 
   let since = NOTHING;
@@ -58,7 +57,11 @@ export function update<Graph, T extends Advantaged>(
     leaving: readonly T[],
   ): Promise<number> => {
     const step = policy.version + 1;
-    const { gradient, metrics } = await policy.gradient(graph, batch, temperatureOf(rows, unsaid));
+    const { gradient, metrics } = await policy.gradient({
+      loss: { objective: spec },
+      rows: batch,
+      temperature: temperatureOf(rows, unsaid),
+    });
     finiteLoss(metrics);
     const settings = rate(step);
     const norm = await policy.step(gradient, settings);
@@ -73,6 +76,7 @@ export function update<Graph, T extends Advantaged>(
   const learned = async (rows: readonly T[], leftOut: number, leaving: readonly T[]): Promise<number> => {
     finiteRows(rows);
     const prompts = await Promise.all(rows.map(async (row) => policy.encode(row, await pixelsOf(readImage, row))));
+    const objective = await opened;
     const batch = trainRows(
       rows,
       prompts,
@@ -125,8 +129,8 @@ async function withScores(
   { kl, corrects }: Objective,
   temperature: number,
 ): Promise<readonly TrainRow[]> {
-  const reference = kl > 0 ? await policy.referenceScores(batch, temperature) : undefined;
-  const own = corrects ? await policy.scores(batch, temperature) : undefined;
+  const reference = kl > 0 ? await policy.referenceScores({ rows: batch, temperature }) : undefined;
+  const own = corrects ? await policy.scores({ rows: batch, temperature }) : undefined;
   return batch.map((row, i) => ({
     ...row,
     perToken: {

@@ -7,7 +7,7 @@ import type { QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
 import { adapterOf } from '../../src/models/vlm/lora.js';
 import { deviceMemoryOf } from '../../src/models/qwen2_5_vl/memory-cuda.js';
 import type { Use } from '../../src/models/vlm/memory.js';
-import { objectiveGraph } from '../../src/models/vlm/train.js';
+import { asking } from '../models/vlm/lessons.js';
 import { readSam2Config, type Sam2Config } from '../../src/models/sam2/config.js';
 import { deviceMemory } from '../../src/models/sam2/memory.js';
 import { openNetwork } from '../../src/models/sam2/network.js';
@@ -94,17 +94,19 @@ function working(folder: string, one: Measured): Work {
     async (policy) => {
       if (job === 'rollout')
         await policy.generate(
-          Array.from({ length: prompts }, () => promptOf(policy.config, frame)),
-          { group, temperature: 1, maxTokens, uniform: () => 0.5 },
+          asking(
+            Array.from({ length: prompts }, () => promptOf(policy.config, frame)),
+            { group, temperature: 1, maxTokens },
+          ),
         );
       else
         await policy.step(
           (
-            await policy.gradient(
-              objectiveGraph(segR1(0.04)),
-              wholeGroups(policy.config, { frame, group, maxTokens, prompts }),
-              1,
-            )
+            await policy.gradient({
+              loss: { objective: segR1(0.04) },
+              rows: wholeGroups(policy.config, { frame, group, maxTokens, prompts }),
+              temperature: 1,
+            })
           ).gradient,
           { learningRate: 1e-6, maxNorm: 1 },
         );

@@ -5,9 +5,9 @@ import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
 import type { QwenConfig } from '../../src/models/qwen2_5_vl/config.js';
 import { adapterOf } from '../../src/models/vlm/lora.js';
 import { deviceMemoryOf } from '../../src/models/qwen2_5_vl/memory-cuda.js';
-import { objectiveGraph } from '../../src/models/vlm/train.js';
 import { segR1 } from '../../src/objectives/policy-gradient.js';
 import { hollowQwen, promptOf, wholeGroups } from './hollow.js';
+import { asking } from '../models/vlm/lessons.js';
 import { replay, type Outcome } from './replay.js';
 import { findStandin } from './standin.js';
 import { record, withPolicy } from './work.js';
@@ -38,8 +38,10 @@ describe.skipIf('lacks' in standin)(
           { ...options, train: 'none', batch: PROMPTS },
           (policy) =>
             policy.generate(
-              Array.from({ length: PROMPTS }, () => promptOf(policy.config, FRAME)),
-              { group: GROUP, temperature: 1, maxTokens: TOKENS, uniform: () => 0.5 },
+              asking(
+                Array.from({ length: PROMPTS }, () => promptOf(policy.config, FRAME)),
+                { group: GROUP, temperature: 1, maxTokens: TOKENS },
+              ),
             ),
           folder,
         ),
@@ -49,11 +51,11 @@ describe.skipIf('lacks' in standin)(
           async (policy) =>
             policy.step(
               (
-                await policy.gradient(
-                  objectiveGraph(segR1(0.04)),
-                  wholeGroups(policy.config, { frame: FRAME, group: GROUP, maxTokens: TOKENS, prompts: 1 }),
-                  1,
-                )
+                await policy.gradient({
+                  loss: { objective: segR1(0.04) },
+                  rows: wholeGroups(policy.config, { frame: FRAME, group: GROUP, maxTokens: TOKENS, prompts: 1 }),
+                  temperature: 1,
+                })
               ).gradient,
               { learningRate: 1e-6, maxNorm: 1 },
             ),

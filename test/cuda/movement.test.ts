@@ -3,9 +3,8 @@ import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
 import type { OpenPolicyOptions } from '../../src/models/policies.js';
 import type { VlmPolicy } from '../../src/models/vlm/policy.js';
-import { objectiveGraph } from '../../src/models/vlm/train.js';
 import { grpo } from '../../src/objectives/policy-gradient.js';
-import { lessons, prompts, writing } from '../models/vlm/lessons.js';
+import { asking, lessons, prompts, writing } from '../models/vlm/lessons.js';
 import { replay, type Case, type Copies, type Events, type Outcome } from './replay.js';
 import { findStandin } from './standin.js';
 import { record, tiny, withPolicy, type Work } from './work.js';
@@ -22,7 +21,7 @@ const one = (policy: VlmPolicy) => prompts(policy).slice(0, 1);
 const [SHORT, LONG] = [4, 12];
 const rollout = (maxTokens: number): Work =>
   withPolicy(`a rollout of ${maxTokens} tokens`, { train: 'none' }, (policy) =>
-    policy.generate(one(policy), { ...writing, group: 2, maxTokens }),
+    policy.generate(asking(one(policy), { ...writing, group: 2, maxTokens })),
   );
 const TRAIN: Readonly<Record<string, OpenPolicyOptions['train']>> = {
   'all weights': 'full',
@@ -30,7 +29,11 @@ const TRAIN: Readonly<Record<string, OpenPolicyOptions['train']>> = {
 };
 const updates = Object.entries(TRAIN).map(([of, train]) =>
   withPolicy(of, train === undefined ? {} : { train }, async (policy) => {
-    const { gradient } = await policy.gradient(objectiveGraph(grpo(0.04)), lessons(policy, 2, one(policy)), 1);
+    const { gradient } = await policy.gradient({
+      loss: { objective: grpo(0.04) },
+      rows: lessons(policy, 2, one(policy)),
+      temperature: 1,
+    });
     await policy.step(gradient, { learningRate: 1e-3, maxNorm: 1 });
   }),
 );

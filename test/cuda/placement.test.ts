@@ -6,7 +6,7 @@ import type { TrainRow } from '../../src/models/policy.js';
 import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
 import type { OpenPolicyOptions } from '../../src/models/policies.js';
 import type { VlmPolicy } from '../../src/models/vlm/policy.js';
-import { patchMaskHead, supervisedGraph } from '../../src/models/vlm/supervised.js';
+import { patchMaskHead } from '../../src/models/vlm/supervised.js';
 import { objectiveGraph, gradientGraph } from '../../src/models/vlm/train.js';
 import { BLOCKS } from '../../src/models/vlm/attention.js';
 import { readSam2Config } from '../../src/models/sam2/config.js';
@@ -24,7 +24,7 @@ import { fixturesFolder } from '../golden/golden.js';
 import { json } from '../golden/policy-cases.js';
 import { Defaults, objectiveOf, Variant } from '../golden/policy-variants.js';
 import { checkpointFolders, goldenSet } from '../golden/segmenter-cases.js';
-import { lessons, prompts, writing } from '../models/vlm/lessons.js';
+import { asking, lessons, prompts, writing } from '../models/vlm/lessons.js';
 import { hollowSam2 } from './hollow.js';
 import { replay, type Outcome } from './replay.js';
 import { findStandin } from './standin.js';
@@ -65,26 +65,28 @@ function policies(precision: Precision): Work[] {
   return [
     ...Object.entries(SAMPLING).map(([name, sampling]) =>
       work(`a rollout of ${name}`, { train: 'none' }, (policy) =>
-        policy.generate(first(policy), { ...short, ...sampling }),
+        policy.generate(asking(first(policy), { ...short, ...sampling })),
       ),
     ),
     work('rollouts of prompts of many shapes', { train: 'none', batch: 2 }, (policy) =>
-      policy.generate(prompts(policy), short),
+      policy.generate(asking(prompts(policy), short)),
     ),
-    work('a rollout by an adapter', { train: LORA }, (policy) => policy.generate(first(policy), short)),
-    work('scores', { train: 'full' }, (policy) => policy.scores(written(policy), 1)),
-    work('scores of the reference', { train: 'full' }, (policy) => policy.referenceScores(written(policy), 1)),
+    work('a rollout by an adapter', { train: LORA }, (policy) => policy.generate(asking(first(policy), short))),
+    work('scores', { train: 'full' }, (policy) => policy.scores({ rows: written(policy), temperature: 1 })),
+    work('scores of the reference', { train: 'full' }, (policy) =>
+      policy.referenceScores({ rows: written(policy), temperature: 1 }),
+    ),
     work('training of all weights', { train: 'full' }, (policy) =>
-      policy.gradient(objectiveGraph(grpo(0.04)), rows(policy), 1),
+      policy.gradient({ loss: { objective: grpo(0.04) }, rows: rows(policy), temperature: 1 }),
     ),
     work('training of all weights, layers computed again', { train: 'full', gradientCheckpointing: true }, (policy) =>
-      policy.gradient(objectiveGraph(segR1(0.04)), rows(policy), 1),
+      policy.gradient({ loss: { objective: segR1(0.04) }, rows: rows(policy), temperature: 1 }),
     ),
     work('training of an adapter', { train: LORA }, (policy) =>
-      policy.gradient(objectiveGraph(dapo(0)), rows(policy), 1),
+      policy.gradient({ loss: { objective: dapo(0) }, rows: rows(policy), temperature: 1 }),
     ),
     work('training of an adapter, layers computed again', { train: LORA, gradientCheckpointing: true }, (policy) =>
-      policy.gradient(objectiveGraph(segR1(0)), rows(policy), 1),
+      policy.gradient({ loss: { objective: segR1(0) }, rows: rows(policy), temperature: 1 }),
     ),
     work(
       'supervised training with soft numbers and the patch-mask loss',
@@ -100,11 +102,7 @@ function policies(precision: Precision): Work[] {
             perPrompt: { patchShare: new Float32Array(patches), patchWeight: new Float32Array(1) },
           };
         });
-        await policy.gradient(
-          supervisedGraph(policy.config, policy.tokenizer, { patchMask: 1, softNumbers: 1 }),
-          taught,
-          1,
-        );
+        await policy.gradient({ loss: { supervised: { patchMask: 1, softNumbers: 1 } }, rows: taught, temperature: 1 });
       },
     ),
     // Emitted by itself, for the small vocabulary's logits would be of one chunk.

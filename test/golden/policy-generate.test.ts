@@ -107,11 +107,11 @@ describe("the policy's own padding", () => {
       batch: 2,
       suppressed: [],
     });
-    const [[own]] = await policy.generate([prompts[row]], {
+    const [[own]] = await policy.generate({
+      prompts: [prompts[row]],
       group: 1,
       temperature: 0,
       maxTokens: length,
-      uniform: () => 0,
       repetitionPenalty: options.repetition_penalty ?? 1,
       entropy: true,
     });

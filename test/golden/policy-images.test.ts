@@ -38,7 +38,7 @@ describe('log-probs of what stands behind the images agree with transformers', (
       completions: [row.ids.slice(starts[r])],
       perToken: {},
     }));
-    const scores = await policy.referenceScores(lessons, 1);
+    const scores = await policy.referenceScores({ rows: lessons, temperature: 1 });
     const expected = await golden.read('logp');
     for (const [r, [own]] of scores.entries()) {
       expect(own.length).toBe(width - starts[r]);

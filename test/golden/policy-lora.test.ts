@@ -13,7 +13,7 @@ import { adapterOf, policyWeights, sideName } from '../../src/models/vlm/lora.js
 import { BASE, loadParameters, type Parameters } from '../../src/models/vlm/parameters.js';
 import { openPolicy } from '../../src/models/policies.js';
 import type { VlmPolicy } from '../../src/models/vlm/policy.js';
-import { objectiveGraph, scoreGraph } from '../../src/models/vlm/train.js';
+import { scoreGraph } from '../../src/models/vlm/train.js';
 import { PLAIN_BUILD } from '../../src/models/vlm/build.js';
 import { lendWeights } from '../../src/models/vlm/weight-files.js';
 import { segR1 } from '../../src/objectives/policy-gradient.js';
@@ -38,7 +38,7 @@ const train = json<
   { lr: number; betas: [number, number]; max_grad_norm: number } & Record<(typeof kinds)[number], Report>
 >('train/train.json');
 const objective = segR1(0.04);
-const graph = objectiveGraph(objective);
+const loss = { objective };
 
 const scratch: string[] = [];
 let policy: VlmPolicy;
@@ -118,7 +118,11 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))(
 
     it('in the loss and its gradient', async () => {
       const golden = await stored(`train/${kind}.safetensors`);
-      const { gradient, metrics } = await policy.gradient(graph, await trainRows(objective), 1);
+      const { gradient, metrics } = await policy.gradient({
+        loss,
+        rows: await trainRows(objective),
+        temperature: 1,
+      });
       // As x · W + scale · B · A · x the sums are taken in another order: a loss rounds with its size.
       expect(Math.abs(metrics['loss'] - report['wd0'][0].loss)).toBeLessThan(
         1e-5 * Math.max(1, Math.abs(report['wd0'][0].loss)),
@@ -148,7 +152,7 @@ describe.each(kinds.filter((kind) => has(`train/${kind}.safetensors`)))(
       );
       const tiny: Record<string, Float32Array> = {};
       for (const step of [1, 2, 3]) {
-        const { gradient, metrics } = await policy.gradient(graph, rows, 1);
+        const { gradient, metrics } = await policy.gradient({ loss, rows, temperature: 1 });
         for (const [name, part] of Object.entries(await named(gradient, dir)))
           tiny[name] = (tiny[name] ?? part).map((least, i) => Math.min(Math.abs(least), Math.abs(part[i])));
         const expected = report[`wd${weightDecay}`][step - 1];

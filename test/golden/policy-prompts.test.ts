@@ -9,8 +9,7 @@ import { saveWeights } from '../../src/models/vlm/checkpoint.js';
 import { readConfig } from '../../src/models/qwen2_5_vl/architecture.js';
 import { openPolicy } from '../../src/models/policies.js';
 import type { VlmPolicy } from '../../src/models/vlm/policy.js';
-import { learningPrompts, promptInputs } from '../../src/models/vlm/prompt-loss.js';
-import { supervisedGraph } from '../../src/models/vlm/supervised.js';
+import { promptInputs } from '../../src/models/vlm/prompt-loss.js';
 import { findWeights, readWeights } from '../../src/models/vlm/weight-files.js';
 import { gradientNorm } from '../../src/tensor/adamw.js';
 import { agrees, batchImages, GRADIENT, named, type Summary } from './policy-batch.js';
@@ -96,11 +95,14 @@ async function learning(
         perPrompt: { promptWeight: promptWeight.map((one) => one / labelled), promptTargets },
       };
     });
-    const graph = learningPrompts(
-      policy.config,
-      supervisedGraph(policy.config, policy.tokenizer, { patchMask: 0, softNumbers: 0 }),
-    );
-    return { config: policy.config, learned: await policy.gradient(graph, lessons, 1) };
+    return {
+      config: policy.config,
+      learned: await policy.gradient({
+        loss: { supervised: { patchMask: 0, softNumbers: 0, prompt: 'learned' } },
+        rows: lessons,
+        temperature: 1,
+      }),
+    };
   } finally {
     await policy.release();
   }

@@ -8,8 +8,6 @@ import { openSafetensors, type Tensors } from '../../src/io/safetensors.js';
 import type { TrainRow } from '../../src/models/policy.js';
 import { openPolicy } from '../../src/models/policies.js';
 import type { VlmPolicy } from '../../src/models/vlm/policy.js';
-import { supervisedGraph } from '../../src/models/vlm/supervised.js';
-import { objectiveGraph } from '../../src/models/vlm/train.js';
 import type { Objective } from '../../src/objectives/objective.js';
 import { dapo, segR1 } from '../../src/objectives/policy-gradient.js';
 import { decays, scheduleOf, OptimizerOptions } from '../../src/operators/training/schedule.js';
@@ -60,7 +58,7 @@ describe.each(objectives)('%s agrees with torch', (kind, objective) => {
   beforeAll(async () => void (rows = await trainRows(objective)));
 
   it('in the loss and its gradient, the prompt read once a group', async () => {
-    const { gradient, metrics } = await policy.gradient(objectiveGraph(objective), rows, 1);
+    const { gradient, metrics } = await policy.gradient({ loss: { objective }, rows, temperature: 1 });
     expect(metrics['loss']).toBeCloseTo(report['wd0'][0].loss, 5);
     const parts = named(policy.config, gradient);
     const file = `train/${kind}.safetensors`;
@@ -75,14 +73,14 @@ describe.each(objectives)('%s agrees with torch', (kind, objective) => {
 
   it('in log-probs and what is reported', async () => {
     const file = `train/${kind}.safetensors`;
-    const scores = await policy.referenceScores(rows, 1);
+    const scores = await policy.referenceScores({ rows, temperature: 1 });
     if (has(file)) {
       const golden = rowsOf(await (await stored(file)).read(`${kind}.logp`), batch.info('mask').shape[1]);
       const order = await completionsInOrder(rows);
       for (const [i, own] of scores.flat().entries())
         expect(farthest(own, golden[order[i]].slice(0, own.length))).toBeLessThan(1e-5);
     }
-    const { metrics } = await policy.gradient(objectiveGraph(objective), rows, 1);
+    const { metrics } = await policy.gradient({ loss: { objective }, rows, temperature: 1 });
     const all = (name: string): number[] => rows.flatMap((row) => row.perToken[name]).flat();
     const own = scores.flat(2);
     const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -105,7 +103,7 @@ describe.each(objectives)('%s agrees with torch', (kind, objective) => {
     );
     const tiny: Record<string, Float32Array> = {};
     for (const step of [1, 2, 3]) {
-      const { gradient, metrics } = await policy.gradient(objectiveGraph(objective), rows, 1);
+      const { gradient, metrics } = await policy.gradient({ loss: { objective }, rows, temperature: 1 });
       for (const [name, part] of Object.entries(named(policy.config, gradient)))
         tiny[name] = (tiny[name] ?? part).map((least, i) => Math.min(Math.abs(least), Math.abs(part[i])));
       const expected = report[`wd${weightDecay}`][step - 1];
@@ -150,11 +148,11 @@ describe.skipIf(!has(SFT))(
         completions: [answers[r]],
         perToken: { weight: [answers[r].map(() => 1 / tokens)] },
       }));
-      const { gradient, metrics } = await policy.gradient(
-        supervisedGraph(policy.config, policy.tokenizer, { patchMask: 0, softNumbers: 0 }),
+      const { gradient, metrics } = await policy.gradient({
+        loss: { supervised: { patchMask: 0, softNumbers: 0 } },
         rows,
-        1,
-      );
+        temperature: 1,
+      });
       const { loss, grad_norm: length, grad_sum_and_norm: summary } = train.sft.answer;
       expect(metrics).toEqual({ loss: expect.closeTo(loss, 4), nll: expect.closeTo(loss, 4) });
       expect(gradientNorm(gradient) / length).toBeCloseTo(1, 4);

@@ -150,11 +150,11 @@ function agrees(golden: Golden, size: number): void {
           one.image === image.name && one.mask_from === undefined && !one.points?.some((_, i) => isPadded(one, i)),
       );
       const frame = frameOf(image);
-      const masks = await segmenter.segment(
-        await readImageFile(golden.path(image.file)),
-        own.map((one) => promptOf(one, frame)),
+      const masks = await segmenter.segment({
+        image: await readImageFile(golden.path(image.file)),
+        prompts: own.map((one) => promptOf(one, frame)),
         frame,
-      );
+      });
       for (const [i, one] of own.entries()) {
         expect([
           one.name,

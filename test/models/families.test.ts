@@ -13,7 +13,7 @@ import type { Architecture } from '../../src/models/vlm/architecture.js';
 import { sideName } from '../../src/models/vlm/lora.js';
 import type { VlmPolicy } from '../../src/models/vlm/policy.js';
 import { readPrompt } from '../../src/operators/parse.js';
-import { graph, picture, settings, lessons } from './vlm/lessons.js';
+import { asking, lessons, loss, picture, settings } from './vlm/lessons.js';
 import { folder, tiny } from './vlm/opened.js';
 
 /** Qwen2.5-VL's layers on plain positions, with names of its own, which answers in thousandths. */
@@ -60,12 +60,9 @@ async function opened<T>(
 }
 
 const written = (policy: VlmPolicy) =>
-  policy.generate([policy.encode({ instruction: 'the bird' }, picture(4))], {
-    group: 2,
-    temperature: 1,
-    maxTokens: 8,
-    uniform: (_, sample, token) => ((sample * 8 + token) * 0.37) % 1,
-  });
+  policy.generate(
+    asking([policy.encode({ instruction: 'the bird' }, picture(4))], { group: 2, temperature: 1, maxTokens: 8 }),
+  );
 
 describe('a family of policies', () => {
   it('is found by its model_type', async () => {
@@ -95,11 +92,12 @@ describe('a family of policies', () => {
       await opened(dir, [toy], async (policy) => {
         const before = await written(policy);
         const rows = lessons(policy, 2).slice(0, 1);
-        const { gradient, metrics } = await policy.gradient(graph, rows, 1);
+        const { gradient, metrics } = await policy.gradient({ loss, rows, temperature: 1 });
         expect(metrics['loss']).toBeTypeOf('number');
         expect(await policy.step(gradient, settings)).toBeGreaterThan(0);
         expect(policy.version).toBe(1);
-        expect(await policy.scores(rows, 1)).not.toEqual(await policy.referenceScores(rows, 1));
+        const asked = { rows, temperature: 1 };
+        expect(await policy.scores(asked)).not.toEqual(await policy.referenceScores(asked));
         expect(policy.coordinates).toBe('thousandths');
         const answer = '<think></think><bbox>[0,500,1000,250]</bbox><points>[[10,20]]</points><labels>[1]</labels>';
         expect(readPrompt(answer, { width: 100, height: 50 }, policy)?.objects).toEqual([

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { unionMasks } from '../../src/io/mask.js';
 import type { Segmenter } from '../../src/models/segmenter.js';
+import { wires } from './wire.js';
 import type { Box, Image, Mask, Point, Prompt, PromptObject } from '../../src/records.js';
 
 const frame = { width: 112, height: 112 };
@@ -22,12 +23,25 @@ export function behavesAsSegmenter(name: string, open: (threads: number) => Prom
     beforeAll(async () => void (segmenter = await open(1)));
     afterAll(() => segmenter.release());
     const ask = async (...objects: PromptObject[]): Promise<Mask> =>
-      ((await segmenter.segment(image, [prompt(...objects)], frame)) as [Mask])[0];
+      ((await segmenter.segment({ image, prompts: [prompt(...objects)], frame })) as [Mask])[0];
 
     if (sees)
       it('finds a bright disc on dark ground by its box', async () => {
         expect(iou(await ask({ box: leftBox, points: [] }), inside('left'))).toBeGreaterThan(0.9);
       });
+    it.each(wires)('answers the same where requests and masks cross a wire as %s', async (_, wire) => {
+      const request = {
+        image,
+        prompts: [
+          prompt({ box: leftBox, points: [{ x: 34, y: 60, label: 1 }] }),
+          prompt({ box: rightBox, points: [] }),
+        ],
+        frame,
+      };
+      expect(await wire(request, (it) => segmenter.segment(it))).toEqual(await segmenter.segment(request));
+      if (segmenter.inspect)
+        expect(await wire(request, (it) => segmenter.inspect!(it))).toEqual(await segmenter.inspect(request));
+    });
     it('gives the union of what its objects get alone', async () => {
       const objects: PromptObject[] = [
         { box: leftBox, points: [{ x: 34, y: 60, label: 1 }] },
@@ -72,11 +86,11 @@ export function behavesAsSegmenter(name: string, open: (threads: number) => Prom
         expect(bits(mask)[60 * frame.width + 34]).toBe(1);
       });
     it('answers at frame size in the order of the prompts', async () => {
-      const [left, right, nothing] = (await segmenter.segment(
+      const [left, right, nothing] = (await segmenter.segment({
         image,
-        [prompt({ box: leftBox, points: [] }), prompt({ box: rightBox, points: [] }), prompt()],
-        { width: 56, height: 28 },
-      )) as [Mask, Mask, Mask];
+        prompts: [prompt({ box: leftBox, points: [] }), prompt({ box: rightBox, points: [] }), prompt()],
+        frame: { width: 56, height: 28 },
+      })) as [Mask, Mask, Mask];
       const stretched = (disc: keyof typeof discs) => (x: number, y: number) => inside(disc)(2 * x + 0.5, 4 * y + 1.5);
       expect([left.width, left.height]).toEqual([56, 28]);
       expect(area(left)).toBeGreaterThan(0);
@@ -85,7 +99,7 @@ export function behavesAsSegmenter(name: string, open: (threads: number) => Prom
       expect(area(nothing)).toBe(0);
     });
     it('answers nothing asked with nothing', async () => {
-      expect(await segmenter.segment(image, [], frame)).toEqual([]);
+      expect(await segmenter.segment({ image, prompts: [], frame })).toEqual([]);
     });
     it('gives the same masks again, in another order and on two threads', async () => {
       const prompts = [
@@ -93,20 +107,20 @@ export function behavesAsSegmenter(name: string, open: (threads: number) => Prom
         prompt({ box: [4, 4, 107, 107], points: [{ x: 86, y: 40, label: 1 }] }),
         prompt({ box: rightBox, points: [] }),
       ];
-      const once = await segmenter.segment(image, prompts, frame);
-      expect((await segmenter.segment(image, prompts.toReversed(), frame)).toReversed()).toEqual(once);
+      const once = await segmenter.segment({ image, prompts, frame });
+      expect((await segmenter.segment({ image, prompts: prompts.toReversed(), frame })).toReversed()).toEqual(once);
       const pair = await open(2);
-      const apart = await Promise.all(prompts.map((one) => pair.segment(image, [one], frame)));
+      const apart = await Promise.all(prompts.map((one) => pair.segment({ image, prompts: [one], frame })));
       await pair.release();
       expect(apart.flat()).toEqual(once);
       expect(pair.name).toBe(segmenter.name);
     });
     it('finishes what it is at when released, and refuses later calls', async () => {
       const brief = await open(1);
-      const running = brief.segment(image, [prompt({ box: leftBox, points: [] })], frame);
+      const running = brief.segment({ image, prompts: [prompt({ box: leftBox, points: [] })], frame });
       await Promise.all([brief.release(), brief.release()]);
       expect(area(((await running) as [Mask])[0])).toBeGreaterThan(0);
-      await expect(brief.segment(image, [], frame)).rejects.toThrow('released');
+      await expect(brief.segment({ image, prompts: [], frame })).rejects.toThrow('released');
     });
   });
 }

@@ -23,7 +23,11 @@ describe('a segmenter', () => {
     const frame = { width: 8, height: 6 };
     const segmenter = await openSegmenter({ module: BOXES, inset: 1 });
     const prompt = { frame, objects: [{ box: [1, 1, 5, 4], points: [] }] } as const;
-    const [mask] = await segmenter.segment({ ...frame, data: new Uint8Array(144) }, [prompt], frame);
+    const [mask] = await segmenter.segment({
+      image: { ...frame, data: new Uint8Array(144) },
+      prompts: [prompt],
+      frame,
+    });
     expect([segmenter.name, mask]).toEqual(['boxes/1', { ...frame, counts: [14, 2, 4, 2, 4, 2, 20] }]);
   });
 

@@ -38,7 +38,7 @@ function fakes(wait: (x: number) => number = () => 0) {
   const reads: unknown[] = [];
   const segmenter: Segmenter = {
     name: 'fake/1',
-    segment: async (_, prompts) => {
+    segment: async ({ prompts }) => {
       const places = prompts.map(({ objects }) => objects[0].points[0].x);
       calls.push(places);
       await new Promise((resolve) => setTimeout(resolve, wait(places[0])));

@@ -82,7 +82,7 @@ describe('parse', () => {
 
   it('has the segmenter asked with points alone in mode points', async () => {
     const asked: Prompt[] = [];
-    const segment: Segmenter['segment'] = async (_, prompts) => (
+    const segment: Segmenter['segment'] = async ({ prompts }) => (
       asked.push(...prompts),
       prompts.map(() => emptyMask(frame))
     );

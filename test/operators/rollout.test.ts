@@ -2,6 +2,7 @@ import { concat, from, lastValueFrom, of, Subject, throwError, toArray, type Ope
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
 import type { GeneratedCompletion } from '../../src/models/policy.js';
+import { hash } from '../../src/random.js';
 import { rollout } from '../../src/operators/rollout.js';
 import type { RolledOut, Sample } from '../../src/records.js';
 import { blank, later, marked, missing, sample, stubPolicy } from './stub-policy.js';
@@ -28,19 +29,22 @@ describe('rollout', () => {
       ['1+7', [1, 7], 'stop'],
     ]);
     const off = { repetitionPenalty: 1, topK: 0, topP: 1, minP: 0, entropy: false };
-    expect(policy.asked.written[0].options).toEqual({
+    const { prompts, ...how } = policy.asked.written[0];
+    expect(prompts.map(({ text }) => text)).toEqual(['row 0']);
+    expect(how).toEqual({
       group: 2,
       temperature: 0.8,
       maxTokens: 9,
       ...off,
-      uniform: expect.any(Function),
+      // Of the seed and the row's id.
+      random: { keys: [[hash('rollout', 7, 'row 0')]] },
     });
   });
 
   it('says which weights wrote, even where a step came between asking and writing', async () => {
     const policy = stubPolicy({
       batch: 1,
-      generate: async (prompts) => {
+      generate: async ({ prompts }) => {
         await later(prompts[0]?.text === 'row 1' ? 20 : 1);
         return prompts.map(() => [{ ...one, version: policy.version }]);
       },
@@ -53,7 +57,7 @@ describe('rollout', () => {
 
   it('hands on how to sample, and the entropies that come of it', async () => {
     const policy = stubPolicy({
-      generate: async (prompts, options) => prompts.map(() => [{ ...one, entropies: [options.topP ?? 0] }]),
+      generate: async ({ prompts, topP = 0 }) => prompts.map(() => [{ ...one, entropies: [topP] }]),
     });
     const sampling = { repetitionPenalty: 1.1, topK: 20, topP: 0.9, minP: 0.05, entropy: true };
     const { completions, policyVersion } = await lastValueFrom(
@@ -66,7 +70,7 @@ describe('rollout', () => {
   it('keeps rows in order while later runs end first, with no more than `inflight` of them', async () => {
     let [running, most, started] = [0, 0, 0];
     const policy = stubPolicy({
-      generate: async (prompts) => {
+      generate: async ({ prompts }) => {
         most = Math.max(most, ++running);
         await later([30, 5, 20, 1][started++ % 4]);
         running--;

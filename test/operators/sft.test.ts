@@ -1,12 +1,16 @@
 import { concat, from, lastValueFrom, of, throwError, toArray, type OperatorFunction } from 'rxjs';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
-import type { Supervision } from '../../src/models/policy.js';
+import type { Trainable } from '../../src/models/policy.js';
 import { sft } from '../../src/operators/sft.js';
 import type { Fitted, Thought } from '../../src/records.js';
-import { blank, marked, missing, sample, stubPolicy } from './stub-policy.js';
+import { blank, marked, missing, sample, stubPolicy, type StubPolicy } from './stub-policy.js';
 
-const plain: Supervision<string> = { graph: 'answers', inputs: () => ({ perToken: {} }) };
+type Inputs = (...asked: Parameters<Trainable['supervisedInputs']>) => ReturnType<Trainable['supervisedInputs']>;
+
+/** A policy that teaches, with further inputs of a row where there are some. */
+const teaching = (policy: StubPolicy, inputs: Inputs = () => ({ perToken: {} })) =>
+  Object.assign(policy, { supervisedInputs: inputs });
 const silent = (): void => {};
 const fitted = (id: string, text = 'ab'): Fitted => ({
   ...sample(id),
@@ -22,8 +26,7 @@ describe('sft', () => {
       from(rows).pipe(
         sft(
           {
-            policy,
-            supervision: plain,
+            policy: teaching(policy),
             readImage: blank,
             report: (step, metrics, of, tokens) => reports.push([step, metrics, of.length, tokens]),
           },
@@ -36,9 +39,9 @@ describe('sft', () => {
       ),
     );
     expect(all).toEqual(rows.map((row, i) => ({ ...row, step: 1 + Math.floor(i / 2) })));
-    expect(policy.asked.gradients.map(({ graph, temperature }) => [graph, temperature])).toEqual([
-      ['answers', 1],
-      ['answers', 1],
+    expect(policy.asked.gradients.map(({ loss, temperature }) => [loss, temperature])).toEqual([
+      [{ supervised: { patchMask: 0, softNumbers: 0, prompt: 'masked' } }, 1],
+      [{ supervised: { patchMask: 0, softNumbers: 0, prompt: 'masked' } }, 1],
     ]);
     const [first, last] = policy.asked.gradients.map(({ rows: batch }) => batch);
     expect(first.map(({ completions }) => completions)).toEqual([[[97, 98, 0]], [[97, 98, 99, 100, 0]]]);
@@ -60,7 +63,7 @@ describe('sft', () => {
     const policy = stubPolicy();
     const row: Thought = { ...fitted('a'), problem: 'qq', thinking: 'x', solution: 'y' };
     const all = await lastValueFrom(
-      of(row).pipe(sft({ policy, supervision: plain, readImage: blank, report: silent }), toArray()),
+      of(row).pipe(sft({ policy: teaching(policy), readImage: blank, report: silent }), toArray()),
     );
     expect(all).toEqual([{ ...row, step: 1 }]);
     expect(policy.asked.gradients[0].rows.map(({ prompt, completions }) => [prompt.text, completions])).toEqual([
@@ -70,13 +73,13 @@ describe('sft', () => {
 
   it('counts the words of a prompt that is learned, in the mean over tokens', async () => {
     const policy = stubPolicy();
-    const inputs: Supervision<string>['inputs'] = () => ({
+    const inputs: Inputs = () => ({
       perToken: {},
       perPrompt: { promptWeight: Float32Array.of(0, 1), promptTargets: Float32Array.of(0, 5) },
     });
     await lastValueFrom(
       of(fitted('a')).pipe(
-        sft({ policy, supervision: { ...plain, inputs }, readImage: blank, report: silent }, { prompt: 'learned' }),
+        sft({ policy: teaching(policy, inputs), readImage: blank, report: silent }, { prompt: 'learned' }),
       ),
     );
     const [{ perToken, perPrompt }] = policy.asked.gradients[0].rows;
@@ -88,13 +91,13 @@ describe('sft', () => {
 
   it("hands on the graph's further inputs, and shares of a step where they are asked of whole prompts", async () => {
     const policy = stubPolicy();
-    const inputs: Supervision<string>['inputs'] = ({ id }, prompt, answer) => ({
+    const inputs: Inputs = (_, { id }, prompt, answer) => ({
       perToken: { soft: [answer.map(() => 1)] },
       perPrompt: { patchShare: Float32Array.of(prompt.tokens.length, id.length) },
     });
     await lastValueFrom(
       from([fitted('a'), fitted('bc')]).pipe(
-        sft({ policy, supervision: { ...plain, inputs }, readImage: blank, report: silent }),
+        sft({ policy: teaching(policy, inputs), readImage: blank, report: silent }),
       ),
     );
     expect(policy.asked.gradients[0].rows.map(({ perToken, perPrompt }) => [perToken['soft'], perPrompt])).toEqual([
@@ -108,7 +111,7 @@ describe('sft', () => {
     const rows = [marked('a') as Fitted, fitted('b'), fitted('c')];
     const all = await lastValueFrom(
       from(rows).pipe(
-        sft({ policy, supervision: plain, readImage: missing('b.jpg'), report: silent }, { rowsPerStep: 2 }),
+        sft({ policy: teaching(policy), readImage: missing('b.jpg'), report: silent }, { rowsPerStep: 2 }),
         toArray(),
       ),
     );
@@ -125,7 +128,7 @@ describe('sft', () => {
     const policy = stubPolicy();
     const all = await lastValueFrom(
       from([fitted('a'), fitted('b')]).pipe(
-        sft({ policy, supervision: plain, readImage: missing('a.jpg'), report: silent }, { rowsPerStep: 1 }),
+        sft({ policy: teaching(policy), readImage: missing('a.jpg'), report: silent }, { rowsPerStep: 1 }),
         toArray(),
       ),
     );
@@ -139,9 +142,7 @@ describe('sft', () => {
   it("errors with the policy's own fault, and passes the source's on", async () => {
     const broken = stubPolicy({ step: () => Promise.reject(new Error('not finite')) });
     await expect(
-      lastValueFrom(
-        of(fitted('a')).pipe(sft({ policy: broken, supervision: plain, readImage: blank, report: silent })),
-      ),
+      lastValueFrom(of(fitted('a')).pipe(sft({ policy: teaching(broken), readImage: blank, report: silent }))),
     ).rejects.toThrow('not finite');
     const confused = stubPolicy({
       encode: () => {
@@ -149,26 +150,24 @@ describe('sft', () => {
       },
     });
     await expect(
-      lastValueFrom(
-        of(fitted('a')).pipe(sft({ policy: confused, supervision: plain, readImage: blank, report: silent })),
-      ),
+      lastValueFrom(of(fitted('a')).pipe(sft({ policy: teaching(confused), readImage: blank, report: silent }))),
     ).rejects.toThrow('no template');
     const failing = concat(
       of(fitted('a')),
       throwError(() => new Error('source')),
     );
     await expect(
-      lastValueFrom(failing.pipe(sft({ policy: stubPolicy(), supervision: plain, readImage: blank, report: silent }))),
+      lastValueFrom(failing.pipe(sft({ policy: teaching(stubPolicy()), readImage: blank, report: silent }))),
     ).rejects.toThrow('source');
   });
 
   it('widens the row by its step and refuses what makes no sense', () => {
-    expectTypeOf(
-      sft<string, Fitted>({ policy: stubPolicy(), supervision: plain, readImage: blank, report: silent }),
-    ).toEqualTypeOf<OperatorFunction<Fitted, Fitted & { readonly step: number }>>();
+    expectTypeOf(sft<Fitted>({ policy: teaching(stubPolicy()), readImage: blank, report: silent })).toEqualTypeOf<
+      OperatorFunction<Fitted, Fitted & { readonly step: number }>
+    >();
     for (const options of [{ rowsPerStep: 0 }, { patchMask: -1 }, { softNumbers: -1 }, { group: 8 }])
       expect(() =>
-        sft({ policy: stubPolicy(), supervision: plain, readImage: blank, report: silent }, options as object),
+        sft({ policy: teaching(stubPolicy()), readImage: blank, report: silent }, options as object),
       ).toThrow();
   });
 });

@@ -2,30 +2,32 @@ import type {
   EncodedPrompt,
   Gradient,
   Policy,
-  TrainRow,
-  GenerateOptions,
+  GenerateRequest,
+  GradientRequest,
+  ScoreRequest,
   GeneratedCompletion,
 } from '../../src/models/policy.js';
 import type { ReadImage } from '../../src/models/segmenter.js';
 import type { AdamOptions } from '../../src/tensor/adamw.js';
+import { uniform } from '../../src/random.js';
 import type { Advantaged, Completion, Sample } from '../../src/records.js';
 
 /** What a stub was asked, in order. */
 export interface Asked {
-  readonly written: { readonly prompts: readonly EncodedPrompt[]; readonly options: GenerateOptions }[];
-  readonly references: { readonly rows: readonly TrainRow[]; readonly temperature: number }[];
-  readonly gradients: { readonly graph: string; readonly rows: readonly TrainRow[]; readonly temperature: number }[];
+  readonly written: GenerateRequest[];
+  readonly references: ScoreRequest[];
+  readonly gradients: GradientRequest[];
   readonly steps: { readonly gradient: Float32Array; readonly options: AdamOptions & { readonly maxNorm: number } }[];
   readonly mixes: number[];
   readonly saved: string[];
 }
 
-export type StubPolicy = Policy<string> & { version: number; readonly asked: Asked };
+export type StubPolicy = Policy & { version: number; readonly asked: Asked };
 
 /**
  * A policy without weights: a prompt is its instruction, a completion two tokens, a gradient the number of its rows.
  */
-export function stubPolicy(over: Partial<Policy<string>> = {}): StubPolicy {
+export function stubPolicy(over: Partial<Policy> = {}): StubPolicy {
   const asked: Asked = { written: [], references: [], gradients: [], steps: [], mixes: [], saved: [] };
   const policy: StubPolicy = {
     name: 'stub',
@@ -41,27 +43,28 @@ export function stubPolicy(over: Partial<Policy<string>> = {}): StubPolicy {
     }),
     encodeAnswer: (text) => [...Array.from(text, (sign) => sign.charCodeAt(0)), 0],
     decode: (tokens) => tokens.join('+'),
-    async generate(prompts, options): Promise<GeneratedCompletion[][]> {
-      asked.written.push({ prompts, options });
-      return prompts.map((_, p) =>
-        Array.from({ length: options.group }, (__, s) => ({
+    async generate(request): Promise<GeneratedCompletion[][]> {
+      asked.written.push(request);
+      const keys = request.random && 'keys' in request.random ? request.random.keys : [];
+      return request.prompts.map((_, p) =>
+        Array.from({ length: request.group }, (__, s) => ({
           tokens: [s, 7],
-          logProbs: [options.uniform(p, s, 0), options.uniform(p, s, 1)],
+          logProbs: [0, 1].map((t) => uniform(...(keys[p] ?? []), s, t)),
           finish: 'stop',
           version: policy.version,
         })),
       );
     },
-    async referenceScores(rows, temperature) {
-      asked.references.push({ rows, temperature });
-      return rows.map(({ completions }) => completions.map((tokens) => tokens.map(() => -2)));
+    async referenceScores(request) {
+      asked.references.push(request);
+      return request.rows.map(({ completions }) => completions.map((tokens) => tokens.map(() => -2)));
     },
-    async scores(rows) {
+    async scores({ rows }) {
       return rows.map(({ completions }) => completions.map((tokens) => tokens.map(() => -3)));
     },
-    async gradient(graph, rows, temperature): Promise<Gradient> {
-      asked.gradients.push({ graph, rows, temperature });
-      return { gradient: Float32Array.of(rows.length), metrics: { loss: 0.5 } };
+    async gradient(request): Promise<Gradient> {
+      asked.gradients.push(request);
+      return { gradient: Float32Array.of(request.rows.length), metrics: { loss: 0.5 } };
     },
     async step(gradient, options) {
       asked.steps.push({ gradient, options });

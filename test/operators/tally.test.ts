@@ -56,7 +56,7 @@ function watched(options: TallyOptions, wait: (asked: number) => number = () => 
   const looked: string[] = [];
   const segmenter: Segmenter = {
     name: 'boxes',
-    segment: async (_, prompts) => {
+    segment: async ({ prompts }) => {
       await new Promise((resolve) => setTimeout(resolve, wait(prompts.length)));
       return prompts.map(({ objects }) => filled(objects[0]?.box as Box));
     },

@@ -12,7 +12,10 @@ import type { Advantaged, Updated } from '../../src/records.js';
 import { advantaged, blank, marked, missing, stubPolicy, type StubPolicy } from './stub-policy.js';
 
 const silent = (): void => {};
-const nameOf = ({ name }: { name: string }): string => name;
+/** As the policy is asked for it: options that nobody set are as they are by default. */
+const grpo = {
+  objective: { name: 'grpo', options: { kl: 0, klCorrected: false, entropyBonus: 0, topEntropy: 1 } },
+};
 
 describe('update', () => {
   it('takes a step for every few groups, the last with what is left, and says which', async () => {
@@ -22,7 +25,6 @@ describe('update', () => {
     const learn = update(
       {
         policy,
-        graphOf: nameOf,
         readImage: blank,
         temperature: 0.9,
         report: (step, metrics) => reports.push([step, metrics]),
@@ -38,15 +40,15 @@ describe('update', () => {
     const all = await lastValueFrom(from(rows).pipe(learn, toArray()));
     expect(all).toEqual(rows.map((row, i) => ({ ...row, step: 1 + Math.floor(i / 2) })));
     expect(
-      policy.asked.gradients.map(({ graph, rows: batch, temperature }) => [
-        graph,
+      policy.asked.gradients.map(({ loss, rows: batch, temperature }) => [
+        loss,
         batch.map(({ prompt }) => prompt.text),
         temperature,
       ]),
     ).toEqual([
-      ['grpo 0 0.2 0.2', ['a', 'b'], 0.9],
-      ['grpo 0 0.2 0.2', ['c', 'd'], 0.9],
-      ['grpo 0 0.2 0.2', ['e'], 0.9],
+      [grpo, ['a', 'b'], 0.9],
+      [grpo, ['c', 'd'], 0.9],
+      [grpo, ['e'], 0.9],
     ]);
     expect(policy.asked.steps.map(({ gradient, options }) => [...gradient, options.learningRate])).toEqual([
       [2, 0.25],
@@ -80,10 +82,7 @@ describe('update', () => {
     const learn = (policy: StubPolicy, rows: readonly Advantaged[]) =>
       lastValueFrom(
         from(rows).pipe(
-          update(
-            { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent },
-            { kl: 0.1, groupsPerStep: 2 },
-          ),
+          update({ policy, readImage: blank, temperature: 1, report: silent }, { kl: 0.1, groupsPerStep: 2 }),
           toArray(),
         ),
       );
@@ -104,14 +103,14 @@ describe('update', () => {
     await lastValueFrom(
       of(advantaged('a', [2, 3])).pipe(
         update(
-          { policy, graphOf: nameOf, readImage: blank, temperature: 0.7, report: silent },
+          { policy, readImage: blank, temperature: 0.7, report: silent },
           { objective: 'seg-r1', kl: 0.04, groupsPerStep: 1 },
         ),
       ),
     );
     expect(policy.asked.references.map(({ rows, temperature }) => [rows.length, temperature])).toEqual([[1, 0.7]]);
     expect(policy.asked.gradients[0]).toMatchObject({
-      graph: 'seg-r1 0.04',
+      loss: { objective: { name: 'seg-r1', options: { kl: 0.04 } } },
       rows: [
         {
           perToken: {
@@ -129,10 +128,7 @@ describe('update', () => {
     const policy = stubPolicy();
     await lastValueFrom(
       of(advantaged('a', [2])).pipe(
-        update(
-          { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent },
-          { correction: {}, groupsPerStep: 1 },
-        ),
+        update({ policy, readImage: blank, temperature: 1, report: silent }, { correction: {}, groupsPerStep: 1 }),
       ),
     );
     expect(policy.asked.gradients[0].rows[0].perToken).toMatchObject({
@@ -149,7 +145,7 @@ describe('update', () => {
     const all = await lastValueFrom(
       from(rows).pipe(
         update(
-          { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: (_, metrics) => reports.push(metrics) },
+          { policy, readImage: blank, temperature: 1, report: (_, metrics) => reports.push(metrics) },
           { groupsPerStep: 4, maxStaleness: 2 },
         ),
         toArray(),
@@ -170,10 +166,7 @@ describe('update', () => {
     policy.version = 1;
     const all = await lastValueFrom(
       of(advantaged('a', [1]), advantaged('b', [1])).pipe(
-        update(
-          { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent },
-          { groupsPerStep: 2, maxStaleness: 0 },
-        ),
+        update({ policy, readImage: blank, temperature: 1, report: silent }, { groupsPerStep: 2, maxStaleness: 0 }),
         toArray(),
       ),
     );
@@ -194,7 +187,6 @@ describe('update', () => {
     const learn = update(
       {
         policy,
-        graphOf: nameOf,
         readImage: blank,
         temperature: 1,
         report: (step, metrics, of) => reports.push([step, metrics['left_out/groups'], of.map(({ id }) => id)]),
@@ -231,7 +223,7 @@ describe('update', () => {
     await lastValueFrom(
       from(rows).pipe(
         update(
-          { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent },
+          { policy, readImage: blank, temperature: 1, report: silent },
           { groupsPerStep: 1, kl: 0.1, reference: { every: 2 } },
         ),
         toArray(),
@@ -247,7 +239,7 @@ describe('update', () => {
     const all = await lastValueFrom(
       from(rows).pipe(
         update(
-          { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: (step) => reports.push(step) },
+          { policy, readImage: blank, temperature: 1, report: (step) => reports.push(step) },
           { groupsPerStep: 2, updatesPerBatch: 3 },
         ),
         toArray(),
@@ -270,17 +262,12 @@ describe('update', () => {
     };
     await lastValueFrom(
       of(cut, cut).pipe(
-        update(
-          { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent },
-          { truncated: 'leave', groupsPerStep: 1 },
-        ),
+        update({ policy, readImage: blank, temperature: 1, report: silent }, { truncated: 'leave', groupsPerStep: 1 }),
         toArray(),
       ),
     );
     await lastValueFrom(
-      of(cut).pipe(
-        update({ policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent }, { groupsPerStep: 1 }),
-      ),
+      of(cut).pipe(update({ policy, readImage: blank, temperature: 1, report: silent }, { groupsPerStep: 1 })),
     );
     expect(policy.asked.gradients.map(({ rows: [{ perToken }] }) => perToken['share'])).toEqual([
       [[1], [0, 0, 0]],
@@ -302,7 +289,6 @@ describe('update', () => {
     const learn = update(
       {
         policy,
-        graphOf: nameOf,
         readImage: blank,
         temperature: 1,
         report: (step, _, __, tokens) => reports.push([step, tokens]),
@@ -327,7 +313,7 @@ describe('update', () => {
     const rows = [advantaged('a', [1]), marked('b') as Advantaged, advantaged('c', [1])];
     const all = await lastValueFrom(
       from(rows).pipe(
-        update({ policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent }, { groupsPerStep: 2 }),
+        update({ policy, readImage: blank, temperature: 1, report: silent }, { groupsPerStep: 2 }),
         toArray(),
       ),
     );
@@ -341,11 +327,7 @@ describe('update', () => {
 
   it('errors with what the policy, an image or the source fails with, and takes no step then', async () => {
     const run = (policy: ReturnType<typeof stubPolicy>, read = blank): Promise<unknown> =>
-      lastValueFrom(
-        of(advantaged('a', [1])).pipe(
-          update({ policy, graphOf: nameOf, readImage: read, temperature: 1, report: silent }),
-        ),
-      );
+      lastValueFrom(of(advantaged('a', [1])).pipe(update({ policy, readImage: read, temperature: 1, report: silent })));
     const broken = stubPolicy({ gradient: () => Promise.reject(new Error('out of memory')) });
     await expect(run(broken)).rejects.toThrow('out of memory');
     const blind = stubPolicy();
@@ -356,27 +338,23 @@ describe('update', () => {
       throwError(() => new Error('source')),
     );
     await expect(
-      lastValueFrom(
-        failing.pipe(
-          update({ policy: stubPolicy(), graphOf: nameOf, readImage: blank, temperature: 1, report: silent }),
-        ),
-      ),
+      lastValueFrom(failing.pipe(update({ policy: stubPolicy(), readImage: blank, temperature: 1, report: silent }))),
     ).rejects.toThrow('source');
   });
 
   it('learns nothing from the likeliest completion', () => {
-    expect(() =>
-      update({ policy: stubPolicy(), graphOf: nameOf, readImage: blank, temperature: 0, report: silent }),
-    ).toThrow('update  temperature: expected completions drawn at one above 0; got 0');
+    expect(() => update({ policy: stubPolicy(), readImage: blank, temperature: 0, report: silent })).toThrow(
+      'update  temperature: expected completions drawn at one above 0; got 0',
+    );
   });
 
   it('learns by an objective of one’s own, and refuses one without a loss by its name', async () => {
     const policy = stubPolicy();
     const surrogate: Recipe['surrogate'] = (ratio, { advantages }) => ({ loss: mul(ratio, advantages), reports: {} });
     const objective = compose({ name: 'mine', average: 'token', surrogate });
-    const context = { policy, graphOf: nameOf, readImage: blank, temperature: 1, report: silent };
+    const context = { policy, readImage: blank, temperature: 1, report: silent };
     await lastValueFrom(of(advantaged('a', [1])).pipe(update(context, { objective, groupsPerStep: 1 })));
-    expect(policy.asked.gradients.map(({ graph }) => graph)).toEqual(['mine']);
+    expect(policy.asked.gradients.map(({ loss }) => loss)).toEqual([{ objective }]);
     const broken = { ...objective, trace: () => ({ reports: {} }) } as unknown as Objective;
     expect(() => update(context, { objective: broken })).toThrow(
       'objective "mine"  trace: expected { loss, reports } with a loss a token; got a loss of nothing',
@@ -385,13 +363,7 @@ describe('update', () => {
 
   it('widens the row by its step and refuses what makes no sense', () => {
     expectTypeOf(
-      update<string, Advantaged>({
-        policy: stubPolicy(),
-        graphOf: nameOf,
-        readImage: blank,
-        temperature: 1,
-        report: silent,
-      }),
+      update<Advantaged>({ policy: stubPolicy(), readImage: blank, temperature: 1, report: silent }),
     ).toEqualTypeOf<OperatorFunction<Advantaged, Advantaged & Updated>>();
     for (const options of [
       { groupsPerStep: 0 },
@@ -402,7 +374,7 @@ describe('update', () => {
       { lr: 1 },
     ]) {
       expect(() =>
-        update({ policy: stubPolicy(), graphOf: nameOf, readImage: blank, temperature: 1, report: silent }, options),
+        update({ policy: stubPolicy(), readImage: blank, temperature: 1, report: silent }, options),
       ).toThrow();
     }
   });

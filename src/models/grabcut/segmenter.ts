@@ -44,8 +44,8 @@ export async function openGrabCut(options: GrabCutOptions = {}): Promise<Segment
 
   return {
     name,
-    segment: (image, prompts, frame) =>
-      pool.call({ image, prompts, frame }).catch((error: unknown) => {
+    segment: (request) =>
+      pool.call(request).catch((error: unknown) => {
         throw new ModelError(`${name}  segment: expected masks; got ${messageOf(error)}`);
       }),
     release: () => pool.release(),

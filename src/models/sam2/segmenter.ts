@@ -9,7 +9,7 @@ import { emptyMask, encodeMask } from '../../io/mask.js';
 import { resize } from '../../io/resize.js';
 import type { Image, Prompt, Size } from '../../records.js';
 import { deviceOf, deviceShape, Runtime, workersOn } from '../device.js';
-import type { Inspected, Judged, Segmenter } from '../segmenter.js';
+import type { Inspected, Judged, Segmenter, SegmentRequest } from '../segmenter.js';
 import { openCheckpoint } from './checkpoint.js';
 import { recent } from './embeddings.js';
 import { findExport, openExport } from './export.js';
@@ -90,7 +90,7 @@ export async function openSam2(options: Sam2Options): Promise<Segmenter> {
         use,
       );
   };
-  const inspect = (image: Image, prompts: readonly Prompt[], frame: Size): Promise<Inspected[]> => {
+  const inspect = ({ image, prompts, frame }: SegmentRequest): Promise<Inspected[]> => {
     if (released)
       return Promise.reject(new ModelError(`${name}  segment: expected an open segmenter; got one that is released`));
     const work = inspected(model, embedded(image, frame), prompts, frame).catch(failed(name, 'segment'));
@@ -101,7 +101,7 @@ export async function openSam2(options: Sam2Options): Promise<Segmenter> {
     name,
     looksAt: legacy.frame ? 'frame' : 'original',
     inspect,
-    segment: async (image, prompts, frame) => (await inspect(image, prompts, frame)).map(({ mask }) => mask),
+    segment: async (request) => (await inspect(request)).map(({ mask }) => mask),
     release: () =>
       (released ??= (async () => {
         await Promise.allSettled(running);

@@ -1,5 +1,7 @@
 import type { Data } from '../../tensor/graph.js';
-import type { EncodedPrompt, TrainRow, GenerateOptions } from '../policy.js';
+import { UsageError } from '../../errors.js';
+import { uniform } from '../../random.js';
+import type { EncodedPrompt, GenerateRequest, Randomness, TrainRow } from '../policy.js';
 import type { VlmConfig } from './architecture.js';
 import type { PrefixShape } from './prefix.js';
 import type { RolloutShape } from './rollout.js';
@@ -97,14 +99,14 @@ export function trainFeeds(
 /**
  * Inputs of `rolloutGraph`.
  *
- * @param indices of the prompts among those that `uniform` counts.
+ * @param indices of the prompts among those that `random` counts.
  */
 export function rolloutFeeds(
   config: VlmConfig,
   prompts: readonly EncodedPrompt[],
   indices: readonly number[],
   shape: RolloutShape,
-  { temperature, uniform }: Pick<GenerateOptions, 'temperature' | 'uniform'>,
+  { temperature, random }: Pick<GenerateRequest, 'temperature' | 'random'>,
 ): Record<string, Data> {
   const { samples, maxTokens } = shape;
   const feeds = prefixFeeds(config, prompts, shape, maxTokens);
@@ -116,11 +118,22 @@ export function rolloutFeeds(
     );
   if (shape.greedy) return feeds;
   const uniforms = new Float32Array(shape.prompts * samples * maxTokens);
-  for (const [p, index] of indices.entries()) {
-    for (let s = 0; s < samples; s++)
-      for (let t = 0; t < maxTokens; t++) uniforms[(p * samples + s) * maxTokens + t] = uniform(index, s, t);
-  }
+  for (const [p, index] of indices.entries())
+    uniforms.set(uniformsOf(random, index, samples, maxTokens), p * samples * maxTokens);
   return { ...feeds, uniforms, temperature: Float32Array.of(temperature) };
+}
+
+/** The draws of one prompt, [sample × token]. */
+function uniformsOf(random: Randomness | undefined, prompt: number, samples: number, tokens: number): Float32Array {
+  const given = random && ('keys' in random ? random.keys : random.uniforms)[prompt];
+  if (given instanceof Float32Array && given.length === samples * tokens) return given;
+  if (!given || given instanceof Float32Array)
+    throw new UsageError(
+      `generate  random: expected ${samples} × ${tokens} draws, or a key, for the prompt ${prompt}; got ${given ? given.length : 'none'}`,
+    );
+  return Float32Array.from({ length: samples * tokens }, (_, i) =>
+    uniform(...given, Math.floor(i / tokens), i % tokens),
+  );
 }
 
 /**

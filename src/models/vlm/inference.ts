@@ -4,8 +4,9 @@ import {
   combined,
   type EncodedPrompt,
   type Gradient,
+  type ScoreRequest,
   type TrainRow,
-  type GenerateOptions,
+  type GenerateRequest,
   type GeneratedCompletion,
 } from '../policy.js';
 import { chunks, prefixShape, trainChunks, type Chunk } from './batch.js';
@@ -59,11 +60,9 @@ interface Asked extends Cut {
 /** Completions of all prompts, in order. */
 export async function generate(
   model: Model,
-  asked: readonly EncodedPrompt[],
-  options: GenerateOptions,
+  { prompts: asked, group, temperature, maxTokens, random, ...sampling }: GenerateRequest,
 ): Promise<GeneratedCompletion[][]> {
   const { config, build, sets, suppressed, graphs } = model;
-  const { group, temperature, maxTokens, uniform, ...sampling } = options;
   const written: GeneratedCompletion[][] = Array.from({ length: asked.length });
   const prompts = (indices: readonly number[]): EncodedPrompt[] => indices.map((i) => asked[i]);
   await inRuns(asked.length, model.runs.write, {
@@ -86,7 +85,7 @@ export async function generate(
       }),
     most: atOnce(model),
     async work({ indices, shape }) {
-      const feeds = rolloutFeeds(config, prompts(indices), indices, shape, { temperature, uniform });
+      const feeds = rolloutFeeds(config, prompts(indices), indices, shape, { temperature, ...(random && { random }) });
       return completions(
         await graphs.run(graphKey('write', shape), () => rolloutGraph(config, shape, build), feeds, sets),
         shape,
@@ -102,7 +101,7 @@ export async function generate(
 }
 
 /** Log-probs of completions, [row][sample][token]. */
-export async function scores(model: Model, rows: readonly TrainRow[], temperature: number): Promise<number[][][]> {
+export async function scores(model: Model, { rows, temperature }: ScoreRequest): Promise<number[][][]> {
   const { config, build, sets, graphs } = model;
   const of = sets.join(' ');
   const all: number[][][] = Array.from({ length: rows.length });
@@ -137,8 +136,7 @@ export async function scores(model: Model, rows: readonly TrainRow[], temperatur
 export async function gradient(
   model: Model,
   graph: TrainGraph,
-  rows: readonly TrainRow[],
-  temperature: number,
+  { rows, temperature }: ScoreRequest,
 ): Promise<Gradient> {
   const { config, build, parameters, sets, graphs, engine } = model;
   let sum: Float32Array | undefined;

@@ -17,8 +17,7 @@ import { referenceOf } from './reference.js';
 import { runsOf, type Runs } from './microbatches.js';
 import { gradient, scores, generate, type Model, type RunOptions } from './inference.js';
 import { openTokenizer, type Tokenizer } from './tokenizer.js';
-import { supervisionOf } from './supervision.js';
-import { objectiveGraph, type TrainGraph } from './train.js';
+import { supervisedInputsOf, trainGraphOf } from './losses.js';
 import { lendWeights } from './weight-files.js';
 import type { FirstValues } from './weights.js';
 import { suppressedIds } from './completions.js';
@@ -42,10 +41,8 @@ export interface VlmOptions extends Training, RunOptions {
   readonly extra?: (config: VlmConfig) => readonly FirstValues[];
 }
 
-/** The policy with its own kind of training graph. */
-export type VlmPolicy = Policy<TrainGraph> &
-  Resumable &
-  Trainable<TrainGraph> & { readonly config: VlmConfig; readonly tokenizer: Tokenizer };
+/** The policy, with what its prompts are made of. */
+export type VlmPolicy = Policy & Resumable & Trainable & { readonly config: VlmConfig; readonly tokenizer: Tokenizer };
 
 /** What a checkpoint's folder holds, read. */
 interface Opened {
@@ -144,19 +141,18 @@ function policyOn(
     batch: options.batch,
     parameters,
     ...encoding(config, tokenizer, chat, options.prompt),
-    generate: (asked, how) => generate(model, asked, how),
-    scores: (rows, temperature) => scores(model, rows, temperature),
-    async referenceScores(rows, temperature) {
+    generate: (request) => generate(model, request),
+    scores: (request) => scores(model, request),
+    async referenceScores(request) {
       const { set, held: own } = await reference.set();
-      return scores({ ...model, build: { ...build, held: own, adapter: undefined }, sets: [set] }, rows, temperature);
+      return scores({ ...model, build: { ...build, held: own, adapter: undefined }, sets: [set] }, request);
     },
-    async gradient(graph, rows, temperature) {
+    async gradient({ loss, ...request }) {
       if (parameters === 0)
         throw new ModelError(`${dir}  train: expected weights that learn; got a policy opened with "none"`);
-      return gradient(model, graph, rows, temperature);
+      return gradient(model, await trainGraphOf(loss, config, tokenizer), request);
     },
-    objectiveGraph,
-    supervision: (how) => supervisionOf(config, tokenizer, how),
+    supervisedInputs: (loss, row, prompt, answer) => supervisedInputsOf(config, tokenizer, loss, row, prompt, answer),
     get version() {
       return learner.version;
     },

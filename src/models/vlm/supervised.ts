@@ -21,15 +21,13 @@ import {
   abs,
   where,
 } from '../../tensor/ops.js';
-import type { EncodedPrompt, SupervisionOptions, TrainRow } from '../policy.js';
+import type { EncodedPrompt, SupervisedLoss, TrainRow } from '../policy.js';
 import type { VlmConfig } from './architecture.js';
 import { applyLinear } from './linear.js';
 import { patchPlaces, type Grid } from './patches.js';
 import type { Tokenizer } from './tokenizer.js';
 import type { TrainGraph } from './train.js';
 import type { FirstValues } from './weights.js';
-
-export type SupervisedOptions = Pick<SupervisionOptions, 'patchMask' | 'softNumbers'>;
 
 const HEAD = 'patch_mask';
 
@@ -55,7 +53,7 @@ export function patchMaskHead({ text, vision }: VlmConfig): FirstValues[] {
 export function supervisedGraph(
   config: VlmConfig,
   tokenizer: Tokenizer,
-  { patchMask, softNumbers }: SupervisedOptions,
+  { patchMask, softNumbers }: SupervisedLoss,
 ): TrainGraph {
   return {
     name: `supervised ${patchMask} ${softNumbers}`,
@@ -143,7 +141,7 @@ export function patchShares(mask: Mask, grid: Grid, merge: number): Float32Array
 export function supervisedInputs(
   config: VlmConfig,
   tokenizer: Tokenizer,
-  { patchMask, softNumbers }: SupervisedOptions,
+  { patchMask, softNumbers }: SupervisedLoss,
   row: Fitted,
   prompt: EncodedPrompt,
   answer: readonly number[],

@@ -64,7 +64,7 @@ export function unweighed(
     maxStaleness,
     correction,
   }: {
-    readonly objective: string;
+    readonly objective: unknown;
     readonly groupsPerStep: number;
     readonly maxStaleness?: number | undefined;
     readonly correction?: unknown;

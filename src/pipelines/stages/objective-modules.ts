@@ -1,17 +1,11 @@
 import { z } from 'zod';
 
-import { messageOf, shown, UsageError } from '../../errors.js';
-import type { Objective } from '../../objectives/objective.js';
-import { ObjectiveName, ownObjective, updateOptions } from '../../operators/training/update-options.js';
+import { messageOf, UsageError } from '../../errors.js';
+import { ObjectiveName } from '../../objectives/named.js';
+import { openObjective } from '../../objectives/spec.js';
+import { ownObjective, updateOptions } from '../../operators/training/update-options.js';
 import type { PipelineContext, Refusal } from '../stage.js';
 import { entropiesTold } from './constraints.js';
-import { importModule } from './import-module.js';
-
-/** What a module named as `objective` has to export. */
-export interface ObjectiveModule {
-  /** Such as `compose` makes; its name tells it from others. */
-  readonly objective: Objective;
-}
 
 /** Options of `update` in a file: an objective of one's own is the path of a module, relative to the file. */
 export const UpdateStageOptions = updateOptions(z.string().regex(/\.[cm]?js$/, { abort: true }));
@@ -26,7 +20,7 @@ export function isModule(objective: string): boolean {
 export async function objectiveModule(options: UpdateStageOptions): Promise<readonly Refusal[]> {
   if (!isModule(options.objective)) return [];
   try {
-    await opened(options);
+    ownObjective(await openObjective({ module: options.objective }), options);
     return [];
   } catch (error) {
     return [{ option: 'objective', text: messageOf(error) }];
@@ -34,27 +28,18 @@ export async function objectiveModule(options: UpdateStageOptions): Promise<read
 }
 
 /**
- * The objective that a pipeline names: by its name, or as its module exports it.
+ * The objective that a pipeline names: by its name, or by the module that exports it.
  *
  * @throws {UsageError} if the module can't be used, or lacks what it needs of another stage.
  */
-export async function loadObjective(
+export async function objectiveOf(
   options: UpdateStageOptions,
   around: PipelineContext,
-): Promise<ObjectiveName | Objective> {
+): Promise<ObjectiveName | { readonly module: string }> {
   const named = ObjectiveName.safeParse(options.objective);
   if (named.success) return named.data;
-  const objective = await opened(options);
-  const [fault] = entropiesTold(objective, around);
+  const module = options.objective;
+  const [fault] = entropiesTold(ownObjective(await openObjective({ module }), options), around);
   if (fault) throw new UsageError(`update.objective: ${fault.text}`);
-  return objective;
-}
-
-async function opened({ objective: file, reference }: UpdateStageOptions): Promise<Objective> {
-  const exported = await importModule(file);
-  if (exported['objective'] === undefined)
-    throw new UsageError(
-      `expected a module that exports "objective"; got ${Object.keys(exported).join(', ') || 'no export'} in ${shown(file)}`,
-    );
-  return ownObjective(exported['objective'], { reference });
+  return { module };
 }

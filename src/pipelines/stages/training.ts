@@ -9,7 +9,6 @@ import { isFiltered } from '../../operators/training/dynamic-sampling.js';
 import { sft, SftOptions, type ReportStep } from '../../operators/sft.js';
 import { CANCELLED, think, ThinkOptions, type Thinker } from '../../operators/think.js';
 import { update } from '../../operators/update.js';
-import { UNSAID_TEMPERATURE } from '../../operators/training/temperature.js';
 import { coordinatesFor } from './coordinates.js';
 import {
   drawnAtAll,
@@ -20,7 +19,7 @@ import {
   unweighed,
   withinWindow,
 } from './constraints.js';
-import { isModule, loadObjective, objectiveModule, UpdateStageOptions } from './objective-modules.js';
+import { isModule, objectiveModule, objectiveOf, UpdateStageOptions } from './objective-modules.js';
 import { stage, type StageContext, type Refusal, type Stage } from '../stage.js';
 
 /** What is taught, and how the policy learns it. */
@@ -77,14 +76,12 @@ export const training: readonly Stage[] = [
     ],
     notices: (options, around) => [...truncated(around), ...unweighed(options, around)],
     build: async (options, open) => {
-      const objective = await loadObjective(options, open);
+      const objective = await objectiveOf(options, open);
       const policy = await open.trainable();
       return update(
         {
           policy,
-          graphOf: (graph) => policy.objectiveGraph(graph),
           readImage: open.read,
-          temperature: UNSAID_TEMPERATURE,
           report: stepReport(open),
         },
         { ...options, objective },
@@ -103,8 +100,7 @@ export const training: readonly Stage[] = [
     rules: (options, around) => [...withinWindow('rowsPerStep', options.rowsPerStep, around), ...scheduled(options)],
     build: async (options, open) => {
       const policy = await open.trainable();
-      const supervision = policy.supervision(options);
-      return sft({ policy, supervision, readImage: open.read, report: stepReport(open) }, options);
+      return sft({ policy, readImage: open.read, report: stepReport(open) }, options);
     },
   }),
 ];

@@ -23,8 +23,8 @@ interface Made {
   }[];
 }
 
-// Python 3, opencv-python-headless 4.14.0: fixtures/grabcut.py made the masks.
-const { sets } = JSON.parse(readFileSync(new URL('fixtures/grabcut.json', import.meta.url), 'utf8')) as {
+// Python 3, opencv-python-headless 4.14.0: ../fixtures/grabcut.py made the masks.
+const { sets } = JSON.parse(readFileSync(new URL('../fixtures/grabcut.json', import.meta.url), 'utf8')) as {
   sets: Made[];
 };
 
@@ -35,7 +35,9 @@ describe('openGrabCut', () => {
       const frame = { width: set.frame[0], height: set.frame[1] };
       const segmenter = await openGrabCut({ size: set.size, iterations: set.iterations, radius: set.radius });
       const got = await Promise.all(
-        cases.map(({ kind, objects }) => segmenter.segment(drawn(kind, ...image), [asked(objects, frame)], frame)),
+        cases.map(({ kind, objects }) =>
+          segmenter.segment({ image: drawn(kind, ...image), prompts: [asked(objects, frame)], frame }),
+        ),
       );
       await segmenter.release();
       expect(got.flat()).toEqual(cases.map(({ counts }) => ({ ...frame, counts })));
@@ -52,11 +54,11 @@ describe('openGrabCut', () => {
   it('is empty for points without a box and without a foreground point', async () => {
     const frame = { width: 112, height: 112 };
     const segmenter = await openGrabCut();
-    const masks = await segmenter.segment(
-      drawn('disc', 112, 112),
-      [{ frame, objects: [{ points: [{ x: 40, y: 60, label: 0 }] }] }],
+    const masks = await segmenter.segment({
+      image: drawn('disc', 112, 112),
+      prompts: [{ frame, objects: [{ points: [{ x: 40, y: 60, label: 0 }] }] }],
       frame,
-    );
+    });
     await segmenter.release();
     expect(masks).toEqual([{ ...frame, counts: [112 * 112] }]);
   });
@@ -64,10 +66,10 @@ describe('openGrabCut', () => {
     const frame = { width: 112, height: 112 };
     const prompt: Prompt = { frame, objects: [{ box: [20, 30, 80, 90], points: [] }] };
     const segmenter = await openGrabCut();
-    await expect(segmenter.segment({ width: 0, height: 0, data: new Uint8Array() }, [prompt], frame)).rejects.toThrow(
-      ModelError,
-    );
-    expect(await segmenter.segment(drawn('disc', 112, 112), [prompt], frame)).toHaveLength(1);
+    await expect(
+      segmenter.segment({ image: { width: 0, height: 0, data: new Uint8Array() }, prompts: [prompt], frame }),
+    ).rejects.toThrow(ModelError);
+    expect(await segmenter.segment({ image: drawn('disc', 112, 112), prompts: [prompt], frame })).toHaveLength(1);
     await segmenter.release();
   });
 });

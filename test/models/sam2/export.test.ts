@@ -22,7 +22,7 @@ async function inspected(
 ): Promise<{ readonly name: string; readonly found: Inspected }> {
   const segmenter = await openSam2({ checkpoint: folder, multimask: true, threads: 1 });
   const prompt: Prompt = { frame, objects };
-  const [found] = (await segmenter.inspect!(image, [prompt], frame)) as [Inspected];
+  const [found] = (await segmenter.inspect!({ image, prompts: [prompt], frame })) as [Inspected];
   await segmenter.release();
   return { name: segmenter.name, found };
 }

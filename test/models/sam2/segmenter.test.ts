@@ -23,7 +23,7 @@ const prompts: Prompt[] = [{ frame, objects: [{ box: [20, 30, 80, 90], points: [
 
 async function cut(options: Partial<Sam2Options>, of: Image = image, asked = prompts) {
   const segmenter = await openSam2({ checkpoint, threads: 1, ...options });
-  const masks = await segmenter.segment(of, asked, frame);
+  const masks = await segmenter.segment({ image: of, prompts: asked, frame });
   await segmenter.release();
   return masks;
 }
@@ -76,9 +76,9 @@ describe('openSam2', () => {
       ],
     }));
     const segmenter = await openSam2({ checkpoint, threads: 1 });
-    const together = await segmenter.segment(image, many, frame);
+    const together = await segmenter.segment({ image, prompts: many, frame });
     for (const [i, one] of many.entries()) {
-      const [alone] = await segmenter.segment(image, [one], frame);
+      const [alone] = await segmenter.segment({ image, prompts: [one], frame });
       expect(maskIou(together[i] as typeof alone & object, alone as typeof alone & object)).toBeGreaterThan(0.999);
     }
     await segmenter.release();

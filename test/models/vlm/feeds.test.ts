@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { uniform } from '../../../src/random.js';
 import type { TrainRow } from '../../../src/models/policy.js';
 import { prefixShape } from '../../../src/models/vlm/batch.js';
 import { completionFeeds, prefixFeeds, rolloutFeeds, seenIds } from '../../../src/models/vlm/feeds.js';
@@ -135,7 +136,9 @@ describe('rolloutFeeds', () => {
   const shape = { ...prefixShape([text(3)], 2), samples: 2, maxTokens: 3, greedy: false, suppressed: [], ends: [] };
   const draws = {
     temperature: 0.5,
-    uniform: (prompt: number, sample: number, token: number) => prompt / 2 + sample / 4 + token / 16,
+    random: {
+      uniforms: [0, 1].map((prompt) => Float32Array.from([0, 1, 2, 4, 5, 6], (i) => prompt / 2 + i / 16)),
+    },
   };
 
   it('draws for each prompt by its place in the call, and nothing for empty places', () => {
@@ -144,6 +147,24 @@ describe('rolloutFeeds', () => {
       0.5, 0.5625, 0.625, 0.75, 0.8125, 0.875, 0, 0, 0, 0, 0, 0,
     ]);
     expect(feeds['temperature']).toEqual(Float32Array.of(0.5));
+  });
+
+  it('draws by a key a prompt', () => {
+    const random = { keys: [['a'], ['b', 3]] };
+    const { uniforms } = rolloutFeeds(config, [text(3)], [1], shape, { temperature: 1, random });
+    expect([...(uniforms as Float32Array)].slice(0, 6)).toEqual(
+      [0, 1].flatMap((s) => [0, 1, 2].map((t) => uniform('b', 3, s, t))),
+    );
+  });
+
+  it.each([
+    ['none', {}],
+    ['none', { random: { keys: [['a']] } }],
+    ['5', { random: { uniforms: [new Float32Array(6), new Float32Array(5)] } }],
+  ])('says what draws it expects; got %s', (got, random) => {
+    expect(() => rolloutFeeds(config, [text(3)], [1], shape, { temperature: 1, ...random })).toThrow(
+      `generate  random: expected 2 × 3 draws, or a key, for the prompt 1; got ${got}`,
+    );
   });
 
   it('draws nothing where the likeliest token is taken, and remembers ids for a penalty alone', () => {

@@ -3,27 +3,27 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { folderTensors } from '../../../src/io/safetensors.js';
-import type { TrainRow } from '../../../src/models/policy.js';
-import { patchMaskHead, supervisedGraph } from '../../../src/models/vlm/supervised.js';
-import { graph, lessons, prompts, settings, writing } from './lessons.js';
+import type { Loss, TrainRow } from '../../../src/models/policy.js';
+import { patchMaskHead } from '../../../src/models/vlm/supervised.js';
+import { asking, loss, lessons, prompts, settings, writing } from './lessons.js';
 import { folder, open, tiny } from './opened.js';
 
 describe('step', () => {
   it('moves the weights and leaves the reference where it was', async () => {
     const policy = await open();
     const rows = lessons(policy, 2).slice(0, 2);
-    const before = await policy.referenceScores(rows, 1);
-    expect(await policy.scores(rows, 1)).toEqual(before);
-    const first = await policy.gradient(graph, rows, 1);
+    const before = await policy.referenceScores({ rows, temperature: 1 });
+    expect(await policy.scores({ rows, temperature: 1 })).toEqual(before);
+    const first = await policy.gradient({ loss, rows, temperature: 1 });
     expect([policy.version, await policy.step(first.gradient, settings), policy.version]).toEqual([
       0,
       expect.any(Number),
       1,
     ]);
-    await policy.step((await policy.gradient(graph, rows, 1)).gradient, settings);
-    expect(await policy.referenceScores(rows, 1)).toEqual(before);
-    expect(await policy.scores(rows, 1)).not.toEqual(before);
-    const after = await policy.gradient(graph, rows, 1);
+    await policy.step((await policy.gradient({ loss, rows, temperature: 1 })).gradient, settings);
+    expect(await policy.referenceScores({ rows, temperature: 1 })).toEqual(before);
+    expect(await policy.scores({ rows, temperature: 1 })).not.toEqual(before);
+    const after = await policy.gradient({ loss, rows, temperature: 1 });
     expect(after.metrics['loss']).toBeLessThan(first.metrics['loss']);
   });
 
@@ -31,12 +31,12 @@ describe('step', () => {
     const policy = await open();
     const gradient = new Float32Array(policy.parameters);
     gradient[5] = NaN;
-    const [before] = await policy.generate(prompts(policy).slice(0, 1), writing);
+    const [before] = await policy.generate(asking(prompts(policy).slice(0, 1), writing));
     await expect(policy.step(gradient, settings)).rejects.toThrow(
       `${tiny}  step 1: expected a finite gradient; got a norm of NaN`,
     );
     expect(policy.version).toBe(0);
-    expect((await policy.generate(prompts(policy).slice(0, 1), writing))[0]).toEqual(before);
+    expect((await policy.generate(asking(prompts(policy).slice(0, 1), writing)))[0]).toEqual(before);
   });
 
   it('teaches a supervised answer, with a head that is no part of the checkpoint', async () => {
@@ -49,12 +49,15 @@ describe('step', () => {
       perToken: { weight: [answer.map(() => 1 / answer.length)], soft: [answer.map((_, t) => Number(t < 9))] },
       perPrompt: { patchShare: Float32Array.from({ length: 16 }, (_, i) => i / 16), patchWeight: Float32Array.of(1) },
     };
-    const lesson = supervisedGraph(policy.config, policy.tokenizer, { patchMask: 0.5, softNumbers: 2 });
-    const first = await policy.gradient(lesson, [row], 1);
+    const lesson: Loss = { supervised: { patchMask: 0.5, softNumbers: 2 } };
+    const first = await policy.gradient({ loss: lesson, rows: [row], temperature: 1 });
     expect(first.metrics['patches']).toBeCloseTo(Math.LN2, 1);
     for (let i = 0; i < 5; i++)
-      await policy.step((await policy.gradient(lesson, [row], 1)).gradient, { ...settings, learningRate: 3e-3 });
-    const last = await policy.gradient(lesson, [row], 1);
+      await policy.step((await policy.gradient({ loss: lesson, rows: [row], temperature: 1 })).gradient, {
+        ...settings,
+        learningRate: 3e-3,
+      });
+    const last = await policy.gradient({ loss: lesson, rows: [row], temperature: 1 });
     for (const name of ['loss', 'nll', 'patches']) expect(last.metrics[name], name).toBeLessThan(first.metrics[name]);
     const dir = join(await folder(), 'saved');
     await policy.save(dir);

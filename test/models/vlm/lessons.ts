@@ -1,13 +1,11 @@
 import { expect } from 'vitest';
 
-import type { EncodedPrompt, TrainRow, GenerateOptions } from '../../../src/models/policy.js';
+import type { EncodedPrompt, GenerateRequest, Loss, TrainRow } from '../../../src/models/policy.js';
 import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
-import { objectiveGraph } from '../../../src/models/vlm/train.js';
-import { grpo } from '../../../src/objectives/policy-gradient.js';
 import { hash, uniform } from '../../../src/random.js';
 import type { Image } from '../../../src/records.js';
 
-export const graph = objectiveGraph(grpo(0.04));
+export const loss: Loss = { objective: { name: 'grpo', options: { kl: 0.04 } } };
 export const settings = { learningRate: 1e-3, maxNorm: 1 };
 
 export function picture(seed: number, side = 56): Image {
@@ -76,9 +74,12 @@ export function apartBy(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return most / largest;
 }
 
-export const writing: GenerateOptions = {
-  group: 3,
-  temperature: 1,
-  maxTokens: 12,
-  uniform: (p, s, t) => uniform('draw', p, s, t),
-};
+/** How prompts are written behind. */
+export type Writing = Omit<GenerateRequest, 'prompts' | 'random'>;
+
+export const writing: Writing = { group: 3, temperature: 1, maxTokens: 12 };
+
+/** A request for completions, whose draws depend on the prompt's place, the completion and the token. */
+export function asking(asked: readonly EncodedPrompt[], how: Writing, key = 'draw'): GenerateRequest {
+  return { ...how, prompts: asked, random: { keys: asked.map((_, p) => [key, p]) } };
+}

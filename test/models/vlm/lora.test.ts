@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 import { UsageError } from '../../../src/errors.js';
 import { openSafetensors } from '../../../src/io/safetensors.js';
-import type { EncodedPrompt, TrainRow, GenerateOptions } from '../../../src/models/policy.js';
+import type { EncodedPrompt, TrainRow } from '../../../src/models/policy.js';
 import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
 import {
   adapterOf,
@@ -17,14 +17,14 @@ import {
 } from '../../../src/models/vlm/lora.js';
 import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
 import { patchMaskHead } from '../../../src/models/vlm/supervised.js';
-import { objectiveGraph } from '../../../src/models/vlm/train.js';
 import { grpo } from '../../../src/objectives/policy-gradient.js';
 import { hash, uniform } from '../../../src/random.js';
 import { within } from '../../../src/models/vlm/weights.js';
+import { asking, type Writing } from './lessons.js';
 import { folder, open, tied, tiny, unversioned } from './opened.js';
 
 const config = await readConfig(tiny);
-const graph = objectiveGraph(grpo(0.04));
+const loss = { objective: grpo(0.04) };
 const settings = { learningRate: 1e-2, maxNorm: 1 };
 const small: LoraOptions = { rank: 2, alpha: 8, targets: ['q_proj', 'gate_proj'] };
 const modules = (options: Omit<LoraOptions, 'rank' | 'alpha'>): string[] =>
@@ -55,16 +55,12 @@ function lesson(policy: VlmPolicy): TrainRow[] {
   }));
 }
 
-const writing: GenerateOptions = {
-  group: 3,
-  temperature: 1,
-  maxTokens: 10,
-  uniform: (p, s, t) => uniform('draw', p, s, t),
-};
+const writing: Writing = { group: 3, temperature: 1, maxTokens: 10 };
 
 /** Two steps on the lesson: after the first, A has a gradient too. */
 async function taught(policy: VlmPolicy): Promise<void> {
-  for (let i = 0; i < 2; i++) await policy.step((await policy.gradient(graph, lesson(policy), 1)).gradient, settings);
+  for (let i = 0; i < 2; i++)
+    await policy.step((await policy.gradient({ loss, rows: lesson(policy), temperature: 1 })).gradient, settings);
 }
 
 describe('adapterOf', () => {
@@ -185,18 +181,22 @@ describe('policyWeights', () => {
 describe('a policy with an adapter', () => {
   it('begins as the checkpoint, bit for bit, in rollouts and in scores', async () => {
     const [base, adapted] = [await open(), await open({ train: { lora: small } })];
-    expect(await adapted.generate(asked(adapted), writing)).toEqual(await base.generate(asked(base), writing));
-    expect(await adapted.referenceScores(lesson(adapted), 1)).toEqual(await base.referenceScores(lesson(base), 1));
-    expect((await adapted.gradient(graph, lesson(adapted), 1)).metrics).toEqual(
-      (await base.gradient(graph, lesson(base), 1)).metrics,
+    expect(await adapted.generate(asking(asked(adapted), writing))).toEqual(
+      await base.generate(asking(asked(base), writing)),
+    );
+    expect(await adapted.referenceScores({ rows: lesson(adapted), temperature: 1 })).toEqual(
+      await base.referenceScores({ rows: lesson(base), temperature: 1 }),
+    );
+    expect((await adapted.gradient({ loss, rows: lesson(adapted), temperature: 1 })).metrics).toEqual(
+      (await base.gradient({ loss, rows: lesson(base), temperature: 1 })).metrics,
     );
   });
 
   it('teaches the adapter alone, and refers to the checkpoint without it', async () => {
     const policy = await open({ train: { lora: small } });
-    const before = await policy.referenceScores(lesson(policy), 1);
-    expect(await policy.scores(lesson(policy), 1)).toEqual(before);
-    const first = await policy.gradient(graph, lesson(policy), 1);
+    const before = await policy.referenceScores({ rows: lesson(policy), temperature: 1 });
+    expect(await policy.scores({ rows: lesson(policy), temperature: 1 })).toEqual(before);
+    const first = await policy.gradient({ loss, rows: lesson(policy), temperature: 1 });
     expect(first.gradient).toHaveLength(policy.parameters);
     expect(policy.parameters).toBe(
       adapterShapes(config, adapterOf(config, small)).reduce(
@@ -205,9 +205,11 @@ describe('a policy with an adapter', () => {
       ),
     );
     await taught(policy);
-    expect((await policy.gradient(graph, lesson(policy), 1)).metrics['loss']).toBeLessThan(first.metrics['loss']);
-    expect(await policy.referenceScores(lesson(policy), 1)).toEqual(before);
-    expect(await policy.scores(lesson(policy), 1)).not.toEqual(before);
+    expect((await policy.gradient({ loss, rows: lesson(policy), temperature: 1 })).metrics['loss']).toBeLessThan(
+      first.metrics['loss'],
+    );
+    expect(await policy.referenceScores({ rows: lesson(policy), temperature: 1 })).toEqual(before);
+    expect(await policy.scores({ rows: lesson(policy), temperature: 1 })).not.toEqual(before);
   });
 
   it('writes by its adapter: the log-probs of a rollout are those of the training graph', async () => {
@@ -215,7 +217,7 @@ describe('a policy with an adapter', () => {
       train: { lora: { ...small, targets: ['q_proj', 'v_proj', 'gate_proj', 'down_proj', 'lm_head'] } },
     });
     await taught(policy);
-    const [group] = await policy.generate(asked(policy), writing);
+    const [group] = await policy.generate(asking(asked(policy), writing));
     const each = (value: number): number[][] => group.map(({ tokens }) => tokens.map(() => value));
     const all = group.reduce((sum, { tokens }) => sum + tokens.length, 0);
     const row = {
@@ -229,9 +231,11 @@ describe('a policy with an adapter', () => {
       },
       perSample: { advantages: [1, 1, 1] },
     };
-    expect((await policy.gradient(objectiveGraph(grpo(0)), [row], 1)).metrics['drift']).toBeCloseTo(0, 5);
+    expect(
+      (await policy.gradient({ loss: { objective: grpo(0) }, rows: [row], temperature: 1 })).metrics['drift'],
+    ).toBeCloseTo(0, 5);
     const base = await open();
-    expect(unversioned(await base.generate(asked(base), writing))).not.toEqual(unversioned([group]));
+    expect(unversioned(await base.generate(asking(asked(base), writing)))).not.toEqual(unversioned([group]));
   });
 
   it('teaches a head that exists in training only beside it, and does not save it', async () => {
@@ -268,10 +272,13 @@ describe('an adapter folder', () => {
     expect(await readdir(dir)).toEqual(['saved']);
     const again = await open({ adapter: join(dir, 'saved') }, from);
     expect(again.parameters).toBe(policy.parameters);
-    const [a, b] = [await policy.gradient(graph, lesson(policy), 1), await again.gradient(graph, lesson(again), 1)];
+    const [a, b] = [
+      await policy.gradient({ loss, rows: lesson(policy), temperature: 1 }),
+      await again.gradient({ loss, rows: lesson(again), temperature: 1 }),
+    ];
     expect(Buffer.compare(Buffer.from(a.gradient.buffer), Buffer.from(b.gradient.buffer))).toBe(0);
-    expect(unversioned(await again.generate(asked(again), writing))).toEqual(
-      unversioned(await policy.generate(asked(policy), writing)),
+    expect(unversioned(await again.generate(asking(asked(again), writing)))).toEqual(
+      unversioned(await policy.generate(asking(asked(policy), writing))),
     );
     await again.save(join(dir, 'again'));
     for (const file of await readdir(join(dir, 'saved')))

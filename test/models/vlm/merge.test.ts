@@ -12,6 +12,7 @@ import type { EncodedPrompt, GeneratedCompletion } from '../../../src/models/pol
 import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
 import { hash, uniform } from '../../../src/random.js';
 import { goldenFolder } from '../../golden/golden.js';
+import { asking } from './lessons.js';
 import { folder, open, tied, tiny } from './opened.js';
 
 const goldens = join(goldenFolder(), 'policy', 'train');
@@ -44,13 +45,14 @@ function asked(policy: VlmPolicy): EncodedPrompt[] {
 }
 
 const scored = (policy: VlmPolicy) =>
-  policy.generate(asked(policy), {
-    group: 4,
-    temperature: 1,
-    maxTokens: 12,
-    entropy: true,
-    uniform: (p, s, t) => uniform('draw', p, s, t),
-  });
+  policy.generate(
+    asking(asked(policy), {
+      group: 4,
+      temperature: 1,
+      maxTokens: 12,
+      entropy: true,
+    }),
+  );
 
 describe.each(kinds)('the adapter %s of PEFT, folded in', (kind) => {
   it('gives the matrices that PEFT makes', async () => {

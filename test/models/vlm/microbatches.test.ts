@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest';
 
-import { graph, lessons, prompts, settings } from './lessons.js';
+import { asking, loss, lessons, prompts, settings } from './lessons.js';
 import { open, unversioned } from './opened.js';
 import { onCpu, without } from '../../tensor/onnx/native/libraries.js';
 import { OutOfMemoryError } from '../../../src/errors.js';
 import { inRuns, runsOf, type Cut, type Size } from '../../../src/models/vlm/microbatches.js';
-import { uniform } from '../../../src/random.js';
 
 const cut = (left: readonly number[], { batch }: Size): Cut[] =>
   Array.from({ length: Math.ceil(left.length / batch) }, (_, i) => ({
@@ -83,17 +82,12 @@ describe.skipIf(without !== '')(`a policy without room for its batch${without}`,
     const [plain, small] = [await open({ batch: 1 }), await limited(12e6, (text) => told.push(text))];
     const asked = rowsOf(plain, 6);
     const rows = lessons(plain, 2, asked);
-    const how = {
-      group: 2,
-      temperature: 1,
-      maxTokens: 4,
-      uniform: (p: number, s: number, t: number) => uniform('u', p, s, t),
-    };
+    const how = { group: 2, temperature: 1, maxTokens: 4 };
     const work = async (policy: typeof plain) =>
       [
-        unversioned(await policy.generate(asked, how)),
-        await policy.scores(rows, 1),
-        await policy.gradient(graph, rows, 1),
+        unversioned(await policy.generate(asking(asked, how, 'u'))),
+        await policy.scores({ rows, temperature: 1 }),
+        await policy.gradient({ loss, rows, temperature: 1 }),
       ] as const;
     const [[written, scores, learned], [expectedWritten, expectedScores, expected]] = [
       await work(small),
@@ -114,12 +108,12 @@ describe.skipIf(without !== '')(`a policy without room for its batch${without}`,
     expect(told.length).toBeGreaterThan(0);
     expect(told).toEqual(halves.slice(0, told.length));
     const before = told.length;
-    await small.gradient(graph, rows, 1);
+    await small.gradient({ loss, rows, temperature: 1 });
     expect(told).toHaveLength(before);
   });
   it('says what would fit where there is no room for one prompt', async () => {
     const policy = await limited(2.2e6, () => {}, 1);
-    const failed = policy.gradient(graph, lessons(policy, 2, rowsOf(policy, 1)), 1);
+    const failed = policy.gradient({ loss, rows: lessons(policy, 2, rowsOf(policy, 1)), temperature: 1 });
     await expect(failed).rejects.toBeInstanceOf(OutOfMemoryError);
     await expect(failed).rejects.toThrow(
       /update: expected memory for one prompt of \d+ tokens, an image of 4×4 patches among them, with 2 completions of 16; got no room for \d+ bytes of it; way out: a smaller frame, a smaller group, a smaller maxTokens, gradientCheckpointing: true, train: { lora: … }$/,

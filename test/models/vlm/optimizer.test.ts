@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { apartBy, graph, lessons, settings } from './lessons.js';
+import { apartBy, loss, lessons, settings } from './lessons.js';
 import { folder, open } from './opened.js';
 import { onCpu, without } from '../../tensor/onnx/native/libraries.js';
 import { folderTensors, openSafetensors } from '../../../src/io/safetensors.js';
@@ -33,7 +33,11 @@ async function stepped(options: Partial<OpenPolicyOptions>, steps: number): Prom
   const policy = await open({ batch: 2, ...options });
   const rows = lessons(policy, 2).slice(0, 3);
   for (let i = 0; i < steps; i++)
-    await policy.step((await policy.gradient(graph, rows, 1)).gradient, { ...settings, maxNorm: 0.5, ema: 0.5 });
+    await policy.step((await policy.gradient({ loss, rows, temperature: 1 })).gradient, {
+      ...settings,
+      maxNorm: 0.5,
+      ema: 0.5,
+    });
   return policy;
 }
 
@@ -46,7 +50,10 @@ describe.skipIf(without !== '')(`a policy that learns where its weights are held
     for (const [name, values] of Object.entries(expected))
       expect([name, apartBy(got[name], values) < 2e-3]).toEqual([name, true]);
     const rows = lessons(host, 2).slice(0, 3);
-    const [a, b] = [await host.gradient(graph, rows, 1), await held.gradient(graph, rows, 1)];
+    const [a, b] = [
+      await host.gradient({ loss, rows, temperature: 1 }),
+      await held.gradient({ loss, rows, temperature: 1 }),
+    ];
     expect([b.gradient.length, b.metrics['loss']]).toEqual([0, expect.closeTo(a.metrics['loss'], 4)]);
   });
 
@@ -68,6 +75,8 @@ describe.skipIf(without !== '')(`a policy that learns where its weights are held
     const policy = await stepped({ device }, 1);
     const rows = lessons(policy, 2).slice(0, 1);
     await policy.mixReference(1);
-    expect(await policy.referenceScores(rows, 1)).toEqual(await policy.scores(rows, 1));
+    expect(await policy.referenceScores({ rows, temperature: 1 })).toEqual(
+      await policy.scores({ rows, temperature: 1 }),
+    );
   });
 });

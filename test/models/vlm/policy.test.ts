@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 
 import { ModelError } from '../../../src/errors.js';
 import { folderTensors, openSafetensors, writeSafetensors, type StoredTensor } from '../../../src/io/safetensors.js';
-import { graph, lessons, prompts, settings, writing } from './lessons.js';
+import { asking, loss, lessons, prompts, settings, writing } from './lessons.js';
 import { folder, open, tied, tiny, unversioned } from './opened.js';
 
 describe('save', () => {
@@ -16,7 +16,7 @@ describe('save', () => {
   ])('keeps %s', async (_, from) => {
     const policy = await open({ save: 'float32' }, from);
     const rows = lessons(policy, 2).slice(0, 2);
-    await policy.step((await policy.gradient(graph, rows, 1)).gradient, settings);
+    await policy.step((await policy.gradient({ loss, rows, temperature: 1 })).gradient, settings);
     const dir = join(await folder(), 'saved');
     await policy.save(dir);
 
@@ -32,10 +32,13 @@ describe('save', () => {
       );
 
     const again = await open({}, dir);
-    const [a, b] = [await policy.gradient(graph, rows, 1), await again.gradient(graph, rows, 1)];
+    const [a, b] = [
+      await policy.gradient({ loss, rows, temperature: 1 }),
+      await again.gradient({ loss, rows, temperature: 1 }),
+    ];
     expect(Buffer.compare(Buffer.from(a.gradient.buffer), Buffer.from(b.gradient.buffer))).toBe(0);
-    expect(unversioned(await again.generate(prompts(again).slice(0, 1), writing))).toEqual(
-      unversioned(await policy.generate(prompts(policy).slice(0, 1), writing)),
+    expect(unversioned(await again.generate(asking(prompts(again).slice(0, 1), writing)))).toEqual(
+      unversioned(await policy.generate(asking(prompts(policy).slice(0, 1), writing))),
     );
   });
 
@@ -60,13 +63,17 @@ describe('a policy that learns nothing', () => {
     const [fixed, free] = [await open({ train: 'none', workers }, from), await open({}, from)];
     const rows = lessons(free, 2).slice(0, 2);
     expect(fixed.parameters).toBe(0);
-    expect(await fixed.generate(prompts(fixed), writing)).toEqual(await free.generate(prompts(free), writing));
-    expect(await fixed.referenceScores(rows, 1)).toEqual(await free.referenceScores(rows, 1));
+    expect(await fixed.generate(asking(prompts(fixed), writing))).toEqual(
+      await free.generate(asking(prompts(free), writing)),
+    );
+    expect(await fixed.referenceScores({ rows, temperature: 1 })).toEqual(
+      await free.referenceScores({ rows, temperature: 1 }),
+    );
   });
 
   it('refuses a gradient', async () => {
     const policy = await open({ train: 'none' });
-    await expect(policy.gradient(graph, lessons(policy, 2).slice(0, 1), 1)).rejects.toThrow(
+    await expect(policy.gradient({ loss, rows: lessons(policy, 2).slice(0, 1), temperature: 1 })).rejects.toThrow(
       new ModelError(`${tiny}  train: expected weights that learn; got a policy opened with "none"`),
     );
   });
@@ -138,15 +145,15 @@ describe('release', () => {
   it('waits for what runs, and refuses what waits or comes later', async () => {
     const policy = await open();
     const asked = prompts(policy).slice(0, 1);
-    const expected = await policy.generate(asked, writing);
-    const running = policy.generate(asked, writing);
-    const waiting = policy.generate([...asked, ...asked], writing).catch((error: unknown) => error);
+    const expected = await policy.generate(asking(asked, writing));
+    const running = policy.generate(asking(asked, writing));
+    const waiting = policy.generate(asking([...asked, ...asked], writing)).catch((error: unknown) => error);
     await setImmediate();
     const released = policy.release();
     expect(await running).toEqual(expected);
     expect(await waiting).toMatchObject({ message: expect.stringContaining('release') });
     await released;
-    await expect(policy.generate(asked, writing)).rejects.toThrow('release');
+    await expect(policy.generate(asking(asked, writing))).rejects.toThrow('release');
     await policy.release();
   });
 });

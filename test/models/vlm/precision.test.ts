@@ -49,7 +49,7 @@ async function all(
         completions: [tokens.slice(from[i])],
         perToken: {},
       }));
-      own.push(...(await policy.scores(rows, 1)).flat(2));
+      own.push(...(await policy.scores({ rows, temperature: 1 })).flat(2));
       cut.push({ name, from });
     }
     const rows = (name: string, kernel: string): Rows => reference.logProbs[checkpoint]?.[name]?.[kernel] ?? [];

@@ -5,8 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TrainRow } from '../../../src/models/policy.js';
 import { openPolicy } from '../../../src/models/policies.js';
 import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
-import { learningPrompts, promptInputs } from '../../../src/models/vlm/prompt-loss.js';
-import { supervisedGraph } from '../../../src/models/vlm/supervised.js';
+import { promptInputs } from '../../../src/models/vlm/prompt-loss.js';
 import { fixturesFolder } from '../../golden/golden.js';
 
 const dir = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl');
@@ -40,10 +39,9 @@ describe('learningPrompts', () => {
       completions: [moved],
       perToken: { weight: [moved.map(() => 0.1)] },
     };
-    const graph = supervisedGraph(policy.config, policy.tokenizer, plain);
     const [own, expected] = [
-      await policy.gradient(learningPrompts(policy.config, graph), [learned], 1),
-      await policy.gradient(graph, [answered], 1),
+      await policy.gradient({ loss: { supervised: { ...plain, prompt: 'learned' } }, rows: [learned], temperature: 1 }),
+      await policy.gradient({ loss: { supervised: plain }, rows: [answered], temperature: 1 }),
     ];
     expect(own.metrics['loss']).toBeCloseTo(expected.metrics['loss'], 4);
     expect(own.metrics['nll']).toBe(own.metrics['loss']);
@@ -71,7 +69,7 @@ describe('runs of so many tokens', () => {
       const rows = ['a', 'a much longer answer than any of the others, by far', 'b b', 'c'].map((answer, i) =>
         taught(policy, i === 3 ? 'Segment it' : 'Segment this', answer, 0.05),
       );
-      got.push(await policy.gradient(supervisedGraph(policy.config, policy.tokenizer, plain), rows, 1));
+      got.push(await policy.gradient({ loss: { supervised: plain }, rows, temperature: 1 }));
       await policy.release();
     }
     const [whole, cut] = got;

@@ -6,13 +6,8 @@ import { encodeMask } from '../../../src/io/mask.js';
 import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
 import type { QwenConfig } from '../../../src/models/qwen2_5_vl/config.js';
 import type { Prefix } from '../../../src/models/vlm/prefix.js';
-import {
-  patchMaskHead,
-  patchShares,
-  supervisedGraph,
-  supervisedInputs,
-  type SupervisedOptions,
-} from '../../../src/models/vlm/supervised.js';
+import type { SupervisedLoss } from '../../../src/models/policy.js';
+import { patchMaskHead, patchShares, supervisedGraph, supervisedInputs } from '../../../src/models/vlm/supervised.js';
 import type { Score } from '../../../src/models/vlm/scores.js';
 import type { Tokenizer } from '../../../src/models/vlm/tokenizer.js';
 import { weightInputs } from '../../../src/models/vlm/weights.js';
@@ -79,7 +74,7 @@ describe('supervisedGraph', () => {
     patchWeight: [0.5],
   };
 
-  function built(options: SupervisedOptions, pictured = true): Record<string, number> {
+  function built(options: SupervisedLoss, pictured = true): Record<string, number> {
     const graph = supervisedGraph(config, tokenizer, options);
     const prefix = (
       pictured ? { features: input('features', 'float32', { prompt: 1, visual: 1, width: 2 }) } : {}

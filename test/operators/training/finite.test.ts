@@ -15,7 +15,6 @@ import { update } from '../../../src/operators/update.js';
 import type { Advantaged, Masked } from '../../../src/records.js';
 import { advantaged, blank, stubPolicy } from '../stub-policy.js';
 
-const named = ({ name }: { name: string }): string => name;
 const rewarded = (id: string, total: readonly number[]): Advantaged => ({
   ...advantaged(id, [1, 1], [1, -1]),
   rewards: { total, byName: {} },
@@ -74,7 +73,6 @@ describe('update', () => {
         update(
           {
             policy,
-            graphOf: named,
             readImage: blank,
             temperature: 1,
             report: (step, metrics) => reports.push([step, metrics['left_out/steps']]),
@@ -112,7 +110,7 @@ describe('update', () => {
     const rows = ['a', 'b'].map((id) => advantaged(id, [1, 1]));
     const all = await lastValueFrom(
       from(rows).pipe(
-        update({ policy, graphOf: named, readImage: blank, temperature: 1, report: () => {} }, { groupsPerStep: 2 }),
+        update({ policy, readImage: blank, temperature: 1, report: () => {} }, { groupsPerStep: 2 }),
         toArray(),
       ),
     );
@@ -131,7 +129,6 @@ describe('update', () => {
         const learn = update(
           {
             policy: stubPolicy(),
-            graphOf: named,
             readImage: blank,
             temperature: 1,
             report: (_, metrics) => left.push(metrics['left_out/steps']),
@@ -161,7 +158,7 @@ describe('update', () => {
       gradient: async () => ({ gradient: Float32Array.of(1), metrics: { loss: losses.shift() ?? 0 } }),
     });
     const learn = update(
-      { policy, graphOf: named, readImage: blank, temperature: 1, report: () => {} },
+      { policy, readImage: blank, temperature: 1, report: () => {} },
       { groupsPerStep: 1, updatesPerBatch: 2 },
     );
     const [row] = await lastValueFrom(from([advantaged('a', [1, 1])]).pipe(learn, toArray()));
@@ -174,7 +171,7 @@ describe('update', () => {
   it('ends at the third in a row, behind its rows', async () => {
     const rows = ['a', 'b', 'c', 'd'].map((id) => rewarded(id, [Infinity]));
     const learn = update(
-      { policy: stubPolicy(), graphOf: named, readImage: blank, temperature: 1, report: () => {} },
+      { policy: stubPolicy(), readImage: blank, temperature: 1, report: () => {} },
       { groupsPerStep: 1 },
     );
     const all = await lastValueFrom(

@@ -4,9 +4,10 @@ import { cispo } from '../../../src/objectives/cispo.js';
 import { bnpo, dapo, drGrpo, grpo, gspo, luspo, segR1 } from '../../../src/objectives/policy-gradient.js';
 import { sapo } from '../../../src/objectives/sapo.js';
 import { vespo } from '../../../src/objectives/vespo.js';
-import { objectiveOf, UpdateOptions } from '../../../src/operators/training/update-options.js';
+import { openObjective } from '../../../src/objectives/spec.js';
+import { objectiveSpec, UpdateOptions } from '../../../src/operators/training/update-options.js';
 
-describe('objectiveOf', () => {
+describe('objectiveSpec', () => {
   it.each([
     [{}, grpo(0)],
     [{ clip: 0.1 }, grpo(0, { low: 0.1, high: 0.1 })],
@@ -31,9 +32,11 @@ describe('objectiveOf', () => {
       grpo(0.1, { low: 0.2, high: 0.2, klCorrected: true, offPolicy: 0.2, entropyBonus: 0.01, topEntropy: 0.2 }),
     ],
     [{ correction: {} }, grpo(0, { low: 0.2, high: 0.2, correction: { level: 'sequence', beyond: 'mask', max: 3 } })],
-  ] as const)('of %j', (options, expected) =>
-    expect(JSON.stringify(objectiveOf(UpdateOptions.parse(options)))).toBe(JSON.stringify(expected)),
-  );
+  ] as const)('of %j', async (options, expected) => {
+    const spec = objectiveSpec(UpdateOptions.parse(options));
+    expect(JSON.parse(JSON.stringify(spec))).toEqual(spec);
+    expect(JSON.stringify(await openObjective(spec))).toBe(JSON.stringify(expected));
+  });
 });
 
 describe('UpdateOptions', () => {

@@ -145,10 +145,7 @@ describe('Checkpointer', () => {
     const rows = new Subject<Advantaged>();
     rows
       .pipe(
-        update(
-          { policy, graphOf: ({ name }) => name, readImage: blank, temperature: 1, report: told },
-          { groupsPerStep: 2, updatesPerBatch: 3 },
-        ),
+        update({ policy, readImage: blank, temperature: 1, report: told }, { groupsPerStep: 2, updatesPerBatch: 3 }),
       )
       .subscribe((row) => (written.push(row), run.leave(row.id)));
     for (const id of ['a', 'b', 'c', 'd', 'e']) {

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 import { readPipeline } from '../../../src/pipelines/config/read.js';
-import { loadObjective, UpdateStageOptions } from '../../../src/pipelines/stages/objective-modules.js';
+import { objectiveOf, UpdateStageOptions } from '../../../src/pipelines/stages/objective-modules.js';
 import { Settings } from '../../../src/pipelines/settings.js';
 import { pipelineContext, type Stage } from '../../../src/pipelines/stage.js';
 import { stages as table } from '../../../src/pipelines/stages/table.js';
@@ -75,11 +75,11 @@ describe('an objective of one’s own', () => {
       pipelineContext(Settings.parse({}), [
         { name: 'rollout', options: { entropy }, stage: table.get('rollout') as Stage },
       ]);
-    expect(await loadObjective(options, around(true))).toMatchObject({ name: 'mine', topEntropy: 0.5 });
-    expect(await refusal(loadObjective(options, around(false)))).toBe(
+    expect(await objectiveOf(options, around(true))).toEqual({ module: path });
+    expect(await refusal(objectiveOf(options, around(false)))).toBe(
       'update.objective: expected rollout.entropy: true below 1; got 0.5 without',
     );
-    expect(await loadObjective(UpdateStageOptions.parse({}), around(false))).toBe('grpo');
+    expect(await objectiveOf(UpdateStageOptions.parse({}), around(false))).toBe('grpo');
   });
 });
 

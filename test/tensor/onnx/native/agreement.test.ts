@@ -3,8 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { onCpu, without } from './libraries.js';
 import { drawn, type Draw } from '../../cases.js';
 import { open } from '../../../models/vlm/opened.js';
-import { graph, lessons, prompts } from '../../../models/vlm/lessons.js';
-import { uniform } from '../../../../src/random.js';
+import { asking, loss, lessons, prompts } from '../../../models/vlm/lessons.js';
 import { gradient } from '../../../../src/tensor/gradient.js';
 import type { Tensor } from '../../../../src/tensor/graph.js';
 import { graphOf, inputsOf } from '../../../../src/tensor/engine.js';
@@ -69,15 +68,9 @@ describe("onnxruntime-node and the runtime's C API agree to the bit on", () => {
         const asked = prompts(policy).slice(0, 3);
         const rows = lessons(policy, 2, asked);
         return [
-          await policy.generate(asked, {
-            group: 2,
-            temperature: 1,
-            maxTokens: 6,
-            topK: 40,
-            uniform: (p, s, t) => uniform('u', p, s, t),
-          }),
-          await policy.scores(rows, 1),
-          (await policy.gradient(graph, rows, 1)).metrics,
+          await policy.generate(asking(asked, { group: 2, temperature: 1, maxTokens: 6, topK: 40 }, 'u')),
+          await policy.scores({ rows, temperature: 1 }),
+          (await policy.gradient({ loss, rows, temperature: 1 })).metrics,
         ];
       }),
     );

@@ -1,0 +1,51 @@
+import { pathToFileURL } from 'node:url';
+
+import { messageOf, shown, UsageError } from '../errors.js';
+import { namedObjective, ObjectiveName, type ObjectiveOptions } from './named.js';
+import type { Objective } from './objective.js';
+import { checkedObjective } from './own.js';
+
+/** An objective as plain data: one by name, or one that a module exports. */
+export type ObjectiveSpec =
+  | { readonly name: string; readonly options?: ObjectiveOptions }
+  /** A path, or a `file:` URL. @see ObjectiveModule */
+  | { readonly module: string };
+
+/** What a module has to export for an objective of one's own. */
+export interface ObjectiveModule {
+  /** Such as `compose` makes; its name tells it from others. */
+  readonly objective: Objective;
+}
+
+/**
+ * The objective that a description means; an object of functions is one already.
+ *
+ * @throws {UsageError} for an unknown name, options that the objective does not have, or a module without one.
+ */
+export async function openObjective(spec: ObjectiveSpec | Objective): Promise<Objective> {
+  if ('trace' in spec) return spec;
+  if ('module' in spec) return await loadObjective(spec.module);
+  const { data: name } = ObjectiveName.safeParse(spec.name);
+  if (name === undefined)
+    throw new UsageError(
+      `objective: expected ${ObjectiveName.options.join('|')}, or a module; got ${shown(spec.name)}`,
+    );
+  try {
+    return namedObjective(name, spec.options);
+  } catch (error) {
+    throw new UsageError(`objective ${name}: expected options that it has; got ${messageOf(error)}`, { cause: error });
+  }
+}
+
+async function loadObjective(file: string): Promise<Objective> {
+  let exported: Record<string, unknown>;
+  try {
+    exported = (await import(file.startsWith('file:') ? file : pathToFileURL(file).href)) as Record<string, unknown>;
+  } catch (error) {
+    throw new UsageError(`expected a module that loads; got ${messageOf(error)} in ${shown(file)}`, { cause: error });
+  }
+  if (exported['objective'] !== undefined) return checkedObjective(exported['objective']);
+  throw new UsageError(
+    `expected a module that exports "objective"; got ${Object.keys(exported).join(', ') || 'no export'} in ${shown(file)}`,
+  );
+}

@@ -1,7 +1,7 @@
 import { Field, Schema } from 'apache-arrow';
 import { z } from 'zod';
 
-import { DataError } from '../../errors.js';
+import { DataError, UsageError } from '../../errors.js';
 import type { Completion, Row } from '../../records.js';
 import {
   among,
@@ -39,7 +39,7 @@ export interface RowShape {
   readonly columns?: OwnColumns;
 }
 
-/** One column: its cell under a shape, undefined where it has none, and what it means. */
+/** One column: how values stand in it, and what they mean. */
 interface ColumnOf<Value> {
   readonly cell: (shape: RowShape) => Cell<Value>;
   /** Whether the schema has it; default: it does. */
@@ -271,6 +271,7 @@ export const columnDocs: readonly { readonly name: string; readonly type: string
  * @param parts names of the reward's parts; without any there is no column `reward_parts`.
  * @param metadata what the run was: run id, seed, config as JSON, hashes of model, tokenizer and prompt, frame.
  * @param more columns that most runs have nothing for.
+ * @throws {UsageError} for a column of one's own with a name that rows or shards have.
  */
 export function rowSchema(
   parts: readonly string[],
@@ -281,7 +282,7 @@ export function rowSchema(
   const own = Object.entries(more.columns ?? {});
   for (const [name] of own)
     if (takenNames.has(name.toLowerCase()))
-      throw new DataError(`column ${JSON.stringify(name)}: expected a name of its own; got one that rows have`);
+      throw new UsageError(`column ${JSON.stringify(name)}: expected a name of its own; got one that rows have`);
   const fields = [
     ...table.flatMap(({ columns }) =>
       Object.entries(columns)

@@ -43,7 +43,8 @@ export interface Shards extends RowSink {
 /**
  * Opens a folder for rows, and makes it where there is none.
  *
- * @param schema as `rowSchema` gives it.
+ * @param schema as `rowSchema` gives it, with the columns of one's own; a row with a key that it has no column for is
+ * refused.
  * @param keep rows of an earlier run to keep, from the first on; the others are given up. A folder with rows is refused
  * without it.
  * @throws {UsageError} if there are rows and no word on keeping them.

@@ -11,9 +11,9 @@ export interface Use {
   readonly maxTokens: number;
   /** Prompts in one run. */
   readonly prompts: number;
-  /** Tokens of a prompt beside its image; 256 unless told: Seg-R1's question has 993 characters. */
+  /** Tokens of a prompt beside its image; 256 by default: Seg-R1's question has 993 characters. */
   readonly text?: number;
-  /** Threads that hold the weights; 1 unless told. */
+  /** Threads that hold the weights; 1 by default. */
   readonly workers?: number;
   /** Of products; float32 by default. What the optimizer changes is float32 in any. */
   readonly precision?: Precision;
@@ -26,7 +26,7 @@ export interface Use {
    * On the CPU.
    */
   readonly mapped?: boolean;
-  /** Where it is computed: the CPU unless told. */
+  /** Where it is computed: the CPU by default. */
   readonly device?: 'cpu' | 'cuda';
 }
 

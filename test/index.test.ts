@@ -16,6 +16,7 @@ describe('segr1', () => {
       'bnpo',
       'bootstrap',
       'cispo',
+      'column',
       'compareResults',
       'compose',
       'correctionEffort',

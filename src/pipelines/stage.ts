@@ -171,6 +171,14 @@ export interface StageDefinition<Options> {
 /** A stage of any options, as the table holds it. */
 export type Stage = StageDefinition<unknown>;
 
+/** One stage of a checked pipeline: its entry in the table, and its options with defaults filled in. */
+export interface CheckedStage {
+  readonly name: string;
+  readonly stage: Stage;
+  /** Undefined where they could not be read. */
+  readonly options: unknown;
+}
+
 /**
  * Declares a stage; a module of one's own exports what this returns, and names itself under `operators:`.
  *

@@ -9,7 +9,8 @@ import type { Layout } from '../../tensor/layout.js';
 import { replaceFolder } from './checkpoint.js';
 import { check, readJson, type Json } from '../checkpoint-json.js';
 import type { VlmConfig } from './architecture.js';
-import { adapterOf, adapterShapes, exampleModule, visionPattern, type Adapter, type LoraOptions } from './lora.js';
+import type { Adapter } from './linear.js';
+import { adapterOf, adapterShapes, exampleModule, visionPattern, type LoraOptions } from './lora.js';
 import type { FirstValues } from './weights.js';
 
 /** An adapter with what PEFT wants to know of it. */

@@ -1,6 +1,6 @@
 import type { Precision } from '../../tensor/graph.js';
 import { BLOCKS, type Blocks } from './attention.js';
-import type { Adapter } from './lora.js';
+import type { Adapter } from './linear.js';
 
 /** What a policy's graphs are built for. */
 export interface Build {

@@ -6,7 +6,8 @@ import { openSafetensors } from '../../io/safetensors.js';
 import { storedIn, type Memory, type Stored } from '../inspected.js';
 import { baseOf, readAdapterConfig } from './adapter.js';
 import type { VlmConfig } from './architecture.js';
-import { languageAdapter, type Adapter } from './lora.js';
+import type { Adapter } from './linear.js';
+import { languageAdapter } from './lora.js';
 import { memoryOf, parameters, type Job, type Use } from './memory.js';
 import { findWeights } from './weight-files.js';
 

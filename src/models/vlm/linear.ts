@@ -11,6 +11,16 @@ export interface Linear {
   readonly adapter?: LowRank;
 }
 
+/**
+ * Low-rank matrices beside a checkpoint's own, which stays as it is: x · W + scale · B · (A · x). @see arXiv:2106.09685
+ */
+export interface Adapter {
+  readonly rank: number;
+  readonly scale: number;
+  /** The adapted matrices, as `weightShapes` names them. */
+  readonly matrices: readonly string[];
+}
+
 /** Both sides of an adapter of one layer. @see arXiv:2106.09685 */
 export interface LowRank {
   /** A, [rank, in]. */

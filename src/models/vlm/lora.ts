@@ -2,7 +2,7 @@ import { shown } from '../../errors.js';
 import { hash, uniform } from '../../random.js';
 import type { Precision, Tensor } from '../../tensor/graph.js';
 import type { VlmConfig } from './architecture.js';
-import type { Linear } from './linear.js';
+import type { Adapter, Linear } from './linear.js';
 import { heldIn, weightInputs, type FirstValues, type Weights, type WeightShape } from './weights.js';
 
 /** Which linear layers get an adapter, and of what size. */
@@ -24,16 +24,6 @@ export interface LoraOptions {
   readonly pattern?: string | undefined;
   /** Whether the vision tower may have adapters; true by default. */
   readonly vision?: boolean;
-}
-
-/**
- * Low-rank matrices beside a checkpoint's own, which stays as it is: x · W + scale · B · (A · x). @see arXiv:2106.09685
- */
-export interface Adapter {
-  readonly rank: number;
-  readonly scale: number;
-  /** The adapted matrices, as `weightShapes` names them. */
-  readonly matrices: readonly string[];
 }
 
 /** What the vision tower's modules are called where PEFT looks at them: a regular expression of a whole path. */

@@ -1,6 +1,6 @@
 /** What memory is counted for. */
 import type { Precision } from '../../tensor/graph.js';
-import type { Adapter } from './lora.js';
+import type { Adapter } from './linear.js';
 
 /** What one run works on. */
 export interface Use {

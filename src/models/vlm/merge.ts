@@ -16,7 +16,8 @@ import { readAdapter } from './adapter.js';
 import { replaceFolder } from './checkpoint.js';
 import type { VlmConfig } from './architecture.js';
 import { mergeLinear } from './linear.js';
-import { policyWeights, sideName, type Adapter } from './lora.js';
+import type { Adapter } from './linear.js';
+import { policyWeights, sideName } from './lora.js';
 import { findWeights } from './weight-files.js';
 
 /** What a run keeps beside a checkpoint to resume from, and nobody else reads. */

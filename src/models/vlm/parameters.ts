@@ -3,7 +3,8 @@ import { layoutOf, type Layout } from '../../tensor/layout.js';
 import { freshAdapter, readAdapter, saveAdapter } from './adapter.js';
 import { saveWeights, type Precision } from './checkpoint.js';
 import type { VlmConfig } from './architecture.js';
-import type { Adapter, LoraOptions } from './lora.js';
+import type { Adapter } from './linear.js';
+import type { LoraOptions } from './lora.js';
 import { findWeights, readWeights, sharedValues, type WeightFiles } from './weight-files.js';
 import type { FirstValues } from './weights.js';
 

@@ -9,15 +9,7 @@ import { stageEntries } from './overrides.js';
 import type { SegmenterDefinition } from '../../models/segmenter.js';
 import { isOfModule, optionsOf, SEGMENTERS, type SegmenterChoice } from '../../models/segmenters.js';
 import { pipelineSchema, Settings, settingsSchema } from '../settings.js';
-import { columnsOf, pathsOf, pipelineContext, type Refusal, type Stage } from '../stage.js';
-
-/** One stage of a checked pipeline: its entry in the table, and its options with defaults filled in. */
-export interface CheckedStage {
-  readonly name: string;
-  readonly stage: Stage;
-  /** Undefined where they could not be read. */
-  readonly options: unknown;
-}
+import { columnsOf, pathsOf, pipelineContext, type Refusal, type Stage, type CheckedStage } from '../stage.js';
 
 /** What a pipeline's map holds, as far as it could be read, and everything that is wrong with it. */
 export interface Checked {

@@ -2,7 +2,7 @@ import { shown } from '../../errors.js';
 import { rowKeys, takenNames } from '../../io/arrow/columns.js';
 import { isColumn } from '../../io/arrow/own-columns.js';
 import { addsOf } from '../stage.js';
-import type { CheckedStage } from './check.js';
+import type { CheckedStage } from '../stage.js';
 import type { Issue } from './issues.js';
 
 /** What is wrong with the columns that stages declare: one without a type, a name that is taken, a column declared twice. */

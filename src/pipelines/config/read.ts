@@ -6,7 +6,7 @@ import { messageOf, shown, UsageError } from '../../errors.js';
 import { policyFault } from '../../models/policies.js';
 import { optionsOf, segmenterDefinition } from '../../models/segmenters.js';
 import { settleDevices, unusableDevices } from './devices.js';
-import { check, preflights, type Checked, type CheckedStage } from './check.js';
+import { check, preflights, type Checked } from './check.js';
 import type { Issue } from './issues.js';
 import { valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
@@ -15,7 +15,7 @@ import { knownNames } from './nearest.js';
 import { beside, findPipeline, type Picked } from './find.js';
 import { applied, readOverride, stageEntries, type Override } from './overrides.js';
 import { byEvaluation, evaluateOf, Settings } from '../settings.js';
-import { pipelineContext, type Stage } from '../stage.js';
+import { pipelineContext, type Stage, type CheckedStage } from '../stage.js';
 import { stages } from '../stages/table.js';
 
 export interface ReadOptions {

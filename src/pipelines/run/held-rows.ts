@@ -4,7 +4,7 @@ import { shown, UsageError } from '../../errors.js';
 import { requiredKeys, rowKeys } from '../../io/arrow/columns.js';
 import { misfitOf } from '../../io/arrow/rows.js';
 import type { Row } from '../../records.js';
-import type { CheckedStage } from '../config/check.js';
+import type { CheckedStage } from '../stage.js';
 import { columnsOf, ownColumnsOf, type Stage } from '../stage.js';
 import { stages as builtIn } from '../stages/table.js';
 

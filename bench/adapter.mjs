@@ -1,7 +1,7 @@
 /**
  * What an adapter costs beside the policy without one: `node bench/adapter.mjs [RANK]`.
  *
- * Rank 16 unless told, on every linear layer of the language model of `bench/policy.mjs`'s 2.7 M parameters: rollouts
+ * Rank 16 by default, on every linear layer of the language model of `bench/policy.mjs`'s 2.7 M parameters: rollouts
  * of 8 and 64 completions of
  * 96 tokens, and the update of 16 rows of 128 tokens, in which all weights learn or the adapter alone. The two take
  * turns. Prints one JSON

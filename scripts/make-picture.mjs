@@ -1,7 +1,7 @@
 /**
  * Draws the first rows of an evaluation run: input, prompt, mask and truth side by side, a row below the other.
  *
- * usage: node scripts/make-picture.mjs RUN [FILE] [COUNT] (after npm run build; docs/picture.png and 3 unless told)
+ * usage: node scripts/make-picture.mjs RUN [FILE] [COUNT] (after npm run build; docs/picture.png and 3 by default)
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -32,7 +32,7 @@ export function uniform(...key: Key): number {
 
 /** A stream of draws that starts at a key; for generators that need many numbers in a fixed order. */
 export interface Draws {
-  /** Uniform in [low, high), 0 and 1 unless told. */
+  /** Uniform in [low, high), 0 and 1 by default. */
   uniform(low?: number, high?: number): number;
   /** Integer in [low, high). */
   integer(low: number, high: number): number;

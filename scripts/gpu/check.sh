@@ -13,7 +13,7 @@
 #   fit       an update and a rollout as shape3b's in the memory of a 24 GB card; only where it is named
 #   full3b    all weights of 3B's shape; needs 80 GB there and 100 GB here; only where it is named
 #
-# OUT=DIR       where results go; ./gpu-check unless told
+# OUT=DIR       where results go; ./gpu-check by default
 # DEVICE=cuda   cuda, or cuda:N
 # TOTAL=580     seconds that all steps may take
 # FAKE=DIR      rehearses on test/cuda/standin, built into this folder: numbers are nonsense, errors are not

@@ -8,7 +8,7 @@
 #   --arch 80,90     compute capabilities whose machine code is kept, without their point; each takes some 20 MB
 #   --part 44        MiB of a part
 #   --all-kernels    keeps kernels too that segr1 never launches, 50 MB; needs no zstandard
-#   --golden DIR     goldens to compare with; test/golden/fixtures unless told
+#   --golden DIR     goldens to compare with; test/golden/fixtures by default
 #   --out DIR        where the parts go; what was there is replaced
 #   --tree DIR       packs this folder, with files.sha256 that is written into it
 set -euo pipefail

@@ -4,7 +4,7 @@ Machine code of other architectures is overwritten with zeros, and so is that of
 quantized weights). Offsets, headers and the host's code stay as they are: the driver picks code by architecture, and loads it when it is
 first launched. What is zero takes no room once it is compressed.
 
-  --arch 80,90     architectures to keep, as compute capabilities without their point; 90 unless told
+  --arch 80,90     architectures to keep, as compute capabilities without their point; 90 by default
   --all-kernels    keeps every kernel of them; without it the package zstandard is needed, which reads compressed code
   --launched LOG   a log of test/cuda/standin: fails if a kernel that was launched there is gone
 

@@ -26,7 +26,7 @@ export interface Asker {
   release(): Promise<void>;
 }
 
-/** Asks the same about every image. @param frame the square that places are in; each image's own pixels unless told. */
+/** Asks the same about every image. @param frame the square that places are in; each image's own pixels by default. */
 export function given(objects: readonly PromptObject[], frame: number | undefined): Asker {
   return {
     ask: async ({ width, height }) => ({ prompt: { frame: squareOf(frame) ?? { width, height }, objects } }),
@@ -40,7 +40,7 @@ const MOST_TOKENS = 1024;
 export interface PolicyWords {
   readonly dir: string;
   readonly adapter?: string;
-  /** What to look for; the primary objects unless told. */
+  /** What to look for; the primary objects by default. */
   readonly text?: string;
   /** Side of the square that the policy is shown, px. */
   readonly frame: number;

@@ -52,9 +52,9 @@ export type Attempt = (trial: Trial) => Promise<unknown>;
 
 export interface CheckupOptions {
   readonly machine?: Machine;
-  /** In a process of its own unless told. */
+  /** In a process of its own by default. */
   readonly attempt?: Attempt;
-  /** Whose disk is measured; `runs` unless told. */
+  /** Whose disk is measured; `runs` by default. */
   readonly runs?: string;
 }
 

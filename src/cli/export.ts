@@ -36,12 +36,12 @@ export const exportCommand: CommandModule<object, Arguments> = {
       .option('base', {
         type: 'string',
         requiresArg: true,
-        describe: 'checkpoint that an adapter belongs to; the one that it names unless told',
+        describe: 'checkpoint that an adapter belongs to; the one that it names by default',
       })
       .option('step', {
         type: 'string',
         requiresArg: true,
-        describe: 'which checkpoint of a run; the newest unless told',
+        describe: 'which checkpoint of a run; the newest by default',
       }),
   handler: async (given) => {
     const [merged, base, step] = [

@@ -40,21 +40,21 @@ function inspectCommand(): CommandModule<object, Arguments> {
           demandOption: true,
           describe: 'folder of a policy, an adapter of one, or a segmenter',
         })
-        .option('frame', text('side of the square that is shown, px; 768 unless told'))
-        .option('group', text('completions a prompt; 8 unless told'))
-        .option('max-tokens', text('tokens of a completion; 400 unless told'))
-        .option('prompts', text('prompts in one run, of a segmenter objects; 1 unless told'))
+        .option('frame', text('side of the square that is shown, px; 768 by default'))
+        .option('group', text('completions a prompt; 8 by default'))
+        .option('max-tokens', text('tokens of a completion; 400 by default'))
+        .option('prompts', text('prompts in one run, of a segmenter objects; 1 by default'))
         .option(
           'precision',
-          text('of products: float32, bfloat16 or, of a rollout on a GPU, float16; float32 unless told'),
+          text('of products: float32, bfloat16 or, of a rollout on a GPU, float16; float32 by default'),
         )
-        .option('device', text('cpu, or cuda for what is taken of a GPU; cpu unless told'))
+        .option('device', text('cpu, or cuda for what is taken of a GPU; cpu by default'))
         .option('gradient-checkpointing', {
           type: 'boolean',
           describe: 'training with policy.gradientCheckpointing',
         })
         .option('ema', { type: 'boolean', describe: 'training with ema, a running average of the weights' })
-        .option('base', text('checkpoint that an adapter belongs to; the one that it names unless told'))
+        .option('base', text('checkpoint that an adapter belongs to; the one that it names by default'))
         .option('json', { type: 'boolean', describe: 'print JSON, in bytes' }) as unknown as Argv<Arguments>,
     handler: async (given) => {
       const use = useOf(given);

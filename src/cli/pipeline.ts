@@ -44,7 +44,7 @@ export const pipelineCommand: CommandModule<object, Arguments> = {
       .option('check', { type: 'boolean', describe: 'print the checked pipeline and stop' })
       .option('json', { type: 'boolean', describe: 'print JSON lines and nothing else' })
       .option('max-steps', { type: 'string', requiresArg: true, describe: 'stop after so many optimizer steps' })
-      .option('run', { type: 'string', requiresArg: true, describe: 'folder of the run; runs/NAME-TIME unless told' })
+      .option('run', { type: 'string', requiresArg: true, describe: 'folder of the run; runs/NAME-TIME by default' })
       .option('resume', {
         type: 'string',
         describe:

@@ -54,7 +54,7 @@ export const segmentCommand: CommandModule<object, Arguments> = {
       .option('label', {
         type: 'string',
         requiresArg: true,
-        describe: 'of the point in the same place: 1 object, 0 background; all 1 unless told',
+        describe: 'of the point in the same place: 1 object, 0 background; all 1 by default',
       })
       .option('policy', {
         type: 'string',
@@ -65,13 +65,13 @@ export const segmentCommand: CommandModule<object, Arguments> = {
       .option('prompt', {
         type: 'string',
         requiresArg: true,
-        describe: 'what the policy looks for; the primary objects unless told',
+        describe: 'what the policy looks for; the primary objects by default',
       })
       .option('frame', {
         type: 'string',
         requiresArg: true,
         describe:
-          'side of the square that boxes and points are pixels of, px; the image as it is unless told, 768 for a policy',
+          'side of the square that boxes and points are pixels of, px; the image as it is by default, 768 for a policy',
       })
       .option('out', {
         type: 'string',

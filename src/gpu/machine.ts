@@ -54,7 +54,7 @@ export function thisMachine(): Machine {
 }
 
 /**
- * Where `segr1 gpu install` puts things unless told otherwise: outside `node_modules`, so that installing packages
+ * Where `segr1 gpu install` puts things by default: outside `node_modules`, so that installing packages
  * again keeps it.
  */
 export function defaultInstallFolder({

@@ -11,7 +11,7 @@ export interface Folders {
   readonly images: string | readonly string[];
   /** Folders of masks, looked through in order. */
   readonly masks: string | readonly string[];
-  /** File names of images to take, `*` for any characters and `?` for one; all unless told. */
+  /** File names of images to take, `*` for any characters and `?` for one; all by default. */
   readonly pattern?: string;
 }
 

@@ -14,7 +14,7 @@ export interface Marks {
 
 type Colour = readonly [number, number, number];
 
-/** How a mask is drawn; all in blue unless told. */
+/** How a mask is drawn; all in blue by default. */
 export interface Ink {
   readonly fill: Colour;
   readonly contour: Colour;

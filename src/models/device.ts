@@ -28,7 +28,7 @@ export const deviceShape = {
    */
   precision: z.enum(['float32', 'bfloat16', 'float16']).default('float32'),
   /**
-   * What is taken of a CUDA device's memory, at once, such as `20GB`; nine tenths of what is free unless told. Models
+   * What is taken of a CUDA device's memory, at once, such as `20GB`; nine tenths of what is free by default. Models
    * of a process share it: the first one's counts.
    */
   memory: z.string().regex(SIZE, 'expected a size such as 20GB or 900MiB').optional(),

@@ -129,7 +129,7 @@ export interface StepOptions extends AdamOptions {
   readonly maxNorm: number;
   /**
    * Share of a running average of the weights that the step keeps, the rest being the weights after it; none is kept
-   * unless told.
+   * by default.
    */
   readonly ema?: number;
 }

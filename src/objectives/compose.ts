@@ -8,7 +8,7 @@ import { ratioOf, type Level } from './ratio.js';
 
 /** What any objective may have beside its own numbers. */
 export interface Additions {
-  /** Of the ratio; a token unless told. */
+  /** Of the ratio; a token by default. */
   readonly level?: Level;
   /** Whether the KL estimate is multiplied with the ratio. */
   readonly klCorrected?: boolean;

@@ -14,7 +14,7 @@ const Scenes = z.strictObject({
   /** `pick`: which object is the target; `any` takes one at random. */
   rule: z.enum(['warm', 'striped', 'largest', 'any']).default('warm'),
   count: z.int().min(1),
-  /** Key of the pictures; the run's seed unless told. */
+  /** Key of the pictures; the run's seed by default. */
   seed: z.int().optional(),
   /** Number of the first scene: sets that do not overlap share no picture. */
   offset: z.int().min(0).default(0),
@@ -30,7 +30,7 @@ export const LoadOptions = z
     benchmark: z.enum(benchmarkNames).optional(),
     /** Folder of the set or benchmark, or the file. */
     root: z.string().min(1).optional(),
-    /** Part of the set, `test` unless told; of a benchmark, all unless told. */
+    /** Part of the set, `test` by default; of a benchmark, all by default. */
     split: z.string().min(1).optional(),
     /** Folders of images, one or several; beside a set the one folder of its images, where that lies elsewhere. */
     images: Paths.optional(),

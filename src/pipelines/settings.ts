@@ -46,11 +46,11 @@ const PolicyShape = z.strictObject({
   adapter: z.string().min(1).optional(),
   /**
    * Which weights an update changes: the checkpoint's, those of the adapter above, or those of a new one; the adapter's
-   * where one is named, else all, unless told.
+   * where one is named, else all, by default.
    */
   train: z.union([z.enum(['full', 'adapter']), z.strictObject({ lora: Lora })]).optional(),
   /**
-   * What a checkpoint that learned is written in, rounded to the nearest; as the files it came from unless told.
+   * What a checkpoint that learned is written in, rounded to the nearest; as the files it came from by default.
    * Adapters are float32.
    */
   save: z.enum(Object.keys(SAVED_PRECISIONS) as [SavedPrecision, ...SavedPrecision[]]).optional(),
@@ -68,12 +68,12 @@ const PolicyShape = z.strictObject({
   /** Whether an update computes the inside of every layer twice instead of keeping it. */
   gradientCheckpointing: z.boolean().default(false),
   /**
-   * Tokens in one run that trains, padding included: fewer prompts share it where they are long; no bound unless told.
+   * Tokens in one run that trains, padding included: fewer prompts share it where they are long; no bound by default.
    */
   tokens: z.int().min(1).optional(),
   /**
    * What the policy is asked: a prompt of Seg-R1's by name, `byTask` the one for each row's task, or one's own; the
-   * checkpoint's own, or else `rl`, unless told.
+   * checkpoint's own, or else `rl`, by default.
    */
   prompt: z
     .union([
@@ -141,7 +141,7 @@ export const Settings = z.strictObject({
    */
   evaluate: EvaluateOptions.nullable().optional(),
   checkpoints: CheckpointOptions.prefault({}),
-  /** Name of the run's folder under `runs/`; the pipeline's name and the time unless told. */
+  /** Name of the run's folder under `runs/`; the pipeline's name and the time by default. */
   run: z
     .string()
     .regex(/^[\w][\w.-]*$/, 'expected letters, digits, ".", "_" and "-"')

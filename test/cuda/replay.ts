@@ -18,11 +18,11 @@ export interface Case {
 }
 
 export interface ReplayOptions {
-  /** How often each run is done; once unless told. */
+  /** How often each run is done; once by default. */
   readonly repeat?: number;
-  /** Of the device, taken at once, as segr1 does; as it is needed unless told. */
+  /** Of the device, taken at once, as segr1 does; as it is needed by default. */
   readonly memory?: number;
-  /** Whether products of float32 may round their factors; they don't unless told. */
+  /** Whether products of float32 may round their factors; they don't by default. */
   readonly tf32?: boolean;
   /** Settings of the stand-in, see `standin/standin.h`. */
   readonly env?: Readonly<Record<string, string>>;

@@ -29,7 +29,7 @@ export async function record(works: readonly Work[]): Promise<Case[]> {
 
 export const tiny = join(fixturesFolder(), 'policy', 'tiny-qwen2_5_vl');
 
-/** Work with a policy, the small one unless told. */
+/** Work with a policy, the small one by default. */
 export function withPolicy(
   name: string,
   options: Partial<OpenPolicyOptions>,

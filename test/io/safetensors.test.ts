@@ -327,7 +327,7 @@ describe('writeShards', () => {
 
   it.each([
     ['what fits', 16],
-    ['whatever there is, unless told', undefined],
+    ['whatever there is, by default', undefined],
   ])('keeps in one file %s', async (_, most) => {
     const own = await mkdtemp(join(folder, 'whole-'));
     await writeShards(own, [tensor('a', 4), tensor('b', 4)], {}, most);

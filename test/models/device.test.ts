@@ -6,7 +6,7 @@ import { bytesOf, deviceOf, deviceShape, workersOn } from '../../src/models/devi
 const Options = z.strictObject(deviceShape);
 
 describe('deviceShape', () => {
-  it('is the CPU in float32 unless told', () =>
+  it('is the CPU in float32 by default', () =>
     expect(Options.parse({})).toEqual({ device: 'cpu', precision: 'float32', tf32: false }));
 
   it.each(['cpu', 'cuda', 'cuda:0', 'cuda:12', 'auto'])('takes %s', (device) =>

@@ -33,7 +33,7 @@ describe('reward', () => {
     });
   });
 
-  it('weighs 0.7 IoU and 0.3 structure beside the format unless told', async () => {
+  it('weighs 0.7 IoU and 0.3 structure beside the format by default', async () => {
     const row = masked([predicted], truth);
     expect((await score(row)).rewards.total[0]).toBeCloseTo(1 + 0.70227, 5);
     const { total } = (await score(row, [], { weights: { format: 0, structure: 0 } })).rewards;

@@ -23,7 +23,7 @@ const Categories = z.record(z.string(), z.string());
  * table with the same
  * columns as MMBench's.
  *
- * @param split `test` takes the pictures of `ai2d_test_ids.csv`; all unless told. Of a table, rows by their column
+ * @param split `test` takes the pictures of `ai2d_test_ids.csv`; all by default. Of a table, rows by their column
  * `split`.
  * @throws {UsageError} if there is nothing of this kind at `root`.
  */

@@ -10,7 +10,7 @@ import { yesNoInstruction } from './wording.js';
  * and texts
  * side by side, or in `images` and `questions_answers_YN`.
  *
- * @param subtask the one to take; all unless told.
+ * @param subtask the one to take; all by default.
  * @throws {UsageError} if there is no such folder, a text has no picture, or a line is not a question.
  */
 export function mmeItems(root: string, subtask?: string): Pair[] {

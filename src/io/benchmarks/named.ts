@@ -14,7 +14,7 @@ export interface NamedBenchmark {
   readonly benchmark: (typeof benchmarkNames)[number];
   /** Its folder, or its table. */
   readonly root: string;
-  /** Part of it; all unless told. */
+  /** Part of it; all by default. */
   readonly split?: string | undefined;
   /** Folder of the pictures, where they lie elsewhere; POPE only. */
   readonly images?: string | undefined;

@@ -19,8 +19,8 @@ const splits = ['random', 'popular', 'adversarial'];
 /**
  * Questions of POPE: `coco_pope_SPLIT.json` in `root`, one JSON a line, about pictures of COCO.
  *
- * @param split one of the three; all that are there unless told.
- * @param images folder of the pictures; `val2014` in `root` unless told.
+ * @param split one of the three; all that are there by default.
+ * @param images folder of the pictures; `val2014` in `root` by default.
  * @throws {UsageError} if there is no such file, or a line is not a question.
  */
 export function popeItems(root: string, split?: string, images: string = join(root, 'val2014')): Pair[] {

@@ -16,7 +16,7 @@ const Line = z.object({
  * A list of images, one JSON a line: `{ image_path, ground_truth, instruction }`, of which only the first must be
  * there.
  *
- * @param base folder that paths are relative to; the list's own unless told.
+ * @param base folder that paths are relative to; the list's own by default.
  * @throws {UsageError} if the file can't be read, is empty, or a line is not of this kind.
  */
 export function listedItems(path: string, base: string = dirname(path)): Pair[] {

@@ -25,7 +25,7 @@ export interface NamedSet {
   readonly set: SetName;
   /** Folder of the set, or the one that holds it; of `coco` and `jsonl` the file. */
   readonly root: string;
-  /** `test` unless told; `coco` and `jsonl` have none. */
+  /** `test` by default; `coco` and `jsonl` have none. */
   readonly split?: string | undefined;
   /** Folder of the images, where they lie elsewhere. */
   readonly images?: string | undefined;

@@ -144,7 +144,7 @@ function decoderOf(decoder: z.output<typeof Decoder>, file: string): DecoderConf
  * Reads what an image is turned into: `preprocessor_config.json`, or what newer checkpoints keep inside
  * `processor_config.json`.
  *
- * @param expected side of the square; whatever the file says unless told.
+ * @param expected side of the square; whatever the file says by default.
  * @throws {ModelError} for a missing file, a missing or unusable value, another size.
  */
 export async function readPixels(dir: string, expected?: number): Promise<Pixels> {

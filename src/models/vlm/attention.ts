@@ -54,7 +54,7 @@ export const BLOCKS: Readonly<Record<EngineTraits['device'], Blocks>> = {
  * they hold.
  *
  * @param queries [… , hd]; other dimensions that keys have as well go in step.
- * @param blocks a processor's unless told.
+ * @param blocks a processor's by default.
  * @returns the dimensions of `queries`, in any order.
  * @see for blocks that the backward pass computes again, FlashAttention, arXiv:2205.14135
  */

@@ -38,7 +38,7 @@ export function chunks(prompts: readonly EncodedPrompt[], size: number): number[
  * Rows that are alike in length go together, for what is shorter is padded; a row that is longer than `tokens` goes
  * alone.
  *
- * @param tokens padding included; no bound unless told.
+ * @param tokens padding included; no bound by default.
  */
 export function packed(
   rows: readonly TrainRow[],

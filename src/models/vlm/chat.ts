@@ -20,7 +20,7 @@ export interface Chat {
   /**
    * One placeholder stands for each image.
    *
-   * @param answer opens the assistant's turn at the end; true unless told.
+   * @param answer opens the assistant's turn at the end; true by default.
    * @throws {ModelError} with what the template raises.
    */
   render(messages: readonly Message[], options?: { readonly answer?: boolean }): string;

@@ -17,7 +17,7 @@ const WEIGHTS = /\.safetensors(\.index\.json)?$/;
 /**
  * Copies a checkpoint to `dir`, with new weights where there are some; it appears whole or not at all.
  *
- * @param precision of all tensors; each as its file has it unless told. What is narrower is rounded to the nearest,
+ * @param precision of all tensors; each as its file has it by default. What is narrower is rounded to the nearest,
  * halves to even.
  * @param most bytes of a shard.
  */

@@ -20,7 +20,7 @@ interface Known {
   runs: number;
 }
 
-/** @param most open at once: the one that was longest not run is freed for another; no bound unless told. */
+/** @param most open at once: the one that was longest not run is freed for another; no bound by default. */
 export function graphCache(engine: Pick<Engine, 'open' | 'close' | 'run'>, most = Infinity): GraphCache {
   /** Those that were run last stand last. */
   const known = new Map<string, Known>();

@@ -24,11 +24,11 @@ import { completions } from './completions.js';
 export interface RunOptions {
   /** Prompts in one run. */
   readonly batch: number;
-  /** Tokens in one training run, padding included, where that means fewer prompts; no bound unless told. */
+  /** Tokens in one training run, padding included, where that means fewer prompts; no bound by default. */
   readonly tokens?: number;
   /**
    * Ids that are never written, and count as impossible when completions are scored; those that mean vision or padding,
-   * or nothing, unless told.
+   * or nothing, by default.
    */
   readonly suppressed?: readonly number[];
   /** Whether an update computes the inside of every layer twice instead of keeping it; false by default. */

@@ -11,15 +11,15 @@ import type { FirstValues } from './weights.js';
 /** Which weights of a policy learn. */
 export interface Training {
   /**
-   * None, all of the checkpoint's, those of the adapter that `adapter` names, or those of a new one; unless told the
+   * None, all of the checkpoint's, those of the adapter that `adapter` names, or those of a new one; by default the
    * adapter's where one is named, else all.
    */
   readonly train?: 'none' | 'full' | 'adapter' | { readonly lora: LoraOptions };
   /** Folder of an adapter in PEFT's layout, on top of the checkpoint. */
   readonly adapter?: string;
-  /** Key of a new adapter's first values; 0 unless told. */
+  /** Key of a new adapter's first values; 0 by default. */
   readonly seed?: number;
-  /** What a checkpoint that learned is saved in; as its files are unless told. */
+  /** What a checkpoint that learned is saved in; as its files are by default. */
   readonly save?: Precision;
 }
 

@@ -23,7 +23,7 @@ import type { FirstValues } from './weights.js';
 import { suppressedIds } from './completions.js';
 
 export interface VlmOptions extends Training, RunOptions {
-  /** What products are computed in, and frozen matrices held in; float32 unless told. What learns is float32. */
+  /** What products are computed in, and frozen matrices held in; float32 by default. What learns is float32. */
   readonly precision?: Precision;
   /** What computes; default `onnx`. */
   readonly runtime?: EngineName;

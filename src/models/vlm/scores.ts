@@ -24,7 +24,7 @@ export interface Scored {
   /** Scalar; divides the logits. */
   readonly temperature: Tensor;
   readonly suppressed: readonly number[];
-  /** Most logits at once; 2^24 unless told. */
+  /** Most logits at once; 2^24 by default. */
   readonly logits?: number | undefined;
 }
 

@@ -21,11 +21,11 @@ export interface BatchShape extends PrefixShape {
   /** Tokens of the longest completion, padding included. */
   readonly length: number;
   readonly suppressed: readonly number[];
-  /** Most logits at once; 2^24 unless told. */
+  /** Most logits at once; 2^24 by default. */
   readonly logits?: number;
   /** Whether layers are computed again in the backward pass instead of kept; false by default. */
   readonly gradientCheckpointing?: boolean;
-  /** How attention's scores are cut; as suits the device unless told. */
+  /** How attention's scores are cut; as suits the device by default. */
   readonly blocks?: Blocks;
 }
 

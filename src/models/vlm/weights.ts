@@ -37,7 +37,7 @@ export function within(weights: Weights, module: string): Weights {
   });
 }
 
-/** @param shapes as `weightShapes` gives them, each with the type that it is held in: float32 unless told. */
+/** @param shapes as `weightShapes` gives them, each with the type that it is held in: float32 by default. */
 export function weightInputs(
   shapes: readonly (WeightShape & { readonly dtype?: Precision })[],
 ): Weights & { readonly traced: () => readonly { readonly name: string; readonly tensor: Tensor }[] } {

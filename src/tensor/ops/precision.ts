@@ -5,7 +5,7 @@ import { cast } from './elementwise.js';
 let inForce: Precision = 'float32';
 
 /**
- * Traces with matrix products, convolutions and attention in `precision`; float32 unless told.
+ * Traces with matrix products, convolutions and attention in `precision`; float32 by default.
  *
  * All else, norms, softmax, sampling, losses and what layers add to, is float32 whatever is in force; gradients of what
  * is traced

@@ -6,11 +6,11 @@
  *
  *   STANDIN_LOG         file to which every event adds a line (see events.c)
  *   STANDIN_SUMMARY     file that gets the counters as JSON when the process ends
- *   STANDIN_DEVICES     how many devices there are; 1 unless told. CUDA_VISIBLE_DEVICES hides some, as in the real runtime
- *   STANDIN_DRIVER      version of the driver, 13000 unless told; an older one is refused as too old, 0 stands for none
- *   STANDIN_CAPABILITY  such as 8.6; 9.0 unless told
- *   STANDIN_MEMORY      bytes of each device, 80e9 unless told; over it an allocation fails as in the real runtime
- *   STANDIN_TAKEN       bytes of them that other processes hold; 0 unless told
+ *   STANDIN_DEVICES     how many devices there are; 1 by default. CUDA_VISIBLE_DEVICES hides some, as in the real runtime
+ *   STANDIN_DRIVER      version of the driver, 13000 by default; an older one is refused as too old, 0 stands for none
+ *   STANDIN_CAPABILITY  such as 8.6; 9.0 by default
+ *   STANDIN_MEMORY      bytes of each device, 80e9 by default; over it an allocation fails as in the real runtime
+ *   STANDIN_TAKEN       bytes of them that other processes hold; 0 by default
  *   STANDIN_BYTES       most bytes of one copy or fill that are moved; larger ones are counted only, so that weights are never read
  *   STANDIN_LOOPS       if set, single bytes read back are 1: loops, whose condition a kernel would have computed, go on to their last turn
  */

@@ -37,8 +37,8 @@ async function moved(files: WeightFiles): Promise<Store> {
 
 describe('saveWeights', () => {
   it.each([
-    ['float32, unless told', tiny, undefined, 'float32'],
-    ['bfloat16, unless told', tied, undefined, 'bfloat16'],
+    ['float32, by default', tiny, undefined, 'float32'],
+    ['bfloat16, by default', tied, undefined, 'bfloat16'],
     ['float16 out of float32', tiny, 'float16', 'float16'],
     ['bfloat16 out of float32', tiny, 'bfloat16', 'bfloat16'],
     ['float32 out of bfloat16', tied, 'float32', 'float32'],

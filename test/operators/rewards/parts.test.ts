@@ -54,7 +54,7 @@ describe('builtInRewards', () => {
   const others = { pointCount: 1, length: 1, boxIoU: 1, noTarget: 1, matching: 1, tieredIoU: 1 };
   const options = RewardOptions.parse({ weights: others, length: { max: 10, cache: 5 } });
 
-  it('computes three parts unless told', () => {
+  it('computes three parts by default', () => {
     expect(Object.keys(builtInRewards(judged([truth], truth), RewardOptions.parse({})))).toEqual([
       'format',
       'iou',

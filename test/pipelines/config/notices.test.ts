@@ -36,7 +36,7 @@ describe('noticesOf', () => {
     expect(await noticed('{ objective: seg-r1 }', '{ group: 1, temperature: 0 }')).toEqual([]);
   });
 
-  it('says of which stage it speaks, and that an evaluation draws, which it does unless told', async () => {
+  it('says of which stage it speaks, and that an evaluation draws, which it does by default', async () => {
     expect(await noticed('{ objective: seg-r1, groupsPerStep: 4 }', '{ group: 1 }')).toEqual([
       'update  seg-r1 has no ratio to weigh older rows by, and a window of 8 over steps of 4 lets them be written before the last step; way out: window: 4',
       'evaluate  judge judges answers that are drawn, at rollout.temperature 1: what they come to hangs on the seed; way out: rollout.temperature: 0',

@@ -14,9 +14,9 @@ export interface DeviceOptions {
   readonly libraries: NativeLibraries;
   /** The CPU is for tests: everything but the device is the same there. */
   readonly provider: 'cpu' | 'cuda';
-  /** As CUDA counts devices; 0 unless told. */
+  /** As CUDA counts devices; 0 by default. */
   readonly index?: number;
-  /** Bytes of the arena; on a GPU nine tenths of what is free unless told. */
+  /** Bytes of the arena; on a GPU nine tenths of what is free by default. */
   readonly memory?: number;
   /** Whether a GPU's arena grows with what is asked for, to measure how much that is; else it is taken at once. */
   readonly grow?: boolean;

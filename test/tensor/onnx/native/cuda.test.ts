@@ -235,7 +235,7 @@ describe.skipIf(why !== '')(`an engine on CUDA's stand-in${why}`, () => {
     );
   });
 
-  it('takes nine tenths of what is free unless told', async () => {
+  it('takes nine tenths of what is free by default', async () => {
     process.env['STANDIN_MEMORY'] = '1e8';
     const engine = openOnnx({ workers: 1, threads: 1, device: { kind: 'cuda', index: 0, libraries: libraries() } });
     open.push(engine);

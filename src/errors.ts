@@ -52,6 +52,6 @@ export function shown(value: unknown): string {
 
 /** `file` as a person in this folder would write it. */
 export function shortPath(file: string): string {
-  const short = relative(process.cwd(), file);
+  const short = relative(process.cwd(), file) || '.';
   return short.startsWith('..') ? file : short;
 }

@@ -261,7 +261,7 @@ describe('Checkpointer', () => {
       expect(at).toEqual(id === 'a' || id === 'b' ? [] : [['2', 'step-2']]);
       run.leave(id);
       if (id === 'b') {
-        await vi.waitFor(() => expect(at).toEqual([['2', 'step-2']]));
+        await vi.waitFor(() => expect(at).toEqual([['2', 'step-2']]), { timeout: 10_000 });
         expect(await settled(run.policy.held)).toBe(false);
         expect((await readState(join(run.at, 'step-2'))).evaluated).toBe(2);
         done[0]?.();

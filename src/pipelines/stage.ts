@@ -1,7 +1,7 @@
 import type { Observable, OperatorFunction } from 'rxjs';
 import type { z } from 'zod';
 
-import type { Policy, Resumable, Trainable } from '../models/policy.js';
+import type { Coordinates, Policy, Resumable, Trainable } from '../models/policy.js';
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Start } from '../streams/pulled.js';
 import { isColumn, type Column, type OwnColumns, type OwnValues } from '../io/arrow/own-columns.js';
@@ -25,6 +25,8 @@ export interface StageContext extends PipelineContext {
   readonly credits: Credits;
   readonly read: ReadImage;
   segmenter(): Promise<Segmenter>;
+  /** Units in which the pipeline's policy writes where things are, without opening it; pixels where there is none. */
+  coordinates(): Promise<Coordinates>;
   policy(): Promise<Policy & Resumable>;
   /** The policy for a stage that says `updatesPolicy`: its steps become checkpoints, from which a run resumes. */
   trainable(): Promise<Policy & Resumable & Trainable>;

@@ -1,7 +1,7 @@
 import { defined } from '../../defined.js';
 import { UsageError } from '../../errors.js';
 import { deviceOf, workersOn } from '../../models/device.js';
-import { openPolicy, patchMaskHead, type OpenPolicyOptions } from '../../models/policies.js';
+import { coordinatesOf, openPolicy, patchMaskHead, type OpenPolicyOptions } from '../../models/policies.js';
 import type { Policy, Resumable, Trainable } from '../../models/policy.js';
 import type { Segmenter } from '../../models/segmenter.js';
 import { openSegmenter, type SegmenterChoice } from '../../models/segmenters.js';
@@ -21,7 +21,7 @@ export type SharedModels = Partial<Pick<StageContext, 'policy' | 'segmenter'>>;
 
 /** Collaborators that are opened when a stage first asks, and shared by all that do. */
 export function openResources(
-  given: Omit<StageContext, 'segmenter' | 'policy' | 'trainable' | 'shared'>,
+  given: Omit<StageContext, 'segmenter' | 'policy' | 'coordinates' | 'trainable' | 'shared'>,
   trainee: Pick<Trainee, 'take'>,
   sharedModels: SharedModels = {},
 ): Resources {
@@ -55,6 +55,11 @@ export function openResources(
       const opened = await policy();
       await trainee.take(opened);
       return opened;
+    },
+    async coordinates() {
+      if (sharedModels.policy) return (await sharedModels.policy()).coordinates;
+      const { policy: options } = given.settings;
+      return options ? await coordinatesOf(options.checkpoint) : 'pixels';
     },
     segmenter: () =>
       shared(

@@ -3,7 +3,6 @@ import { mask, MaskOptions } from '../../operators/mask.js';
 import { parse, ParseOptions } from '../../operators/parse.js';
 import { rollout, RolloutOptions } from '../../operators/rollout.js';
 import { alone } from './constraints.js';
-import { coordinatesFor } from './coordinates.js';
 import { stage, type Stage } from '../stage.js';
 
 /** What the policy writes, read and cut out. */
@@ -25,7 +24,8 @@ export const generation: readonly Stage[] = [
     options: ParseOptions,
     needs: ['completions'],
     adds: ['prompts', 'formats'],
-    build: async (options, open) => parse({ ...options, coordinates: await coordinatesFor(options.coordinates, open) }),
+    build: async (options, open) =>
+      parse({ ...options, coordinates: options.coordinates ?? (await open.coordinates()) }),
   }),
   stage({
     name: 'answer',

@@ -9,7 +9,6 @@ import { isFiltered } from '../../operators/training/dynamic-sampling.js';
 import { sft, SftOptions, type ReportStep } from '../../operators/sft.js';
 import { CANCELLED, think, ThinkOptions, type Thinker } from '../../operators/think.js';
 import { update } from '../../operators/update.js';
-import { coordinatesFor } from './coordinates.js';
 import {
   drawnAtAll,
   entropiesTold,
@@ -33,7 +32,7 @@ export const training: readonly Stage[] = [
     uses: ['segmenter'],
     indifferent: ['inflight'],
     build: async (options, open) => {
-      const coordinates = await coordinatesFor(options.coordinates, open);
+      const coordinates = options.coordinates ?? (await open.coordinates());
       return fit({ segmenter: await open.segmenter(), readImage: open.read }, { ...options, coordinates });
     },
   }),
@@ -50,7 +49,7 @@ export const training: readonly Stage[] = [
       return fault === undefined ? [] : [{ option: 'endpoint.key', text: fault }];
     },
     build: async (options, open) => {
-      const coordinates = await coordinatesFor(options.coordinates, open);
+      const coordinates = options.coordinates ?? (await open.coordinates());
       return think({ readImage: open.read, thinker: await thinker(options, open) }, { ...options, coordinates });
     },
   }),

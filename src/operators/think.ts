@@ -53,7 +53,8 @@ export const CANCELLED = 'cancelled';
 /**
  * Adds `problem`, `thinking` and `solution` to fitted rows: what FCoT's rows hold, and `sft` teaches.
  *
- * A row that has a thought keeps it; one whose question stays unanswered is marked. Rows leave in the order they came, and
+ * A row that has a thought keeps it; one whose question stays unanswered is marked. Rows leave in the order they came,
+ * and
  * unsubscribing ends the requests under way.
  *
  * @see Seg-R1, arXiv:2506.22624: FCoT.

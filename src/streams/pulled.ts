@@ -6,7 +6,9 @@ export interface Window {
   give(rowId: string): void;
 }
 
-/** Where a source resumes: behind the first `cursor` rows, but for those that are `pending`, which it gives once more. */
+/**
+ * Where a source resumes: behind the first `cursor` rows, but for those that are `pending`, which it gives once more.
+ */
 export interface Start {
   readonly cursor: number;
   /** Ids. */

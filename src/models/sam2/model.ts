@@ -32,7 +32,8 @@ export interface Chosen {
 }
 
 /**
- * `workers` threads, each with its copy of the weights, whose runs take `threads` cores each; what computes, the device,
+ * `workers` threads, each with its copy of the weights, whose runs take `threads` cores each; what computes, the
+ * device,
  * and the precision of products.
  */
 export interface Cores {

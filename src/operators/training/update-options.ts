@@ -89,7 +89,8 @@ export type UpdateOptions = z.input<typeof UpdateOptions>;
 /**
  * The objective that the options describe: plain data, save where it is the caller's own.
  *
- * @throws {UsageError} naming it, if one of the caller's own gives no loss, or has no KL term that `reference` would be for.
+ * @throws {UsageError} naming it, if one of the caller's own gives no loss, or has no KL term that `reference` would be
+ * for.
  */
 export function objectiveSpec(options: z.output<typeof UpdateOptions>): ObjectiveSpec | Objective {
   const { objective } = options;

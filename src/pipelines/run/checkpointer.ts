@@ -200,7 +200,9 @@ export class Trainee {
 
 /** What stages keep beyond the run that they are in. */
 export interface StageStates {
-  /** Takes what gives a stage's state, without the rows that are `pending`; gives its state in the run before, if any. */
+  /**
+   * Takes what gives a stage's state, without the rows that are `pending`; gives its state in the run before, if any.
+   */
   keep(stage: string, state: (pending: ReadonlySet<string>) => unknown): unknown;
   /** All of it now, by stage; the second of a name is `NAME 2`. */
   snapshot(pending: ReadonlySet<string>): Record<string, unknown>;

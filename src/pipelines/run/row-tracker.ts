@@ -23,7 +23,8 @@ export type RowCounts = RunState['rows'];
  *              ├─ enter ─▶ in flight ─ await ─▶ awaited ─ leave ─▶ left, and marked where it was skipped
  *      (new) ──┘               └───────── leave ──────────────────▶ left
  *
- * Who owns what: the credit window (`streams/credits`) counts permits and knows no rows; `StageMetrics` counts and times
+ * Who owns what: the credit window (`streams/credits`) counts permits and knows no rows; `StageMetrics` counts and
+ * times
  * what passes each stage, for people; only the tracker knows rows by id, and a checkpoint asks nobody else.
  *
  * Example, with a window of three and steps of two rows:

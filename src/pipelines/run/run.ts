@@ -24,7 +24,8 @@ export interface RunOptions extends Omit<ExecuteOptions, 'from' | 'kept'> {
  * the last, and every so many in between where it says so.
  *
  * The evaluations lie in the run's folder, as `RunFolder` names them. The first and the last open and release a policy
- * of their own, those in between use the run's. Interrupted, or without a step, there is no last one; what was evaluated
+ * of their own, those in between use the run's. Interrupted, or without a step, there is no last one; what was
+ * evaluated
  * behind the last step is not evaluated again. Where no stage learns, a run that has finished is not run again.
  *
  * @returns the summary; `watch` is notified of it too, before a failure is thrown.

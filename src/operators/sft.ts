@@ -90,7 +90,7 @@ export function sft<T extends Fitted>(
     }
     return rows.map((row, i) => {
       const fault = lessons[i];
-      // Marked rows lack the columns of the stages that let them by, which the types leave unsaid.
+      // Marked rows lack columns that the types promise.
       return fault instanceof DataError
         ? ({ ...row, skipped: { stage: 'sft', reason: fault.message } } as unknown as T & { step: number })
         : { ...row, step };

@@ -98,7 +98,7 @@ export function update<T extends Advantaged>(
     const fit = marked.filter(({ skipped }) => skipped === undefined);
     passed(marked.length - fit.length);
     const step = fit.length > 0 ? await learned(fit, leftOut, marked) : NaN;
-    // Marked rows lack the step that was taken without them, which the types leave unsaid.
+    // Marked rows lack the step that the types promise.
     return marked.map((row) => (row.skipped ? (row as T & Updated) : { ...row, step }));
   };
 

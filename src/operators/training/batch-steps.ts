@@ -14,7 +14,7 @@ export function batchSteps<T extends Sample, R extends Sample>(
 ): OperatorFunction<T, R> {
   return connect((rows) =>
     merge(
-      // Marked rows lack the columns of the stages that let them by, which the types leave unsaid.
+      // Marked rows lack columns that the types promise.
       rows.pipe(filter((row): row is T & R => row.skipped !== undefined)),
       rows.pipe(
         filter((row) => row.skipped === undefined),

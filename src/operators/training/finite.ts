@@ -36,7 +36,7 @@ export function skippingSteps<T extends Sample, R extends Sample>(
       inARow++;
       const reasonOf = (id: string): string =>
         error.rows.has(id) ? `${OWN}${error.rows.get(id)}` : `${SHARED}${messageOf(error)}`;
-      // Marked rows lack the columns of the stages that let them by, which the types leave unsaid.
+      // Marked rows lack columns that the types promise.
       const marked = rows.map((row) => ({ ...row, skipped: { stage, reason: reasonOf(row.id) } }) as unknown as R);
       return inARow < MOST
         ? marked

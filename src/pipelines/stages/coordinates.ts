@@ -2,7 +2,7 @@ import { coordinatesOf } from '../../models/policies.js';
 import type { Coordinates } from '../../models/policy.js';
 import type { StageContext } from '../stage.js';
 
-/** Units in which places are written: a stage's own choice, else the pipeline's policy's, else pixels. */
+/** Units of written coordinates: the stage's option, else the policy's, else pixels. */
 export async function coordinatesFor(
   chosen: Coordinates | undefined,
   { settings: { policy } }: Pick<StageContext, 'settings'>,

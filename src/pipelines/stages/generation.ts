@@ -6,7 +6,7 @@ import { alone } from './constraints.js';
 import { coordinatesFor } from './coordinates.js';
 import { stage, type Stage } from '../stage.js';
 
-/** What the policy writes, read and cut out. */
+/** Stages that generate, parse and segment. */
 export const generation: readonly Stage[] = [
   stage({
     name: 'rollout',

@@ -3,8 +3,7 @@ import { bufferCount, concatMap, connect, filter, from, merge, type OperatorFunc
 import type { Sample } from '../../records.js';
 
 /**
- * Works on `size` rows at a time, one such step after the other; the last step may be smaller. Marked rows go by at
- * once.
+ * Works on `size` rows at a time, step after step; the last step may be smaller. Marked rows pass at once.
  *
  * Holds up to `size` rows, so the credit window must not be smaller.
  */

@@ -66,7 +66,6 @@ describe('segr1', () => {
       'sft',
       'stage',
       'structureMeasure',
-      'supervisedInputs',
       'tally',
       'think',
       'update',

@@ -14,9 +14,9 @@ export const AdvantageOptions = z.strictObject({
    * step (GDPO, arXiv:2601.05242).
    */
   scale: z.enum(['group', 'batch', 'none', 'parts']).default('group'),
-  /** Groups of a step, over which `batch` and `parts` take a spread; as many as `update` takes. */
+  /** Groups over which `batch` and `parts` compute a spread; as many as in a step of `update`. */
   groupsPerStep: z.int().min(1).default(8),
-  /** What each of the `parts` is worth, 0 leaves it out; a part that isn't named, 1. */
+  /** Weight of each of the `parts`; 0 excludes it, default 1. */
   weights: z.record(z.string(), z.number()).default({}),
 });
 export type AdvantageOptions = z.input<typeof AdvantageOptions>;
@@ -46,8 +46,8 @@ const TINY = 1e-4;
 /**
  * `(r - mean) / (std + 1e-4)` over one group, std with n - 1 as `torch.std` takes it.
  *
- * @param rewards [G], unitless; NaN is unscorable, is left out of mean and std and gets 0.
- * @returns [G]; all zeros where fewer than two can be scored or all are equal, for such a group teaches nothing.
+ * @param rewards [G], unitless; NaN is unscorable: excluded from mean and std, advantage 0.
+ * @returns [G]; all zeros where fewer than two can be scored or all are equal: such a group teaches nothing.
  * @see DeepSeekMath, arXiv:2402.03300, section 4.1.2; without the division, arXiv:2503.20783.
  */
 export function groupAdvantages(rewards: readonly number[], scale: 'group' | 'none'): number[] {
@@ -57,7 +57,7 @@ export function groupAdvantages(rewards: readonly number[], scale: 'group' | 'no
 }
 
 /**
- * Rewards less their group's mean, by the spread of all rewards of the step.
+ * Rewards minus their group's mean, divided by the spread of all rewards of the step.
  *
  * @param groups [group][G]; NaN is unscorable, as in `groupAdvantages`.
  * @see Lite PPO, arXiv:2508.08221
@@ -68,8 +68,7 @@ export function batchAdvantages(groups: readonly (readonly number[])[]): number[
 }
 
 /**
- * Each part of the reward scaled within its group, so that none drowns another; then the weighted sum, scaled over the
- * step.
+ * Each part of the reward scaled within its group, so none dominates; then the weighted sum, scaled over the step.
  *
  * @param groups each with its parts, [G]; NaN is unscorable and adds nothing; a completion that no part scores gets 0.
  * @see GDPO, arXiv:2601.05242
@@ -99,7 +98,7 @@ export function partSums(
   );
 }
 
-/** Less the mean; exact zeros where all are equal or one alone is known. */
+/** Minus the mean; exact zeros where all are equal or only one is known. */
 function centre(rewards: readonly number[]): number[] {
   const scored = rewards.filter((r) => !Number.isNaN(r));
   if (scored.every((r) => r === scored[0])) return rewards.map(() => 0);

@@ -9,9 +9,9 @@ import type { Answered, Question, RolledOut } from '../records.js';
 
 export const AnswerOptions = z.strictObject({});
 
-/** What a benchmark came to in a run. */
+/** The result of a benchmark in a run. */
 export interface BenchmarkReport extends BenchmarkResult {
-  /** Rows that an earlier stage marked; they are in no number. */
+  /** Rows that an earlier stage marked; no score counts them. */
   readonly marked: number;
 }
 
@@ -19,7 +19,7 @@ export interface BenchmarkReport extends BenchmarkResult {
  * Adds `answer` and `correct` to rows with a question, by the first completion; marked rows and those without a
  * question pass by.
  *
- * @param done told once the last row has passed, of each benchmark that had a question.
+ * @param done called after the last row, for each benchmark that had a question.
  */
 export function answer<T extends RolledOut>(
   done: (report: BenchmarkReport) => void,
@@ -28,7 +28,7 @@ export function answer<T extends RolledOut>(
     defer(() => {
       const book = new Map<Question['benchmark'], { readonly verdicts: Verdict[]; marked: number }>();
       const answered = (row: T): T & Answered => {
-        // Marked rows lack the columns of the stages that let them by, which the types leave unsaid.
+        // Marked rows lack columns that the types promise.
         if (!row.question) return row as T & Answered;
         const { benchmark, part, item, turn, answer: expected } = row.question;
         const page = book.get(benchmark) ?? { verdicts: [], marked: 0 };
@@ -50,8 +50,7 @@ export function answer<T extends RolledOut>(
 }
 
 /**
- * What a completion answers, its thought left out: what stands behind the last `</think>`, inside `<answer>` where
- * there is one.
+ * The answer in a completion: the text after the last `</think>`, or in its `<answer>` if there is one.
  *
  * @returns `yes`, `no`, or the letter of an option; null where it can't be read, or the thought doesn't end.
  */

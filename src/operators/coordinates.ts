@@ -1,10 +1,10 @@
-/** Places as a policy writes them: pixels of the frame that it was shown, or thousandths of the frame's sides. */
+/** Units of written coordinates: pixels of the frame that the policy was shown, or thousandths of the frame's sides. */
 import { z } from 'zod';
 
 import type { Coordinates } from '../models/policy.js';
 import type { Box, Point, Prompt, Size } from '../records.js';
 
-/** Option of the stages that read or write places as text. */
+/** Option of the stages that read or write coordinates as text. */
 export const CoordinatesOption = z.enum(['pixels', 'thousandths'] satisfies Coordinates[]);
 
 /** The frame that written numbers are in. @param shown the frame that the policy was shown. */
@@ -13,9 +13,8 @@ export function writtenFrame(coordinates: Coordinates, shown: Size): Size {
 }
 
 /**
- * A prompt in another frame, rounded to whole numbers; the same one in its own.
- *
- * Of frames up to 1000 px wide and high, each place comes back from thousandths as it was.
+ * A prompt in another frame, rounded to whole numbers; unchanged in its own. For frames up to 1000 px wide and high,
+ * thousandths convert back exactly.
  */
 export function inFrame(prompt: Prompt, frame: Size): Prompt {
   const { width, height } = prompt.frame;

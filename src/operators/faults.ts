@@ -2,13 +2,13 @@ import { DataError, messageOf } from '../errors.js';
 import type { ReadImage, Segmenter } from '../models/segmenter.js';
 import type { Image, Sample } from '../records.js';
 
-/** Works on a row that is not marked; a DataError marks it with the stage's name, anything else is thrown on. */
+/** Works on an unmarked row; a DataError marks it with the stage's name, anything else is rethrown. */
 export async function orMarked<T extends Sample, R extends T>(
   stage: string,
   row: T,
   work: () => Promise<R>,
 ): Promise<R> {
-  // Marked rows lack the columns of the stages that let them by, which the types leave unsaid.
+  // Marked rows lack columns that the types promise.
   if (row.skipped) return row as R;
   try {
     return await work();
@@ -19,9 +19,9 @@ export async function orMarked<T extends Sample, R extends T>(
 }
 
 /**
- * A row's pixels at its frame's size, or as they are stored where a segmenter is to look at those.
+ * A row's pixels at its frame's size, or at stored size for a segmenter that wants those.
  *
- * @throws {DataError} whatever the reason that they cannot be read.
+ * @throws {DataError} if they cannot be read, for any reason.
  */
 export async function pixelsOf(
   readImage: ReadImage,

@@ -16,11 +16,13 @@ export const FitOptions = z.strictObject({
   maxClicks: z.int().min(1).default(8),
   /** IoU at which clicking ends. */
   stop: z.number().min(0).max(1).default(0.9),
-  /** What the answer thinks: see `thoughtOf`. */
+  /** The completion's thought: see `thoughtOf`. */
   think: z.string().default('{place}'),
-  /** Whether the segmenter tries the prompts; without it the answer is the box and one click on the object's centre. */
+  /**
+   * Whether the segmenter tries the prompts; without it the completion is the box and one click on the object's centre.
+   */
   tried: z.boolean().default(true),
-  /** Units in which places are written; the policy's by default, pixels without one. */
+  /** Units of written coordinates; the policy's by default, pixels without one. */
   coordinates: CoordinatesOption.optional(),
   /** Rows fitted at once. */
   inflight: z.int().min(1).default(2),
@@ -33,7 +35,7 @@ export interface FitContext {
   readonly readImage: ReadImage;
 }
 
-/** A prompt that leads the segmenter to the truth. */
+/** A prompt that makes the segmenter find the ground truth. */
 export interface Fit {
   readonly prompt: Prompt;
   /** IoU of the box alone, then after each click that was tried. */
@@ -41,11 +43,11 @@ export interface Fit {
 }
 
 /**
- * Adds `fitted`: the box and clicks by which the segmenter finds the row's truth, and the answer that says so.
+ * Adds `fitted`: the box and clicks with which the segmenter finds the row's ground truth, and the completion that says
+ * so. A row without ground truth, with an empty one, or with an unreadable image is marked. Rows leave in the order
+ * they came.
  *
- * A row without a truth, with an empty one, or with an unreadable image is marked. Rows leave in the order they came.
- *
- * @throws {ModelError} what the segmenter rejects with errors the stream, unless it is a DataError.
+ * @throws {ModelError} if the segmenter rejects with anything but a DataError; the stream errors.
  */
 export function fit<T extends Sample>(
   { segmenter, readImage }: FitContext,
@@ -73,9 +75,8 @@ export function fit<T extends Sample>(
 }
 
 /**
- * Clicks as a patient annotator would: the truth's box, a first click on the object, then each on the largest error.
- *
- * Background is clicked inside the box only. At least one click is kept.
+ * Clicks like a patient annotator: the ground truth's box, a first click on the object, then each on the largest error.
+ * Background is clicked only inside the box. At least one click is kept.
  *
  * @param truth [height × width] of `frame`, row by row, 0 or 1.
  * @throws {DataError} if the truth is empty.
@@ -118,7 +119,7 @@ function firstClick(truth: Uint8Array, frame: Size): Point | undefined {
   return centre && { x: centre.x, y: centre.y, label: 1 };
 }
 
-/** The centre of the largest connected error, of object missed or, inside the box, of ground taken for object. */
+/** The centre of the largest connected error, of missed object or, inside the box, of background in the mask. */
 function nextClick(truth: Uint8Array, found: Uint8Array, [x1, y1, x2, y2]: Box, frame: Size): Point | undefined {
   const missed = clickCentre(
     truth.map((bit, i) => bit & ~found[i]),
@@ -145,7 +146,7 @@ export function thoughtOf({ candidates }: Pick<Sample, 'candidates'>, prompt: Pr
   return template.replaceAll('{place}', () => placeOf(prompt)).replaceAll('{name}', () => name);
 }
 
-/** A prompt as Seg-R1 writes it, behind a thought: of the place by default. */
+/** A prompt in Seg-R1's format, after a thought, by default about the place. */
 export function answerText(prompt: Prompt, think: string = placeOf(prompt), coordinates?: Coordinates): string {
   return `${thinkingText(think)} ${solutionText(prompt, coordinates)}`;
 }
@@ -155,7 +156,7 @@ export function thinkingText(thought: string): string {
   return `<think> ${thought} </think>`;
 }
 
-/** One tag a box, then all points and all labels; in pixels by default. */
+/** One tag for each box, then all points and all labels; in pixels by default. */
 export function solutionText(prompt: Prompt, coordinates: Coordinates = 'pixels'): string {
   const { objects } = inFrame(prompt, writtenFrame(coordinates, prompt.frame));
   const boxes = objects.flatMap(({ box }) => (box ? [`<bbox>[${box.join(',')}]</bbox>`] : []));

@@ -24,7 +24,7 @@ export const LoadOptions = z
   .strictObject({
     /** Scenes drawn on demand, instead of folders. */
     scenes: Scenes.optional(),
-    /** A set by its name, as it is published; or `coco` and `jsonl` for a file of one's own. */
+    /** A published set by its name; or `coco` and `jsonl` for your own file. */
     set: z.enum(setNames).optional(),
     /** A benchmark of general understanding by its name, as it is published. */
     benchmark: z.enum(benchmarkNames).optional(),
@@ -32,9 +32,9 @@ export const LoadOptions = z
     root: z.string().min(1).optional(),
     /** Part of the set, `test` by default; of a benchmark, all by default. */
     split: z.string().min(1).optional(),
-    /** Folders of images, one or several; beside a set the one folder of its images, where that lies elsewhere. */
+    /** Folders of images, one or several; with a set, the folder of its images if they are elsewhere. */
     images: Paths.optional(),
-    /** Folders of masks, one or several; without them rows have no truth, for prediction. */
+    /** Folders of masks, one or several; without them rows have no ground truth, for prediction. */
     masks: Paths.optional(),
     /** File names of images to take, with `*` and `?`. */
     pattern: z.string().min(1).optional(),
@@ -45,11 +45,11 @@ export const LoadOptions = z
     epochs: z.int().min(1).default(1),
     /** Another order each epoch; the seed decides it. */
     shuffle: z.boolean().default(true),
-    /** Key of the order, and of scenes without one of their own. */
+    /** Key of the order, and of scenes without their own. */
     seed: z.int().default(0),
     /** Only the first so many images or scenes, before shuffling. */
     limit: z.int().min(1).optional(),
-    /** Rows that may turn out unusable before the stream fails. */
+    /** Unusable rows before the stream fails. */
     tolerate: z.int().min(0).default(0),
     /** What is asked of every image. */
     instruction: z.string().min(1).optional(),
@@ -87,7 +87,7 @@ export const LoadOptions = z
   });
 export type LoadOptions = z.input<typeof LoadOptions>;
 
-/** The frame that an option `frame` means. */
+/** The size that an option `frame` means. */
 export function frameOf(frame: number | readonly [number, number]): Size {
   return typeof frame === 'number' ? { width: frame, height: frame } : { width: frame[0], height: frame[1] };
 }

@@ -23,7 +23,7 @@ type Checked = z.output<typeof LoadOptions>;
 /** What one row is made of. */
 type Item = Pair | { readonly name: string; readonly scene: SceneKey };
 
-/** A row's mark; a fault counts against `tolerate`, the absence of a mask that the options allow does not. */
+/** A row's mark; a fault counts against `tolerate`, a missing mask that the options allow does not. */
 interface Mark {
   readonly reason: string;
   readonly fault: boolean;
@@ -32,20 +32,18 @@ interface Mark {
 /** What a source of rows works with. */
 export interface LoadContext {
   readonly readImage: ReadImage;
-  /** Gets every credit back through whoever lets rows leave; with none given back the stream stands still. */
+  /** The credit window; every credit must be returned when its row leaves, or the stream stalls. */
   readonly window: Window;
-  /** Where an earlier run was broken off; rows before it are not made again. */
+  /** Where an interrupted run resumes; earlier rows are not made again. */
   readonly start?: Start | undefined;
 }
 
 /**
- * Rows from folders, sets that have a name, or drawn scenes, each made once `window` has room for it.
- *
- * Each image is decoded once here, at frame size, so that what can't be read is marked now; with a reader
- * that remembers, the stages that follow find it decoded.
+ * Rows from folders, published sets, or drawn scenes, each made once `window` has room for it. Each image is decoded
+ * here once, at frame size, so unreadable ones are marked now; with a caching reader, later stages find it decoded.
  *
  * @throws {UsageError} at once if a folder is missing or empty, or an image has no mask and `maskless` is `refuse`.
- * @throws {DataError} through the stream: more rows than `tolerate` can't be used.
+ * @throws {DataError} through the stream, if more rows than `tolerate` can't be used.
  */
 export function load({ readImage, window, start = BEGINNING }: LoadContext, options: LoadOptions): Observable<Sample> {
   const checked = LoadOptions.parse(options);
@@ -56,7 +54,7 @@ export function load({ readImage, window, start = BEGINNING }: LoadContext, opti
 const BEGINNING: Start = { cursor: 0, pending: new Set() };
 
 /**
- * How many rows `load` will give, epochs included.
+ * Number of rows of `load`, epochs included.
  *
  * @throws {UsageError} as `load` does.
  */
@@ -111,7 +109,7 @@ function asDrawn(items: readonly Pair[], { protocol, set, seed }: Checked): read
   return items.some(({ task }) => task === 'referring') ? legacyReferring(items, seed) : items;
 }
 
-/** The items as they are, if the options let them be. */
+/** The unchanged items, if the options allow that. */
 function withMasks(taken: readonly Pair[], { maskless }: Checked): readonly Pair[] {
   const lacking = taken.filter(({ mask }) => mask === undefined);
   if (lacking.length > 0 && maskless === 'refuse') {
@@ -230,7 +228,7 @@ function shownSize({ width, height }: Size): string {
   return `${width}x${height}`;
 }
 
-/** Reasons are counted by their text, and the row names its image already. */
+/** Reasons are counted by text, so they don't name the image; the row does. */
 function withoutPath(message: string, path: string): string {
   return message.startsWith(`${path}  `) ? message.slice(path.length + 2) : message;
 }

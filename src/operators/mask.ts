@@ -10,7 +10,7 @@ import { inOrder } from '../streams/in-order.js';
 export const MaskOptions = z.strictObject({
   /** Rows segmented at once. */
   inflight: z.int().min(1).default(2),
-  /** Masks of earlier rows that are kept, MB, the least recently asked for going first; 0 keeps none. */
+  /** Cache of masks of earlier rows, MB, the least recently used dropped first; 0 keeps none. */
   cacheMegabytes: z.number().min(0).default(64),
 });
 export type MaskOptions = z.input<typeof MaskOptions>;
@@ -22,13 +22,11 @@ export interface MaskContext {
 }
 
 /**
- * Adds `masks`: one a prompt, in order, null where the prompt is null.
+ * Adds `masks`: one for each prompt, in order, null where the prompt is null. Equal prompts on one image are segmented
+ * once. The image is read at the size that the segmenter wants, and only if there is something to segment; a row whose
+ * image cannot be read is marked. Rows leave in the order they came.
  *
- * Equal prompts about one image are cut once. The image is read as the segmenter looks at it, and only if something is
- * to be cut; a row
- * whose image cannot be read is marked. Rows leave in the order they came.
- *
- * @throws {ModelError} what the segmenter rejects with errors the stream, unless it is a DataError.
+ * @throws {ModelError} if the segmenter rejects with anything but a DataError; the stream errors.
  */
 export function mask<T extends Prompted>(
   { segmenter, readImage }: MaskContext,
@@ -48,10 +46,10 @@ export function mask<T extends Prompted>(
 }
 
 /**
- * One mask a prompt, in order, asking for what is neither said twice nor known already.
+ * One mask for each prompt, in order; repeated and cached prompts are not segmented again.
  *
- * @param about what the prompts are about; with a prompt's own text it is the key under which a mask is known.
- * @param cut one mask a prompt, in order; called once, or not at all.
+ * @param about identifies the image; with a prompt's text it is the cache key of a mask.
+ * @param cut returns one mask for each prompt, in order; called at most once.
  */
 export async function masksOf(
   prompts: readonly (Prompt | null)[],
@@ -77,7 +75,11 @@ export async function masksOf(
   return keys.map((key) => (key === null ? null : (masks.get(key) ?? null)));
 }
 
-/** Masks of earlier rows by what was asked. @param limit bytes, estimated: two a character, eight a run, 200 a mask. */
+/**
+ * Cache of masks by prompt.
+ *
+ * @param limit bytes, estimated: two a character, eight a run, 200 a mask.
+ */
 export function recentMasks(limit: number): LruCache<Mask> {
   return new LruCache(limit, ({ counts }, key) => 200 + 2 * key.length + 8 * counts.length);
 }

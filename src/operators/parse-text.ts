@@ -1,6 +1,6 @@
 import type { Box, Point, Prompt, PromptObject, Size } from '../records.js';
 
-/** What could be read of a completion; null where it couldn't. */
+/** The parts of a completion; null where unreadable. */
 export interface Parts {
   readonly points: readonly (readonly [number, number])[] | null;
   /** 0 or 1, as many as points. */
@@ -9,23 +9,24 @@ export interface Parts {
   readonly thought: boolean;
 }
 
-/** A place in a text; every read moves it on, so that a scan is linear whatever the text. */
+/** A position in a text; every read advances it, so a scan is linear for any text. */
 interface Cursor {
   readonly text: string;
   at: number;
 }
 
-/** A list as written; `evaluates` is false where Python would have refused it. */
+/** A list as written; `evaluates` is false if Python would refuse it. */
 interface Written<T> {
   readonly values: readonly T[];
   readonly evaluates: boolean;
 }
 
-/** Longer numbers are no coordinates, and would not fit a shard's column. */
+/** Longer numbers are no coordinates and would overflow a shard's column. */
 const MOST_DIGITS = 9;
 
 /**
- * Reads the parts of Seg-R1's format, each by itself; a list that Python could not evaluate takes the others with it.
+ * Reads the parts of Seg-R1's format, each by itself; a list that Python could not evaluate makes the others unreadable
+ * too.
  */
 export function readParts(text: string): Parts {
   const think = text.indexOf('<think>');
@@ -59,7 +60,7 @@ export function formatted(
   return points !== null && labels !== null && (mode === 'points' || boxes !== null) && (thought || !think);
 }
 
-/** What to ask of the segmenter; null unless every part that it is asked with is there. */
+/** The prompt for the segmenter; null if a needed part is missing. */
 export function toPrompt({ points, labels, boxes }: Parts, frame: Size, mode: 'boxes' | 'points'): Prompt | null {
   if (points === null || labels === null || (mode === 'boxes' && boxes === null)) return null;
   const clicks = points.map(([x, y], i): Point => ({ x, y, label: labels[i] }));
@@ -69,7 +70,7 @@ export function toPrompt({ points, labels, boxes }: Parts, frame: Size, mode: 'b
   };
 }
 
-/** Reads what a looser answer can mean; see `readPrompt`. */
+/** Reads a looser completion; see `readPrompt`. */
 export function readLeniently(text: string, frame: Size): Prompt | null {
   const boxes = ['<bbox>', '"bbox_2d"']
     .flatMap((mark) => runs(text, mark))
@@ -87,7 +88,7 @@ export function readLeniently(text: string, frame: Size): Prompt | null {
   return objects.length > 0 ? { frame, objects } : null;
 }
 
-/** What `read` makes of each `<name>…</name>`, up to `most` of them; others are passed over. */
+/** The result of `read` for each `<name>…</name>`, up to `most`; further ones are ignored. */
 function tagged<T>(text: string, name: string, read: (cursor: Cursor) => T | undefined, most = Infinity): T[] {
   const found: T[] = [];
   const open = `<${name}>`;
@@ -103,7 +104,7 @@ function tagged<T>(text: string, name: string, read: (cursor: Cursor) => T | und
   return found;
 }
 
-/** `[item, item, …]`, a comma at the end allowed; a comma left out is read, but does not evaluate. */
+/** `[item, item, …]`, with an optional trailing comma; a missing comma is accepted, but does not evaluate. */
 function list<T>(cursor: Cursor, item: (cursor: Cursor) => T | undefined): Written<T> | undefined {
   if (!take(cursor, '[')) return undefined;
   const values: T[] = [];
@@ -133,7 +134,7 @@ function tuple(cursor: Cursor, size: number): number[] | undefined {
   return take(cursor, ']') ? values : undefined;
 }
 
-/** A whole number; NaN for one that Python or a shard refuses: with a leading zero, or too long. */
+/** A whole number; NaN if Python or a shard refuses it: with a leading zero, or too long. */
 function integer(cursor: Cursor): number | undefined {
   const start = cursor.at;
   while (isDigit(cursor.text.charCodeAt(cursor.at))) cursor.at++;
@@ -162,10 +163,7 @@ function isDigit(code: number): boolean {
   return code >= 48 && code <= 57;
 }
 
-/**
- * The numbers behind each `mark`, as far as nothing but numbers, brackets, commas and spaces follow; rounded, 0 at
- * least.
- */
+/** The numbers after each `mark`, as long as only numbers, brackets, commas and spaces follow; rounded, at least 0. */
 function runs(text: string, mark: string): number[][] {
   const found: number[][] = [];
   const plain = /[-0-9.,:[\]\s]*/y;

@@ -7,18 +7,18 @@ import { CoordinatesOption, inFrame, writtenFrame } from './coordinates.js';
 import { formatted, readLeniently, readParts, toPrompt } from './parse-text.js';
 
 export const ParseOptions = z.strictObject({
-  /** `boxes` asks for boxes, points and labels; `points` for points and labels alone, as Seg-R1's first stage does. */
+  /** `boxes` asks for boxes, points and labels; `points` for points and labels only, as Seg-R1's first stage does. */
   mode: z.enum(['boxes', 'points']).default('boxes'),
-  /** `<think>` is part of the format; true unless `mode` is `points`. */
+  /** Whether `<think>` is part of the format; default: true, false for mode `points`. */
   think: z.boolean().optional(),
   /** Reads more than the format allows, for evaluation: see `readPrompt`. `formats` stays strict. */
   lenient: z.boolean().default(false),
-  /** Units in which places are written; the policy's by default, pixels without one. */
+  /** Units of written coordinates; the policy's by default, pixels without one. */
   coordinates: CoordinatesOption.optional(),
 });
 export type ParseOptions = z.input<typeof ParseOptions>;
 
-/** Adds `prompts` and `formats`, one a completion; marked rows pass by. */
+/** Adds `prompts` and `formats`, one for each completion; marked rows pass by. */
 export function parse<T extends RolledOut>(options: ParseOptions = {}): OperatorFunction<T, T & Prompted> {
   const { mode, think = mode === 'boxes', lenient, coordinates = 'pixels' } = ParseOptions.parse(options);
   return map((row) => {
@@ -38,19 +38,17 @@ export function parse<T extends RolledOut>(options: ParseOptions = {}): Operator
 /**
  * Reads `<bbox>`, `<points>` and `<labels>` as Seg-R1's training does: whole numbers, every part there, else nothing.
  *
- * Tags may stand in any order with anything around them; the first points and labels count, and every box, all sharing
- * the points.
- * Boxes stay as written, in or out of the frame. Two readings are ours: a label other than 0 or 1 makes points and
- * labels unreadable
- * (SAM reads 2 and 3 as box corners), and so does a number of more than nine digits everything.
+ * Tags may be in any order with other text around them; every box counts, and the first points and labels, which all
+ * boxes share. Boxes stay as written, in or out of the frame. Two rules are ours: a label other than 0 or 1 makes
+ * points and labels unreadable (SAM reads 2 and 3 as box corners), and a number of more than nine digits makes
+ * everything unreadable.
  *
  * @param seen the frame that the policy was shown.
  * @param options.coordinates units of the numbers; pixels of `seen` by default.
  * @param options.lenient where that fails, also takes boxes alone, points alone (foreground without a `<labels>`), a
- * missing closing tag, several
- * boxes in one tag, decimals (rounded), negative numbers (0), corners in either order, and Qwen's own `"bbox_2d": […]`
- * and `"point_2d": […]`.
- * @returns null, never a throw: a malformed completion is the policy's fault, and costs it the reward.
+ * missing closing tag, several boxes in one tag, decimals (rounded), negative numbers (0), corners in either order, and
+ * Qwen's own `"bbox_2d": […]` and `"point_2d": […]`.
+ * @returns null, never a throw: a malformed completion is the policy's fault and costs the reward.
  * @see Seg-R1, arXiv:2506.22624, `parse_custom_format` of its repository.
  */
 export function readPrompt(

@@ -1,10 +1,9 @@
 import type { Prompt } from '../records.js';
 
 /**
- * What Seg-R1's authors asked of a large model to have a fitted prompt explained.
+ * Seg-R1's request to a large model to explain a fitted prompt.
  *
- * The words up to "when segmen" are theirs, as they published them; the rest of theirs is not known, and is written
- * anew here.
+ * The words up to "when segmen" are theirs, as they published them; the rest is unknown, and written here.
  *
  * @see issue 3 of Seg-R1's repository.
  */

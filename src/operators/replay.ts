@@ -14,11 +14,11 @@ import type { Row } from '../records.js';
 import { pulled, type Window } from '../streams/pulled.js';
 
 export const ReplayOptions = z.strictObject({
-  /** Folder of a run or of its rows, or several, taken one behind the other. */
+  /** Folder of a run or of its rows, or several in sequence. */
   rows: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]),
   /**
-   * Columns that every row must have: a row without one of them is marked. Those of one's own are given again only
-   * where they are named here.
+   * Columns that every row must have: a row without one of them is marked. Custom columns are replayed only if they are
+   * named here.
    */
   columns: z.array(z.string().min(1)).default(['truth', 'fitted']),
   epochs: z.int().min(1).default(1),
@@ -31,19 +31,18 @@ export type ReplayOptions = z.input<typeof ReplayOptions>;
 export interface ReplayContext {
   /** Decides the order of each epoch. */
   readonly seed: number;
-  /** Gets every credit back through whoever lets rows leave. */
+  /** The credit window; every credit must be returned when its row leaves. */
   readonly window: Window;
 }
 
-/** What a row had been marked for in its own run. */
+/** Why a row was marked in its own run. */
 export const MARKED = 'marked in its own run';
 
 /**
- * Rows of an earlier run, each once an epoch, as they were before a policy answered; all of them are in memory.
+ * Rows of an earlier run, each once an epoch, as they were before a policy wrote about them; all of them are in memory.
+ * Marked rows stay marked.
  *
- * Rows that were marked come marked again.
- *
- * @throws {DataError} through the stream: the rows can't be read.
+ * @throws {DataError} through the stream, if the rows can't be read.
  */
 export function replay({ seed, window }: ReplayContext, options: ReplayOptions): Observable<Row> {
   const checked = ReplayOptions.parse(options);
@@ -71,7 +70,7 @@ async function* replayed(
   }
 }
 
-/** What a row was before it was answered, and the columns that were asked for. */
+/** A row before any completion, with the requested columns. */
 function again(row: Row, columns: readonly string[]): Row {
   const stored = row as unknown as Readonly<Record<string, unknown>>;
   const own = Object.fromEntries(
@@ -81,11 +80,11 @@ function again(row: Row, columns: readonly string[]): Row {
   );
   const lacking = columns.find((name) => stored[name] === undefined);
   const reason = row.skipped ? MARKED : lacking === undefined ? undefined : `row: expected ${lacking}; got none`;
-  // Every row has what no row can be without, and `replayedKeys` names it.
+  // Every row has the required columns, which `replayedKeys` includes.
   return { ...(own as unknown as Row), ...(reason !== undefined && { skipped: { stage: 'replay', reason } }) };
 }
 
-/** Columns that the rows will have, those of one's own with their types; none but the known ones of unread folders. */
+/** Columns of the rows, custom ones with their types; only the built-in ones if the folders are not read. */
 export function replayedColumns({ rows: folders, columns = [] }: ReplayOptions): {
   readonly known: readonly string[];
   readonly own: OwnColumns;
@@ -99,7 +98,7 @@ export function replayedColumns({ rows: folders, columns = [] }: ReplayOptions):
   };
 }
 
-/** A column that can be asked for of any rows. */
+/** A column that can be requested of any rows. */
 export function isReplayed(name: string): boolean {
   return replayedKeys.some((key) => key === name);
 }

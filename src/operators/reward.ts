@@ -8,16 +8,16 @@ import { builtInRewards } from './rewards/parts.js';
 
 export { RewardOptions } from './rewards/options.js';
 
-/** A reward of one's own, added to the built-in ones. */
+/** A custom reward, added to the built-in ones. */
 export interface RewardFunction {
-  /** Names its part of `rewards.byName`. */
+  /** Name of its part in `rewards.byName`. */
   readonly name: string;
   readonly weight: number;
   /** The file that it comes from, for messages. */
   readonly module?: string;
   /**
-   * @returns [G], one number a completion; null where the function doesn't apply. NaN and infinities cost the step that
-   * they come to.
+   * @returns [G], a number for each completion; null where the function doesn't apply. NaN and infinities cause a
+   * skipped step.
    */
   score(row: Masked): readonly (number | null)[] | Promise<readonly (number | null)[]>;
 }
@@ -26,13 +26,11 @@ export interface RewardFunction {
  * Adds `rewards`: format, iou and structure at frame size, the other parts that have a weight, the functions' own, and
  * their weighted sum.
  *
- * A completion without a mask has iou and structure 0; without a truth they are NaN, don't apply, and the other parts
- * are all it earns.
- * What a function gave that is no finite number is told in `rewards.notFinite`, and the total of its completion is not
- * finite either.
- * Rows are scored one after another; marked rows pass by, and a truth or mask that can't be used marks its row.
+ * A completion without a mask has iou and structure 0; without ground truth they are NaN and don't apply. A function's
+ * non-finite result is recorded in `rewards.notFinite`, and makes the total non-finite. Rows are scored one after
+ * another; marked rows pass by, and an unusable ground truth or mask marks its row.
  *
- * @throws {UsageError} if a function's name is taken, it throws, or it doesn't return a number a completion.
+ * @throws {UsageError} if a function's name is taken, it throws, or it doesn't return a number for each completion.
  * @see Seg-R1, arXiv:2506.22624: format + 0.7 IoU + 0.3 S-measure.
  */
 export function reward<T extends Masked>(
@@ -67,7 +65,7 @@ export function reward<T extends Masked>(
   });
 }
 
-/** [G]; parts of weight 0 are left out, and those that don't apply, which are NaN; NaN only where nothing is left. */
+/** [G]; without parts of weight 0 and those that don't apply (NaN); NaN only if no part is left. */
 export function weightedSum(
   parts: Readonly<Record<string, readonly number[]>>,
   weights: Readonly<Record<string, number | undefined>>,
@@ -82,7 +80,7 @@ export function weightedSum(
   });
 }
 
-/** Among the parts a null is NaN; a NaN that a function gave is one in the total, too. */
+/** A function's null is NaN in its part; a function's NaN also makes the total NaN. */
 function together(
   parts: Readonly<Record<string, readonly number[]>>,
   own: Readonly<Record<string, readonly (number | null)[]>>,

@@ -11,22 +11,22 @@ import { inOrder } from '../streams/in-order.js';
 import { batcher } from '../streams/batcher.js';
 
 export const RolloutOptions = z.strictObject({
-  /** Completions a prompt. */
+  /** Completions for each prompt. */
   group: z.int().min(1).default(8),
   /** Divides the logits; 0 writes the likeliest token. */
   temperature: z.number().min(0).default(1),
   maxTokens: z.int().min(1).default(256),
-  /** Makes ids rarer that the prompt or the completion has; 1 is off. */
+  /** Makes tokens of the prompt or the completion rarer; 1 is off. */
   repetitionPenalty: z.number().positive().default(1),
-  /** Draws among so many of the likeliest; 0 among all. */
+  /** Draws among this many of the likeliest; 0 among all. */
   topK: z.int().min(0).default(0),
-  /** Leaves out the least likely tokens that have no more than 1 - topP together. */
+  /** Drops the least likely tokens whose probabilities sum to at most 1 - topP. */
   topP: z.number().gt(0).max(1).default(1),
-  /** Leaves out tokens less likely than this share of the likeliest. */
+  /** Drops tokens less likely than this share of the likeliest. */
   minP: z.number().min(0).max(1).default(0),
   /** Whether completions come with their tokens' `entropies`. */
   entropy: z.boolean().default(false),
-  /** Runs of the policy under way at once. */
+  /** Runs of the policy in flight at once. */
   inflight: z.int().min(1).default(2),
 });
 export type RolloutOptions = z.input<typeof RolloutOptions>;
@@ -35,7 +35,7 @@ export type RolloutOptions = z.input<typeof RolloutOptions>;
 export interface RolloutContext {
   readonly policy: Policy;
   readonly readImage: ReadImage;
-  /** Key of every draw. */
+  /** Key of every random draw. */
   readonly seed: number;
 }
 

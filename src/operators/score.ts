@@ -16,7 +16,7 @@ import { itemValues, summarised, type ScoredItem, type SetSummary } from './scor
 import type { Scorer } from './scoring/scorer.js';
 
 export const ScoreOptions = z.strictObject({
-  /** Rows drawn of the best, of the worst, and at random; 0 draws none. */
+  /** Overlays of this many best, worst and random rows each; 0 for none. */
   overlays: z.int().min(0).default(4),
 });
 export type ScoreOptions = z.input<typeof ScoreOptions>;
@@ -26,21 +26,21 @@ export interface Scoring {
   /** Name of the set that rows come from. */
   readonly set: string;
   readonly protocol: Protocol;
-  /** Of the intervals. */
+  /** Key of the intervals' draws. */
   readonly seed: number;
 }
 
-/** What all rows came to, set by set. */
+/** The scores of all rows, set by set. */
 export interface Scores {
   readonly protocol: Protocol;
-  /** Where the protocol departs from scoring every item once by its own answer. */
+  /** Where the protocol differs from scoring every item once by its own prediction. */
   readonly defects: readonly string[];
-  /** Rows that were marked, and are in no number. */
+  /** Marked rows, which are in no score. */
   readonly unscored: number;
   readonly sets: readonly SetSummary[];
 }
 
-/** What is told once the last row has passed. */
+/** The result after the last row. */
 export interface ScoreResult {
   readonly scores: Scores;
   /** In the order of rows. */
@@ -58,13 +58,10 @@ export interface ScoreContext {
 }
 
 /**
- * Adds `scores`: the metrics of each row's first answer against its truth, at the size at which the truth is stored.
- *
- * A row without an answer, or with one that can't be read, counts as an empty mask. What an expression asks for
- * (`referring`,
- * `reason-…`) is scored by the conventions of `referring.ts`, everything else by the saliency set. A row whose truth
- * can't be
- * read again is marked.
+ * Adds `scores`: the metrics of each row's first mask against the ground truth, at the ground truth's stored size. A
+ * missing or unreadable completion counts as an empty mask. Expressions (`referring`, `reason-…`) are scored by the
+ * conventions of `referring.ts`, everything else by the saliency metrics. A row whose ground truth can't be read again
+ * is marked.
  */
 export function score<T extends Masked>(
   { scorer, readImage, scoring, done }: ScoreContext,
@@ -92,7 +89,7 @@ export function score<T extends Masked>(
     });
 }
 
-/** What is judged of a row; under `legacy` a foreground answer that is missing repeats the one before. */
+/** The mask of a row that is scored; with `legacy` a missing foreground mask repeats the one before. */
 function answering(protocol: Protocol): (row: Masked) => Pick<ScoreJob, 'kind' | 'predicted'> {
   let before: { mask: Mask; stored: Size } | null = null;
   return ({ id, task, masks, original, frame, truthPath }) => {
@@ -107,7 +104,7 @@ function answering(protocol: Protocol): (row: Masked) => Pick<ScoreJob, 'kind' |
   };
 }
 
-/** Pictures are decoded by whoever scores them; annotations are drawn here, where their file is held. */
+/** Pictures are decoded in the scoring thread; annotations are drawn here, where their file is cached. */
 async function truthOf({ id, task, truth, truthPath, original }: Masked): Promise<Pick<ScoreJob, 'truth' | 'ignore'>> {
   if (truthPath === undefined) {
     if (!truth) throw new DataError(`${id}  truth: expected a mask to score by; got nothing`);
@@ -118,7 +115,7 @@ async function truthOf({ id, task, truth, truthPath, original }: Masked): Promis
   return { truth: { mask }, ...(ignore && isReferring(task) && { ignore }) };
 }
 
-/** Keeps numbers, and of rows only those that it is to draw. */
+/** Keeps numbers, and only the rows that it will draw. */
 function counting({ set, protocol, seed }: Scoring, overlays: number) {
   const items: ScoredItem[] = [];
   const shown = gallery(overlays);
@@ -162,7 +159,7 @@ function unitOf({ id, image }: Masked): string {
   return 'path' in image ? image.path : id;
 }
 
-/** By what rows are compared: the S-measure, or the IoU without what is ignored. */
+/** The value by which rows are ranked: the S-measure, or the IoU without ignored pixels. */
 function worthOf(judged: Judged): number {
   return judged.kind === 'foreground' ? judged.foreground.values.structure : itemValues(judged)['lisa/iou'];
 }

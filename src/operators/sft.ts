@@ -17,19 +17,19 @@ export const SftOptions = z.strictObject({
   learningRate: z.number().positive().default(2e-5),
   /** Rows in one optimizer step. */
   rowsPerStep: z.int().min(1).default(32),
-  /** Whether the loss is on the answer alone, or on the prompt's words as well. */
+  /** Whether the loss covers only the completion, or the prompt's words as well. */
   prompt: z.enum(['masked', 'learned']).default('masked'),
   /**
-   * Weight of a loss that asks each image token for the objects' share of its patches; for models without a pretrained
-   * eye.
+   * Weight of a loss by which each image token predicts the objects' share of its patches; for models without a
+   * pretrained vision tower.
    */
   patchMask: z.number().min(0).default(0),
-  /** Spread of the targets around a coordinate, in pixels; for tokenizers that have a token for each number. */
+  /** Standard deviation of the targets around a coordinate, in pixels; for tokenizers with a token for each number. */
   softNumbers: z.number().min(0).default(0),
 });
 export type SftOptions = z.input<typeof SftOptions>;
 
-/** Notified after each step, of the rows that it took in, and of the tokens that came since the step before. */
+/** Called after each step, with its rows and the tokens since the step before. */
 export type ReportStep = (
   step: number,
   metrics: Readonly<Record<string, number>>,
@@ -45,12 +45,9 @@ export interface SftContext {
 }
 
 /**
- * Teaches a policy the answers in `fitted`, or in `thinking` and `solution` where there are such; rows go on, with
- * their `step`, once it is taken.
- *
- * The loss is cross-entropy on the answer and its end token, a mean over the tokens that count in the step. Rows whose
- * image can't be read
- * are marked and left out.
+ * Trains a policy on the completions in `fitted`, or in `thinking` and `solution` where present; rows leave with their
+ * `step` once it is taken. The loss is cross-entropy on the completion and its end token, a mean over the step's
+ * counted tokens. Rows with an unreadable image are marked and skipped.
  */
 export function sft<T extends Fitted>(
   { policy, readImage, report }: SftContext,
@@ -90,7 +87,7 @@ export function sft<T extends Fitted>(
     }
     return rows.map((row, i) => {
       const fault = lessons[i];
-      // Marked rows lack the columns of the stages that let them by, which the types leave unsaid.
+      // Marked rows lack columns that the types promise.
       return fault instanceof DataError
         ? ({ ...row, skipped: { stage: 'sft', reason: fault.message } } as unknown as T & { step: number })
         : { ...row, step };
@@ -99,7 +96,7 @@ export function sft<T extends Fitted>(
   return batchSteps(checked.rowsPerStep, skippingSteps('sft', taught));
 }
 
-/** What a row teaches: its own answer, or the one that was thought about. */
+/** The target of a row: its fitted completion, or its thought and solution. */
 function lessonOf(row: Fitted & Partial<Thought>): Fitted {
   const { problem: instruction, thinking, solution, ...own } = row;
   if (thinking === undefined || solution === undefined) return row;
@@ -110,7 +107,7 @@ function lessonOf(row: Fitted & Partial<Thought>): Fitted {
   };
 }
 
-/** A lesson is a prompt to read, and one answer. */
+/** A lesson is a prompt and one completion. */
 function taughtTokens(rows: readonly TrainRow[]): StepTokens {
   const count = (lengths: readonly number[]): number => lengths.reduce((sum, length) => sum + length, 0);
   return {
@@ -120,8 +117,7 @@ function taughtTokens(rows: readonly TrainRow[]): StepTokens {
 }
 
 /**
- * Weights that make the sums over rows means: over tokens for answers and prompts, over rows for what is asked of a
- * whole prompt.
+ * Weights that turn sums into means: over tokens for completions and prompts, over rows for losses of a whole prompt.
  */
 function weighed(rows: readonly TrainRow[]): TrainRow[] {
   const told = ({ perPrompt }: TrainRow): number =>

@@ -18,31 +18,31 @@ import { constantsOf, tallyBook, type Tally, type TallyState, type Tried } from 
 export type { Tally } from './scoring/tally-book.js';
 
 export const TallyOptions = z.strictObject({
-  /** First rows with a truth on which fixed answers are tried: what is earned without looking. */
+  /** Constant baseline: how many of the first rows with ground truth fixed completions are tried on. */
   constantBaseline: z.int().min(0).default(64),
-  /** Whether each answer is judged on the row before as well: what the same answers earn without looking. */
+  /** Shuffled-image baseline: whether each completion is also scored on the row before. */
   shuffledImageBaseline: z.boolean().default(false),
-  /** Rows drawn of the best, of the worst, and at random; 0 draws none. */
+  /** Overlays of this many best, worst and random rows each; 0 for none. */
   overlays: z.int().min(0).default(0),
 });
 export type TallyOptions = z.input<typeof TallyOptions>;
 
-/** Who is told what rows come to. */
+/** Receives the metrics of rows. */
 export interface TallyReader {
-  /** A row's own values, under the names that the tally's metrics have. */
+  /** A row's own values, by metric name. */
   row?(id: string, values: Readonly<Record<string, number>>): void;
-  /** The fixed answers, once they were tried on as many rows as were asked for. */
+  /** The fixed completions, once they were tried on enough rows. */
   constants?(constants: readonly Constant[]): void;
-  /** Called once, when the last row has passed. */
+  /** Called once, after the last row. */
   done(tally: Tally): void;
   overlays(panels: readonly Panel[]): Promise<void>;
 }
 
-/** How a tally outlives the run that it counts. */
+/** State of a tally across resumed runs. */
 export interface TallyMemory {
-  /** Takes what gives the state without the rows that are `pending`; gives the state to begin with, if there is one. */
+  /** Registers the function that returns the state without the `pending` rows; returns the initial state, if any. */
   remember(keep: (pending: ReadonlySet<string>) => unknown): unknown;
-  /** Rows that may come again at most, but for marked ones: the credit window. */
+  /** Most rows that may come again, without marked ones: the credit window. */
   readonly window: number;
 }
 
@@ -50,7 +50,7 @@ export interface TallyMemory {
 export interface TallyContext {
   readonly segmenter: Segmenter;
   readonly readImage: ReadImage;
-  /** The options of `reward`; answers beside the row's own earn its built-in parts alone. */
+  /** The options of `reward`; baselines earn only its built-in parts. */
   readonly rewards: RewardOptions;
   readonly reader: TallyReader;
   readonly memory?: TallyMemory | undefined;
@@ -59,11 +59,10 @@ export interface TallyContext {
 const FORGETFUL: TallyMemory = { remember: () => undefined, window: 0 };
 
 /**
- * Counts what rows come to, and passes them on as they are, in their order; tells when they have all come.
+ * Summarizes rows, passes them on unchanged and in order, and reports after the last one. Keeps numbers, and only the
+ * rows that it will draw. A row with an unreadable image is marked.
  *
- * Keeps numbers, and of rows only those that it is to draw. A row whose image can't be read is marked.
- *
- * @throws {ModelError} what the segmenter rejects with errors the stream.
+ * @throws {ModelError} if the segmenter rejects; the stream errors.
  */
 export function tally<T extends Scored>(
   { segmenter, readImage, rewards, reader, memory = FORGETFUL }: TallyContext,
@@ -83,7 +82,7 @@ export function tally<T extends Scored>(
 
   return (rows) =>
     defer(() => {
-      // Whatever is remembered was given by the line below, in an earlier run.
+      // The state was returned by the line below, in an earlier run.
       const state = memory.remember((pending) => ({ ...book.kept(pending), before: judge.before(pending) })) as
         | TallyState
         | undefined;
@@ -106,23 +105,23 @@ export function tally<T extends Scored>(
     });
 }
 
-/** Rows judged at once; they are counted in their order all the same. */
+/** Rows scored at once; they are counted in order. */
 const INFLIGHT = 2;
 
-/** Rewards that answers earn on a row. */
+/** Rewards of baselines on a row. */
 type Earn = (on: Sample, answers: Omit<Judged, 'masks' | 'truth'>) => Promise<number[]>;
 
-/** What had to be cut for a row, beside its own masks. */
+/** Additional masks for a row's baselines. */
 interface Verdict {
-  /** Rewards of the constant answers. */
+  /** Rewards of the fixed completions. */
   readonly fixed?: readonly number[];
-  /** Reward of the row's answers on the row before. */
+  /** Reward of the row's completions on the row before. */
   readonly elsewhere?: number;
 }
 
 /**
- * Decides at once, in the order of the calls, which rows are tried and which row comes before. The last `window` of
- * them may come again.
+ * Decides synchronously, in call order, which rows are tried and which row comes before. The last `window` rows may
+ * come again.
  */
 function judging(
   earn: Earn,
@@ -134,7 +133,7 @@ function judging(
   const judged: { readonly id: string; readonly before: Sample | undefined }[] = [];
   let untried = constantBaseline - (state?.tried.length ?? 0);
   return {
-    /** What comes before the first of the rows that come again, or else before the next one. */
+    /** The row before the first one that will come again, or else before the next one. */
     before(pending: ReadonlySet<string>): Sample | undefined {
       const first = judged.find(({ id }) => pending.has(id));
       return first ? first.before : before;
@@ -163,14 +162,12 @@ function judging(
   };
 }
 
-/** The stage by which a row can't be counted: one that marked it, or `reward` where a reward is not finite. */
+/** The stage that keeps a row from being counted: the one that marked it, or `reward` for a non-finite reward. */
 function uncounted(row: Scored): string | undefined {
   return row.skipped ? row.skipped.stage : nonFinite(row) && 'reward';
 }
 
-/**
- * Counts rows as they pass, and tells the reader. The last `window` of them are not summed up yet: they may come again.
- */
+/** Counts and reports rows as they pass. The last `window` of them are not summed yet: they may come again. */
 function counting(
   reader: TallyReader,
   { constantBaseline, shuffledImageBaseline, overlays }: z.output<typeof TallyOptions>,
@@ -203,7 +200,7 @@ function counting(
           ? {}
           : { ...statistics([row]), ...(shuffledImageBaseline && { 'baseline/another_scene': elsewhere }) };
       waiting.push({ row, values });
-      // Marked rows overtake others, so each kind is in order for itself.
+      // Marked rows overtake others, so each kind is in its own order.
       const alike = waiting.filter((one) => (one.row.skipped === undefined) === (row.skipped === undefined));
       if (alike.length > window) sumUp(waiting.splice(waiting.indexOf(alike[0]), 1));
       if (row.skipped) return;

@@ -21,9 +21,9 @@ export const ThinkOptions = z
      * `{place}` where there is no endpoint either.
      */
     template: z.string().min(1).optional(),
-    /** A server that is asked for each thought instead. */
+    /** A server that writes each thought instead. */
     endpoint: ChatServerOptions.optional(),
-    /** Units in which places are written; the policy's by default, pixels without one. */
+    /** Units of written coordinates; the policy's by default, pixels without one. */
     coordinates: CoordinatesOption.optional(),
   })
   .refine(({ template, endpoint }) => template === undefined || endpoint === undefined, {
@@ -32,30 +32,28 @@ export const ThinkOptions = z
   });
 export type ThinkOptions = z.input<typeof ThinkOptions>;
 
-/** Whom to ask, and where answers are kept. */
+/** The server, and the cache of its answers. */
 export interface Thinker {
   readonly server: ChatServer;
   readonly answers: AnswerCache;
-  /** Ends all questions once it is aborted; their rows are marked `CANCELLED`. */
+  /** Aborts all requests; their rows are marked `CANCELLED`. */
   readonly signal: AbortSignal;
 }
 
 /** What `think` works with. */
 export interface ThinkContext {
   readonly readImage: ReadImage;
-  /** Must be there if the options have an endpoint. */
+  /** Required with an endpoint. */
   readonly thinker?: Thinker | undefined;
 }
 
-/** Why a row has no thought whose question was given up. */
+/** Mark of a row whose request was aborted. */
 export const CANCELLED = 'cancelled';
 
 /**
- * Adds `problem`, `thinking` and `solution` to fitted rows: what FCoT's rows hold, and `sft` teaches.
- *
- * A row that has a thought keeps it; one whose question stays unanswered is marked. Rows leave in the order they came,
- * and
- * unsubscribing ends the requests under way.
+ * Adds `problem`, `thinking` and `solution` to fitted rows: the columns of FCoT, which `sft` teaches. A row that has a
+ * thought keeps it; a row without an answer is marked. Rows leave in the order they came, and unsubscribing aborts
+ * running requests.
  *
  * @see Seg-R1, arXiv:2506.22624: FCoT.
  */
@@ -102,12 +100,12 @@ export function think<T extends Fitted>(
     });
 }
 
-/** The row's own question, or the one about whatever stands out. */
+/** The row's own question, or the one about the foreground. */
 function problemOf({ instruction }: Fitted): string {
   return instruction ?? prompts.rl.user.trim();
 }
 
-/** An answer without tags that would end its thought too early. */
+/** The answer without tags that would end the thought too early. */
 function bare(answer: string): string {
   const text = answer.replaceAll(/<\/?(think|bbox|points|labels)>/g, '').trim();
   if (text === '') throw new DataError(`thought: expected a text; got ${shown(answer)}`);

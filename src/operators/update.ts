@@ -21,16 +21,15 @@ import { objectiveSpec, UpdateOptions } from './training/update-options.js';
 export interface UpdateContext {
   readonly policy: Policy;
   readonly readImage: ReadImage;
-  /** Sampling temperature of rows that do not say theirs; default 1. */
+  /** Sampling temperature of rows without `sampling`; default 1. */
   readonly temperature?: number;
   readonly report: ReportStep;
 }
 
 /**
- * One optimizer step, or several, for every `groupsPerStep` groups; rows leave with the last `step` that took them in,
- * those that no step takes marked, marked rows at once.
- *
- * Log-probs are recomputed at the temperature that rows were drawn at (`sampling`), which is one for all of a step.
+ * One optimizer step, or several, for every `groupsPerStep` groups. Rows leave with the last `step` that used them, or
+ * marked if none did; marked rows pass at once. Log-probs are recomputed at the rows' sampling temperature, which must
+ * be the same for a whole step.
  *
  * @throws {UsageError} if a temperature is 0, or a custom objective gives no loss.
  */
@@ -42,7 +41,7 @@ export function update<T extends Advantaged>(
   drawn(unsaid);
   const spec = objectiveSpec(checked);
   const opened = openObjective(spec);
-  // What keeps it from being opened fails the first step.
+  // If it cannot be opened, the first step fails.
   opened.catch(() => {});
   const rate = scheduleOf(checked);
 
@@ -98,7 +97,7 @@ export function update<T extends Advantaged>(
     const fit = marked.filter(({ skipped }) => skipped === undefined);
     passed(marked.length - fit.length);
     const step = fit.length > 0 ? await learned(fit, leftOut, marked) : NaN;
-    // Marked rows lack the step that was taken without them, which the types leave unsaid.
+    // Marked rows lack the step that the types promise.
     return marked.map((row) => (row.skipped ? (row as T & Updated) : { ...row, step }));
   };
 
@@ -110,19 +109,16 @@ export function update<T extends Advantaged>(
   );
 }
 
-/** What came since the step before: groups that were left out, and tokens of all. */
+/** Filtered groups and tokens since the step before. */
 const NOTHING = { groups: 0, tokens: NO_TOKENS };
 
-/** Optimizer steps between the writing of the answers and the step that learns from them. */
+/** Optimizer steps between the writing of completions and the step that learns from them. */
 function staleness(rows: readonly Advantaged[], version: number): Record<string, number> {
   const ages = rows.map(({ policyVersion }) => version - policyVersion);
   return { 'staleness/mean': mean(ages), 'staleness/max': Math.max(...ages) };
 }
 
-/**
- * Adds what the objective compares with: the reference's log-probs, and, to correct the sampler's, the trainer's own
- * before the step.
- */
+/** Adds the objective's other log-probs: the reference's, and, for `correction`, the trainer's before the step. */
 async function withScores(
   policy: Policy,
   batch: readonly TrainRow[],

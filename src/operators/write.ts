@@ -7,11 +7,9 @@ import type { Row } from '../records.js';
 export { WriteOptions, type RowSink } from '../io/arrow/shard.js';
 
 /**
- * Hands each row to the sink, marked ones too, one at a time in the order of arrival, and passes it on once the sink
- * has it.
- *
- * The sink is the operator's from here on: it is closed before completion or an error is told, after the rows that came
- * before either. Unsubscribing closes it as well but cannot wait; whoever needs to calls `close` again and waits there.
+ * Writes each row to the sink, marked ones too, one at a time in order of arrival, and passes it on once it is written.
+ * The operator owns the sink: it is closed before completion or an error is passed on, after all earlier rows.
+ * Unsubscribing closes it too, but cannot wait; to wait, call `close` again.
  */
 export function write<T extends Row>(sink: RowSink): OperatorFunction<T, T> {
   return (source) =>
@@ -19,7 +17,7 @@ export function write<T extends Row>(sink: RowSink): OperatorFunction<T, T> {
       materialize(),
       concatMap((event) => handled<T>(sink, event)),
       concatAll(),
-      // Where nobody is left to be told, a failure to close is told to the next one who calls it.
+      // After unsubscribing, a failure to close is reported to the next caller of `close`.
       finalize(() => void sink.close().catch(() => undefined)),
     );
 }
@@ -35,7 +33,7 @@ async function handled<T extends Row>(sink: RowSink, event: ObservableNotificati
   return [];
 }
 
-/** Closes the sink and throws `error`; with what went wrong in closing, if that is something else. */
+/** Closes the sink and throws `error`, with the error of closing if it is another one. */
 async function closedAfter(sink: RowSink, error: unknown): Promise<never> {
   try {
     await sink.close();

@@ -11,27 +11,27 @@ import type { Gain } from '../report/tally-table.js';
 /** What stages and the runner report to the listener of a run. */
 export type RunEvent =
   | StartEvent
-  /** Something that one should know: about the pipeline, before the start, or that came up while it ran. */
+  /** A notice about the pipeline before its start, or about something during the run. */
   | { readonly kind: 'notice'; readonly text: string }
-  /** An optimizer step, counted from 1; emitted once its weights stand. */
+  /** An optimizer step, counted from 1; emitted once its weights are final. */
   | StepEvent
   | RowEvent
   /** Rows inside each stage now. */
   | { readonly kind: 'queue'; readonly depths: Readonly<Record<string, number>>; readonly tokens: number }
-  /** What answers earn that look at nothing; emitted once it is known. */
+  /** The constant baseline; emitted once it is known. */
   | { readonly kind: 'baseline'; readonly constants: readonly Constant[] }
   /** A row's own values, as `tally` counts them. */
   | { readonly kind: 'counted'; readonly id: string; readonly values: Readonly<Record<string, number>> }
   | TallyEvent
   /** The policy and the run's state are on disk, in the checkpoint's folder; a run resumes here. */
   | { readonly kind: 'checkpoint'; readonly step: number; readonly folder: string }
-  /** Scores of all rows, and the pictures that were drawn of some; emitted once they have passed. */
+  /** Scores of all rows, and overlays of some; emitted after the last row. */
   | { readonly kind: 'scores'; readonly name?: string; readonly scores: Scores; readonly gallery: readonly Picture[] }
   /** The result of a benchmark; emitted once its questions are answered. */
   | { readonly kind: 'benchmark'; readonly name?: string; readonly result: BenchmarkReport }
-  /** Something that an evaluation of the policy reports, before the first step, behind one, or after the last. */
+  /** An event of an evaluation, before the first step, after a step, or after the last. */
   | { readonly kind: 'evaluation'; readonly when: When; readonly report: RunEvent }
-  /** The metrics of the evaluation behind a step; they join those of the step. */
+  /** The metrics of the evaluation after a step; they join those of the step. */
   | { readonly kind: 'evaluated'; readonly step: number; readonly metrics: Readonly<Record<string, number>> }
   | GainEvent
   | { readonly kind: 'end'; readonly summary: Summary };
@@ -63,11 +63,11 @@ export interface StartEvent {
   /** The run's folder. */
   readonly folder: string;
   readonly stages: readonly string[];
-  /** Rows that will come, where the source can say. */
+  /** Number of rows to come, if the source knows it. */
   readonly rows?: number;
   /** Steps after which the run stops. */
   readonly maxSteps?: number;
-  /** Step behind which an earlier run resumes. */
+  /** Step after which the run resumes. */
   readonly resumed?: number;
 }
 
@@ -111,6 +111,6 @@ export interface Summary {
   readonly elapsed: number;
   /** Why the source was stopped before its end. */
   readonly stopped?: 'cancelled' | 'steps' | 'faults';
-  /** What went wrong, in words. */
+  /** The error's message. */
   readonly fault?: string;
 }

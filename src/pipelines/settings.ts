@@ -6,7 +6,7 @@ import { isOfModule, SEGMENTERS, type SegmenterChoice } from '../models/segmente
 import { prompts, type PromptName } from '../prompts/seg-r1.js';
 import { valueAt } from './config/schema-paths.js';
 
-/** An adapter of low rank that learns in place of the weights. */
+/** A LoRA adapter that is trained instead of the weights. */
 const Lora = z
   .strictObject({
     rank: z.int().min(1).default(16),
@@ -14,7 +14,7 @@ const Lora = z
     alpha: z.number().positive().default(32),
     /** Alpha / √rank instead. */
     rsLora: z.boolean().default(false),
-    /** Linear layers by name; those of that name in the vision tower are among them. */
+    /** Linear layers by name, in the vision tower too. */
     targets: z.array(z.string().min(1)).min(1).optional(),
     /** Instead of targets, a regular expression of a layer's whole path, as PEFT has it. */
     pattern: z.string().min(1).refine(isExpression, 'expected a regular expression').optional(),
@@ -45,35 +45,35 @@ const PolicyShape = z.strictObject({
   /** Folder of an adapter in PEFT's layout, on top of the checkpoint. */
   adapter: z.string().min(1).optional(),
   /**
-   * Which weights an update changes: the checkpoint's, those of the adapter above, or those of a new one; the adapter's
-   * where one is named, else all, by default.
+   * Which weights an update changes: the checkpoint's, the adapter's, or those of a new adapter; default: the adapter's
+   * if one is named, else all.
    */
   train: z.union([z.enum(['full', 'adapter']), z.strictObject({ lora: Lora })]).optional(),
   /**
-   * What a checkpoint that learned is written in, rounded to the nearest; as the files it came from by default.
-   * Adapters are float32.
+   * Number format of saved checkpoints, rounded to the nearest; by default that of the opened files. Adapters are
+   * float32.
    */
   save: z.enum(Object.keys(SAVED_PRECISIONS) as [SavedPrecision, ...SavedPrecision[]]).optional(),
   runtime: Runtime.default('onnx'),
   ...deviceShape,
   /**
-   * Threads that hold the weights, each a copy of 4 bytes a weight; float32 files that nothing changes are mapped
-   * instead, once for all. Runs go on side by side.
+   * Threads that run side by side, each with a copy of the weights (4 bytes each); frozen float32 files are
+   * memory-mapped once for all.
    */
   workers: z.int().min(1).default(1),
   /** Cores of one run; workers × threads should not exceed the machine's. */
   threads: z.int().min(1).default(2),
-  /** Prompts in one run, and groups in a micro-batch. */
+  /** Prompts in one run, and groups in a microbatch. */
   batch: z.int().min(1).default(4),
-  /** Whether an update computes the inside of every layer twice instead of keeping it. */
+  /** Whether the backward pass computes each layer again instead of keeping its values. */
   gradientCheckpointing: z.boolean().default(false),
   /**
-   * Tokens in one run that trains, padding included: fewer prompts share it where they are long; no bound by default.
+   * Most tokens in one training run, padding included: long prompts share it with fewer others; unlimited by default.
    */
   tokens: z.int().min(1).optional(),
   /**
-   * What the policy is asked: a prompt of Seg-R1's by name, `byTask` the one for each row's task, or one's own; the
-   * checkpoint's own, or else `rl`, by default.
+   * What the policy is asked: a prompt of Seg-R1 by name, `byTask` for the one that fits each row's task, or your own;
+   * default: the checkpoint's, or else `rl`.
    */
   prompt: z
     .union([
@@ -100,24 +100,24 @@ export const SegmenterOptions = z.discriminatedUnion(
   ) as unknown as [KindOptions, ...KindOptions[]],
 );
 
-/** A segmenter of one's own: its module checks the options beside `module`. */
+/** A custom segmenter: its module checks the options beside `module`. */
 const ModuleSegmenter = z.looseObject({ module: z.string().min(1) });
 
-/** When a policy that learns is written down, so that the run can be gone on with; and always at its end. */
+/** When checkpoints of a training run are written, so that it can be resumed; there is always one at its end. */
 const CheckpointOptions = z.strictObject({
   /** Steps from one to the next. */
   every: z.int().min(1).default(50),
-  /** The newest so many stay. */
+  /** How many of the newest are kept. */
   keep: z.int().min(1).default(3),
   /**
-   * Metric of which the best one stays as well: its mean since the one before, or what an evaluation came to,
-   * `eval_NAME`; `-NAME` where less is better.
+   * Metric by which the best checkpoint is kept as well: its mean since the checkpoint before, or `eval_NAME` of an
+   * evaluation; `-NAME` where less is better.
    */
   best: z.string().min(1).optional(),
 });
 export type CheckpointOptions = z.output<typeof CheckpointOptions>;
 
-/** A pipeline by name, and whether it judges the policy between steps as well. */
+/** A pipeline by name, and whether it also evaluates the policy between steps. */
 const EvaluateOptions = z.union([
   z.string().min(1),
   z.strictObject({
@@ -136,8 +136,8 @@ export const Settings = z.strictObject({
   policy: PolicyOptions.optional(),
   segmenter: (SegmenterOptions as z.ZodType<SegmenterChoice>).optional(),
   /**
-   * Name of a pipeline in the same file, with `tally`, that is run on the policy before the first step and after the
-   * last, with `every` in between, too; null for none.
+   * Name of a pipeline in the same file, with `tally`, that evaluates the policy before the first step and after the
+   * last, with `every` also in between; null for none.
    */
   evaluate: EvaluateOptions.nullable().optional(),
   checkpoints: CheckpointOptions.prefault({}),
@@ -146,9 +146,9 @@ export const Settings = z.strictObject({
     .string()
     .regex(/^[\w][\w.-]*$/, 'expected letters, digits, ".", "_" and "-"')
     .optional(),
-  /** Rows that may be marked for a fault of theirs before the run stops. */
+  /** Rows with faulty data that are skipped before the run stops. */
   tolerate: z.int().min(0).default(0),
-  /** Modules with stages of one's own, relative to the file. */
+  /** Modules with custom stages, relative to the file. */
   operators: z.array(z.string().min(1)).default([]),
 });
 export type Settings = z.output<typeof Settings>;
@@ -157,14 +157,14 @@ const SettingsWithModule = Settings.extend({
   segmenter: (ModuleSegmenter as z.ZodType<SegmenterChoice>).optional(),
 });
 
-/** The schema of a pipeline's own keys, by how its map names the segmenter. */
+/** The schema of a pipeline's own keys, for the form in which it names the segmenter. */
 export function settingsSchema(map: unknown): typeof Settings {
   return isOfModule(valueAt(map, ['segmenter'])) ? SettingsWithModule : Settings;
 }
 
 const stages = z.array(z.unknown()).min(1);
 
-/** The schema of a pipeline's whole map as a file has it; the options of stages are checked stage by stage. */
+/** The schema of a whole pipeline; the options of stages are checked stage by stage. */
 export function pipelineSchema(map: unknown): z.ZodType<Settings> {
   return settingsSchema(map).extend({ stages });
 }
@@ -175,7 +175,7 @@ export const PipelineShape = Settings.extend({
   stages,
 });
 
-/** What an evaluation's metrics are called among those of a step: `eval_NAME`. */
+/** Name of an evaluation's metric among those of a step: `eval_NAME`. */
 export const EVALUATION_PREFIX = 'eval_';
 
 /** Whether `checkpoints.best` is a metric of evaluations. */
@@ -183,7 +183,7 @@ export function byEvaluation(best: string | undefined): best is string {
   return best !== undefined && best.replace(/^-/, '').startsWith(EVALUATION_PREFIX);
 }
 
-/** Which pipeline `evaluate` names, and every how many steps it judges the policy in between, if at all. */
+/** Which pipeline `evaluate` names, and every how many steps it evaluates the policy in between, if at all. */
 export function evaluateOf({
   evaluate,
 }: Pick<Settings, 'evaluate'>): { readonly pipeline: string; readonly every?: number } | undefined {

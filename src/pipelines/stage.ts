@@ -17,10 +17,10 @@ import type { RunFolder } from './store/run-folder.js';
  * What stages are built with: collaborators opened at first use, shared, and released by the runner in reverse order.
  */
 export interface StageContext extends PipelineContext {
-  /** The resolved pipeline as JSON, for whoever writes down what a run was. */
+  /** The resolved pipeline as JSON, for records of the run. */
   readonly config: string;
   readonly folder: RunFolder;
-  /** Aborted when the source is to end; rows in flight go on to the end. */
+  /** Aborted when the source is to end; rows in flight are finished. */
   readonly signal: AbortSignal;
   readonly credits: Credits;
   readonly read: ReadImage;
@@ -30,21 +30,21 @@ export interface StageContext extends PipelineContext {
   policy(): Promise<Policy & Resumable>;
   /** The policy for a stage that says `updatesPolicy`: its steps become checkpoints, from which a run resumes. */
   trainable(): Promise<Policy & Resumable & Trainable>;
-  /** Where the run resumes that was broken off; none in one from the beginning. */
+  /** Where the run resumes; undefined in a new run. */
   readonly resumed?: Position;
   /**
-   * For stages that keep something from row to row.
+   * For stages with state from row to row.
    *
-   * @param keep called at each checkpoint; gives what is known of the rows so far, as JSON, without those of `pending`:
-   * they will come once more.
-   * @returns what it gave at the checkpoint from which the run resumes; undefined in a run from the beginning.
+   * @param keep called at each checkpoint; returns the state as JSON, without the rows in `pending`, which will come
+   * again.
+   * @returns the state at the checkpoint from which the run resumes; undefined in a new run.
    */
   keepState(stage: string, keep: (pending: ReadonlySet<string>) => unknown): unknown;
-  /** What a checkpoint has to wait for, such as rows that must be on disk. */
+  /** Adds something that checkpoints wait for, such as rows being written. */
   beforeCheckpoint(job: () => Promise<unknown>): void;
-  /** Tells the runner and whoever watches; a step's metrics go to the run's folder. */
+  /** Reports to the runner and the run's listener; a step's metrics go to the run's folder. */
   emit(event: RunEvent): void;
-  /** One thing by name for all stages that ask: made at the first call, released once at the end. */
+  /** A named resource shared by stages: made at the first call, released once at the end. */
   shared<T>(name: string, make: () => T | Promise<T>, release: (made: T) => void | Promise<void>): Promise<T>;
 }
 
@@ -54,28 +54,28 @@ export interface Position extends Start {
   readonly rowsOut: number;
 }
 
-/** A source of rows, or an operator on them; what rows hold is said by `needs` and `adds`. */
+/** A source of rows, or an operator on them; `needs` and `adds` declare their columns. */
 export type Built<R extends Row = Row> = Observable<R> | OperatorFunction<never, R>;
 
 /**
- * Columns that a stage adds: names of those that rows know, or a map that gives each of its own a type, such as
- * `{ difficulty: column.float('how hard it is') }`, and to one that rows know `column.known`.
+ * Columns that a stage adds: names of built-in ones, or a map that gives each custom column a type, such as
+ * `{ difficulty: column.float('how hard it is') }`, and a built-in one `column.known`.
  */
 export type Adds = readonly string[] | Readonly<Record<string, Column | 'known'>>;
 
-/** What a stage says of itself to the others: they look for a fact, never for a stage by its name. */
+/** What a stage declares to the others: they look for a fact, never for a stage by its name. */
 export interface StageFacts {
   /** How completions are sampled, as far as it is known before the run. */
   readonly sampling?: Partial<SamplingOptions> & { readonly group?: number; readonly entropy?: boolean };
   /** Rows that it gathers for one optimizer step. */
   readonly rowsPerStep?: number;
-  /** What each part of the reward weighs, one's own among them, and what the built-in parts are told. */
+  /** Weight of each part of the reward, custom ones too, and the options of the built-in parts. */
   readonly rewards?: { readonly weights: Readonly<Record<string, number>>; readonly builtIn: RewardOptions };
   /** Metrics in the column `scores`. */
   readonly scores?: readonly string[];
   /** The option by which a row's advantages depend on other rows of its step, and what would be without. */
   readonly acrossRows?: { readonly option: string; readonly value: string; readonly without: string };
-  /** What people call a source's rows, how they are judged, and the frame that it was asked for. */
+  /** Title of a source's rows, how they are scored, and the frame that was asked for. */
   readonly source?: { readonly set: string; readonly protocol?: Protocol; readonly frame?: unknown };
   /** Weight of the loss on image tokens, which needs a head of its own. */
   readonly patchMask?: number;
@@ -87,18 +87,18 @@ export interface Fact<Name extends keyof StageFacts> {
   readonly value: NonNullable<StageFacts[Name]>;
 }
 
-/** What a stage may know of the pipeline around it. */
+/** What a stage may know about its pipeline. */
 export interface PipelineContext {
   readonly settings: Settings;
   /** Whether a stage changes the policy's weights. */
   readonly updatesPolicy: boolean;
-  /** Whether a stage leaves out steps with rewards that are not finite. */
+  /** Whether a stage skips steps with non-finite rewards. */
   readonly skipsNonFinite: boolean;
   /** Names of all columns that stages add. */
   readonly columns: ReadonlySet<string>;
-  /** Those that stages bring themselves. */
+  /** The custom ones among them. */
   readonly ownColumns: OwnColumns;
-  /** What the first stage says that says it; undefined where none does. */
+  /** The fact of the first stage that declares it; undefined if none does. */
   readonly fact: <Name extends keyof StageFacts>(name: Name) => Fact<Name> | undefined;
 }
 
@@ -123,7 +123,7 @@ export function pipelineContext(
   };
 }
 
-/** A broken rule: the option that it is about ('' for the stage itself), and what to say after the stage's name. */
+/** A broken rule: its option ('' for the stage itself), and the message after the stage's name. */
 export interface Refusal {
   readonly option: string;
   readonly text: string;
@@ -131,7 +131,7 @@ export interface Refusal {
 
 /** One entry of the stage table. */
 export interface StageDefinition<Options> {
-  /** As it stands in a pipeline's file. */
+  /** Its name in a pipeline's file. */
   readonly name: string;
   /** `source` comes first, `sink` last; by default `map`. */
   readonly kind?: 'source' | 'map' | 'sink';
@@ -141,31 +141,31 @@ export interface StageDefinition<Options> {
   readonly adds?: Adds | ((options: Options) => Adds);
   /** Models that the pipeline must name. */
   readonly uses?: readonly ('policy' | 'segmenter')[];
-  /** Options that name a file or folder, or a list or map of them: taken from the file's folder, and must exist. */
+  /** Options that name a file or folder, or a list or map of them: relative to the pipeline's file, and must exist. */
   readonly paths?: readonly string[] | ((options: Options) => readonly string[]);
-  /** Rows that a source will give, where it can say. */
+  /** Number of rows of a source, if it is known. */
   rows?(options: Options): number | undefined;
-  /** Whether its output depends on the row alone and survives being written, so that a restarted run reuses it. */
+  /** Cacheable: the output depends only on the row, so a restarted run reuses it. */
   readonly cacheable?: boolean;
   /** Whether it changes the policy's weights: only such a stage may ask for `trainable`. */
   readonly updatesPolicy?: boolean;
-  /** Whether it leaves out a step where a reward is not finite; without such a stage, `reward` marks those rows. */
+  /** Whether it skips a step with a non-finite reward; without such a stage, `reward` marks those rows. */
   readonly skipsNonFinite?: boolean;
-  /** Whether it sums up all rows with `emit({ kind: 'tally', … })`, as an evaluation must. */
+  /** Whether it summarizes all rows with `emit({ kind: 'tally', … })`, as an evaluation must. */
   readonly summarizes?: boolean;
-  /** Options that change no row and no weight: a run may be resumed with others. */
+  /** Options that change no row and no weight: a resumed run may change them. */
   readonly indifferent?: readonly string[];
-  /** What other stages may know of it under these options. */
+  /** Facts for other stages, under these options. */
   facts?(options: Options): StageFacts;
-  /** Whether a source begins at `open.resumed`; a run that learns cannot go on with another. */
+  /** Whether a source begins at `open.resumed`; a training run needs such a source to resume. */
   readonly resumes?: boolean;
-  /** Whether rows that this stage marks for `reason` were left out on purpose; `tolerate` does not count those. */
+  /** Whether rows that this stage marks for `reason` were skipped on purpose; `tolerate` does not count those. */
   filters?(reason: string): boolean;
   /** Rules that span options or stages. */
   rules?(options: Options, around: PipelineContext): readonly Refusal[];
-  /** What only files named by the options can tell; asked once all else is right, and before any model is opened. */
+  /** Checks of the files named by the options; called once all else is right, and before any model is opened. */
   preflight?(options: Options): Promise<readonly Refusal[]>;
-  /** What is allowed and yet worth a word before the run, behind the stage's name. */
+  /** Notices about allowed but unusual options, after the stage's name. */
   notices?(options: Options, around: PipelineContext): readonly string[];
   build(options: Options, open: StageContext): Built | Promise<Built>;
 }
@@ -182,9 +182,9 @@ export interface CheckedStage {
 }
 
 /**
- * Declares a stage; a module of one's own exports what this returns, and names itself under `operators:`.
+ * Declares a stage; a custom module exports the result and is listed under `operators:`.
  *
- * Rows that `build` gives hold what `adds` declares of its own, or lack it.
+ * Rows of `build` may have the custom columns that `adds` declares.
  */
 export function stage<Schema extends z.ZodType, const Added extends Adds = readonly string[]>(
   definition: Omit<StageDefinition<z.output<Schema>>, 'options' | 'adds' | 'build'> & {
@@ -196,7 +196,7 @@ export function stage<Schema extends z.ZodType, const Added extends Adds = reado
     ): Built<Row & OwnValues<Added>> | Promise<Built<Row & OwnValues<Added>>>;
   },
 ): Stage {
-  // Options are read with the stage's own schema before anything of it is called.
+  // Options are read with the stage's schema before any of its functions is called.
   return Object.freeze({ ...definition }) as unknown as Stage;
 }
 

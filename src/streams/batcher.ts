@@ -1,4 +1,4 @@
-/** How long a started batch waits for more, in milliseconds; each arrival starts the wait anew. */
+/** How long a started batch waits for more, ms; each arrival restarts the wait. */
 const PATIENCE = 25;
 
 interface Waiting<A, B> {
@@ -8,9 +8,9 @@ interface Waiting<A, B> {
 }
 
 /**
- * Answers single questions in batches: `work` gets up to `size` of them at once, fewer when no more come for a while.
+ * Batches single requests: `work` gets up to `size` of them at once, fewer when no more arrive for a while.
  *
- * @param work gives one answer a question, in order; what it throws rejects every question of its batch.
+ * @param work returns one result for each request, in order; if it throws, every request of the batch rejects.
  */
 export function batcher<A, B>(
   size: number,

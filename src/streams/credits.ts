@@ -1,18 +1,18 @@
 import { type MonoTypeOperatorFunction, tap } from 'rxjs';
 
-/** Permits for rows between source and sink: the source takes one before it makes a row, the sink gives it back. */
+/** Permits for rows between source and sink: the source takes one before it makes a row, the sink returns it. */
 export interface Credits {
   readonly window: number;
   /** Rows between source and sink now. */
   readonly inFlight: number;
-  /** Most rows that ever were between source and sink. */
+  /** Most rows that were ever between source and sink. */
   readonly peak: number;
   /** Resolves when a row may enter, in order of asking; rejects with the signal's reason once it is aborted. */
   take(signal?: AbortSignal): Promise<void>;
   /**
-   * Says that a row has left.
+   * Returns the credit of a row that left.
    *
-   * @throws {Error} if no row is in flight: some row was given back twice.
+   * @throws {Error} if no row is in flight: some credit was returned twice.
    */
   give(rowId: string): void;
 }
@@ -76,7 +76,7 @@ export function credits(window: number): Credits {
   };
 }
 
-/** Gives back the credit of each row that passes; the last operator of a hand-made pipeline. */
+/** Returns the credit of each row that passes; the last operator of a hand-made pipeline. */
 export function released<T extends { readonly id: string }>(
   window: Pick<Credits, 'give'>,
 ): MonoTypeOperatorFunction<T> {

@@ -1,10 +1,9 @@
 import { defer, from, lastValueFrom, mergeMap, tap, type OperatorFunction } from 'rxjs';
 
 /**
- * `mergeMap` that keeps the order of its source: `inflight` rows are worked on at once, and what is ready early waits.
- *
- * A row holds its place until its turn has come, so that no more than `inflight` results ever wait. The first failure,
- * in order, errors the stream; unsubscribing takes no further row.
+ * `mergeMap` that keeps the order of its source: `inflight` rows are worked on at once, and early results wait. A row
+ * holds its place until its turn, so at most `inflight` results wait. The first failure, in order, errors the stream;
+ * unsubscribing takes no further row.
  */
 export function inOrder<T, R>(work: (row: T) => Promise<R>, inflight: number): OperatorFunction<T, R> {
   return (rows) =>
@@ -12,7 +11,7 @@ export function inOrder<T, R>(work: (row: T) => Promise<R>, inflight: number): O
       let last: Promise<unknown> = Promise.resolve();
       const inTurn = (row: T): Promise<R> => {
         const result = work(row);
-        // A failure waits for its turn, too: until then it is nobody's.
+        // A failure waits for its turn, too.
         result.catch(() => {});
         const turn = last.then(() => result);
         last = turn;
@@ -23,10 +22,8 @@ export function inOrder<T, R>(work: (row: T) => Promise<R>, inflight: number): O
 }
 
 /**
- * The same for a list: works on all, and takes the results in order; no more than `inflight` are under way or wait for
- * their turn.
- *
- * The first failure, in order, rejects; what is under way then goes on unheard.
+ * The same for a list: works on all items and takes the results in order; at most `inflight` run or wait for their
+ * turn. The first failure, in order, rejects; running work continues, but its results are ignored.
  */
 export async function takeInOrder<T, R>(
   all: readonly T[],

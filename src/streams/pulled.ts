@@ -1,14 +1,12 @@
 import { Observable } from 'rxjs';
 
-/** Who may let a row in, and is told when one that was let in never came. */
+/** Admits rows, and is notified when an admitted row never came. */
 export interface Window {
   take(signal: AbortSignal): Promise<void>;
   give(rowId: string): void;
 }
 
-/**
- * Where a source resumes: behind the first `cursor` rows, but for those that are `pending`, which it gives once more.
- */
+/** Where a source resumes: after the first `cursor` rows, except those in `pending`, which it emits again. */
 export interface Start {
   readonly cursor: number;
   /** Ids. */
@@ -16,20 +14,18 @@ export interface Start {
 }
 
 /**
- * A stream that asks its iterator for the next row only once the window has let it in.
+ * A stream that asks its iterator for the next row only once the window admits it. `from(asyncIterable)` would read on
+ * regardless of downstream; here the downstream returns a credit for each row that left. Unsubscribing ends the wait at
+ * once and calls the iterator's `return`.
  *
- * `from(asyncIterable)` reads on regardless of what follows; here what follows gives a credit back for each row that
- * left.
- * Unsubscribing ends the wait at once and calls the iterator's `return`.
- *
- * @param open called once a subscriber.
+ * @param open called for each subscriber.
  */
 export function pulled<T>(open: () => AsyncIterable<T>, window: Window): Observable<T> {
   return new Observable((subscriber) => {
     const stop = new AbortController();
     const iterator = open()[Symbol.asyncIterator]();
 
-    /** Whether the stream goes on. */
+    /** Whether the stream continues. */
     const step = async (): Promise<boolean> => {
       await window.take(stop.signal);
       let handedOn = false;

@@ -179,7 +179,7 @@ describe('a pipeline that cannot run', () => {
     const path = place(TRAIN);
     writeFileSync(join(path, 'small/config.json'), JSON.stringify({ model_type: 'llama' }));
     const { code, err } = await segr1(path, ['pipeline', 'train.yaml']);
-    expect(err).toContain('model_type: expected "qwen2_5_vl"; got "llama"');
+    expect(err).toContain('model_type: expected one of qwen2_5_vl; got "llama"');
     expect(code).toBe(2);
     expect(existsSync(join(path, 'runs'))).toBe(false);
   });

@@ -42,7 +42,7 @@ const plain: Readonly<Record<Exclude<Kind, object>, Plain>> = {
   },
   bool: { cell: bool, one: 'true or false', many: 'true or false', fits: (value) => typeof value === 'boolean' },
   text: { cell: text, one: 'a text', many: 'texts', fits: (value) => typeof value === 'string' },
-  json: { cell: json(z.json()), one: 'JSON', many: 'JSON', fits: (value) => z.json().safeParse(value).success },
+  json: { cell: json(z.unknown()), one: 'JSON', many: 'JSON', fits: (value) => z.json().safeParse(value).success },
 };
 
 /**

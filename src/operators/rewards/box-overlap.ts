@@ -3,9 +3,8 @@ import { boxIou } from '../../metrics/box.js';
 import type { Box, Mask, Prompt } from '../../records.js';
 
 /**
- * IoU of the box around all boxes of a prompt with the box around the truth, in [0, 1]; 0 where either has none.
- *
- * A box with its corners in the wrong order is no box.
+ * IoU of the box around all boxes of a prompt with the box around the ground truth, in [0, 1]; 0 if either has none. A
+ * box with corners in the wrong order does not count.
  */
 export function boxOverlap(prompt: Prompt | null, truth: Mask): number {
   const boxes = (prompt?.objects ?? []).flatMap(({ box }) =>

@@ -5,33 +5,31 @@ import { boxIou } from '../../metrics/box.js';
 import { parts } from '../../metrics/parts.js';
 import type { Box, Mask, Prompt, PromptObject, Size } from '../../records.js';
 
-/** One object of the truth. */
+/** One object of the ground truth. */
 export interface Instance {
   readonly box: Box;
-  /** Where it is thickest. */
+  /** The point where it is thickest. */
   readonly x: number;
   readonly y: number;
 }
 
-/** Distances are judged in a frame of so many pixels a side, whatever the row's. */
+/** Side of the frame in which distances are measured, px, for all rows. */
 const SIDE = 840;
 const NEAR = { overlap: 0.5, corners: 10, point: 30 };
-/** More on either side are not looked at. */
+/** Further boxes or objects are ignored. */
 const MOST = 120;
-/** A part of the truth under this share of it is a speck, not an object. */
+/** A component under this share of the ground truth is a speck, not an object. */
 const SPECK = 0.01;
 
 /**
- * How well a prompt's boxes fit the truth's objects one by one, in [0, 3].
+ * How well a prompt's boxes fit the ground truth's objects one by one, in [0, 3].
  *
  * A box and an object earn 1 each where their IoU is above 0.5, where their edges lie less than 10 px apart on average,
- * and where a
- * foreground point in the box lies less than 30 px from the object's middle; pixels of an 840 px frame. Boxes and
- * objects are paired
- * so that they earn most, and the sum is divided by the number of either, whichever is larger.
+ * and where a foreground point in the box lies less than 30 px from the object's middle; pixels of an 840 px frame.
+ * Boxes and objects are paired for the highest sum, which is divided by the larger number of the two.
  *
  * @param instances of the truth, in pixels of `prompt.frame`.
- * @see VisionReasoner, arXiv:2505.12081; there each box brings one point of its own.
+ * @see VisionReasoner, arXiv:2505.12081; there each box has its own point.
  */
 export function matching(prompt: Prompt | null, instances: readonly Instance[]): number {
   const objects = (prompt?.objects ?? []).filter(({ box }) => box).slice(0, MOST);
@@ -42,10 +40,7 @@ export function matching(prompt: Prompt | null, instances: readonly Instance[]):
   return total / Math.max(objects.length, instances.length);
 }
 
-/**
- * The objects of a truth: its parts that hang together along sides or corners, specks left out; 120 at most, in reading
- * order.
- */
+/** The objects of a ground truth: its 8-connected components without specks; at most 120, in reading order. */
 export function instancesOf(truth: Mask): Instance[] {
   const labels = parts(decodeMask(truth), truth);
   const extents = extentsOf(labels, truth);

@@ -2,12 +2,11 @@ import { maskArea } from '../../io/mask.js';
 import type { Completion, Mask, Prompt } from '../../records.js';
 
 /**
- * Where the truth is empty: 1 for an answer that abstains, -1 for one that asks for a mask, 0 for one that cannot be
- * read.
- * Where there is something to find it is 0 whatever the answer, for there the mask is judged.
+ * For an empty ground truth: 1 for a completion that abstains, -1 for one with a prompt, 0 for an unreadable one. With
+ * an object to find it is always 0, since the mask is scored there.
  *
- * @param prompt what was read of the completion; null where nothing was.
- * @param completion without one there is no text that could abstain.
+ * @param prompt as parsed; null if unreadable.
+ * @param completion without one, nothing can abstain.
  * @see CFCamo, arXiv:2606.11231, which pays 2 for abstaining and -1 for a mistake; GenSeg-R1, arXiv:2602.09701.
  */
 export function noTarget(
@@ -21,9 +20,8 @@ export function noTarget(
 }
 
 /**
- * Whether an answer says that there is nothing: it ended by itself, and `<bbox>`, `<points>` and `<labels>` are left
- * out or empty
- * (`<bbox></bbox>`, `<points>[]</points>`).
+ * Whether a completion says that there is nothing: it ended by itself, and `<bbox>`, `<points>` and `<labels>` are
+ * absent or empty (`<bbox></bbox>`, `<points>[]</points>`).
  */
 export function abstains({ text, finish }: Pick<Completion, 'text' | 'finish'>): boolean {
   return finish === 'stop' && !/<(?:bbox|points|labels)>(?!\s*(?:\[\s*\]\s*)?<\/)/.test(text);

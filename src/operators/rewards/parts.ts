@@ -11,11 +11,11 @@ import { overlong } from './overlong.js';
 import { pointCount } from './point-count.js';
 import { tieredOverlap } from './tiered-overlap.js';
 
-/** What the built-in parts look at; without `completions`, prompts that nobody wrote, `length` is left out. */
+/** Input of the built-in parts; without `completions` there is no `length`. */
 export type Judged = Pick<Masked, 'masks' | 'prompts' | 'formats' | 'truth'> & Partial<Pick<Masked, 'completions'>>;
 
 /**
- * The built-in parts that the weights ask for, [G] each; NaN where a part needs a truth and there is none.
+ * The built-in parts with a weight, [G] each; NaN where a part needs a missing ground truth.
  *
  * @throws {DataError} if a mask and the truth differ in size, or their runs don't fill it.
  */
@@ -77,7 +77,7 @@ function structure(mask: Mask, truth: Uint8Array): number {
   return Math.min(1, Math.max(0, structureMeasure(decodeMask(mask), truth, mask)));
 }
 
-/** The S-measure that Seg-R1's released code comes to, whatever the truth. */
+/** The S-measure of Seg-R1's released code, the same for any ground truth. */
 function unpredicted(mask: Mask): number {
   return 1 - maskArea(mask) / (mask.width * mask.height);
 }

@@ -1,4 +1,4 @@
-/** IoU that has to be exceeded, and what it then earns; the first that is counts. */
+/** An IoU to exceed, and its reward; the first match counts. */
 const TIERS = [
   [0.8, 4],
   [0.7, 3],

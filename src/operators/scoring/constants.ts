@@ -1,7 +1,7 @@
 import type { Box, Point, Prompt, Size } from '../../records.js';
 import { estimator, type Estimate } from './estimate.js';
 
-/** What one answer earns that is the same whatever the image shows. */
+/** The reward of one fixed completion, the same for every image. */
 export interface Constant {
   /** In pixels of the first row's frame. */
   readonly box: Box;
@@ -13,8 +13,7 @@ const MARGINS = [4, 16, 28, 36];
 const SIDE = 112;
 
 /**
- * Answers that look at nothing: boxes around the middle, from nearly the whole frame to a third of it, with a click on
- * the centre.
+ * Fixed completions: boxes around the middle, from nearly the whole frame to a third of it, with a click on the centre.
  */
 export function constantPrompts(frame: Size): Prompt[] {
   const { width, height } = frame;
@@ -25,11 +24,11 @@ export function constantPrompts(frame: Size): Prompt[] {
   });
 }
 
-/** Rewards of the constant answers over some rows. */
+/** Rewards of the fixed completions over some rows. */
 export interface ConstantBook {
   /** Rows that were tried. */
   readonly rows: number;
-  /** @param rewards one a constant answer, in the order of `constantPrompts`. */
+  /** @param rewards one for each fixed completion, in the order of `constantPrompts`. */
   add(frame: Size, rewards: readonly number[]): void;
   constants(): Constant[];
 }
@@ -52,7 +51,7 @@ export function constantBook(): ConstantBook {
   };
 }
 
-/** The constant answer that earns most; undefined where none was tried. */
+/** The constant baseline: the fixed completion with the highest reward; undefined if none was tried. */
 export function bestConstant(constants: readonly Constant[]): Constant | undefined {
   return constants.reduce<Constant | undefined>(
     (best, one) => (best && best.reward.mean >= one.reward.mean ? best : one),

@@ -1,23 +1,23 @@
-/** A mean with what it may be off by. */
+/** A mean with its standard error. */
 export interface Estimate {
   readonly mean: number;
   /** Standard error of the mean, with n - 1; NaN under two values. */
   readonly error: number;
-  /** Values that are numbers; NaN is left out. */
+  /** Number of values, NaN excluded. */
   readonly n: number;
 }
 
-/** Takes values one by one and keeps none of them. */
+/** Accumulates values without keeping them. */
 export interface Estimator {
   add(value: number): void;
   estimate(): Estimate;
-  /** What it knows, to begin another with. */
+  /** Its state, to start another with. */
   kept(): Sums;
 }
 
 /**
- * How many values, their mean, and the sum of their squared distances from it; null for what is no finite number, as
- * JSON has it.
+ * How many values, their mean, and the sum of their squared distances from it; null for a non-finite number, as in
+ * JSON.
  */
 export type Sums = readonly [n: number, mean: number | null, squares: number | null];
 

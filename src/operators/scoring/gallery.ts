@@ -5,14 +5,14 @@ import { uniform } from '../../random.js';
 import type { Image, Mask, Masked, Prompt, Sample } from '../../records.js';
 import { pixelsOf } from '../faults.js';
 
-/** A row worth looking at: its first answer, and what it is worth. */
+/** A row to look at: its first completion, and its score. */
 export interface Exhibit extends Pick<Sample, 'id' | 'image' | 'frame' | 'truth' | 'task' | 'original'> {
   readonly prompt: Prompt | null;
   readonly mask: Mask | null;
   readonly worth: number;
 }
 
-/** Side by side: the image, the answer drawn over it, the truth. */
+/** Side by side: the image, the prediction drawn over it, the ground truth. */
 export interface Panel {
   /** `best-1`, `worst-1`, `random-1` … */
   readonly name: string;
@@ -21,12 +21,12 @@ export interface Panel {
   readonly image: Image;
 }
 
-/** Keeps the rows that are to be looked at, and forgets the others: at most three times `each`. */
+/** Keeps only the rows to look at: at most three times `each`. */
 export interface Gallery {
-  /** @param worth by which rows are compared; NaN is not shown. */
+  /** @param worth ranks rows; NaN is not shown. */
   add(row: Masked, worth: number): void;
   chosen(): { readonly name: string; readonly exhibit: Exhibit }[];
-  /** What it holds, to begin another with. */
+  /** Its state, to start another with. */
   kept(): GalleryState;
 }
 
@@ -37,7 +37,7 @@ export interface GalleryState {
   readonly random: readonly Exhibit[];
 }
 
-/** Up to `each` rows of the highest worth, of the lowest, and at random: which those are, their ids decide. */
+/** Up to `each` rows with the highest scores, the lowest, and at random, chosen by their ids. */
 export function gallery(each: number, before?: GalleryState): Gallery {
   const best: Exhibit[] = [...(before?.best ?? [])];
   const worst: Exhibit[] = [...(before?.worst ?? [])];
@@ -69,7 +69,7 @@ export async function panelOf(readImage: ReadImage, name: string, exhibit: Exhib
 
 const SMALL = 336;
 
-/** Each pixel as a square of pixels, so that lines drawn over them hide little. */
+/** Each pixel as a square of pixels, so lines drawn over them hide little. */
 function magnified({ width, height, data }: Image): Image {
   const times = Math.max(1, Math.floor(SMALL / Math.max(width, height)));
   const out = {
@@ -100,9 +100,7 @@ function exhibited({ id, image, frame, truth, task, original, prompts, masks }: 
   };
 }
 
-/**
- * Puts `item` before the first that it beats, and drops what is too many; among equals the first to come stays ahead.
- */
+/** Inserts `item` before the first that it beats, and drops the excess; equals keep their order. */
 function insert<T>(list: T[], item: T, beats: (a: T, b: T) => boolean, most: number): void {
   const at = list.findIndex((other) => beats(item, other));
   list.splice(at < 0 ? list.length : at, 0, item);

@@ -1,7 +1,7 @@
 import { DataError, shown } from '../../errors.js';
 import { draws } from '../../random.js';
 
-/** `standard` scores every item once, by its own answer; `legacy` as Seg-R1's released evaluation does. */
+/** `standard` scores every item once, by its own prediction; `legacy` as Seg-R1's released evaluation does. */
 export type Protocol = 'standard' | 'legacy';
 
 const defects = {
@@ -13,7 +13,7 @@ const defects = {
   ],
 } as const;
 
-/** What `legacy` does otherwise with rows of these tasks, and its published numbers carry. */
+/** Defects of `legacy` for rows of these tasks, which are in its published numbers. */
 export function defectsOf(tasks: Iterable<string>): readonly string[] {
   const families = [...tasks].map((task) =>
     task.startsWith('reason-') ? 'reasoning' : task === 'referring' ? 'referring' : 'foreground',
@@ -52,8 +52,7 @@ export function pairAnswers<T>(asked: readonly string[], answers: ReadonlyMap<st
  * Seg-R1's released protocol for referring sets: one random expression of each image, in order of first mention, not
  * all.
  *
- * This and the one below are defects that its published numbers carry, to be had on purpose; `defectsOf` names the
- * others.
+ * This and the one below reproduce defects that are in its published numbers; `defectsOf` names the others.
  */
 export function legacyReferring<T extends { readonly image: string }>(items: readonly T[], seed: number): T[] {
   const random = draws('legacy referring', seed);

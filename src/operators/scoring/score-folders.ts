@@ -13,15 +13,15 @@ import type { Scorer } from './scorer.js';
 /** Pictures of two folders, by name without extension. */
 export interface PicturePairs {
   readonly items: readonly { readonly id: string; readonly truth: string; readonly predicted: string | null }[];
-  /** Truths without a prediction, and predictions without a truth. */
+  /** Ground truths without a prediction, and predictions without ground truth. */
   readonly missing: readonly string[];
   readonly extra: readonly string[];
 }
 
 /**
- * Pairs predictions and truths by name.
+ * Pairs predictions and ground truths by name.
  *
- * @throws {UsageError} if a folder is missing or has no picture. @throws {DataError} if two truths share a name.
+ * @throws {UsageError} if a folder is missing or has no picture. @throws {DataError} if two ground truths share a name.
  */
 export function pairFolders(predictions: string, truth: string): PicturePairs {
   const nameOf = (file: string): string => parse(file).name;
@@ -37,10 +37,10 @@ export function pairFolders(predictions: string, truth: string): PicturePairs {
 }
 
 /**
- * Scores pictures of masks, each truth once; one without a prediction counts as answered by an empty mask.
+ * Scores mask pictures, each ground truth once; a missing prediction counts as an empty mask.
  *
- * @param set what the set is called.
- * @param told called with each picture that is done.
+ * @param set name of the set.
+ * @param told called with each scored picture.
  * @throws {DataError} if a picture can't be read.
  */
 export async function scoreFolders(

@@ -11,19 +11,19 @@ export interface GrayMap extends Size {
   readonly data: Uint8Array;
 }
 
-/** What one image, or a whole set, comes to. */
+/** Scores of one image, or of a whole set. */
 export interface Foreground extends Saliency {
-  /** Points and strokes that a person needs to correct the answer. */
+  /** Points and strokes that a person needs to correct the mask. */
   readonly correctionEffort: number;
-  /** Pixels over one half and those of the object; of a set their sums, whose overlap is its pooled IoU. */
+  /** Pixels over one half and those of the object; for a set their sums, which give its pooled IoU. */
   readonly half: Outcome;
 }
 
 /**
- * Scores a grey answer as the public evaluation does: brought to the truth's size by its nearest pixels, truth over
- * 128.
+ * Scores a grey prediction as the public evaluation does: resized to the ground truth's size by nearest pixels, ground
+ * truth over 128.
  *
- * @param predicted null where there is none: it counts as an empty mask.
+ * @param predicted null if missing: it counts as an empty mask.
  * @throws {RangeError} if a map does not fill its size.
  */
 export function scoreForeground(predicted: GrayMap | null, truth: GrayMap): Foreground {
@@ -45,7 +45,7 @@ export function scoreForeground(predicted: GrayMap | null, truth: GrayMap): Fore
 }
 
 /**
- * Scores of a set; every image counts once, those without an answer too.
+ * Scores of a set; every image counts once, also without a prediction.
  *
  * @throws {RangeError} if there is no image.
  */

@@ -8,30 +8,28 @@ import type { Mask, Size } from '../../records.js';
 import { scoreForeground, type Foreground, type GrayMap } from './score-foreground.js';
 import { referringSample } from './score-referring.js';
 
-/** An answer and its truth, which together come to numbers: one object an image, or what an expression asks for. */
+/** A prediction and its ground truth, to be scored: one object an image, or an expression's target. */
 export interface ScoreJob {
   readonly kind: 'foreground' | 'referring';
-  /** A picture, or a mask that is to be stored at a size; null where there is none, which counts as an empty mask. */
+  /** A picture, or a mask to be resized; null if missing, which counts as an empty mask. */
   readonly predicted: { readonly path: string } | { readonly mask: Mask; readonly stored: Size } | null;
   /** At the size at which it is stored; its pixels over 128 are the object. */
   readonly truth: { readonly path: string } | { readonly mask: Mask };
-  /** Pixels that count neither for nor against the answer; of `referring` only. */
+  /** Pixels that count neither for nor against the prediction; only for `referring`. */
   readonly ignore?: Mask;
 }
 
-/** What an item adds to its set. */
+/** The contribution of an item to its set. */
 export type Judged =
   | { readonly kind: 'foreground'; readonly foreground: Foreground }
   | { readonly kind: 'referring'; readonly sample: ReferringSample };
 
 /**
- * Scores one answer.
+ * Scores one prediction. A mask at frame size is stretched to the stored size with bilinear weights, and keeps its grey
+ * edges for `foreground`, as in Seg-R1's pictures; a picture of another size than the ground truth is resized by
+ * nearest pixels.
  *
- * A mask of a frame is stretched to the size at which it is stored with bilinear weights, and keeps its grey edges for
- * `foreground`, as Seg-R1's pictures do; a picture of another size than its truth is brought to it by its nearest
- * pixels.
- *
- * @throws {DataError} if a picture can't be read, or a truth has grey levels but none over 128.
+ * @throws {DataError} if a picture can't be read, or a ground truth has grey levels but none over 128.
  */
 export async function scoreItem({ kind, predicted, truth, ignore }: ScoreJob): Promise<Judged> {
   const wanted = 'path' in truth ? await truthPicture(truth.path) : levelsOf(truth.mask, truth.mask);

@@ -12,10 +12,10 @@ import {
 import type { Outcome } from '../../metrics/threshold.js';
 import type { Mask } from '../../records.js';
 
-/** An answer and what it should have been, at the size at which the truth is stored. */
+/** A prediction and its ground truth, at the ground truth's stored size. */
 export interface Answer {
   readonly id: string;
-  /** Null where there was none, or none that could be read: it counts as an empty mask. */
+  /** Null if missing or unreadable: it counts as an empty mask. */
   readonly predicted: Mask | null;
   readonly truth: Mask;
   readonly ignore?: Mask;
@@ -25,22 +25,22 @@ export interface ReferringItem {
   readonly id: string;
   readonly missing: boolean;
   readonly iou: Readonly<Record<Convention, number>>;
-  /** Twice the intersection over the sum of both areas, nothing left out; 0 where both are empty. */
+  /** Twice the intersection over the sum of both areas, nothing excluded; 0 if both are empty. */
   readonly dice: number;
 }
 
 export interface ReferringReport {
   readonly items: readonly ReferringItem[];
-  /** Of all items, by convention: none is left out. */
+  /** Of all items, by convention. */
   readonly sets: Readonly<Record<Convention, ReferringScores>>;
-  /** Items without an answer. */
+  /** Items without a prediction. */
   readonly missing: number;
 }
 
 /**
- * Scores answers to expressions, each once, by every published convention.
+ * Scores predictions for expressions, each once, by every published convention.
  *
- * @throws {RangeError} if there is none. @throws {DataError} if an ignored region is not of the truth's size.
+ * @throws {RangeError} if there is none. @throws {DataError} if an ignored region is not of the ground truth's size.
  */
 export function scoreReferring(answers: Iterable<Answer>): ReferringReport {
   const samples: ReferringSample[] = [];
@@ -63,9 +63,9 @@ export function scoreReferring(answers: Iterable<Answer>): ReferringReport {
 }
 
 /**
- * Pixels of an answer and its truth; an answer of another size is stretched to the truth's.
+ * Pixels of a prediction and its ground truth, resized to the ground truth's size.
  *
- * @throws {DataError} if the ignored region is not of the truth's size.
+ * @throws {DataError} if the ignored region is not of that size.
  */
 export function referringSample(predicted: Mask | null, truth: Mask, ignore?: Mask): ReferringSample {
   const answer = predicted === null ? emptyMask(truth) : stretchMask(predicted, truth, 128);

@@ -12,19 +12,22 @@ import type { SaliencyCurve } from '../../metrics/saliency.js';
 import { scoreForeground, type Foreground } from './score-foreground.js';
 import type { Judged } from './score-item.js';
 
-/** One answer, scored. */
+/** One scored prediction. */
 export interface ScoredItem {
   readonly id: string;
   /** Name of the set that it belongs to. */
   readonly set: string;
-  /** What is drawn together: items of one image depend on each other. */
+  /** Resampling unit: items of one image depend on each other. */
   readonly unit: string;
   readonly judged: Judged;
-  /** About the answer itself: `answer/unparsed`, `answer/empty`, `completions/mean_length`, where they are known. */
+  /**
+   * Metrics of the completion itself: `answer/unparsed`, `answer/empty`, `completions/mean_length`, where they are
+   * known.
+   */
   readonly answer: Readonly<Record<string, number>>;
 }
 
-/** A metric of a set with its 95 % interval, and the items that it is of: those where it is a number. */
+/** A metric of a set with its 95 % interval, and the number of items for which it is defined. */
 export interface SetMetric extends Interval {
   readonly n: number;
 }
@@ -32,20 +35,20 @@ export interface SetMetric extends Interval {
 export interface SetSummary {
   readonly set: string;
   readonly kind: Judged['kind'];
-  /** Items; each counts once, those without an answer too. */
+  /** Items; each counts once, also without a prediction. */
   readonly n: number;
-  /** Images: what intervals are drawn from. */
+  /** Images, the units of resampling. */
   readonly units: number;
   readonly metrics: Readonly<Record<string, SetMetric>>;
 }
 
-/** What a row's column `scores` holds, by name. */
+/** Values of a row's column `scores`, by name. */
 export function itemValues(judged: Judged): Record<string, number> {
   return judged.kind === 'foreground' ? foregroundValues(judged.foreground) : referringValues(judged.sample);
 }
 
 /**
- * Scores of each set and kind, in the order in which they come first.
+ * Scores of each set and kind, in order of first appearance.
  *
  * @param seed of the intervals.
  */
@@ -85,9 +88,8 @@ function setSummary(items: readonly ScoredItem[], seed: number): SetSummary {
 }
 
 /**
- * How a set's numbers come from its items' values: means of those that are numbers, and from `X/intersection` and
- * `X/union`
- * their sums' quotient, `X/cIoU`. A `max` of an item is left out: that of a set is another thing.
+ * Aggregates items' values: means without NaN, and from `X/intersection` and `X/union` the quotient of their sums,
+ * `X/cIoU`. An item's `max` is excluded: that of a set is of the averaged curve.
  */
 export function setMeasure(values: readonly Readonly<Record<string, number>>[]): Measure {
   const names = [...new Set(values.flatMap((value) => Object.keys(value)))].filter((name) => !name.endsWith('/max'));
@@ -120,10 +122,7 @@ function curveMaxima(images: readonly Foreground[]): Measure {
   return (weights) => Object.fromEntries(curves.map(([name, points]) => [name, highest(points, weights)]));
 }
 
-/**
- * [curve × point] without the points at which no curve differs from the point before: of hard masks two are left of
- * 256.
- */
+/** [curve × point] without points at which no curve changes: for hard masks 2 of 256 remain. */
 function distinctPoints(curves: readonly Float64Array[]): Float64Array {
   const kept = Array.from({ length: 256 }, (_, t) => t).filter(
     (t) => t === 0 || curves.some((curve) => curve[t] !== curve[t - 1]),
@@ -159,7 +158,7 @@ function weightedMean(values: Float64Array, weights: Float64Array): number {
   return sum / total;
 }
 
-/** 0 where nothing is below the line, as cIoU of empty masks is. */
+/** 0 for a zero denominator, as for cIoU of empty masks. */
 function quotient(over: Float64Array, under: Float64Array, weights: Float64Array): number {
   let [above, below] = [0, 0];
   for (let i = 0; i < over.length; i++) {
@@ -190,7 +189,7 @@ function referringValues(sample: ReferringSample): Record<string, number> {
   return { ...Object.fromEntries(each), dice: dice(sample.whole) };
 }
 
-/** Shares of a set, an item at a time: 1, 0, or NaN where the item is not among those that are counted. */
+/** Indicators of an item for shares of a set: 1, 0, or NaN if the item does not count. */
 function indicators(judged: Judged): Record<string, number> {
   if (judged.kind === 'foreground') return {};
   return Object.fromEntries(

@@ -2,7 +2,7 @@ import { DataError } from '../../errors.js';
 import { serve } from '../../workers.js';
 import { scoreItem, type Judged, type ScoreJob } from './score-item.js';
 
-/** What an item came to, or why its files are of no use. */
+/** The scores of an item, or why its files are unusable. */
 export type ScoreAnswer = { readonly judged: Judged } | { readonly fault: string };
 
 serve<ScoreJob, ScoreAnswer>(async (job) => {

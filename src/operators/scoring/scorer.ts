@@ -3,13 +3,13 @@ import { workers } from '../../workers.js';
 import type { Judged, ScoreJob } from './score-item.js';
 import type { ScoreAnswer } from './score-worker.js';
 
-/** Scores answers on threads of its own: some metrics take a large image a tenth of a second. */
+/** Scores predictions on its own threads: some metrics take 0.1 s for a large image. */
 export interface Scorer {
-  /** Answers that are scored at once. */
+  /** Predictions that are scored at once. */
   readonly threads: number;
   /** @throws {DataError} as `scoreItem` does. */
   score(job: ScoreJob): Promise<Judged>;
-  /** Waits for what is being scored. */
+  /** Waits for running jobs. */
   release(): Promise<void>;
 }
 

@@ -2,11 +2,11 @@ import { boxIou } from '../../metrics/box.js';
 import { boxOfMask, maskArea } from '../../io/mask.js';
 import type { Box, Completion, Prompt, Scored } from '../../records.js';
 
-/** What one completion came to, beside its reward. */
+/** Metrics of one completion, beside its reward. */
 export interface AnswerQuality {
-  /** IoU of the first box with the truth's; 0 where there is none. */
+  /** IoU of the first box with the ground truth's; 0 without a box. */
   readonly box: number;
-  /** IoU of the first box with the candidate that it is closest to, whichever that is; NaN without candidates. */
+  /** IoU of the first box with the closest candidate; NaN without candidates. */
   readonly where: number;
   /** 1 where that candidate is the target and the IoU is at least 0.2; NaN without candidates. */
   readonly hit: number;
@@ -16,7 +16,7 @@ export interface AnswerQuality {
 
 const NEAR = 0.2;
 
-/** How good a prompt is by itself, before any segmenter. */
+/** Metrics of a prompt itself, before any segmenter. */
 export function answerQuality(
   row: Pick<Scored, 'truth' | 'candidates'>,
   prompt: Prompt | null,
@@ -39,7 +39,7 @@ function choice(
 }
 
 /**
- * Means over all completions of some rows, by the names that metrics have; what is a mean of each row is one of all.
+ * Means over all completions of some rows, by metric name.
  *
  * @see `docs/metrics.md`, which explains each
  */
@@ -67,7 +67,7 @@ export function statistics(rows: readonly Scored[]): Record<string, number> {
   };
 }
 
-/** What the rewards of rows consist of. */
+/** Parts of the rewards of rows. */
 export function rewardNames(rows: readonly Scored[]): string[] {
   return Object.keys(rows[0]?.rewards.byName ?? {});
 }

@@ -3,11 +3,11 @@ import { constantBook, type Constant } from './constants.js';
 import { estimator, type Estimate, type Estimator, type Sums } from './estimate.js';
 import type { GalleryState } from './gallery.js';
 
-/** What some rows came to. */
+/** The metrics of some rows. */
 export interface Tally {
   /** Rows that were counted. */
   readonly rows: number;
-  /** Rows that were not, by the stage that marked them. */
+  /** Skipped rows, by the stage that marked them. */
   readonly marked: Readonly<Record<string, number>>;
   /**
    * By the names of `statistics`, and `baseline/another_scene`; a row counts once, with the mean over its completions.
@@ -16,7 +16,7 @@ export interface Tally {
   readonly constants: readonly Constant[];
 }
 
-/** A tally as it stood: all that the rows behind it are told by. */
+/** The saved state of a tally, from which later rows continue. */
 export interface TallyState {
   readonly rows: number;
   readonly marked: Readonly<Record<string, number>>;
@@ -26,21 +26,21 @@ export interface TallyState {
   readonly before?: Sample;
 }
 
-/** What the constant answers earned on a row. */
+/** Rewards of the fixed completions on a row. */
 export interface Tried {
   readonly id: string;
   readonly frame: Size;
   readonly rewards: readonly number[];
 }
 
-/** What the constant answers came to. */
+/** The constant baseline. */
 export function constantsOf(tried: readonly Tried[]): Constant[] {
   const book = constantBook();
   for (const { frame, rewards } of tried) book.add(frame, rewards);
   return book.constants();
 }
 
-/** Sums of rows by name, without the rows. */
+/** Accumulates rows by name, without keeping them. */
 export function tallyBook(before?: Pick<TallyState, 'rows' | 'marked' | 'sums'>) {
   const sums = new Map<string, Estimator>(
     Object.entries(before?.sums ?? {}).map(([name, sum]) => [name, estimator(sum)]),

@@ -3,8 +3,7 @@ import { bufferCount, concatMap, connect, filter, from, merge, type OperatorFunc
 import type { Sample } from '../../records.js';
 
 /**
- * Works on `size` rows at a time, one such step after the other; the last step may be smaller. Marked rows go by at
- * once.
+ * Works on `size` rows at a time, step after step; the last step may be smaller. Marked rows pass at once.
  *
  * Holds up to `size` rows, so the credit window must not be smaller.
  */
@@ -14,7 +13,7 @@ export function batchSteps<T extends Sample, R extends Sample>(
 ): OperatorFunction<T, R> {
   return connect((rows) =>
     merge(
-      // Marked rows lack the columns of the stages that let them by, which the types leave unsaid.
+      // Marked rows lack columns that the types promise.
       rows.pipe(filter((row): row is T & R => row.skipped !== undefined)),
       rows.pipe(
         filter((row) => row.skipped === undefined),

@@ -6,27 +6,25 @@ import { nonFinite } from './finite.js';
 const FLAT = 'no spread: all its answers earned the same';
 const STALE = 'stale: written too many steps ago';
 
-/** Whether a row was marked because there is nothing to learn from it, or no longer. */
+/** Whether a row was marked because it teaches nothing or is too old. */
 export function isFiltered(reason: string): boolean {
   return reason === FLAT || reason === STALE;
 }
 
-/** Which groups a step does without. */
+/** Filters groups of a step. */
 export interface Choice {
-  /**
-   * Leaves out groups without spread; for each step, so many times the groups that it takes may be replaced by others.
-   */
+  /** Filters groups without spread; each step may replace up to this many times its number of groups. */
   readonly dynamicSampling?: number | undefined;
   /** Most steps since a row was written. */
   readonly maxStaleness?: number | undefined;
 }
 
-/** Whether no completion of a group did better than another, as far as rewards that are finite tell. */
+/** Whether all finite rewards of a group are equal. */
 export function hasNoSignal(row: Pick<Advantaged, 'advantages' | 'rewards'>): boolean {
   return row.advantages.every((advantage) => advantage === 0) && nonFinite(row) === undefined;
 }
 
-/** The row, marked where a step of a policy of that version does without it. */
+/** The row, marked if a step at that policy version filters it. */
 export function markFiltered<T extends Advantaged>(
   row: T,
   version: number,
@@ -37,13 +35,11 @@ export function markFiltered<T extends Advantaged>(
 }
 
 /**
- * Marks groups without spread at once, so that others come in their place, up to `most` times the `size` of a step.
+ * Marks groups without spread at once, so others replace them, up to `most` times the `size` of a step. Further ones
+ * stay unmarked and fill the step: no more rows wait than without replacement, and none enters during the step, so a
+ * window of `size` stays strictly on-policy.
  *
- * Those beyond that go on unmarked and fill the step up: as many rows wait for it as without refilling, and none is let
- * in while
- * it is taken, so that a window of `size` stays strictly on-policy.
- *
- * @param told of each group that is marked.
+ * @param told called for each filtered group.
  * @see DAPO, arXiv:2503.14476, section 3.2
  */
 export function refilled<T extends Advantaged>(

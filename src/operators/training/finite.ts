@@ -3,23 +3,22 @@ import { map, type OperatorFunction } from 'rxjs';
 import { messageOf, ModelError, NonFiniteError } from '../../errors.js';
 import type { Advantaged, Sample, Scored } from '../../records.js';
 
-/** Steps in a row that may come to nothing before the run does. */
+/** Consecutive skipped steps that end the run. */
 const MOST = 3;
 
 const OWN = 'not finite: ';
 const SHARED = 'in a step that was left out: ';
 
-/** Whether a row was marked because its step was left out. */
+/** Whether a row was marked because its step was skipped. */
 export function isSkippedStep(reason: string): boolean {
   return reason.startsWith(OWN) || reason.startsWith(SHARED);
 }
 
 /**
- * Leaves out a step that meets a number that is not finite: its rows go on marked.
+ * Skips a step with a non-finite number: its rows leave marked. The third skipped step in a row errors the stream,
+ * after its rows have left.
  *
- * The third such step in a row errors the stream, once its rows have gone on.
- *
- * @param work is told how many steps were left out since the one before.
+ * @param work gets the number of skipped steps since the one before.
  */
 export function skippingSteps<T extends Sample, R extends Sample>(
   stage: string,
@@ -36,7 +35,7 @@ export function skippingSteps<T extends Sample, R extends Sample>(
       inARow++;
       const reasonOf = (id: string): string =>
         error.rows.has(id) ? `${OWN}${error.rows.get(id)}` : `${SHARED}${messageOf(error)}`;
-      // Marked rows lack the columns of the stages that let them by, which the types leave unsaid.
+      // Marked rows lack columns that the types promise.
       const marked = rows.map((row) => ({ ...row, skipped: { stage, reason: reasonOf(row.id) } }) as unknown as R);
       return inARow < MOST
         ? marked
@@ -56,14 +55,14 @@ function* thenThrow<R>(rows: readonly R[], error: Error): Generator<R, void> {
   throw error;
 }
 
-/** What a reward came to that no number can be made of; a total of NaN alone is unscorable, and fine. */
+/** A non-finite result of a reward function; a NaN total alone means unscorable, which is allowed. */
 export function nonFinite({ rewards }: Pick<Scored, 'rewards'>): string | undefined {
   if (rewards.notFinite !== undefined) return rewards.notFinite;
   const reward = rewards.total.find((value) => Math.abs(value) === Infinity);
   return reward === undefined ? undefined : `a reward of ${reward}`;
 }
 
-/** Marks rows with a reward that is not finite: for pipelines without a step that could be left out for it. */
+/** Marks rows with a non-finite reward: for pipelines without a step to skip. */
 export function markNonFinite<T extends Scored>(): OperatorFunction<T, T> {
   return map((row) => {
     const what = row.skipped ? undefined : nonFinite(row);
@@ -71,7 +70,7 @@ export function markNonFinite<T extends Scored>(): OperatorFunction<T, T> {
   });
 }
 
-/** Works on rows that steps were `taken` on already: a fault says so, for it undoes none of them. */
+/** Works on rows after some steps were already `taken` on them: an error says so, since it undoes none of them. */
 export async function furtherStep<R>(taken: number, work: () => Promise<R>): Promise<R> {
   try {
     return await work();
@@ -84,7 +83,7 @@ export async function furtherStep<R>(taken: number, work: () => Promise<R>): Pro
   }
 }
 
-/** @throws {NonFiniteError} naming the rows with a reward, advantage or log-prob that is not finite. */
+/** @throws {NonFiniteError} naming the rows with a non-finite reward, advantage or log-prob. */
 export function finiteRows(rows: readonly Advantaged[]): void {
   const wrong = new Map(
     rows.flatMap((row) => {
@@ -106,7 +105,7 @@ function unfit(row: Advantaged): string | undefined {
   return logProb === undefined ? undefined : `a log-prob of ${logProb}`;
 }
 
-/** @throws {NonFiniteError} if the loss, where it is told, is not finite. */
+/** @throws {NonFiniteError} if the loss is given and not finite. */
 export function finiteLoss({ loss = 0 }: Readonly<Record<string, number>>): void {
   if (!Number.isFinite(loss)) throw new NonFiniteError(`a loss of ${loss}`);
 }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { defined } from '../../defined.js';
 import type { StepOptions } from '../../models/policy.js';
 
-/** How an optimizer learns; `update` and `sft` share it. */
+/** Optimizer options, shared by `update` and `sft`. */
 export const OptimizerOptions = z.strictObject({
   learningRate: z.number().positive().default(1e-6),
   /** Steps in which the rate rises from 0; below 1, their share of `steps`. */
@@ -15,22 +15,19 @@ export const OptimizerOptions = z.strictObject({
   /** `linear` and `cosine` fall to `floor` of the rate, from the end of the warm-up to `steps`. */
   schedule: z.enum(['constant', 'linear', 'cosine']).default('constant'),
   floor: z.number().min(0).max(1).default(0),
-  /** Steps that a schedule spans, its warm-up among them. */
+  /** Steps of a schedule, including its warm-up. */
   steps: z.int().min(1).optional(),
   weightDecay: z.number().min(0).default(0),
   beta1: z.number().min(0).max(0.9999).default(0.9),
   beta2: z.number().min(0).max(0.99999).default(0.999),
   /** Largest norm of the gradient; longer ones are scaled down to it. */
   maxNorm: z.number().positive().default(1),
-  /**
-   * Share of a running average of the weights that each step keeps, the rest being the weights after it; begins at the
-   * weights as they were opened.
-   */
+  /** Decay of a running average of the weights, which begins at the opened weights. */
   ema: z.number().gt(0).lt(1).optional(),
 });
 export type OptimizerOptions = z.output<typeof OptimizerOptions>;
 
-/** What is wrong with a schedule, and the option that it is about; undefined where nothing is. */
+/** The fault of a schedule and its option; undefined without fault. */
 export function scheduleFault(
   options: Pick<OptimizerOptions, 'schedule' | 'steps' | 'warmup'>,
 ): { readonly option: string; readonly text: string } | undefined {
@@ -53,9 +50,8 @@ function risingSteps(warmup: number, steps: number): number {
 }
 
 /**
- * AdamW's settings at a step, counted from 1: the rate that transformers' schedulers come to after so many steps.
- *
- * Trainer is one behind: its first step is taken at a rate of 0 where there is a warm-up.
+ * AdamW's settings at a step, counted from 1: the rate of transformers' schedulers after that many steps. Trainer lags
+ * by one: with a warm-up, its first step has a rate of 0.
  */
 export function scheduleOf(options: OptimizerOptions): (step: number) => StepOptions {
   const { learningRate, warmup, schedule, floor, steps = 1, weightDecay, beta1, beta2, maxNorm, ema } = options;
@@ -76,14 +72,14 @@ export function scheduleOf(options: OptimizerOptions): (step: number) => StepOpt
   });
 }
 
-/** Share of the rate where so much of a schedule is left. */
+/** Share of the rate, by the remaining share of a schedule. */
 const falls: Readonly<Record<OptimizerOptions['schedule'], (left: number) => number>> = {
   constant: () => 1,
   linear: (left) => left,
   cosine: (left) => 0.5 * (1 - Math.cos(Math.PI * left)),
 };
 
-/** Biases and the language model's norms don't decay; the rule goes by name, as transformers' Trainer has it. */
+/** Biases and the language model's norms don't decay; the rule matches names, as in transformers' Trainer. */
 export function decays(name: string): boolean {
   return !/bias$|layernorm|rmsnorm|(^|\.)norm(\.|$)|_norm(\.|$)/.test(name);
 }

@@ -1,10 +1,10 @@
 import type { Completion, Scored } from '../../records.js';
 import { deviation, mean, rewardNames, rewardsOf, statistics } from '../scoring/statistics.js';
 
-/** Rewards that are nearer than this are one: what `torch.isclose` takes for 0. */
+/** Rewards closer than this are equal: the tolerance of `torch.isclose` at 0. */
 const ALIKE = 1e-8;
 
-/** Tokens of the answers that came to a step, and of the prompts before them. */
+/** Tokens of a step's completions, and of their prompts. */
 export interface StepTokens {
   /** A prompt counts once for each of its completions. */
   readonly read: number;
@@ -13,11 +13,11 @@ export interface StepTokens {
 
 export const NO_TOKENS: StepTokens = { read: 0, written: 0 };
 
-/** What the rows of a whole step came to: the means that any rows have, and spreads, extremes and shares of groups. */
+/** Metrics of the rows of a step: the means of `statistics`, and spreads, extremes and shares of groups. */
 export function stepStatistics(rows: readonly Scored[]): Record<string, number> {
   const completions = rows.flatMap((row) => row.completions);
   const lengths = lengthsOf(completions);
-  // Of none, 0: what TRL says.
+  // 0 without values, as in TRL.
   const ended = lengthsOf(completions.filter(({ finish }) => finish === 'stop'));
   const terminated = ended.length > 0 ? ended : [0];
   return {
@@ -33,7 +33,7 @@ export function stepStatistics(rows: readonly Scored[]): Record<string, number> 
   };
 }
 
-/** What metrics call the outputs of a training graph; others are the policy's, `policy/NAME`. */
+/** Metric names of a training graph's outputs; others are `policy/NAME`. */
 const CALLED: Readonly<Record<string, string>> = {
   loss: 'loss',
   entropy: 'entropy',
@@ -52,7 +52,7 @@ const CALLED: Readonly<Record<string, string>> = {
   mismatchMax: 'sampling/importance_sampling_ratio/max',
 };
 
-/** Outputs of a policy-gradient graph by the names of metrics; NaN for the extremes of nothing. */
+/** Outputs of a policy-gradient graph by metric name; NaN for extremes without values. */
 export function graphMetrics(outputs: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(
     Object.entries(outputs).map(([name, value]) => [
@@ -62,7 +62,7 @@ export function graphMetrics(outputs: Readonly<Record<string, number>>): Record<
   );
 }
 
-/** How the optimizer took a step, `leftOut` others since the one before. */
+/** The optimizer's metrics of a step, with `leftOut` skipped steps since the one before. */
 export function stepTaken(
   norm: number,
   { learningRate }: { readonly learningRate: number },

@@ -1,13 +1,13 @@
 import { UsageError } from '../../errors.js';
 import type { RolledOut } from '../../records.js';
 
-/** Where neither a row nor anybody else says it: rows that were written before 0.3 lack `sampling`. */
+/** Default, since rows from before 0.3 lack `sampling`. */
 export const UNSAID_TEMPERATURE = 1;
 
 /**
  * The temperature at which a step's completions were drawn, and at which their log-probs are recomputed.
  *
- * @param unsaid of rows that do not say it.
+ * @param unsaid default for rows without `sampling`.
  * @throws {UsageError} if it is 0, or not the same for all.
  */
 export function temperatureOf(rows: readonly Pick<RolledOut, 'sampling'>[], unsaid: number): number {

@@ -8,8 +8,8 @@ import type { Advantaged, Completion } from '../../records.js';
 /**
  * Rows as the policy trains on them, each token with its weights in the step.
  *
- * @param learns whether a completion is learned from; one that isn't counts as one without tokens.
- * @throws {UsageError} if tokens are picked by entropy and completions came without.
+ * @param learns whether a completion is learned from; others count as empty.
+ * @throws {UsageError} if tokens are picked by entropy and completions have none.
  */
 export function trainRows(
   rows: readonly Advantaged[],

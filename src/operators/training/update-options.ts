@@ -13,37 +13,33 @@ const shape = {
   ...ownShape,
   kl,
   /**
-   * Mixes a share of the policy into what it is measured from, every so many steps; 1 takes its place. @see TR-DPO,
-   * arXiv:2404.09656
+   * Mixes a share of the policy into its reference, every so many steps; 1 replaces it. @see TR-DPO, arXiv:2404.09656
    */
   reference: z
     .strictObject({ every: z.int().min(1).default(512), mix: z.number().gt(0).max(1).default(0.6) })
     .optional(),
   ...common,
-  /**
-   * Whether completions that didn't end by themselves are learned from, or left out. @see DAPO, arXiv:2503.14476,
-   * section 3.4
-   */
+  /** Whether completions that were cut off are learned from, or dropped. @see DAPO, arXiv:2503.14476, section 3.4 */
   truncated: z.enum(['learn', 'leave']).default('learn'),
   /** Groups in one optimizer step. */
   groupsPerStep: z.int().min(1).default(8),
   /**
-   * Leaves out groups whose completions all earned the same, and takes up to so many times `groupsPerStep` others in
-   * their place. @see DAPO, arXiv:2503.14476, section 3.2
+   * Filters groups whose completions all earned the same, and replaces up to this many times `groupsPerStep`. @see
+   * DAPO, arXiv:2503.14476, section 3.2
    */
   dynamicSampling: z.int().min(0).optional(),
-  /** Leaves out groups that were written more than so many optimizer steps before. */
+  /** Filters groups that were written more than this many optimizer steps ago. */
   maxStaleness: z.int().min(0).optional(),
-  /** Optimizer steps on the same groups, the old probabilities kept. */
+  /** Optimizer steps on the same groups, with the same old probabilities. */
   updatesPerBatch: z.int().min(1).default(1),
 };
 
-/** The options of an update whose objective is one by name, or another that the schema takes. */
+/** The options of an update whose objective is named, or of another form that the schema takes. */
 export function updateOptions<Own extends z.ZodType>(own: Own) {
   return z
     .strictObject({
       ...OptimizerOptions.shape,
-      /** What is learned from: by name, or one of the caller's own. */
+      /** The objective: by name, or custom. */
       objective: z.union([ObjectiveName, own]).default('grpo'),
       ...shape,
     })
@@ -69,7 +65,7 @@ function consistent(options: Options, refuse: Refuse): void {
     );
 }
 
-/** An objective of one's own is made before it comes here. */
+/** A custom objective is loaded before. */
 function ownConsistent(options: Options, refuse: Refuse): void {
   for (const [name, schema] of Object.entries({ ...ownShape, ...commonShape })) {
     const key = name as keyof typeof ownShape | keyof typeof commonShape;
@@ -78,7 +74,7 @@ function ownConsistent(options: Options, refuse: Refuse): void {
   }
 }
 
-/** In code, an objective of one's own is an `Objective`, such as `compose` makes, or the module that exports it. */
+/** In code, a custom objective is an `Objective`, such as from `compose`, or the module that exports it. */
 export const UpdateOptions = updateOptions(
   z.custom<Objective | { readonly module: string }>((value) => value !== null && typeof value === 'object', {
     abort: true,
@@ -87,10 +83,9 @@ export const UpdateOptions = updateOptions(
 export type UpdateOptions = z.input<typeof UpdateOptions>;
 
 /**
- * The objective that the options describe: plain data, save where it is the caller's own.
+ * The objective that the options describe: plain data, except a custom one.
  *
- * @throws {UsageError} naming it, if one of the caller's own gives no loss, or has no KL term that `reference` would be
- * for.
+ * @throws {UsageError} naming it, if a custom one gives no loss, or has no KL term although `reference` is set.
  */
 export function objectiveSpec(options: z.output<typeof UpdateOptions>): ObjectiveSpec | Objective {
   const { objective } = options;

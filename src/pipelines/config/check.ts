@@ -18,7 +18,7 @@ export interface Checked {
   readonly issues: readonly Issue[];
 }
 
-/** Takes a path as written at a place in the file to an absolute one. */
+/** Resolves a path in the file to an absolute one. */
 export type ResolvePath = (written: string, at: Path) => string;
 
 /**
@@ -46,7 +46,7 @@ export function check(
   return { settings, stages: usable, issues: found };
 }
 
-/** The pipeline's own keys, also where only its stages are wrong; as they are by default where they are wrong. */
+/** The pipeline's own keys, also if only its stages are wrong; invalid ones have their defaults. */
 function checkedSettings(
   parsed: Parsed<Settings>,
   map: unknown,
@@ -70,7 +70,7 @@ function checkedSettings(
   return { settings: settings as Settings, issues };
 }
 
-/** A segmenter of one's own with the defaults of its options filled in; as written where they are not right. */
+/** A custom segmenter with the defaults of its options filled in; as written if they are invalid. */
 function checkedModule(
   choice: SegmenterChoice & { readonly module: string },
   { options: schema }: SegmenterDefinition,
@@ -122,7 +122,7 @@ function checkedStage(
   };
 }
 
-/** The options with their paths made absolute; those that are not there are issues. */
+/** The options with absolute paths; missing files are issues. */
 function withPaths(
   options: unknown,
   keys: readonly string[],
@@ -188,7 +188,7 @@ function models(stages: readonly CheckedStage[], map: unknown): Issue[] {
   );
 }
 
-/** float16 has no room for gradients unless losses are scaled, which is not done. */
+/** float16 gradients would need loss scaling, which is not implemented. */
 function trainable(stages: readonly CheckedStage[], settings: Settings): Issue[] {
   if (settings.policy?.precision !== 'float16' || !pipelineContext(settings, stages).updatesPolicy) return [];
   return [
@@ -206,7 +206,7 @@ function rules(stages: readonly CheckedStage[], settings: Settings): Issue[] {
   );
 }
 
-/** What the stages find wrong with the files that their options name. */
+/** Issues that stages find in the files that their options name. */
 export async function preflights(stages: readonly CheckedStage[]): Promise<Issue[]> {
   const found = stages.map(async ({ name, stage, options }, index) =>
     ((await stage.preflight?.(options)) ?? []).map((refusal) => issueOf(refusal, index, name)),

@@ -5,9 +5,9 @@ import type { Settings } from '../settings.js';
 
 const MODELS = ['policy', 'segmenter'] as const;
 
-/** Settings with `auto` settled, so that what a run writes down is the device that it ran on. */
+/** Settings with `auto` resolved, so a run records the device that it ran on. */
 export function settleDevices(settings: Settings): Settings {
-  // Looking for a GPU takes up to two seconds: once for both models.
+  // Finding a GPU takes up to two seconds, so it is done once for both models.
   let fastest: string | undefined;
   const settled = MODELS.flatMap((model) => {
     const options = settings[model];
@@ -16,7 +16,7 @@ export function settleDevices(settings: Settings): Settings {
   return { ...settings, ...Object.fromEntries(settled) };
 }
 
-/** What keeps the devices that stages' models ask for from being used; nothing is opened. */
+/** Why the devices of the models cannot be used; nothing is opened. */
 export function unusableDevices(settings: Settings, uses: (model: 'policy' | 'segmenter') => boolean): Issue[] {
   return MODELS.filter(uses).flatMap((model): Issue[] => {
     const options = settings[model];

@@ -31,7 +31,7 @@ export function findPipeline(what: string, pipelinesFile?: string): Picked {
 /**
  * Another pipeline of the same file.
  *
- * @returns the names that there are, where none is called `name`.
+ * @returns the known names if none is `name`.
  */
 export function beside({ document, path }: Picked, name: string): Picked | readonly string[] {
   const others = holdsOne(document) ? [] : names(document).filter((other) => other !== path[0]);
@@ -72,7 +72,7 @@ function only(document: Located): Picked {
       valueAt(document.value, [one, 'evaluate', 'pipeline']),
     ]),
   );
-  // A pipeline that another one evaluates with comes along with it.
+  // The pipeline that another one evaluates with is included.
   const [name, ...others] = names(document).filter((one) => !evaluating.has(one));
   if (name !== undefined && others.length === 0) return { name, document, path: [name] };
   const wayOut = `segr1 pipeline ${name ?? 'NAME'} --pipelines ${shortPath(document.file)}`;

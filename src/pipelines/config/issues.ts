@@ -21,7 +21,7 @@ export type Parsed<Output> =
   | { readonly success: false; readonly issues: readonly Issue[] };
 
 /**
- * Reads a value; what its schema finds wrong is said in the words of this project.
+ * Reads a value; schema errors are worded in this project's grammar.
  *
  * @param subject how the value is called: `advantage` gives `advantage.scale: expected …`; empty at the top of a file.
  */
@@ -62,7 +62,7 @@ function sentence(name: string, issue: ZodIssue, got: unknown): string {
     : `${name}: ${issue.message}; got ${shown(got)}`;
 }
 
-/** What would have been right; undefined where the schema's author has said it in words. */
+/** What was expected; undefined if the schema has its own message. */
 function wantedBy(issue: ZodIssue): string | undefined {
   if (issue.code === 'invalid_type') return kindOf(issue);
   if (issue.code === 'invalid_value') return choice(issue.values);
@@ -83,8 +83,7 @@ function unknownKey(key: string, path: Path, name: string, known: readonly strin
 }
 
 /**
- * Of a choice's branches, the one that was most likely meant: of the value's own kind, fewest unknown keys, then fewest
- * issues.
+ * The branch of a union that was most likely meant: of the value's kind, with fewest unknown keys, then fewest issues.
  */
 function closest(errors: readonly (readonly ZodIssue[])[]): number {
   const weight = (issue: ZodIssue): number => {

@@ -2,7 +2,7 @@ import type { Pipeline } from './read.js';
 import { roomNotice } from './room.js';
 import { pipelineContext } from '../stage.js';
 
-/** What a pipeline may do and is yet worth a word before it runs, behind the name of what it is about. */
+/** Notices about allowed but unusual settings, after the name of the pipeline or stage. */
 export async function noticesOf({ settings, stages, evaluation }: Pipeline): Promise<string[]> {
   const around = pipelineContext(settings, stages);
   const own = stages.flatMap(({ name, stage, options }) =>
@@ -16,7 +16,7 @@ export async function noticesOf({ settings, stages, evaluation }: Pipeline): Pro
   ];
 }
 
-/** Answers that are judged are the likeliest: drawn ones come out otherwise with every seed. */
+/** Evaluations decode greedily: sampled completions differ with every seed. */
 function drawn({ name, settings, stages }: Pipeline): string[] {
   const { stage, value: { temperature = 0 } = {} } = pipelineContext(settings, stages).fact('sampling') ?? {};
   if (temperature === 0) return [];

@@ -46,8 +46,8 @@ export function readOverride(text: string, keys: readonly string[], stages: read
 /**
  * The pipeline's map with the overrides in it, the last one winning; the given map stays as it is.
  *
- * Bare stage names become maps where an option is set. A segmenter of another kind or module begins without the options
- * of the former, wherever that is set.
+ * Bare stage names become maps where an option is set. A segmenter of another kind or module starts without the old
+ * one's options, wherever it is set.
  */
 export function applied(pipeline: unknown, overrides: readonly Override[]): unknown {
   const [kinds, others] = [overrides.filter(setsKind), overrides.filter((one) => !setsKind(one))];

@@ -1,6 +1,6 @@
 /**
- * Whether a GPU has room for one prompt of a pipeline, told before anything is opened; more of them a run makes itself
- * fewer.
+ * Whether a GPU has room for one prompt of a pipeline, checked before anything is opened; runs of several prompts split
+ * themselves if they don't fit.
  */
 import { ModelError } from '../../errors.js';
 import { roomOn } from '../../models/device.js';
@@ -9,17 +9,17 @@ import { frameOf } from '../../operators/load-options.js';
 import type { PolicyOptions } from '../settings.js';
 import type { PipelineContext } from '../stage.js';
 
-/** What a run asks for, and what it may be changed into. */
+/** What a run asks for, and possible changes. */
 interface Asked {
   readonly job: Job;
   readonly use: Use;
 }
 
 /**
- * What to say where the policy's device has less room than one prompt with its completions is counted to take;
- * undefined where that fits, or can't be known.
+ * The notice if one prompt with its completions needs more than the policy's device has free; undefined if it fits or
+ * is unknown.
  *
- * @param room bytes of the device, as `roomOn` tells them.
+ * @param room free bytes of the device, from `roomOn`.
  */
 export async function roomNotice(
   around: PipelineContext,
@@ -34,7 +34,7 @@ export async function roomNotice(
     const need = work.bytes(work.job, use);
     return need > bytes ? told(work, { job: work.job, use }, need, bytes) : undefined;
   } catch (error) {
-    // What can't be read is refused where it is opened, and its message says more.
+    // An unreadable folder is refused when it is opened, with a better message.
     if (error instanceof ModelError || error instanceof RangeError) return undefined;
     throw error;
   }
@@ -85,7 +85,7 @@ interface Change {
   readonly change: (asked: Asked) => Asked;
 }
 
-/** What makes it smaller, first what changes no result but for rounding. */
+/** Changes that need less memory, first those that change results only by rounding. */
 function changes({ adapter, unit }: CountedWork, { job, use }: Asked): readonly Change[] {
   const using = (name: string, more: Partial<Use>): Change => ({
     name,

@@ -13,7 +13,7 @@ interface Definition {
   readonly valueType?: z.ZodType;
 }
 
-/** Keys that a schema takes, in its order; every branch's where there is a choice. */
+/** Keys that a schema takes, in its order; of a union, those of every branch. */
 export function knownKeys(schema: z.ZodType | undefined): string[] {
   if (!schema) return [];
   const { options, shape } = definition(schema);
@@ -35,7 +35,7 @@ export function schemaAt(schema: z.ZodType, path: Path, value: unknown): z.ZodTy
   return next && schemaAt(next, rest, below);
 }
 
-/** The branches of a choice, in the order of zod's issues about it. */
+/** The branches of a union, in the order of zod's issues about it. */
 export function branchesOf(schema: z.ZodType | undefined): readonly z.ZodType[] {
   return (schema && definition(schema).options) ?? [];
 }

@@ -7,9 +7,9 @@ export interface Cancellation {
   readonly signal: AbortSignal;
   because(reason: Stopped): void;
   reason(): Stopped | undefined;
-  /** Whether the run is over once the step that it is at has been written down. */
+  /** Whether the run ends after the current step and its checkpoint. */
   ends(): boolean;
-  /** To be called after each step: a run that is to end with one ends now. */
+  /** Called after each step: a run that is to end with it ends now. */
   stepped(): void;
   release(): void;
 }
@@ -17,7 +17,7 @@ export interface Cancellation {
 /**
  * Listens to a signal from outside until it is released.
  *
- * @param learns whether the run takes steps, one of which is finished first where it is cancelled.
+ * @param learns whether the run takes steps; on cancellation the current one is finished first.
  */
 export function cancellation(learns: () => boolean, outer?: AbortSignal): Cancellation {
   const controller = new AbortController();

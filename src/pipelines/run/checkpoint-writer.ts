@@ -8,7 +8,7 @@ import { evaluationMetrics } from '../store/artifacts.js';
 import { readState, superseded, type RunState } from '../store/checkpoint-state.js';
 import type { RunFolder } from '../store/run-folder.js';
 
-/** A policy that is trained, as far as its checkpoints go. */
+/** The part of a trainable policy that checkpoints need. */
 export type Trainable = Pick<Policy, 'version' | 'save'> & Resumable;
 
 /** Puts checkpoints into the folder of a run. */
@@ -16,13 +16,13 @@ export interface CheckpointWriter {
   /** Has something done before each. */
   before(job: () => Promise<unknown>): void;
   /**
-   * Writes one, and drops those that need not stay.
+   * Writes one, and removes those that need not stay.
    *
    * @returns its folder.
-   * @throws {Error} naming it, nothing of it left.
+   * @throws {Error} naming the folder; nothing of it is left.
    */
   write(policy: Trainable, state: RunState): Promise<string>;
-  /** Drops those that need not stay by what is known now. */
+  /** Removes checkpoints that need not stay, by the metrics known now. */
   drop(): Promise<void>;
 }
 
@@ -45,7 +45,7 @@ export function checkpointWriter(
       const folder = run.checkpoint(state.step);
       const fresh = run.unfinishedCheckpoint(state.step);
       try {
-        // A folder that was deleted is not to be made again: nobody would look for the rest.
+        // A deleted run folder is not made again: nobody would look there for the rest.
         await stat(run.checkpoints);
         for (const job of jobs) await job();
         await rm(fresh, { recursive: true, force: true });

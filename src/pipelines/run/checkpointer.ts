@@ -8,7 +8,7 @@ import type { RunFolder } from '../store/run-folder.js';
 import { scoreBy, type CheckpointWriter, type Trainable } from './checkpoint-writer.js';
 import type { RowTracker } from './row-tracker.js';
 
-/** What a checkpoint asks of the run around it. */
+/** What a checkpointer needs of the run. */
 export interface CheckpointContext {
   readonly folder: RunFolder;
   readonly options: Pick<CheckpointOptions, 'every' | 'best'>;
@@ -18,42 +18,41 @@ export interface CheckpointContext {
   readonly writer: Pick<CheckpointWriter, 'write' | 'drop'>;
   /** The checkpoint from which the run resumes. */
   readonly from: Saved | undefined;
-  /** Whether the run is to end with the step that it is at. */
+  /** Whether the run is to end with the current step. */
   readonly ending: () => boolean;
   /** Time until now. */
   readonly spent: () => Pick<RunState, 'elapsed' | 'seconds'>;
   /** Called once a checkpoint is on disk. */
   readonly written: (step: number, folder: string) => void;
-  /** Has the policy evaluated behind a step, every so many; cut off where the run is interrupted. */
+  /** Evaluates the policy after a step, at the set interval; interrupted with the run. */
   readonly evaluation?: { readonly every: number; readonly evaluate: (step: number) => Promise<void> };
 }
 
-/** What the checkpointer is at; the policy takes no step unless it is idle. */
+/** The checkpointer's state; the policy takes steps only while it is idle. */
 type State =
   | { readonly is: 'idle' }
   /** For the rows of a step to leave, so that they are on disk; `release` lets the policy take the next. */
   | { readonly is: 'waiting'; readonly release: () => void }
   | { readonly is: 'writing' }
   | { readonly is: 'evaluating' }
-  /** Nothing more is written unless the run asks for its last checkpoint. */
+  /** Nothing more is written, except a last checkpoint on request. */
   | { readonly is: 'over' };
 
 /**
- * Writes down a run that trains, at moments at which everything fits together: every so many steps and at its end; and
- * has the policy evaluated between two steps.
+ * Saves the state of a training run when all of it is consistent, every so many steps and at the end, and evaluates the
+ * policy between steps.
  *
  *     idle ── a step, something due ──▶ waiting ── its rows have left ──▶ writing ──▶ evaluating ──▶ idle, or over
  *
- * Where a checkpoint and an evaluation are due, the checkpoint comes first: a run that is broken off in the evaluation
- * resumes there.
+ * If both are due, the checkpoint comes first: a run that is interrupted in the evaluation resumes there.
  */
 export class Checkpointer {
   readonly #run: CheckpointContext;
-  // As the run began, whatever becomes of the file.
+  // The configuration as the run began, even if the file changes.
   readonly #config: string;
   readonly #over = new Subject<void>();
   #state: State = { is: 'idle' };
-  /** What is being written and evaluated, or was last. */
+  /** The current or last writing and evaluation. */
   #work: Promise<void> = Promise.resolve();
   /** Step of the newest checkpoint, of the newest step that ended a batch, and of the newest evaluation. */
   #saved: number;
@@ -69,16 +68,16 @@ export class Checkpointer {
     this.#evaluated = run.from?.state.evaluated ?? 0;
   }
 
-  /** Fires when the run may be cut off, as was asked; errors with what went wrong in writing or evaluating. */
+  /** Emits when a requested end is possible; errors if writing or evaluating fails. */
   get over(): Observable<void> {
     return this.#over;
   }
 
-  /** To be called after each step, once its weights stand. */
+  /** Called after each step, once its weights are final. */
   stepped({ step, metrics, rows }: StepEvent): void {
     const { tracker, trainee, options, evaluation } = this.#run;
     if (options.best !== undefined) this.#scores.push(scoreBy(options.best, metrics));
-    // A step that lets no row go is one of several on the same rows, and nothing could resume there.
+    // A step that releases no row is one of several on the same rows; no run could resume there.
     if (!trainee.policy || this.#state.is !== 'idle' || rows?.length === 0) return;
     if (evaluation && crosses(step, this.#passed, evaluation.every)) this.#evaluated = step;
     this.#passed = step;
@@ -88,7 +87,7 @@ export class Checkpointer {
     this.rowLeft();
   }
 
-  /** To be called after each row that left, once the tracker has it. */
+  /** Called after each row that left, once the tracker has counted it. */
   rowLeft(): void {
     const { tracker, trainee, ending } = this.#run;
     const state = this.#state;
@@ -108,19 +107,19 @@ export class Checkpointer {
     );
   }
 
-  /** Whether the evaluation behind the step from which the run resumes was broken off, or may have been. */
+  /** Whether the evaluation after the step from which the run resumes may be incomplete. */
   get owesEvaluation(): boolean {
     const { evaluation, from } = this.#run;
     return evaluation !== undefined && from !== undefined && this.#evaluated === from.state.step;
   }
 
-  /** Makes up for it. */
+  /** Runs it again. */
   async makeUpEvaluation(): Promise<void> {
     await this.#evaluate(this.#saved);
     this.#state = { is: 'idle' };
   }
 
-  /** Writes down the end of a run; nothing where that was done before, or no step was taken. */
+  /** Writes the last checkpoint; does nothing if it exists, or no step was taken. */
   async finish(): Promise<void> {
     await this.#work;
     const { policy } = this.#run.trainee;
@@ -157,7 +156,7 @@ export class Checkpointer {
     );
   }
 
-  /** Everything at this moment; nothing of it may wait. */
+  /** All state at this moment; it must be taken synchronously. */
   #snapshot(step: number): RunState {
     const { tracker, states, spent } = this.#run;
     const { source } = tracker;
@@ -198,13 +197,14 @@ export class Trainee {
   }
 }
 
-/** What stages keep beyond the run that they are in. */
+/** State that stages keep across resumed runs. */
 export interface StageStates {
   /**
-   * Takes what gives a stage's state, without the rows that are `pending`; gives its state in the run before, if any.
+   * Registers the function that returns a stage's state without the `pending` rows; returns its state in the run
+   * before, if any.
    */
   keep(stage: string, state: (pending: ReadonlySet<string>) => unknown): unknown;
-  /** All of it now, by stage; the second of a name is `NAME 2`. */
+  /** The current states by stage; the second of a name is `NAME 2`. */
   snapshot(pending: ReadonlySet<string>): Record<string, unknown>;
 }
 
@@ -221,7 +221,7 @@ export function stageStates(before: Readonly<Record<string, unknown>> = {}): Sta
   };
 }
 
-/** Whether a multiple of `every` lies behind `before` and not behind `step`. */
+/** Whether a multiple of `every` is in (before, step]. */
 function crosses(step: number, before: number, every: number): boolean {
   return Math.floor(step / every) > Math.floor(before / every);
 }

@@ -10,7 +10,7 @@ import { columnsOf, type Built, type StageContext } from '../stage.js';
 
 /** A pipeline ready to be subscribed to, and what its stages measure while it runs. */
 export interface Compiled {
-  /** Rows as the last stage gives them; completes after `open.signal` is aborted and the rows in flight are through. */
+  /** Rows from the last stage; completes after `open.signal` is aborted and the rows in flight have left. */
   readonly rows: Observable<Row>;
   /** One a stage, in order. */
   readonly metrics: readonly StageMetrics[];
@@ -20,8 +20,8 @@ export interface Compiled {
  * Opens what the stages need, in their order, and pipes them into one stream; nothing is pulled before it is subscribed
  * to.
  *
- * @param entered called with each row as the source gives it.
- * @param kept of whose rows stages that are `cacheable` make nothing anew.
+ * @param entered called with each row of the source.
+ * @param kept rows that `cacheable` stages reuse.
  */
 export async function compile(
   pipeline: Pipeline,
@@ -59,26 +59,26 @@ function sourceOf(built: Built, name: string): Observable<Row> {
 }
 
 function operatorOf(built: Built, name: string): OperatorFunction<Row, Row> {
-  // Which columns a row has by now was checked by name when the pipeline was read.
+  // The columns of a row were checked by name when the pipeline was read.
   if (typeof built === 'function') return built as OperatorFunction<Row, Row>;
   throw new UsageError(
     `${name}: expected an operator from build; got ${isObservable(built) ? 'a stream' : typeof built}`,
   );
 }
 
-/** The weights of a policy that no stage says to change are read-only. */
+/** Without a stage that updates the policy, its weights are read-only. */
 function unchanged(name: string): UsageError {
   return new UsageError(
     `${name}  trainable: expected a stage that says it changes the policy; got none; way out: updatesPolicy: true`,
   );
 }
 
-/** Ends a source at the signal, whatever it waits for; rows that it had not given yet never entered. */
+/** Ends a source at the signal, even while it waits; rows that it had not emitted never entered. */
 function ended(source: Observable<Row>, signal: AbortSignal): Observable<Row> {
   return defer(() => (signal.aborted ? EMPTY : source.pipe(takeUntil(fromEvent(signal, 'abort')))));
 }
 
-/** Names told apart where one comes twice: `mask`, `mask 2`. */
+/** Names, with repeated ones numbered: `mask`, `mask 2`. */
 function labelled(names: readonly string[]): string[] {
   return names.map((name, index) => {
     const before = names.slice(0, index).filter((other) => other === name).length;

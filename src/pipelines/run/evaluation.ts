@@ -12,9 +12,7 @@ import { evaluateOf } from '../settings.js';
 import { readEvaluation, writeEvaluation, type EvaluationResult, type Values } from '../store/artifacts.js';
 import { stepName, type RunFolder } from '../store/run-folder.js';
 
-/**
- * Evaluations behind every so many steps: they use the policy as it is then, and the segmenter where it is the same.
- */
+/** Evaluations every so many steps: they use the current policy, and the run's segmenter if it is the same. */
 export function evaluationBetweenSteps(
   { settings }: Pipeline,
   evaluation: Pipeline,
@@ -32,7 +30,7 @@ export function evaluationBetweenSteps(
   return { evaluation: { every, evaluate } };
 }
 
-/** The same evaluation of what a run has learned, as its checkpoint has it or would have it. */
+/** The same evaluation of a run's trained policy, as in its checkpoint. */
 export function withCheckpoint(evaluation: Pipeline, checkpoint: string): Pipeline {
   const { settings } = evaluation;
   if (!settings.policy) return evaluation;
@@ -41,7 +39,7 @@ export function withCheckpoint(evaluation: Pipeline, checkpoint: string): Pipeli
   return { ...evaluation, settings: { ...settings, policy: { ...settings.policy, ...weights } } };
 }
 
-/** Evaluates the policy before its first step or behind one; a run that resumes knows the result already. */
+/** Evaluates the policy before the first step or after one; a resumed run reuses the result. */
 export async function evaluateOnce(
   pipeline: Pipeline,
   folder: RunFolder,
@@ -55,7 +53,7 @@ export async function evaluateOnce(
   return result;
 }
 
-/** Runs an evaluation of its own, anew where one was broken off; undefined where it was interrupted. */
+/** Runs an evaluation, again if it was incomplete; undefined if interrupted. */
 export async function evaluate(
   pipeline: Pipeline,
   folder: RunFolder,
@@ -77,7 +75,7 @@ export async function evaluate(
   return tally && stopped === undefined ? { tally, rows } : undefined;
 }
 
-/** By metric, the mean difference of rows that both have. */
+/** For each metric, the mean difference over rows that both have. */
 export function gains(before: Values, after: Values): Record<string, Estimate> {
   const shared = [...before].flatMap(([id, was]) => {
     const is = after.get(id);

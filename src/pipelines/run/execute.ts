@@ -24,22 +24,21 @@ import { clock, depthsOf, type Clock, type StageMetrics } from './stage-metrics.
 import { stepLog } from './step-log.js';
 
 export interface ExecuteOptions {
-  /** Optimizer steps after which the run ends, those of an earlier one that it resumes included. */
+  /** Optimizer steps after which the run ends, including those before it was resumed. */
   readonly maxSteps?: number;
   /**
-   * Aborting it ends a run that learns with the step it is at; of others the source, and what is in flight still goes
-   * to the end.
+   * Aborting it ends a training run with its current step, and any other at its source; rows in flight are finished.
    */
   readonly signal?: AbortSignal;
   /** The checkpoint from which the run resumes. */
   readonly from?: Saved;
-  /** What was written of rows before, where the run is begun again. */
+  /** Rows that were written before, if the run is restarted. */
   readonly kept?: RowCache;
   /** Notified of everything as it happens. */
   readonly watch?: RunListener;
   /** Models of another run, to be used as they are. */
   readonly shared?: SharedModels;
-  /** Has the policy evaluated behind a step, every so many, with the run's own models. */
+  /** Evaluates the policy after a step, at the set interval, with the run's own models. */
   readonly evaluation?: {
     readonly every: number;
     readonly evaluate: (step: number, models: Required<SharedModels>) => Promise<unknown>;
@@ -114,7 +113,7 @@ export async function execute(
     ...(evaluation && { evaluation: { every: evaluation.every, evaluate } }),
   });
 
-  // What follows a step and a row.
+  // Hooks after a step and a row.
   const stepped = (event: StepEvent): void => {
     const { rows: _, ...step } = event;
     watch(log.take(step, time.stages, time.elapsed()));
@@ -205,10 +204,10 @@ function startOf(
   };
 }
 
-/** Longest silence about queues while rows go by, ms. */
+/** Longest time between queue reports while rows pass, ms. */
 const QUEUE_EVERY = 1000;
 
-/** Books rows as they leave, reports them, and stops the source once too many were marked for a fault of theirs. */
+/** Counts rows as they leave, reports them, and stops the source once too many had faulty data. */
 function onRowDone(
   { stages, settings: { tolerate } }: Pipeline,
   { tracker, stop, time, watch }: { tracker: RowTracker; stop: Cancellation; time: Clock; watch: RunListener },
@@ -257,7 +256,7 @@ function runToCompletion(rows: Observable<Row>, stall: () => Error): Promise<voi
   });
 }
 
-/** What to say of rows that nobody moves any more. */
+/** The message for rows that are stuck. */
 function stalled(stages: readonly StageMetrics[], window: number): Error {
   const keeping = stages
     .filter(({ rowsIn, rowsOut }) => rowsIn !== rowsOut)

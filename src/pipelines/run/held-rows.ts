@@ -9,13 +9,12 @@ import { columnsOf, ownColumnsOf, type Stage } from '../stage.js';
 import { stages as builtIn } from '../stages/table.js';
 
 /**
- * Holds the rows of a pipeline's stages to what the stages declare, one operator a stage.
+ * Checks the rows of each stage against what the stage declares, one operator for each.
  *
- * A value that does not fit its column is taken out and marks the row, and a mark carries the name of the stage that
- * made it. Built-in stages are trusted with the columns that rows know.
+ * A value of the wrong type is removed and its row marked, with the name of the stage that made it. Built-in columns of
+ * built-in stages are not checked.
  *
- * @throws {UsageError} through the stream, for a row with a column that no stage up to there declares, or without what
- * no row can be without.
+ * @throws {UsageError} through the stream, for a row with an undeclared column, or without one that every row needs.
  */
 export function heldRows(stages: readonly CheckedStage[]): MonoTypeOperatorFunction<Row>[] {
   const keys = new Set(rowKeys);
@@ -34,7 +33,7 @@ export function heldRows(stages: readonly CheckedStage[]): MonoTypeOperatorFunct
 
 type Misfits = readonly (readonly [column: string, fault: string])[];
 
-/** What does not fit in a row that a stage gives. */
+/** Values of the wrong type in a stage's row. */
 function misfitsOf(stage: Stage, options: unknown): (row: Row) => Misfits {
   const own = Object.entries(ownColumnsOf(stage, options));
   const known = columnsOf(stage, options).filter((column) => rowKeys.has(column));
@@ -53,7 +52,7 @@ function fault(value: unknown, misfit: (value: unknown) => string | undefined): 
   return value === undefined || value === null ? undefined : misfit(value);
 }
 
-/** The row without the values that do not fit, marked where there are such. */
+/** The row without values of the wrong type, marked if there are any. */
 function fitting(stage: string, misfits: Misfits, row: Row): Row {
   if (misfits.length === 0) return row;
   const reason = misfits.map(([column, text]) => `${column}: ${text}`).join('; ');
@@ -63,7 +62,7 @@ function fitting(stage: string, misfits: Misfits, row: Row): Row {
   return { ...rest, skipped: row.skipped ?? { stage, reason } };
 }
 
-/** An operator marks rows with its own name, whatever the stage is called that is built with it. */
+/** An operator marks rows with its own name, not the name of the stage that uses it. */
 function ownMark(stage: string, names: ReadonlySet<string>, row: Row): Row {
   return row.skipped && !names.has(row.skipped.stage) ? { ...row, skipped: { ...row.skipped, stage } } : row;
 }

@@ -1,7 +1,7 @@
 import { defined } from '../../defined.js';
 import type { RunEvent, StartEvent, StepEvent } from '../events.js';
 
-/** What is known of a run so far. */
+/** The state of a run as its events report it. */
 export interface Seen {
   readonly start?: StartEvent;
   readonly rowsOut: number;
@@ -9,7 +9,7 @@ export interface Seen {
   readonly step?: StepEvent;
   readonly depths: Readonly<Record<string, number>>;
   readonly tokens: number;
-  /** An evaluation between steps that is going on. */
+  /** A running evaluation between steps. */
   readonly evaluating?: { readonly done: number; readonly of?: number } | undefined;
   /** The metrics of the newest one. */
   readonly evaluated?: Readonly<Record<string, number>>;
@@ -18,7 +18,7 @@ export interface Seen {
 /** A run before its first report. */
 export const NOTHING: Seen = { rowsOut: 0, marked: 0, depths: {}, tokens: 0 };
 
-/** What is known once a report is in. */
+/** The state after an event. */
 export function seen(before: Seen, report: RunEvent): Seen {
   switch (report.kind) {
     case 'start':
@@ -47,7 +47,7 @@ export function seen(before: Seen, report: RunEvent): Seen {
   }
 }
 
-/** How far an evaluation is, once it reports. */
+/** Progress of an evaluation, once it reports. */
 function within(before: Seen['evaluating'], report: RunEvent): Seen['evaluating'] {
   if (report.kind === 'start') return { done: 0, ...defined({ of: report.rows }) };
   if (report.kind === 'row') return { ...before, done: report.rowsOut };
@@ -55,7 +55,7 @@ function within(before: Seen['evaluating'], report: RunEvent): Seen['evaluating'
 }
 
 /**
- * A run in one line: how far, what one watches of the last step, speed, queues, time left.
+ * A run in one line: progress, key metrics of the last step, speed, queues, time left.
  *
  * @param seconds since it began.
  */
@@ -64,7 +64,7 @@ export function line(state: Seen, seconds: number): string {
   const of = (done: number, all: number | undefined): string => (all === undefined ? `${done}` : `${done}/${all}`);
   const queues = Object.entries(depths).filter(([, depth]) => depth > 0);
   const part = share(state);
-  // A run that resumed has tokens of before, which took none of these seconds.
+  // A resumed run has earlier tokens, which took none of these seconds.
   const speed = step?.timing?.speed['tokens_per_second'] ?? (start && seconds > 0 ? tokens / seconds : 0);
   return [
     ...(step || start?.maxSteps !== undefined ? [`step ${of(step?.step ?? 0, start?.maxSteps)}`] : []),
@@ -79,7 +79,7 @@ export function line(state: Seen, seconds: number): string {
   ].join('  ');
 }
 
-/** What one watches of a step, and what the line calls it. */
+/** Key metrics of a step, and their names in the line. */
 const WATCHED: Readonly<Record<string, string>> = {
   reward: 'reward',
   'baseline/constant': 'baseline',
@@ -100,9 +100,7 @@ function watched(metrics: Readonly<Record<string, number>>): string[] {
   });
 }
 
-/**
- * How much of the run is done, 0 to 1, by steps or rows, whichever is nearer to its end; undefined where nobody knows.
- */
+/** The completed share of the run, 0 to 1, by steps or rows, the larger of the two; undefined if unknown. */
 export function share({ start, rowsOut, step }: Seen): number | undefined {
   const parts = [
     ...(start?.maxSteps === undefined ? [] : [(step?.step ?? 0) / start.maxSteps]),

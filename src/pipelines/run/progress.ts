@@ -3,7 +3,7 @@ import cliProgress from 'cli-progress';
 import { duration, line, NOTHING, seen, share } from './progress-line.js';
 import type { RunEvent, RunListener } from '../events.js';
 
-/** Where progress is written; a terminal says how wide it is. */
+/** Output for progress; a terminal has a width. */
 export interface Output {
   write(text: string): unknown;
   readonly columns?: number;
@@ -17,9 +17,8 @@ const DRAW_EVERY = 100;
 const MOST_MARKS = 5;
 
 /**
- * A watcher that writes progress: a bar that is redrawn on a terminal, plain lines elsewhere, JSON lines for programs.
- *
- * It keeps no timer, so that a run with nothing left to do is noticed.
+ * A listener that writes progress: a redrawn bar on a terminal, plain lines elsewhere, JSON lines for programs. It has
+ * no timer, so a stalled run still ends the process.
  */
 export function progress(
   kind: 'terminal' | 'lines' | 'json',
@@ -38,15 +37,14 @@ export function progress(
   }
 }
 
-/** Whether a program gets it: of rows only those that are marked. */
+/** Whether an event is written as JSON: rows only if they are marked. */
 function worthALine(report: RunEvent): boolean {
   if (report.kind === 'evaluation') return worthALine(report.report);
   return report.kind === 'row' ? report.skipped !== undefined : report.kind !== 'counted';
 }
 
 /**
- * Watches a run, and its evaluations before and after each for itself, under a label of its own; those in between are
- * part of it.
+ * Follows a run, and the evaluations before and after it under their own labels; those in between are part of the run.
  */
 function withEvaluations(watcher: (label: string) => RunListener): RunListener {
   const own = watcher('');
@@ -92,7 +90,7 @@ function terminal(out: Output, now: () => number, label: string): RunListener {
     state = seen(state, report);
     if (report.kind === 'start') began = now();
     if (report.kind === 'notice') {
-      // What is drawn stays above it.
+      // Other output stays above it.
       out.write(`${drawn ? '\n' : ''}${label}${report.text}\n`);
       drawn = false;
       return;

@@ -10,16 +10,16 @@ import type { Trainee } from './checkpointer.js';
 import type { PolicyOptions } from '../settings.js';
 import type { StageContext, PipelineContext } from '../stage.js';
 
-/** The collaborators of one run, and how they are let go. */
+/** The shared resources of one run, and their release. */
 export interface Resources extends StageContext {
   /** Releases everything that was opened, last first, each once; waits for running jobs. Safe to call twice. */
   release(): Promise<void>;
 }
 
-/** Models of a run that another one uses meanwhile: neither opened by that one nor released. */
+/** Models that a run shares with another, which neither opens nor releases them. */
 export type SharedModels = Partial<Pick<StageContext, 'policy' | 'segmenter'>>;
 
-/** Collaborators that are opened when a stage first asks, and shared by all that do. */
+/** Resources that are opened at a stage's first request, and shared. */
 export function openResources(
   given: Omit<StageContext, 'segmenter' | 'policy' | 'coordinates' | 'trainable' | 'shared'>,
   trainee: Pick<Trainee, 'take'>,
@@ -88,7 +88,7 @@ async function openNamedPolicy(
   const workers = workersOn(device, options.workers);
   const { checkpoint, adapter, threads, batch, tokens, gradientCheckpointing, prompt, save, precision, runtime } =
     options;
-  // Weights that nothing will change are not read into memory that could be changed.
+  // Frozen weights stay memory-mapped.
   const train = updatesPolicy ? options.train : adapter === undefined ? 'none' : options.train;
   const extra = patchMask > 0 ? patchMaskHead : undefined;
   return await openPolicy(checkpoint, {

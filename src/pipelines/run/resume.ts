@@ -13,11 +13,11 @@ import { resolved, type Pipeline } from '../config/read.js';
 import { configHash, readState, type Saved } from '../store/checkpoint-state.js';
 import { columnsOf, pipelineContext } from '../stage.js';
 
-/** A run that resumes; from its beginning where it had no checkpoint yet. */
+/** A run that resumes; without a checkpoint, from its beginning. */
 export interface Resumed {
   readonly folder: RunFolder;
   readonly from?: Saved;
-  /** What it had written, where no stage learns. */
+  /** Its written rows, if no stage learns. */
   readonly kept?: RowCache;
 }
 
@@ -34,16 +34,14 @@ export function runToResume(pipeline: Pipeline, folder: string | undefined): Run
 }
 
 /**
- * Makes a run that was broken off ready to resume.
- *
- * What it wrote after the checkpoint is given up: later checkpoints here, rows and metrics by whoever opens them. Where
- * no stage learns, it begins again with what it wrote; answers that a server gave stay.
+ * Prepares an interrupted run to resume. What it wrote after the checkpoint is discarded: later checkpoints here, rows
+ * and metrics when they are opened. If no stage learns, it restarts and reuses its written rows; a server's answers are
+ * kept.
  *
  * @param folder as `runToResume` gives it.
  * @param which checkpoint, as in `step-20`; by default the newest.
  * @throws {UsageError} if there is no such checkpoint, or the pipeline cannot resume.
- * @throws {DataError} if the checkpoint is not what it was when it was written; names an older one that is, if there is
- * one.
+ * @throws {DataError} if the checkpoint is damaged; names an intact older one, if there is one.
  */
 export async function resumption(pipeline: Pipeline, folder: RunFolder, which: string | undefined): Promise<Resumed> {
   const source = pipeline.stages[0];
@@ -60,7 +58,7 @@ export async function resumption(pipeline: Pipeline, folder: RunFolder, which: s
   return { folder: folder.make(), ...defined({ kept }) };
 }
 
-/** Gives up what a run did after a step, and what it was broken off in. */
+/** Discards what a run did after a step, and unfinished work. */
 async function dropAfter(last: number, folder: RunFolder): Promise<void> {
   for (const stale of folder.halfWrittenCheckpoints()) await rm(stale, { recursive: true });
   for (const step of folder.evaluationSteps())
@@ -73,12 +71,12 @@ export function learns({ stages }: Pipeline): boolean {
   return stages.some(({ stage, options }) => columnsOf(stage, options).includes('step'));
 }
 
-/** Whether what a policy writes may hang on the rows before. */
+/** Whether completions may depend on earlier rows. */
 function changes(pipeline: Pipeline): boolean {
   return learns(pipeline) || pipelineContext(pipeline.settings, pipeline.stages).updatesPolicy;
 }
 
-/** The run of a pipeline that was begun last: the one that `run:` names, or the newest of its name. */
+/** The last run of a pipeline: the one that `run:` names, or the newest of its name. */
 function newestRun({ name, settings }: Pipeline): RunFolder {
   if (settings.run !== undefined) return RunFolder.inRuns(settings.run);
   const runs = RunFolder.inRuns().root;
@@ -93,7 +91,7 @@ function newestRun({ name, settings }: Pipeline): RunFolder {
   return newest;
 }
 
-/** Pipelines that a run was started with, its own first; undefined where the folder is no run's. */
+/** Pipelines that a run was started with, its own first; undefined if the folder is no run. */
 function configOf({ config: file }: RunFolder): [string, Record<string, unknown>][] | undefined {
   if (!existsSync(file)) return undefined;
   try {
@@ -138,7 +136,7 @@ function indifferentIn({ stages }: Pipeline): (name: string) => readonly string[
   return (name) => stages.find((one) => one.name === name)?.stage.indifferent ?? [];
 }
 
-/** As it reads back from a file. */
+/** As it would be read from a file. */
 function plain(config: Record<string, unknown>): Record<string, unknown> {
   return JSON.parse(JSON.stringify(config)) as Record<string, unknown>;
 }
@@ -166,7 +164,7 @@ async function chosen(folder: RunFolder, which: string | undefined): Promise<Sav
   }
 }
 
-/** A checkpoint that is what it was when it was written. */
+/** An intact checkpoint. */
 async function sound(run: RunFolder, step: number): Promise<Saved> {
   const folder = run.checkpoint(step);
   const state = await readState(folder);
@@ -185,14 +183,14 @@ async function firstSound(run: RunFolder, steps: readonly number[]): Promise<Sav
   return undefined;
 }
 
-/** A key on which two configurations differ; undefined where one lacks it. */
+/** A key with different values in two configurations; undefined where one lacks it. */
 export interface Difference {
   readonly key: string;
   readonly before: unknown;
   readonly now: unknown;
 }
 
-/** Keys that change no row and no weight, whatever pipeline they are of. */
+/** Keys that change no row and no weight, in any pipeline. */
 const INDIFFERENT = [
   /^policy\.(workers|threads)$/,
   /^segmenter\.threads$/,
@@ -203,11 +201,10 @@ const INDIFFERENT = [
 ];
 
 /**
- * Where two pipelines differ in what decides a run's rows and weights.
+ * Differences between two pipelines that affect rows or weights.
  *
- * @param before as `resolved` gives it; keys of stages are called `STAGE.OPTION`, those of a second such stage `STAGE
- * 2.OPTION`.
- * @param indifferent options that change neither, of a stage of that name, `a.b` for one inside of `a`.
+ * @param before from `resolved`; keys of stages are `STAGE.OPTION`, of a second such stage `STAGE 2.OPTION`.
+ * @param indifferent options of a stage that affect neither, `a.b` for nested ones.
  */
 export function differences(
   before: Readonly<Record<string, unknown>>,

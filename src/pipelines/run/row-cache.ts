@@ -7,14 +7,14 @@ import { recoverRows } from '../../io/arrow/shard.js';
 import type { Row } from '../../records.js';
 import type { RunFolder } from '../store/run-folder.js';
 
-/** Rows without a mark that a run had written before it was broken off, by id. */
+/** Unmarked rows that an interrupted run had written, by id. */
 export type RowCache = ReadonlyMap<string, Row>;
 
 /**
- * Puts the rows of a run that was broken off beside those that will be written now, and reads them; all are in memory.
+ * Moves the rows of an interrupted run aside and reads them; all are in memory.
  *
- * @returns those of whole batches; none where there is damage. Where it was broken off more than once, those of the
- * time that came furthest.
+ * @returns those of whole batches; none if they are damaged. After several interruptions, those of the attempt that got
+ * furthest.
  */
 export async function putAside({ rows, earlierRows: aside }: RunFolder): Promise<RowCache> {
   const [before, since] = [await wholeRows(aside), await wholeRows(rows)];
@@ -40,7 +40,7 @@ async function wholeRows(folder: string): Promise<RowCache> {
   return rows;
 }
 
-/** The same operator, but rows that are known get their `columns` from there; those do not wait for others. */
+/** The same operator, but cached rows get their `columns` from the cache, without waiting for others. */
 export function cached(
   operator: OperatorFunction<Row, Row>,
   columns: readonly string[],

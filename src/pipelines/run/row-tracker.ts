@@ -5,19 +5,19 @@ import type { StageMetrics } from './stage-metrics.js';
 /** Distinct reasons counted by stage; the rest are counted together. */
 const MOST_REASONS = 50;
 
-/** Where a row stands that the tracker still has to follow. */
+/** State of a row that the tracker follows. */
 export type RowState =
-  /** Was in flight at the checkpoint from which the run resumed, and has not entered once more yet. */
+  /** Was in flight at the checkpoint from which the run resumed, and has not entered again yet. */
   | 'pending'
   | 'in flight'
   /** In flight, and a checkpoint waits until it has left. */
   | 'awaited';
 
-/** Rows that left, as a checkpoint has them. */
+/** Counts of rows that left, for a checkpoint. */
 export type RowCounts = RunState['rows'];
 
 /**
- * Knows each row of a run from the moment the source gives it until it has left, and counts what left.
+ * Follows each row from the source until it has left, and counts those that left.
  *
  *     pending ─┐
  *              ├─ enter ─▶ in flight ─ await ─▶ awaited ─ leave ─▶ left, and marked where it was skipped
@@ -78,7 +78,7 @@ export class RowTracker {
   get marked(): Readonly<Record<string, Readonly<Record<string, number>>>> {
     return this.#marked;
   }
-  /** Rows that have to leave before a checkpoint can be written. */
+  /** Rows that must leave before a checkpoint can be written. */
   get awaiting(): number {
     return this.#awaiting;
   }
@@ -93,14 +93,14 @@ export class RowTracker {
     const before = this.#rows.get(id);
     if (before !== undefined && before !== 'pending')
       throw new Error(`${id}  row: expected an id of its own; got one that is in flight already`);
-    // Behind those that entered before it.
+    // After those that entered before it.
     this.#rows.delete(id);
     this.#rows.set(id, 'in flight');
     if (before === undefined) this.#cursor++;
     this.#rowsIn++;
   }
 
-  /** Of these rows, a checkpoint waits for those that are in flight. */
+  /** A checkpoint waits for those of these rows that are in flight. */
   awaitRows(ids: readonly string[]): void {
     for (const id of ids) {
       if (this.#rows.get(id) !== 'in flight') continue;
@@ -121,12 +121,16 @@ export class RowTracker {
     if (skipped) this.#mark(skipped.stage, skipped.reason);
   }
 
-  /** Counts a row that was marked for a fault of its own. @returns how many there are by now. */
+  /**
+   * Counts a row with faulty data.
+   *
+   * @returns the count so far.
+   */
   countFault(): number {
     return ++this.#faults;
   }
 
-  /** Where a run resumes that is broken off now: what the source has given, and what of it has not left. */
+  /** Where the run would resume: how many rows the source has emitted, and which of them have not left. */
   get source(): RunState['source'] {
     return { cursor: this.#cursor, pending: [...this.#pending(), ...this.#inFlight()] };
   }
@@ -142,7 +146,7 @@ export class RowTracker {
     };
   }
 
-  /** What does not add up now that the stream has ended; undefined where everything that entered has left. */
+  /** The error after the stream has ended; undefined if every row that entered has left. */
   missing(stages: readonly StageMetrics[]): string | undefined {
     const inFlight = this.#inFlight();
     if (inFlight.length === 0) return undefined;

@@ -14,19 +14,18 @@ export interface RunOptions extends Omit<ExecuteOptions, 'from' | 'kept'> {
   readonly folder?: string;
   /**
    * Resumes the run in `folder`, by default the newest of the pipeline's: at its newest checkpoint, or the one named,
-   * as in `step-20`; from its beginning where it has none, with the rows that it wrote.
+   * as in `step-20`; without one, from its beginning, reusing the rows that it wrote.
    */
   readonly resume?: true | string;
 }
 
 /**
- * Runs a checked pipeline to its end; where it names another to evaluate with, that one before the first step, after
- * the last, and every so many in between where it says so.
+ * Runs a checked pipeline to its end, with the evaluations that it names: before the first step, after the last, and at
+ * the set interval in between.
  *
- * The evaluations lie in the run's folder, as `RunFolder` names them. The first and the last open and release a policy
- * of their own, those in between use the run's. Interrupted, or without a step, there is no last one; what was
- * evaluated
- * behind the last step is not evaluated again. Where no stage learns, a run that has finished is not run again.
+ * The evaluations are in the run's folder, as `RunFolder` names them. The first and the last open their own policy,
+ * those in between use the run's. Interrupted, or without a step, there is no last one; an evaluation after the last
+ * step is not repeated. Where no stage learns, a run that has finished is not run again.
  *
  * @returns the summary; `watch` is notified of it too, before a failure is thrown.
  * @throws {UsageError} if the folder is in use, or a run that is to resume is another's; what a stage threw; DataError
@@ -52,7 +51,7 @@ export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOp
   }
 }
 
-/** The folder named; else in `runs` the pipeline's `run:`, or its name and the time. */
+/** The given folder; by default in `runs` the pipeline's `run:`, or its name and the time. */
 function newFolder({ name, settings }: Pipeline, folder: string | undefined): RunFolder {
   if (folder !== undefined) return new RunFolder(folder);
   const time = new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-');

@@ -5,14 +5,14 @@ import type { Credits } from '../../streams/credits.js';
 import type { Summary } from '../events.js';
 import type { RunState } from '../store/checkpoint-state.js';
 
-/** What was measured of one stage so far. */
+/** Measurements of one stage so far. */
 export interface StageMetrics {
   readonly stage: string;
   rowsIn: number;
   rowsOut: number;
   /** Seconds with at least one row inside. */
   busy(): number;
-  /** Seconds in which a source wanted to give a row and the window was full; 0 for other stages. */
+  /** Seconds in which a source was held back by a full window; 0 for other stages. */
   blocked(): number;
 }
 
@@ -20,11 +20,11 @@ export interface StageMetrics {
 export interface Meter extends StageMetrics {
   enter(): void;
   leave(): void;
-  /** Takes back an `enter`: no row came of it. */
+  /** Undoes an `enter` without a row. */
   cancel(): void;
-  /** A row is wanted that may not come yet. */
+  /** A row is wanted, but the window is full. */
   hold(): void;
-  /** It may. */
+  /** The window has room. */
   admit(): void;
 }
 
@@ -56,7 +56,7 @@ export function stageMetrics(stage: string, now: () => number = () => performanc
   return meter;
 }
 
-/** Seconds in which more was started than stopped. */
+/** Seconds with more starts than stops. */
 function stopwatch(now: () => number) {
   let running = 0;
   let before = 0;
@@ -73,8 +73,8 @@ function stopwatch(now: () => number) {
 }
 
 /**
- * The same window for a source, which is busy from each credit it takes until the row comes, or the credit goes back,
- * and blocked where it waits for one.
+ * The same window, measured for a source: it is busy from taking a credit until the row arrives or the credit is
+ * returned, and blocked while it waits for a credit.
  */
 export function meteredCredits(window: Credits, meter: Meter): Credits {
   return {
@@ -114,7 +114,7 @@ export function meteredSource(source: Observable<Row>, meter: Meter): Observable
   );
 }
 
-/** The same operator, with the rows that enter and leave it counted and timed; rows are not touched. */
+/** The same operator, with rows counted and timed; they are not changed. */
 export function metered(operator: OperatorFunction<Row, Row>, meter: Meter): OperatorFunction<Row, Row> {
   return (source: Observable<Row>) =>
     defer(() =>
@@ -126,15 +126,15 @@ export function metered(operator: OperatorFunction<Row, Row>, meter: Meter): Ope
     );
 }
 
-/** Time of a run, and of the one that it resumes, if it does. */
+/** Time of a run, and of the run that it resumes, if any. */
 export interface Clock {
   /** Of the stages; none before the start. */
   readonly stages: readonly StageMetrics[];
-  /** Begins anew: what was waited for before is no part of the run. */
+  /** Restarts the clocks: waiting before the run does not count. */
   start(stages: readonly StageMetrics[]): void;
   /** Seconds since the start. */
   elapsed(): number;
-  /** All that was spent, the earlier run's time included. */
+  /** Total time, the earlier run's included. */
   spent(): Pick<Summary, 'elapsed' | 'seconds'>;
 }
 
@@ -160,7 +160,7 @@ export function clock(before?: Pick<RunState, 'elapsed' | 'seconds'>): Clock {
   };
 }
 
-/** Milliseconds are enough for people. */
+/** Rounded to milliseconds, for people. */
 export function thousandths(seconds: number): number {
   return Math.round(seconds * 1000) / 1000;
 }

@@ -4,7 +4,7 @@ import type { RunEvent, RunListener, StepEvent } from '../events.js';
 import { writeBenchmark } from '../store/artifacts.js';
 import type { RunFolder } from '../store/run-folder.js';
 
-/** Hands on what is emitted to one listener, who may come later; what the listener throws, `emit` throws. */
+/** Passes events to one listener, which may be set later; `emit` throws what the listener throws. */
 export interface Relay {
   readonly emit: RunListener;
   readonly listen: (listener: RunListener) => void;
@@ -18,7 +18,7 @@ export function relay(): Relay {
   };
 }
 
-/** Puts what stages report where it belongs: steps to the run, results into its folder, all of it to who watches. */
+/** Distributes what stages report: steps to the run, results to its folder, everything to the listener. */
 export function resultsTo(
   folder: RunFolder,
   name: string,
@@ -40,7 +40,7 @@ export function resultsTo(
   };
 }
 
-/** What looking at nothing earns, for every step's metrics. */
+/** The constant baseline, for every step's metrics. */
 function baselineOf(constants: readonly Constant[]): Record<string, number> {
   const best = bestConstant(constants);
   return best ? { 'baseline/constant': best.reward.mean } : {};

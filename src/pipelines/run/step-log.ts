@@ -21,20 +21,18 @@ import type { RunFolder } from '../store/run-folder.js';
 export interface StepLog {
   readonly count: number;
   /**
-   * Writes the step down; the same step with all of its tokens, and where the time since the one before went.
+   * Records a step; returns it with its token counts, and how the time since the one before was spent.
    *
    * @param elapsed seconds of this run.
    */
   take(step: StepEvent, stages: readonly StageMetrics[], elapsed: number): StepEvent;
-  /** Adds to the metrics of the newest step what became known later. */
+  /** Adds later metrics to the newest step. */
   amend(metrics: StepEvent['metrics']): Promise<void>;
-  /** Writes the table of all steps, and waits until their lines are on disk; nothing where there was none. */
+  /** Writes the table of all steps, and waits until their lines are on disk; does nothing without steps. */
   flush(): Promise<void>;
 }
 
-/**
- * @param done steps of an earlier run that stay; what it wrote down of later ones is given up.
- */
+/** @param done steps of an earlier run to keep; later ones are discarded. */
 export async function stepLog(
   { stepLines: file, stepTable }: Pick<RunFolder, 'stepLines' | 'stepTable'>,
   done = 0,
@@ -91,7 +89,7 @@ function timed(since: Grown, { tokens }: StepEvent, stages: readonly StageMetric
 
 type Grown = (name: string, now: number) => number;
 
-/** How much a number that only grows has grown since it was last asked for. */
+/** Growth of a growing number since the last call. */
 function differences(): Grown {
   const before = new Map<string, number>();
   return (name, now) => {

@@ -15,7 +15,7 @@ export function alone({ fact }: PipelineContext): readonly Refusal[] {
   return [{ option: '', text: `expected ${stage}.group of 1, for one answer a question; got ${group}` }];
 }
 
-/** A stage that gathers rows for a step waits for ever where fewer are let in: `option` is at most the window. */
+/** A stage that gathers more rows than the window would wait for ever: `option` is at most the window. */
 export function withinWindow(option: string, rows: number, { settings }: PipelineContext): readonly Refusal[] {
   if (rows <= settings.window) return [];
   return [{ option, text: `expected at most the window of ${settings.window}; got ${rows}; way out: window: ${rows}` }];
@@ -25,7 +25,7 @@ export function withinWindow(option: string, rows: number, { settings }: Pipelin
 const UNLIMITED = { repetitionPenalty: 1, topK: 0, topP: 1, minP: 0 };
 
 /**
- * Completions drawn under limits carry the log-probs of what the limits leave; those that a step recomputes know the
+ * Completions drawn under limits have the log-probs of the limited distribution; a step recomputes them with the
  * temperature alone.
  */
 export function truncated({ fact }: PipelineContext): readonly string[] {
@@ -44,7 +44,7 @@ function names<T extends object>(value: T): (keyof T)[] {
   return Object.keys(value) as (keyof T)[];
 }
 
-/** Log-probs of a group that is one completion over and over say nothing. */
+/** Greedy decoding repeats one completion, so a group has nothing to compare. */
 export function drawnAtAll({ fact }: PipelineContext): readonly Refusal[] {
   const { stage, value: { temperature = 1 } = {} } = fact('sampling') ?? {};
   if (temperature > 0) return [];
@@ -56,7 +56,7 @@ export function drawnAtAll({ fact }: PipelineContext): readonly Refusal[] {
   ];
 }
 
-/** An objective without a ratio takes every row for one of the policy as it is. */
+/** An objective without a ratio treats every row as on-policy. */
 export function unweighed(
   {
     objective,
@@ -82,7 +82,7 @@ export function isAcross(scale: string): boolean {
   return scale === 'batch' || scale === 'parts';
 }
 
-/** A spread over a step's groups is taken over the very groups that the step takes. */
+/** A spread over a step's groups must cover exactly the groups of the step. */
 export function sameStep(
   { scale, groupsPerStep }: { readonly scale: string; readonly groupsPerStep: number },
   around: PipelineContext,
@@ -96,7 +96,7 @@ export function sameStep(
   return withinWindow('groupsPerStep', groupsPerStep, around);
 }
 
-/** Tokens are picked by the entropies that completions come with, if they come with them. */
+/** Tokens are picked by the completions' entropies, which must be there. */
 export function entropiesTold(
   { topEntropy }: { readonly topEntropy: number },
   { fact }: PipelineContext,
@@ -106,7 +106,7 @@ export function entropiesTold(
   return [{ option: 'topEntropy', text: `expected ${stage}.entropy: true below 1; got ${topEntropy} without` }];
 }
 
-/** A group may be left out of a step only where the others' advantages don't hang on it. */
+/** A group may be filtered only if the others' advantages don't depend on it. */
 export function ownSpread(
   { dynamicSampling }: { readonly dynamicSampling?: number | undefined },
   { fact }: PipelineContext,
@@ -122,7 +122,7 @@ export function ownSpread(
   ];
 }
 
-/** Below an adapter lies the checkpoint, which is only read. */
+/** An adapter's base is the checkpoint, which is read-only. */
 export function ownReference(
   { reference }: { readonly reference?: unknown },
   { settings }: PipelineContext,

@@ -5,7 +5,7 @@ import { rollout, RolloutOptions } from '../../operators/rollout.js';
 import { alone } from './constraints.js';
 import { stage, type Stage } from '../stage.js';
 
-/** What the policy writes, read and cut out. */
+/** Stages that generate, parse and segment. */
 export const generation: readonly Stage[] = [
   stage({
     name: 'rollout',

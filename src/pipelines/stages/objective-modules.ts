@@ -7,7 +7,7 @@ import { ownObjective, updateOptions } from '../../operators/training/update-opt
 import type { PipelineContext, Refusal } from '../stage.js';
 import { entropiesTold } from './constraints.js';
 
-/** Options of `update` in a file: an objective of one's own is the path of a module, relative to the file. */
+/** Options of `update` in a file: a custom objective is the path of a module, relative to the file. */
 export const UpdateStageOptions = updateOptions(z.string().regex(/\.[cm]?js$/, { abort: true }));
 type UpdateStageOptions = z.output<typeof UpdateStageOptions>;
 
@@ -16,7 +16,7 @@ export function isModule(objective: string): boolean {
   return !ObjectiveName.safeParse(objective).success;
 }
 
-/** What keeps the module from being used, if there is one. */
+/** Why the module cannot be used; undefined without fault. */
 export async function objectiveModule(options: UpdateStageOptions): Promise<readonly Refusal[]> {
   if (!isModule(options.objective)) return [];
   try {

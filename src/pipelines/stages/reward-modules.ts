@@ -8,7 +8,7 @@ import type { Masked, Sample } from '../../records.js';
 import type { Refusal } from '../stage.js';
 import { importModule } from './import-module.js';
 
-/** What a reward of one's own is called with: one row, and its answers, [G] each. */
+/** What a custom reward is called with: one row, and its completions, [G] each. */
 export interface RewardInput extends Pick<Masked, 'completions' | 'prompts' | 'masks' | 'formats'> {
   readonly sample: Sample;
 }
@@ -23,14 +23,14 @@ export const RewardStageOptions = z
   .strictObject({
     ...rewardShape,
     weights: RewardWeights.catchall(z.number()).prefault({}),
-    /** Modules with rewards of one's own, by the name that each has among the weights; relative to the file. */
+    /** Modules with custom rewards, by their name among the weights; relative to the file. */
     functions: z.record(z.string().min(1), z.string().min(1)).default({}),
   })
   .superRefine(measured)
   .superRefine(named);
 type RewardStageOptions = z.output<typeof RewardStageOptions>;
 
-/** Refuses a weight of nothing, and a function that has no weight or a name that is taken. */
+/** Refuses a weight without a function, and a function without a weight or with a name that is taken. */
 function named(
   { weights, functions }: { weights: Record<string, unknown>; functions: Record<string, unknown> },
   context: z.RefinementCtx,
@@ -52,14 +52,14 @@ export function scoringOf({ functions, weights, length, legacy }: RewardStageOpt
   return { weights: Object.fromEntries(own), legacy, ...defined({ length }) };
 }
 
-/** What each part of the reward weighs, one's own among them. */
+/** Weight of each part of the reward, custom ones too. */
 export function weightsOf({ weights }: RewardStageOptions): Record<string, number> {
   return Object.fromEntries(
     Object.entries(weights).filter((entry): entry is [string, number] => entry[1] !== undefined),
   );
 }
 
-/** What keeps the modules from being used, each by its name. */
+/** Why modules cannot be used, by name. */
 export async function rewardModules({ functions }: RewardStageOptions): Promise<readonly Refusal[]> {
   const found = Object.entries(functions).map(async ([name, file]) => {
     try {

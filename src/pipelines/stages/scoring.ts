@@ -15,7 +15,7 @@ import { alone, comparable, isAcross, sameStep } from './constraints.js';
 import { stage, type Stage } from '../stage.js';
 import { writePanels } from '../store/artifacts.js';
 
-/** What answers are worth. */
+/** Stages that reward and score completions. */
 export const scoring: readonly Stage[] = [
   stage({
     name: 'reward',

@@ -6,7 +6,7 @@ import { partsOf } from '../../operators/rewards/options.js';
 import { write, WriteOptions } from '../../operators/write.js';
 import { stage, type StageContext, type Stage } from '../stage.js';
 
-/** Where rows go. */
+/** Stages that write rows. */
 export const sinks: readonly Stage[] = [
   stage({
     name: 'write',
@@ -29,7 +29,7 @@ export const sinks: readonly Stage[] = [
   }),
 ];
 
-/** What a shard says of the run that wrote it. */
+/** A shard's metadata about its run. */
 function metadata({ config, folder, settings, fact }: StageContext): Record<string, string> {
   return {
     run: basename(folder.root),

@@ -10,14 +10,14 @@ import { isReplayed, MARKED, replay, replayable, replayedColumns, ReplayOptions 
 import { refusedBy } from './constraints.js';
 import { stage, type Refusal, type Stage } from '../stage.js';
 
-// The seed and what is tolerated are the whole pipeline's.
+// `seed` and `tolerate` are settings of the whole pipeline.
 const { seed: _seed, tolerate: _tolerate, ...loadShape } = LoadOptions.shape;
 const LoadStageOptions = z.strictObject(loadShape).superRefine((options, context) => {
   for (const issue of LoadOptions.safeParse(options).error?.issues ?? [])
     context.addIssue({ code: 'custom', path: issue.path, message: issue.message });
 });
 
-/** Where rows come from. */
+/** Stages that are sources of rows. */
 export const sources: readonly Stage[] = [
   stage({
     name: 'load',
@@ -75,7 +75,7 @@ async function refusedRows(options: ReplayOptions): Promise<readonly Refusal[]> 
   }
 }
 
-/** Columns that can't be asked for: neither known before an answer, nor of one's own and in the rows. */
+/** Columns that can't be replayed: neither built-in before a completion, nor custom and in the rows. */
 function unknownColumns(options: z.output<typeof ReplayOptions>): readonly Refusal[] {
   const own = Object.keys(replayedColumns(options).own);
   const unknown = options.columns.find((name) => !isReplayed(name) && !own.includes(name));
@@ -84,7 +84,7 @@ function unknownColumns(options: z.output<typeof ReplayOptions>): readonly Refus
   return [{ option: 'columns', text }];
 }
 
-/** What people call the rows of `load`: set and split, kind of scenes, or the folder of the images. */
+/** Title of the rows of `load`: set and split, kind of scenes, or the folder of the images. */
 function setName({ set, split, scenes, images, root }: z.output<typeof LoadStageOptions>): string {
   if (set !== undefined)
     return set === 'jsonl' || set === 'coco' ? basename(String(root)) : `${set}/${split ?? 'test'}`;

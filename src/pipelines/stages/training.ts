@@ -21,7 +21,7 @@ import {
 import { isModule, objectiveModule, objectiveOf, UpdateStageOptions } from './objective-modules.js';
 import { stage, type StageContext, type Refusal, type Stage } from '../stage.js';
 
-/** What is taught, and how the policy learns it. */
+/** Stages that make labels and train the policy. */
 export const training: readonly Stage[] = [
   stage({
     name: 'fit',

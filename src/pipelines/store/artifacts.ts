@@ -37,18 +37,18 @@ export function writeGain(folder: RunFolder, gain: Omit<GainEvent, 'kind'>): voi
 /** By row, its metrics. */
 export type Values = ReadonlyMap<string, Readonly<Record<string, number>>>;
 
-/** What an evaluation measured of a policy: in all, and row by row. */
+/** The result of an evaluation: overall, and row by row. */
 export interface EvaluationResult {
   readonly tally: Tally;
   readonly rows: Values;
 }
 
-/** Keeps an evaluation in its folder, so that it need not be run again. */
+/** Saves an evaluation in its folder, so it need not run again. */
 export async function writeEvaluation(folder: RunFolder, { tally, rows }: EvaluationResult): Promise<void> {
   await replaceJson(folder.values, { tally, rows: [...rows] });
 }
 
-/** What `writeEvaluation` kept; undefined where it kept nothing. */
+/** The evaluation that `writeEvaluation` saved; undefined if there is none. */
 export function readEvaluation({ values }: RunFolder): EvaluationResult | undefined {
   if (!existsSync(values)) return undefined;
   // JSON has null for NaN, and nothing else of it is null.
@@ -59,7 +59,7 @@ export function readEvaluation({ values }: RunFolder): EvaluationResult | undefi
   return { tally, rows: new Map(rows) };
 }
 
-/** The evaluation behind a step, as metrics of that step; undefined where none has ended. */
+/** The evaluation after a step, as metrics of that step; undefined if none has ended. */
 export function evaluationMetrics(folder: RunFolder, step: number): Record<string, number> | undefined {
   const found = readEvaluation(folder.evaluation(step));
   if (!found) return undefined;

@@ -17,13 +17,13 @@ export const RunState = z.object({
   /** SHA-256 of the run's `config.yaml`. */
   config: z.string(),
   step: z.int().min(1),
-  /** What `checkpoints.best` goes by, more is better; null where nothing was known. */
+  /** Score by which `checkpoints.best` chooses, more is better; null if unknown. */
   score: z.number().nullable(),
-  /** Step behind which an evaluation was due last; 0 where none was. It may have been broken off. */
+  /** Last step after which an evaluation was due; 0 if none was. It may be incomplete. */
   evaluated: z.int().min(0).default(0),
-  /** Rows that the source had given, and the ids of those that were in flight; they are made again. */
+  /** Rows that the source had emitted, and the ids of those in flight, which are made again. */
   source: z.object({ cursor: z.int().min(0), pending: z.array(z.string()) }),
-  /** What had left by then; the first `rowsOut` rows of the shards are those. */
+  /** Rows that had left: the first `rowsOut` rows of the shards. */
   rows: z.object({
     rowsOut: z.int().min(0),
     marks: z.int().min(0),
@@ -33,7 +33,7 @@ export const RunState = z.object({
   }),
   elapsed: z.number(),
   seconds: counts,
-  /** What stages keep, by name. */
+  /** State of stages, by name. */
   memory: z.record(z.string(), z.unknown()),
 });
 export type RunState = z.output<typeof RunState>;
@@ -68,8 +68,8 @@ export function codeVersion(): string {
 }
 
 /**
- * Steps of checkpoints that need not stay: all but the `keep` newest and the one of the highest score, the newer among
- * equals.
+ * Steps of checkpoints that need not stay: all but the `keep` newest and the one with the highest score (the newer of
+ * equals).
  */
 export function superseded(
   all: readonly { readonly step: number; readonly score: number | null }[],

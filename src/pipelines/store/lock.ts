@@ -4,22 +4,18 @@ import { hostname } from 'node:os';
 import { messageOf, shortPath, UsageError } from '../../errors.js';
 import type { RunFolder } from './run-folder.js';
 
-/**
- * How often a lock is touched, and how long one of another machine may lie untouched before its program counts as
- * ended, ms.
- */
+/** How often a lock is touched, and after how long untouched another machine's program counts as ended, ms. */
 const BEAT = 15_000;
 const SILENCE = 120_000;
 
-/** Locks of this process: a file with its number that is none of these was left by one that had the same. */
+/** Locks of this process: any other lock with its process id is left over from an earlier process. */
 const own = new Set<string>();
 
 /**
- * Takes a run's folder for this process, and makes it where there is none. What a program that is no more has left is
- * taken over.
+ * Takes a run's folder for this process, and makes it where there is none. The lock of an ended program is taken over.
  *
- * @returns what lets go of it.
- * @throws {UsageError} if another program is at it, or may be.
+ * @returns a function that releases it.
+ * @throws {UsageError} if another program uses it, or may.
  */
 export function lockRun({ root, lock: file }: RunFolder): () => void {
   try {
@@ -46,7 +42,7 @@ function taken(file: string): boolean {
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    // A full disk takes the name without the words.
+    // On a full disk the file exists, but is empty.
     rmSync(file, { force: true });
     throw error;
   }
@@ -56,11 +52,11 @@ function touch(file: string): void {
   try {
     utimesSync(file, new Date(), new Date());
   } catch {
-    // Somebody removed it: what is written next says so.
+    // Somebody removed it: the next write reports that.
   }
 }
 
-/** Takes the place of a program that is no more. */
+/** Takes over from an ended program. */
 function free(file: string): void {
   const [pid = '', host = ''] = readFileSync(file, 'utf8').trim().split(' ');
   const refuse = (got: string, wayOut: string): never => {
@@ -88,7 +84,7 @@ function runs(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {
-    // One that belongs to somebody else may not be asked, but is there.
+    // A process of another user may not be signalled, but exists.
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -4,12 +4,12 @@ import { join, resolve } from 'node:path';
 import { shortPath, UsageError } from '../../errors.js';
 import { writeWhole } from '../../io/whole-file.js';
 
-/** What a checkpoint or an evaluation of a step is called, and a checkpoint that is being written. */
+/** Names of a step's checkpoint or evaluation, and of a checkpoint that is being written. */
 const STEP = /^step-(\d+)$/;
 const MAKING = '.making';
 const HALF_WRITTEN = /^step-\d+(\.making|(\.making)?\.partial(-\d+)?)$/;
 
-/** Every name in the folder of a run; paths are absolute, and nothing is made unless a method says so. */
+/** Every name in the folder of a run; paths are absolute, and only methods that say so create anything. */
 export class RunFolder {
   readonly root: string;
 
@@ -17,7 +17,7 @@ export class RunFolder {
     this.root = resolve(root);
   }
 
-  /** Where runs lie whose folder nobody named: `runs` of the working folder, or one of them. */
+  /** Default place of runs: `runs` in the working folder, or one run in it. */
   static inRuns(name = ''): RunFolder {
     return new RunFolder(join('runs', name));
   }
@@ -26,11 +26,11 @@ export class RunFolder {
   get config(): string {
     return this.#at('config.yaml');
   }
-  /** Which process is at work here. */
+  /** The process that uses the folder. */
   get lock(): string {
     return this.#at('run.lock');
   }
-  /** The summary of the run; only where nothing of it is left to do. */
+  /** The summary of the run; only there once the run is complete. */
   get finished(): string {
     return this.#at('finished.json');
   }
@@ -39,7 +39,7 @@ export class RunFolder {
   get rows(): string {
     return this.#at('rows');
   }
-  /** The rows of before, in a run that was begun again, until it ends. */
+  /** In a restarted run, the rows from before, until it ends. */
   get earlierRows(): string {
     return this.#at('rows.before');
   }
@@ -74,7 +74,7 @@ export class RunFolder {
   checkpointSteps(): number[] {
     return stepsIn(this.checkpoints);
   }
-  /** Checkpoints that were being written or removed when their run was broken off. */
+  /** Checkpoints that were being written or removed when their run was interrupted. */
   halfWrittenCheckpoints(): string[] {
     return namesIn(this.checkpoints).flatMap((name) => (HALF_WRITTEN.test(name) ? [join(this.checkpoints, name)] : []));
   }
@@ -95,15 +95,15 @@ export class RunFolder {
   get #evaluations(): string {
     return this.#at('evaluations');
   }
-  /** The one behind a step. */
+  /** The one after a step. */
   evaluation(step: number): RunFolder {
     return new RunFolder(join(this.#evaluations, stepName(step)));
   }
-  /** Steps behind which there is an evaluation, the newest first; whole or broken off. */
+  /** Steps after which there is an evaluation, the newest first; complete or not. */
   evaluationSteps(): number[] {
     return stepsIn(this.#evaluations);
   }
-  /** What an evaluation measured, in all and row by row. */
+  /** The result of an evaluation, overall and row by row. */
   get values(): string {
     return this.#at('values.json');
   }
@@ -164,12 +164,12 @@ export class RunFolder {
       );
     }
     mkdirSync(this.root, { recursive: true });
-    // First, so that a folder that nothing can be put in stays empty.
+    // First, so that an unwritable folder stays empty.
     writeWhole(this.config, config);
     return this.make();
   }
 
-  /** Makes the folders in it that are not there. */
+  /** Makes its missing folders. */
   make(): this {
     for (const folder of [this.rows, this.metrics, this.checkpoints]) mkdirSync(folder, { recursive: true });
     return this;
@@ -180,7 +180,7 @@ export class RunFolder {
   }
 }
 
-/** What a checkpoint is called, for people and for `--resume`. */
+/** A checkpoint's name, for people and for `--resume`. */
 export function stepName(step: number): `step-${number}` {
   return `step-${step}`;
 }

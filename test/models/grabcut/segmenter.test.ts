@@ -23,8 +23,8 @@ interface Made {
   }[];
 }
 
-// Python 3, opencv-python-headless 4.14.0: ../fixtures/grabcut.py made the masks.
-const { sets } = JSON.parse(readFileSync(new URL('../fixtures/grabcut.json', import.meta.url), 'utf8')) as {
+// Python 3, opencv-python-headless 4.14.0: fixtures/grabcut.py made the masks.
+const { sets } = JSON.parse(readFileSync(new URL('./fixtures/grabcut.json', import.meta.url), 'utf8')) as {
   sets: Made[];
 };
 

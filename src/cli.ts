@@ -14,7 +14,7 @@ import { segmentCommand } from './cli/segment.js';
 import { stagesCommand } from './cli/stages.js';
 import { DataError, messageOf, ModelError, UsageError } from './errors.js';
 
-// Who stops reading what is printed does not stop the run, nor does a terminal that is closed.
+// A closed pipe or terminal does not stop the run.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 try {
@@ -43,7 +43,7 @@ try {
   console.error(expected(error) ? messageOf(error) : error);
 }
 
-/** Whether an error's message says all; others are faults of the program, and their stack helps. */
+/** Whether an error's message is enough; others are bugs, and their stack helps. */
 function expected(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.every(expected);
   return (

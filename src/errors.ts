@@ -15,10 +15,10 @@ export class ModelError extends Error {
   override readonly name: string = 'ModelError';
 }
 
-/** A reward, log-prob, loss or gradient that is no finite number: costs a step, not the run. */
+/** A non-finite reward, log-prob, loss or gradient: costs a step, not the run. */
 export class NonFiniteError extends ModelError {
   override readonly name: string = 'NonFiniteError';
-  /** What is wrong with single rows, by id; none where it is the step as a whole. */
+  /** Faults of single rows, by id; none if the whole step is at fault. */
   readonly rows: ReadonlyMap<string, string>;
 
   constructor(message: string, rows: ReadonlyMap<string, string> = new Map()) {
@@ -30,7 +30,7 @@ export class NonFiniteError extends ModelError {
 /** A device, or this machine, has no room for what a run needs; smaller runs may fit. */
 export class OutOfMemoryError extends ModelError {
   override readonly name: string = 'OutOfMemoryError';
-  /** What was asked for when it failed, where that is known. */
+  /** The failed request, if known. */
   readonly bytes: number | undefined;
 
   constructor(message: string, bytes?: number, options?: ErrorOptions) {
@@ -39,18 +39,18 @@ export class OutOfMemoryError extends ModelError {
   }
 }
 
-/** What `error` says, without a stack; any thrown value is accepted. */
+/** The message of `error`, without a stack; any thrown value is accepted. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** `value` as it stands in a message: JSON where that works, cut at 80 characters. */
+/** `value` for a message: JSON if possible, cut at 80 characters. */
 export function shown(value: unknown): string {
   const text = value === undefined ? 'nothing' : (JSON.stringify(value) ?? typeof value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
-/** `file` as a person in this folder would write it. */
+/** `file` as one would write it in this folder. */
 export function shortPath(file: string): string {
   const short = relative(process.cwd(), file) || '.';
   return short.startsWith('..') ? file : short;

@@ -1,4 +1,4 @@
-// The nouns that flow.
+// Rows and their parts.
 export type {
   Advantaged,
   Answered,
@@ -50,7 +50,7 @@ export { openScorer, type Scorer } from './operators/scoring/scorer.js';
 export { write, type RowSink, type WriteOptions } from './operators/write.js';
 export { credits, released, type Credits } from './streams/credits.js';
 
-// What stages work with.
+// Resources of stages.
 export { imageReader, type ReaderOptions } from './io/reader.js';
 export { openGrabCut, type GrabCutOptions } from './models/grabcut/segmenter.js';
 export { openSam2, type Sam2Options } from './models/sam2/segmenter.js';
@@ -96,7 +96,7 @@ export { compose, type Additions, type Recipe } from './objectives/compose.js';
 export type { Average, Objective, Terms, Traced } from './objectives/objective.js';
 export type { ObjectiveName, ObjectiveOptions } from './objectives/named.js';
 export type { ObjectiveModule, ObjectiveSpec } from './objectives/spec.js';
-/** The tensor language, for objectives of one's own. */
+/** The tensor language, for custom objectives. */
 export * as ops from './tensor/ops.js';
 export type { Tensor } from './tensor/graph.js';
 
@@ -116,7 +116,7 @@ export {
 } from './operators/scoring/score-foreground.js';
 export { scoreReferring, type Answer, type ReferringReport } from './operators/scoring/score-referring.js';
 
-// What a benchmark came to, and two of them side by side.
+// Results of a benchmark, and their comparison.
 export { benchmarkResult, type BenchmarkResult } from './metrics/benchmarks/result.js';
 export { compareResults, type Comparison } from './metrics/benchmarks/comparison.js';
 export { readBenchmark } from './pipelines/store/artifacts.js';
@@ -126,7 +126,7 @@ export { openShards, readRows, recoverRows, type Shards } from './io/arrow/shard
 export { rowSchema, type RowShape } from './io/arrow/columns.js';
 export { column, type Column, type OwnColumns, type OwnValues } from './io/arrow/own-columns.js';
 
-// Pipelines in YAML, and stages of one's own for them.
+// Pipelines in YAML, and custom stages for them.
 export {
   stage,
   type Adds,

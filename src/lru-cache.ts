@@ -8,8 +8,8 @@ export class LruCache<Value> {
   #held = 0;
 
   /**
-   * @param budget in the unit of `sizeOf`; a value that is larger is not kept.
-   * @param left called with each value that makes room for another.
+   * @param budget in the unit of `sizeOf`; a larger value is not kept.
+   * @param left called with each evicted value.
    */
   constructor(budget: number, sizeOf: (value: Value, key: string) => number, left: (value: Value) => void = () => {}) {
     this.#budget = budget;

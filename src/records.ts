@@ -20,7 +20,7 @@ export interface PromptObject {
   readonly points: readonly Point[];
 }
 
-/** What the policy asks of the segmenter, in integer pixels of `frame`, as it wrote them. */
+/** The policy's prompt for the segmenter, in integer pixels of `frame`, as written. */
 export interface Prompt {
   readonly frame: Size;
   readonly objects: readonly PromptObject[];
@@ -49,7 +49,7 @@ export interface SceneKey {
   readonly rule: 'warm' | 'striped' | 'largest' | 'any';
 }
 
-/** Why a row goes no further; later stages pass it on as it is. */
+/** Why a row is skipped; later stages pass it on unchanged. */
 export interface Skipped {
   readonly stage: string;
   readonly reason: string;
@@ -58,7 +58,7 @@ export interface Skipped {
 /** The objects of a scene, one of which is the target. */
 export interface Candidates {
   readonly boxes: readonly Box[];
-  /** What each is called: its colour. */
+  /** The name of each: its colour. */
   readonly names: readonly string[];
   readonly target: number;
   /** All of them together, at frame size. */
@@ -68,55 +68,55 @@ export interface Candidates {
 /** A question with one right answer, of a benchmark. */
 export interface Question {
   readonly benchmark: 'pope' | 'mme' | 'mmbench' | 'ai2d';
-  /** What is counted by itself: a split, a subtask, or a category, `/` between a wider and a narrower one. */
+  /** A part with its own scores: a split, a subtask, or a category, with `/` between a wider and a narrower one. */
   readonly part: string;
   /** Questions of one item count together: those about one image, or one question in several orders of its options. */
   readonly item: string;
   /** How far the options are turned; 0 as published. */
   readonly turn: number;
-  /** What stands behind A, B, …; none where the answer is yes or no. */
+  /** Texts of the options A, B, …; none if the answer is yes or no. */
   readonly options: readonly string[];
   /** The right one: `yes`, `no` or a letter. */
   readonly answer: string;
 }
 
-/** One image with its truth, and what is asked of it. Paths, not pixels: a row may wait in a queue. */
+/** One image with its ground truth and its instruction. Paths, not pixels: a row may wait in a queue. */
 export interface Sample {
   /** Unique in the run, and the same in every run: `epoch/index/name`. */
   readonly id: string;
   readonly image: ImageSource;
   /** At `frame` size; absent for prediction. */
   readonly truth?: Mask;
-  /** Pixels that count neither for nor against an answer, at `frame` size. */
+  /** Pixels that count neither for nor against a mask, at `frame` size. */
   readonly ignore?: Mask;
-  /** Where the truth came from: a picture, or a place in a file of annotations. */
+  /** Source of the ground truth: a picture, or a place in a file of annotations. */
   readonly truthPath?: string;
   readonly instruction?: string;
-  /** What the instruction asks, where that has a right answer in words. */
+  /** The question of the instruction, if it has a right answer in words. */
   readonly question?: Question;
   readonly task: string;
   /** The stretched frame that the policy is shown and writes in. */
   readonly frame: Size;
   /** Size of the image as stored. */
   readonly original: Size;
-  /** Everything that could have been meant; scenes only. */
+  /** All objects that could be the target; scenes only. */
   readonly candidates?: Candidates;
   readonly skipped?: Skipped;
 }
 
-/** One answer of the policy. */
+/** One completion of the policy. */
 export interface Completion {
   readonly text: string;
   /** Ids after the prompt, the end token included where one was written. */
   readonly tokens: readonly number[];
-  /** Of the distribution sampled from, one a token. */
+  /** Under the distribution sampled from, one for each token. */
   readonly logProbs: readonly number[];
   readonly finish: 'stop' | 'length';
-  /** Of the distribution that each token was drawn from, in nats; where it was asked for. */
+  /** Of the distribution that each token was drawn from, in nats; if requested. */
   readonly entropies?: readonly number[];
 }
 
-/** What completions are drawn with. */
+/** Sampling options of completions. */
 export interface SamplingOptions {
   /** 0 writes the likeliest token. */
   readonly temperature: number;
@@ -138,7 +138,7 @@ export interface RolledOut extends Sample {
   readonly sampling?: SamplingOptions;
 }
 
-/** Added by `answer`: what was answered, null where that could not be read, and whether it is right. */
+/** Added by `answer`: the answer, null if unreadable, and whether it is right. */
 export interface Answered extends RolledOut {
   readonly answer: string | null;
   readonly correct: 0 | 1;
@@ -156,18 +156,19 @@ export interface Masked extends Prompted {
 }
 
 /**
- * Added by `reward`: [G] totals, and each part by name; NaN is a part that doesn't apply, a total of which none does.
+ * Added by `reward`: [G] totals, and each part by name; NaN for a part that doesn't apply, and for a total of no
+ * applicable part.
  */
 export interface Scored extends Masked {
   readonly rewards: {
     readonly total: readonly number[];
     readonly byName: Readonly<Record<string, readonly number[]>>;
-    /** Which function gave what, where one gave NaN or an infinity. */
+    /** Non-finite results, by function. */
     readonly notFinite?: string;
   };
 }
 
-/** Added by `score`: metrics of the first answer at the size of the stored truth, by name. */
+/** Added by `score`: metrics of the first mask at the ground truth's stored size, by name. */
 export interface Measured extends Masked {
   readonly scores: Readonly<Record<string, number>>;
 }
@@ -182,7 +183,7 @@ export interface Updated extends Advantaged {
   readonly step: number;
 }
 
-/** Added by `fit`: what leads the segmenter to the truth. */
+/** Added by `fit`: a prompt with which the segmenter finds the ground truth. */
 export interface Fitted extends Sample {
   readonly fitted: {
     readonly prompt: Prompt;
@@ -193,15 +194,15 @@ export interface Fitted extends Sample {
   };
 }
 
-/** Added by `think`: a fitted row as a data set of thoughts has it. */
+/** Added by `think`: the columns of a data set of thoughts. */
 export interface Thought extends Fitted {
-  /** What is asked. */
+  /** The question. */
   readonly problem: string;
-  /** Why the prompt is as it is, its tags included. */
+  /** The reasoning behind the prompt, with its tags. */
   readonly thinking: string;
-  /** The prompt as a policy would write it behind its thought. */
+  /** The prompt as a policy would write it after its thought. */
   readonly solution: string;
 }
 
-/** A row as far as it came: marked rows lack the columns of the stages that let them by. */
+/** A row at any stage: marked rows lack the columns of later stages. */
 export type Row = Sample & Partial<Omit<Updated & Measured & Thought & Answered, keyof Sample>>;

@@ -14,7 +14,7 @@ export interface Workers<Job, Answer> {
   call(job: Job, transfer?: readonly Transferable[]): Promise<Answer>;
   /** Runs a job once on every worker, in turn with what is queued there. */
   everywhere(job: Job): Promise<Answer[]>;
-  /** As `everywhere`, a job of its own for each worker, with what is transferred to it. */
+  /** As `everywhere`, with a separate job for each worker and its transferables. */
   each(jobs: (worker: number) => { readonly job: Job; readonly transfer: readonly Transferable[] }): Promise<Answer[]>;
   /** Waits for running jobs, ends every thread; queued and later calls reject. Safe to call twice. */
   release(): Promise<void>;
@@ -22,7 +22,7 @@ export interface Workers<Job, Answer> {
 
 type Reply<Answer> = { readonly id: number; readonly answer: Answer } | { readonly id: number; readonly error: Fault };
 
-/** An error as a message: its class would be lost. */
+/** An error as a message, since its class would be lost. */
 interface Fault {
   readonly message: string;
   /** Set where memory ran out. */
@@ -53,7 +53,7 @@ interface Seat<Job, Answer> {
  */
 export function workers<Job, Answer>(module: URL, size: number, data?: unknown): Workers<Job, Answer> {
   const queue: Pending<Job, Answer>[] = [];
-  /** Why no further job is taken. */
+  /** Why further jobs are rejected. */
   let closed: Error | undefined;
   let released: Promise<void> | undefined;
   let drained: (() => void) | undefined;
@@ -105,7 +105,7 @@ export function workers<Job, Answer>(module: URL, size: number, data?: unknown):
     try {
       seat.worker.postMessage({ id: 0, job: next.job }, next.transfer);
     } catch (error) {
-      // A job that cannot be copied is its caller's mistake: the thread never saw it.
+      // A job that cannot be cloned is its caller's mistake: the thread never saw it.
       next.reject(error instanceof Error ? error : new Error(messageOf(error)));
       return;
     }
@@ -171,7 +171,7 @@ function errorOf({ message, outOfMemory }: Fault): Error {
   return outOfMemory ? new OutOfMemoryError(message, outOfMemory.bytes) : new Error(message);
 }
 
-/** Threads need JavaScript: under a test runner that reads `src` directly the build's twin is taken. */
+/** Threads need JavaScript: a test runner that reads `src` directly uses the built file instead. */
 function compiled(module: URL): URL {
   if (existsSync(fileURLToPath(module))) return module;
   return new URL(module.href.replace('/src/', '/dist/'));

@@ -6,7 +6,7 @@ import type { Checkup, DeviceReport } from './checkup.js';
  */
 const KERNELS = ['7.5', '8.0', '8.6', '8.9', '9.0', '12.0'];
 
-/** What a device of one capability runs of kernels made for an earlier one of the same generation. */
+/** Whether a device of one capability runs kernels for an earlier one of the same generation. */
 function hasKernels(capability: string): boolean {
   const [major, minor] = capability.split('.').map(Number) as [number, number];
   return KERNELS.some((known) => {
@@ -18,7 +18,7 @@ function hasKernels(capability: string): boolean {
 /** The least that segr1 asks for; the memory is for the small policy. */
 const [NODE, MEMORY, DISK] = [[20, 19], 2e9, 50] as const;
 
-/** What would make the machine better for segr1, the most helpful first; one sentence each. */
+/** Ways to improve the machine for segr1, the most helpful first; one sentence each. */
 export function adviceOn({ node, memory, disk, devices, missing, cpu }: Checkup): readonly string[] {
   const [major = 0, minor = 0] = node.split('.').map(Number);
   const gpus = devices.filter(({ device }) => device !== 'cpu');

@@ -1,6 +1,6 @@
 import { shown, UsageError } from '../errors.js';
 
-/** An option's text; undefined where it is not given. @throws {UsageError} if it is given twice. */
+/** An option's text; undefined if not given. @throws {UsageError} if it is given twice. */
 export function once(value: unknown, option: string): string | undefined {
   if (value === undefined || typeof value === 'string') return value;
   throw new UsageError(`--${option}: expected it once; got ${shown(value)}`);

@@ -1,20 +1,20 @@
 import { shown, UsageError } from '../errors.js';
 import type { Box, Point, PromptObject } from '../records.js';
 
-/** What of a prompt was written on a command line, as it was written. */
+/** The parts of a prompt on a command line, as written. */
 export interface Words {
   readonly boxes: readonly string[];
   readonly points: readonly string[];
-  /** One a point, or none: then all are 1. */
+  /** One for each point, or none: then all are 1. */
   readonly labels: readonly string[];
 }
 
 /**
- * The objects that are meant: one a box, all with the points, or one of points alone. Corners of a box may stand in any
- * order.
+ * The objects of the prompt: one for each box, all with the points, or one of points only. Corners of a box may be in
+ * any order.
  *
- * @throws {UsageError} for what is no box, point or label, for a box without an area, and if there are labels, but not
- * one a point.
+ * @throws {UsageError} for an invalid box, point or label, for a box without an area, and for another number of labels
+ * than points.
  */
 export function objectsOf({ boxes, points, labels }: Words): PromptObject[] {
   if (labels.length > 0 && labels.length !== points.length)

@@ -12,21 +12,25 @@ import { readPrompt } from '../operators/parse.js';
 import { prompts } from '../prompts/seg-r1.js';
 import type { Image, Prompt, PromptObject, Size } from '../records.js';
 
-/** What is asked about an image; null where the policy wrote nothing that could be read as a prompt. */
+/** The prompt for an image; null if the policy's completion is unreadable. */
 export interface Question {
   readonly prompt: Prompt | null;
-  /** All that the policy wrote, its thought included. */
+  /** The policy's whole completion, with its thought. */
   readonly completion?: string;
 }
 
-/** Who asks the segmenter: the caller, or a policy. */
+/** Source of prompts for the segmenter: the caller, or a policy. */
 export interface Asker {
   readonly name?: string;
   ask(image: Image): Promise<Question>;
   release(): Promise<void>;
 }
 
-/** Asks the same about every image. @param frame the square that places are in; each image's own pixels by default. */
+/**
+ * The same prompt for every image.
+ *
+ * @param frame the square of the coordinates; each image's own pixels by default.
+ */
 export function given(objects: readonly PromptObject[], frame: number | undefined): Asker {
   return {
     ask: async ({ width, height }) => ({ prompt: { frame: squareOf(frame) ?? { width, height }, objects } }),
@@ -34,21 +38,21 @@ export function given(objects: readonly PromptObject[], frame: number | undefine
   };
 }
 
-/** What the released evaluation lets a policy write at most. */
+/** The released evaluation's limit of tokens. */
 const MOST_TOKENS = 1024;
 
 export interface PolicyWords {
   readonly dir: string;
   readonly adapter?: string;
-  /** What to look for; the primary objects by default. */
+  /** What to look for; by default the primary objects. */
   readonly text?: string;
   /** Side of the square that the policy is shown, px. */
   readonly frame: number;
 }
 
 /**
- * Lets a policy write what is asked about each image, greedily: asked in its own prompt if that takes a text as one is
- * given, else as in Seg-R1's evaluation.
+ * Lets a policy write the prompt for each image, greedily: with its own template if that takes a text exactly when one
+ * is given, else with that of Seg-R1's evaluation.
  */
 export async function openAsker({ dir, adapter, text, frame: side }: PolicyWords): Promise<Asker> {
   const { prompt: own } = await readPolicyConfig(dir);
@@ -86,7 +90,7 @@ export function openNamed(segmenter: string): Promise<Segmenter> {
 /** Finer than training needs it: one image may take a second. */
 const GRABCUT_SIDE = 256;
 
-/** @throws {UsageError} unless the folder is there, with `file` in it where one is named. */
+/** @throws {UsageError} if the folder is missing, or lacks `file` if one is named. */
 export function folderOf(dir: string, option: string, expected: string, file?: string): string {
   if (existsSync(dir) && (file === undefined || existsSync(join(dir, file)))) return dir;
   throw new UsageError(

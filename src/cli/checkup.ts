@@ -13,15 +13,15 @@ import { codeVersion } from '../pipelines/store/checkpoint-state.js';
 import type { Precision } from '../tensor/graph.js';
 import type { Trial, Tried } from './device-trial.js';
 
-/** A device of an engine, and what it did. */
+/** A device of an engine, and the result of its trial. */
 export interface DeviceReport {
   readonly engine: 'onnx';
-  /** As `policy.device` names it. */
+  /** Its name in `policy.device`. */
   readonly device: string;
   readonly name: string;
   /** Of the engine. */
   readonly version: string;
-  /** Whether it ran a graph and what came back was right. */
+  /** Whether it ran a graph with the right result. */
   readonly works: boolean;
   /** GFLOP/s of matrix products, by precision; only those that the device has kernels for. */
   readonly speed: Readonly<Partial<Record<Precision, number>>>;
@@ -34,12 +34,12 @@ export interface DeviceReport {
   readonly capability?: string;
 }
 
-/** All that `segr1 doctor` found. */
+/** The report of `segr1 doctor`. */
 export interface Checkup {
   readonly segr1: string;
   readonly node: string;
   readonly cpu: { readonly model: string; readonly cores: number };
-  /** Bytes; `total` is what this process may have, where a container gives it less than the machine has. */
+  /** Bytes; `total` is what this process may use, which a container may limit. */
   readonly memory: { readonly total: number; readonly free: number };
   readonly disk: DiskSpeed | { readonly folder: string; readonly error: string };
   readonly devices: readonly DeviceReport[];
@@ -59,9 +59,8 @@ export interface CheckupOptions {
 }
 
 /**
- * Looks at the machine and tries every device: a few seconds where there is no GPU.
- *
- * GPUs are tried side by side, behind the CPU, whose figure they would spoil.
+ * Examines the machine and tries every device: a few seconds without a GPU. GPUs are tried in parallel, after the CPU,
+ * whose figure they would distort.
  */
 export async function checkUp({
   machine = thisMachine(),
@@ -102,7 +101,7 @@ async function tryGpus(survey: CudaSurvey, version: string, attempt: Attempt): P
       ),
     );
   } catch (error) {
-    // A driver that describes no device may still have one.
+    // A driver that lists no device may still have one.
     const { speed, errors, free } = await trial(0);
     const report = deviceReport(
       { ...common, device: 'cuda:0', name: 'unknown' },
@@ -144,10 +143,10 @@ async function tried(attempt: Attempt, trial: Trial): Promise<Tried> {
   );
 }
 
-/** A minute is for libraries of 2 GB that come from a slow disk. */
+/** A minute, for 2 GB of libraries on a slow disk. */
 const LIMIT = 60_000;
 
-/** @throws {Error} with what the trial's process said, or how it ended. */
+/** @throws {Error} with the output of the trial's process, or how it ended. */
 function inOwnProcess(trial: Trial): Promise<unknown> {
   const program = fileURLToPath(new URL('./device-trial.js', import.meta.url));
   return new Promise((done, fail) => {
@@ -186,7 +185,7 @@ function measuredDisk(runs: string): Checkup['disk'] {
   }
 }
 
-/** A container's limit where it is below what the machine has. */
+/** A container's limit if it is below the machine's memory. */
 function memory(): Checkup['memory'] {
   const limit = process.constrainedMemory();
   const total = limit > 0 && limit < totalmem() ? limit : totalmem();

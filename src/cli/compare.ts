@@ -13,7 +13,7 @@ interface Arguments {
   readonly markdown: unknown;
 }
 
-/** `segr1 compare RUN RUN…`: what runs came to, side by side, and beside the paper. */
+/** `segr1 compare RUN RUN…`: results of runs side by side, and beside the paper. */
 export const compareCommand: CommandModule<object, Arguments> = {
   command: 'compare <runs..>',
   describe: 'set runs side by side: differences by row, the paper’s numbers, benchmarks',

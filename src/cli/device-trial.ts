@@ -1,7 +1,4 @@
-/**
- * The program that tries one device, in a process of its own: a driver that is broken may end it. Prints one line of
- * JSON.
- */
+/** The program that tries one device, in its own process, which a broken driver may end. Prints one line of JSON. */
 import { availableParallelism } from 'node:os';
 
 import { defined } from '../defined.js';
@@ -19,7 +16,7 @@ export type Trial =
   | { readonly kind: 'cpu' }
   | { readonly kind: 'cuda'; readonly index: number; readonly runtime: CudaRuntime };
 
-/** What a device did: GFLOP/s by precision; an error in place of a figure that could not be taken. */
+/** Result of a trial: GFLOP/s by precision; an error for a failed one. */
 export interface Tried {
   readonly speed: Readonly<Partial<Record<Precision, number>>>;
   readonly errors: readonly string[];
@@ -30,10 +27,10 @@ export interface Tried {
 /** Of each figure; a second once it is warm. */
 const SECONDS = 1;
 
-/** Bytes: enough for the matrices, and less than a card that others use as well has left. */
+/** Bytes: enough for the matrices, and little enough for a shared card. */
 const MEMORY = 2e9;
 
-/** The CPU has kernels for float32 alone: halves are rounded there and computed in it. */
+/** The CPU only has kernels for float32: halves are rounded there and computed in float32. */
 const PRECISIONS = { cpu: ['float32'], cuda: ['float32', 'bfloat16', 'float16'] } as const;
 
 async function tryDevice(trial: Exclude<Trial, { kind: 'list' }>): Promise<Tried> {
@@ -52,7 +49,7 @@ async function tryDevice(trial: Exclude<Trial, { kind: 'list' }>): Promise<Tried
   return { speed, errors: [...new Set(errors)], ...defined({ free }) };
 }
 
-/** @throws {Error} if this version computes on no such device, for its figures would be the CPU's. */
+/** @throws {Error} if this version does not support the device: the figures would be the CPU's. */
 async function engineOn(trial: Exclude<Trial, { kind: 'list' }>): Promise<Engine> {
   if (trial.kind === 'cpu') return openEngine({ workers: 1, threads: availableParallelism() });
   const options = {

@@ -4,7 +4,7 @@ import type { Piece } from '../gpu/find.js';
 import { adviceOn } from './advice.js';
 import { checkUp, type Checkup, type DeviceReport } from './checkup.js';
 
-/** `segr1 doctor`: what this machine has to compute with, what of it works, and what would make it better. */
+/** `segr1 doctor`: this machine's devices, which of them work, and what would improve it. */
 export const doctorCommand: CommandModule<object, { readonly json: unknown }> = {
   command: 'doctor',
   describe: 'look at this machine: devices that work, how fast they are, and what would make it better',
@@ -29,7 +29,7 @@ const LACK: Readonly<Record<Piece, string>> = {
   cudnn: 'no cuDNN',
 };
 
-/** A checkup for people. What is missing stands in the advice. */
+/** A checkup for people. Missing pieces are in the advice. */
 export function textOf(
   { segr1, node, cpu, memory, disk, devices, missing }: Checkup,
   advice: readonly string[],

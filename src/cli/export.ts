@@ -16,7 +16,7 @@ interface Arguments {
   readonly step: unknown;
 }
 
-/** `segr1 export FROM --merged DIR`: what was trained, as a checkpoint that stands alone. */
+/** `segr1 export FROM --merged DIR`: writes a trained policy as a standalone checkpoint. */
 export const exportCommand: CommandModule<object, Arguments> = {
   command: 'export <from>',
   describe: 'write what was trained as a checkpoint that stands alone, an adapter folded in',
@@ -55,7 +55,7 @@ export const exportCommand: CommandModule<object, Arguments> = {
   },
 };
 
-/** @returns what was written, for people. */
+/** @returns a message about what was written. */
 async function exported(from: string, to: string, base: string | undefined): Promise<string> {
   if (!existsSync(join(from, 'adapter_config.json'))) {
     if (base !== undefined)

@@ -5,9 +5,9 @@ import { shortPath, UsageError } from '../errors.js';
 import { kindAt } from '../io/user-files.js';
 
 /**
- * The whole path of a folder that a command makes.
+ * The absolute path of a folder that a command makes.
  *
- * @throws {UsageError} unless nothing is there, or an empty folder.
+ * @throws {UsageError} if anything but an empty folder is there.
  */
 export function freeFolder(path: string, option: string): string {
   const folder = resolve(path);

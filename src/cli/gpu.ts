@@ -17,7 +17,7 @@ interface Arguments {
 
 const SOURCES = ['auto', 'system', 'wheels'] as const;
 
-/** `segr1 gpu install`: fetches what computing on an NVIDIA GPU needs beside the driver. */
+/** `segr1 gpu install`: fetches everything for NVIDIA GPUs except the driver. */
 export const gpuCommand: CommandModule = {
   command: 'gpu',
   describe: 'what computing on an NVIDIA GPU needs',

@@ -2,7 +2,7 @@ import { isFloat, node, type Precision, type Tensor } from '../tensor/graph.js';
 import type { Engine, EngineTraits, Graph } from '../tensor/engine.js';
 import { cast, expand, input, mul, rename, slice, sum } from '../tensor/ops.js';
 
-/** A chain of products of square matrices, and what must come back. */
+/** A chain of products of square matrices, and its expected result. */
 export interface MatrixRun {
   readonly graph: Graph;
   readonly feeds: { readonly rows: Float32Array; readonly share: Float32Array };
@@ -17,10 +17,8 @@ const SIZES: Readonly<Record<EngineTraits['device'], { readonly side: number; re
 };
 
 /**
- * A matrix whose row i is all i mod 7, multiplied again and again by one of which each element is 1 / side: it stays
- * what it is.
- *
- * Both are made from two small inputs inside the graph, so that little is copied and nothing can be computed ahead.
+ * A matrix whose row i is all i mod 7, multiplied again and again by one of which each element is 1 / side: it does not
+ * change. Both are made from two small inputs inside the graph, so little is copied and nothing can be precomputed.
  */
 export function matrixRun(
   device: EngineTraits['device'],
@@ -50,10 +48,10 @@ export function matrixRun(
 }
 
 /**
- * Runs it for about `seconds`, once before that to warm up.
+ * Runs it for about `seconds`, after a warm-up run.
  *
  * @returns GFLOP/s.
- * @throws {Error} if something else comes back than must.
+ * @throws {Error} if the result is wrong.
  */
 export async function measure(
   engine: Engine,
@@ -76,7 +74,7 @@ export async function measure(
   }
 }
 
-/** Stays in the precision of its factors, as `dot` does not. */
+/** Stays in the precision of its factors, unlike `dot`. */
 function product(a: Tensor, b: Tensor): Tensor {
   if (!isFloat(a.dtype)) throw new TypeError(`matrix products: expected floating point; got ${a.dtype}`);
   return node(

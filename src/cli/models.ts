@@ -20,7 +20,7 @@ interface Arguments {
   readonly json: unknown;
 }
 
-/** `segr1 models inspect FOLDER`: what a model is, and what runs of it need. */
+/** `segr1 models inspect FOLDER`: describes a model, and the memory of its runs. */
 export const modelsCommand: CommandModule = {
   command: 'models',
   describe: 'look at models',
@@ -58,7 +58,7 @@ function inspectCommand(): CommandModule<object, Arguments> {
         .option('json', { type: 'boolean', describe: 'print JSON, in bytes' }) as unknown as Argv<Arguments>,
     handler: async (given) => {
       const use = useOf(given);
-      // What is neither is refused by the policies' reader, an adapter's folder having no configuration of its own.
+      // Anything else is refused by the policies' reader, since an adapter's folder has no model configuration.
       const seen =
         (await inspectSegmenter(given.folder, use)) ??
         (await inspectPolicy(given.folder, use, once(given.base, 'base')));
@@ -153,7 +153,7 @@ function segmenterText({
   return `${table(head)}\n\n${memoryText(memory, device)}`;
 }
 
-/** What is in no sum. */
+/** Not included in any sum. */
 const BESIDE =
   "Computed, and held to a stand-in for a GPU: not measured on one. CUDA's own context and its libraries' workspaces come beside it, about 1 GB.";
 

@@ -48,7 +48,7 @@ export const pipelineCommand: CommandModule<object, Arguments> = {
       .option('resume', {
         type: 'string',
         describe:
-          'go on with the run in --run, else the newest; at its newest checkpoint, or one such as step-20; from its beginning where it has none',
+          'resume the run in --run, by default the newest: at its newest checkpoint, or one such as step-20; without any, from its beginning',
       })
       .option('pipelines', {
         type: 'string',
@@ -102,7 +102,7 @@ async function ran(given: Arguments): Promise<number> {
   }
 }
 
-/** Prints what a run came to once it has ended: of an evaluation all that was counted, of training what it changed. */
+/** Prints the results of a finished run: all metrics of an evaluation, the gain of training. */
 function tables(): RunListener {
   let counted: Tally | undefined;
   let scores: Scores | undefined;
@@ -120,7 +120,7 @@ function tables(): RunListener {
   };
 }
 
-/** What a run came to, in lines for people. */
+/** The results of a run, in lines for people. */
 function summaryText({ folder, rowsIn, rowsOut, marked, steps, tokens, seconds, elapsed, stopped }: Summary): string {
   const marks = Object.entries(marked).flatMap(([stage, reasons]) =>
     Object.entries(reasons).map(([reason, count]) => ['marked', `${count}  ${stage}: ${reason}`]),

@@ -24,7 +24,7 @@ interface Arguments {
   readonly masks: unknown;
 }
 
-/** `segr1 prepare WHAT PATH`: brings a published set into shape. What is done already is left alone. */
+/** `segr1 prepare WHAT PATH`: converts a published set to the layout of `load`. Finished steps are not repeated. */
 export const prepareCommand: CommandModule<object, Arguments> = {
   command: 'prepare <what> <path>',
   describe: 'bring a data set into shape: pictures to JPEG, COD10K, CAMO, or a list of images and masks',
@@ -50,7 +50,7 @@ export const prepareCommand: CommandModule<object, Arguments> = {
       }) as unknown as Argv<Arguments>,
   handler: async (given) => {
     const { steps, skipped } = await planned(given);
-    for (const image of skipped) console.error(`${shortPath(image)}  no mask, left out`);
+    for (const image of skipped) console.error(`${shortPath(image)}  no mask, skipped`);
     for (const step of steps) {
       console.log(step.text);
       if (given.dryRun !== true) await step.run();
@@ -82,7 +82,7 @@ async function planned({
     throw new UsageError(
       `list: expected --set of ${setNames.join(', ')}, and --root; got ${set} and ${root ?? 'nothing'}`,
     );
-  // A list holds pictures of masks; expressions and outlines stay in the files that they came in.
+  // A list holds pictures of masks; expressions and outlines stay in their own files.
   const pairs = setItems({ set, root, split, images });
   if (pairs.some(({ mask }) => mask?.includes('.json')))
     throw new UsageError(`list: expected a set with pictures of masks; got ${set}`);

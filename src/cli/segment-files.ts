@@ -8,14 +8,14 @@ import { DataError, shortPath, UsageError } from '../errors.js';
 import { digest, sha256Of } from '../io/sealed-folder.js';
 import { foldName, kindAt, putFile } from '../io/user-files.js';
 
-/** Where a result's files go. */
+/** Paths of a result's files. */
 export interface Files {
   readonly mask: string;
   readonly overlay: string;
   readonly json: string;
 }
 
-/** An image and where its result goes. */
+/** An image and the paths of its result. */
 export interface Placed {
   readonly path: string;
   readonly files: Files;
@@ -29,10 +29,8 @@ export function filesOf(out: string, name: string): Files {
 const pathsOf = ({ mask, overlay, json }: Files): string[] => [mask, overlay, json];
 
 /**
- * Names results by their images, `NAME`; where several images share a name the later ones are `NAME-2`, `NAME-3` …,
- * past what is an image's own name.
- *
- * No two results have a file in common, also where a file system takes `Photo` and `photo` for one.
+ * Names results by their images, `NAME`; if several images share a name the later ones are `NAME-2`, `NAME-3` …,
+ * without using another image's own name. No two results share a file, also on file systems that ignore case.
  */
 export function placed(images: readonly string[], folder: string): Placed[] {
   const own = new Set(images.map((path) => foldName(parse(path).name)));
@@ -48,13 +46,11 @@ export function placed(images: readonly string[], folder: string): Placed[] {
 }
 
 /**
- * Checks, before any work, that results may be written.
+ * Checks, before any work, that results may be written. Only an unchanged earlier result for the same image may be
+ * replaced.
  *
- * What is there already is only ever replaced where it is an earlier result for the same image, and still as it was
- * written.
- *
- * @param overwrite lets other files be replaced, too; never images that are asked about, nor folders.
- * @throws {UsageError} naming the first file that may not.
+ * @param overwrite allows replacing other files, too, but never input images or folders.
+ * @throws {UsageError} naming the first file that may not be replaced.
  */
 export async function refuseTaken(results: readonly Placed[], folder: string, overwrite: boolean): Promise<void> {
   let at = folder;
@@ -82,13 +78,13 @@ export async function refuseTaken(results: readonly Placed[], folder: string, ov
   );
 }
 
-/** The file that a path leads to, whatever it is called there. */
+/** The file that a path leads to, links followed. */
 function identity(path: string): string | undefined {
   const found = statSync(path, { bigint: true, throwIfNoEntry: false });
   return found && `${found.dev}:${found.ino}`;
 }
 
-/** Something in the place of a result's file that is no earlier result for the same image. */
+/** An entry at a result's path that is no earlier result for the same image. */
 interface Taken {
   readonly text: string;
   /** Whether it can be replaced at all. */
@@ -116,7 +112,7 @@ async function takenBy({ path, files }: Placed): Promise<Taken[]> {
   return taken;
 }
 
-/** What the JSON of a result says of the files beside it. */
+/** A result's record of its files, in its JSON. */
 const Seal = z.object({
   files: z.object({
     /** The image, from the folder of the JSON. */
@@ -130,7 +126,7 @@ const Seal = z.object({
 });
 type Seal = z.output<typeof Seal>['files'];
 
-/** The seal of a JSON that is as it was written; undefined of any other file. */
+/** The seal of an unchanged JSON; undefined for any other file. */
 function sealOf(file: string): Seal | undefined {
   if (kindAt(file) !== 'file') return undefined;
   try {
@@ -149,10 +145,7 @@ async function isSealed(file: string, { mask, json }: Files, seal: Seal): Promis
   );
 }
 
-/**
- * Pictures of a folder without masks and overlays of earlier results there, which nobody means who asks for all images
- * of a folder.
- */
+/** Pictures of a folder, without masks and overlays of earlier results. */
 export async function withoutResults(paths: readonly string[]): Promise<string[]> {
   const kept: string[] = [];
   for (const path of paths) {
@@ -166,11 +159,10 @@ export async function withoutResults(paths: readonly string[]): Promise<string[]
 }
 
 /**
- * Writes a result, its JSON sealed: that names the image and holds the SHA-256 of the mask, the overlay and itself, by
- * which a later call knows
- * its own files again.
+ * Writes a result. Its JSON names the image and holds the SHA-256 of the mask, the overlay and itself, so a later call
+ * recognises its own files.
  *
- * @throws {DataError} if something came into their place since `refuseTaken`.
+ * @throws {DataError} if a file appeared in their place since `refuseTaken`.
  */
 export async function writeFiles(
   placed: Placed,
@@ -184,7 +176,7 @@ export async function writeFiles(
   await mkdir(folder, { recursive: true });
   const image = relative(folder, resolve(path)).split(sep).join('/');
   const sealed = { ...json, files: { image, mask: digest(mask), overlay: digest(overlay) } };
-  // Whenever this is killed, each file that is there is what the JSON says or the user's.
+  // If this is killed at any time, each file either matches the JSON or is the user's.
   for (const file of [files.mask, files.overlay]) await rm(file, { force: true });
   await putFile(files.json, `${JSON.stringify({ ...sealed, sha256: digest(sealed) }, null, 2)}\n`);
   await putFile(files.mask, mask);

@@ -92,7 +92,7 @@ export const segmentCommand: CommandModule<object, Arguments> = {
   },
 };
 
-/** What a command line comes to once it is checked. */
+/** A checked command line. */
 interface Plan {
   readonly images: readonly (Pick<Placed, 'path'> & Partial<Placed>)[];
   readonly overwrite: boolean;
@@ -137,7 +137,7 @@ async function imagesOf(path: string): Promise<string[]> {
   return images;
 }
 
-/** @returns what opens the one who asks, once all that was said about it makes sense together. */
+/** @returns a function that opens the source of prompts, after its options were checked together. */
 function askerOf(words: Arguments): () => Promise<Asker> {
   const [dir, adapter, text, side] = [
     once(words.policy, 'policy'),
@@ -171,7 +171,7 @@ function askerOf(words: Arguments): () => Promise<Asker> {
     });
 }
 
-/** @returns the exit code: 1 where an image could not be used, 130 once interrupted. */
+/** @returns the exit code: 1 if an image could not be used, 130 if interrupted. */
 async function ran({ images, overwrite, show, openAsker: openAsking, openSegmenter }: Plan): Promise<number> {
   const interrupt = new AbortController();
   const listening = onInterrupt(() => interrupt.abort());
@@ -208,7 +208,11 @@ async function ran({ images, overwrite, show, openAsker: openAsking, openSegment
   return interrupt.signal.aborted ? 130 : failed > 0 ? 1 : 0;
 }
 
-/** Goes on after an image that can't be used, and says which. @returns how many such there were. */
+/**
+ * Reports unusable images and continues.
+ *
+ * @returns their number.
+ */
 async function told(image: string, work: () => Promise<void>): Promise<0 | 1> {
   try {
     await work();

@@ -7,20 +7,20 @@ import { shortPath } from '../errors.js';
 import type { Image, Mask, Prompt } from '../records.js';
 import type { Asker } from './asking.js';
 
-/** One image, what was asked about it, and what came of that. */
+/** One image, its prompt, and the result. */
 export interface Segmented {
   readonly image: string;
   readonly pixels: Image;
   readonly prompt: Prompt | null;
   readonly completion?: string;
   readonly mask: Mask;
-  /** What the segmenter thinks of each object's mask, where it thinks something. */
+  /** The segmenter's estimate of each object's mask, if it has one. */
   readonly objects?: Inspected['objects'];
   /** Pixels of the mask. */
   readonly area: number;
 }
 
-/** Reads an image, asks about it and cuts it at its own size; without a prompt that could be read the mask is empty. */
+/** Reads an image, gets its prompt and segments it at its own size; without a readable prompt the mask is empty. */
 export async function segmented(image: string, asker: Asker, segmenter: Segmenter): Promise<Segmented> {
   const pixels = await readImageFile(image);
   const { prompt, completion } = await asker.ask(pixels);

@@ -13,7 +13,7 @@ interface OptionSchema {
   readonly anyOf?: readonly OptionSchema[];
 }
 
-/** `segr1 stages`: what a pipeline may name. */
+/** `segr1 stages`: lists the stages. */
 export const stagesCommand: CommandModule<object, { readonly json: unknown }> = {
   command: 'stages',
   describe: 'list the stages of a pipeline: columns they need and add, options and defaults',
@@ -43,7 +43,7 @@ function columns(stage: Stage): {
   return { kind, needs, adds: typeof adds === 'function' ? 'by options' : columnsOf(stage, undefined) };
 }
 
-/** One stage for people: a line on its columns, and one an option. */
+/** One stage for people: a line on its columns, and one for each option. */
 function stageText(stage: Stage): string {
   const { kind, needs, adds } = columns(stage);
   const head = [
@@ -68,7 +68,7 @@ function optionText(schema: OptionSchema, required: boolean): string {
   return `${kindOf(schema)}${schema.default === undefined ? (required ? ', required' : '') : `, ${shown(schema.default)}`}`;
 }
 
-/** What YAML calls a value's kind; values or kinds where there is a choice. */
+/** YAML's name of a value's type; the values or types of a union. */
 function kindOf({ type = 'any', enum: values, anyOf }: OptionSchema): string {
   const names: Readonly<Record<string, string>> = { object: 'map', array: 'list' };
   if (values) return values.map((value) => shown(value)).join('|');

@@ -11,7 +11,7 @@ export interface GpuDevice {
   readonly capability: string;
 }
 
-/** What the driver's own error numbers mean where a way out is known: CUDA's `CUresult`. */
+/** Explanations of the driver's error numbers (`CUresult`) with a known way out. */
 const REASONS: Readonly<Record<number, string>> = {
   3: 'the driver is shutting down',
   100: 'no device that this process may see; way out: start the container with its GPUs, or look at CUDA_VISIBLE_DEVICES',
@@ -25,10 +25,10 @@ const REASONS: Readonly<Record<number, string>> = {
 const [MAJOR, MINOR] = [75, 76];
 
 /**
- * Asks the driver what devices there are. A driver that is broken may end the process.
+ * Asks the driver for its devices. A broken driver may end the process.
  *
  * @param library path of `libcuda.so.1`.
- * @throws {Error} with what the driver said.
+ * @throws {Error} with the driver's message.
  */
 export function listDevices(library: string): readonly GpuDevice[] {
   const { call, number } = opened(library);
@@ -47,7 +47,7 @@ export function listDevices(library: string): readonly GpuDevice[] {
   });
 }
 
-/** Bytes that nobody has taken of a device; undefined where the driver doesn't say. */
+/** Free bytes of a device; undefined if the driver doesn't say. */
 export function freeMemory(library: string, index: number): number | undefined {
   try {
     const { call, number, pointer } = opened(library);
@@ -66,7 +66,7 @@ export function freeMemory(library: string, index: number): number | undefined {
 /** Calls of the driver's library, all of which return a `CUresult`. */
 function opened(library: string): {
   readonly call: (name: string, types: readonly string[], ...values: readonly unknown[]) => void;
-  /** Calls a function whose first argument is where it puts a number, or a pointer. */
+  /** Calls a function that writes a number or pointer to its first argument. */
   readonly number: (name: string, type: string, ...values: readonly (readonly [string, unknown])[]) => number;
   readonly pointer: (name: string, ...values: readonly (readonly [string, unknown])[]) => unknown;
 } {

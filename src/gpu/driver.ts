@@ -8,7 +8,7 @@ import type { Place } from './places.js';
 export interface Driver {
   /** Absolute path of `libcuda.so.1`. */
   readonly library: string;
-  /** Such as `580.65.06`; undefined where neither the library's name nor the kernel tells. */
+  /** Such as `580.65.06`; undefined if neither the library's name nor the kernel says. */
   readonly version: string | undefined;
 }
 
@@ -27,15 +27,13 @@ export function findDriver(machine: Machine, where: Iterable<Place>): Driver | u
   return undefined;
 }
 
-/**
- * The oldest driver branch for CUDA `major`, if it is older than that; undefined where it is new enough or not known.
- */
+/** The oldest driver branch for CUDA `major`, if it is older than that; undefined if it is new enough or unknown. */
 export function tooOld({ version }: Driver, major: number): number | undefined {
   const oldest = OLDEST[major];
   return oldest !== undefined && version !== undefined && Number.parseInt(version, 10) < oldest ? oldest : undefined;
 }
 
-/** Addresses of NVIDIA's display devices on the PCI bus, such as `0000:01:00.0`; none where the system doesn't say. */
+/** Addresses of NVIDIA's display devices on the PCI bus, such as `0000:01:00.0`; none if the system doesn't say. */
 export function pciCards(root: string): readonly string[] {
   const bus = join(root, 'sys/bus/pci/devices');
   const text = (card: string, name: string): string => readFileSync(join(bus, card, name), 'utf8').trim();
@@ -48,10 +46,7 @@ export function pciCards(root: string): readonly string[] {
   }
 }
 
-/**
- * The library's real name ends in the driver's version, also where it is one made for forward compatibility with an
- * older kernel.
- */
+/** The library's real name ends in the driver's version, also for a forward-compatible one on an older kernel. */
 function versionOf(library: string): string | undefined {
   return /^libcuda\.so\.(\d{3,}\.\d+(?:\.\d+)?)$/.exec(basename(realpathSync(library)))?.[1];
 }

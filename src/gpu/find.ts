@@ -8,7 +8,7 @@ import { thisMachine, type Machine } from './machine.js';
 import { places } from './places.js';
 import { findProvider, type Provider } from './provider.js';
 
-/** What a process loads to compute with CUDA. */
+/** The libraries that a process loads to use CUDA. */
 export interface CudaRuntime {
   /** Absolute path of ONNX Runtime's library to load: it looks for the provider beside itself. */
   readonly runtime: string;
@@ -18,11 +18,11 @@ export interface CudaRuntime {
   readonly libraries: readonly string[];
   /** The major version of CUDA that the provider was built for. */
   readonly cuda: number;
-  /** The driver's version where it can be told, such as `580.65.06`. */
+  /** The driver's version if known, such as `580.65.06`. */
   readonly driver: string | undefined;
 }
 
-/** What a missing piece is. */
+/** Kinds of missing pieces. */
 export type Piece = 'platform' | 'folder' | 'devices' | 'driver' | 'provider' | 'libraries' | 'cudnn';
 
 /** A piece that CUDA needs and that isn't there, or not in the right version. */
@@ -34,7 +34,7 @@ export interface Missing {
   readonly names: readonly string[];
 }
 
-/** What of CUDA's runtime is there, and what is missing, in the order in which to mend it. */
+/** Pieces of CUDA's runtime that were found, and the missing ones in the order in which to fix them. */
 export interface CudaSurvey {
   readonly driver: Driver | undefined;
   readonly provider: Provider | undefined;
@@ -42,7 +42,7 @@ export interface CudaSurvey {
   readonly missing: readonly Missing[];
 }
 
-/** CUDA was asked for and something that it needs is missing; the message names each piece, a line each. */
+/** CUDA was requested, but pieces are missing; the message names them, one a line. */
 export class CudaMissingError extends UsageError {
   readonly missing: readonly Missing[];
 
@@ -53,8 +53,8 @@ export class CudaMissingError extends UsageError {
 }
 
 /**
- * The major version of CUDA that the provider for this ONNX Runtime is built for: which libraries to expect before
- * there is a provider.
+ * The major version of CUDA that the provider for this ONNX Runtime is built for: the libraries to expect before a
+ * provider is found.
  */
 export const CUDA = 13;
 const NEEDS = [`libcudart.so.${CUDA}`, `libcublasLt.so.${CUDA}`, `libcublas.so.${CUDA}`, 'libcurand.so.10'];
@@ -64,7 +64,7 @@ let found: CudaRuntime | undefined;
 /**
  * Finds ONNX Runtime's CUDA provider and the libraries that it needs.
  *
- * This machine is looked at once a thread, in up to two seconds: hand other threads what one found.
+ * The search takes up to two seconds and is cached per thread: pass the result to other threads.
  *
  * @throws {CudaMissingError} naming what is missing, or of another version than is needed, and where that is.
  */
@@ -76,7 +76,7 @@ export function findCudaRuntime(machine?: Machine): CudaRuntime {
 /**
  * Looks for everything that CUDA needs.
  *
- * @param without a folder that is passed over, with those in it.
+ * @param without a folder to skip, with its subfolders.
  */
 export function surveyCuda(machine: Machine = thisMachine(), without?: string): CudaSurvey {
   if (machine.platform !== 'linux/x64') {

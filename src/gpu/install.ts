@@ -20,17 +20,17 @@ export interface InstallOptions {
    * Where CUDA's libraries come from: `auto` fetches those that the machine doesn't have, `wheels` all, `system` none.
    */
   readonly libraries: 'auto' | 'system' | 'wheels';
-  /** Asked for once something has to be fetched. */
+  /** Called once something has to be fetched. */
   readonly pip: () => Promise<Pip>;
-  /** Told each step, a line each. */
+  /** Called with a line for each step. */
   readonly report: (line: string) => void;
 }
 
-/** What an installation did. */
+/** The result of an installation. */
 export interface Installed {
   readonly folder: string;
   readonly manifest: Manifest;
-  /** Names of the packages that were written now; the others were there and are what they were. */
+  /** Names of the packages that were written; the others were intact. */
   readonly fetched: readonly string[];
   /** What CUDA still lacks on this machine, such as a driver. */
   readonly missing: readonly Missing[];
@@ -39,19 +39,16 @@ export interface Installed {
 type Package = Manifest['packages'][number];
 
 const RUNTIME = 'libonnxruntime.so.1';
-/** Folders of calls under way, or killed, with their process's id. */
+/** Folders of running or killed calls, with their process's id. */
 const FETCHING = '.fetching-';
 
 /**
  * Puts ONNX Runtime's CUDA provider into a folder, beside a copy of onnxruntime-node's library, and NVIDIA's libraries
- * where they are wanted.
- *
- * A call that was killed is gone on with: packages that are there, whole, are not fetched again. Each file has the
- * SHA-256 that its wheel says.
+ * if wanted. A killed call is continued: complete packages are not fetched again. Each file is checked against the
+ * SHA-256 in its wheel.
  *
  * @throws {UsageError} if this machine can't use it, the disk is too small, or `system` lacks a library; {DataError}
- * for a wheel that is damaged
- * or of another build; Error if pip fails.
+ * for a wheel that is damaged or of another build; Error if pip fails.
  */
 export async function installCuda(options: InstallOptions): Promise<Installed> {
   const { machine, folder, report } = options;
@@ -112,7 +109,7 @@ export async function installCuda(options: InstallOptions): Promise<Installed> {
   };
 }
 
-/** Those of which every file is as the manifest says. */
+/** Packages whose files all match the manifest. */
 async function wholePackages(
   known: readonly Package[],
   folder: string,
@@ -137,9 +134,8 @@ function wantedLibraries({ machine, folder, libraries }: InstallOptions): readon
 }
 
 /**
- * A copy, not a link: the system's loader would take a link for the library in `node_modules`, where that is loaded
- * already, and the
- * runtime would look for the provider there.
+ * A copy, not a link: the system's loader would take a link for the loaded library in `node_modules`, and the runtime
+ * would look for the provider there.
  */
 async function copyRuntime({ onnxruntime }: Machine, folder: string): Promise<Package> {
   const own = join(folder, `${FETCHING}${process.pid}`);
@@ -219,8 +215,8 @@ async function checkBuild(
 }
 
 /**
- * @throws {UsageError} if the disk has no room for what is unpacked, and the largest wheel, of which pip has two copies
- * for a moment.
+ * @throws {UsageError} if the disk lacks room for the unpacked files and two copies of the largest wheel, which pip
+ * makes temporarily.
  */
 function enoughRoom(machine: Machine, folder: string, parts: readonly Part[]): void {
   const need =
@@ -232,7 +228,7 @@ function enoughRoom(machine: Machine, folder: string, parts: readonly Part[]): v
     );
 }
 
-/** Removes what calls that were killed left behind; those still under way keep theirs. */
+/** Removes leftovers of killed calls, but not of running ones. */
 function dropLeftovers(folder: string): void {
   for (const name of readdirSync(folder)) {
     const [, id] = /^\.fetching-(\d+)$/.exec(name) ?? [];

@@ -4,17 +4,17 @@ import { join } from 'node:path';
 import type { Place } from './places.js';
 import { textAfter } from './shared-object.js';
 
-/** cuDNN's name; the provider opens it once an operator wants it. */
+/** cuDNN's name; the provider opens it when an operator needs it. */
 const CUDNN = 'libcudnn.so.9';
 
 /** Those whose own libraries must be loaded before them come later. */
 const LOAD_ORDER = ['cuda', 'cudart', 'nvrtc', 'cublasLt', 'cublas', 'cufft', 'curand', 'cudnn'];
 
-/** Where each library was found, and what was found in place of those that weren't. */
+/** Where each library was found, and near misses for the others. */
 export interface Libraries {
   /** Absolute paths in load order. */
   readonly found: readonly string[];
-  /** Names of those that no place has, such as `libcublas.so.13`. */
+  /** Names of the missing ones, such as `libcublas.so.13`. */
   readonly missing: readonly string[];
   /** Paths of the same libraries of another major version, or for another one of CUDA. */
   readonly others: readonly string[];
@@ -23,8 +23,8 @@ export interface Libraries {
 /**
  * The libraries that a provider needs, beside the driver's.
  *
- * cuBLAS and cuBLASLt are taken from one folder. NVRTC joins them where it lies beside one of them:
- * cuDNN compiles with it, and may lie elsewhere.
+ * cuBLAS and cuBLASLt are taken from one folder. NVRTC is added if it lies beside one of them: cuDNN, which may be
+ * elsewhere, compiles with it.
  *
  * @param needs as the provider names them.
  */

@@ -4,12 +4,12 @@ import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-/** What of a machine is looked at to find what CUDA needs; tests hand in one of their own. */
+/** The view of a machine that the search for CUDA uses; tests pass their own. */
 export interface Machine {
-  /** As Node says it: `linux/x64`. */
+  /** In Node's terms: `linux/x64`. */
   readonly platform: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** The folder that stands for `/` where system folders are looked at. */
+  /** The folder that replaces `/` for system folders. */
   readonly root: string;
   readonly home: string;
   /** The installed onnxruntime-node: its version, and the folder of its `libonnxruntime.so.1`. */
@@ -53,10 +53,7 @@ export function thisMachine(): Machine {
   };
 }
 
-/**
- * Where `segr1 gpu install` puts things by default: outside `node_modules`, so that installing packages
- * again keeps it.
- */
+/** Default folder of `segr1 gpu install`: outside `node_modules`, so reinstalling packages keeps it. */
 export function defaultInstallFolder({
   env,
   home,

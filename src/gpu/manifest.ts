@@ -7,7 +7,7 @@ import { z } from 'zod';
 
 const FileRecord = z.object({ bytes: z.int().min(0), sha256: z.string() });
 
-/** What `segr1 gpu install` wrote into a folder; `manifest.json` there. */
+/** The record of what `segr1 gpu install` wrote into a folder: its `manifest.json`. */
 export const Manifest = z.object({
   format: z.literal(1),
   /** The version of onnxruntime-node that the provider belongs to, and the commit that both were built from. */
@@ -32,7 +32,7 @@ export function readManifest(folder: string): Manifest | undefined {
   }
 }
 
-/** Replaces the manifest of a folder: readers see the old or the new, whole. */
+/** Replaces the manifest of a folder: readers see either the old or the new one. */
 export async function writeManifest(folder: string, manifest: Manifest): Promise<void> {
   const partial = join(folder, `${NAME}.${process.pid}.partial`);
   try {
@@ -53,8 +53,8 @@ export function isListed(manifest: Manifest | undefined, folder: string, file: s
 }
 
 /**
- * What is wrong with the first of `files` in `folder` that is not as recorded; undefined where all are. Reads them
- * whole.
+ * The fault of the first of `files` in `folder` that differs from its record; undefined if none does. Reads them
+ * completely.
  */
 export async function firstFault(
   folder: string,

@@ -1,12 +1,12 @@
 import type { Machine } from './machine.js';
 
-/** One thing to have in the folder: what pip calls it, what of it is taken, and how much disk it takes. */
+/** One package for the folder: its name for pip, the files to take, and its size on disk. */
 export interface Part {
   readonly name: string;
   readonly requirement: string;
-  /** Where a wheel's file goes in the folder; undefined for one that isn't wanted. */
+  /** Target path of a wheel's file in the folder; undefined to skip it. */
   readonly place: (entry: string) => string | undefined;
-  /** Bytes of the wheel and of what is unpacked, at the versions of November 2026; for the look at the disk. */
+  /** Bytes of the wheel and of what is unpacked, at the versions of November 2026; to check disk space. */
   readonly room: { readonly wheel: number; readonly unpacked: number };
 }
 
@@ -44,7 +44,7 @@ const WHEELS: readonly (Omit<Part, 'place'> & { readonly holds: RegExp })[] = [
   },
 ];
 
-/** The wheel of ONNX Runtime for Python, of which the provider is taken: any of its Python versions has the same. */
+/** The wheel of ONNX Runtime for Python, source of the provider, which is the same for all Python versions. */
 export function providerPart({ onnxruntime }: Pick<Machine, 'onnxruntime'>): Part {
   const place = (entry: string): string | undefined =>
     /^onnxruntime\/capi\/(libonnxruntime_providers_(?:cuda|shared)\.so)$/.exec(entry)?.[1];
@@ -56,7 +56,7 @@ export function providerPart({ onnxruntime }: Pick<Machine, 'onnxruntime'>): Par
   };
 }
 
-/** The wheels of all CUDA libraries, or of those that are named, such as `libcublas.so.13`. */
+/** The wheels of all CUDA libraries, or of the named ones, such as `libcublas.so.13`. */
 export function libraryParts(names?: readonly string[]): readonly Part[] {
   return WHEELS.filter(({ holds }) => names === undefined || names.some((name) => holds.test(name))).map(
     ({ name, requirement, room }) => ({

@@ -4,10 +4,7 @@ import { join } from 'node:path';
 
 import { UsageError } from '../errors.js';
 
-/**
- * The tags that a wheel may have to run on Linux with glibc 2.28, which the provider needs; pip knows only tags that it
- * is told.
- */
+/** Wheel tags for Linux with glibc 2.28, which the provider needs; pip only accepts the given tags. */
 const PLATFORMS = [
   'manylinux_2_28',
   'manylinux_2_27',
@@ -17,15 +14,15 @@ const PLATFORMS = [
   'manylinux2014',
 ].flatMap((tag) => ['--platform', `${tag}_x86_64`]);
 
-/** Fetches wheels as pip is configured on this machine. */
+/** Fetches wheels with this machine's pip configuration. */
 export interface Pip {
   /**
-   * Downloads the wheel of one requirement, without what it depends on.
+   * Downloads the wheel of one requirement, without dependencies.
    *
-   * @param requirement as pip reads it, such as `nvidia-curand>=10,<11`.
+   * @param requirement in pip's syntax, such as `nvidia-curand>=10,<11`.
    * @param folder made where it is not there; one of its own.
    * @returns the wheel's path.
-   * @throws if pip fails; the message has what pip said.
+   * @throws if pip fails, with pip's message.
    */
   download(requirement: string, folder: string): Promise<string>;
 }
@@ -66,8 +63,8 @@ export async function openPip(python: string, bar: boolean): Promise<Pip> {
         ...(bar ? [] : ['--quiet']),
         requirement,
       ];
-      // Of no use once unpacked, wheels would stay in pip's cache. Each is written whole to the temporary folder
-      // first, which has to be on the disk whose room was looked at.
+      // Without the cache, since unpacked wheels are useless. Each is first written to the temporary folder, which must
+      // be on the disk whose space was checked.
       const { code, said } = await ran(python, args, { TMPDIR: folder }, bar);
       const [wheel] = (await readdir(folder)).filter((name) => name.endsWith('.whl'));
       if (code !== 0 || wheel === undefined)
@@ -77,7 +74,7 @@ export async function openPip(python: string, bar: boolean): Promise<Pip> {
   };
 }
 
-/** What pip said was wrong, in its words. */
+/** The error in pip's words. */
 function errorOf(said: string): string {
   const errors = said
     .split('\n')

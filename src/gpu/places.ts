@@ -3,7 +3,7 @@ import { delimiter, dirname, join } from 'node:path';
 
 import { defaultInstallFolder, type Machine } from './machine.js';
 
-/** A folder that may hold libraries, and why it is looked at. */
+/** A folder that may hold libraries, and why it is searched. */
 export interface Place {
   readonly folder: string;
   readonly why: string;
@@ -11,12 +11,12 @@ export interface Place {
 
 /**
  * The folders in which CUDA's libraries and the provider are looked for, in this order, each once: `SEGR1_CUDA`, what
- * `segr1 gpu install`
- * made, onnxruntime-node's own, `LD_LIBRARY_PATH`, conda's, `/usr/local/cuda*`, the system's, and Python packages last.
+ * `segr1 gpu install` made, onnxruntime-node's own, `LD_LIBRARY_PATH`, conda's, `/usr/local/cuda*`, the system's, and
+ * Python packages last.
  *
- * Looked at as far as they are asked for, and remembered: Python is started only where nothing before has it.
+ * Lazy and cached: Python is started only if no earlier place has a library.
  *
- * @param without a folder that is passed over, with those in it.
+ * @param without a folder to skip, with its subfolders.
  */
 export function places(machine: Machine, without?: string): Iterable<Place> {
   const source = found(machine, without === undefined ? undefined : realFolder(without));
@@ -75,10 +75,10 @@ function ordered(machine: Machine): (() => readonly Place[])[] {
   ];
 }
 
-/** A folder, and those of NVIDIA's wheels unpacked in it. */
+/** A folder, and those of the NVIDIA wheels unpacked in it. */
 const withPackages = (folder: string): string[] => [folder, ...packaged(folder)];
 
-/** `nvidia/NAME/lib`, as NVIDIA's wheels have it; `cu13` before `cublas` and the like, which are of older releases. */
+/** `nvidia/NAME/lib` of NVIDIA's wheels; `cu13` before `cublas` and others of older releases. */
 function packaged(folder: string): string[] {
   const names = entries(join(folder, 'nvidia'));
   return [

@@ -20,14 +20,16 @@ export interface Provider {
   readonly cuda: number;
 }
 
-/** A folder with a provider that can't be used, and why. */
+/** A folder with an unusable provider, and why. */
 export interface Refused {
   readonly folder: string;
-  /** What was got, as a message has it after `got`. */
+  /** The text after `got` in a message. */
   readonly got: string;
 }
 
-/** The first folder with a provider that fits the installed onnxruntime-node; those before it with one that doesn't. */
+/**
+ * The first folder with a provider that fits the installed onnxruntime-node, and earlier ones with one that doesn't.
+ */
 export function findProvider(
   machine: Machine,
   where: Iterable<Place>,
@@ -56,7 +58,7 @@ export function checkedProvider({ onnxruntime }: Machine, folder: string): Provi
   if (!needed || major === undefined) return { folder, got: `${file}, which names no libcudart that it needs` };
 
   const manifest = readManifest(folder);
-  // What was compared when it was installed is not compared each time, for that reads some 100 MB.
+  // Not compared again after installation, since that reads about 100 MB.
   const known = manifest?.onnxruntime === onnxruntime.version && isListed(manifest, folder, PROVIDER);
   if (known) return { folder, runtime, needs: needed, cuda: Number(major) };
   const version = providerVersion(file);
@@ -66,14 +68,14 @@ export function checkedProvider({ onnxruntime }: Machine, folder: string): Provi
   return { folder, runtime, needs: needed, cuda: Number(major) };
 }
 
-/** The commit that a `libonnxruntime.so.1` was built from, as it says itself. */
+/** The commit that a `libonnxruntime.so.1` was built from, as stored in it. */
 export function commitOf(library: string): string | undefined {
   return existsSync(library) ? textAfter(library, 'git-commit-id=', /^([0-9a-f]{6,40})\b/) : undefined;
 }
 
 /**
- * The version of ONNX Runtime that a provider was built for: a text of its own in the file, 1.15 or later, lest it is
- * another library's.
+ * The version of ONNX Runtime that a provider was built for: a separate string in the file, 1.15 or later, to exclude
+ * other libraries' versions.
  */
 export function providerVersion(file: string): string | undefined {
   return textAfter(file, '\x001.', /^((?:1[5-9]|[2-9]\d)\.\d+)\0/)?.replace(/^/, '1.');

@@ -35,11 +35,10 @@ export function neededBy(file: string): readonly string[] | undefined {
 }
 
 /**
- * The text after the first `mark` in a file, as far as `pattern` reaches from there; reads the file once, 8 MiB at a
- * time.
+ * The text after the first `mark` in a file that matches `pattern`; reads the file once, 8 MiB at a time.
  *
- * @param pattern begins with `^`; its first group is what is returned, of at most 60 characters.
- * @returns undefined if no `mark` is followed by what `pattern` wants.
+ * @param pattern begins with `^`; its first group is returned, of at most 60 characters.
+ * @returns undefined if no `mark` is followed by a match.
  */
 export function textAfter(file: string, mark: string, pattern: RegExp): string | undefined {
   const reach = mark.length + 60;

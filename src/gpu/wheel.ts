@@ -9,21 +9,21 @@ import { createInflateRaw } from 'node:zlib';
 import { DataError } from '../errors.js';
 import type { FileRecord } from './manifest.js';
 
-/** A file inside a wheel: where its bytes begin and how they are packed. */
+/** A file inside a wheel: offset and compression of its bytes. */
 export interface Entry {
   readonly name: string;
   readonly bytes: number;
   readonly packed: number;
   /** 0 stored, 8 deflated. */
   readonly method: number;
-  /** Where its local header begins. */
+  /** Offset of its local header. */
   readonly header: number;
 }
 
 /**
  * The files of a wheel, which is a zip archive under 4 GB, by its central directory.
  *
- * @throws {DataError} if the archive is cut off, or no such archive.
+ * @throws {DataError} if it is cut off, or no such archive.
  */
 export async function readWheel(file: string): Promise<readonly Entry[]> {
   const handle = await open(file, 'r');
@@ -51,8 +51,8 @@ export async function readWheel(file: string): Promise<readonly Entry[]> {
 /**
  * Writes a wheel's file to `to`, whose folder is made.
  *
- * @returns what was written.
- * @throws {DataError} if it is not what the wheel's own `RECORD` says.
+ * @returns a record of the file.
+ * @throws {DataError} if it differs from the wheel's own `RECORD`.
  */
 export async function unpack(
   wheel: string,
@@ -81,7 +81,7 @@ export async function unpack(
 }
 
 /**
- * What the wheel's `RECORD` says of its files, by name.
+ * The records of a wheel's files, by name, from its `RECORD`.
  *
  * @throws {DataError} if it has none.
  */

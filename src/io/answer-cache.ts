@@ -6,16 +6,15 @@ import { z } from 'zod';
 
 const Line = z.object({ key: z.string(), answer: z.string() });
 
-/** Answers to requests that were made once, in a file of JSON lines. */
+/** A cache of answers to requests, in a file of JSON lines. */
 export interface AnswerCache {
-  /** The answer to a request, made by `ask` where it is not known; who asks for the same meanwhile waits for it. */
+  /** The cached answer to a request, or else that of `ask`; concurrent equal requests wait for it. */
   answer(request: string, ask: () => Promise<string>): Promise<string>;
 }
 
 /**
- * Opens a file of answers, or begins one with its first; a line that a crash cut off is asked for again.
- *
- * Requests are told apart by their SHA-256.
+ * Opens a file of answers, or creates it with the first; a line that a crash cut off is requested again. Requests are
+ * keyed by SHA-256.
  */
 export async function openAnswers(path: string): Promise<AnswerCache> {
   const known = new Map<string, Promise<string>>();

@@ -7,8 +7,8 @@ interface Part {
 }
 
 /**
- * Where one would click to say "this": the pixel of the largest 4-connected part that lies farthest from everything
- * outside it.
+ * Where a person would click to select the object: the pixel of the largest 4-connected part that lies farthest from
+ * everything outside it.
  *
  * Outside the picture counts as outside the part; of equals the first in reading order is taken.
  *

@@ -9,7 +9,7 @@ const EXTENSIONS = ['.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff', '.gif', '
 export interface Folders {
   /** Folders of images, taken in order; folders inside them are not entered. */
   readonly images: string | readonly string[];
-  /** Folders of masks, looked through in order. */
+  /** Folders of masks, searched in order. */
   readonly masks: string | readonly string[];
   /** File names of images to take, `*` for any characters and `?` for one; all by default. */
   readonly pattern?: string;
@@ -24,18 +24,18 @@ export interface Pair {
   readonly mask?: string;
   /** What is asked of this image. */
   readonly instruction?: string;
-  /** Its right answer, where there is one in words. */
+  /** Its question, if it has a right answer in words. */
   readonly question?: Question;
   readonly task?: string;
 }
 
-/** What folders hold. */
+/** Contents of the folders. */
 export interface Pairs {
   /** Every image: folder by folder in the order given, by name within a folder. */
   readonly all: readonly Pair[];
   /** Those of `all` without a mask. */
   readonly unmatched: readonly Pair[];
-  /** Images whose name another image has, too. */
+  /** Images that share their name with another. */
   readonly repeated: number;
 }
 
@@ -72,7 +72,7 @@ export function findPairs({ images, masks, pattern }: Folders): Pairs {
 }
 
 /**
- * Images alone, for prediction.
+ * Images without masks, for prediction.
  *
  * @throws {UsageError} if a folder is missing, has no picture, or none that fits the pattern.
  */
@@ -106,9 +106,9 @@ export function holdsPictures(path: string): boolean {
 }
 
 /**
- * Picture files of a folder, by name; hidden ones are left out.
+ * Picture files of a folder, by name, without hidden ones.
  *
- * @param option whose folder it is, for messages.
+ * @param option that names the folder, for messages.
  * @throws {UsageError} if there is no such folder, or no picture in it.
  */
 export function pictures(option: 'images' | 'masks' | 'predictions' | 'truth', root: string): string[] {

@@ -15,19 +15,19 @@ import { dirname, join, resolve } from 'node:path';
 export interface DiskSpeed {
   /** The folder that was measured. */
   readonly folder: string;
-  /** To the disk itself: behind a sync. */
+  /** To the disk itself, including a sync. */
   readonly write: number;
-  /** Read back at once, and so from the system's cache where it has room. */
+  /** Read back at once, so usually from the system's cache. */
   readonly read: number;
 }
 
-/** Random enough that no file system makes less of it. */
+/** Random enough that no file system compresses it. */
 const BLOCK = Uint8Array.from({ length: 1 << 22 }, (_, i) => Math.imul(i ^ (i >>> 7), 2654435761) >>> 24);
 
 /**
- * Writes a file of 64 MiB, or as much as can be written in a second, and reads it back; nothing of it stays.
+ * Writes a file of 64 MiB, or as much as can be written in a second, and reads it back; the file is removed.
  *
- * @param folder where it isn't there, the nearest folder above it is taken.
+ * @param folder if missing, the nearest folder above it is used.
  * @throws if nothing can be written there.
  */
 export function diskSpeed(folder: string, blocks = 16): DiskSpeed {

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 
-/** Names a picture that stands as base64 in a table: `mmbench.tsv#start-end`, bytes of the file. */
+/** Names a picture that is stored as base64 in a table: `mmbench.tsv#start-end`, bytes of the file. */
 export function embeddedReference(
   path: string,
   { start, end }: { readonly start: number; readonly end: number },
@@ -9,9 +9,9 @@ export function embeddedReference(
 }
 
 /**
- * Bytes of a picture that a reference names; undefined where it is the path of a file of its own.
+ * Bytes of a picture that a reference names; undefined for the path of a file.
  *
- * @throws what the file system says.
+ * @throws the file system's error.
  */
 export async function readEmbedded(reference: string): Promise<Buffer | undefined> {
   const [, path, start, end] = /^(.+\.tsv)#(\d+)-(\d+)$/i.exec(reference) ?? [];

@@ -15,7 +15,7 @@ export interface DecodeOptions {
 }
 
 /**
- * Pixels of a picture file, or of one inside a table (see `embeddedReference`): upright (its EXIF turn undone), 8-bit
+ * Pixels of a picture file, or of one inside a table (see `embeddedReference`): upright (EXIF rotation applied), 8-bit
  * RGB; embedded colour profiles are not applied.
  *
  * @throws {DataError} if the file is missing, empty, cut off, not a picture, or over `PIXEL_LIMIT`.
@@ -33,8 +33,8 @@ export async function readImageFile(path: string, options: DecodeOptions = {}): 
 /**
  * As `readImageFile`, from bytes in memory.
  *
- * @param name stands for the bytes in messages.
- * @throws {DataError} as `readImageFile` does.
+ * @param name of the bytes in messages.
+ * @throws {DataError} as `readImageFile`.
  */
 export async function decodeImage(bytes: Uint8Array, name: string, options: DecodeOptions = {}): Promise<Image> {
   if (bytes.length === 0) throw new DataError(`${name}  image: expected a picture; got 0 bytes`);

@@ -12,16 +12,16 @@ const Shard = z.object({
   bytes: z.int().min(0),
   sha256: z.string(),
 });
-/** A shard that is whole, and will never change. */
+/** A sealed shard, which never changes. */
 export type Shard = z.output<typeof Shard>;
 
 export const Manifest = z.object({
   /** In the order of their rows. */
   shards: z.array(Shard),
-  /** The shard being written, as it will be called; it has `.partial` behind its name until it is sealed. */
+  /** Final name of the shard being written; it ends in `.partial` until it is sealed. */
   open: z.string().nullable(),
 });
-/** What a folder of rows holds. A stream can end anywhere unseen, so readers trust this list and nothing else. */
+/** Contents of a folder of rows. A truncated stream can look complete, so readers trust only this list. */
 export type Manifest = z.output<typeof Manifest>;
 
 /**
@@ -46,7 +46,7 @@ export async function writeManifest(folder: string, manifest: Manifest): Promise
 }
 
 /**
- * Writes a file under another name, and gives it its own once it is on disk: readers see the old or the new, whole.
+ * Writes a file under another name and renames it once it is on disk: readers see either the old or the new file.
  *
  * @throws {Error} naming the file.
  */
@@ -66,7 +66,7 @@ async function replaced(path: string, text: string): Promise<void> {
   await syncFolder(dirname(path));
 }
 
-/** Makes a file's bytes outlive a power cut. */
+/** Syncs a file's bytes to disk. */
 export async function syncFile(file: string): Promise<void> {
   // Windows syncs only what may be written to; elsewhere a copied file may be read-only.
   const handle = await open(file, process.platform === 'win32' ? 'r+' : 'r');
@@ -77,7 +77,7 @@ export async function syncFile(file: string): Promise<void> {
   }
 }
 
-/** Makes names in a folder outlive a power cut. Windows has no such call. */
+/** Syncs names in a folder to disk. Windows has no such call. */
 export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(folder, 'r');

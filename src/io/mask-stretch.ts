@@ -5,7 +5,7 @@ import { resizeGray } from './resize.js';
 /**
  * A mask at another size, as its picture of 0 and 255 would be: bilinear weights, foreground over `threshold`.
  *
- * @param threshold 127 makes a truth, 128 fits an answer to a truth, as Seg-R1 does.
+ * @param threshold 127 for ground truth, 128 to fit a prediction to it, as Seg-R1 does.
  * @returns the same object where nothing changes.
  */
 export function stretchMask(mask: Mask, size: Size, threshold: 127 | 128 = 127): Mask {

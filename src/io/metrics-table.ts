@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { DataError } from '../errors.js';
 import { noRoom } from './whole-file.js';
 
-/** Where the time since the step before went; no two runs agree on it. */
+/** How the time since the step before was spent; differs between runs. */
 export interface Timing {
   /** `step_time`, seconds, and `tokens_per_second`. */
   readonly speed: Readonly<Record<string, number>>;
@@ -14,11 +14,11 @@ export interface Timing {
   readonly seconds: Readonly<Record<string, number>>;
   /** Seconds in which the source was held back by a full window. */
   readonly blocked: Readonly<Record<string, number>>;
-  /** Rows inside now, by stage. */
+  /** Rows inside each stage. */
   readonly queue: Readonly<Record<string, number>>;
 }
 
-/** What is known of one optimizer step; numbers by name. */
+/** One optimizer step: numbers by name. */
 export interface MetricsLine extends Timing {
   readonly step: number;
   /** ISO 8601, UTC. */
@@ -57,7 +57,7 @@ function metricsTable(lines: readonly MetricsLine[]): Table {
   return new Table(columns);
 }
 
-/** Writes the table as an Arrow IPC stream; readers see the old or the new, whole. */
+/** Writes the table as an Arrow IPC stream; readers see either the old or the new file. */
 export async function writeMetrics(path: string, lines: readonly MetricsLine[]): Promise<void> {
   await replace(path, tableToIPC(metricsTable(lines), 'stream'));
 }
@@ -68,10 +68,10 @@ export function metricsText(line: MetricsLine): string {
 }
 
 /**
- * Cuts a file of such lines back to those of the first `steps` steps: none of a step that is to be taken again, nor
- * half a line.
+ * Cuts a file of such lines back to those of the first `steps` steps: without steps that will be taken again, and
+ * without partial lines.
  *
- * @returns what is left; nothing where there is no file.
+ * @returns the remaining steps; none without a file.
  * @throws {DataError} if a step is missing.
  */
 export async function cutMetrics(path: string, steps: number): Promise<MetricsLine[]> {
@@ -90,7 +90,7 @@ export async function cutMetrics(path: string, steps: number): Promise<MetricsLi
   return kept;
 }
 
-/** Writes a file of such lines anew; readers see the old or the new, whole. */
+/** Rewrites a file of such lines; readers see either the old or the new file. */
 export async function replaceMetrics(path: string, lines: readonly MetricsLine[]): Promise<void> {
   await replace(path, lines.map(metricsText).join(''));
 }

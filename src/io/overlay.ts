@@ -37,8 +37,8 @@ export function overlay(image: Image, marks: Marks, ink?: Ink): Promise<Buffer> 
 }
 
 /**
- * A copy of an image with the mask tinted and outlined, the truth outlined, boxes orange, points green (foreground) and
- * red.
+ * A copy of an image with the mask tinted and outlined, the ground truth outlined, boxes orange, points green
+ * (foreground) and red.
  */
 export function drawMarks(
   image: Image,
@@ -100,7 +100,7 @@ function stretched(mask: Mask, to: Size): Uint8Array {
   return out;
 }
 
-/** The pixel of a stretched axis that holds the middle of pixel `at`. */
+/** The pixel of a stretched axis that contains the middle of pixel `at`. */
 function placed(at: number, from: number, to: number): number {
   return Math.floor(((at + 0.5) * to) / from);
 }
@@ -152,7 +152,7 @@ function frameBox(canvas: Image, [x1, y1, x2, y2]: Box, line: number, colour: Co
   fill(canvas, [x2 - more, y1, x2, y2], colour);
 }
 
-/** Paints inclusive pixels; what lies outside the canvas is left out. */
+/** Paints inclusive pixels; those outside the canvas are ignored. */
 function fill(canvas: Image, [x1, y1, x2, y2]: Box, colour: Colour): void {
   const right = Math.min(canvas.width - 1, x2);
   const bottom = Math.min(canvas.height - 1, y2);

@@ -2,14 +2,14 @@ import { shown } from '../errors.js';
 import { latin1, type ByteReader } from './pickle-bytes.js';
 import { unescaped, unescapedUnicode } from './pickle-text.js';
 
-/** What a pickle of plain data holds. */
+/** Values in a pickle of plain data. */
 export type Plain = null | boolean | number | string | Plain[] | { [key: string]: Plain };
 
-/** Where a pickle is being unpacked. */
+/** State of unpacking. */
 export interface Machine {
   readonly reader: ByteReader;
   readonly stack: Plain[];
-  /** Heights of the stack that were marked. */
+  /** Marked heights of the stack. */
   readonly marks: number[];
   readonly memo: Map<number, Plain>;
 }
@@ -21,7 +21,7 @@ export const opcodes: ReadonlyMap<number, (machine: Machine) => void> = new Map(
       const protocol = reader.byte();
       if (protocol > 5) throw new RangeError(`PROTO: expected a protocol of at most 5; got ${protocol}`);
     },
-    // A frame's length is a hint for whoever reads from a stream.
+    // A frame's length is a hint for readers of a stream.
     '\x95': ({ reader }) => void reader.unsigned(8),
     '(': ({ marks, stack }) => void marks.push(stack.length),
 
@@ -78,7 +78,7 @@ export const opcodes: ReadonlyMap<number, (machine: Machine) => void> = new Map(
   }).map(([character, run]) => [character.charCodeAt(0), run]),
 );
 
-/** Names of opcodes that plain data has no need of, for messages; some of them call what the file names. */
+/** Names of opcodes that plain data does not need, for messages; some of them call functions named in the file. */
 export const REFUSED: ReadonlyMap<number, string> = new Map(
   Object.entries({
     '0': 'POP',

@@ -56,7 +56,7 @@ function only({ stack, marks }: Machine, bytes: number, nesting: number, fault: 
   const [value] = stack;
   if (stack.length !== 1 || marks.length > 0 || value === undefined)
     throw fault(`STOP: expected one value; got ${stack.length}`);
-  // A value that is referred to twice counts twice: what is small as a file may be endless when it is walked.
+  // A value with two references counts twice: a small file may be endless when it is walked.
   let left = 4 * bytes;
   const walk = (part: Plain, depth: number): void => {
     if (depth > nesting) throw fault(`expected at most ${nesting} levels of lists and maps; got more`);

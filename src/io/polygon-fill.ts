@@ -80,8 +80,7 @@ function drawLine(raster: Uint8Array, size: Size, from: Point, to: Point, value:
 }
 
 /**
- * What of a line lies on the canvas, ends rounded toward where they came from; a line that misses it may be cut
- * half-way.
+ * The part of a line on the canvas, ends rounded towards the original ends; a line that misses it may be cut half-way.
  */
 function clipped(from: Point, to: Point, { width, height }: Size): { ends: readonly [Point, Point]; visible: boolean } {
   const [right, bottom] = [width - 1, height - 1];

@@ -7,17 +7,15 @@ import { resize } from './resize.js';
 import { drawScene, SCENE_SIDE } from './scenes.js';
 
 export const ReaderOptions = z.strictObject({
-  /** MB of pixels kept for the next who asks; 0 keeps none. */
+  /** Cache of pixels, MB; 0 keeps none. */
   cacheMegabytes: z.number().min(0).default(256),
 });
 export type ReaderOptions = z.input<typeof ReaderOptions>;
 
 /**
- * Pixels of a file or a scene, stretched to `frame` where one is given as Pillow stretches them, the least recently
- * used forgotten.
- *
- * Who asks for the same while it is being read waits for that reading.
- * Images are shared: not to be written to, nor transferred to a thread.
+ * Pixels of a file or a scene, stretched to `frame` where one is given as Pillow stretches them, with a cache.
+ * Concurrent requests for the same image share one reading. Images are shared: don't write to them, nor transfer them
+ * to a thread.
  *
  * @returns a function that rejects with DataError where a file can't be decoded.
  */
@@ -46,7 +44,7 @@ export function imageReader(options: ReaderOptions = {}): (source: ImageSource, 
   };
 }
 
-/** What decides the pixels: of a scene everything but its rule. */
+/** Cache key of pixels: for a scene everything but its rule. */
 function named(source: ImageSource): (string | number)[] {
   return 'path' in source ? [source.path] : [source.scene.kind, source.scene.seed, source.scene.index];
 }

@@ -15,7 +15,7 @@ const Annotation = z.object({
   shapes: z.array(Shape),
 });
 
-/** What a file of ReasonSeg says of one image. */
+/** A ReasonSeg file about one image. */
 export type ReasonAnnotation = z.output<typeof Annotation>;
 export type ReasonShape = z.output<typeof Shape>;
 
@@ -40,7 +40,7 @@ export function readReasonAnnotation(path: string): ReasonAnnotation {
 
 /**
  * Target and ignored region that shapes draw, by the rule of ReasonSeg: points cut to whole pixels, larger polygons
- * first, each with its outline and over what lies below; a label with `ignore` in it is ignored, `flag` is left out.
+ * first, each with its outline and over earlier ones; a label with `ignore` in it is ignored, `flag` is skipped.
  *
  * @throws {DataError} for a shape without points, or one that is beyond 100,000 px.
  * @see LISA, arXiv:2308.00692.

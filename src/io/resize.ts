@@ -132,7 +132,7 @@ function acrossGray(
   return new Uint8Array(out.buffer);
 }
 
-/** Whole rows at a time: a row's bytes share their weights, whatever their channel. */
+/** Whole rows at a time: all bytes of a row have the same weights. */
 function downRows(data: Uint8Array, row: number, { starts, counts, weights, fraction, taps }: Windows): Uint8Array {
   const tall = starts.length;
   const half = 1 << (fraction - 1);
@@ -153,7 +153,7 @@ function downRows(data: Uint8Array, row: number, { starts, counts, weights, frac
 const tables = new Map<string, Windows>();
 const TABLES_KEPT = 256;
 
-/** Windows from `size` inputs to `wanted` outputs; the latest tables are kept, for a data set repeats its sizes. */
+/** Windows from `size` inputs to `wanted` outputs; the latest tables are cached, since a data set repeats its sizes. */
 function windows(size: number, wanted: number, filter: Filter, short: boolean): Windows {
   const key = `${filter} ${size} ${wanted} ${short}`;
   const known = tables.get(key);

@@ -23,7 +23,7 @@ export const dtypeBytes = {
 
 export type Dtype = keyof typeof dtypeBytes;
 
-/** Where a tensor lies. */
+/** Position of a tensor. */
 export interface TensorInfo {
   readonly dtype: Dtype;
   readonly shape: readonly number[];

@@ -6,8 +6,8 @@ import { toBf16, toF16 } from './half.js';
 import { dtypeBytes, type Dtype } from './safetensors-header.js';
 
 /**
- * A tensor to be stored; F16 and BF16 are given as float32 and rounded to the nearest. What is made by a call is made
- * when its turn comes.
+ * A tensor to be stored; F16 and BF16 are given as float32 and rounded to the nearest. Functions are called when their
+ * tensor's turn comes.
  */
 export type StoredTensor = { readonly name: string; readonly shape: readonly number[] } & (
   | {
@@ -25,7 +25,7 @@ export interface RawTensor {
   readonly bytes: () => Promise<Uint8Array>;
 }
 
-/** Values converted and handed to the file system at once: all that is held beside the tensors themselves. */
+/** Values converted and handed to the file system at once: the only memory beside the tensors themselves. */
 const CHUNK = 1 << 22;
 
 /**
@@ -127,12 +127,11 @@ async function appendRaw(file: FileHandle, path: string, tensor: RawTensor): Pro
   for (let at = 0; at < bytes.length; at += 4 * CHUNK) await file.writeFile(bytes.subarray(at, at + 4 * CHUNK));
 }
 
-/** As Hugging Face's tools cut checkpoints. */
+/** Shard size of Hugging Face's tools. */
 const SHARD_BYTES = 5e9;
 
 /**
- * Writes a checkpoint's weights: `model.safetensors`, or where they are more than a shard takes several files and the
- * index that names them.
+ * Writes a checkpoint's weights: `model.safetensors`, or several shards and their index.
  *
  * @param most bytes of tensors in one file; a larger tensor has a file of its own.
  */

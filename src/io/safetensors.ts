@@ -20,9 +20,9 @@ export interface Tensors {
   /** @throws {ModelError} if there is no such tensor; so do the reads, and where the kind is another. */
   info(name: string): TensorInfo;
   /**
-   * F32, F16 or BF16, widened in place.
+   * F32, F16 or BF16, upcast in place.
    *
-   * @param into takes the values instead of an array of their own; as long as they are.
+   * @param into receives the values instead of a new array; of the same length.
    */
   read(name: string): Promise<Float32Array<ArrayBuffer>>;
   read(name: string, into: Float32Array): Promise<Float32Array>;
@@ -104,7 +104,7 @@ function tensorsOf(
   async function read(name: string, into?: Float32Array): Promise<Float32Array> {
     const place = info(name, FLOATS);
     const values = into ?? new Float32Array(place.bytes / dtypeBytes[place.dtype]);
-    // Halves are read to the end of the room: each is widened before its own bytes are written over.
+    // Halves are read to the end of the buffer: each is upcast before its own bytes are overwritten.
     const bytes = new Uint8Array(values.buffer, values.byteOffset + values.byteLength - place.bytes, place.bytes);
     await fill(name, place, bytes);
     if (place.dtype !== 'F32')

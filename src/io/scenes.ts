@@ -5,13 +5,13 @@ import { toBytes } from './scenes/canvas.js';
 import { mainScene } from './scenes/main-scene.js';
 import { pickScene } from './scenes/pick-scene.js';
 
-/** Side of a scene for which nobody asked a size, px. */
+/** Default side of a scene, px. */
 export const SCENE_SIDE = 112;
 /** Least side at which shapes keep their form, px. */
 export const SMALLEST_SIDE = 32;
 const SMALLEST_SHARE = 0.008;
 const MOST_ATTEMPTS = 1000;
-/** Scenes kept: whoever loads a row draws it for its truth, and whoever looks at it soon after for its pixels. */
+/** Cached scenes: a row's scene is drawn for its ground truth when it loads, and soon again for its pixels. */
 const KEPT = 32;
 const kept = new Map<string, Scene>();
 
@@ -26,7 +26,7 @@ export interface Scene {
   readonly boxes: readonly Box[];
   /** One a candidate: the middle of its largest part. */
   readonly clicks: readonly { readonly x: number; readonly y: number }[];
-  /** One a candidate; `hidden` where it has the background's own. */
+  /** One for each candidate; `hidden` if it has the background's colours. */
   readonly colors: readonly string[];
   /** Which candidate the rule asks for. */
   readonly target: number;
@@ -35,7 +35,7 @@ export interface Scene {
 /**
  * Draws a scene; the key alone decides it, and the rule decides only which object is the target.
  *
- * What it gives may be given again: nobody may write to it.
+ * The result is shared: don't write to it.
  *
  * @param side px, at least 32; the same key draws the same picture at any side.
  * @throws {RangeError} for a smaller side.

@@ -11,7 +11,7 @@ import { replaceJson, syncFile, syncFolder } from './manifest.js';
 /** The file that seals a folder. */
 export const SEAL = 'state.json';
 
-/** A file as it was when its folder was sealed. */
+/** Record of a file when its folder was sealed. */
 const Sealed = z.object({
   files: z.record(z.string(), z.object({ bytes: z.int().min(0), sha256: z.string() })),
   sha256: z.string(),
@@ -21,7 +21,7 @@ const Sealed = z.object({
  * Makes `folder` of the files in `fresh` and in folders there, with `state.json` that holds `state`, every file's bytes
  * and SHA-256, and its own.
  *
- * All of it is on disk before the folder has its name; a folder that is there must not be.
+ * Everything is on disk before the folder has its name; the folder must not exist.
  */
 export async function sealFolder(fresh: string, folder: string, state: object): Promise<void> {
   const files: Record<string, { bytes: number; sha256: string }> = {};
@@ -41,7 +41,7 @@ export async function sealFolder(fresh: string, folder: string, state: object): 
   await syncFolder(dirname(folder));
 }
 
-/** The state of a sealed folder, as it stands in the file. @throws {DataError} if there is none. */
+/** The state in a sealed folder's file. @throws {DataError} if there is none. */
 export async function readSeal(folder: string): Promise<unknown> {
   const file = join(folder, SEAL);
   try {
@@ -51,7 +51,7 @@ export async function readSeal(folder: string): Promise<unknown> {
   }
 }
 
-/** @throws {DataError} naming the first file of a sealed folder that is not what it was. */
+/** @throws {DataError} naming the first changed file of a sealed folder. */
 export async function checkSeal(folder: string): Promise<void> {
   const read = await readSeal(folder);
   const seal = Sealed.safeParse(read);
@@ -82,7 +82,7 @@ export function digest(value: object): string {
     .digest('hex');
 }
 
-/** Removes a folder so that it is either whole or not there by its name. */
+/** Removes a folder so that it is either whole or gone. */
 export async function dropFolder(folder: string): Promise<void> {
   const gone = `${folder}.partial`;
   await rm(gone, { recursive: true, force: true });

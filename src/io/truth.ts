@@ -6,10 +6,10 @@ import { stretchMask } from './mask-stretch.js';
 import { emptyMask, unionMasks } from './mask.js';
 import { readReasonAnnotation, reasonMasks } from './reason-truth.js';
 
-/** What should have been found. */
+/** A ground truth. */
 export interface Truth {
   readonly mask: Mask;
-  /** Pixels that count neither for nor against an answer. */
+  /** Pixels that count neither for nor against a prediction. */
   readonly ignore?: Mask;
   /** Size at which it is stored. */
   readonly original: Size;
@@ -23,13 +23,13 @@ export function cocoReference(path: string, ids: readonly number[]): string {
   return `${path}#${ids.join(',')}`;
 }
 
-/** Whether a reference says that there is nothing to be found, so that an empty mask is no fault. */
+/** Whether a reference says that there is no object, so that an empty mask is valid. */
 export function isNoTarget(reference: string): boolean {
   return reference.endsWith('.json#');
 }
 
 /**
- * Reads a truth by its reference: a mask picture, a `.json` of ReasonSeg, or annotations of a COCO file.
+ * Reads a ground truth by its reference: a mask picture, a `.json` of ReasonSeg, or annotations of a COCO file.
  *
  * @param original size of the image, at which shapes are drawn; `frame` is the size that is wanted.
  * @throws {DataError} if it can't be read or drawn.

@@ -1,6 +1,6 @@
 import { UsageError } from '../errors.js';
 
-/** One value of a table as bytes of its file, quotes around it left out. */
+/** One value of a table as bytes of its file, without quotes around it. */
 export interface Cell {
   readonly start: number;
   readonly end: number;
@@ -9,12 +9,12 @@ export interface Cell {
 const [TAB, NEWLINE, RETURN, QUOTE] = [9, 10, 13, 34];
 
 /**
- * Records of a tab-separated file, the header first; empty lines are left out.
+ * Records of a tab-separated file, the header first, without empty lines.
  *
  * Quotes are RFC 4180's: a value that begins with `"` ends at the next single one, and may hold tabs and line breaks;
  * elsewhere a quote is itself.
  *
- * @param name stands for the bytes in messages.
+ * @param name of the bytes in messages.
  * @throws {UsageError} if a quote isn't closed, or a record has another number of values than the header.
  */
 export function tsvRecords(bytes: Uint8Array, name: string): Cell[][] {
@@ -54,7 +54,7 @@ export function tsvRecords(bytes: Uint8Array, name: string): Cell[][] {
   return records;
 }
 
-/** Text of a value, doubled quotes of a quoted one taken back. */
+/** Text of a value, with doubled quotes undone. */
 export function cellText(bytes: Uint8Array, { start, end }: Cell): string {
   const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(start, end));
   return start > 0 && bytes[start - 1] === QUOTE ? text.replaceAll('""', '"') : text;

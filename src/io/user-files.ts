@@ -7,8 +7,7 @@ import { syncFile, syncFolder } from './manifest.js';
 import { noRoom } from './whole-file.js';
 
 /**
- * What is at a path, links not followed; undefined where nothing is. A link counts as something wherever it leads, or
- * if it leads nowhere.
+ * The entry at a path, links not followed; undefined if there is none. A link counts as an entry, also a dangling one.
  */
 export function kindAt(path: string): 'file' | 'folder' | 'link' | 'device' | undefined {
   const found = existing(path);
@@ -27,19 +26,17 @@ function existing(path: string): Stats | undefined {
   }
 }
 
-/**
- * Equal for two file names that some file system takes for one: neither case nor the way an accent is composed counts.
- */
+/** Equal for two file names that some file system treats as one: case and Unicode normalisation are ignored. */
 export function foldName(name: string): string {
   return name.normalize('NFC').toUpperCase().toLowerCase().normalize('NFC');
 }
 
 /**
- * Writes a file into a folder of the user's: it is there whole or not at all, and no other file is touched.
+ * Writes a file into a user's folder: it appears whole or not at all, and no other file is touched.
  *
  * A file of that name is replaced; the caller has checked that it may be.
  *
- * @param lasting waits until file and name are on disk, where a power cut cannot reach them.
+ * @param lasting waits until file and name are synced to disk.
  * @throws {Error} naming the file; nothing is left of it then.
  */
 export async function putFile(
@@ -60,9 +57,8 @@ export async function putFile(
 }
 
 /**
- * The name that a file has until it is whole. It is made of the SHA-256 of the file's own name and bytes: no file of
- * the user's has it, and a
- * command that was killed and runs again writes the same one instead of leaving another behind.
+ * The name of a file until it is complete. It has the SHA-256 of the file's name and bytes: no user's file has it, and
+ * a killed command that runs again reuses it instead of leaving another behind.
  */
 export function temporaryName(file: string, data: string | Uint8Array): string {
   const digest = createHash('sha256')

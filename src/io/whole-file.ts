@@ -2,7 +2,9 @@ import { renameSync, rmSync, writeFileSync } from 'node:fs';
 
 import { messageOf } from '../errors.js';
 
-/** Writes a file under another name first: readers see the old or the new, whole. @throws {Error} naming the file. */
+/**
+ * Writes a file under another name first: readers see either the old or the new file. @throws {Error} naming the file.
+ */
 export function writeWhole(file: string, data: string | Uint8Array): void {
   try {
     writeFileSync(`${file}.partial`, data);
@@ -13,7 +15,7 @@ export function writeWhole(file: string, data: string | Uint8Array): void {
   }
 }
 
-/** Says where writing failed: of a full disk the system tells no file. */
+/** Adds the file to the error: for a full disk the system names none. */
 export function noRoom(file: string, what: string): (error: unknown) => never {
   return (error) => {
     throw new Error(

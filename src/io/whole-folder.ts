@@ -5,20 +5,16 @@ import { dirname, join } from 'node:path';
 import { kindAt } from './user-files.js';
 
 /**
- * Lies in a folder while it is being filled. By it a folder that a killed program left is told from one of the user's
- * that has its name.
+ * Marks a folder while it is being filled; distinguishes what a killed program left from a user's folder of that name.
  */
 const MARK = '.segr1-partial';
 
 /**
- * Makes a folder that is there whole or not at all: it is filled under a name beside its own, `DIR.partial`, then
- * renamed.
+ * Makes a folder that appears whole or not at all: it is filled as `DIR.partial`, then renamed. If the user has a
+ * `DIR.partial`, the name is `DIR.partial-2`, and so on. Leftovers of a killed program are removed.
  *
- * Where something of the user's is called `DIR.partial`, the name is `DIR.partial-2`, and so on. What a killed program
- * left there is removed.
- *
- * @param dir what is there under this name is removed once the new folder is whole; the caller has checked that it may
- * be.
+ * @param dir an existing folder of this name is removed once the new one is complete; the caller has checked that it
+ * may be.
  * @throws what `fill` throws; nothing is left of the new folder then.
  */
 export async function replaceWhole(dir: string, fill: (fresh: string) => Promise<void>): Promise<void> {

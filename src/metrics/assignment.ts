@@ -1,6 +1,5 @@
 /**
- * Pairs each row with a column of its own so that the costs of the pairs sum to the least (the Hungarian method, O(n²
- * m)).
+ * Pairs each row with its own column at the lowest total cost (the Hungarian method, O(n² m)).
  *
  * @param costs [n][m], finite.
  * @returns [n] columns; -1 for rows that get none, where there are fewer columns than rows.

@@ -1,6 +1,6 @@
 import { draws } from '../random.js';
 
-/** A number of a set, and where it lies in 95 of 100 sets that are drawn from this one. */
+/** A number of a set, with its 95 % bootstrap interval. */
 export interface Interval {
   readonly value: number;
   readonly low: number;

@@ -3,11 +3,11 @@ import type { Size } from '../records.js';
 const BANDS = 5;
 
 /**
- * mBA in [0, 1]: share of the pixels around the truth's boundary that are predicted right, over five widths of the
- * band.
+ * mBA in [0, 1]: share of the pixels around the ground truth's boundary that are predicted right, over five widths of
+ * the band.
  *
  * @param predicted [height × width], 0 or 1; so is `truth`.
- * @returns NaN where the truth has no boundary.
+ * @returns NaN where the ground truth has no boundary.
  * @throws {RangeError} if a length is not that of `size`.
  * @see Cheng et al., CascadePSP, CVPR 2020, arXiv:2005.02551, section 4.2.
  */
@@ -32,7 +32,7 @@ export function boundaryAccuracy(predicted: Uint8Array, truth: Uint8Array, size:
   return total / BANDS;
 }
 
-/** Where a pixel of the truth lies beside one of the other label. */
+/** Where a pixel of the ground truth lies beside one of the other label. */
 function borderPixels(truth: Uint8Array, { width, height }: Size): Int32Array {
   const found: number[] = [];
   for (let y = 0, i = 0; y < height; y++) {

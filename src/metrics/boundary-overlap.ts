@@ -10,7 +10,7 @@ const WIDTH = 0.02;
  *
  * @param predicted [height × width], confidences as whole levels 0 to 255.
  * @param truth [height × width], 0 or 1.
- * @returns [256], each in [0, 1]; 0 where the truth has no boundary.
+ * @returns [256], each in [0, 1]; 0 where the ground truth has no boundary.
  * @throws {RangeError} if a length is not that of `size`.
  * @see Cheng et al., Boundary IoU, CVPR 2021, arXiv:2103.16562.
  */

@@ -4,7 +4,7 @@ export interface LevelCounts {
   readonly object: Uint32Array;
   /** [256]: pixels of the background at each grey level. */
   readonly background: Uint32Array;
-  /** Pixels of the truth that are 1. */
+  /** Pixels of the ground truth that are 1. */
   readonly objectPixels: number;
   readonly pixels: number;
 }
@@ -32,8 +32,8 @@ export function countLevels(predicted: Uint8Array, truth: Uint8Array): LevelCoun
 }
 
 /**
- * What each grey level stands for in [0, 1]: the lowest level present is 0 and the highest 1, unless there is only one,
- * which keeps its share of 255. Divided in PySODMetrics' order, on which the last bit depends.
+ * What each grey level stands for in [0, 1]: the lowest level present is 0 and the highest 1; a single level keeps its
+ * share of 255. Divided in PySODMetrics' order, on which the last bit depends.
  *
  * @returns [256]; levels below or above those present lie outside [0, 1] and belong to no pixel.
  */

@@ -1,12 +1,14 @@
 import type { LevelCounts } from './level-counts.js';
 
-/** MAE in [0, 1]: the mean distance of the confidences from the truth. @param confidence [256], by grey level. */
+/**
+ * MAE in [0, 1]: the mean distance of the confidences from the ground truth. @param confidence [256], by grey level.
+ */
 export function meanAbsoluteError(counts: LevelCounts, confidence: Float64Array): number {
   return meanOf(counts, confidence, (error) => error);
 }
 
 /**
- * MSE in [0, 1]: the mean squared distance of the confidences from the truth.
+ * MSE in [0, 1]: the mean squared distance of the confidences from the ground truth.
  *
  * @param confidence [256], by grey level.
  */

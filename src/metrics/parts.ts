@@ -1,7 +1,7 @@
 import type { Size } from '../records.js';
 
 /**
- * Numbers the parts of a bitmap that hang together along sides or corners.
+ * Labels the 8-connected components of a bitmap.
  *
  * @param bits [height × width], 0 or 1. @returns [height × width]: 0 where there is none, else 1, 2, …
  */

@@ -1,20 +1,16 @@
 import type { Outcome } from './threshold.js';
 
 /**
- * Published ways to score masks that an expression asks for. They differ in what becomes of ignored pixels, of a truth
- * without a target, and in what is added to a denominator; on samples with a target and nothing ignored they agree to
- * 1e-5.
+ * Published ways to score masks that an expression asks for. They differ in ignored pixels, in ground truths without a
+ * target, and in a term of the denominator; on samples with a target and nothing ignored they agree to 1e-5.
  *
  * `seg_r1`: ignored pixels are background, and an empty answer to an empty truth earns 0. `seg_r1_ignore`: the same
- * with
- * ignored pixels left out of both masks. `lisa`: left out, too, but where both are empty the sample earns 1.
+ * with ignored pixels excluded from both masks. `lisa`: excluded, too, but if both are empty the sample earns 1.
  * `gref_any_pixel`, `gref_50_pixels`: for sets with samples that have no target; an answer of fewer than 1, of fewer
- * than 50
- * pixels is a refusal and counts as an empty mask, and a refusal earns 1 where there is no target.
+ * than 50 pixels is a refusal and counts as an empty mask, and a refusal earns 1 where there is no target.
  *
  * @see Seg-R1, arXiv:2506.22624; LISA, arXiv:2308.00692; gRefCOCO, arXiv:2306.00968, where the refusal is the model's
- * own
- *   output and a refused target's mask stays in the union of cIoU; here it is empty.
+ * own output and a refused target's mask stays in the union of cIoU; here it is empty.
  */
 export const conventions = {
   seg_r1: { leavesOut: false, refusedUnder: 0, bothEmpty: 0, added: 1e-10, addedToSet: 1e-10 },

@@ -4,7 +4,7 @@ import { meanOf, type Saliency, type SaliencyCurve, type SaliencyValue } from '.
  * The metrics of a set of images: curves are averaged threshold by threshold, and what is called mean or max is that of
  * the averaged curve; so a maximum has one threshold for all images. Every other value is the mean over the images.
  *
- * @param images at least one; one whose value is NaN is left out of that value's mean.
+ * @param images at least one; one whose value is NaN is excluded from that value's mean.
  * @throws {RangeError} if there is no image.
  */
 export function overSet(images: readonly Saliency[]): Saliency {

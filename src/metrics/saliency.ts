@@ -38,7 +38,7 @@ export interface Saliency {
  *
  * @param predicted [height × width], grey levels, row by row.
  * @param truth [height × width], 0 or 1.
- * @returns the boundary accuracy is NaN where the truth has no boundary; no other value is.
+ * @returns the boundary accuracy is NaN where the ground truth has no boundary; no other value is.
  * @throws {RangeError} if a length is not that of `size`, or there is no pixel.
  */
 export function saliency(predicted: Uint8Array, truth: Uint8Array, size: Size): Saliency {

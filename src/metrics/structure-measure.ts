@@ -12,15 +12,15 @@ interface Block {
   readonly y2: number;
 }
 
-/** What is predicted where the truth is 1, and where it is 0. */
+/** The prediction where the ground truth is 1, and where it is 0. */
 interface Predicted {
   readonly object: Moments;
   readonly background: Moments;
 }
 
 /**
- * S-measure in [0, 1]: half how evenly object and background are filled, half how alike the four quadrants around
- * the truth's centroid are.
+ * S-measure in [0, 1]: half how evenly object and background are filled, half how alike the four quadrants around the
+ * ground truth's centroid are.
  *
  * @param predicted [height × width], row by row, each in [0, 1].
  * @param truth [height × width], 0 or 1. Empty: the share left unpredicted. Full: the share predicted.
@@ -81,7 +81,7 @@ function evenness(x: number, label: Moments): number {
 function likeness({ object, background }: Predicted): number {
   const all = together(object, background);
   const meanT = object.count / Math.max(1, all.count);
-  // The truth is 0 or 1, so its spread, and what it shares with the prediction, follow from the counts.
+  // The ground truth is 0 or 1, so its spread, and what it shares with the prediction, follow from the counts.
   const mixed = all.count > 1 ? (object.count * background.count) / (all.count * (all.count - 1)) : 0;
   const above = 4 * all.mean * meanT * mixed * (object.mean - background.mean);
   const below = (all.mean * all.mean + meanT * meanT) * (variance(all) + mixed);
@@ -89,7 +89,7 @@ function likeness({ object, background }: Predicted): number {
   return below === 0 ? 1 : 0;
 }
 
-/** The four blocks cut at the truth's centroid; some are empty where it lies on the border. */
+/** The four blocks cut at the ground truth's centroid; some are empty where it lies on the border. */
 function quadrantsOf(truth: Uint8Array, { width, height }: Size): Block[] {
   let count = 0;
   let rows = 0;

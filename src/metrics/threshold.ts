@@ -1,6 +1,6 @@
 import { quantised, type LevelCounts } from './level-counts.js';
 
-/** How a thresholded prediction fares against its truth, in pixels. */
+/** A thresholded prediction compared with its ground truth, in pixels. */
 export interface Outcome {
   /** Predicted and true. */
   readonly hits: number;

@@ -56,7 +56,7 @@ function weighed(pair: Pair): { missed: number; alarmed: number } {
   } = pair;
   const spans = Array.from({ length: height }, (_, y) => wrongSpan(pair, y));
   const nearest = nearestObject(truth, pair.size);
-  // The rows at hand, framed by zeros. Outside the object stands the error of the nearest pixel of the object; outside
+  // The current rows, framed by zeros. Outside the object stands the error of the nearest pixel of the object; outside
   // the map there is none.
   const errors = Array.from({ length: WINDOW }, () => new Float64Array(width + 2 * REACH));
   let missed = 0;

@@ -16,7 +16,7 @@ export function isObject(value: unknown): value is Json {
 /**
  * Reads a JSON object of a checkpoint folder.
  *
- * @param absent taken where there is no such file; without it a missing file is refused.
+ * @param absent default if the file is missing; without it a missing file is refused.
  * @throws {ModelError} if the file can't be read or holds something else.
  */
 export async function readJson(file: string, absent?: Json): Promise<Json> {

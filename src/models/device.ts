@@ -1,4 +1,4 @@
-/** Where a model is computed and in what: the options that policies and segmenters share. */
+/** Options for device and precision, shared by policies and segmenters. */
 import { z } from 'zod';
 
 import { messageOf, UsageError } from '../errors.js';
@@ -12,31 +12,31 @@ const UNITS = { MB: 1e6, GB: 1e9, MiB: 2 ** 20, GiB: 2 ** 30 } as const;
 const SIZE = /^(\d+(?:\.\d+)?) ?(MB|GB|MiB|GiB)$/;
 const CUDA = /^cuda(?::(\d+))?$/;
 
-/** What runs a model's graphs. */
+/** The engine that runs a model's graphs. */
 export const Runtime = z.enum(ENGINE_NAMES);
 
 /** Keys of `policy` and of segmenters that a device can compute. */
 export const deviceShape = {
-  /** The processor, a CUDA device (the first, or `cuda:N`), or the fastest that works. */
+  /** The CPU, a CUDA device (the first, or `cuda:N`), or the fastest that works. */
   device: z
     .string()
     .regex(/^(?:cpu|auto|cuda(?::\d+)?)$/, 'expected cpu, cuda, cuda:N or auto')
     .default('cpu'),
   /**
-   * What matrix products, convolutions and attention are computed in, and frozen matrices held in; norms, softmax,
-   * sampling, losses and what learns are float32.
+   * Format of matrix products, convolutions, attention and frozen matrices; norms, softmax, sampling, losses and
+   * trained weights are float32.
    */
   precision: z.enum(['float32', 'bfloat16', 'float16']).default('float32'),
   /**
-   * What is taken of a CUDA device's memory, at once, such as `20GB`; nine tenths of what is free by default. Models
-   * of a process share it: the first one's counts.
+   * Memory to allocate on a CUDA device, at once, such as `20GB`; nine tenths of what is free by default. Models of a
+   * process share it: the first one's option counts.
    */
   memory: z.string().regex(SIZE, 'expected a size such as 20GB or 900MiB').optional(),
-  /** Whether a CUDA device may round the factors of float32 products to 10 bits, as it does unasked elsewhere. */
+  /** Whether a CUDA device may round the factors of float32 products to 10 bits, which other programs do by default. */
   tf32: z.boolean().default(false),
 };
 
-/** Options as `deviceShape` reads them. */
+/** Options of `deviceShape`. */
 export interface DeviceChoice {
   readonly device: string;
   readonly precision: Precision;
@@ -61,7 +61,7 @@ function devicesOf(driver: string): readonly GpuDevice[] | Error {
   }
 }
 
-/** @throws {UsageError} naming what a CUDA device needs and is not there, or which devices there are. */
+/** @throws {UsageError} naming what a CUDA device lacks, or which devices there are. */
 export function checkDevice(device: string): void {
   const cuda = CUDA.exec(device);
   if (!cuda) return;
@@ -74,7 +74,7 @@ export function checkDevice(device: string): void {
     );
 }
 
-/** A choice as an engine takes it; `auto` is settled here where nobody did before. */
+/** A choice for an engine; resolves `auto`. */
 export function deviceOf({ device, memory, tf32 }: Omit<DeviceChoice, 'precision'>): Device {
   const index = CUDA.exec(device === 'auto' ? fastestDevice() : device);
   if (!index) return { kind: 'cpu' };
@@ -86,9 +86,7 @@ export function deviceOf({ device, memory, tf32 }: Omit<DeviceChoice, 'precision
   };
 }
 
-/**
- * Bytes that models on a CUDA device will have; undefined on a CPU, and where neither the options nor the driver tell.
- */
+/** Bytes that models on a CUDA device will have; undefined on a CPU, and if neither the options nor the driver say. */
 export function roomOn({ device, memory }: Omit<DeviceChoice, 'precision' | 'tf32'>): number | undefined {
   const index = CUDA.exec(device);
   if (!index) return undefined;
@@ -98,7 +96,7 @@ export function roomOn({ device, memory }: Omit<DeviceChoice, 'precision' | 'tf3
   return free === undefined ? undefined : MEMORY_SHARE * free;
 }
 
-/** Threads that hold a model's weights: on a GPU one feeds the device, however many are allowed. */
+/** Threads that hold a model's weights; always one on a GPU. */
 export const workersOn = (device: Device, allowed: number): number => (device.kind === 'cpu' ? allowed : 1);
 
 /** @param size such as `20GB`, as `deviceShape` lets it through. */

@@ -1,8 +1,8 @@
-/** What inspecting a model tells, whatever its kind: what lies in its files, and bytes of memory by part. */
+/** The result of inspecting a model of any kind: its files, and bytes of memory by part. */
 import type { Tensors } from '../io/safetensors.js';
 import type { Precision } from '../tensor/graph.js';
 
-/** What lies in files, as their headers say. */
+/** Contents of files, from their headers. */
 export interface Stored {
   readonly files: number;
   readonly bytes: number;
@@ -15,35 +15,35 @@ export interface Memory {
   readonly parts: Readonly<Record<string, number>>;
 }
 
-/** A segmenter, and what runs of it need. */
+/** A segmenter, and the memory of its runs. */
 export interface InspectedSegmenter {
   readonly kind: 'segmenter';
   readonly folder: string;
   /** Its kind, as pipelines name it. */
   readonly architecture: string;
-  /** Side of the square that it looks at, px. */
+  /** Side of its input square, px. */
   readonly size: number;
   readonly parameters: number;
-  /** Of the files, what a still image needs. */
+  /** The part of the files that a still image needs. */
   readonly stored: Stored;
-  /** Bytes that each kept image takes. */
+  /** Bytes of each cached image. */
   readonly embedding: number;
-  /** Where the memory is. */
+  /** The device whose memory is counted. */
   readonly device: 'cpu' | 'cuda';
   /** By job, bytes. */
   readonly memory: Readonly<Record<string, Memory>>;
 }
 
-/** What runs of a segmenter are asked. */
+/** The work that runs of a segmenter do. */
 export interface SegmenterUse {
   /** Objects decoded in one run. */
   readonly prompts: number;
-  /** The CPU by default, on which all is float32. */
+  /** The CPU by default, where everything is float32. */
   readonly device?: 'cpu' | 'cuda';
   readonly precision?: Precision;
 }
 
-/** @param names of the tensors that are meant; all by default. */
+/** @param names of the tensors to count; all by default. */
 export function storedIn(tensors: Tensors, names: readonly string[] = tensors.names): Stored {
   const infos = names.map((name) => tensors.info(name));
   return {
@@ -53,7 +53,7 @@ export function storedIn(tensors: Tensors, names: readonly string[] = tensors.na
   };
 }
 
-/** Parts that are something, and their sum. */
+/** Non-zero parts, and their sum. */
 export function summed(parts: Readonly<Record<string, number>>): Memory {
   const some = Object.fromEntries(Object.entries(parts).filter(([, bytes]) => bytes > 0));
   return { total: Object.values(some).reduce((sum, bytes) => sum + bytes, 0), parts: some };

@@ -1,4 +1,4 @@
-/** Policies of any family: opened, looked at, checked and exported by the folder that they lie in. */
+/** Policies of any family: opens, inspects, checks and exports a folder. */
 import { messageOf, ModelError } from '../errors.js';
 import { prompts } from '../prompts/seg-r1.js';
 import { FAMILIES, readPolicyConfig } from './families.js';
@@ -40,12 +40,12 @@ export async function openPolicy(
   return await openVlm(dir, config, { ...options, prompt: options.prompt ?? config.prompt ?? prompts.rl });
 }
 
-/** Units in which the checkpoint's family writes where things are. @throws {ModelError} as `readPolicyConfig`. */
+/** Units in which the checkpoint's family writes coordinates. @throws {ModelError} as `readPolicyConfig`. */
 export async function coordinatesOf(checkpoint: string): Promise<Coordinates> {
   return (await readPolicyConfig(checkpoint)).architecture.coordinates;
 }
 
-/** What keeps a policy from being opened, as far as configurations say: the option, and why; no weight is read. */
+/** Why a policy cannot be opened, as far as configurations say: the option and the reason; no weight is read. */
 export async function policyFault({
   checkpoint,
   adapter,
@@ -72,10 +72,10 @@ export async function policyFault({
 }
 
 /**
- * Looks at a folder with a policy or an adapter of one; reads configurations and headers, no weights.
+ * Inspects the folder of a policy or an adapter; reads configurations and headers, no weights.
  *
  * @param base of an adapter; the one that it names by default.
- * @throws {ModelError} for what could not be opened either.
+ * @throws {ModelError} if the folder could not be opened either.
  */
 export function inspectPolicy(
   folder: string,
@@ -85,7 +85,7 @@ export function inspectPolicy(
   return inspectVlm(folder, readPolicyConfig, use, base);
 }
 
-/** Writes a checkpoint with an adapter folded in; see `mergeAdapter` of `vlm`. @returns how many matrices changed. */
+/** Writes a checkpoint with an adapter merged; see `mergeAdapter` of `vlm`. @returns how many matrices changed. */
 export async function exportMerged(base: string, adapter: string, dir: string): Promise<number> {
   return await mergeAdapter(base, await readPolicyConfig(base), adapter, dir);
 }

@@ -4,12 +4,12 @@ import type { Key } from '../random.js';
 import type { Fitted, Image, Sample } from '../records.js';
 import type { AdamOptions } from '../tensor/adamw.js';
 
-/** Units in which a policy writes where things are: pixels of the frame it was shown, or thousandths of its sides. */
+/** Units in which a policy writes coordinates: pixels of the frame it was shown, or thousandths of its sides. */
 export type Coordinates = 'pixels' | 'thousandths';
 
-/** What the policy is told about one sample, ready to be read. */
+/** The encoded prompt of one sample. */
 export interface EncodedPrompt {
-  /** As text, one placeholder an image. */
+  /** As text, one placeholder for each image. */
   readonly text: string;
   /** Image placeholders expanded. */
   readonly tokens: readonly number[];
@@ -22,72 +22,70 @@ export interface EncodedPrompt {
 
 /** One completion as ids. */
 export interface GeneratedCompletion {
-  /** The end token included where one was written. */
+  /** With the end token, if one was written. */
   readonly tokens: readonly number[];
-  /** Of the distribution drawn from. */
+  /** Under the distribution drawn from. */
   readonly logProbs: readonly number[];
-  /** Of each token's distribution, nats; where it was asked for. */
+  /** Of each token's distribution, nats; if requested. */
   readonly entropies?: readonly number[];
   readonly finish: 'stop' | 'length';
-  /** Optimizer steps that the weights had seen which wrote it. */
+  /** Optimizer steps that the writing weights had seen. */
   readonly version: number;
 }
 
-/**
- * What a token may be, in the order in which it is applied, the temperature behind the penalty; what isn't told is off.
- */
+/** Limits of sampling, in the order of their use, with the temperature after the penalty; each is off by default. */
 export interface Sampling {
   /**
-   * Above 1 makes ids rarer that the prompt or the completion has: their logits are divided by it if above 0, else
+   * Above 1 makes tokens of the prompt or the completion rarer: their logits are divided by it if above 0, else
    * multiplied.
    */
   readonly repetitionPenalty?: number;
-  /** Draws among so many of the likeliest, and what ties with the last of them; 0 among all. */
+  /** Draws among this many of the likeliest, and ties with the last of them; 0 among all. */
   readonly topK?: number;
-  /** Leaves out the least likely tokens that have no more than 1 - topP together; never all. */
+  /** Drops the least likely tokens whose probabilities sum to at most 1 - topP; never all. */
   readonly topP?: number;
-  /** Leaves out tokens less likely than this share of the likeliest. */
+  /** Drops tokens less likely than this share of the likeliest. */
   readonly minP?: number;
   /** Whether completions come with `entropies`. */
   readonly entropy?: boolean;
 }
 
-/** What makes the draws of a rollout, a key or a list of numbers a prompt. */
+/** Source of a rollout's draws: a key or a list of numbers for each prompt. */
 export type Randomness =
   /** The draw of completion `s` at token `t` is `uniform(...key, s, t)`, see `src/random.ts`. */
   | { readonly keys: readonly Key[] }
   /** The draws themselves, in [0, 1), [completion × token]. */
   | { readonly uniforms: readonly Float32Array[] };
 
-/** What `generate` is asked. */
+/** A request to `generate`. */
 export interface GenerateRequest extends Sampling {
   readonly prompts: readonly EncodedPrompt[];
-  /** Completions a prompt. */
+  /** Completions for each prompt. */
   readonly group: number;
-  /** 0 writes the likeliest token, of all. */
+  /** 0 writes the likeliest of all tokens. */
   readonly temperature: number;
   readonly maxTokens: number;
-  /** Needed where `temperature` is above 0. */
+  /** Required if `temperature` is above 0. */
   readonly random?: Randomness;
 }
 
-/** What `scores` and `referenceScores` are asked. */
+/** A request to `scores` and `referenceScores`. */
 export interface ScoreRequest {
   readonly rows: readonly TrainRow[];
-  /** That completions were written at. */
+  /** The sampling temperature of the completions. */
   readonly temperature: number;
 }
 
-/** What `gradient` is asked. */
+/** A request to `gradient`. */
 export interface GradientRequest extends ScoreRequest {
   readonly loss: Loss;
 }
 
-/** What is minimised. */
+/** The loss to minimise. */
 export type Loss =
   /** A policy-gradient objective: plain data, or in one process an object of functions. */
   | { readonly objective: ObjectiveSpec | Objective }
-  /** Cross-entropy on given answers, and what may be learned beside them. */
+  /** Cross-entropy on given completions, and optional losses beside it. */
   | { readonly supervised: SupervisedLoss };
 
 export interface SupervisedLoss {
@@ -99,44 +97,41 @@ export interface SupervisedLoss {
   readonly prompt?: 'masked' | 'learned';
 }
 
-/** One prompt with its completions, and what the loss needs beside them. */
+/** One prompt with its completions, and the loss's other inputs. */
 export interface TrainRow {
   readonly prompt: EncodedPrompt;
   /** [sample][token] */
   readonly completions: readonly (readonly number[])[];
-  /** Inputs by name, [sample][token]; 0 behind a completion's end. */
+  /** Inputs by name, [sample][token]; 0 after a completion's end. */
   readonly perToken: Readonly<Record<string, readonly (readonly number[])[]>>;
   /** Inputs by name, [sample]. */
   readonly perSample?: Readonly<Record<string, readonly number[]>>;
-  /** Inputs by name, as the graph declares them a prompt. */
+  /** Inputs by name, with the graph's shape for one prompt. */
   readonly perPrompt?: Readonly<Record<string, Float32Array>>;
 }
 
-/** What the rows of one optimizer step gave. */
+/** The gradient of the rows of one optimizer step. */
 export interface Gradient {
   /**
-   * Summed in row order, in the parameters' layout; empty where it stays on the device for the step that follows, until
-   * the next gradient takes its place.
+   * Summed in row order, in the parameters' layout; empty if it stays on the device for the following step, until the
+   * next gradient replaces it.
    */
   readonly gradient: Float32Array;
   /** Scalar outputs of the graph, over all its runs; see `combined`. */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
-/** AdamW's settings of one step, and what is done around it. */
+/** AdamW's settings of one step, and gradient clipping and averaging. */
 export interface StepOptions extends AdamOptions {
   /** Largest norm of the gradient. */
   readonly maxNorm: number;
-  /**
-   * Share of a running average of the weights that the step keeps, the rest being the weights after it; none is kept
-   * by default.
-   */
+  /** Decay of a running average of the weights; none by default. */
   readonly ema?: number;
 }
 
 /**
- * A scalar of one run with that of the runs before: their sum; the smaller of the two where its name ends in `Min`, the
- * larger where it ends in `Max`.
+ * Combines a scalar of one run with that of earlier runs: their sum; the smaller if its name ends in `Min`, the larger
+ * if in `Max`.
  */
 export function combined(name: string, before: number | undefined, value: number): number {
   if (before === undefined) return value;
@@ -144,7 +139,7 @@ export function combined(name: string, before: number | undefined, value: number
   return name.endsWith('Max') ? Math.max(before, value) : before + value;
 }
 
-/** A vision-language policy: writes completions, and learns from them. Its requests and answers are plain data. */
+/** A vision-language policy: writes completions, and learns from them. Its requests and results are plain data. */
 export interface Policy {
   /** Of the checkpoint that it was read from; part of a run's metadata. */
   readonly name: string;
@@ -152,32 +147,36 @@ export interface Policy {
   readonly version: number;
   /** Weights that a step changes. */
   readonly parameters: number;
-  /** Prompts that one run takes; calls with more are cut up. */
+  /** Most prompts in one run; larger calls are split. */
   readonly batch: number;
-  /** Units in which its completions say where things are. */
+  /** Units of coordinates in its completions. */
   readonly coordinates: Coordinates;
 
   /**
-   * What the policy is told about a sample.
+   * Encodes a sample's prompt.
    *
-   * @param images at the sample's frame size, or sizes of their own; none for text alone.
+   * @param images at the sample's frame size, or of any sizes; none for text alone.
    */
   encode(
     sample: Pick<Sample, 'instruction'> & Partial<Pick<Sample, 'task'>>,
     ...images: readonly Image[]
   ): EncodedPrompt;
-  /** Ids of an answer with its end token, as supervised training wants it. */
+  /** Ids of a completion with its end token, for supervised training. */
   encodeAnswer(text: string): number[];
   /** Text of a completion, without its end token. */
   decode(tokens: readonly number[]): string;
-  /** Writes `group` completions a prompt, in order. @throws {UsageError} where draws are needed and not given. */
+  /**
+   * Writes `group` completions for each prompt, in order.
+   *
+   * @throws {UsageError} if draws are needed and missing.
+   */
   generate(request: GenerateRequest): Promise<GeneratedCompletion[][]>;
   /**
-   * Log-probs of completions under the weights that the policy was opened with, an adapter's left out, and what was
-   * mixed into them, [row][sample][token].
+   * Log-probs of completions under the reference weights, [row][sample][token]: those that the policy was opened with,
+   * without an adapter, and with what was mixed into them.
    */
   referenceScores(request: ScoreRequest): Promise<number[][][]>;
-  /** Log-probs of completions under the weights as they are now, [row][sample][token]. */
+  /** Log-probs of completions under the current weights, [row][sample][token]. */
   scores(request: ScoreRequest): Promise<number[][][]>;
   /** @throws {UsageError} for an objective that it can't open. */
   gradient(request: GradientRequest): Promise<Gradient>;
@@ -188,23 +187,23 @@ export interface Policy {
    */
   step(gradient: Float32Array, options: StepOptions): Promise<number>;
   /**
-   * Moves the reference towards the weights as they are now, by the share `mix`; 1 takes their place.
+   * Moves the reference towards the current weights by the share `mix`; 1 replaces it.
    *
-   * @throws {ModelError} if it has no weights of its own, as beside an adapter.
+   * @throws {ModelError} if it has no weights of its own, as with an adapter.
    */
   mixReference(mix: number): Promise<void>;
   /**
-   * Writes a folder that Hugging Face tools open, a checkpoint or where an adapter learns that alone; appears whole or
-   * not at all.
+   * Writes a folder that Hugging Face tools open: a checkpoint, or a trained adapter alone; appears whole or not at
+   * all.
    */
   save(dir: string): Promise<void>;
   /** Waits for running jobs, frees sessions and threads. */
   release(): Promise<void>;
 }
 
-/** A policy that teaches given answers. */
+/** A policy that learns given completions. */
 export interface Trainable {
-  /** What the loss wants to know of a row beside its tokens: further inputs. */
+  /** The loss's further inputs for a row. */
   supervisedInputs(
     loss: SupervisedLoss,
     row: Fitted,
@@ -215,17 +214,17 @@ export interface Trainable {
 
 /** A policy whose training can be interrupted and resumed. */
 export interface Resumable {
-  /** Takes no further step before `ready` has settled, so that what is saved meanwhile is of one step. */
+  /** Takes no further step before `ready` has settled, so that a checkpoint is of one step. */
   pause(ready: Promise<unknown>): void;
   /**
-   * Puts `optimizer.safetensors` beside what `save` wrote: all that training needs and the saved weights don't tell;
-   * and what `save` writes, of their running average, into `ema`.
+   * Adds `optimizer.safetensors` to a saved folder: all training state that the saved weights lack; and saves their
+   * running average in `ema`.
    */
   saveTraining(dir: string): Promise<void>;
   /**
-   * Takes weights, moments and version of a folder that both have written.
+   * Restores weights, moments and version from such a folder.
    *
-   * @throws {ModelError} if they are of other weights.
+   * @throws {ModelError} if it belongs to other weights.
    */
   restore(dir: string): Promise<void>;
 }

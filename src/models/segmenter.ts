@@ -3,46 +3,46 @@ import type { z } from 'zod';
 import type { Image, ImageSource, Mask, Prompt, Size } from '../records.js';
 import type { InspectedSegmenter, SegmenterUse } from './inspected.js';
 
-/** What a segmenter is asked. */
+/** A request to a segmenter. */
 export interface SegmentRequest {
   /** Pixels at any size. */
   readonly image: Image;
-  /** In pixels of their own frame, which the segmenter turns into its own. */
+  /** In pixels of their own frame, which the segmenter converts to its own. */
   readonly prompts: readonly Prompt[];
   /** Size of the masks. */
   readonly frame: Size;
 }
 
-/** Promptable segmenter: all prompts about one image go in one call, so that it is looked at once. */
+/** Promptable segmenter: all prompts about one image go in one call, so that it is embedded once. */
 export interface Segmenter {
   /** Names the model and every option that changes a mask; part of cache keys and run metadata. */
   readonly name: string;
-  /** Which pixels it is best given: the image as it is stored, or stretched to the frame; `frame` by default. */
+  /** Which pixels it prefers: the stored image, or stretched to the frame; `frame` by default. */
   readonly looksAt?: 'original' | 'frame';
   /**
-   * One mask a prompt, in order, at `frame` size: the union over the prompt's objects.
-   * An object with a box uses the points inside it (inclusive), others are left out; a failing object is skipped.
+   * One mask for each prompt, in order, at `frame` size: the union over the prompt's objects. An object with a box uses
+   * only the points inside it (inclusive); an invalid object is skipped.
    */
   segment(request: SegmentRequest): Promise<Mask[]>;
-  /** As `segment`, with what it thinks of each object's mask; only from those that think something. */
+  /** As `segment`, with the segmenter's own quality estimates; optional. */
   inspect?(request: SegmentRequest): Promise<Inspected[]>;
   /** Waits for running jobs and frees threads and sessions; later calls reject. */
   release(): Promise<void>;
 }
 
-/** A prompt's mask, and one judgement an object in order: null where it was skipped. */
+/** A prompt's mask, and a quality estimate for each object in order: null if skipped. */
 export interface Inspected {
   readonly mask: Mask;
   readonly objects: readonly (Judged | null)[];
 }
 
-/** What a segmenter thinks of its own answer. */
+/** A segmenter's estimate of its own mask. */
 export interface Judged {
-  /** Which of its masks it is: 0 the single one, 1 to 3 those that stand for different meanings. */
+  /** Index of the mask: 0 is the single one, 1 to 3 those of different meanings. */
   readonly output: number;
-  /** The IoU with the truth that it expects, in [0, 1]. */
+  /** Predicted IoU with the ground truth, in [0, 1]. */
   readonly iou: number;
-  /** IoU of what is a little above its threshold with what is a little below or above, in [0, 1]. */
+  /** Stability: IoU of the masks at a slightly higher and a slightly lower threshold, in [0, 1]. */
   readonly stability: number;
 }
 
@@ -58,19 +58,19 @@ export interface SegmenterDefinition<Options = unknown> {
   /** Options that name a file or folder: resolved against the pipeline's file, and must exist. */
   readonly paths?: readonly string[];
   open(options: Options): Promise<Segmenter>;
-  /** What keeps it from being opened, as far as configurations say: the option, and why; no weight is read. */
+  /** Why it cannot be opened, as far as configurations say: the option and the reason; no weight is read. */
   fault?(options: Options): Promise<{ readonly option: string; readonly text: string } | undefined>;
   /** Whether folders with that `model_type` in their `config.json` are of this kind. */
   reads?(modelType: string): boolean;
-  /** Looks at a folder that it `reads`; no weight is read. */
+  /** Inspects a folder that it `reads`; no weight is read. */
   inspect?(folder: string, use: SegmenterUse): Promise<InspectedSegmenter>;
 }
 
-/** Declares a kind of segmenter; a module of one's own exports what this returns. */
+/** Declares a kind of segmenter; a custom module exports the result. */
 export function defineSegmenter<Schema extends z.ZodType>(
   definition: Omit<SegmenterDefinition<z.output<Schema>>, 'options'> & { readonly options: Schema },
 ): SegmenterDefinition {
-  // Options are read with the definition's own schema before anything of it is called.
+  // Options are read with the definition's schema before any of its functions is called.
   return Object.freeze({ ...definition });
 }
 

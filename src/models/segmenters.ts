@@ -1,4 +1,4 @@
-/** Segmenters by kind: a kind is a folder beside this file and a line here, or a module of one's own. */
+/** Segmenters by kind: a kind is a folder beside this file and a line here, or a custom module. */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -11,7 +11,7 @@ import { isSegmenterDefinition, type Segmenter, type SegmenterDefinition } from 
 
 export const SEGMENTERS: readonly SegmenterDefinition[] = [grabcut, sam2];
 
-/** A segmenter as a pipeline names it: by kind, or by the module of one's own; its options beside that. */
+/** A segmenter in a pipeline: by kind, or by a custom module, with its options. */
 export type SegmenterChoice = Readonly<Record<string, unknown>> &
   ({ readonly kind: string } | { readonly module: string });
 
@@ -42,7 +42,7 @@ export function isOfModule(choice: unknown): choice is SegmenterChoice & { reado
   return choice !== null && typeof choice === 'object' && 'module' in choice && !('kind' in choice);
 }
 
-/** The options beside what names the segmenter. */
+/** The options beside `kind` or `module`. */
 export function optionsOf(choice: SegmenterChoice): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(choice).filter(([key]) => key !== 'kind' && key !== 'module'));
 }
@@ -68,9 +68,9 @@ export async function loadSegmenter(file: string): Promise<SegmenterDefinition> 
 }
 
 /**
- * Looks at a folder with a segmenter; reads configurations and headers, no weights.
+ * Inspects the folder of a segmenter; reads configurations and headers, no weights.
  *
- * @returns undefined for a folder of something else.
+ * @returns undefined for other folders.
  */
 export async function inspectSegmenter(folder: string, use: SegmenterUse): Promise<InspectedSegmenter | undefined> {
   const { model_type: type } = await readJson(join(folder, 'config.json'), {});

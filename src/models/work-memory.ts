@@ -1,4 +1,4 @@
-/** What a policy's work is counted to take of a GPU, whatever its family. */
+/** GPU memory of a policy's work, computed for any family. */
 import { readPolicyConfig } from './families.js';
 import { readAdapterConfig } from './vlm/adapter.js';
 import type { VlmConfig } from './vlm/architecture.js';
@@ -11,20 +11,20 @@ export type { Job, Use } from './vlm/memory.js';
 /** The work of a policy that is not opened. */
 export interface CountedWork {
   readonly job: Job;
-  /** In its place: an adapter of the language model. */
+  /** Instead: an adapter of the language model. */
   readonly adapter: Job;
-  /** Pixels by which a frame can grow. */
+  /** Steps of a frame's side, px. */
   readonly unit: number;
-  /** Bytes in use at once. */
+  /** Peak bytes in use. */
   bytes(job: Job, use: Use): number;
 }
 
 /**
- * Reads what a policy's work takes; no weight is read.
+ * The memory of a policy's work; no weight is read.
  *
  * @param learns whether weights change.
- * @returns undefined for a family that has no such count.
- * @throws {ModelError} for what could not be opened. @throws {RangeError} for an adapter that hits no layer.
+ * @returns undefined for a family without such a count.
+ * @throws {ModelError} if the policy could not be opened. @throws {RangeError} for an adapter that hits no layer.
  */
 export async function countedWork(
   checkpoint: string,

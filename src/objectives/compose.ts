@@ -6,30 +6,30 @@ import type { Average, Objective, Terms, Traced } from './objective.js';
 import { keptSequences } from './off-policy.js';
 import { ratioOf, type Level } from './ratio.js';
 
-/** What any objective may have beside its own numbers. */
+/** Options that any objective may have. */
 export interface Additions {
   /** Of the ratio; a token by default. */
   readonly level?: Level;
-  /** Whether the KL estimate is multiplied with the ratio. */
+  /** Whether the KL estimate is multiplied by the ratio. */
   readonly klCorrected?: boolean;
   readonly correction?: Correction;
-  /** Nats a token, beyond which `keptSequences` leaves a bad completion out. */
+  /** Nats a token, beyond which `keptSequences` drops a bad completion. */
   readonly offPolicy?: number;
   readonly entropyBonus?: number;
   readonly topEntropy?: number;
 }
 
-/** What makes an objective its own. */
+/** The parts of an objective. */
 export interface Recipe {
   readonly name: string;
   readonly average: Average;
-  /** Whether the surrogate itself makes use of the mismatch weights. */
+  /** Whether the surrogate itself uses the mismatch weights. */
   readonly weighs?: boolean;
-  /** What the advantage teaches: a loss that falls as good tokens grow likelier. */
+  /** The surrogate: a loss that falls as good tokens become likelier. */
   readonly surrogate: (ratio: Tensor, terms: Terms, mismatch?: Tensor) => Traced;
 }
 
-/** An objective: what the advantage teaches, where it counts, and the divergence from the reference at every token. */
+/** An objective: the surrogate loss, where it applies, and the divergence from the reference at every token. */
 export function compose(
   { name, average, weighs = false, surrogate }: Recipe,
   kl = 0,

@@ -7,14 +7,14 @@ import type { Level } from './ratio.js';
 export interface Correction {
   /** A weight for each token, or the product of them for a completion. */
   readonly level: Level;
-  /** Weights beyond the bounds are held at them, or become 0. */
+  /** Weights beyond the bounds are clamped, or become 0. */
   readonly beyond: 'truncate' | 'mask';
   readonly max: number;
   readonly min?: number | undefined;
 }
 
 /**
- * Importance weights for tokens that were drawn by other numerics, or older weights, than the trainer's: exp(old −
+ * Importance weights for tokens that were drawn with other numerics, or older weights, than the trainer's: exp(old −
  * sampler), bounded.
  *
  * @returns [prompt, sample, token], or [prompt, sample]; constants, 1 where nothing counts.

@@ -1,4 +1,4 @@
-/** The objectives that have a name, with the options of each: plain data from which any process makes the same one. */
+/** The named objectives, with the options of each: plain data from which any process makes the same one. */
 import { z } from 'zod';
 
 import { defined } from '../defined.js';
@@ -27,7 +27,7 @@ export type ObjectiveName = z.output<typeof ObjectiveName>;
 const Level = z.enum(['token', 'sequence']);
 const Gamma = z.strictObject({ k: z.number().positive(), lambda: z.number().positive() });
 
-/** Options of the ratio and of what is taught, which not every objective has. */
+/** Options of the ratio and the surrogate, which not every objective has. */
 export const ownShape = {
   /**
    * How far the ratio of new to old probability may fall, and rise, before its gradient stops. @see PPO,
@@ -40,7 +40,7 @@ export const ownShape = {
    * cap, arXiv:2506.13585.
    */
   ratioMax: z.number().positive().optional(),
-  /** Whether each token has a ratio of its own, or a completion one. @see GSPO, arXiv:2507.18071 */
+  /** Whether each token has a ratio, or each completion one. @see GSPO, arXiv:2507.18071 */
   ratio: Level.optional(),
   /** Tokens that every completion's sum is divided by. @see Dr. GRPO, arXiv:2503.20783 */
   maxTokens: z.int().min(1).optional(),
@@ -56,16 +56,16 @@ export const ownShape = {
 
 /** Options that every objective has. */
 export const commonShape = {
-  /** Coefficient of the divergence from the policy as it was opened; 0 costs nothing. */
+  /** Coefficient of the divergence from the policy as it was opened; 0 skips the computation. */
   kl: z.number().min(0).default(0),
   /**
-   * Whether the divergence is multiplied with the ratio, which makes its gradient unbiased. @see DeepSeek-V3.2,
+   * Whether the divergence is multiplied by the ratio, which makes its gradient unbiased. @see DeepSeek-V3.2,
    * arXiv:2512.02556
    */
   klCorrected: z.boolean().default(false),
   /**
-   * Weighs tokens by how far the sampler's probabilities lie from the trainer's, which are then worked out once a
-   * batch.
+   * Weighs tokens by the ratio of the trainer's probabilities to the sampler's; the trainer's are then computed once
+   * for each batch.
    */
   correction: z
     .strictObject({
@@ -76,15 +76,13 @@ export const commonShape = {
     })
     .optional(),
   /**
-   * Leaves out bad completions that lost more than so many nats a token since they were written. @see DeepSeek-V3.2,
+   * Drops bad completions that lost more than this many nats a token since they were written. @see DeepSeek-V3.2,
    * arXiv:2512.02556
    */
   offPolicy: z.number().min(0).optional(),
-  /** Coefficient of the mean entropy, which is taken off the loss. */
+  /** Coefficient of the mean entropy, which is subtracted from the loss. */
   entropyBonus: z.number().min(0).default(0),
-  /**
-   * Share of tokens that the advantage is taught at: those of the highest entropy when written. @see arXiv:2506.01939
-   */
+  /** Share of tokens that the advantage applies to: those of the highest entropy when written. @see arXiv:2506.01939 */
   topEntropy: z.number().min(0).max(1).default(1),
 };
 
@@ -109,14 +107,14 @@ const own: Readonly<Record<ObjectiveName, readonly Own[]>> = {
   'seg-r1': [],
 };
 
-/** An option that an objective does not have, or of a value that it does not take. */
+/** An option that an objective does not have, or an invalid value. */
 export interface ObjectiveFault {
   readonly option: keyof Options;
   /** `expected …; got …` */
   readonly text: string;
 }
 
-/** What keeps options from being those of an objective. */
+/** Why options do not fit an objective. */
 export function objectiveFaults(name: ObjectiveName, options: Options): readonly ObjectiveFault[] {
   const faults: ObjectiveFault[] = [];
   const refuse = (option: keyof Options, text: string): void => void faults.push({ option, text });
@@ -145,7 +143,7 @@ export function objectiveFaults(name: ObjectiveName, options: Options): readonly
 }
 
 /**
- * The objective of a name.
+ * The objective with a name.
  *
  * @throws {z.ZodError} for options that it does not have.
  */
@@ -186,13 +184,13 @@ export function namedObjective(name: ObjectiveName, given: ObjectiveOptions = {}
   }
 }
 
-/** How far a ratio may rise: as far as it may fall by default, but for `dapo`, whose clip is wider above. */
+/** How far a ratio may rise: by default as far as it may fall, but further for `dapo`. */
 function clipHighOf(name: ObjectiveName, { clip, clipHigh }: Options): number {
   if (name === 'dapo') return clipHigh ?? 0.28;
   return clipHigh ?? clip ?? (name === 'gspo' || name === 'luspo' ? 4e-4 : 0.2);
 }
 
-/** Only what isn't as usual, so that an objective's name stays short. */
+/** Only options other than the defaults, so an objective's name stays short. */
 function additionsOf({ ratio, klCorrected, correction, offPolicy, entropyBonus, topEntropy }: Options): Additions {
   return {
     ...defined({ level: ratio }),

@@ -4,11 +4,10 @@ import type { Terms } from './objective.js';
 import { overTokens } from './ratio.js';
 
 /**
- * Leaves out bad completions that the policy has moved away from: those of an advantage below 0 whose tokens lost more
- * than `limit`
- * nats on average since they were written.
+ * Drops bad completions that the policy has moved away from: those of an advantage below 0 whose tokens lost more than
+ * `limit` nats on average since they were written.
  *
- * @returns 1 to keep, 0 to leave out, [prompt, sample].
+ * @returns 1 to keep, 0 to drop, [prompt, sample].
  * @see DeepSeek-V3.2, arXiv:2512.02556, section 3.1
  */
 export function keptSequences(

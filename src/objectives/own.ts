@@ -7,9 +7,9 @@ import type { Objective, Terms } from './objective.js';
 const SIZE = { prompt: 1, sample: 2, token: 3 };
 
 /**
- * An objective of the caller's own, once it is known to be one: it is traced here, so that no step has to find out.
+ * Checks a custom objective by tracing it, so errors show before any step.
  *
- * @throws {UsageError} naming the objective, if a number of it is missing or its trace gives no loss a token.
+ * @throws {UsageError} naming the objective, if a number of it is missing or its trace gives no loss for each token.
  */
 export function checkedObjective(value: unknown): Objective {
   if (value === null || typeof value !== 'object')
@@ -55,7 +55,7 @@ function tracedLoss(objective: Objective, refuse: (got: string) => never): Tenso
   return loss as Tensor;
 }
 
-/** Whether it is one of the terms, or was traced since they were; another copy of the language counts its own nodes. */
+/** Whether it is one of the terms, or was traced after them; another copy of the language has its own node ids. */
 function isMadeOf(terms: Terms, { node }: Tensor): boolean {
   const given: readonly Tensor[] = Object.values(terms);
   const newest = Math.max(...given.map((term) => term.node.id));
@@ -63,7 +63,7 @@ function isMadeOf(terms: Terms, { node }: Tensor): boolean {
   return given.some((term) => term.node === node) || (node.id > newest && node.id < next);
 }
 
-/** The terms that a step has for it. */
+/** Its terms in a step. */
 function termsFor({ kl, corrects, topEntropy }: Objective): Terms {
   const perToken = (name: string): Tensor => input(name, 'float32', SIZE);
   return {

@@ -15,7 +15,7 @@ export interface Clip {
   readonly max?: number | undefined;
 }
 
-/** A clip with whatever else an objective may have. */
+/** A clip with the options of any objective. */
 export type Clipping = Clip & Additions;
 
 const SYMMETRIC: Clip = { low: 0.2, high: 0.2 };
@@ -81,7 +81,7 @@ export function dapo(kl: number, options: Clipping = HIGHER): Objective {
   return clipping('dapo', 'token', kl, options);
 }
 
-/** GRPO by one ratio a completion, the geometric mean of its tokens'. @see GSPO, arXiv:2507.18071 */
+/** GRPO with one ratio for each completion, the geometric mean of its tokens'. @see GSPO, arXiv:2507.18071 */
 export function gspo(kl: number, options: Clipping = NARROW): Objective {
   return clipping('gspo', 'sequence', kl, { ...options, level: 'sequence' });
 }
@@ -92,8 +92,8 @@ export function luspo(kl: number, options: Clipping = NARROW): Objective {
 }
 
 /**
- * Policy gradient at ratio 1, as Seg-R1 was trained: one update a rollout, nothing clipped. @see Seg-R1, `compute_loss`
- * of its GRPO trainer
+ * Policy gradient at ratio 1, as Seg-R1 was trained: one update for each rollout, no clipping. @see Seg-R1,
+ * `compute_loss` of its GRPO trainer
  */
 export function segR1(kl: number, additions: Additions = {}): Objective {
   const surrogate = (_: Tensor, { logProbs, advantages }: Terms): Traced => {

@@ -3,7 +3,7 @@ import { abs, cast, greater, input, max, mul, neg, sub, sum, total, where } from
 import type { Objective, Terms } from './objective.js';
 import { isPerToken } from './ratio.js';
 
-/** What a model says of the written tokens, [prompt, sample, token]. */
+/** A model's values for the written tokens, [prompt, sample, token]. */
 export interface Scored {
   readonly logProbs: Tensor;
   /** Of each token's distribution, nats. */
@@ -11,16 +11,14 @@ export interface Scored {
 }
 
 /**
- * The loss of a micro-batch and what is reported of it, as scalars that add up to the step's; of names that end in
- * `Min` or `Max`, the
- * smallest or the largest is the step's, infinite where nothing counts.
+ * The loss of a microbatch and its reports, as scalars that sum to the step's; for names that end in `Min` or `Max` the
+ * smallest or largest is the step's, infinite where nothing counts.
  *
  * Inputs, [prompt, sample, token]: `oldLogProbs`; `refLogProbs` where there is a KL term; `samplerLogProbs` where the
- * mismatch is corrected;
- * `picked` where tokens are picked by entropy; `weight`, which carries the objective's mean; `share`, which carries the
- * mean over all
- * tokens, above 0 at every token that counts and 0 elsewhere; `bonus`, a mean too, where entropy is rewarded.
- * [prompt, sample]: `advantages`, and `sampleShare`, which carries the mean over completions.
+ * mismatch is corrected; `picked` where tokens are picked by entropy; `weight`, which carries the objective's mean;
+ * `share`, which carries the mean over all tokens, above 0 at every token that counts and 0 elsewhere; `bonus`, a mean
+ * too, where entropy is rewarded. [prompt, sample]: `advantages`, and `sampleShare`, which carries the mean over
+ * completions.
  */
 export function policyLoss(
   objective: Objective,
@@ -31,7 +29,7 @@ export function policyLoss(
   const each = (name: string): Tensor => input(name, 'float32', { prompt: size.prompt, sample: size.sample });
   const [share, sampleShare] = [per('share'), each('sampleShare')];
   const counts = greater(share, 0);
-  // Padding can be so unlikely that the ratio overflows, and no weight of 0 mends infinity.
+  // Padding can be so unlikely that the ratio overflows, and infinity times a weight of 0 is NaN.
   const logProbs = where(counts, seen.logProbs, 0);
   const terms: Terms = {
     logProbs,
@@ -52,8 +50,8 @@ export function policyLoss(
       );
     return name.endsWith('Min') ? neg(largest(neg(x))) : largest(x);
   };
-  // How far the sampler's log-probs lie from the trainer's: its own where it worked them out, else those of the weights
-  // in training.
+  // Distance of the sampler's log-probs from the trainer's: those before the step if computed, else those of the
+  // current weights.
   const apart = abs(
     terms.samplerLogProbs ? sub(terms.oldLogProbs, terms.samplerLogProbs) : sub(logProbs, terms.oldLogProbs),
   );

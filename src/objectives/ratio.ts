@@ -2,7 +2,7 @@ import type { Tensor } from '../tensor/graph.js';
 import { div, exp, maximum, mul, sub, sum } from '../tensor/ops.js';
 import type { Terms } from './objective.js';
 
-/** Whether each token has a ratio of its own, or a completion one that its tokens share. */
+/** Whether each token has a ratio, or each completion one that its tokens share. */
 export type Level = 'token' | 'sequence';
 
 /** Mean over the tokens of each completion that count, [prompt, sample]; 0 where none does. */
@@ -15,7 +15,7 @@ export function perSample(x: Tensor, mask: Tensor): Tensor {
   return isPerToken(x) ? overTokens(x, mask) : x;
 }
 
-/** Whether each token has a value of its own, rather than a completion one. */
+/** Whether each token has its own value, rather than each completion. */
 export function isPerToken(x: Tensor): boolean {
   return x.shape.some(({ name }) => name === 'token');
 }

@@ -5,20 +5,20 @@ import { namedObjective, ObjectiveName, type ObjectiveOptions } from './named.js
 import type { Objective } from './objective.js';
 import { checkedObjective } from './own.js';
 
-/** An objective as plain data: one by name, or one that a module exports. */
+/** An objective as plain data: by name, or exported by a module. */
 export type ObjectiveSpec =
   | { readonly name: string; readonly options?: ObjectiveOptions }
   /** A path, or a `file:` URL. @see ObjectiveModule */
   | { readonly module: string };
 
-/** What a module has to export for an objective of one's own. */
+/** The exports of a module with a custom objective. */
 export interface ObjectiveModule {
-  /** Such as `compose` makes; its name tells it from others. */
+  /** Such as from `compose`; identified by its name. */
   readonly objective: Objective;
 }
 
 /**
- * The objective that a description means; an object of functions is one already.
+ * The objective of a description; an object of functions is returned as is.
  *
  * @throws {UsageError} for an unknown name, options that the objective does not have, or a module without one.
  */

@@ -79,7 +79,7 @@ export function fit<T extends Sample>(
  * Background is clicked only inside the box. At least one click is kept.
  *
  * @param truth [height × width] of `frame`, row by row, 0 or 1.
- * @throws {DataError} if the truth is empty.
+ * @throws {DataError} if the ground truth is empty.
  */
 export async function fitPrompt(
   segmentOnce: (prompt: Prompt) => Promise<Mask>,
@@ -106,7 +106,7 @@ export async function fitPrompt(
   return { prompt: prompted(points.slice(0, best)), iou };
 }
 
-/** The truth's box and a click on its centre. @throws {DataError} if the truth is empty. */
+/** The ground truth's box and a click on its centre. @throws {DataError} if the ground truth is empty. */
 function simplePrompt(truth: Uint8Array, frame: Size): Prompt {
   const box = boxOfMask(encodeMask(truth, frame));
   const click = firstClick(truth, frame);

@@ -47,7 +47,7 @@ export const LoadOptions = z
     shuffle: z.boolean().default(true),
     /** Key of the order, and of scenes without their own. */
     seed: z.int().default(0),
-    /** Only the first so many images or scenes, before shuffling. */
+    /** Number of images or scenes to take from the start, before shuffling. */
     limit: z.int().min(1).optional(),
     /** Unusable rows before the stream fails. */
     tolerate: z.int().min(0).default(0),

@@ -18,7 +18,7 @@ import { constantsOf, tallyBook, type Tally, type TallyState, type Tried } from 
 export type { Tally } from './scoring/tally-book.js';
 
 export const TallyOptions = z.strictObject({
-  /** Constant baseline: how many of the first rows with ground truth fixed completions are tried on. */
+  /** Constant baseline: fixed completions are tried on this many of the first rows with ground truth. */
   constantBaseline: z.int().min(0).default(64),
   /** Shuffled-image baseline: whether each completion is also scored on the row before. */
   shuffledImageBaseline: z.boolean().default(false),

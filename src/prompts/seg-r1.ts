@@ -47,8 +47,8 @@ export const prompts = {
 export type PromptName = keyof typeof prompts;
 
 /**
- * The prompt that Seg-R1's evaluations put a row of that task: expressions and ReasonSeg's two kinds each have one, all
- * else is `foreground`.
+ * The prompt of Seg-R1's evaluations for a task: expressions and ReasonSeg's two kinds each have one, all else is
+ * `foreground`.
  */
 export function promptOfTask(task: string): PromptTemplate {
   return task === 'referring' || task === 'reason-sentence' || task === 'reason-phrase'

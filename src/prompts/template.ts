@@ -3,7 +3,7 @@ export interface PromptTemplate {
   /** Without it the checkpoint's chat template writes its own. */
   readonly system?: string;
   readonly user: string;
-  /** Images stand before the text unless this says otherwise. */
+  /** Position of images; before the text by default. */
   readonly imageLast?: true;
   /** The sample's words are lower-cased. */
   readonly lowerCase?: true;

@@ -2,7 +2,7 @@ import type { Scores } from '../metrics/benchmarks/verdict.js';
 import type { BenchmarkReport } from '../operators/answer.js';
 import type { Table } from './table.js';
 
-/** What a benchmark came to: a line for all, one a part, and how many questions that was. */
+/** The result of a benchmark: a line for all, one for each part, and the number of questions. */
 export function benchmarkTable({ benchmark, questions, unread, marked, scores, parts }: BenchmarkReport): Table {
   const names = [...new Set([scores, ...Object.values(parts)].flatMap((own) => Object.keys(own)))];
   const line = (label: string, own: Scores): string[] => [

@@ -10,15 +10,15 @@ import type { Table } from './table.js';
 export interface ComparedSet {
   readonly set: string;
   readonly kind: SetSummary['kind'];
-  /** By metric, a value a run; null where a run lacks it. */
+  /** By metric, a value for each run; null where a run lacks it. */
   readonly metrics: Readonly<Record<string, readonly (SetMetric | null)[]>>;
-  /** Of each run after the first, by metric: what it has more than the first on the rows that both have. */
+  /** Of each run after the first, by metric: its difference from the first on the rows that both have. */
   readonly differences: readonly {
     readonly run: string;
     readonly rows: number;
     readonly metrics: Readonly<Record<string, SetMetric>>;
   }[];
-  /** Beside what the paper prints, where it prints the set. */
+  /** The paper's rows, if it has the set. */
   readonly paper?: Table;
 }
 
@@ -63,7 +63,7 @@ function comparedSet(runs: readonly StoredRun[], { set, kind }: Pick<SetSummary,
   };
 }
 
-/** What `after` has more than `before`, each metric as a set has it, on the rows of both. */
+/** Differences `after` − `before` of a set's metrics, on the rows of both. */
 export function paired(
   before: readonly StoredItem[],
   after: readonly StoredItem[],

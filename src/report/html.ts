@@ -5,7 +5,7 @@ export interface Html {
 
 type Value = string | number | Html | readonly Html[];
 
-/** A piece of a page; what is put in is escaped, unless it is HTML itself. */
+/** A piece of a page; inserted text is escaped, HTML is not. */
 export function html(strings: TemplateStringsArray, ...values: readonly Value[]): Html {
   return { html: strings.map((text, i) => text + (i < values.length ? written(values[i]) : '')).join('') };
 }
@@ -15,7 +15,7 @@ function written(value: Value): string {
   return 'html' in value ? value.html : value.map((piece) => piece.html).join('');
 }
 
-/** Text as it stands in an element or in quotes of an attribute. */
+/** Escaped text, for an element or a quoted attribute. */
 export function escaped(text: string): string {
   return text
     .replaceAll('&', '&amp;')

@@ -86,7 +86,7 @@ function ofPercent(_: string, value: number | undefined): string {
   return value === undefined || Number.isNaN(value) ? '--' : (value * 100).toFixed(1);
 }
 
-/** Text in which nothing is a command. */
+/** Escaped text without commands. */
 function plainText(text: string): string {
   const named: Readonly<Record<string, string>> = {
     '\\': '\\textbackslash{}',

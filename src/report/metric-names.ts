@@ -1,11 +1,11 @@
 import { conventions, type Convention } from '../metrics/referring.js';
 
-/** How people call a metric of a set. */
+/** Display name of a metric of a set. */
 export interface MetricName {
   readonly label: string;
-  /** Which of the numbers of that name it is. */
+  /** Its variant. */
   readonly variant: string;
-  /** Whether more is better, or less; undefined where neither is. */
+  /** Whether more is better, or less; undefined for neither. */
   readonly better?: 'more' | 'less';
   /** Whether it is in [0, 1], and so is printed without its 0. */
   readonly share: boolean;
@@ -59,7 +59,7 @@ const SINGLE: Readonly<Record<string, MetricName>> = {
   'completions/mean_length': { label: 'tokens', variant: 'an answer', share: false },
 };
 
-/** The name of a metric; one that is not known is called as it is. */
+/** The name of a metric; unknown ones keep their key. */
 export function metricName(name: string): MetricName {
   const known = SINGLE[name];
   if (known) return known;

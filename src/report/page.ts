@@ -17,7 +17,7 @@ export interface Picture {
   readonly height: number;
 }
 
-/** What a page tells of a run. */
+/** Contents of a run's page. */
 export interface PageContent {
   readonly name: string;
   readonly scores: Scores;
@@ -26,7 +26,7 @@ export interface PageContent {
   readonly tables: Readonly<Record<string, Table>>;
 }
 
-/** A page that needs nothing but the pictures beside it: no script, no request to anywhere. */
+/** A page that needs only the pictures beside it: no script, no network requests. */
 export function page({ name, scores, gallery, tables }: PageContent): string {
   const { html: text } = html`<!doctype html>
     <html lang="en">

@@ -4,19 +4,19 @@ import { threeDecimals } from './metric-names.js';
 import { paperOf } from './paper.js';
 import type { Table } from './table.js';
 
-/** A set's numbers, by whose they are. */
+/** A set's numbers, by method. */
 export interface Run {
   readonly name: string;
   readonly protocol: Scores['protocol'];
   readonly metrics: SetSummary['metrics'];
 }
 
-/** Stands beside the table: what of ours is in its columns. */
+/** Note beside the table: which of our metrics are in its columns. */
 export const BESIDE =
   'The paper does not say which F and E it prints, nor of which draw of its random protocol; ours are weighted F and mean E, and of expressions the run’s own convention.';
 
 /**
- * What the paper prints of a set, and runs of one's own below; undefined where it prints nothing.
+ * The paper's numbers of a set, and your runs below; undefined if it has none.
  *
  * @param set as in `cod10k/test`.
  */

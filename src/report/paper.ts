@@ -1,4 +1,4 @@
-/** Published numbers of one table: a row a method, a text of values a set. */
+/** Published numbers of one table: a row for each method, a text of values for each set. */
 interface PaperTable {
   readonly title: string;
   /** Set and split as `load` calls them. */
@@ -16,11 +16,10 @@ export interface PaperSet {
 }
 
 /**
- * Results as Seg-R1's paper and project page print them. They are of a random protocol: see `defects`.
+ * Results as Seg-R1's paper and project page print them. They come from a random protocol: see `defects`.
  *
  * @see Seg-R1, arXiv:2506.22624, tables 1 to 4. In table 2 the rows of A2S stand one column to the right of where they
- * belong;
- *   here they are moved.
+ * belong; here they are moved.
  */
 const tables: readonly PaperTable[] = [
   {

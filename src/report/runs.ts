@@ -42,7 +42,7 @@ export interface ResultFiles {
   readonly scores: string;
 }
 
-/** What a run's folder tells. */
+/** Results in a run's folder. */
 export interface StoredRun {
   /** The folder as it was named. */
   readonly name: string;

@@ -3,7 +3,7 @@ import type { SetSummary } from '../operators/scoring/score-summary.js';
 import { metricName, shownValue } from './metric-names.js';
 import type { Table } from './table.js';
 
-/** The few numbers by which a set is told of, the protocol's own convention first. */
+/** The main numbers of a set, the protocol's own convention first. */
 export function headline(
   { kind, metrics }: Pick<SetSummary, 'kind' | 'metrics'>,
   protocol: Scores['protocol'],
@@ -17,7 +17,7 @@ export function headline(
   return [...names, ...about].filter((name) => (metrics[name]?.n ?? 0) > 0);
 }
 
-/** A line a metric: its name, its variant, the value, the 95 % interval, and what it is of. */
+/** A line for each metric: name, variant, value, 95 % interval, and number of items. */
 export function scoreTable({ metrics }: SetSummary, names: readonly string[]): Table {
   const lines = names.map((name) => {
     const { label, variant, better } = metricName(name);
@@ -33,7 +33,7 @@ export function scoreTable({ metrics }: SetSummary, names: readonly string[]): T
   return [['metric', 'variant', 'value', '95 %', 'n'], ...lines];
 }
 
-/** What stands above a set's numbers. */
+/** Heading of a set's numbers. */
 export function setLine({ n, units }: SetSummary, protocol: Scores['protocol']): string {
   return `${n} ${n === 1 ? 'item' : 'items'}, ${protocol === 'legacy' ? 'as they were drawn' : 'each counted once'}${units === n ? '' : `, of ${units} images`}; intervals: percentile bootstrap, 2,000 draws of ${units === n ? 'items' : 'images'}`;
 }

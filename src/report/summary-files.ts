@@ -16,14 +16,14 @@ import { scoreTable, setLine } from './score-table.js';
 import { markdown, markdownTable } from './table.js';
 import { tallyTable } from './tally-table.js';
 
-/** What is known of a run once its rows have passed. */
+/** Results of a run after its last row. */
 export interface RunSummary {
   readonly tally?: Tally;
   readonly scores?: Scores;
   readonly gallery?: readonly Picture[];
 }
 
-/** Where the results of a run are written, as absolute paths. */
+/** Paths of a run's results, absolute. */
 export interface SummaryFiles {
   /** JSON, for programs. */
   readonly summary: string;
@@ -76,7 +76,7 @@ function scoreParts(name: string, { sets, protocol, defects, unscored }: Scores)
   return [legacy, left, ...each].filter((part) => part !== '');
 }
 
-/** Writes each item's numbers, a line an item: by these runs are compared. */
+/** Writes each item's numbers, a line for each, by which runs are compared. */
 export async function writeItems(
   { scores: file }: Pick<SummaryFiles, 'scores'>,
   items: readonly ScoredItem[],

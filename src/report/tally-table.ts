@@ -11,9 +11,7 @@ export interface Gain {
   readonly gains: Readonly<Record<string, Estimate>>;
 }
 
-/**
- * How people call metrics, in the order in which they are shown; those without a name here follow as they are called.
- */
+/** Display names of metrics, in display order; unnamed ones follow under their keys. */
 const LABELS: Readonly<Record<string, string>> = {
   reward: 'reward',
   'rewards/format/mean': '  format',
@@ -31,7 +29,7 @@ const LABELS: Readonly<Record<string, string>> = {
   'completions/clipped_ratio': 'cut off',
 };
 
-/** What rows came to: a line a metric, mean ± standard error. */
+/** The metrics of rows: a line for each, mean ± standard error. */
 export function tallyTable(tally: Tally): Table {
   const lines = named(tally.metrics).map(([label, name]) => estimateLine(label, tally.metrics[name]));
   return [['', 'mean', 'n'], ...lines, ...constantLine(tally), ['rows', String(tally.rows), ''], ...markedLines(tally)];

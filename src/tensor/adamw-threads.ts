@@ -3,15 +3,15 @@ import type { AdamJob } from './adamw-worker.js';
 import type { Layout } from './layout.js';
 import { workers, type Workers } from '../workers.js';
 
-/** Elements from which a step is worth threads: below, handing the gradient over costs what they save. */
+/** Elements from which a step is worth threads: below, passing the gradient costs more than they save. */
 const WORTHWHILE = 2 ** 22;
 
 /** AdamW on several threads. */
 export interface Stepper {
   /**
-   * As `adamw`, to the bit, whatever the number of threads.
+   * As `adamw`, to the bit, for any number of threads.
    *
-   * @param values on shared memory, as the state is; neither is to be read or changed before the promise resolves.
+   * @param values on shared memory, like the state; don't read or change either before the promise resolves.
    */
   step(
     layout: Layout,
@@ -20,11 +20,14 @@ export interface Stepper {
     state: AdamState,
     options: AdamOptions,
   ): Promise<void>;
-  /** Waits for a step under way and ends the threads; safe to call twice. */
+  /** Waits for a running step and ends the threads; safe to call twice. */
   release(): Promise<void>;
 }
 
-/** @param threads started at the first step that is worth them. @param worthwhile elements from which one is. */
+/**
+ * @param threads started at the first step that is worth them.
+ * @param worthwhile elements from which a step is worth threads.
+ */
 export function openStepper(threads: number, worthwhile = WORTHWHILE): Stepper {
   let pool: Workers<AdamJob, undefined> | undefined;
   return {
@@ -56,7 +59,7 @@ export function openStepper(threads: number, worthwhile = WORTHWHILE): Stepper {
   };
 }
 
-/** The parts of pieces that lie in a range, counted from where it begins. */
+/** The parts of pieces in a range, relative to its start. */
 function within(pieces: readonly AdamPiece[], from: number, to: number): AdamPiece[] {
   return pieces.flatMap((piece) => {
     const [start, end] = [Math.max(piece.from, from), Math.min(piece.to, to)];

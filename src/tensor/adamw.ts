@@ -15,9 +15,9 @@ export interface AdamOptions {
   /** Share of the running mean of squared gradients that a step keeps. */
   readonly beta2?: number;
   readonly epsilon?: number;
-  /** Share of a parameter lost in a step, times the learning rate; apart from the gradient. */
+  /** Share of a parameter lost in a step, times the learning rate; decoupled from the gradient. */
   readonly weightDecay?: number;
-  /** Which entries decay, by name; all do unless it is given. */
+  /** Which entries decay, by name; all by default. */
   readonly decays?: (entry: string) => boolean;
   /** Factor on the gradient before anything else, such as `clipScale`. */
   readonly gradientScale?: number;
@@ -52,7 +52,7 @@ export function adamw(
   for (const piece of piecesOf(layout, state.step, options)) update({ values, gradient, first, second }, piece);
 }
 
-/** What a step works on: four arrays of one length. */
+/** The arrays of a step, all of one length. */
 export interface AdamArrays {
   readonly values: Float32Array;
   readonly gradient: Float32Array;
@@ -60,7 +60,7 @@ export interface AdamArrays {
   readonly second: Float32Array;
 }
 
-/** Neighbouring elements that a step treats alike, and the numbers by which it does. */
+/** Neighbouring elements with the same settings in a step, and these settings. */
 export interface AdamPiece {
   readonly from: number;
   readonly to: number;
@@ -75,7 +75,7 @@ export interface AdamPiece {
   readonly spread: number;
 }
 
-/** A step as pieces, an entry each. @param step counts steps from 1. */
+/** A step as pieces, one for each entry. @param step counts steps from 1. */
 export function piecesOf(layout: Layout, step: number, options: AdamOptions): AdamPiece[] {
   const {
     learningRate,
@@ -101,7 +101,7 @@ export function piecesOf(layout: Layout, step: number, options: AdamOptions): Ad
   }));
 }
 
-/** Changes the arrays within a piece, in place; each element by itself. */
+/** Changes the arrays within a piece, in place, element by element. */
 export function update({ values, gradient, first, second }: AdamArrays, piece: AdamPiece): void {
   const { from, to, beta1, beta2, epsilon, gradientScale, kept, stepSize, spread } = piece;
   for (let i = from; i < to; i++) {

@@ -1,17 +1,17 @@
-/** What the backward pass has gathered so far. */
+/** The adjoints that the backward pass has collected so far. */
 import { sizeOf, type Tensor } from './graph.js';
 import { add, concat, constant, expand, order } from './ops.js';
 
 /** Names a tensor among all. */
 export const key = (t: Tensor): string => `${t.node.id}:${t.index}`;
 
-/** What one input of an operation is told by an adjoint of its outputs. */
+/** The contribution of an operation's output adjoint to one of its inputs. */
 export type Contribution = readonly [to: Tensor, adjoint: Tensor];
 
 /**
  * Vector-Jacobian products: gradients of Σ outputs · seeds.
  *
- * @param bounds values that count as given: nothing before them is looked at.
+ * @param bounds values that count as given: the pass stops there.
  */
 export type PullBack = (
   outputs: readonly Tensor[],
@@ -39,10 +39,7 @@ export class Adjoints {
   }
 }
 
-/**
- * Adjoints of a value's slices come padded with zeros; those that lie side by side are joined instead of padded and
- * added.
- */
+/** Adjoints of a value's slices are padded with zeros; adjacent ones are joined instead of padded and added. */
 function pieced(parts: readonly Tensor[]): Tensor[] {
   const runs = new Map<string, Tensor[]>();
   const others: Tensor[] = [];

@@ -1,4 +1,4 @@
-/** Backward passes of computations within computations, and copies of them. */
+/** Backward passes of blocks and loops, and copies of their bodies. */
 import {
   bodyNodes,
   captured,
@@ -21,9 +21,8 @@ import { abs, add, cast, expand, gather, less, loop, or, rename, reshape, slice 
 /**
  * Computes a block's inner values again and pulls back through them.
  *
- * The second computation takes its inputs through a sum with a zero made of an incoming adjoint: without that the
- * runtime
- * would see two equal computations, keep one, and with it every value that was to be freed.
+ * The recomputation takes its inputs through a sum with a zero made from an incoming adjoint: otherwise the runtime
+ * would merge the two equal computations and keep every value that was to be freed.
  */
 export function blockBackward(
   body: Body,
@@ -48,11 +47,10 @@ export function blockBackward(
 }
 
 /**
- * Goes through a loop's turns again, each with its own backward pass: what one turn kept is gone before the next.
+ * Repeats a loop's turns, each with its own backward pass: a turn's values are freed before the next. A value of which
+ * the body reads one row at each turn gets its adjoint row by row; others are summed over the turns.
  *
- * A value that the body reads one row a turn gets its adjoint row by row; others are summed over the turns.
- *
- * @throws {ShapeError} if a turn hands something on, or may be the last before its time.
+ * @throws {ShapeError} if the loop has state, or may end early.
  */
 export function loopBackward(
   n: Node,
@@ -97,7 +95,7 @@ export function loopBackward(
   ];
 }
 
-/** Where a loop's body takes one row a turn of a value with as many. */
+/** Values of which a loop's body takes one row at each turn. */
 function rowsOf(body: Body, steps: number): readonly Node[] {
   const turn = key(body.holes[0]);
   const outside = new Set(captured(body).map(key));
@@ -112,19 +110,19 @@ function rowsOf(body: Body, steps: number): readonly Node[] {
   );
 }
 
-/** A scalar false that exists only once `x` does, whatever its values. */
+/** A scalar false that depends on `x`, for any of its values. */
 function never(x: Tensor): Tensor {
   const flat = reshape(x, [{ name: 'element', size: count(x.shape) }]);
   return reshape(less(abs(slice(flat, 'element', 0, 1)), 0), []);
 }
 
-/** The same value, which exists only once `no`, a scalar false, does. */
+/** The same value, made dependent on `no`, a scalar false. */
 function behind(x: Tensor, no: Tensor): Tensor {
   if (x.dtype === 'bool') return or(x, no);
   return isHalf(x.dtype) ? cast(behind(cast(x, 'float32'), no), x.dtype) : add(x, cast(no, x.dtype));
 }
 
-/** Traces a body's computation anew on other inputs. */
+/** Traces a body's computation again on other inputs. */
 function instantiate(
   body: Body,
   inputs: readonly Tensor[],
@@ -139,7 +137,7 @@ function instantiate(
   return body.results.map(of);
 }
 
-/** A block or loop whose body reads what `of` gives for its captured tensors. */
+/** A block or loop whose body reads `of(t)` for each captured tensor t. */
 function rebound(op: Op, of: (t: Tensor) => Tensor): Op {
   if (op.kind !== 'block' && op.kind !== 'loop') return op;
   const holes = op.body.holes.map((like) => nodeWith({ kind: 'state' }, [], [like])[0]);

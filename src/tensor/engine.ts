@@ -1,16 +1,16 @@
-/** The port between models and what computes them: a model traces a graph, an engine opens it and runs it. */
+/** The port between models and engines: a model traces a graph, an engine opens it and runs it. */
 import { UsageError } from '../errors.js';
 import type { AdamOptions } from './adamw.js';
 import { dependencies, reachable, type Data, type DType, type Place, type Precision, type Tensor } from './graph.js';
 import type { Layout } from './layout.js';
 import { inPrecision } from './ops/precision.js';
 
-/** A traced computation: named outputs, and through them everything that they need. */
+/** A traced computation: named outputs, and everything that they need. */
 export interface Graph {
-  /** Names it in an engine and in messages. */
+  /** Its name in an engine and in messages. */
   readonly name: string;
   readonly outputs: Readonly<Record<string, Tensor>>;
-  /** What its products are computed in. */
+  /** Precision of its products. */
   readonly precision: Precision;
 }
 
@@ -24,17 +24,17 @@ export function graphOf(name: string, outputs: Readonly<Record<string, Tensor>>)
   return { name, outputs, precision: 'float32' };
 }
 
-/** Of what is free on a GPU, taken by default. The rest is for the libraries' own workspaces. */
+/** Share of a GPU's free memory that is taken by default. The rest is for the libraries' workspaces. */
 export const MEMORY_SHARE = 0.9;
 
-/** An input or output of a graph, as it is fed or comes back. */
+/** An input or output of a graph, as it is fed or returned. */
 export interface TensorSpec {
   readonly name: string;
   readonly dtype: DType;
   readonly sizes: readonly number[];
 }
 
-/** What a graph must be fed or find in a parameter set, in trace order. */
+/** Inputs that must be fed or found in a parameter set, in trace order. */
 export function inputsOf({ outputs }: Graph): TensorSpec[] {
   return reachable(Object.values(outputs), dependencies).flatMap(({ op, outputs: [t] }) =>
     op.kind === 'input' && t ? [{ name: op.name, dtype: t.dtype, sizes: t.shape.map(({ size }) => size) }] : [],
@@ -42,8 +42,8 @@ export function inputsOf({ outputs }: Graph): TensorSpec[] {
 }
 
 /**
- * A graph that others wrote, in a format of the engine's: it opens the file, and those beside it that hold its values.
- * One size of an input may be -1: as many as are fed.
+ * A graph from other tools, in a format of the engine: it opens the file, and those with its external data. One size of
+ * an input may be -1, for any size.
  */
 export interface GraphFile {
   readonly name: string;
@@ -53,56 +53,57 @@ export interface GraphFile {
 }
 
 /**
- * A graph's outputs whose names begin so are gathered into one flat array, laid out as the first parameter set of the
- * run.
+ * A graph's outputs with this prefix are collected into one flat array, in the layout of the run's first parameter set.
  */
 export const GRADIENT = 'gradient:';
 
-/**
- * Inputs with this prefix and a parameter's name behind it are the sums of gradients of earlier runs; the graph adds
- * its own.
- */
+/** Inputs with this prefix and a parameter's name are the gradient sums of earlier runs; the graph adds its own. */
 export const SUM = 'sum:';
 
-/** An output that stayed where it was computed. */
+/** An output that stays on the device that computed it. */
 export type Kept = { readonly id: number } | { readonly data: Data };
 
 export type Feeds = Readonly<Record<string, Data | Kept>>;
 
 export interface RunResult {
   readonly outputs: Readonly<Record<string, Data>>;
-  /** Outputs that a run was asked to keep; they are none of `outputs`. */
+  /** Outputs kept on request; they are not in `outputs`. */
   readonly kept?: Readonly<Record<string, Kept>>;
-  /** Sizes as they came back; a loop that ended early has fewer steps. */
+  /** Actual sizes; a loop that ended early has fewer steps. */
   readonly sizes: Readonly<Record<string, readonly number[]>>;
   /**
-   * Gradients in the layout of the run's first parameter set; only from graphs that have such outputs, and sum none up.
+   * Gradients in the layout of the run's first parameter set; only from graphs with such outputs that don't sum on the
+   * device.
    */
   readonly gradient?: Float32Array;
-  /** Version of the first parameter set, as it was handed over. */
+  /** Version of the first parameter set. */
   readonly version: number;
 }
 
 /** How a run's outputs are treated. */
 export interface RunSettings {
-  /** Outputs that stay where they were computed, to be fed to later runs of this engine; `drop` frees them. */
+  /** Outputs to keep on the device, as inputs of later runs of this engine; `drop` frees them. */
   readonly keep?: readonly string[];
-  /** For graphs with inputs of `SUM`: whether their gradients begin a sum where the set is held, or are added to it. */
+  /** For graphs with inputs of `SUM`: whether their gradients start a sum on the set's device, or are added to it. */
   readonly sum?: 'begin' | 'add';
 }
 
-/** What a set that learns has beside its values. */
+/** Arrays that a trained set has beside its values. */
 export type LearningPart = 'gradient' | 'first' | 'second';
 
 /**
- * Learning where sets are held: a run's gradients are summed up there, AdamW's moments lie beside the weights.
- *
- * Sums and moments are 0 until something is written there.
+ * Training on the device that holds the sets: gradients are summed there, with AdamW's moments beside the weights. Sums
+ * and moments are 0 initially.
  */
 export interface EngineLearning {
   /** Euclidean length of the sum of the runs' gradients. */
   norm(set: string): Promise<number>;
-  /** One step of AdamW on that sum. @param step counts them from 1. @param version that answers of later runs name. */
+  /**
+   * One step of AdamW on that sum.
+   *
+   * @param step counted from 1.
+   * @param version reported by later runs.
+   */
   step(
     set: string,
     layout: Layout,
@@ -115,41 +116,41 @@ export interface EngineLearning {
 
 /** Bytes on a device, all engines of this process together. */
 export interface MemoryUse {
-  /** Of weights and values that are held, and of what runs. */
+  /** Of held weights and values, and of runs. */
   readonly inUse: number;
   /** Taken from the device, in use or kept for later runs. */
   readonly taken: number;
-  /** The most that was in use at once; all of it where it was taken at once. */
+  /** Peak in use; all of it if allocated at once. */
   readonly most: number;
 }
 
-/** Shared libraries that an engine computes with, absolute paths. */
+/** Shared libraries of an engine, absolute paths. */
 export interface NativeLibraries {
   /** The engine's own; it looks for its device's provider beside itself. */
   readonly runtime: string;
-  /** What the provider needs, in an order in which each finds those before it; none for the CPU. */
+  /** Libraries that the provider needs, in load order; none for the CPU. */
   readonly libraries: readonly string[];
 }
 
-/** What an engine computes on. */
+/** Device of an engine. */
 export type Device =
   | {
       readonly kind: 'cpu';
       /** Computes through native libraries, as a GPU does; the engine's default way otherwise. */
       readonly libraries?: NativeLibraries;
-      /** Most bytes that runs there take; only through native libraries. */
+      /** Most bytes for runs; only through native libraries. */
       readonly memory?: number;
     }
   | {
       readonly kind: 'cuda';
-      /** Among the devices that the process may see, from 0. */
+      /** Index among the process's visible devices, from 0. */
       readonly index: number;
       /**
-       * Bytes that engines of this process take on the device together, at once and in one piece, as the first of them
-       * says; default nine tenths of what is free. Libraries' own workspaces come beside it.
+       * Bytes that all engines of this process take on the device, at once and in one piece; the first engine decides.
+       * Default: nine tenths of what is free. Libraries' own workspaces are extra.
        */
       readonly memory?: number;
-      /** Whether memory is taken as it is needed instead, in pieces, to measure how much that is. */
+      /** Whether memory is instead allocated in pieces as needed, to measure it. */
       readonly grow?: boolean;
       /** Whether products of float32 may round their factors to 10 bits; default false. */
       readonly tf32?: boolean;
@@ -167,24 +168,24 @@ export interface EngineOptions {
   readonly device?: Device;
 }
 
-/** What models may depend on when they cut work into graphs and hand over weights. */
+/** Properties of an engine that models use to split work into graphs and pass weights. */
 export interface EngineTraits {
-  /** Where it computes. */
+  /** Its device. */
   readonly device: Device['kind'];
-  /** Whether halves are held as halves; otherwise as float32 of a half's value, which is how they are handed over. */
+  /** Whether halves are held as halves; otherwise they are passed and held as float32 with a half's value. */
   readonly halves: boolean;
 }
 
 /** Threads that hold the same graphs and parameters; a run goes to whichever is free. */
 export interface Engine {
-  /** As options name it. */
+  /** Its name in options. */
   readonly name: string;
   readonly workers: number;
   readonly traits: EngineTraits;
   /**
-   * Opens a graph on every thread; twice is once.
+   * Opens a graph on every thread; idempotent.
    *
-   * @param sets as for its runs; what of them lies in files is bound here. Default: `policy` alone.
+   * @param sets as for its runs; memory-mapped tensors of them are bound here. Default: `policy` alone.
    * @throws if it lacks an operation of the graph, see `checkOperations`; the runtime refuses the graph; or another
    * graph of that name is open.
    */
@@ -192,46 +193,43 @@ export interface Engine {
   /**
    * As `open`; see `openFile`. Absent where the engine reads no files.
    *
-   * @throws if the file's inputs and outputs are others than it is said to have.
+   * @throws if the file's inputs and outputs differ from the declared ones.
    */
   openFile?(file: GraphFile, sets?: readonly string[]): Promise<void>;
-  /** Frees what a graph holds. */
+  /** Frees a graph. */
   close(graph: Pick<Graph, 'name'>): Promise<void>;
   /**
-   * Hands every thread its own copy of a parameter set.
+   * Sends every thread its own copy of a parameter set.
    *
    * @param values in the layout's order, on shared memory; must not change before the promise resolves.
    * @param version that answers of later runs name; default 0.
    */
   parameters(set: string, layout: Layout, values: Float32Array, version?: number): Promise<void>;
-  /**
-   * Adds tensors to a set that is only read: every thread computes with the file's own pages. For graphs opened later.
-   */
+  /** Adds memory-mapped tensors to a frozen set: all threads use the file's pages. For graphs opened later. */
   places(set: string, places: ReadonlyMap<string, Place>): Promise<void>;
   /**
-   * Adds a tensor to a set that is only read; `values`, halves as their bits, is given away, and copied for every
-   * thread but one.
+   * Adds a tensor to a frozen set; `values`, halves as their bits, is transferred, and copied for every thread but one.
    */
   tensor(set: string, name: string, values: Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>): Promise<void>;
   /**
-   * Runs an open graph once. Inputs that are not fed come from the first of the parameter sets that has them.
+   * Runs an open graph once. Inputs that are not fed come from the first parameter set that has them.
    *
    * @param sets default: `policy` alone.
-   * @throws {OutOfMemoryError} where the device or the machine has no room for it.
+   * @throws {OutOfMemoryError} if the device or the machine has no room for it.
    */
   run(graph: Pick<Graph, 'name'>, feeds: Feeds, sets?: readonly string[], settings?: RunSettings): Promise<RunResult>;
-  /** Where this is the device's work; otherwise it is the host's. */
+  /** Training on the device; undefined if the host does it. */
   readonly learning?: EngineLearning;
-  /** Frees outputs that were kept, behind the runs that were asked for before. */
+  /** Frees kept outputs, after the runs that are already queued. */
   drop(kept: Iterable<Kept>): Promise<void>;
-  /** What a GPU's memory holds; undefined on the CPU. */
+  /** Use of a GPU's memory; undefined on the CPU. */
   memory(): Promise<MemoryUse | undefined>;
-  /** Waits for runs under way, frees graphs and threads. */
+  /** Waits for running jobs, frees graphs and threads. */
   release(): Promise<void>;
 }
 
 /**
- * Opens a graph that comes as a file.
+ * Opens a graph from a file.
  *
  * @throws {UsageError} if the engine reads no files.
  */

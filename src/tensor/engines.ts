@@ -1,4 +1,4 @@
-/** The engines there are, by the name that `runtime` has in options. */
+/** The engines, by their name in the option `runtime`. */
 import type { Engine, EngineOptions } from './engine.js';
 import { openOnnx } from './onnx/session.js';
 
@@ -10,7 +10,7 @@ export type EngineName = keyof typeof ENGINES;
 
 export const ENGINE_NAMES = Object.keys(ENGINES) as [EngineName, ...EngineName[]];
 
-/** Opens an engine; ONNX Runtime by default. @throws what the engine itself throws. */
+/** Opens an engine; ONNX Runtime by default. @throws the engine's own errors. */
 export function openEngine({
   runtime = 'onnx',
   ...options

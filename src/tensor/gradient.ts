@@ -51,9 +51,8 @@ import {
 /**
  * Gradients of a scalar with respect to some of the values it was computed from.
  *
- * @returns one tensor a `wrt`, of its shape, float32 whatever the type of `wrt`; zeros where `loss` does not depend on
- * it.
- * @throws {ShapeError} if `loss` is not a float32 scalar, or the way to a `wrt` leads through an operation without a
+ * @returns one tensor a `wrt`, of its shape, float32 for any type of `wrt`; zeros where `loss` does not depend on it.
+ * @throws {ShapeError} if `loss` is not a float32 scalar, or depends on a `wrt` through an operation without a
  * gradient.
  */
 export function gradient(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
@@ -86,20 +85,19 @@ function pullBack(
       for (const [to, adjoint] of backward(n, incoming, needed))
         if (isFloat(to.dtype) && needed.has(to.node.id)) adjoints.add(to, adjoint);
     });
-    // Summed as soon as nothing more is said about them: the runtime computes what is traced first first, and frees
-    // what it was computed from.
+    // Summed as soon as all contributions are known: the runtime computes in trace order, and frees the inputs.
     for (const t of complete.get(n.id) ?? []) adjoints.get(t);
   }
   return wrt.map((t) => adjoints.get(t) ?? expand(constant([0], {}), t.shape));
 }
 
-/** Values by the node that reads them first, and so is the last to say something about them. */
+/** Values by the node that reads them first, and so contributes last to their adjoint. */
 function firstRead(nodes: readonly Node[], values: readonly Tensor[]): ReadonlyMap<number, readonly Tensor[]> {
   const left = new Map(values.map((t) => [key(t), t]));
   return new Map(nodes.map((n) => [n.id, dependencies(n).filter((t) => left.delete(key(t)))]));
 }
 
-/** What a node's incoming adjoints say about each of its inputs. */
+/** Contributions of a node's incoming adjoints to each of its inputs. */
 function backward(
   n: Node,
   incoming: readonly (Tensor | undefined)[],
@@ -193,7 +191,7 @@ const rules: { readonly [K in Op['kind']]?: Rule<K> } = {
     return [[x, mul(div(largest, sum(largest, ...op.over)), dy)]];
   },
   cumsum: ({ op, inputs, dy }) => {
-    // Each element counts in every later sum: the total less the running sum before it.
+    // Each element is in every later sum: the total minus the running sum before it.
     const x = one(inputs);
     const lower = sub(cumsum(dy, op.over), dy);
     return [[x, sub(sum(dy, op.over), lower)]];

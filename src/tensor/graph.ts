@@ -3,7 +3,7 @@
 /** Floating point of half the width: stored, moved and multiplied; other arithmetic is float32. */
 export type Half = 'bfloat16' | 'float16';
 
-/** What products are computed in, and weights are held in. */
+/** Format of products and of held weights. */
 export type Precision = 'float32' | Half;
 
 export type DType = Precision | 'int64' | 'bool';
@@ -13,7 +13,7 @@ export const isHalf = (dtype: DType): dtype is Half => dtype === 'bfloat16' || d
 export const WIDTH: Readonly<Record<Precision, number>> = { float32: 4, bfloat16: 2, float16: 2 };
 export const isFloat = (dtype: DType): dtype is Precision => dtype === 'float32' || isHalf(dtype);
 
-/** One dimension; sizes are fixed when a graph is traced, save for what a loop appends to. */
+/** One dimension; sizes are fixed when a graph is traced, except those that a loop appends to. */
 export interface Dim {
   readonly name: string;
   readonly size: number;
@@ -26,13 +26,13 @@ export type Shape = readonly Dim[];
 /** Flat data of a tensor, row by row: bool as bytes 0 and 1, halves as their bits. */
 export type Data = Float32Array | BigInt64Array | Uint8Array | Uint16Array;
 
-/** Where values lie in a file, little-endian, row by row. */
+/** Place of values in a file, little-endian, row by row. */
 export interface Place {
   /** Absolute, and no symbolic link. */
   readonly file: string;
   /** Of the first byte. */
   readonly offset: number;
-  /** float32 unless given. */
+  /** Default: float32. */
   readonly dtype?: Precision;
 }
 
@@ -40,7 +40,7 @@ export type Unary = 'neg' | 'exp' | 'log' | 'sqrt' | 'reciprocal' | 'sigmoid' | 
 export type Binary = 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max' | 'and' | 'or';
 export type Compare = 'less' | 'lessEqual' | 'greater' | 'greaterEqual' | 'equal';
 
-/** What a node computes; the arguments are the node's inputs. */
+/** The operation of a node; the arguments are the node's inputs. */
 export type Op =
   | { readonly kind: 'input'; readonly name: string }
   | { readonly kind: 'constant'; readonly data: Data }
@@ -80,7 +80,7 @@ export type Op =
 /**
  * A block's own backward pass.
  *
- * @param incoming adjoints of the outputs; undefined for those that nothing depends on.
+ * @param incoming adjoints of the outputs; undefined for unused ones.
  * @returns adjoints of the inputs, in order; undefined for those without one.
  */
 export type BlockPullBack = (
@@ -204,7 +204,7 @@ export function dependencies(n: Node): readonly Tensor[] {
   return [...n.inputs, ...captured(n.op.body)];
 }
 
-/** What is known of a body once it was looked at: bodies in bodies would be walked again and again. */
+/** Cache of analysed bodies: nested bodies would be walked repeatedly. */
 const contents = new WeakMap<Body, { readonly nodes: readonly Node[]; readonly captured: readonly Tensor[] }>();
 
 function contentsOf(body: Body): { readonly nodes: readonly Node[]; readonly captured: readonly Tensor[] } {

@@ -1,4 +1,4 @@
-/** Where each tensor of a parameter set lies in one flat float32 array. */
+/** Position of each tensor of a parameter set in one flat float32 array. */
 export interface Layout {
   readonly entries: readonly {
     readonly name: string;
@@ -10,7 +10,7 @@ export interface Layout {
   readonly length: number;
 }
 
-/** Lays tensors out one behind the other, in the given order. */
+/** Lays tensors out one after the other, in the given order. */
 export function layoutOf(tensors: readonly { readonly name: string; readonly sizes: readonly number[] }[]): Layout {
   let length = 0;
   const entries = tensors.map(({ name, sizes }) => {

@@ -1,7 +1,7 @@
 import { bodyNodes, dependencies, reachable, type DType, type Node } from './graph.js';
 import type { Graph } from './engine.js';
 
-/** The part of a graph's name that messages show: shapes may follow it, with thousands of ids. */
+/** The part of a graph's name that messages show, without the shapes and ids after it. */
 const SHOWN = 60;
 
 /**
@@ -35,7 +35,7 @@ function* allNodes(nodes: readonly Node[]): Generator<Node> {
   }
 }
 
-/** What an operation computes with: of those that give an index or a truth value, the type of what they look at. */
+/** The type that an operation computes with: for those that return an index or a boolean, the type of their input. */
 function elementType({ op, inputs, outputs }: Node): DType {
   const looks = op.kind === 'compare' || op.kind === 'argmax';
   return ((looks ? inputs[0] : undefined) ?? outputs[0])?.dtype ?? 'float32';

@@ -1,11 +1,11 @@
 /** Arithmetic of shapes. */
 import { ShapeError, sizeOf, type Shape, type Tensor } from './graph.js';
 
-/** A shape less some of its dimensions. */
+/** A shape without some of its dimensions. */
 export const without = (x: Tensor, names: readonly string[]): Shape =>
   x.shape.filter(({ name }) => !names.includes(name));
 
-/** Names of both: in the order of the operand that has them all, else `a`'s and then what `b` adds. */
+/** Names of both: in the order of the operand that has them all, else `a`'s and then those that `b` adds. */
 export function broadcast(operation: string, a: Tensor, b: Tensor): Shape {
   for (const { name, size } of b.shape) {
     const other = sizeOf(a, name);
@@ -16,7 +16,7 @@ export function broadcast(operation: string, a: Tensor, b: Tensor): Shape {
   return [...a.shape, ...added];
 }
 
-/** @throws {ShapeError} if a name stands twice. */
+/** @throws {ShapeError} if a name occurs twice. */
 export function once(operation: string, shape: Shape, ...from: readonly Tensor[]): void {
   if (new Set(shape.map(({ name }) => name)).size < shape.length)
     throw new ShapeError(operation, 'each name once', ...from, { shape });

@@ -38,7 +38,7 @@ describe('segr1 prepare', () => {
     expect([code, out, err]).toEqual([
       0,
       'duts.jsonl with 1 images\n',
-      'DUTS/DUTS-TE/DUTS-TE-Image/b.jpg  no mask, left out\n',
+      'DUTS/DUTS-TE/DUTS-TE-Image/b.jpg  no mask, skipped\n',
     ]);
     expect(readFileSync(join(path, 'duts.jsonl'), 'utf8')).toBe(
       '{"image_path": "DUTS/DUTS-TE/DUTS-TE-Image/a.jpg", "ground_truth": "DUTS/DUTS-TE/DUTS-TE-Mask/a.png"}\n',

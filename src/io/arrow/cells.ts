@@ -17,23 +17,23 @@ import { DataError, messageOf, shown } from '../../errors.js';
 import type { Box, Mask, Prompt, SceneKey, Size } from '../../records.js';
 import { fromCocoString, toCocoString } from '../mask.js';
 
-/** How one kind of value stands in a column: what Arrow calls it, and the way there and back. */
+/** How one type of value is stored in a column: its Arrow type, and the conversion both ways. */
 export interface Cell<Value = unknown> {
-  /** As the documentation has it. */
+  /** Its name in the documentation. */
   readonly name: string;
   readonly type: DataType;
-  /** What a reader must find there. */
+  /** Schema of the stored value. */
   readonly shape: z.ZodType;
   /** @throws {DataError} for a value that the column cannot hold. */
   write(value: Value): unknown;
   /**
    * @param stored of that shape.
-   * @throws {DataError} for text that is not what it was.
+   * @throws {DataError} for damaged text.
    */
   read(stored: unknown): Value;
 }
 
-/** A cell whose way back is checked against its shape. */
+/** A cell that checks the stored shape when reading. */
 function cell<Value, Stored>(own: {
   readonly name: string;
   readonly type: DataType;
@@ -44,7 +44,7 @@ function cell<Value, Stored>(own: {
   return own;
 }
 
-/** A cell that holds values as they are. */
+/** A cell that stores values unchanged. */
 function asIs<Value>(name: string, type: DataType, shape: z.ZodType<Value>): Cell<Value> {
   return cell({ name, type, shape, write: (value) => value, read: (stored) => stored });
 }
@@ -70,7 +70,7 @@ function whole(value: number): number {
   return value;
 }
 
-/** The same cell for a few of its values: a reader refuses others. */
+/** The same cell limited to a few values: a reader refuses others. */
 export function among<Value extends Base, Base>(some: Cell<Base>, shape: z.ZodType<Value>): Cell<Value> {
   return { ...some, shape } as unknown as Cell<Value>;
 }
@@ -95,7 +95,7 @@ export function nullable<Value>(some: Cell<Value>): Cell<Value | null> {
   };
 }
 
-/** A map with fixed keys, which Arrow knows in snake case. */
+/** A map with fixed keys, in snake case in Arrow. */
 export function struct<Value extends object>(children: {
   readonly [K in keyof Value]-?: Cell<Value[K]>;
 }): Cell<Value> {
@@ -110,7 +110,7 @@ export function struct<Value extends object>(children: {
   });
 }
 
-/** Values by names that the schema knows; a name that a row lacks is null there. */
+/** Values by names of the schema; null for a name that a row lacks. */
 export function byName<Value>(
   item: Cell<Value>,
   names: readonly string[],
@@ -154,7 +154,7 @@ export function json<Value>(shape: z.ZodType<Value>): Cell<Value> {
   });
 }
 
-/** So many of one kind. */
+/** A fixed number of one type. */
 function fixed(n: number, { name, type }: Cell<number>): Pick<Cell, 'name' | 'type'> {
   return { name: `${name}[${n}]`, type: new FixedSizeList(n, new Field('item', type, true)) };
 }

@@ -33,13 +33,13 @@ export interface RowShape {
   readonly parts?: readonly string[];
   /** Names of the metrics that `score` adds; without any there is no column `scores`. */
   readonly scores?: readonly string[];
-  /** Whether truths have parts that do not count. */
+  /** Whether ground truths have ignored regions. */
   readonly ignore?: boolean;
-  /** Columns of one's own. */
+  /** Custom columns. */
   readonly columns?: OwnColumns;
 }
 
-/** One column: how values stand in it, and what they mean. */
+/** One column: how values are stored in it, and what they mean. */
 interface ColumnOf<Value> {
   readonly cell: (shape: RowShape) => Cell<Value>;
   /** Whether the schema has it; default: it does. */
@@ -51,13 +51,13 @@ interface ColumnOf<Value> {
 export interface Entry {
   readonly keys: readonly (keyof Row)[];
   readonly columns: Readonly<Record<string, ColumnOf<unknown>>>;
-  /** Whether no row can be without it. */
+  /** Whether every row needs it. */
   readonly required: boolean;
-  /** Whether it is known before a policy answers, so that `replay` gives it again. */
+  /** Whether it is known before a completion, so that `replay` reads it. */
   readonly replayed: boolean;
   /** Values by column; null or undefined where the row has none. */
   readonly write: (row: Row) => Readonly<Record<string, unknown>>;
-  /** What the columns say of a row; null where they say nothing. */
+  /** The row's value from its columns; null if they have none. */
   readonly read: (values: Readonly<Record<string, unknown>>) => Partial<Row>;
 }
 
@@ -66,7 +66,7 @@ interface Traits {
   readonly replayed?: boolean;
 }
 
-/** A key that has one column, which is called like it. */
+/** A key with one column of the same name. */
 function one<K extends keyof Row>(
   key: K,
   cell: Cell<NonNullable<Row[K]>> | ((shape: RowShape) => Cell<NonNullable<Row[K]>>),
@@ -115,15 +115,15 @@ export const table: readonly Entry[] = [
     (values) => ({ image: values.scene ? { scene: values.scene } : { path: values.image ?? '' } }),
     replayed,
   ),
-  one('truth', mask, 'what is to be found, at frame size', replayed),
-  one('ignore', mask, 'pixels that count neither for nor against an answer, at frame size; ReasonSeg only', {
+  one('truth', mask, 'the ground truth, at frame size', replayed),
+  one('ignore', mask, 'pixels that count neither for nor against a mask, at frame size; ReasonSeg only', {
     ...replayed,
     stands: ({ ignore = false }) => ignore,
   }),
   one(
     'truthPath',
     text,
-    "where the truth was read from: a picture, ReasonSeg's `.json`, or `instances.json#` and ids of annotations, none where nothing is to be found",
+    "source of the ground truth: a picture, ReasonSeg's `.json`, or `instances.json#` and ids of annotations, none where nothing is to be found",
     replayed,
   ),
   one('instruction', text, 'what was asked', replayed),
@@ -158,7 +158,7 @@ export const table: readonly Entry[] = [
   several(
     ['completions'],
     {
-      texts: of(list(text), '[G] answers'),
+      texts: of(list(text), '[G] completions'),
       tokens: of(list(list(int)), '[G] their ids, the end token included'),
       log_probs: of(list(list(float)), '[G] log-probability of each token when it was drawn'),
       finish: of(list(among(text, z.enum(['stop', 'length']))), '[G] `stop` or `length`'),
@@ -185,7 +185,7 @@ export const table: readonly Entry[] = [
   one(
     'sampling',
     struct({ temperature: double, repetitionPenalty: double, topK: int, topP: double, minP: double, maxTokens: int }),
-    'what the answers were drawn with: `temperature`, `repetition_penalty`, `top_k`, `top_p`, `min_p`, `max_tokens`',
+    'sampling options of the completions: `temperature`, `repetition_penalty`, `top_k`, `top_p`, `min_p`, `max_tokens`',
   ),
   several(
     ['answer', 'correct'],
@@ -234,7 +234,7 @@ export const table: readonly Entry[] = [
     replayed,
   ),
   one('problem', text, '`think`: what is asked', replayed),
-  one('thinking', text, '`think`: the thought, its tags included; taught with `solution` behind it', replayed),
+  one('thinking', text, '`think`: the thought with its tags; taught together with `solution`', replayed),
   one('solution', text, '`think`: box, points and labels as a policy writes them', replayed),
   one('skipped', struct({ stage: text, reason: text }), '`stage` and `reason`, for marked rows'),
 ];
@@ -242,18 +242,18 @@ export const table: readonly Entry[] = [
 /** Keys of a row that the table has columns for. */
 export const rowKeys: ReadonlySet<string> = new Set(table.flatMap(({ keys }) => keys));
 
-/** Keys that no row can be without; an image stands in one of two columns. */
+/** Keys that every row needs; an image is in one of two columns. */
 export const requiredKeys: readonly string[] = [
   'image',
   ...table.filter(({ required }) => required).flatMap(({ keys }) => keys),
 ];
 
-/** Keys that `replay` gives again. */
+/** Keys that `replay` reads. */
 export const replayedKeys: readonly (keyof Row)[] = table
   .filter(({ replayed }) => replayed)
   .flatMap(({ keys }) => keys);
 
-/** Names that a column of one's own cannot have, in small letters: SQL does not tell large ones apart. */
+/** Names that a custom column cannot have, in lower case, since SQL ignores case. */
 export const takenNames: ReadonlySet<string> = new Set(
   table.flatMap(({ keys, columns }) => [...keys, ...Object.keys(columns)]).map((name) => name.toLowerCase()),
 );
@@ -265,13 +265,13 @@ export const columnDocs: readonly { readonly name: string; readonly type: string
   );
 
 /**
- * The schema of rows: all columns nullable, those of one's own last; with `huggingface` metadata, so that `datasets`
- * knows them.
+ * The schema of rows: all columns nullable, custom ones last; with `huggingface` metadata, so that `datasets` knows
+ * them.
  *
  * @param parts names of the reward's parts; without any there is no column `reward_parts`.
- * @param metadata what the run was: run id, seed, config as JSON, hashes of model, tokenizer and prompt, frame.
- * @param more columns that most runs have nothing for.
- * @throws {UsageError} for a column of one's own with a name that rows or shards have.
+ * @param metadata of the run: run id, seed, config as JSON, hashes of model, tokenizer and prompt, frame.
+ * @param more columns that most runs don't need.
+ * @throws {UsageError} for a custom column with a name that rows or shards use.
  */
 export function rowSchema(
   parts: readonly string[],

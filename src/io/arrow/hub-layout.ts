@@ -18,8 +18,7 @@ import {
 import { replaceJson, type Shard } from '../manifest.js';
 
 /**
- * Gives shards a second name, `data-00000-of-0000N.arrow`, as `datasets.load_from_disk` wants them; the first ones
- * stay.
+ * Gives shards a second name, `data-00000-of-0000N.arrow`, for `datasets.load_from_disk`; the first names stay.
  *
  * @returns the shards under those names, in order.
  */
@@ -30,7 +29,7 @@ export async function nameForHub(folder: string, shards: readonly Shard[]): Prom
     const [from, to] = [join(folder, shards[i].file), join(folder, file)];
     if (from === to) continue;
     await rm(to, { force: true });
-    // Some file systems know no second name.
+    // Some file systems have no hard links.
     await link(from, to).catch(() => copyFile(from, to));
   }
   return named;

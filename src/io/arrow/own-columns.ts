@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { shown } from '../../errors.js';
 import { bool, double, int, json, list, text, type Cell } from './cells.js';
 
-/** A column that a stage of one's own adds: what its values are, and what they mean. */
+/** A custom column of a stage: the type and meaning of its values. */
 export interface Column<Value = unknown> {
   readonly kind: Kind;
   readonly doc: string;
@@ -13,10 +13,10 @@ export interface Column<Value = unknown> {
   readonly misfit: (value: unknown) => string | undefined;
 }
 
-/** Columns of one's own, by name. */
+/** Custom columns, by name. */
 export type OwnColumns = Readonly<Record<string, Column>>;
 
-/** What the columns hold in a row; a row may lack each. */
+/** The columns' values in a row; each may be missing. */
 export type OwnValues<Columns> = {
   readonly [K in keyof Columns as Columns[K] extends Column ? K : never]?: Columns[K] extends Column<infer Value>
     ? Value
@@ -48,10 +48,10 @@ const plain: Readonly<Record<Exclude<Kind, object>, Plain>> = {
 /**
  * Kinds of columns for a stage's `adds`, each with a sentence on what its values mean.
  *
- * A number of `float` is a float64, and may be NaN; `json` takes what JSON can say.
+ * A number of `float` is a float64, and may be NaN; `json` takes any JSON value.
  */
 export const column = {
-  /** For a column that rows know, beside some of one's own. */
+  /** For a built-in column, beside custom ones. */
   known: 'known' as const,
   float: (doc: string) => columnOf('float', doc) as Column<number>,
   int: (doc: string) => columnOf('int', doc) as Column<number>,
@@ -72,7 +72,7 @@ export function ownField(name: string, { kind, doc }: Column): Field {
   return new Field(name, cellOf(kind).type, true, new Map([[METADATA, JSON.stringify({ kind, doc })]]));
 }
 
-/** The columns of one's own among a schema's fields. */
+/** The custom columns among a schema's fields. */
 export function ownColumns(fields: readonly Field[]): OwnColumns {
   return Object.fromEntries(
     fields.flatMap(({ name, metadata }) => {
@@ -119,7 +119,7 @@ function misfitOf(kind: Kind, value: unknown): string | undefined {
 
 const manyOf = (kind: Kind): string => (typeof kind === 'object' ? `lists of ${manyOf(kind.list)}` : plain[kind].many);
 
-/** JSON has no word for some numbers, and none for what is not data. */
+/** JSON can't represent some numbers, nor anything but plain data. */
 function seen(value: unknown): string {
   if (typeof value === 'number') return String(value);
   try {

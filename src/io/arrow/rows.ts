@@ -7,7 +7,7 @@ import { nullable, type Cell } from './cells.js';
 import { SCHEMA_VERSION, table, type Entry } from './columns.js';
 import { ownColumns, type OwnColumns } from './own-columns.js';
 
-/** One row as its columns hold it, by name; what the row lacks is null. */
+/** One row as column values, by name; missing ones are null. */
 export type Cells = Readonly<Record<string, unknown>>;
 
 /**
@@ -42,7 +42,7 @@ export function misfitOf(key: string, row: Row): string | undefined {
   const entry = table.find(({ keys }) => keys.some((own) => own === key));
   const value = (row as unknown as Cells)[key];
   if (!entry || value === undefined) return undefined;
-  // Names of parts are the schema's matter.
+  // The schema checks names of parts.
   const names = (by: unknown): string[] => (by !== null && typeof by === 'object' ? Object.keys(by) : []);
   const shape = { parts: names(row.rewards?.byName), scores: names(row.scores) };
   const cells = Object.entries(entry.columns).map(([name, column]) => [name, column.cell(shape)] as const);
@@ -89,7 +89,7 @@ function fromCells(cells: Cells, { entries, own }: Layout): Row {
     for (const { entry, columns } of entries)
       Object.assign(row, entry.read(Object.fromEntries(columns.map(([name, cell]) => [name, cell.read(cells[name])]))));
     for (const [name, { cell }] of Object.entries(own)) if (cells[name] !== null) row[name] = cell.read(cells[name]);
-    // The shape has required what no row can be without.
+    // The shape has checked the required keys.
     return row as unknown as Row;
   } catch (error) {
     throw new DataError(`row ${String(cells['id'])}  ${messageOf(error)}`, { cause: error });
@@ -147,7 +147,7 @@ function orNull(cell: Cell): Cell {
   return { ...some, shape: some.shape.default(null) };
 }
 
-/** Columns by name say themselves which names they lack; others are there or not. */
+/** Columns with names report missing names themselves; others are there or not. */
 function stands({ columns }: Entry, has: ReadonlySet<string>): boolean {
   return Object.keys(columns).some((name) => has.has(name)) || Object.hasOwn(columns, 'scores');
 }
@@ -158,7 +158,7 @@ function undeclared(key: string, value: unknown): string {
   return `column ${name}: expected one of the schema's; got ${shown(value)}; way out: rowSchema(…, { ${way} })`;
 }
 
-/** What Arrow holds as plain arrays and objects. */
+/** Arrow values as plain arrays and objects. */
 function plain(value: unknown): unknown {
   if (value instanceof Vector) return Array.from(value, plain);
   if (value instanceof StructRow) return Object.fromEntries(Array.from(value, ([name, child]) => [name, plain(child)]));

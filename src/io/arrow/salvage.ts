@@ -10,14 +10,14 @@ import {
 
 import { DataError, messageOf } from '../../errors.js';
 
-/** What can be read of an Arrow stream that may be damaged. */
+/** The readable part of an Arrow stream that may be damaged. */
 export interface Salvaged {
   readonly schema: Schema;
   /** Whole batches up to the damage, in order. */
   readonly batches: readonly RecordBatch[];
   /** Rows of those batches. */
   readonly rows: number;
-  /** Bytes that were understood, from the start; what lies behind them is not read. */
+  /** Readable bytes from the start; nothing after them is read. */
   readonly bytes: number;
   /** Whether an end mark was met. Zeros look like one, and a cut between batches like none: only a manifest knows. */
   readonly ended: boolean;
@@ -29,9 +29,8 @@ type Frame = { readonly start: number; readonly end: number; readonly message: M
 type Stop = { readonly ended: boolean; readonly damage?: string };
 
 /**
- * Reads a stream up to the first thing that is wrong with it; an IPC file is read as the stream that it holds.
- *
- * Every length is checked against the bytes that are left before anything is made of it.
+ * Reads a stream up to the first damage; an IPC file is read as the stream that it holds. Every length is checked
+ * against the remaining bytes before it is used.
  *
  * @throws {DataError} if there is no schema.
  */
@@ -73,14 +72,14 @@ function decoded(bytes: Uint8Array): Pick<Salvaged, 'batches' | 'rows'> & Partia
   return { batches, rows: rows() };
 }
 
-/** The messages that lie whole in `bytes`; then why there are no more. */
+/** The complete messages in `bytes`; then why there are no more. */
 function* frames(bytes: Uint8Array): Generator<Frame, Stop> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let start = new TextDecoder().decode(bytes.subarray(0, 6)) === 'ARROW1' ? 8 : 0;
   while (start < bytes.length) {
     const damaged = (what: string): Stop => ({ ended: false, damage: `at byte ${start} ${what}` });
     const left = bytes.length - start;
-    // Before Arrow 0.15 the length stood without the mark of four ff.
+    // Before Arrow 0.15 the length had no marker of four ff.
     const prefix = left >= 4 && view.getInt32(start, true) !== -1 ? 4 : 8;
     if (left < prefix) return damaged(`a prefix of ${left} bytes`);
     const length = view.getInt32(start + prefix - 4, true);
@@ -109,7 +108,7 @@ function messageIn(metadata: Uint8Array): Message | string {
   }
 }
 
-/** Why a batch cannot be one of the schema's; nothing if it can. */
+/** Why a batch does not fit the schema; undefined if it does. */
 function misfit(message: Message, schema: Schema): string | undefined {
   if (message.isDictionaryBatch()) return undefined;
   if (!message.isRecordBatch()) return 'a second schema';
@@ -127,7 +126,7 @@ interface Batch {
   readonly buffers: { readonly offset: number; readonly length: number }[];
 }
 
-/** Overwritten bytes can leave a list without an item, or a column without a type, whatever the types here say. */
+/** Despite the types, overwritten bytes can leave a list without an item, or a column without a type. */
 function isWhole(field: Field | undefined): boolean {
   const type: DataType | undefined = field?.type;
   const children: readonly (Field | undefined)[] = type?.children ?? [];
@@ -183,7 +182,7 @@ function checkBatch(view: DataView, table: number): void {
 
 const follow = (view: DataView, at: number): number => at + view.getUint32(at, true);
 
-/** Where a table keeps its nth value; 0 where it has none. */
+/** Offset of a table's nth value; 0 if it has none. */
 function slot(view: DataView, table: number, n: number): number {
   const vtable = table - view.getInt32(table, true);
   const offset = 4 + 2 * n < view.getUint16(vtable, true) ? view.getUint16(vtable + 4 + 2 * n, true) : 0;

@@ -19,9 +19,9 @@ export interface ShardFile {
   write(batch: Uint8Array, rows: number): Promise<void>;
   /** Waits until what was written is on disk. */
   sync(): Promise<void>;
-  /** Ends the stream, syncs it, and gives the file its name. */
+  /** Ends the stream, syncs it, and renames the file. */
   seal(): Promise<Shard>;
-  /** Lets go of the file as it is; it keeps its `.partial` name. Does nothing to a sealed one. */
+  /** Closes the file as it is; it keeps its `.partial` name. Does nothing to a sealed one. */
   abandon(): Promise<void>;
 }
 
@@ -34,7 +34,7 @@ export async function createShard(folder: string, file: string, schema: Schema):
   let [rows, bytes] = [0, 0];
   const add = async (chunk: Uint8Array): Promise<void> => {
     await writeAll(handle, chunk);
-    // A file whose name is gone takes writes without complaint, and they are lost.
+    // Writes to a deleted file succeed, and are lost.
     if ((await handle.stat()).nlink === 0) throw new Error('a file that was deleted');
     hash.update(chunk);
     bytes += chunk.length;
@@ -77,7 +77,7 @@ function encodeSchema(schema: Schema): Uint8Array {
   return encode(schema, new Table(schema)).subarray(0, -END_MARK.length);
 }
 
-/** A record batch as it stands in a stream, schema and end mark left out. */
+/** A record batch as in a stream, without schema and end mark. */
 export function encodeBatch(batch: RecordBatch): Uint8Array {
   const { length } = encodeSchema(batch.schema);
   return encode(batch.schema, new Table(batch.schema, [batch])).subarray(length, -END_MARK.length);

@@ -14,20 +14,20 @@ import { sha256Of } from '../sealed-folder.js';
 /**
  * The rows of a folder's sealed shards, in order; a batch of them is in memory at a time.
  *
- * `Own` is what columns of one's own hold, such as `{ difficulty?: number }`.
+ * `Own` is the type of custom columns, such as `{ difficulty?: number }`.
  *
- * @throws {DataError} if there is no manifest, or a shard is not what it says; rows before the damage come first.
+ * @throws {DataError} if there is no manifest, or a shard differs from it; rows before the damage come first.
  */
 export async function* readRows<Own extends object = object>(
   folder: string,
 ): AsyncGenerator<Row & Own, void, undefined> {
   const { shards } = await readManifest(folder);
-  // Which columns shards have only they know.
+  // Only the shards know their columns.
   for (const shard of shards) yield* shardRows(folder, shard) as AsyncGenerator<Row & Own>;
 }
 
 /**
- * The rows of a run that was cut off: those of sealed shards, then what is left of the one that was being written.
+ * The rows of an interrupted run: those of sealed shards, then the readable ones of the shard that was being written.
  *
  * @throws {DataError} as `readRows` does.
  */
@@ -38,11 +38,11 @@ export async function* recoverRows(folder: string): AsyncGenerator<Row, void, un
 }
 
 /**
- * What an earlier run left, cut after its first `keep` rows.
+ * The first `keep` rows of an earlier run.
  *
  * @returns the sealed shards that lie whole before the cut, and the rows between them and the cut.
- * @throws {DataError} if a sealed shard with rows to keep is not what it was, or there are fewer rows; the rest tells
- * it when it is read.
+ * @throws {DataError} if a sealed shard with rows to keep is damaged, or there are fewer rows; the remaining rows
+ * report damage when they are read.
  */
 export async function rowsSoFar(folder: string, keep: number): Promise<{ shards: Shard[]; rest: AsyncIterable<Row> }> {
   if (keep === 0) return { shards: [], rest: upTo(0, recoverRows(folder), folder) };
@@ -123,7 +123,7 @@ async function* batches(path: string, hash: Hash): AsyncGenerator<RecordBatch, v
   }
 }
 
-/** Whole batches of a shard that was never sealed; or that was, in the moment before the manifest told. */
+/** Whole batches of a shard that was not sealed, or sealed just before the manifest was updated. */
 async function* unsealedRows(folder: string, file: string): AsyncGenerator<Row, void, undefined> {
   const path = join(folder, file);
   const bytes = (await bytesIn(`${path}.partial`)) ?? (await bytesIn(path)) ?? new Uint8Array(0);

@@ -15,27 +15,27 @@ export { readRows, recoverRows } from './shard-reader.js';
 export { salvage, type Salvaged } from './salvage.js';
 
 export const WriteOptions = z.strictObject({
-  /** Rows a record batch; as many wait in memory. */
+  /** Rows in a record batch; this many wait in memory. */
   rowsPerBatch: z.int().min(1).max(100).default(100),
-  /** A shard is sealed before it would grow over this size; a megabyte is 10^6 bytes. */
+  /** A shard is sealed before it exceeds this size; a megabyte is 10^6 bytes. */
   shardMegabytes: z.number().positive().default(256),
 });
 export type WriteOptions = z.input<typeof WriteOptions>;
 
-/** Where rows end. */
+/** A sink of rows. */
 export interface RowSink {
-  /** Takes a row; resolves once it is the sink's to keep. */
+  /** Takes a row; resolves once the sink owns it. */
   append(row: Row): Promise<void>;
-  /** Waits for rows taken before, makes them last, lets go of everything; safe to call again. */
+  /** Waits for earlier rows, syncs them to disk, and closes everything; safe to call again. */
   close(): Promise<void>;
 }
 
-/** A folder of Arrow shards that takes rows. A write that fails is told by every later call. */
+/** A folder of Arrow shards that takes rows. After a failed write every later call fails. */
 export interface Shards extends RowSink {
   /**
-   * Waits until every row taken is on disk, where a crash cannot reach it.
+   * Waits until every row is safely on disk.
    *
-   * @returns how many rows those are, kept ones included.
+   * @returns the number of rows, kept ones included.
    */
   flush(): Promise<number>;
 }
@@ -43,11 +43,10 @@ export interface Shards extends RowSink {
 /**
  * Opens a folder for rows, and makes it where there is none.
  *
- * @param schema as `rowSchema` gives it, with the columns of one's own; a row with a key that it has no column for is
- * refused.
- * @param keep rows of an earlier run to keep, from the first on; the others are given up. A folder with rows is refused
- * without it.
- * @throws {UsageError} if there are rows and no word on keeping them.
+ * @param schema from `rowSchema`, with custom columns; a row with a key that has no column is refused.
+ * @param keep rows of an earlier run to keep, from the first on; the others are discarded. A folder with rows is
+ * refused without it.
+ * @throws {UsageError} if there are rows and no `keep`.
  * @throws {DataError} if fewer rows are there.
  */
 export async function openShards(
@@ -79,7 +78,7 @@ export async function openShards(
 
 const isOurs = (name: string): boolean =>
   /^(shard-\d+\.arrow(\.partial)?|data-\d+-of-\d+\.arrow|manifest\.json)$/.test(name);
-/** Written once the rows are whole, beside them. */
+/** Written beside the rows once they are complete. */
 const HUB_FILES: readonly string[] = ['state.json', 'dataset_info.json'];
 const numberOf = (name: string): number => Number(/^shard-(\d+)/.exec(name)?.[1] ?? -1);
 
@@ -104,7 +103,7 @@ class ShardWriter implements Shards {
     this.#next = next;
   }
 
-  /** Goes on behind the first `keep` rows: whole shards stay as they are, rows of the others are written anew. */
+  /** Continues after the first `keep` rows: whole shards stay as they are, rows of the others are rewritten. */
   async begin(keep: number): Promise<void> {
     const { shards, rest } = await rowsSoFar(this.#folder, keep);
     this.#sealed = shards;
@@ -140,7 +139,7 @@ class ShardWriter implements Shards {
     return this.#closing;
   }
 
-  /** One job at a time; after one that failed the others fail alike. */
+  /** One job at a time; after a failure all later ones fail. */
   #inTurn<T>(job: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(job);
     this.#last = turn;
@@ -191,7 +190,7 @@ class ShardWriter implements Shards {
     await this.#sweep();
   }
 
-  /** Until the kept rows are all there, the earlier run's manifest stays the true one. */
+  /** Until all kept rows are written, the earlier run's manifest stays valid. */
   async #list(): Promise<void> {
     if (this.#begun) await writeManifest(this.#folder, { shards: this.#sealed, open: this.#open?.file ?? null });
   }

@@ -5,7 +5,7 @@ import { Manifest } from '../manifest.js';
 import { ownColumns, type OwnColumns } from './own-columns.js';
 import { salvage } from './salvage.js';
 
-/** What a folder's shards have columns for. */
+/** The columns of a folder's shards. */
 export interface StoredColumns {
   readonly names: ReadonlySet<string>;
   readonly own: OwnColumns;
@@ -26,7 +26,7 @@ export function storedColumns(folder: string): StoredColumns {
 
 const NONE: StoredColumns = { names: new Set(), own: {} };
 
-/** The first message of a stream: a mark, its length, and so many bytes. */
+/** The first message of a stream: a mark, its length, and its bytes. */
 function schemaBytes(file: string): Uint8Array {
   const handle = openSync(file, 'r');
   try {

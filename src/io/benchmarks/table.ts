@@ -7,7 +7,7 @@ import { choiceInstruction, letterOf } from './wording.js';
 
 export interface TableOptions {
   readonly benchmark: 'mmbench' | 'ai2d';
-  /** Rows of this part alone, by the column `split`. */
+  /** Only rows of this part, by the column `split`. */
   readonly split?: string | undefined;
   /** Every question in every order of its options. */
   readonly circular: boolean;

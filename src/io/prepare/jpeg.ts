@@ -19,20 +19,15 @@ const LONGEST = 4096;
 
 /**
  * Steps that turn every picture in a folder and those inside it into an RGB JPEG of quality 95, `NAME.jpg` beside it;
- * of what has more than
- * 89,478,485 pixels, 4,096 px on its longer side. JPEGs stay as they are.
+ * of what has more than 89,478,485 pixels, 4,096 px on its longer side. JPEGs stay as they are.
  *
- * Nothing is ever written over, and where `NAME.jpg` is there a picture counts as done. Masks are not for this: JPEG
- * blurs their edges.
+ * Nothing is overwritten, and a picture with a `NAME.jpg` counts as done. Not for masks: JPEG blurs their edges.
  *
- * @param replace removes each picture once its JPEG is on disk; where `NAME.jpg` was there before, only if it is, byte
- * for byte, the JPEG that
- * would be made of the picture: an interrupted run is told from a photograph beside its mask by that. JPEGs with too
- * many pixels are made
- * smaller in their place.
+ * @param replace removes each picture once its JPEG is on disk; an existing `NAME.jpg` must be, byte for byte, the JPEG
+ * of the picture, which distinguishes an interrupted run from a photograph beside its mask. JPEGs with too many pixels
+ * are made smaller in their place.
  * @throws {UsageError} before anything is written: if there is no such folder, two pictures would become one, and with
- * `replace` if
- * `NAME.jpg` is anything but the picture's JPEG, or a file holds several pictures.
+ * `replace` if `NAME.jpg` is anything but the picture's JPEG, or a file holds several pictures.
  * @throws {DataError} if a JPEG has no readable header, or a picture that has a `NAME.jpg` can't be decoded.
  */
 export async function jpegSteps(
@@ -78,7 +73,7 @@ function namesByFolder(): (dir: string) => ReadonlyMap<string, string> {
   };
 }
 
-/** A JPEG of too many pixels is the user's own: it is written over only where that was asked for. */
+/** A JPEG with too many pixels is the user's own: it is overwritten only on request. */
 async function shrinking(path: string, replace: boolean): Promise<Step[]> {
   const size = await imageSize(path);
   if (size.width * size.height <= PIXEL_LIMIT) return [];
@@ -94,7 +89,7 @@ async function shrinking(path: string, replace: boolean): Promise<Step[]> {
 
 /** A JPEG holds one picture: the other pages of a file would be lost with it. */
 async function refuseSeveral(from: string): Promise<void> {
-  // What has no readable header is told of when its turn comes.
+  // An unreadable header is reported when the file's turn comes.
   const pages = await sharp(from)
     .metadata()
     .then(
@@ -127,7 +122,7 @@ async function convert(from: string, to: string, replace: boolean): Promise<void
   await rm(from);
 }
 
-/** A link's file may go at any time, so that a link is nobody's JPEG. */
+/** A link's target may disappear at any time, so a link does not count as a JPEG. */
 async function isJpegOf(path: string, jpeg: Uint8Array): Promise<boolean> {
   return kindAt(path) === 'file' && Buffer.compare(await readFile(path), jpeg) === 0;
 }
@@ -135,7 +130,7 @@ async function isJpegOf(path: string, jpeg: Uint8Array): Promise<boolean> {
 /** The same bytes whenever it is called. @throws {DataError} if the picture can't be decoded to its end. */
 async function jpegOf(from: string): Promise<Buffer> {
   try {
-    // Bytes, not a path: of a path the decoder may know how the file was before.
+    // Bytes, not a path: the decoder may have cached the path's earlier contents.
     const bytes = await readFile(from);
     const open = (): Sharp => sharp(bytes, { limitInputPixels: false, failOn: 'truncated', ignoreIcc: true });
     const { width, height } = fitted((await open().metadata()).autoOrient);
@@ -148,7 +143,7 @@ async function jpegOf(from: string): Promise<Buffer> {
   }
 }
 
-/** The size that a picture is stored at: its own, unless it has too many pixels. */
+/** The size of a picture's JPEG: its own, or smaller if it has too many pixels. */
 export function fitted({ width, height }: Size): Size {
   if (width * height <= PIXEL_LIMIT) return { width, height };
   const scale = Math.min(1, LONGEST / Math.max(width, height));

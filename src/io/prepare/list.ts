@@ -69,7 +69,7 @@ export function listSteps(
   return { steps: [{ text: `${path} with ${lines.length} images`, run: () => putFile(path, text) }], skipped };
 }
 
-/** Nothing of a link to nothing. */
+/** Undefined for a dangling link. */
 function textOf(path: string): string | undefined {
   return statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, 'utf8') : undefined;
 }

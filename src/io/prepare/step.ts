@@ -3,10 +3,7 @@ import { join } from 'node:path';
 
 import { UsageError } from '../../errors.js';
 
-/**
- * One thing to be done to files; what is done already makes no step, so that an interrupted preparation goes on where
- * it was.
- */
+/** One action on files; finished actions make no step, so an interrupted preparation continues. */
 export interface Step {
   /** What it does, for people: shown before it is done, or instead of it. */
   readonly text: string;
@@ -14,9 +11,9 @@ export interface Step {
 }
 
 /**
- * Files of a folder and of those inside it, sorted by path; hidden ones are left out.
+ * Files of a folder and its subfolders, sorted by path, without hidden ones.
  *
- * @throws {UsageError} if there is no such folder; `what` was to be done with it.
+ * @throws {UsageError} if there is no such folder; `what` names the intended action.
  */
 export function filesIn(root: string, what: string, recursive = true): string[] {
   if (!statSync(root, { throwIfNoEntry: false })?.isDirectory())

@@ -6,8 +6,8 @@ import type { Pair } from '../dataset.js';
 import { cocoReference } from '../truth.js';
 
 /**
- * A COCO file: one item an image and category, called `IMAGE-CATEGORY` by their ids; the truth is all of that category,
- * the instruction its name.
+ * A COCO file: one item an image and category, called `IMAGE-CATEGORY` by their ids; the ground truth is all of that
+ * category, the instruction its name.
  *
  * @param images folder that the file names are relative to.
  * @throws {UsageError} if the file can't be read, has no annotation, or one speaks of an image that it does not list.

@@ -10,7 +10,7 @@ interface Split {
 }
 
 interface Layout {
-  /** Names that the set's own folder goes by. */
+  /** Possible names of the set's folder. */
   readonly folders: readonly string[];
   readonly splits: Readonly<Record<string, Split>>;
   /** Images to leave out, by a part of their name. */
@@ -28,7 +28,7 @@ const omron: Split = {
 };
 const camo = (part: string): Split => ({ images: [`Images/${part}`], masks: [`GT/${part}`, 'GT'] });
 
-/** Where the published sets keep their pictures, as they are unpacked. */
+/** Folders of the published sets' pictures after unpacking. */
 const layouts = {
   cod10k: {
     folders: ['COD10K-v3', 'COD10K'],
@@ -65,7 +65,7 @@ export type ForegroundSet = keyof typeof layouts;
  * A set of one object an image: camouflaged (COD10K, CAMO, NC4K, CHAMELEON), salient (DUTS, DUT-OMRON, HKU-IS, ECSSD,
  * PASCAL-S) or cut in detail (DIS5K).
  *
- * Images without a mask are items without one; those of COD10K that show nothing camouflaged are left out.
+ * Images without a mask are items without one; those of COD10K without a camouflaged object are excluded.
  *
  * @param root the set's own folder, or the one that holds it.
  * @throws {UsageError} if the split is unknown, or its folders are missing or empty.

@@ -8,7 +8,7 @@ import { listedItems } from './listed.js';
 import { reasonItems } from './reason.js';
 import { referItems } from './refer.js';
 
-/** Sets that have a name: published ones, and two formats of one's own. */
+/** Named sets: published ones, and two formats for your own. */
 export const setNames = [
   'refcoco',
   'refcoco+',
@@ -27,7 +27,7 @@ export interface NamedSet {
   readonly root: string;
   /** `test` by default; `coco` and `jsonl` have none. */
   readonly split?: string | undefined;
-  /** Folder of the images, where they lie elsewhere. */
+  /** Folder of the images, if they are elsewhere. */
   readonly images?: string | undefined;
 }
 

@@ -34,8 +34,8 @@ type Reference = z.output<typeof Reference>;
  * RefCOCO, RefCOCO+, RefCOCOg or gRefCOCO: one item an expression, in the order of the file, called `REF-SENTENCE` by
  * their ids.
  *
- * @param root holds `refcoco` and so on, or `Refer_Segm` with them in it; photos are under `coco_2014/train2014` unless
- * `images` says.
+ * @param root holds `refcoco` and so on, or `Refer_Segm` with them in it; photos are in `images`, by default
+ * `coco_2014/train2014`.
  * @throws {UsageError} if a file is missing or not of its kind, an image unknown, or the split empty.
  */
 export function referItems(set: ReferSet, root: string, split: string, images?: string): Pair[] {

@@ -13,7 +13,7 @@ export interface Comparison {
 }
 
 /**
- * What two checkpoints came to on the same questions, number by number; parts that only one has are left out.
+ * Results of two checkpoints on the same questions, number by number, without parts that only one has.
  *
  * @throws {UsageError} if they answered different benchmarks, or not as many questions.
  */

@@ -4,7 +4,7 @@ import { mmeScores, subtaskScores } from './mme.js';
 import { popeScores } from './pope.js';
 import { grouped, isRight, share, type Scores, type Verdict } from './verdict.js';
 
-/** What a benchmark came to. */
+/** The result of a benchmark. */
 export interface BenchmarkResult {
   readonly benchmark: Question['benchmark'];
   /** Questions that were answered, each order of the options by itself. */
@@ -16,7 +16,7 @@ export interface BenchmarkResult {
   readonly parts: Readonly<Record<string, Scores>>;
 }
 
-/** How all questions are scored, and how those of one part. */
+/** Scoring functions for all questions, and for one part. */
 const scorers: Readonly<
   Record<
     Question['benchmark'],
@@ -29,7 +29,7 @@ const scorers: Readonly<
   ai2d: { all: accuracyOf, part: accuracyOf },
 };
 
-/** Scores of a benchmark's questions, in whatever order they were answered. */
+/** Scores of a benchmark's questions, in any order. */
 export function benchmarkResult(benchmark: Question['benchmark'], verdicts: readonly Verdict[]): BenchmarkResult {
   const { all, part } = scorers[benchmark];
   const names = verdicts.flatMap((verdict) => partsOf(verdict).map((name) => ({ name, verdict })));

@@ -7,22 +7,21 @@ import type { CutJob, CutSettings } from './worker.js';
 import type { Segmenter } from '../segmenter.js';
 
 export const GrabCutOptions = z.strictObject({
-  /** Side of the square that is cut, px; masks come back at frame size. */
+  /** Side of the square that is segmented, px; masks come back at frame size. */
   size: z.int().min(8).max(1024).default(64),
   /** Rounds of colour models and cut; more than one gains little. */
   iterations: z.int().min(1).default(1),
   /** Radius of a click's disc, as a fraction of the side. */
   radius: z.number().min(0).max(0.5).default(0.02),
-  /** Worker threads, each cutting one image's prompts at a time. */
+  /** Worker threads, each with one image's prompts at a time. */
   threads: z.int().min(1).default(1),
 });
 export type GrabCutOptions = z.input<typeof GrabCutOptions>;
 
 /**
- * A segmenter without weights: OpenCV's grabCut, told where the object may be (box) and is or is not (points).
- *
- * An object without a box is looked for in all of the frame but its border, given a foreground point. The same prompt
- * gives the same mask in any order and on any thread.
+ * A segmenter without weights: OpenCV's grabCut, seeded with where the object may be (box) and is or is not (points).
+ * An object without a box needs a foreground point and is searched in the whole frame except its border. The same
+ * prompt gives the same mask in any order and on any thread.
  *
  * @throws {ModelError} if OpenCV cannot be loaded.
  * @see Rother et al., GrabCut, 2004.
@@ -33,7 +32,7 @@ export async function openGrabCut(options: GrabCutOptions = {}): Promise<Segment
   const settings: CutSettings = { size, iterations, radius };
   const pool = workers<CutJob, Mask[]>(new URL('./worker.js', import.meta.url), threads, settings);
 
-  // A job without prompts is answered as soon as OpenCV stands.
+  // A job without prompts ends once OpenCV is loaded.
   const size1 = { width: 1, height: 1 };
   await pool
     .everywhere({ image: { ...size1, data: new Uint8Array(3) }, prompts: [], frame: size1 })

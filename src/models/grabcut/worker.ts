@@ -7,7 +7,7 @@ import { encodeMask } from '../../io/mask-bits.js';
 import type { Box, Image, Mask, Prompt, PromptObject, Size } from '../../records.js';
 import { serve } from '../../workers.js';
 
-/** One image with everything asked of it: it is resized once. */
+/** One image with all of its prompts; it is resized once. */
 export interface CutJob {
   readonly image: Image;
   readonly prompts: readonly Prompt[];
@@ -15,9 +15,9 @@ export interface CutJob {
   readonly frame: Size;
 }
 
-/** What changes a mask. */
+/** Options that change a mask. */
 export interface CutSettings {
-  /** Side of the square that is cut, px. */
+  /** Side of the square that is segmented, px. */
   readonly size: number;
   readonly iterations: number;
   /** Of a click's disc, as a fraction of the side. */
@@ -81,11 +81,10 @@ function cutAll(image: Pixels, prompt: Prompt): Uint8Array {
 }
 
 /**
- * What is known before cutting: outside of the box is background, inside perhaps object, clicks are sure discs.
+ * The trimap: outside of the box is background, inside is possibly object, clicks are certain discs. Without a box the
+ * image's outermost pixels are the background, if there is a foreground click.
  *
- * Without a box the image's outermost pixels stand for the background, provided that something is clicked as object.
- *
- * @returns nothing where the object is degenerate: an empty box, or one under 2 px on a side.
+ * @returns undefined for a degenerate object: an empty box, or one under 2 px on a side.
  */
 function trimapOf({ box, points }: PromptObject, frame: Size): Pixels | undefined {
   const { size, radius } = settings;
@@ -117,7 +116,7 @@ function trimapOf({ box, points }: PromptObject, frame: Size): Pixels | undefine
   return trimap;
 }
 
-/** A box with its corners in order and inside the frame; nothing where they share no pixel. */
+/** A box with its corners in order and inside the frame; undefined if they share no pixel. */
 function clipped([ax, ay, bx, by]: Box, { width, height }: Size): Box | undefined {
   const box = [
     Math.max(0, Math.min(ax, bx)),
@@ -128,7 +127,7 @@ function clipped([ax, ay, bx, by]: Box, { width, height }: Size): Box | undefine
   return box[0] <= box[2] && box[1] <= box[3] ? box : undefined;
 }
 
-/** Whether there are two sides to tell apart; where not, the trimap's own object is the answer. */
+/** Whether object and background both have pixels; else the trimap's object is the mask. */
 function worthCutting(trimap: Uint8Array): boolean {
   let background = 0;
   for (const pixel of trimap) if (pixel === BACKGROUND) background++;
@@ -138,7 +137,7 @@ function worthCutting(trimap: Uint8Array): boolean {
 function cut(image: Pixels, trimap: Pixels): void {
   const [behind, before] = [new cv.Mat(), new cv.Mat()];
   try {
-    // One generator serves the whole thread: seeded anew, a mask depends on its own prompt only.
+    // The generator is shared by the thread: it is reseeded, so a mask depends only on its own prompt.
     cv.setRNGSeed(0);
     cv.grabCut(image, trimap, new cv.Rect(0, 0, 1, 1), behind, before, settings.iterations, cv.GC_INIT_WITH_MASK);
   } finally {

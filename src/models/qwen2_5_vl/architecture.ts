@@ -33,7 +33,7 @@ export const qwen2_5_vl: Architecture<QwenConfig> = {
   deviceMemory: deviceMemoryOf,
 };
 
-/** Reads the configuration of a Qwen2.5-VL, whatever its `model_type`; see `readNumbers`. */
+/** Reads the configuration of a Qwen2.5-VL, with any `model_type`; see `readNumbers`. */
 export async function readConfig(dir: string): Promise<QwenConfig> {
   return { architecture: qwen2_5_vl, ...(await readNumbers(dir)) };
 }

@@ -12,7 +12,7 @@ const rope = z.object(
   'an object with mrope_section',
 );
 
-/** What decides whether the weights can be read at all, and segr1's own key. */
+/** Keys that decide whether the weights can be read at all, and segr1's own key. */
 export const Own = z.object({
   quantization_config: z.undefined('no quantization: f32, f16 or bf16 weights').optional(),
   segr1: z
@@ -47,7 +47,7 @@ export const Text = z.object({
   vision_end_token_id: id,
 });
 
-/** The vision tower's keys; absent ones as transformers fills them in. */
+/** The vision tower's keys; absent ones have transformers' defaults. */
 export const Vision = z.object(
   {
     depth: count,
@@ -65,7 +65,7 @@ export const Vision = z.object(
   'an object',
 );
 
-/** Which ids end an answer, and which fills up a batch. */
+/** Ids that end a completion, and the one that pads a batch. */
 export const Ends = z.object({
   eos_token_id: z
     .union([id, z.array(id).min(1)], 'a token id or a list of them')

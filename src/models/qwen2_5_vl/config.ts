@@ -7,7 +7,7 @@ import { check, isObject, readJson, type Json } from '../checkpoint-json.js';
 import { Ends, Own, Pixels, Text, Vision } from './config-keys.js';
 import type { TextNumbers, TokenIds, VisionNumbers, VlmConfig } from '../vlm/architecture.js';
 
-/** The numbers of a Qwen2.5-VL checkpoint that its graphs, tokens and pixels are made from. */
+/** The numbers of a Qwen2.5-VL checkpoint that its graphs, tokenization and image processing use. */
 export interface QwenConfig extends VlmConfig {
   readonly text: TextConfig;
   readonly vision: VisionConfig;
@@ -34,8 +34,8 @@ export interface VisionConfig extends VisionNumbers {
   /** Width of a merged token: the language model's. */
   readonly outHidden: number;
   /**
-   * The second temporal slot of a still holds a fixed picture of positions, not the frame again (segr1's own small
-   * models).
+   * The second temporal slot of a still image holds a fixed picture of positions, not the frame again (segr1's own
+   * small models).
    */
   readonly wallpaper: boolean;
 }
@@ -50,7 +50,7 @@ export interface QwenTokenIds extends TokenIds {
 /**
  * Reads `config.json`, `generation_config.json` and `preprocessor_config.json` of a checkpoint folder.
  *
- * Takes the released flat form and the newer one with `text_config`; keys that are not named here are ignored.
+ * Takes the released flat form and the newer one with `text_config`; other keys are ignored.
  *
  * @throws {ModelError} for quantized weights, a missing file, a missing or unusable value.
  */
@@ -143,7 +143,7 @@ function visionConfig(vision: z.output<typeof Vision>, wallpaper: boolean, width
   };
 }
 
-/** The generation settings win over the model's: released checkpoints list both ends only there. */
+/** Generation settings take precedence: released checkpoints list both end tokens only there. */
 async function tokenIds(dir: string, config: Json, file: string, text: z.output<typeof Text>): Promise<QwenTokenIds> {
   const path = join(dir, 'generation_config.json');
   const generation = await readJson(path, {});

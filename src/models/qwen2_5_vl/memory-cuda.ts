@@ -1,12 +1,8 @@
 /**
- * Bytes that a Qwen2.5-VL has in use on a GPU at once, as `vlm/memory.ts` counts those of the CPU.
- *
- * Two things are otherwise there. All values are float32, and what products take of them are copies in the precision.
- * And a value's room
- * is kept for the one of its size that comes next: while there is a layer to come, all that one layer makes has its
- * room, whatever lives.
- * A job takes what its most demanding stage takes. `test/cuda/inspect.test.ts` holds the sums to what a stand-in
- * counts.
+ * Peak bytes in use of a Qwen2.5-VL on a GPU, as `vlm/memory.ts` counts them for the CPU. Two things differ. All values
+ * are float32, and products take copies in the chosen precision. And a freed value's memory is kept for the next one of
+ * its size: until the last layer, all values of one layer count, alive or not. A job takes as much as its most
+ * demanding phase. `test/cuda/inspect.test.ts` compares the sums with a simulated card.
  */
 import { WIDTH } from '../../tensor/graph.js';
 import { summed, type Memory } from '../inspected.js';
@@ -22,14 +18,14 @@ import { weightShapes } from './weights.js';
 
 /** Bytes of a value. */
 const VALUE = 4;
-/** Up to this many bytes the runtime computes a constant when it opens a graph, and holds it from then on. */
+/** Constants up to this many bytes are computed when a graph is opened, and held. */
 const FOLDED = 2 ** 30;
 
-/** What a run works on, as its graph has it: lengths padded, scores of one layer. */
+/** Sizes of a run, as in its graph: padded lengths, scores of one layer. */
 interface Counted {
   readonly config: QwenConfig;
   readonly use: Use;
-  /** Of an element that a product takes, and of one's copy that is made for it: none where it is the value itself. */
+  /** Bytes of an element in a product, and of its copy: none if the product takes the value itself. */
   readonly taken: number;
   readonly copy: number;
   /** Patches, and tokens of prompts and completions, of all prompts together. */
@@ -41,7 +37,7 @@ interface Counted {
 
 type Stage = Readonly<Record<string, number>>;
 
-/** Peak of a job on a GPU. A card needs room for CUDA's own context and its libraries' workspaces beside it. */
+/** Peak of a job on a GPU. CUDA's own context and its libraries' workspaces come on top. */
 export function deviceMemoryOf(config: QwenConfig, job: Job, use: Use): Memory {
   const { copies, ...held } = holding(config, job, use);
   const run = counted(config, job, use);
@@ -75,8 +71,8 @@ function counted(config: QwenConfig, job: Job, use: Use): Counted {
 }
 
 /**
- * What stays: weights as products take them; what learns in float32 with its gradient's sum and AdamW's moments, and
- * with copies for products.
+ * Held throughout: frozen weights in the format of products; trained weights in float32 with their gradient's sum and
+ * AdamW's moments, and copies for products.
  */
 function holding(
   config: QwenConfig,
@@ -88,7 +84,7 @@ function holding(
     some.reduce((all, shape) => all + of(shape) * parameters([shape]), 0);
   const frozen = bytes(shapes, (shape) => WIDTH[heldIn(shape, precision)]);
   if (job.kind === 'rollout') return { weights: frozen, gradients: 0, moments: 0, copies: 0 };
-  // A table that is no head as well is only looked up in.
+  // An untied embedding table is only looked up.
   const multiplied = ({ name, sizes }: WeightShape): boolean =>
     Object.keys(sizes).length > 1 && (config.text.tied || name !== 'model.embed_tokens.weight');
   const copies = (some: readonly WeightShape[]): number =>
@@ -103,10 +99,10 @@ function holding(
   };
 }
 
-/** Scores that exist at once, of some. */
+/** Of a number of scores, those that exist at once. */
 const together = (all: number): number => (all > BLOCKS.cuda.together ? BLOCKS.cuda.block : all);
 
-/** The vision tower over all images, before the decoder begins: what one block makes. */
+/** The vision tower over all images, before the decoder begins: values of one block. */
 function seeing(run: Counted): Stage {
   const {
     copy,
@@ -124,10 +120,9 @@ function pixels({ config: { vision }, copy, patches }: Counted): number {
 }
 
 /**
- * Of a patch, what a block makes: 21 values of the stream's width, queries, keys and values joined among them, and 3 of
- * the inner one;
- * copies of 9 and 1. Where blocks of scores are cut by heads, one image's three are there once more, and as a turn
- * takes them.
+ * Values of a block for one patch: 21 values of the stream's width, queries, keys and values joined among them, and 3
+ * of the inner one; copies of 9 and 1. Where blocks of scores are cut by heads, one image's three are there once more,
+ * and as a turn takes them.
  */
 function seenBytes({ config: { vision }, use, copy, scores: { whole } }: Counted): number {
   const cut = whole > BLOCKS.cuda.together ? (6 * VALUE) / use.prompts : 0;
@@ -136,7 +131,7 @@ function seenBytes({ config: { vision }, use, copy, scores: { whole } }: Counted
   );
 }
 
-/** The decoder over prompts, and what it remembers of them. */
+/** The decoder over prompts, and its cache of them. */
 function reading(run: Counted): Stage {
   const {
     config: { text },
@@ -153,7 +148,7 @@ function reading(run: Counted): Stage {
   };
 }
 
-/** Of the stream and the heads together, which are as wide in what is published. */
+/** Width of the stream and of all heads, which are equal in published models. */
 const wide = ({ config: { text } }: Counted): number => (text.hidden + text.heads * text.headDim) / 2;
 
 /** Keys and values of all layers, of some tokens. */
@@ -249,7 +244,7 @@ function decoderKept(
     taken * adaptedFloats(adapter, 'model.layers.', text.layers);
   const ofPrompts = 2 * text.kvHeads * text.headDim * use.group * read;
   const layer = (read + written) * token + (ofPrompts + 2 * text.kvHeads * text.headDim * written) * (VALUE + taken);
-  // Prompts' keys and values, once for each completion, are no part of what is computed again.
+  // Prompts' keys and values, once for each completion, are not recomputed.
   const handedOn = VALUE * ((read + written) * (text.hidden + 2 * text.kvHeads * text.headDim) + ofPrompts);
   return {
     layers: use.gradientCheckpointing === true ? text.layers * handedOn + layer : text.layers * layer,
@@ -258,7 +253,7 @@ function decoderKept(
   };
 }
 
-/** Blocks of the vision tower as the backward pass needs them. */
+/** Blocks of the vision tower, as kept for the backward pass. */
 function seenKept(run: Counted, adapter: Adapter | undefined): number {
   const {
     config: { vision },

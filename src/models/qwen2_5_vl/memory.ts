@@ -1,7 +1,7 @@
 import type { LayerFloats } from '../vlm/architecture.js';
 import type { QwenConfig } from './config.js';
 
-/** Floats that layers of a Qwen2.5-VL leave behind. */
+/** Floats that layers of a Qwen2.5-VL keep for the backward pass. */
 export function layerFloats({ text, vision }: QwenConfig): LayerFloats {
   const { hidden, heads, kvHeads, headDim, intermediate } = text;
   return {

@@ -3,11 +3,11 @@ import type { RotaryTable } from '../vlm/architecture.js';
 import { patchPlaces, type Grid } from '../vlm/patches.js';
 import type { QwenConfig, TextConfig, VisionConfig } from './config.js';
 
-/** How merged units (2 × 2 patches) lie in windows. */
+/** Layout of merged units (2 × 2 patches) in windows. */
 export interface WindowOrder {
   /** [units]: raster index of each unit, window after window. */
   readonly order: Int32Array;
-  /** [units]: where each raster unit went; gathering by it undoes `order`. */
+  /** [units]: position of each raster unit; gathering by it undoes `order`. */
   readonly inverse: Int32Array;
   /** [windows + 1]: first patch of each window in that order, and the number of patches. */
   readonly bounds: Int32Array;
@@ -17,7 +17,7 @@ export interface WindowOrder {
 export interface Positions {
   /** [3, T]; 0 at padding. */
   readonly positions: Int32Array;
-  /** A token appended as number i, the padding not counted, stands at i + delta on every axis. */
+  /** An appended token with index i, without padding, has position i + delta on every axis. */
   readonly delta: number;
 }
 
@@ -38,7 +38,7 @@ export function visionRotary(grid: Grid, vision: VisionConfig): RotaryTable {
 }
 
 /**
- * Sorts merged units by attention window; windows at the right and lower edge hold what is left.
+ * Sorts merged units by attention window; windows at the right and lower edge are smaller.
  *
  * @see Qwen2.5-VL, arXiv:2502.13923, section 2.1.1.
  */
@@ -65,12 +65,12 @@ export function windowOrder(grid: Grid, vision: VisionConfig): WindowOrder {
 }
 
 /**
- * Positions of a row of tokens: text counts on; an image stands still in time and counts its rows and columns, and the
- * text behind it continues after its longer side.
+ * Positions of a row of tokens: text counts up; an image has constant time and its rows and columns, and the text after
+ * it continues after its longer side.
  *
  * @param tokens [T], image placeholders expanded.
  * @param grids of the row's images, in order.
- * @param padding tokens at the left that mean nothing.
+ * @param padding number of padding tokens at the left.
  * @throws {ModelError} if placeholders and grids don't agree.
  */
 export function mropePositions(
@@ -120,7 +120,7 @@ export function textRotary(positions: ArrayLike<number>, text: TextConfig): Rota
   return rotary(length, rates.length, (token, i) => positions[axes[i] * length + token] * rates[i]);
 }
 
-/** Tables of a prompt's tokens, and of the `next` tokens behind it. */
+/** Tables of a prompt's tokens, and of the `next` tokens after it. */
 export function promptRotary(
   tokens: ArrayLike<number>,
   grids: readonly Grid[],

@@ -65,7 +65,7 @@ export function patches(image: Image, config: QwenConfig, order: PassOrder = 'ho
 }
 
 /**
- * A picture that tells places apart: a linear patch embedding reads from it `patch` harmonics of x (red) and of y
+ * A picture that encodes positions: a linear patch embedding reads from it `patch` harmonics of x (red) and of y
  * (green).
  */
 function wall(channel: number, x: number, y: number, size: Size, patch: number): number {

@@ -7,7 +7,7 @@ import { applyLinear, applyLinears } from '../vlm/linear.js';
 import { within, type Weights } from '../vlm/weights.js';
 import type { QwenConfig, TextConfig } from './config.js';
 
-/** What layer `index` makes of its tokens, and their keys and values. */
+/** Output of layer `index` for its tokens, and their keys and values. */
 export function decoderLayer(
   weights: Weights,
   { text }: QwenConfig,

@@ -37,7 +37,7 @@ interface Windows {
   readonly size: number;
 }
 
-/** How the patches of one grid lie in the tower: by windows, those of a size together, so that none needs a mask. */
+/** Order of one grid's patches in the tower: by windows, equal sizes together, so that none needs a mask. */
 interface Layout {
   readonly windows: readonly Windows[];
   /** [units]: raster unit at each place. */
@@ -80,8 +80,8 @@ function placed(table: Float32Array, half: number, units: BigInt64Array, corners
 /**
  * The vision tower on images of one grid.
  *
- * @param pixels [image, patch, pixel], patches in merge-block order, as the processor gives them.
- * @returns [image, visual, width]: one feature a merged token, in raster order.
+ * @param pixels [image, patch, pixel], patches in the image processor's merge-block order.
+ * @returns [image, visual, width]: one feature for each merged token, in raster order.
  * @see Qwen2.5-VL, arXiv:2502.13923, section 2.1.1.
  */
 export function visionTower(

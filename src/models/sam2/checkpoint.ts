@@ -6,9 +6,9 @@ import { promptTokens } from './prompts.js';
 import { openWeights } from './weights.js';
 
 /**
- * Opens the folder of a checkpoint as transformers stores it, in graphs of our own.
+ * Opens a checkpoint folder in transformers' format, with our own graphs.
  *
- * @param multimask whether the best of three masks is the answer, or the single one unless it is unstable.
+ * @param multimask whether to take the best of three masks always, or only if the single one is unstable.
  * @throws {ModelError} for another architecture, or weights that are missing or of another shape, before any session is
  * made.
  */

@@ -1,7 +1,4 @@
-/**
- * The keys of a SAM 2.1 checkpoint's JSON files as Hugging Face spells them, with the values that transformers fills
- * in.
- */
+/** The keys of a SAM 2.1 checkpoint's JSON files as Hugging Face spells them, with transformers' defaults. */
 import { z } from 'zod';
 
 const count = z.int('a positive integer').min(1, 'a positive integer');
@@ -22,7 +19,7 @@ const side = z.union(
 );
 const fixedSide = (value: number) => side.pipe(z.literal(value, String(value))).prefault(value);
 
-/** What decides whether this is a checkpoint that can be read at all. */
+/** Keys that decide whether the checkpoint can be read at all. */
 export const Kind = z.object({
   model_type: z.enum(['sam2', 'sam2_video'], '"sam2" or "sam2_video"'),
   quantization_config: z.undefined('no quantization: f32, f16 or bf16 weights').optional(),

@@ -6,16 +6,16 @@ import { ModelError, shown } from '../../errors.js';
 import { check, isObject, readJson, type Json } from '../checkpoint-json.js';
 import { Backbone, Decoder, Kind, Pixels as PixelKeys, Prompts, Vision } from './config-keys.js';
 
-/** What an image is turned into. */
+/** Image preprocessing. */
 export interface Pixels {
-  /** Side of the square that the model looks at, px. */
+  /** Side of the input square, px. */
   readonly size: number;
   /** By channel, R G B, of values in [0, 1]. */
   readonly mean: readonly [number, number, number];
   readonly std: readonly [number, number, number];
 }
 
-/** The numbers of a SAM 2.1 checkpoint that its graphs and pixels are made from; `size` is a multiple of 32. */
+/** The numbers of a SAM 2.1 checkpoint that its graphs and image processing use; `size` is a multiple of 32. */
 export interface Sam2Config extends Pixels {
   readonly stages: readonly Stage[];
   /** Blocks that attend to the whole image, counted over all stages. */
@@ -24,7 +24,7 @@ export interface Sam2Config extends Pixels {
   readonly background: readonly [number, number];
   readonly mlpRatio: number;
   readonly epsilon: number;
-  /** Width of everything behind the backbone. */
+  /** Width of everything after the backbone. */
   readonly width: number;
   readonly decoder: DecoderConfig;
   readonly maskPrompt: { readonly channels: number; readonly epsilon: number };
@@ -46,14 +46,14 @@ export interface DecoderConfig {
   readonly downsample: number;
   readonly iouDepth: number;
   readonly iouHidden: number;
-  /** When the single mask is given up for the best of three; none where it never is. */
+  /** When the best of three replaces the single mask; undefined for never. */
   readonly stability: { readonly delta: number; readonly threshold: number } | undefined;
 }
 
 /**
  * Reads `config.json` and `preprocessor_config.json` of a checkpoint folder, of the image model or the video model.
  *
- * Keys that are not named here are ignored, absent ones are as transformers fills them in.
+ * Other keys are ignored, absent ones have transformers' defaults.
  *
  * @throws {ModelError} for another architecture, a missing file, a missing or unusable value.
  */
@@ -141,10 +141,9 @@ function decoderOf(decoder: z.output<typeof Decoder>, file: string): DecoderConf
 }
 
 /**
- * Reads what an image is turned into: `preprocessor_config.json`, or what newer checkpoints keep inside
- * `processor_config.json`.
+ * Reads the image preprocessing from `preprocessor_config.json`, or newer checkpoints' `processor_config.json`.
  *
- * @param expected side of the square; whatever the file says by default.
+ * @param expected side of the square; default: the file's.
  * @throws {ModelError} for a missing file, a missing or unusable value, another size.
  */
 export async function readPixels(dir: string, expected?: number): Promise<Pixels> {

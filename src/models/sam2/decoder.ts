@@ -26,17 +26,17 @@ import type { Features } from './encoder.js';
 import { gridPositions } from './position.js';
 import type { Weights } from './weights.js';
 
-/** Four answers an object: the single mask's, then those of the three that stand for different meanings. */
+/** Four masks for each object: the single one, then three of different meanings. */
 export interface Answers {
   /** [object, mask 4, cell]: logits, S/4 by S/4 row by row. */
   readonly logits: Tensor;
-  /** [object, mask 4]: what the IoU with the truth is thought to be, in [0, 1]. */
+  /** [object, mask 4]: predicted IoU with the ground truth, in [0, 1]. */
   readonly iou: Tensor;
-  /** [object]: logit of there being an object at all. */
+  /** [object]: logit of an object being present. */
   readonly score: Tensor;
 }
 
-/** Tokens in front of the prompt's: whether there is an object, how good the masks are, the masks. */
+/** Tokens before the prompt's: object presence, mask quality, masks. */
 const OWN_TOKENS = 6;
 /** The transformer's own; its configuration has no key for it. */
 const EPSILON = 1e-5;
@@ -46,7 +46,7 @@ const EPSILON = 1e-5;
  *
  * @param sparse [object, prompt, width]: embedded points and corners.
  * @param hidden [object, prompt]: added to the scores of those tokens; a large negative number takes one out.
- * @param dense [object, pixel, width]: an embedded mask; that of no mask unless given.
+ * @param dense [object, pixel, width]: an embedded mask; default: the embedding of no mask.
  * @see SAM 2, arXiv:2408.00714, section 4; the two-way transformer is that of SAM, arXiv:2304.02643, appendix A.
  */
 export function decoder(
@@ -142,7 +142,7 @@ interface TwoWay {
   readonly seen: Tensor;
 }
 
-/** Tokens look at each other and at the image, and the image at them. */
+/** Tokens attend to each other and to the image, and the image to them. */
 function twoWay(
   weights: Weights,
   config: Sam2Config,
@@ -212,9 +212,8 @@ function selfAttention(weights: Weights, config: Sam2Config, at: string, x: Tens
 }
 
 /**
- * Tokens attend to the image, which is never projected: tokens are few, and are taken to the image's width instead.
- *
- * The bias of the keys is left out, for it moves all of a softmax's scores alike.
+ * Tokens attend to the image, which is not projected: instead, the few tokens are projected to the image's width. The
+ * bias of the keys is omitted, since it shifts all scores of a softmax equally.
  *
  * @param there the image with its positions; `image` without.
  */
@@ -272,7 +271,9 @@ function upscaled(weights: Weights, { width }: Sam2Config, image: Tensor, featur
   );
 }
 
-/** A transposed convolution of 2 × 2 with stride 2 as a layer a cell: its four cells one behind the other. */
+/**
+ * A transposed convolution of 2 × 2 with stride 2, as a linear layer for each cell: its four cells one after the other.
+ */
 function doubling(
   weights: Weights,
   name: string,
@@ -295,7 +296,7 @@ function doubling(
   };
 }
 
-/** A few layers with ReLU between them. @param sizes of what is between, and of what comes out. */
+/** A few layers with ReLU between them. @param sizes of the hidden layers, and of the output. */
 function head(weights: Weights, name: string, x: Tensor, sizes: Sizes, depth: number): Tensor {
   const [[between, hidden], [out, size]] = Object.entries(sizes) as [[string, number], [string, number]];
   let h = relu(project(weights, `${name}.proj_in`, x, { [between]: hidden }));

@@ -1,25 +1,23 @@
 import { LruCache } from '../../lru-cache.js';
 
-/** Values by key, as many as fit; the least recently asked for leaves first. What is being made counts as made. */
+/** Values by key, as many as fit; the least recently used leaves first. A value that is being made counts as made. */
 export interface Recent<T> {
   /**
-   * What `use` makes of the value known for `key`, or of what `make` gives; asked twice at once it is made once, and a
-   * failure is forgotten.
-   *
-   * The value stays until `use` is through, also where it has to make room meanwhile.
+   * The result of `use` on the cached value for `key`, or on that of `make`. Concurrent calls make it once, and a
+   * failure is not cached. The value lives until `use` ends, even if it is evicted meanwhile.
    */
   use<R>(key: string, make: () => Promise<T>, use: (value: T) => Promise<R>): Promise<R>;
 }
 
 interface Entry<T> {
   readonly value: Promise<T>;
-  /** Calls that are not through with it. */
+  /** Calls that still use it. */
   users: number;
 }
 
-/** @param each bytes of one value. @param drop called once for each value that leaves, when nobody uses it. */
+/** @param each bytes of one value. @param drop called once for each evicted value, when it is no longer used. */
 export function recent<T>(limit: number, each: number, drop: (value: T) => unknown): Recent<T> {
-  // What could not be made has nothing to drop, and what could not be dropped goes with its owner.
+  // A value that failed has nothing to drop, and one that can't be dropped is freed with its owner.
   const leave = (entry: Entry<T>): void => void entry.value.then(drop).catch(() => undefined);
   const known = new LruCache<Entry<T>>(
     limit,

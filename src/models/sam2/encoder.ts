@@ -21,7 +21,9 @@ import type { Sam2Config, Stage } from './config.js';
 import { cellPositions } from './position.js';
 import type { Weights } from './weights.js';
 
-/** What the decoder needs of an image; cells lie pixel by pixel of the coarsest level, finer ones inside it. */
+/**
+ * An image's features for the decoder; cells are ordered by the pixels of the coarsest level, finer ones inside them.
+ */
 export interface Features {
   /** [pixel, width]: the coarsest level, S/16 by S/16. */
   readonly image: Tensor;
@@ -88,7 +90,7 @@ function embedded(weights: Weights, { stages, size, background }: Sam2Config, pi
 
 interface Block {
   readonly stage: Stage;
-  /** Width of what comes in. */
+  /** Input width. */
   readonly into: number;
   /** Side of an attention window, 0 for the whole image. */
   readonly window: number;
@@ -104,7 +106,7 @@ function hieraBlock(weights: Weights, { epsilon, mlpRatio }: Sam2Config, i: numb
     layerNorm(x, weight(`layer_norm${n}.weight`, { c }), weight(`layer_norm${n}.bias`, { c }), epsilon);
   const side = sideOf(cells);
   const padded = window > 0 && side % window !== 0;
-  // A block that attends to everything takes cells in any order; a padded one goes back to the raster.
+  // A block with global attention takes cells in any order; after a padded one they return to raster order.
   const x =
     window === 0 ? cells : padded ? { t: raster(cells, side), window: 0 } : { t: windows(cells, window), window };
 
@@ -184,7 +186,7 @@ function windows(cells: Cells, window: number): Tensor {
   );
 }
 
-/** Cells row by row, what was added at the right and bottom left out. */
+/** Cells row by row, without the padding at the right and bottom. */
 function raster({ t, window }: Cells, side: number): Tensor {
   if (window === 0) return t;
   const whole = merge(
@@ -195,7 +197,7 @@ function raster({ t, window }: Cells, side: number): Tensor {
   return slice(slice(whole, 'row', 0, side), 'column', 0, side);
 }
 
-/** Products of two layers that follow each other without anything in between. */
+/** The product of two consecutive linear layers. */
 function folded(
   outer: Float32Array,
   outerBias: Float32Array,
@@ -221,8 +223,8 @@ function folded(
 }
 
 /**
- * One width at three levels. Only the coarsest kept one takes from a coarser; the finer go on to the decoder's own
- * widths at once.
+ * One width at three levels. Only the coarsest kept level adds a coarser one; the finer ones are projected to the
+ * decoder's widths directly.
  */
 function neck(weights: Weights, { stages, width, size }: Sam2Config, features: readonly Tensor[]): Features {
   const values = (name: string): readonly [Float32Array, Float32Array] => [

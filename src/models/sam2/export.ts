@@ -21,14 +21,14 @@ const VALUES = 256 + 4 * 64 + 16 * 32;
 
 /** The two files of an exported model. */
 export interface Sam2Export {
-  /** Where `preprocessor_config.json` lies. */
+  /** Folder of `preprocessor_config.json`. */
   readonly dir: string;
   readonly encoder: string;
   readonly decoder: string;
 }
 
 /**
- * The graphs of a folder that holds an export to ONNX, in it or in its `onnx`; undefined where it holds none.
+ * The graphs of an ONNX export, in a folder or its `onnx`; undefined without any.
  *
  * @throws {ModelError} if only one of the two is there, or none in float32.
  */
@@ -46,11 +46,11 @@ export function findExport(dir: string): Sam2Export | undefined {
   return undefined;
 }
 
-/** An image as the export's decoder takes it, [channel, row, column] by level, where it was computed. */
+/** An image for the export's decoder, [channel, row, column] by level, on the device that computed it. */
 export type Levels = Readonly<Record<string, Kept>>;
 
 /**
- * Opens an export: its graphs answer with three masks, of which the one with the highest expected IoU is taken.
+ * Opens an export: its graphs give three masks, of which the one with the highest expected IoU is taken.
  *
  * @throws {ModelError} for an image processor of another kind; {Error} if the runtime can't open the files, or they are
  * of another model.
@@ -90,9 +90,7 @@ export async function openExport(
   };
 }
 
-/**
- * What both graphs take and give; an object at a time, so that none has to be filled up with clicks that mean nothing.
- */
+/** Inputs and outputs of both graphs; one object at a time, so none needs padding clicks. */
 function graphs(
   encoder: string,
   decoder: string,

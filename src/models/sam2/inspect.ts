@@ -5,9 +5,9 @@ import { decodeMemory, deviceMemory, embeddingBytes, embedMemory, parameters } f
 import { weightShapes } from './weights.js';
 
 /**
- * Looks at a folder with a SAM 2.1; reads configurations and headers, no weights.
+ * Inspects a folder with a SAM 2.1; reads configurations and headers, no weights.
  *
- * @throws {ModelError} for what could not be opened either.
+ * @throws {ModelError} if the folder could not be opened either.
  */
 export async function inspectSam2(
   folder: string,

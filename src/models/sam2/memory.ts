@@ -6,7 +6,7 @@ import { weightShapes } from './weights.js';
 
 const FLOAT = 4;
 
-/** Process, libraries, and two opened graphs; as with the policy's, next to nothing of it is the model's. */
+/** Process, libraries, and two opened graphs; as for the policy, almost none of it is the model's. */
 const RUNTIME = 150e6;
 
 /** The runtime's first run of a graph allocates piece by piece, later ones in one block, and the pieces are kept. */
@@ -20,10 +20,7 @@ export function parameters(config: Sam2Config): number {
   );
 }
 
-/**
- * Bytes of an embedding as it is kept: the coarsest level whole, the finer ones at a quarter and an eighth of its
- * width.
- */
+/** Bytes of a cached embedding: the coarsest level whole, the finer ones at a quarter and an eighth of its width. */
 export function embeddingBytes({ size, width }: Sam2Config): number {
   return FLOAT * (size / 16) ** 2 * (width + 4 * (width / 4) + 16 * (width / 8));
 }
@@ -38,9 +35,7 @@ export function embedMemory(config: Sam2Config): Memory {
   });
 }
 
-/**
- * Peak of embedding images and decoding objects about them, at most 8 in one run: what embedding has allocated stays.
- */
+/** Peak of embedding images and decoding objects about them, at most 8 in one run: the memory of embedding is kept. */
 export function decodeMemory(config: Sam2Config, objects: number): Memory {
   return summed({ ...embedMemory(config).parts, objects: ARENA * FLOAT * objects * object(config) });
 }

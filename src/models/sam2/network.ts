@@ -9,10 +9,10 @@ import { picked } from './pick.js';
 import { maskPrompt } from './prompts.js';
 import type { Weights } from './weights.js';
 
-/** An image as the decoder takes it; see `Features` for the order of its cells. */
+/** An image for the decoder; see `Features` for the order of its cells. */
 export type Embedding = { readonly [level in keyof Features]: Float32Array };
 
-/** An embedding that stayed where it was computed. */
+/** An embedding that stays on the device that computed it. */
 export type KeptEmbedding = { readonly [level in keyof Features]: Kept };
 
 /** One object: its tokens, [tokens × width], and, rarely, a mask to begin from, logits [S/4 × S/4]. */
@@ -21,17 +21,17 @@ export interface Asked {
   readonly mask?: Float32Array;
 }
 
-/** An object's four answers: the single mask's, then the three that stand for different meanings. */
+/** An object's four masks: the single one, then three of different meanings. */
 export interface Decoded {
   /** [4, side × side] */
   readonly logits: Float32Array;
-  /** [4], in [0, 1]: the IoU that each is thought to have. */
+  /** [4], in [0, 1]: predicted IoU of each. */
   readonly iou: Float32Array;
-  /** Logit of there being an object at all, which no mask depends on. */
+  /** Logit of an object being present; no mask depends on it. */
   readonly score: number;
 }
 
-/** What comes out of a decoder: all four masks, the best of three, or the single one unless it is unstable. */
+/** Output of a decoder: all four masks, always the best of three, or the single one if it is stable. */
 type Wanted = 'all' | 'multimask' | 'single';
 
 /** The two graphs of a checkpoint, ready to be run. */
@@ -40,29 +40,30 @@ export interface Network {
   readonly embeddingBytes: number;
   /** @param pixels [3, S, S], normalised. */
   embed(pixels: Float32Array): Promise<Embedding>;
-  /** As `embed`, but for the decoder's use alone: on a GPU it stays there until `drop`. */
+  /** As `embed`, but only for the decoder: on a GPU it stays there until `drop`. */
   keep(pixels: Float32Array): Promise<KeptEmbedding>;
   drop(embedding: KeptEmbedding): Promise<void>;
-  /** All answers, in order; objects are decoded in as few runs as there can be, and don't see each other. */
+  /** All masks, in order; objects are decoded in as few runs as possible, and don't see each other. */
   decode(embedding: Embedding | KeptEmbedding, asked: readonly Asked[]): Promise<Decoded[]>;
   /**
-   * As `decode`, the mask alone that is the answer: the best of three, or else the single one unless it is unstable.
+   * As `decode`, but only the chosen mask of each object: by `multimask`, always the best of three or only if the
+   * single one is unstable.
    */
   answer(embedding: Embedding | KeptEmbedding, asked: readonly Asked[], multimask: boolean): Promise<Chosen[]>;
   /** Waits for runs under way, frees sessions and threads. */
   release(): Promise<void>;
 }
 
-/** Objects of one run; more would gain little and take memory. */
+/** Objects of one run; more gain little and take memory. */
 const MOST_OBJECTS = 8;
 const LEAST_TOKENS = 4;
 /** Added to scores of what may not be attended to; exp of it is 0 beside any real score. */
 const HIDDEN = -1e30;
 
 /**
- * Opens the encoder; decoders are opened when objects first come in their number.
+ * Opens the encoder; a decoder is opened when its number of objects first occurs.
  *
- * @param engine which the network then owns; it is released where this fails.
+ * @param engine is owned by the network; released on failure.
  * @param weights opened for the engine's traits.
  */
 export async function openNetwork(
@@ -90,7 +91,7 @@ export async function openNetwork(
     throw error;
   });
 
-  /** Outputs by object, each flat, of as few runs as there can be. */
+  /** Outputs by object, each flat, of as few runs as possible. */
   async function each(embedding: Feeds, asked: readonly Asked[], wanted: Wanted): Promise<Outputs[]> {
     const all = await Promise.all(
       runs(asked).map(async (some) => {
@@ -133,7 +134,7 @@ export async function openNetwork(
   };
 }
 
-/** What of a run's outputs is an object's; `score` of all, `output` of one that was picked. */
+/** An object's part of a run's outputs; `score` with all masks, `output` with a picked one. */
 interface Outputs {
   readonly logits: Float32Array;
   readonly iou: Float32Array;
@@ -188,7 +189,7 @@ function runs(asked: readonly Asked[]): Asked[][] {
 
 const bucket = (count: number, least: number): number => Math.max(least, 2 ** Math.ceil(Math.log2(count)));
 
-/** Tokens of all objects, filled up to one number; what fills is hidden from everything else. */
+/** Tokens of all objects, padded to one length; padding is masked. */
 function prompted(
   asked: readonly Asked[],
   places: number,

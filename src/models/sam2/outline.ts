@@ -1,7 +1,7 @@
 /** From the decoder's logits to pixels. */
 import type { Size } from '../../records.js';
 
-/** IoU of what is above `delta` with what is above `-delta`; 1 where nothing is. */
+/** IoU of the logits above `delta` with those above `-delta`; 1 if there are none. */
 export function stabilityOf(logits: Float32Array, delta: number): number {
   const [high, low] = [Math.fround(delta), Math.fround(-delta)];
   let [inside, around] = [0, 0];
@@ -16,7 +16,7 @@ export function stabilityOf(logits: Float32Array, delta: number): number {
  * Sets the pixels whose logit is above 0 once the square of logits is stretched over the frame, bilinearly between the
  * cells' middles.
  *
- * @param bits [height × width]; the other pixels are left as they are.
+ * @param bits [height × width]; other pixels stay unchanged.
  */
 export function paint(logits: Float32Array, frame: Size, bits: Uint8Array): void {
   const side = Math.sqrt(logits.length);
@@ -35,7 +35,7 @@ export function paint(logits: Float32Array, frame: Size, bits: Uint8Array): void
 interface Between {
   readonly first: number;
   readonly second: number;
-  /** Of the second. */
+  /** Weight of the second cell. */
   readonly share: number;
 }
 

@@ -19,21 +19,20 @@ import {
 import type { DecoderConfig } from './config.js';
 import type { Answers } from './decoder.js';
 
-/** The mask that is the answer among an object's four. */
+/** The chosen mask among an object's four. */
 export interface Picked {
   /** [object, cell] */
   readonly logits: Tensor;
   /** [object]: which of the four it is, int64. */
   readonly output: Tensor;
-  /** [object]: what its IoU with the truth is thought to be, in [0, 1]. */
+  /** [object]: predicted IoU with the ground truth, in [0, 1]. */
   readonly iou: Tensor;
 }
 
 /**
- * Picks among four masks where they are made, so that no other is copied out of the graph.
+ * Picks one of four masks inside the graph, so that no other is copied out.
  *
- * @param multimask the best of three, by what it thinks of itself; else the single one, unless it is unstable: then the
- * best of three.
+ * @param multimask whether to take the best of three by predicted IoU always, or only if the single one is unstable.
  */
 export function picked(
   { logits, iou }: Omit<Answers, 'score'>,

@@ -1,4 +1,4 @@
-/** Where things are, as SAM 2.1 tells it: tables that are added to cells, and Fourier features of points. */
+/** Position encodings of SAM 2.1: tables that are added to cells, and Fourier features of points. */
 
 /**
  * Positions of the backbone's cells: a table stretched over the image, and one repeated in every window.

@@ -2,10 +2,7 @@ import { resize } from '../../io/resize.js';
 import type { Image } from '../../records.js';
 import type { Sam2Config } from './config.js';
 
-/**
- * An image as the model looks at it: bytes at the model's own size, antialiased, the sides stretched apart where they
- * must be.
- */
+/** An image at the model's input size: bytes, antialiased, without keeping the aspect ratio. */
 export function square(image: Image, { size }: Pick<Sam2Config, 'size'>): Image {
   return resize(image, { width: size, height: size }, 'bilinear', 'torchvision');
 }
@@ -13,7 +10,7 @@ export function square(image: Image, { size }: Pick<Sam2Config, 'size'>): Image 
 /**
  * Normalised values of a square image.
  *
- * @param swapped blue where red should be, as the released Seg-R1 shows its segmenter every image.
+ * @param swapped swaps red and blue, as the released Seg-R1 shows its segmenter every image.
  * @returns [3, size, size]
  */
 export function normalised(

@@ -5,7 +5,7 @@ import type { Sam2Config } from './config.js';
 import { pointPosition } from './position.js';
 import type { Weights } from './weights.js';
 
-/** A place in the model's own square and what is there: 0 background, 1 object, 2 and 3 the corners of a box. */
+/** A point in the model's square and its label: 0 background, 1 object, 2 and 3 the corners of a box. */
 export interface Click {
   readonly x: number;
   readonly y: number;
@@ -13,14 +13,11 @@ export interface Click {
 }
 
 /**
- * What the model is told about one object: the points inside its box, or all of them without one, then the box's
- * corners.
+ * The clicks of one object: the points inside its box, or all of them without one, then the box's corners. Corners are
+ * sorted; coordinates outside the frame are moved to its edge; points with labels other than 0 and 1 are ignored.
  *
- * Corners are sorted; places outside of the frame are moved to its edge; points with another label than 0 and 1 are
- * left out.
- *
- * @returns [] where nothing is asked: no box and no point, a box without an area in the frame, a place that is no
- * number.
+ * @returns [] for an invalid object: no box and no point, a box without an area in the frame, a coordinate that is not
+ * a number.
  */
 export function clicksOf({ box, points }: PromptObject, frame: Size, size: number): Click[] {
   const told = points.filter(({ label }) => label === 0 || label === 1);
@@ -45,7 +42,7 @@ function sorted([ax, ay, bx, by]: Box): Box {
 /**
  * Tokens of an object's clicks and the one that ends them, [clicks + 1, width].
  *
- * @param weights as the checkpoint has them; a click is at the middle of its pixel.
+ * @param weights of the checkpoint; a click is at the middle of its pixel.
  */
 export function promptTokens(weights: Weights, { size, width }: Sam2Config, clicks: readonly Click[]): Float32Array {
   const matrix = weights.values('prompt_encoder.shared_embedding.positional_embedding');
@@ -60,7 +57,7 @@ export function promptTokens(weights: Weights, { size, width }: Sam2Config, clic
 }
 
 /**
- * A mask as a prompt, in the place of the embedding that says there is none.
+ * A mask as a prompt, instead of the embedding of no mask.
  *
  * @param mask [object, cell]: logits, S/4 by S/4 row by row.
  * @returns [object, pixel, width]

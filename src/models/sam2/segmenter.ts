@@ -18,32 +18,32 @@ import { paint, stabilityOf } from './outline.js';
 import { normalised, square } from './processor.js';
 import { clicksOf } from './prompts.js';
 
-/** How far from 0 logits are cut to say how stable a mask is, as SAM 2.1's own checkpoints have it. */
+/** Offset from 0 for the stability of a mask, as in SAM 2.1's own checkpoints. */
 const MARGIN = 0.05;
 
 export const Sam2Options = z.strictObject({
-  /** Folder of a checkpoint as transformers stores it, or of its export to ONNX. */
+  /** Folder of a checkpoint in transformers' format, or of its ONNX export. */
   checkpoint: z.string().min(1),
   /**
-   * Whether the answer is the best of three masks, by the IoU that each is thought to have; else the single one, unless
-   * it is unstable. An export has the three alone.
+   * Whether to take the best of three masks by predicted IoU always, or only if the single one is unstable. An export
+   * has only the three.
    */
   multimask: z.boolean().default(false),
-  /** What the released Seg-R1 does differently, each on its own. */
+  /** Differences of the released Seg-R1, one by one. */
   legacy: z
     .strictObject({
-      /** Stretches the image to the frame before it is stretched to the model's square. */
+      /** First stretches the image to the frame, then to the model's square. */
       frame: z.boolean().default(false),
       /** Shows blue as red and red as blue. */
       channelSwap: z.boolean().default(false),
     })
     .prefault({}),
-  /** Embedded images that are kept, MB, the least recently asked for going first; 0 keeps none. */
+  /** Cache of image embeddings, MB, the least recently used dropped first; 0 keeps none. */
   cacheMegabytes: z.number().min(0).default(512),
-  /** Default `onnx`, which alone opens an export. */
+  /** Default `onnx`, the only one that opens an export. */
   runtime: Runtime.optional(),
   ...deviceShape,
-  /** Threads that hold the weights, each a copy; runs go on side by side. */
+  /** Threads that run side by side, each with a copy of the weights. */
   workers: z.int().min(1).default(1),
   /** Cores of one run; workers × threads should not exceed the machine's. */
   threads: z.int().min(1).default(2),
@@ -51,11 +51,8 @@ export const Sam2Options = z.strictObject({
 export type Sam2Options = z.input<typeof Sam2Options>;
 
 /**
- * Opens SAM 2.1 as a segmenter of still images: a checkpoint as transformers stores it, or else its export to ONNX.
- *
- * An image is embedded once, whatever is asked about it, and its embedding kept for later calls; all objects of a call
- * are
- * decoded together.
+ * Opens SAM 2.1 as a segmenter of still images: a checkpoint in transformers' format, or its ONNX export. An image is
+ * embedded once for all prompts, and its embedding cached for later calls; all objects of a call are decoded together.
  *
  * @throws {ModelError} if the checkpoint is of another kind, incomplete, or its session cannot be opened.
  * @see SAM 2, arXiv:2408.00714
@@ -110,7 +107,7 @@ export async function openSam2(options: Sam2Options): Promise<Segmenter> {
   };
 }
 
-/** By what lies in the folder: weights come before graphs, for they answer with a single mask, too. */
+/** By the folder's files: weights are preferred to an export, since they also give the single mask. */
 async function openModel(dir: string, multimask: boolean, cores: Cores): Promise<Sam2Model> {
   const weights = existsSync(dir) && readdirSync(dir).some((file) => file.endsWith('.safetensors'));
   const exported = weights ? undefined : findExport(dir);
@@ -135,7 +132,7 @@ const failed =
 /** Uses an image's embedding, which is made or looked up when it is called. */
 type Embedded = <R>(use: (embedding: unknown) => Promise<R>) => Promise<R>;
 
-/** One mask a prompt, the union over its objects; without anything to ask about the image it is not looked at. */
+/** One mask for each prompt, the union over its objects; without valid objects the image is not embedded. */
 async function inspected(
   model: Sam2Model,
   embedded: Embedded,

@@ -10,16 +10,16 @@ import type { Sam2Config } from './config.js';
 /** A checkpoint's frozen weights. */
 export interface Weights {
   /**
-   * A weight as a graph sees it, under the names and sizes given there.
+   * A weight as a graph input, with the given names and sizes.
    *
    * @param first elements skipped: stacked weights are taken apart.
    */
   tensor(name: string, sizes: Sizes, first?: number): Tensor;
-  /** Its values, of the few weights that are computed with while tracing; see `isComputedWith`. */
+  /** Values of one of the few weights that are used while tracing; see `isComputedWith`. */
   values(name: string): Float32Array;
 }
 
-/** Names and shapes of every weight that is read, as the files have them. */
+/** Names and shapes of every weight in the files. */
 export function weightShapes(config: Sam2Config): Map<string, readonly number[]> {
   const shapes = new Map<string, readonly number[]>();
   const linear = (name: string, out: number, into: number, ...kernel: readonly number[]): void =>
@@ -130,12 +130,12 @@ function maskDecoder(
   head('pred_obj_score_head', width, 1, 3);
 }
 
-/** Weights of which new ones are computed, or that are looked up outside of the graphs. */
+/** Weights from which new ones are computed, or that are used outside the graphs. */
 function isComputedWith(name: string): boolean {
   return /pos_embed|positional_embedding|no_memory|neck\.|point|no_mask|_token|conv_s|upscale_conv/.test(name);
 }
 
-/** What files call the types that graphs can take from them, and the bytes of an element. */
+/** Types in files that graphs can use, and bytes of an element. */
 const STORED: Partial<Record<Dtype, { readonly dtype: Precision; readonly width: number }>> = {
   F32: { dtype: 'float32', width: 4 },
   BF16: { dtype: 'bfloat16', width: 2 },
@@ -143,10 +143,8 @@ const STORED: Partial<Record<Dtype, { readonly dtype: Precision; readonly width:
 };
 
 /**
- * Opens a checkpoint's weights: float32 ones stay in their files, halves only where the engine holds such; others are
- * read and widened.
- *
- * Tensors of other parts of the model, such as a video checkpoint's memory, are left alone.
+ * Opens a checkpoint's weights: float32 ones are memory-mapped, halves only if the engine holds halves; others are read
+ * and upcast. Tensors of other parts of the model, such as a video checkpoint's memory, are ignored.
  *
  * @param halves whether the engine holds halves, see `EngineTraits`.
  * @throws {ModelError} naming file, tensor, expected and got, before any weight is read.
@@ -205,14 +203,14 @@ function agrees(dir: string, tensors: Tensors, name: string, shape: readonly num
     throw new ModelError(`${file}  ${name}: expected shape [${shape.join(', ')}]; got [${got.join(', ')}]`);
 }
 
-/** Where the files lie once links are followed; nothing where they lie in several folders. */
+/** Folder of the files, links followed; undefined if there are several. */
 async function realFiles(tensors: Tensors, names: readonly string[]): Promise<Map<string, string> | undefined> {
   const files = new Map<string, string>();
   for (const file of new Set(names.map((name) => tensors.info(name).file))) files.set(file, await realpath(file));
   return new Set([...files.values()].map((file) => dirname(file))).size === 1 ? files : undefined;
 }
 
-/** The matrix that positions go through is stored for prompts and for the image; the two must not differ. */
+/** The matrix of positions is stored twice, for prompts and for the image; both must be equal. */
 function samePositions(dir: string, values: ReadonlyMap<string, Float32Array>): void {
   const [prompts, image] = [
     'prompt_encoder.shared_embedding.positional_embedding',

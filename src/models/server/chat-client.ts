@@ -19,14 +19,14 @@ export const ChatServerOptions = z.strictObject({
   temperature: z.number().min(0).default(0),
   /** Further attempts after 408, 429, a 5xx or a lost connection. */
   retries: z.int().min(0).default(5),
-  /** Most requests a minute, those that are tried again included. */
+  /** Most requests a minute, retries included. */
   perMinute: z.number().positive().optional(),
-  /** Requests under way at once. */
+  /** Requests in flight at once. */
   inflight: z.int().min(1).default(4),
 });
 export type ChatServerOptions = z.output<typeof ChatServerOptions>;
 
-/** Waits so many ms, or rejects once the signal is aborted. */
+/** Waits this many ms, or rejects once the signal is aborted. */
 export type Wait = (ms: number, signal: AbortSignal) => Promise<unknown>;
 
 /** A server that speaks OpenAI's chat completions. */
@@ -34,7 +34,7 @@ export interface ChatServer {
   /**
    * @param body of the request, see `chatRequest`.
    * @returns the answer's text.
-   * @throws {DataError} if there is none after all attempts; what the signal was aborted with, once it is.
+   * @throws {DataError} if there is none after all attempts; the signal's reason once it is aborted.
    */
   ask(body: string, signal: AbortSignal): Promise<string>;
 }
@@ -75,7 +75,7 @@ export function openChatServer(
   const address = `${options.url.replace(/\/+$/, '')}/chat/completions`;
   const turn = pace(options.perMinute, wait);
 
-  /** The answer, or after how long to try again, ms; undefined leaves that to the caller. */
+  /** The answer, or the pause before another attempt, ms; undefined leaves that to the caller. */
   const attempt = async (
     body: string,
     signal: AbortSignal,
@@ -110,7 +110,7 @@ export function openChatServer(
   };
 }
 
-/** What an environment lacks to ask this server, or undefined. */
+/** What the environment lacks for this server, or undefined. */
 export function keyFault({ key }: Pick<ChatServerOptions, 'key'>): string | undefined {
   return key !== undefined && !process.env[key]
     ? `expected the environment variable ${key} to hold the key; got none`
@@ -123,7 +123,7 @@ function authorization(options: ChatServerOptions): { authorization?: string } {
   return options.key === undefined ? {} : { authorization: `Bearer ${process.env[options.key]}` };
 }
 
-/** Lets one call after another go on, at even distances. */
+/** Lets calls pass one after another, evenly spaced. */
 function pace(perMinute: number | undefined, wait: Wait): (signal: AbortSignal) => Promise<void> {
   const distance = perMinute === undefined ? 0 : 60_000 / perMinute;
   let next = 0;

@@ -13,10 +13,10 @@ import type { Adapter } from './linear.js';
 import { adapterOf, adapterShapes, exampleModule, visionPattern, type LoraOptions } from './lora.js';
 import type { FirstValues } from './weights.js';
 
-/** An adapter with what PEFT wants to know of it. */
+/** An adapter with its PEFT configuration. */
 export interface Peft {
   readonly adapter: Adapter;
-  /** Both sides of each matrix, with their first values. */
+  /** Both sides of each matrix, with their initial values. */
   readonly shapes: readonly FirstValues[];
   /** `adapter_config.json`. */
   readonly described: Json;
@@ -30,7 +30,7 @@ const none = z
   .optional();
 const off = plain(z.literal(false), 'false, which is all that is read');
 
-/** What of PEFT's configuration is read, and what must not be used. */
+/** The keys of PEFT's configuration that are read, and those that are refused. */
 const PeftConfig = (vision: string) =>
   z.object({
     peft_type: z.literal('LORA', '"LORA"'),
@@ -52,7 +52,7 @@ const PeftConfig = (vision: string) =>
     trainable_token_indices: none,
   });
 
-/** An adapter that is yet to learn anything. @throws {ModelError} for options that don't fit the architecture. */
+/** A new, untrained adapter. @throws {ModelError} for options that don't fit the architecture. */
 export function freshAdapter(base: string, config: VlmConfig, options: LoraOptions, seed: number): Peft {
   const adapter = named(`${base}  lora:`, () => adapterOf(config, options));
   const described = {
@@ -94,7 +94,7 @@ export async function readAdapterConfig(dir: string, config: VlmConfig): Promise
 }
 
 /**
- * The checkpoint that an adapter folder says it belongs to: a folder, or a name on the hub.
+ * The base checkpoint that an adapter folder names: a folder, or a name on the hub.
  *
  * @throws {ModelError} if it names none.
  */
@@ -135,15 +135,15 @@ export async function readAdapter(dir: string, config: VlmConfig): Promise<Peft>
   return { adapter, shapes, described };
 }
 
-/** What a folder needs beside the adapter, so that prompts can be made of it. */
+/** Files that prompts need beside the adapter. */
 const BESIDE =
   /^(tokenizer|special_tokens|added_tokens|vocab|merges|chat_template|preprocessor|processor|video_preprocessor)/;
 
 /**
- * Writes an adapter folder in PEFT's layout, the tokenizer's and the processor's files of `from` beside it; appears
- * whole or not at all.
+ * Writes an adapter folder in PEFT's layout, with the tokenizer's and image processor's files of `from`; appears whole
+ * or not at all.
  *
- * @param values of the layout; of those only the adapter's are written.
+ * @param values of the layout, of which only the adapter's are written.
  */
 export async function saveAdapter(
   from: string,

@@ -1,4 +1,4 @@
-/** What a family of vision-language policies is to the rest of `vlm`: its numbers, its layers and its names. */
+/** The interface of a family of vision-language policies: its numbers, its layers and its names. */
 import type { PromptTemplate } from '../../prompts/template.js';
 import type { Image, Size } from '../../records.js';
 import type { Tensor } from '../../tensor/graph.js';
@@ -15,7 +15,7 @@ export interface VlmConfig {
   readonly text: TextNumbers;
   readonly vision: VisionNumbers;
   readonly tokens: TokenIds;
-  /** What the checkpoint was taught to be asked, where its configuration has `segr1.prompt`. */
+  /** The checkpoint's own prompt, if its configuration has `segr1.prompt`. */
   readonly prompt?: PromptTemplate;
 }
 
@@ -53,9 +53,9 @@ export interface VisionNumbers {
 export interface TokenIds {
   /** Stands for one merged token of an image. */
   readonly image: number;
-  /** All ids that mean vision: a completion never has them. */
+  /** All vision ids: a completion never has them. */
   readonly reserved: readonly number[];
-  /** Any of these ends an answer. */
+  /** Any of these ends a completion. */
   readonly eos: readonly number[];
   readonly pad: number;
 }
@@ -74,18 +74,21 @@ export interface Rotary {
 
 /** How layers are computed. */
 export interface Computing {
-  /** Whether the backward pass computes the inside of every layer again instead of keeping it; false by default. */
+  /**
+   * Gradient checkpointing: whether the backward pass computes each layer again instead of keeping its values; false by
+   * default.
+   */
   readonly gradientCheckpointing?: boolean | undefined;
   /** How scores are cut. */
   readonly blocks?: Blocks | undefined;
 }
 
-/** What a decoder layer makes of its tokens, and their own keys and values. */
+/** A decoder layer's output for its tokens, and their own keys and values. */
 export interface LayerOutput extends Memory {
   readonly hidden: Tensor;
 }
 
-/** What a family calls its modules. */
+/** Names of a family's modules. */
 export interface ModuleNames {
   /** Embedding table of the tokens. */
   readonly embedding: string;
@@ -94,21 +97,21 @@ export interface ModuleNames {
   readonly head: string;
   /** Embedding of the patches, a convolution. */
   readonly patches: string;
-  /** What names of decoder layers begin with, before their number. */
+  /** Prefix of the names of decoder layers, before their number. */
   readonly layers: string;
-  /** What names of the vision tower's modules begin with. */
+  /** Prefix of the names of the vision tower's modules. */
   readonly vision: string;
-  /** What names of its blocks begin with, before their number. */
+  /** Prefix of the names of its blocks, before their number. */
   readonly blocks: string;
 }
 
-/** Floats that layers leave behind, for the count of memory. */
+/** Floats that layers keep for the backward pass, to count memory. */
 export interface LayerFloats {
   /** Of one token in one decoder layer, without scores. */
   readonly token: number;
   /** Of one patch in one block of the vision tower, without scores. */
   readonly patch: number;
-  /** Of the matrices of one decoder layer that a token-by-token loop joins to one. */
+  /** Of the matrices of one decoder layer that a token-by-token loop joins. */
   readonly joined: readonly number[];
 }
 
@@ -116,7 +119,7 @@ export interface LayerFloats {
 export interface Architecture<Config extends VlmConfig = VlmConfig> {
   /** Values of `model_type` in `config.json`. */
   readonly modelTypes: readonly string[];
-  /** Units in which the family writes where things are. */
+  /** Units in which the family writes coordinates. */
   readonly coordinates: Coordinates;
   readonly modules: ModuleNames;
 
@@ -128,14 +131,14 @@ export interface Architecture<Config extends VlmConfig = VlmConfig> {
   readConfig(dir: string): Promise<Config>;
   /** Every weight of a checkpoint, in the order of the computation. */
   weightShapes(config: Config): WeightShape[];
-  /** What newer files, and PEFT, call a weight or a module; the name itself where nothing has changed. */
+  /** Name of a weight or module in newer files and PEFT; the same name if it has not changed. */
   newerName(name: string): string;
   /** Size to which an image is resized. @throws {DataError} for one that the family does not take. */
   resized(size: Size, config: Config): Size;
   /** Resizes, normalises and cuts an image. @throws {DataError} as `resized`. */
   patches(image: Image, config: Config): Patches;
   /**
-   * Rotary tables of a prompt's tokens, and of the `next` tokens behind it.
+   * Rotary tables of a prompt's tokens, and of the `next` tokens after it.
    *
    * @param tokens [T], image placeholders expanded, with `padding` at the left.
    * @param grids of the prompt's images, in order.
@@ -152,14 +155,14 @@ export interface Architecture<Config extends VlmConfig = VlmConfig> {
    * The vision tower on images of one grid.
    *
    * @param pixels [image, patch, pixel], patches as `patchPlaces` orders them.
-   * @returns [image, visual, width]: one feature a merged token, in raster order.
+   * @returns [image, visual, width]: one feature for each merged token, in raster order.
    */
   vision(weights: Weights, config: Config, pixels: Tensor, grid: Grid, how?: Computing): Tensor;
   /**
    * Decoder layer `index`.
    *
    * @param x [prompt, (sample,) (token,) width]
-   * @param attend what queries [prompt, kv, (sample,) rep, (token,) hd] gather, given the tokens' own keys and values.
+   * @param attend attention of queries [prompt, kv, (sample,) rep, (token,) hd], given the tokens' own keys and values.
    */
   decoderLayer(
     weights: Weights,
@@ -170,6 +173,6 @@ export interface Architecture<Config extends VlmConfig = VlmConfig> {
     attend: (queries: Tensor, own: Memory) => Tensor,
   ): LayerOutput;
   layerFloats(config: Config): LayerFloats;
-  /** Bytes in use on a GPU at once, where the family has counted them. */
+  /** Peak bytes in use on a GPU, if the family counts them. */
   deviceMemory?(config: Config, job: Job, use: Use): CountedMemory;
 }

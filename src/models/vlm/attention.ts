@@ -33,28 +33,25 @@ export interface Memory {
 
 /** How many scores exist at once. */
 export interface Blocks {
-  /** No more than these are computed together, and what the backward pass needs of them is kept. */
+  /** Up to this many are computed together and kept for the backward pass. */
   readonly together: number;
-  /** Scores of a block, where there are more. */
+  /** Scores of a block, if there are more. */
   readonly block: number;
 }
 
-/** On a processor, blocks that its cache holds; on a card, blocks that are worth a kernel. */
+/** On a CPU, blocks that fit its cache; on a GPU, blocks that are worth a kernel. */
 export const BLOCKS: Readonly<Record<EngineTraits['device'], Blocks>> = {
   cpu: { together: 2 ** 22, block: 2 ** 19 },
   cuda: { together: 2 ** 24, block: 2 ** 24 },
 };
 
 /**
- * Softmax attention over all memories' keys together.
+ * Softmax attention over all memories' keys together. Many scores are computed in blocks, forward and backward: the
+ * outermost dimension of the queries is cut, with the keys and masks that have it, then the next if a block is still
+ * too large. Several memories are never cut.
  *
- * Many scores are computed block after block, forward and backward: what is cut is the outermost dimension of the
- * queries, with the keys
- * and masks that have it, and in a cut that is still too large the next. Several memories are taken together whatever
- * they hold.
- *
- * @param queries [… , hd]; other dimensions that keys have as well go in step.
- * @param blocks a processor's by default.
+ * @param queries [… , hd]; other dimensions shared with the keys are batch dimensions.
+ * @param blocks those of a CPU by default.
  * @returns the dimensions of `queries`, in any order.
  * @see for blocks that the backward pass computes again, FlashAttention, arXiv:2205.14135
  */
@@ -96,16 +93,16 @@ export function attention(
   return out;
 }
 
-/** What blocks are cut from: queries, keys, a mask, and more. */
+/** Inputs that are cut into blocks: queries, keys, a mask, and more. */
 type Parts<Name extends string> = Readonly<Record<Name | 'q' | 'k', Tensor>> & { readonly mask?: Tensor };
 
 const scoresOf = ({ q, k }: Parts<never>): number =>
   (count(q.shape) / (sizeOf(q, 'hd') as number)) * (sizeOf(k, 'key') as number);
 
 /**
- * `f` of one block after another.
+ * Applies `f` block by block.
  *
- * @param sums what of a part's results may lack the dimension that is cut, and is then added up.
+ * @param sums results that may lack the cut dimension, and are then summed.
  * @param over dimensions that may be cut, outermost first.
  */
 function inBlocks<P extends Parts<never>, Key extends string>(
@@ -131,13 +128,13 @@ function inBlocks<P extends Parts<never>, Key extends string>(
   );
 }
 
-/** Of each query's attention, what each key has. */
+/** Each key's share of each query's attention. */
 function sharesOf({ q, k, mask }: Parts<never>, scale: number): Tensor {
   const scores = dot(q, k, 'hd', scale);
   return softmax(mask ? add(scores, mask) : scores, 'key');
 }
 
-/** What queries gather, and their shares. */
+/** The attention's output, and its shares. */
 function shared(parts: Parts<'v'>, scale: number): readonly [Tensor, Tensor] {
   const shares = sharesOf(parts, scale);
   return [dot(shares, parts.v, 'key'), shares];
@@ -163,13 +160,13 @@ function adjoints(
 }
 
 /**
- * dY and V with more columns, so that the product of both is dY·Vᵀ − D: subtracting it from the product would be one
- * more value of the scores' size.
+ * dY and V with extra columns, so that their product is dY·Vᵀ − D: a separate subtraction would need another value of
+ * the scores' size.
  */
 function beside(v: Tensor, y: Tensor, dy: Tensor): Readonly<Record<'v1' | 'dy1', Tensor>> {
   const less = neg(sum(mul(dy, y), 'hd'));
   const column = (t: Tensor): Tensor => reshape(t, [...t.shape, { name: 'hd', size: 1 }]);
-  // What is lost where products are of halves gets a column of its own.
+  // The rounding error of half-precision products gets its own column.
   const high = cast(cast(less, precisionInForce()), 'float32');
   const columns = precisionInForce() === 'float32' ? [less] : [high, sub(less, high)];
   const ones = expand(constant([1], {}), v.shape.slice(0, -1));
@@ -179,7 +176,7 @@ function beside(v: Tensor, y: Tensor, dy: Tensor): Readonly<Record<'v1' | 'dy1',
   };
 }
 
-/** Where keys of several memories lie apart: all scores in one softmax. */
+/** For several memories: all scores in one softmax. */
 function joint(queries: Tensor, memories: readonly Memory[], scale: number): Tensor {
   const scores = memories.map(({ keys, mask }) => {
     const raw = dot(queries, keys, 'hd', scale);

@@ -2,7 +2,7 @@ import type { EncodedPrompt, TrainRow } from '../policy.js';
 import type { PrefixShape } from './prefix.js';
 import type { BatchShape } from './train.js';
 
-/** Sizes are rounded up to these, so that few graphs serve many batches. */
+/** Sizes are rounded up to these, so few graphs serve many batches. */
 const PROMPT_STEP = 8;
 const COMPLETION_STEP = 16;
 
@@ -35,8 +35,7 @@ export function chunks(prompts: readonly EncodedPrompt[], size: number): number[
  * Indices of rows that can share a training run of at most `size` rows and `tokens` tokens, and how many such a run has
  * room for.
  *
- * Rows that are alike in length go together, for what is shorter is padded; a row that is longer than `tokens` goes
- * alone.
+ * Rows of similar length go together, since shorter ones are padded; a row longer than `tokens` goes alone.
  *
  * @param tokens padding included; no bound by default.
  */
@@ -90,7 +89,7 @@ export interface Chunk {
   readonly shape: BatchShape;
 }
 
-/** Training runs of at most `size` rows and `tokens` tokens. @param own what every run's graph has. */
+/** Training runs of at most `size` rows and `tokens` tokens. @param own settings of every run's graph. */
 export function trainChunks(
   rows: readonly TrainRow[],
   size: number,

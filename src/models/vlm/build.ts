@@ -2,19 +2,16 @@ import type { Precision } from '../../tensor/graph.js';
 import { BLOCKS, type Blocks } from './attention.js';
 import type { Adapter } from './linear.js';
 
-/** What a policy's graphs are built for. */
+/** Settings with which a policy's graphs are built. */
 export interface Build {
   /** Of products. */
   readonly precision: Precision;
-  /** How attention's scores are cut, as suits the engine. */
+  /** Blocks of attention scores, for the engine. */
   readonly blocks: Blocks;
   readonly adapter?: Adapter | undefined;
-  /** What the checkpoint's matrices are held in: float32 where they learn. */
+  /** Format of the checkpoint's matrices: float32 if they are trained. */
   readonly held: Precision;
-  /**
-   * Whether training graphs add their gradients to those of the runs before, which the engine holds; by default they
-   * give them back.
-   */
+  /** Whether training graphs add their gradients to a sum that the engine holds; by default they return them. */
   readonly sums?: boolean;
 }
 

@@ -6,7 +6,7 @@ import { Template } from '@huggingface/jinja';
 import { ModelError, messageOf, shown } from '../../errors.js';
 import { isObject, readJson } from '../checkpoint-json.js';
 
-/** A piece of a turn; an image's pixels travel apart. */
+/** A piece of a turn; an image's pixels are passed separately. */
 export type Part = { readonly type: 'text'; readonly text: string } | { readonly type: 'image' };
 
 /** One turn of a conversation. */
@@ -21,7 +21,7 @@ export interface Chat {
    * One placeholder stands for each image.
    *
    * @param answer opens the assistant's turn at the end; true by default.
-   * @throws {ModelError} with what the template raises.
+   * @throws {ModelError} with the template's error.
    */
   render(messages: readonly Message[], options?: { readonly answer?: boolean }): string;
 }
@@ -54,7 +54,7 @@ export async function openChat(dir: string): Promise<Chat> {
 }
 
 /**
- * Repeats each image's placeholder once a merged token.
+ * Repeats each image's placeholder once for each merged token.
  *
  * @param counts merged tokens of each image, in order.
  * @param image id of the placeholder.

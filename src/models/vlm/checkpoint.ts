@@ -8,17 +8,16 @@ import { replaceWhole } from '../../io/whole-folder.js';
 import { readJson } from '../checkpoint-json.js';
 import type { Store, WeightFiles } from './weight-files.js';
 
-/** What weights may be saved in, as `config.json` calls it. */
+/** Formats for saved weights, by their names in `config.json`. */
 export const PRECISIONS = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' } as const;
 export type Precision = keyof typeof PRECISIONS;
 
 const WEIGHTS = /\.safetensors(\.index\.json)?$/;
 
 /**
- * Copies a checkpoint to `dir`, with new weights where there are some; it appears whole or not at all.
+ * Copies a checkpoint to `dir`, with new weights if given; it appears whole or not at all.
  *
- * @param precision of all tensors; each as its file has it by default. What is narrower is rounded to the nearest,
- * halves to even.
+ * @param precision of all tensors; by default each keeps its own. Narrower formats round to the nearest, ties to even.
  * @param most bytes of a shard.
  */
 export async function saveWeights(
@@ -51,10 +50,7 @@ export async function saveWeights(
   });
 }
 
-/**
- * What a checkpoint's kind is told by is the embedding table: where kinds are mixed, it is small tensors that are
- * wider.
- */
+/** The embedding table decides a checkpoint's format: in mixed checkpoints only small tensors are wider. */
 function precisionOf(tensors: readonly StoredTensor[]): Precision {
   const table = tensors.find(({ name }) => name.endsWith('embed_tokens.weight'));
   return (
@@ -71,12 +67,11 @@ async function describe(file: string, precision: Precision): Promise<void> {
   await writeFile(file, told ? named : named.replace('{', `{\n  "torch_dtype": "${precision}",`));
 }
 
-/** What is written into a checkpoint beside the files that are copied. */
+/** Writes the rest of a checkpoint beside the copied files. */
 const WRITTEN = /\.safetensors(\.index\.json)?$|^(adapter_config|config|state)\.json$|^ema$/;
 
 /**
- * Makes `dir` of some files of `from`, links followed, and what `write` puts beside them. It appears whole or not at
- * all.
+ * Makes `dir` from some files of `from`, links followed, and those that `write` adds. It appears whole or not at all.
  *
  * @param dir new, empty, or an older checkpoint, which is replaced.
  * @throws {UsageError} if `dir` holds anything else, before anything is written.
@@ -88,7 +83,7 @@ export async function replaceFolder(
   write: (fresh: string) => Promise<void>,
 ): Promise<void> {
   const files: string[] = [];
-  // What lies in Hugging Face's cache are links to files.
+  // Hugging Face's cache holds links to files.
   for (const name of await readdir(from)) if (copied(name) && (await stat(join(from, name))).isFile()) files.push(name);
   const to = await replaceable(resolve(dir), files);
   await replaceWhole(to, async (fresh) => {
@@ -97,7 +92,7 @@ export async function replaceFolder(
   });
 }
 
-/** The folder itself, or where it is a link the one that it leads to. */
+/** The folder itself, or the target of a link. */
 async function replaceable(dir: string, copied: readonly string[]): Promise<string> {
   if (kindAt(dir) === undefined) return dir;
   const refuse = (got: string): never => {

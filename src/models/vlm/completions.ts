@@ -4,7 +4,9 @@ import type { VlmConfig } from './architecture.js';
 import type { RolloutShape } from './rollout.js';
 import type { Tokenizer } from './tokenizer.js';
 
-/** Ids that mean vision or padding, and those above the tokenizer's: written, they would break the next reading. */
+/**
+ * Ids that mean vision or padding, and those above the tokenizer's: in a completion they would break the next reading.
+ */
 export function suppressedIds({ text, tokens }: VlmConfig, tokenizer: Tokenizer): number[] {
   const meant = [...tokens.reserved, tokens.pad].filter((id) => !tokens.eos.includes(id));
   const unnamed = Array.from({ length: Math.max(0, text.vocab - tokenizer.size) }, (_, i) => tokenizer.size + i);

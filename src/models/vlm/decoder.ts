@@ -27,7 +27,7 @@ export function embed(
   return where(pictured, gather(features, 'visual', where(pictured, visual, 0)), text);
 }
 
-/** Runs a layer so that its inside is kept for the backward pass, or computed again there. */
+/** Runs a layer, with or without gradient checkpointing. */
 export function checkpointed(
   on: boolean | undefined,
   x: Tensor,

@@ -6,7 +6,7 @@ import { messagesOf } from './messages.js';
 import { imageTokens } from './patches.js';
 import type { Tokenizer } from './tokenizer.js';
 
-/** What a sample is to the policy, and what its completions are to people. */
+/** Encodes samples for the policy, and decodes its completions. */
 export function encoding(
   config: VlmConfig,
   tokenizer: Tokenizer,

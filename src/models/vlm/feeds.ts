@@ -99,7 +99,7 @@ export function trainFeeds(
 /**
  * Inputs of `rolloutGraph`.
  *
- * @param indices of the prompts among those that `random` counts.
+ * @param indices of the prompts in `random`.
  */
 export function rolloutFeeds(
   config: VlmConfig,
@@ -137,10 +137,10 @@ function uniformsOf(random: Randomness | undefined, prompt: number, samples: num
 }
 
 /**
- * What the repetition penalty falls on from the start: [prompt, vocab].
+ * Ids that the repetition penalty applies to from the start: [prompt, vocab].
  *
- * @param ids of each prompt; padding is none of them, for it depends on what else is in the batch.
- * @param places prompts that the graph has room for.
+ * @param ids of each prompt, without padding, which depends on the batch.
+ * @param places number of prompts of the graph.
  */
 export function seenIds(ids: readonly Iterable<number>[], places: number, vocab: number): Uint8Array {
   const seen = new Uint8Array(places * vocab);

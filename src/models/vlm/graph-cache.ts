@@ -14,15 +14,15 @@ export interface GraphCache {
 }
 
 interface Known {
-  /** What is left of the graph once it is open: traced, it may be large. */
+  /** The rest of the graph once it is open; the traced one may be large. */
   readonly opening: Promise<Pick<Graph, 'name'>>;
   /** Runs under way. */
   runs: number;
 }
 
-/** @param most open at once: the one that was longest not run is freed for another; no bound by default. */
+/** @param most open at once: the least recently used is freed for another; unlimited by default. */
 export function graphCache(engine: Pick<Engine, 'open' | 'close' | 'run'>, most = Infinity): GraphCache {
-  /** Those that were run last stand last. */
+  /** Most recently used last. */
   const known = new Map<string, Known>();
   const opened = async (graph: Graph, sets: readonly string[]): Promise<Pick<Graph, 'name'>> => {
     await engine.open(graph, sets);
@@ -41,7 +41,7 @@ export function graphCache(engine: Pick<Engine, 'open' | 'close' | 'run'>, most 
     const one = before ?? { opening: makeRoom().then(() => opened(make(), sets)), runs: 0 };
     known.delete(key);
     known.set(key, one);
-    // What could not be opened may be asked for again, once there is room.
+    // A graph that failed to open may be tried again, once there is room.
     if (!before) one.opening.catch(() => known.get(key) === one && known.delete(key));
     return one;
   };

@@ -20,32 +20,35 @@ import { rolloutGraph, type RolloutShape } from './rollout.js';
 import { gradientGraph, scoreGraph, type TrainGraph } from './train.js';
 import { completions } from './completions.js';
 
-/** How work is cut into runs. */
+/** How work is split into runs. */
 export interface RunOptions {
   /** Prompts in one run. */
   readonly batch: number;
-  /** Tokens in one training run, padding included, where that means fewer prompts; no bound by default. */
+  /** Most tokens in one training run, padding included; unlimited by default. */
   readonly tokens?: number;
   /**
-   * Ids that are never written, and count as impossible when completions are scored; those that mean vision or padding,
-   * or nothing, by default.
+   * Ids that are never written, and have probability 0 when completions are scored; by default those for vision or
+   * padding, and those without a token.
    */
   readonly suppressed?: readonly number[];
-  /** Whether an update computes the inside of every layer twice instead of keeping it; false by default. */
+  /**
+   * Gradient checkpointing: whether the backward pass computes each layer again instead of keeping its values; false by
+   * default.
+   */
   readonly gradientCheckpointing?: boolean;
 }
 
 /** A model on an engine, and how it is run. */
 export interface Model extends Omit<RunOptions, 'batch' | 'tokens'> {
-  /** In messages. */
+  /** Its name in messages. */
   readonly name: string;
-  /** How each kind of work is cut; what there was no room for once is smaller from then on. */
+  /** Microbatches of each kind of work; smaller after a run did not fit. */
   readonly runs: Readonly<Record<'write' | 'score' | 'train', Runs>>;
   readonly config: VlmConfig;
   readonly build: Build;
   /** Weights that learn. */
   readonly parameters: number;
-  /** Where runs look weights up, what learns first. */
+  /** Parameter sets of runs, trained weights first. */
   readonly sets: readonly string[];
   readonly suppressed: readonly number[];
   readonly engine: Engine;
@@ -130,8 +133,8 @@ export async function scores(model: Model, { rows, temperature }: ScoreRequest):
 }
 
 /**
- * Summed in row order, whatever runs they are cut into; 0 of no rows. Empty where the engine holds the sum, for the
- * step that follows.
+ * Summed in row order, for any split into runs; 0 without rows. Empty if the engine holds the sum for the following
+ * step.
  */
 export async function gradient(
   model: Model,
@@ -141,7 +144,7 @@ export async function gradient(
   const { config, build, parameters, sets, graphs, engine } = model;
   let sum: Float32Array | undefined;
   let metrics: Record<string, number> = {};
-  /** The engine's sum has what this call has come to. */
+  /** The engine's sum has this call's gradients so far. */
   let begun = false;
   await inRuns(rows.length, model.runs.train, {
     cut: (left, size) => chunked(model, rows, left, size),
@@ -162,7 +165,7 @@ export async function gradient(
       }
     },
     alone: ({ shape }, error) => tooLarge(model, 'update', shape, shape.length, error),
-    // A run without room has added some of its gradients, and nobody knows which.
+    // A run that did not fit has added an unknown part of its gradients.
     ...(build.sums && {
       again() {
         begun = false;
@@ -173,9 +176,7 @@ export async function gradient(
   return { gradient: sum ?? new Float32Array(begun ? 0 : parameters), metrics };
 }
 
-/**
- * All runs wait for threads of the CPU; on a GPU each waits for the one before, for it may be found to be too large.
- */
+/** On the CPU runs queue for threads; on a GPU each waits for the one before, which may turn out too large. */
 function atOnce({ engine }: Model): number {
   return engine.traits.device === 'cpu' ? Infinity : 1;
 }
@@ -193,7 +194,7 @@ function chunked(
   }));
 }
 
-/** What to say where there is no room for a single prompt. */
+/** The error if a single prompt does not fit. */
 function tooLarge(
   { name, build, engine, gradientCheckpointing }: Model,
   doing: 'rollout' | 'scores' | 'update',
@@ -217,7 +218,7 @@ function tooLarge(
   );
 }
 
-/** Tells a policy's graphs apart: what is suppressed is the same in all of them. */
+/** Key of a policy's graph, without the suppressed ids, which are the same in all. */
 function graphKey(kind: string, shape: object): string {
   return `${kind} ${JSON.stringify({ ...shape, suppressed: 0 })}`;
 }

@@ -11,7 +11,7 @@ import { languageAdapter } from './lora.js';
 import { memoryOf, parameters, type Job, type Use } from './memory.js';
 import { findWeights } from './weight-files.js';
 
-/** A checkpoint, and what jobs on it need. */
+/** A checkpoint, and the memory of its jobs. */
 export interface InspectedCheckpoint {
   readonly kind: 'checkpoint';
   readonly folder: string;
@@ -31,7 +31,7 @@ export interface InspectedCheckpoint {
   readonly memory: Readonly<Record<string, Memory>>;
 }
 
-/** An adapter, and its base where that is at hand. */
+/** An adapter, and its base if available. */
 export interface InspectedAdapter {
   readonly kind: 'adapter';
   readonly folder: string;
@@ -44,11 +44,11 @@ export interface InspectedAdapter {
 }
 
 /**
- * Looks at a folder with a policy or an adapter of one; reads configurations and headers, no weights.
+ * Inspects the folder of a policy or an adapter; reads configurations and headers, no weights.
  *
- * @param readConfig of a checkpoint's folder, whatever its family.
+ * @param readConfig of a checkpoint's folder, for any family.
  * @param base of an adapter; the one that it names by default.
- * @throws {ModelError} for what could not be opened either.
+ * @throws {ModelError} if the folder could not be opened either.
  */
 export async function inspectVlm(
   folder: string,
@@ -96,7 +96,7 @@ async function checkpoint(
   };
 }
 
-/** Weights of a shape, by what they are for. */
+/** Numbers of weights, by purpose. */
 export function counted(config: VlmConfig): InspectedCheckpoint['parameters'] {
   const { modules } = config.architecture;
   const shapes = config.architecture.weightShapes(config);
@@ -111,7 +111,7 @@ export function counted(config: VlmConfig): InspectedCheckpoint['parameters'] {
 }
 
 /**
- * What jobs need: a rollout; and, but for float16, training of all weights, and of an adapter, the given one or one of
+ * Memory of jobs: a rollout; and, except in float16, training of all weights and of an adapter, the given one or one of
  * the language model.
  */
 export function memories(

@@ -10,7 +10,7 @@ import type { Parameters } from './parameters.js';
 import type { Reference } from './reference.js';
 import { AVERAGE, restoreTraining, saveTraining } from './training-state.js';
 
-/** Takes optimizer steps on the weights that learn, and keeps what the next one needs. */
+/** Takes optimizer steps on the trained weights, and keeps the optimizer's state. */
 export type Learner = Pick<Policy, 'version' | 'step' | 'release'> & Resumable;
 
 /** @param dir names the policy in messages. */
@@ -21,7 +21,7 @@ export function learnerOf(
   reference: Reference,
   optimizer: Optimizer,
 ): Learner {
-  /** Of the weights after each step, where a step asked for it. */
+  /** Running average of the weights after each step, if requested. */
   let average: Float32Array | undefined;
   let version = 0;
   let held: Promise<unknown> = Promise.resolve();

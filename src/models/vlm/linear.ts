@@ -1,4 +1,4 @@
-/** Linear layers, and the low-rank path that an adapter adds to one. */
+/** Linear layers, and LoRA adapters on them. */
 import { count, sizeOf, type Dim, type Tensor } from '../../tensor/graph.js';
 import { add, concat, constant, dims, dot, expand, pad, slice } from '../../tensor/ops.js';
 
@@ -11,9 +11,7 @@ export interface Linear {
   readonly adapter?: LowRank;
 }
 
-/**
- * Low-rank matrices beside a checkpoint's own, which stays as it is: x · W + scale · B · (A · x). @see arXiv:2106.09685
- */
+/** LoRA matrices beside a checkpoint's own, which are unchanged: x · W + scale · B · (A · x). @see arXiv:2106.09685 */
 export interface Adapter {
   readonly rank: number;
   readonly scale: number;
@@ -35,7 +33,7 @@ const ends = ({ weight }: Linear): { readonly out: Dim; readonly into: Dim } => 
   into: weight.shape[1],
 });
 
-/** A layer's output, [… , out], for `x` [… , in]; its weight is read as it is, whether it has an adapter or not. */
+/** A layer's output, [… , out], for `x` [… , in]; its weight is unchanged, with or without an adapter. */
 export function applyLinear(layer: Linear, x: Tensor): Tensor {
   const { weight, bias, adapter } = layer;
   const into = ends(layer).into.name;
@@ -44,15 +42,14 @@ export function applyLinear(layer: Linear, x: Tensor): Tensor {
   return adapter ? add(y, dot(dot(x, adapter.down, into, adapter.scale), adapter.up, 'rank')) : y;
 }
 
-/** Weights up to which matrices are joined: a copy of larger ones takes more memory than it saves time. */
+/** Matrices up to this many weights are joined: a copy of larger ones costs more memory than it is worth. */
 export const JOINED = 2 ** 21;
 
 /**
  * Outputs of several layers for one `x`, as one product where a single token is read: the joined matrix is made once,
- * outside the loop.
- * With many tokens the copies of what is joined and cut apart again would cost more than the products.
+ * outside the loop. With many tokens, joining and splitting would cost more than the products.
  *
- * @param layers alike in the names of their dimensions; all have a bias, or none.
+ * @param layers with the same names of dimensions; all have a bias, or none.
  */
 export function applyLinears(layers: readonly Linear[], x: Tensor): Tensor[] {
   const weights = layers.reduce((sum, { weight }) => sum + count(weight.shape), 0);
@@ -66,7 +63,7 @@ export function applyLinears(layers: readonly Linear[], x: Tensor): Tensor[] {
   });
 }
 
-/** The layer whose output holds those of several, one behind the other. */
+/** The layer whose output concatenates those of several. */
 function join(layers: readonly Linear[]): Linear {
   const out = ends(layers[0]).out.name;
   const biases = layers.flatMap(({ bias }) => bias ?? []);
@@ -81,7 +78,7 @@ function join(layers: readonly Linear[]): Linear {
   };
 }
 
-/** All A one below the other, and each B where its own A is read, zeros elsewhere. */
+/** All A stacked, and a block-diagonal matrix of all B. */
 function joinAdapters(layers: readonly Linear[], out: string): LowRank | undefined {
   const adapters = layers.flatMap(({ adapter }) => adapter ?? []);
   const [first] = adapters;
@@ -102,7 +99,7 @@ function joinAdapters(layers: readonly Linear[], out: string): LowRank | undefin
   return { down, up: concat(rows, out), scale: first.scale };
 }
 
-/** The matrix that does alone what a layer's weight does with its adapter: W + scale · B · A, [out, in]. */
+/** A layer's weight with its adapter merged: W + scale · B · A, [out, in]. */
 export function mergeLinear({ weight, adapter }: Linear): Tensor {
   return adapter ? add(weight, dot(adapter.up, adapter.down, 'rank', adapter.scale)) : weight;
 }

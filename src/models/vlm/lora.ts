@@ -8,14 +8,11 @@ import { heldIn, weightInputs, type FirstValues, type Weights, type WeightShape 
 /** Which linear layers get an adapter, and of what size. */
 export interface LoraOptions {
   readonly rank: number;
-  /** The adapter counts `alpha / rank`. */
+  /** The scale is `alpha / rank`. */
   readonly alpha: number;
   /** `alpha / √rank` instead. @see arXiv:2312.03732 */
   readonly rsLora?: boolean;
-  /**
-   * Modules by name: `q_proj` is every module that is called so or ends with `.q_proj`, those of the vision tower among
-   * them.
-   */
+  /** Modules by name: `q_proj` is every module with this name or ending in `.q_proj`, in the vision tower too. */
   readonly targets?: readonly string[] | undefined;
   /**
    * Instead of `targets`, a regular expression of the module's whole path, such as
@@ -26,12 +23,12 @@ export interface LoraOptions {
   readonly vision?: boolean;
 }
 
-/** What the vision tower's modules are called where PEFT looks at them: a regular expression of a whole path. */
+/** Names of the vision tower's modules in PEFT: a regular expression of a whole path. */
 export function visionPattern({ architecture }: VlmConfig): string {
   return `${architecture.newerName(architecture.modules.vision).replaceAll('.', String.raw`\.`)}.*`;
 }
 
-/** A module's path where PEFT looks at it: newer names, without `.weight`. */
+/** A module's path in PEFT: newer names, without `.weight`. */
 export function modulePath({ architecture }: VlmConfig, weight: string): string {
   return architecture.newerName(weight).replace(/\.weight$/, '');
 }
@@ -42,9 +39,9 @@ export function sideName(config: VlmConfig, weight: string, side: 'A' | 'B'): st
 }
 
 /**
- * The adapter that the options mean.
+ * The adapter that the options describe.
  *
- * @throws {RangeError} if they hit nothing, or a module that is no linear layer of its own.
+ * @throws {RangeError} if they match nothing, or a module that is not a separate linear layer.
  */
 export function adapterOf(config: VlmConfig, options: LoraOptions): Adapter {
   const chosen = chooser(config, options);
@@ -127,16 +124,16 @@ export function adapterShapes(config: VlmConfig, { rank, matrices }: Adapter, se
   });
 }
 
-/** A policy's weights as graph inputs, with those among them that learn. */
+/** A policy's weights as graph inputs, with the trained ones. */
 export interface PolicyWeights {
   readonly weights: Weights;
-  /** Traced so far: the adapter's where there is one, else all; and the extra ones. */
+  /** The trained ones so far: the adapter's if there is one, else all; and the extra ones. */
   readonly trained: () => readonly { readonly name: string; readonly tensor: Tensor }[];
 }
 
 /**
  * @param extra weights beside the checkpoint's own.
- * @param held what the checkpoint's matrices are held in, where nothing teaches them; float32 by default.
+ * @param held format of the checkpoint's frozen matrices; float32 by default.
  */
 export function policyWeights(
   config: VlmConfig,
@@ -153,7 +150,7 @@ export function policyWeights(
   };
 }
 
-/** The same weights, with both sides of the adapter at the layers that it hits. */
+/** The same weights, with both sides of the adapter at its layers. */
 function adapted(config: VlmConfig, inputs: Weights, { scale, matrices }: Adapter): Weights {
   const own = new Set(matrices);
   const linear = (module: string): Linear => {

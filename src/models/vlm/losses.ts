@@ -18,7 +18,7 @@ export async function trainGraphOf(loss: Loss, config: VlmConfig, tokenizer: Tok
   return loss.supervised.prompt === 'learned' ? learningPrompts(config, graph) : graph;
 }
 
-/** What a supervised loss wants to know of a row beside its tokens. */
+/** A supervised loss's further inputs for a row. */
 export function supervisedInputsOf(
   config: VlmConfig,
   tokenizer: Tokenizer,

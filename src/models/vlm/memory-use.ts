@@ -1,12 +1,12 @@
-/** What memory is counted for. */
+/** The work whose memory is counted. */
 import type { Precision } from '../../tensor/graph.js';
 import type { Adapter } from './linear.js';
 
-/** What one run works on. */
+/** The sizes of one run. */
 export interface Use {
   /** Side of the square that the policy is shown, px. */
   readonly frame: number;
-  /** Completions a prompt. */
+  /** Completions for each prompt. */
   readonly group: number;
   readonly maxTokens: number;
   /** Prompts in one run. */
@@ -15,18 +15,20 @@ export interface Use {
   readonly text?: number;
   /** Threads that hold the weights; 1 by default. */
   readonly workers?: number;
-  /** Of products; float32 by default. What the optimizer changes is float32 in any. */
+  /** Of products; float32 by default. Trained weights are always float32. */
   readonly precision?: Precision;
-  /** Whether the backward pass computes each layer again instead of keeping its values; false by default. */
+  /**
+   * Gradient checkpointing: whether the backward pass computes each layer again instead of keeping its values; false by
+   * default.
+   */
   readonly gradientCheckpointing?: boolean;
-  /** Whether training keeps a running average of what learns. */
+  /** Whether training keeps a running average of the trained weights. */
   readonly ema?: boolean;
   /**
-   * Whether all weights are float32 in their files: those that nothing teaches are then mapped, once for all workers.
-   * On the CPU.
+   * Whether all weights are float32 in their files: on the CPU frozen ones are then memory-mapped once for all workers.
    */
   readonly mapped?: boolean;
-  /** Where it is computed: the CPU by default. */
+  /** The device; the CPU by default. */
   readonly device?: 'cpu' | 'cuda';
 }
 

@@ -1,7 +1,6 @@
 /**
- * Bytes that a policy needs, counted from its architecture: what the runtime holds at the same time, part by part.
- *
- * What a part counts is what its graph holds; `bench/memory.mjs` sets the sums against measured peaks.
+ * Peak bytes of a policy, computed from its architecture part by part: what the runtime holds at the same time.
+ * `bench/memory.mjs` compares the sums with measured peaks.
  */
 import { WIDTH } from '../../tensor/graph.js';
 import { summed, type Memory } from '../inspected.js';
@@ -19,19 +18,18 @@ export type { Job, Use } from './memory-use.js';
 const FLOAT = 4;
 
 /**
- * Measured on the small policy, whose weights and activations are next to nothing: process, libraries, one traced and
- * opened graph.
+ * Measured on the small policy, whose weights and activations are negligible: process, libraries, one traced and opened
+ * graph.
  */
 const RUNTIME = { rollout: 130e6, training: 160e6 };
 
 /**
- * The runtime's first run of a graph allocates piece by piece. Later ones of a rollout take one block that it has
- * planned meanwhile, and
- * its arena keeps the pieces; training is run without a plan.
+ * The runtime's first run of a graph allocates piece by piece. Later runs of a rollout take one planned block, and its
+ * arena keeps the pieces; training runs without a plan.
  */
 const ARENA = { rollout: 2, training: 1 };
 
-/** Elements of some weights. */
+/** Number of elements of some weights. */
 export function parameters(shapes: readonly WeightShape[]): number {
   return shapes.reduce((sum, { sizes }) => sum + Object.values(sizes).reduce((product, size) => product * size, 1), 0);
 }
@@ -74,19 +72,19 @@ export function memoryOf(config: VlmConfig, job: Job, use: Use): Memory {
   });
 }
 
-/** Weights that are only read: the pages of their files, whatever the workers; or widened, once for each. */
+/** Frozen weights: the pages of their files, for any number of workers; or upcast, once for each. */
 function frozen(count: number, { workers = 1, mapped = false, ...use }: Use): number {
   return count * width(use) * (mapped ? 1 : workers);
 }
 
-/** Weights that learn: one set on the main thread, which changes it, and a copy for each worker. */
+/** Trained weights: one set on the main thread, which changes it, and a copy for each worker. */
 function learning(count: number, { workers = 1, ...use }: Use): number {
   return count * (FLOAT + workers * width(use));
 }
 
 /**
- * In the runtime, in the flat array that it copies to, and the last step's, which waits to be collected; of one
- * micro-batch a worker.
+ * Gradients: in the runtime, in the flat array of its copy, and the last step's until it is collected; of one
+ * microbatch for each worker.
  */
 function gradients(count: number, { workers = 1, ...use }: Use): number {
   return 3 * count * workers * width(use);
@@ -97,7 +95,7 @@ function moments(count: number): number {
   return 2 * FLOAT * count;
 }
 
-/** Patches of an image, and the tokens that a prompt is of with it. */
+/** Patches of an image, and tokens of a prompt with it. */
 export function lengths(
   config: VlmConfig,
   { frame, text = 256 }: Use,
@@ -107,15 +105,15 @@ export function lengths(
   return { patches, prompt: patches / config.vision.merge ** 2 + text };
 }
 
-/** Floats of the matrices that a token-by-token loop joins to one where they are small. */
+/** Floats of the matrices that a token-by-token loop joins if they are small. */
 function joined(config: VlmConfig): number {
   const { joined: matrices } = config.architecture.layerFloats(config);
   return config.text.layers * matrices.filter((floats) => floats <= JOINED).reduce((sum, floats) => sum + floats, 0);
 }
 
 /**
- * Keys and values of the prompt once a group, those of a completion's tokens twice: a turn writes the longer ones
- * beside.
+ * Keys and values of the prompt once for each group, those of a completion's tokens twice: each turn writes the longer
+ * ones beside the old ones.
  */
 function cache({ text, ...config }: VlmConfig, use: Use): number {
   const { prompt } = lengths({ text, ...config }, use);
@@ -148,12 +146,12 @@ export function scores(
   };
 }
 
-/** Of some scores, those that exist at once. */
+/** Of a number of scores, those that exist at once. */
 const together = (all: number): number => Math.min(all, BLOCKS.cpu.together);
 
 /**
- * Softmax over the scores of all layers where it is kept for the backward pass; and of one layer the adjoints of both,
- * or of what is computed again.
+ * Softmax over the scores of all layers, if kept for the backward pass; and for one layer the adjoints of both, or of
+ * what is recomputed.
  */
 function scoresKept(config: VlmConfig, use: Use, sees: boolean): number {
   const { prompt, completions, whole, window } = scores(config, use);
@@ -168,16 +166,14 @@ function scoresKept(config: VlmConfig, use: Use, sees: boolean): number {
 }
 
 /**
- * Whether what the vision tower computes is needed for the backward pass; else it is gone, but for its features, before
- * the decoder begins.
+ * Whether the vision tower's values are needed for the backward pass; else all but its features are freed before the
+ * decoder begins.
  */
 export function learnsToSee({ architecture: { modules } }: VlmConfig, adapter: Adapter | undefined): boolean {
   return !adapter || adapter.matrices.some((name) => name.startsWith(modules.vision));
 }
 
-/**
- * Floats that an adapter adds to what a token, or a patch, leaves in one of some layers: A · x of each of its matrices.
- */
+/** Floats that an adapter adds to a token, or a patch, in a layer: A · x of each of its matrices. */
 export function adaptedFloats(adapter: Adapter | undefined, module: string, layers: number): number {
   return adapter ? (adapter.rank * adapter.matrices.filter((name) => name.startsWith(module)).length) / layers : 0;
 }
@@ -201,7 +197,7 @@ function decoderKept(
   return prompts * kept(layers, tokens * handedOn, tokens * floats + remembered, use);
 }
 
-/** Layers as the backward pass needs them: each whole, or what each hands on and one of them whole. */
+/** Layers as kept for the backward pass: all whole, or each one's output and one layer whole. */
 function kept(
   layers: number,
   stream: number,
@@ -234,25 +230,21 @@ function visionKept(config: VlmConfig, use: Use, adapter: Adapter | undefined): 
   );
 }
 
-/**
- * Floats of a turn's logits: those it came with, how far each lies below the largest, and its weight, where the next
- * come later.
- */
+/** Floats of a turn's logits: the raw ones, each one's distance below the largest, and its weight. */
 function drawnLogits({ text }: VlmConfig, { prompts, group }: Use): number {
   return 3 * prompts * group * text.vocab;
 }
 
 /**
- * Floats of the logits that exist at once in training: as they come, at their temperature, log-softmax, softmax, and
- * two adjoints.
+ * Floats of the logits that exist at once in training: raw, at their temperature, log-softmax, softmax, and two
+ * adjoints.
  */
 function scoredLogits({ text }: VlmConfig, { prompts, group, maxTokens }: Use): number {
   return 6 * Math.min(prompts * group * maxTokens * text.vocab, LOGITS);
 }
 
 /**
- * Floats of the output head's gradient, where it is a sum over chunks of logits: the sum, a chunk's own, and the next
- * sum.
+ * Floats of the output head's gradient, if it is a sum over chunks of logits: the sum, a chunk's own, and the next sum.
  */
 function chunkedVocabulary({ text }: VlmConfig, { prompts, group, maxTokens }: Use): number {
   return prompts * group * maxTokens * text.vocab > LOGITS ? 3 * text.vocab * text.hidden : 0;

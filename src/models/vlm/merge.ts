@@ -20,10 +20,10 @@ import type { Adapter } from './linear.js';
 import { policyWeights, sideName } from './lora.js';
 import { findWeights } from './weight-files.js';
 
-/** What a run keeps beside a checkpoint to resume from, and nobody else reads. */
+/** Files in a checkpoint that only resuming reads. */
 const RUN = /^(state\.json|optimizer\.safetensors)$/;
 
-/** Copies a checkpoint folder without what only its run reads; appears whole or not at all. */
+/** Copies a checkpoint folder without these; appears whole or not at all. */
 export async function copyCheckpoint(from: string, dir: string): Promise<void> {
   await replaceFolder(
     from,
@@ -34,11 +34,9 @@ export async function copyCheckpoint(from: string, dir: string): Promise<void> {
 }
 
 /**
- * Writes a checkpoint with an adapter folded in: W + scale · B · A, computed in float32.
- *
- * Files, names and kinds of numbers are the base's, and so is whatever the adapter does not touch, byte for byte. One
- * tensor is held at a
- * time. The folder appears whole or not at all.
+ * Writes a checkpoint with an adapter merged: W + scale · B · A, computed in float32. Files, names and number formats
+ * are the base's, and so are all other tensors, byte for byte. One tensor is held at a time. The folder appears whole
+ * or not at all.
  *
  * @param config of the base.
  * @param folder of the adapter, in PEFT's layout.

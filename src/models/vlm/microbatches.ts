@@ -1,22 +1,26 @@
 import { OutOfMemoryError } from '../../errors.js';
 import { takeInOrder } from '../../streams/in-order.js';
 
-/** How large runs may be. */
+/** Limits of a run. */
 export interface Size {
   /** Prompts in one. */
   readonly batch: number;
-  /** Tokens in one, padding included, where that means fewer prompts; no bound unless given. */
+  /** Most tokens in one, padding included; unlimited by default. */
   readonly tokens?: number | undefined;
 }
 
-/** Runs of one kind of work: as large as they may be, and smaller from the moment on when memory ran out. */
+/** Microbatches of one kind of work: as large as allowed, and smaller after memory ran out. */
 export interface Runs {
   readonly size: Size;
-  /** Has the next ones half as large. @param room prompts that one without room was for; more than 1. */
+  /**
+   * Halves the next ones.
+   *
+   * @param room number of prompts of the run that did not fit; more than 1.
+   */
   halve(room: number): void;
 }
 
-/** @param tell told of every change, which no result depends on. */
+/** @param tell called for every change; no result depends on it. */
 export function runsOf(size: Size, tell: (smaller: Size) => void): Runs {
   let now = size;
   return {
@@ -31,21 +35,21 @@ export function runsOf(size: Size, tell: (smaller: Size) => void): Runs {
   };
 }
 
-/** What one run works on. */
+/** One run. */
 export interface Cut {
-  /** Of rows among all. */
+  /** Indices of its rows. */
   readonly indices: readonly number[];
-  /** Prompts that its graph is for, those included that are not there. */
+  /** Number of prompts of its graph, unused ones included. */
   readonly room: number;
 }
 
 /**
- * Works on all rows in runs, and takes what comes of each in order. Rows of a run without room, and those behind it,
- * are cut anew into smaller runs.
+ * Works on all rows in runs, and takes the results in order. Rows of a run that did not fit, and those after it, are
+ * split into smaller runs.
  *
- * @param cut runs of the given rows.
- * @param most under way at once.
- * @param alone what to say where one prompt is too much.
+ * @param cut splits the given rows into runs.
+ * @param most in flight at once.
+ * @param alone the error if one prompt is too much.
  */
 export async function inRuns<C extends Cut, R>(
   count: number,
@@ -63,7 +67,7 @@ export async function inRuns<C extends Cut, R>(
     readonly work: (one: C) => Promise<R>;
     readonly take: (result: R, one: C) => void;
     readonly alone: (one: C, error: OutOfMemoryError) => Error;
-    /** Given where a run without room spoils what was taken before: all rows are worked on once more. */
+    /** Given if a run that did not fit invalidates earlier results: all rows are then repeated. */
     readonly again?: () => void;
   },
 ): Promise<void> {

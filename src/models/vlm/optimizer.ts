@@ -1,20 +1,20 @@
-/** AdamW on what a policy learns: on the device that holds it, or else on the host. */
+/** AdamW on a policy's trained weights: on their device, or on the host. */
 import { adamState, gradientNorm, type AdamOptions, type AdamState } from '../../tensor/adamw.js';
 import { openStepper } from '../../tensor/adamw-threads.js';
 import type { Engine, EngineLearning } from '../../tensor/engine.js';
 import type { ParameterSet } from './parameters.js';
 
-/** Holds what AdamW keeps from step to step. */
+/** The state of AdamW. */
 export interface Optimizer {
-  /** Euclidean length of a gradient. @param gradient empty where runs have summed theirs up on the device. */
+  /** Euclidean length of a gradient. @param gradient empty if runs summed theirs on the device. */
   norm(gradient: Float32Array): Promise<number>;
   /** One step on that gradient; later runs of the engine use the new weights. */
   step(gradient: Float32Array, version: number, options: AdamOptions): Promise<void>;
-  /** The weights as they are now, on the host. */
+  /** The current weights, on the host. */
   values(): Promise<Float32Array>;
   /** Moments and steps taken; undefined before the first. */
   state(): Promise<AdamState | undefined>;
-  /** Goes on with the set's values as they are on the host, and moments. */
+  /** Continues with the host's values and the given moments. */
   restore(adam: AdamState | undefined, version: number): Promise<void>;
   /** Waits for a step under way and ends its threads. */
   release(): Promise<void>;

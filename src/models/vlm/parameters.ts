@@ -8,36 +8,36 @@ import type { LoraOptions } from './lora.js';
 import { findWeights, readWeights, sharedValues, type WeightFiles } from './weight-files.js';
 import type { FirstValues } from './weights.js';
 
-/** Which weights of a policy learn. */
+/** Which weights of a policy are trained. */
 export interface Training {
   /**
-   * None, all of the checkpoint's, those of the adapter that `adapter` names, or those of a new one; by default the
-   * adapter's where one is named, else all.
+   * None, all of the checkpoint's, those of the adapter `adapter`, or those of a new one; default: the adapter's if one
+   * is named, else all.
    */
   readonly train?: 'none' | 'full' | 'adapter' | { readonly lora: LoraOptions };
   /** Folder of an adapter in PEFT's layout, on top of the checkpoint. */
   readonly adapter?: string;
-  /** Key of a new adapter's first values; 0 by default. */
+  /** Key of a new adapter's initial values; 0 by default. */
   readonly seed?: number;
-  /** What a checkpoint that learned is saved in; as its files are by default. */
+  /** Number format of saved checkpoints; default: that of its files. */
   readonly save?: Precision;
 }
 
-/** Tensors in one flat array on shared memory, under the name that runs know them by. */
+/** Tensors in one flat array on shared memory, under their set's name in runs. */
 export interface ParameterSet {
   readonly name: string;
   readonly layout: Layout;
   readonly values: Float32Array;
 }
 
-/** A policy's weights: what learns, and what it stands on. */
+/** A policy's weights: the trained ones, and the frozen base. */
 export interface Parameters {
-  /** Empty where nothing learns. */
+  /** Empty if nothing is trained. */
   readonly trained: ParameterSet;
-  /** The checkpoint, where it is only read; none where it learns itself. */
+  /** The frozen checkpoint; undefined if it is trained itself. */
   readonly frozen?: WeightFiles;
   readonly adapter?: Adapter;
-  /** Writes what was trained, or other values of it, with the files that belong to it. */
+  /** Saves the trained weights, or other values for them, with the files that belong to them. */
   save(dir: string, values?: Float32Array): Promise<void>;
 }
 
@@ -49,7 +49,7 @@ const NOTHING = 'nothing';
 /**
  * Reads a checkpoint's weights and its adapter's.
  *
- * @param extra weights that exist in training only; they learn, whatever else does.
+ * @param extra weights that exist only in training; they are always trained.
  * @throws {UsageError} if `train` and `adapter` don't go together.
  * @throws {ModelError} naming file, tensor, expected and got.
  */
@@ -87,7 +87,7 @@ function setOf(name: string, known: readonly FirstValues[]): ParameterSet {
   return { name, layout, values: sharedValues(layout, known) };
 }
 
-/** What is wrong with a choice of what learns, or undefined. */
+/** The fault in a choice of trained weights, or undefined. */
 export function trainingFault(train: Training['train'], adapter: string | undefined): string | undefined {
   if (adapter !== undefined && train !== undefined && train !== 'adapter')
     return `expected "adapter" where an adapter is opened, for that is what learns; got ${shown(train)}`;

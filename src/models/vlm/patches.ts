@@ -1,4 +1,4 @@
-/** An image as a policy's vision tower takes it. */
+/** An image for a policy's vision tower. */
 
 /** Rows and columns of patches of one still image; both divide by the merge side. */
 export interface Grid {

@@ -23,36 +23,36 @@ import type { FirstValues } from './weights.js';
 import { suppressedIds } from './completions.js';
 
 export interface VlmOptions extends Training, RunOptions {
-  /** What products are computed in, and frozen matrices held in; float32 by default. What learns is float32. */
+  /** Format of products and frozen matrices; float32 by default. Trained weights are float32. */
   readonly precision?: Precision;
-  /** What computes; default `onnx`. */
+  /** The engine; default `onnx`. */
   readonly runtime?: EngineName;
   /** Default: the CPU. */
   readonly device?: Device;
-  /** Told what its user should know, such as that runs have become smaller. */
+  /** Called with notices, such as that runs have become smaller. */
   readonly notice?: (text: string) => void;
-  /** What the policy is asked; the same about every sample, or by its task. */
+  /** What the policy is asked; the same for every sample, or by its task. */
   readonly prompt: PromptTemplate | ((task: string) => PromptTemplate);
-  /** Threads that hold the weights; jobs run side by side on them. */
+  /** Threads that run side by side, each with a copy of the weights. */
   readonly workers: number;
   /** Cores that one job may use. */
   readonly threads: number;
-  /** Weights that exist in training only, with their first values. */
+  /** Weights that exist only in training, with their initial values. */
   readonly extra?: (config: VlmConfig) => readonly FirstValues[];
 }
 
-/** The policy, with what its prompts are made of. */
+/** The policy, with the parts of its prompts. */
 export type VlmPolicy = Policy & Resumable & Trainable & { readonly config: VlmConfig; readonly tokenizer: Tokenizer };
 
-/** What a checkpoint's folder holds, read. */
+/** The contents of a checkpoint's folder. */
 interface Opened {
   readonly config: VlmConfig;
   readonly tokenizer: Tokenizer;
   readonly chat: Chat;
-  /** What learns; what it stands on is the engine's alone. */
+  /** The trained weights; the base belongs to the engine. */
   readonly own: Omit<Parameters, 'frozen'>;
   readonly extra: readonly FirstValues[];
-  /** What the checkpoint's matrices are held in. */
+  /** Format of the checkpoint's matrices. */
   readonly held: Precision;
 }
 
@@ -74,7 +74,7 @@ export async function openVlm(dir: string, config: VlmConfig, options: VlmOption
     if (frozen) await lendWeights(engine, BASE, frozen, options.precision);
     await engine.parameters(own.trained.name, own.trained.layout, own.trained.values);
   } catch (error) {
-    // Else what a device holds would stay taken.
+    // Else the device's memory would not be freed.
     await engine.release();
     throw error;
   }
@@ -86,10 +86,10 @@ export async function openVlm(dir: string, config: VlmConfig, options: VlmOption
   );
 }
 
-/** Graphs that are open at once on a GPU, where each has its libraries' workspaces there. */
+/** Graphs open at once on a GPU, where each has its libraries' workspaces. */
 const MOST_GRAPHS = 16;
 
-/** How work is cut into runs, each kind by itself. */
+/** Microbatches, for each kind of work. */
 function cutBy(dir: string, { batch, tokens, notice = () => {} }: VlmOptions): Model['runs'] {
   const kind = (name: string): Runs =>
     runsOf({ batch, tokens }, (smaller) =>

@@ -7,7 +7,7 @@ import { decoder, embed } from './decoder.js';
 import { paddingMask, prefixAttention } from './visibility.js';
 import type { Weights } from './weights.js';
 
-/** What fixes the shape of a batch of prompts: one graph serves all batches that agree in it. */
+/** The shape of a batch of prompts: one graph serves all batches with the same shape. */
 export interface PrefixShape {
   readonly prompts: number;
   /** Tokens of the longest prompt, padding included. */
@@ -32,8 +32,7 @@ export interface Prefix {
  * Reads a batch of left-padded prompts, each with images of the same sizes.
  *
  * Inputs of the graph: `tokens` and `visual` int64 [prompt, token], `padding` int64 [prompt], `cos` and `sin` [prompt,
- * token, half],
- * `pixels` [prompt, patch, pixel] where there are grids: the patches of a prompt's images one behind the other.
+ * token, half], `pixels` [prompt, patch, pixel] if there are grids: the patches of a prompt's images concatenated.
  */
 export function readPrefix(weights: Weights, config: VlmConfig, shape: PrefixShape, how: Computing = {}): Prefix {
   const { prompts, tokens, grids } = shape;
@@ -59,7 +58,7 @@ export function readPrefix(weights: Weights, config: VlmConfig, shape: PrefixSha
   return { last: drop(slice(hidden, 'token', -1, 1), 'token'), hidden, memory, ...(features ? { features } : {}) };
 }
 
-/** Features of every prompt's images one behind the other; images of one size go through the tower together. */
+/** Features of every prompt's images, concatenated; images of one size go through the tower together. */
 function imageFeatures(weights: Weights, config: VlmConfig, { prompts, grids }: PrefixShape, how: Computing): Tensor {
   const { patch, temporalPatch } = config.vision;
   const sizes = grids.map(({ h, w }) => h * w);

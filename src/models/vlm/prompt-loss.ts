@@ -38,8 +38,8 @@ export function learningPrompts(config: VlmConfig, graph: TrainGraph): TrainGrap
 }
 
 /**
- * Inputs of `learningPrompts` for one prompt: 1 at each token but the first, which nothing foretells, and those that
- * stand for an image.
+ * Inputs of `learningPrompts` for one prompt: 1 at each token except the first, which has no context, and image
+ * placeholders.
  */
 export function promptInputs(
   { tokens: { image, pad } }: VlmConfig,

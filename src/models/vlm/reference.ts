@@ -9,18 +9,18 @@ import type { GraphCache } from './graph-cache.js';
 import { findWeights, lendWeights, readWeights } from './weight-files.js';
 import type { FirstValues } from './weights.js';
 
-/** Set name of the reference, where it is not the base. */
+/** Set name of the reference, if it is not the base. */
 const REFERENCE = 'reference';
 
-/** What a divergence is measured from: the weights that a policy was opened with, and what was mixed into them. */
+/** The reference of a KL term: the weights that a policy was opened with, and what was mixed into them. */
 export interface Reference {
-  /** Its values in the layout of what learns; none while they are the checkpoint's. */
+  /** Its values in the layout of the trained weights; undefined while they are the checkpoint's. */
   readonly mixed: Float32Array | undefined;
-  /** The engine's set of it, opened when it is first asked for, and what its matrices are held in. */
+  /** Its set in the engine, opened at first use, and the format of its matrices. */
   set(): Promise<{ readonly set: string; readonly held: Precision }>;
-  /** Takes values in place of the checkpoint's. */
+  /** Replaces the checkpoint's values. */
   take(values: Float32Array): Promise<void>;
-  /** Moves it towards the weights as they are now. @throws {ModelError} if it has no weights of its own. */
+  /** Moves it towards the current weights. @throws {ModelError} if it has no weights of its own. */
   mix(share: number): Promise<void>;
 }
 
@@ -28,7 +28,7 @@ export interface Reference {
  * The reference of the checkpoint in `dir`.
  *
  * @param precision of products.
- * @param extra weights that the files don't have, with their first values.
+ * @param extra weights that the files don't have, with their initial values.
  */
 export function referenceOf(
   dir: string,
@@ -43,7 +43,7 @@ export function referenceOf(
   let mixed: Float32Array | undefined;
   let opening: Promise<void> | undefined;
   const take = async (own: Float32Array): Promise<void> => {
-    // Opened on the checkpoint's files, where a graph goes on looking.
+    // Opened on the checkpoint's files, which the graph keeps reading.
     if (!mixed) await graphs.close(`score ${REFERENCE} `);
     mixed = own;
     opening = engine.parameters(REFERENCE, layout, own);
@@ -54,8 +54,8 @@ export function referenceOf(
       return mixed;
     },
     async set() {
-      // What is only read never changes. Else the checkpoint is read again: without a KL term there is no second copy
-      // of the weights.
+      // Frozen weights never change. Else the checkpoint is read again: without a KL term there is no second copy of
+      // the weights.
       if (name !== BASE) return { set: BASE, held: precision };
       opening ??= findWeights(dir, config).then((files) => lendWeights(engine, REFERENCE, files, precision));
       await opening;

@@ -29,9 +29,9 @@ import { draw, greedy, penalise, suppress } from './sample.js';
 import { decoder, embed, head } from './decoder.js';
 import type { Weights } from './weights.js';
 
-/** What fixes a rollout's graph. */
+/** The shape of a rollout's graph. */
 export interface RolloutShape extends PrefixShape, Sampling {
-  /** Completions a prompt. */
+  /** Completions for each prompt. */
   readonly samples: number;
   readonly maxTokens: number;
   /** The likeliest token instead of a draw. */
@@ -43,14 +43,11 @@ export interface RolloutShape extends PrefixShape, Sampling {
 }
 
 /**
- * A whole rollout as one graph: the prompts are read once, then a loop writes all completions with their keys and
- * values in it.
+ * A whole rollout as one graph: the prompts are read once, then a loop with a key-value cache writes all completions.
  *
  * Besides the prefix's inputs: `nextCos` and `nextSin` [prompt, own, half] for the tokens to be written, `uniforms`
- * [prompt, sample, own],
- * `temperature`; with a repetition penalty `seen` as `seenIds` gives it. Outputs: `written` int64, `logProbs` and on
- * request `entropies`,
- * [step, prompt, sample]; the pad id and 0 after a completion's end.
+ * [prompt, sample, own], `temperature`; with a repetition penalty `seen` from `seenIds`. Outputs: `written` int64,
+ * `logProbs` and on request `entropies`, [step, prompt, sample]; the pad id and 0 after a completion's end.
  */
 export function rolloutGraph(
   config: VlmConfig,
@@ -91,7 +88,7 @@ function write(
         uniforms: input('uniforms', 'float32', { prompt, sample, own }),
         temperature: input('temperature', 'float32', {}),
       };
-  // Keys and values are kept as products take them.
+  // Keys and values are kept in the format of products.
   const nothing = cast(empty({ prompt, kv, sample, key: own, hd }, 'key'), precision);
   const caches = Object.fromEntries(
     prefix.memory.flatMap((_, i) => [

@@ -32,17 +32,17 @@ import {
 import type { Sampling } from '../policy.js';
 import { HIDDEN } from './visibility.js';
 
-/** What one turn of sampling gives, [prompt, sample] each. */
+/** Result of one turn of sampling, [prompt, sample] each. */
 export interface Drawn {
   /** int64 */
   readonly token: Tensor;
-  /** Of the distribution drawn from. */
+  /** Under the distribution drawn from. */
   readonly logProb: Tensor;
   /** Of the same distribution, nats. */
   readonly entropy: Tensor;
 }
 
-/** Logits in which the given ids can't be drawn. @param logits [… , vocab] */
+/** Logits with the given ids excluded. @param logits [… , vocab] */
 export function suppress(logits: Tensor, ids: readonly number[]): Tensor {
   if (ids.length === 0) return logits;
   const size = sizeOf(logits, 'vocab') as number;
@@ -51,12 +51,16 @@ export function suppress(logits: Tensor, ids: readonly number[]): Tensor {
   return add(logits, constant(mask, { vocab: size }));
 }
 
-/** Logits in which ids that were seen are rarer, once each. @param seen bool, as `logits` */
+/** Logits with a repetition penalty on seen ids, once each. @param seen bool, as `logits` */
 export function penalise(logits: Tensor, seen: Tensor, penalty: number): Tensor {
   return where(seen, where(greater(logits, 0), div(logits, penalty), mul(logits, penalty)), logits);
 }
 
-/** Logits in which only what the limits leave can be drawn. @param logits [… , vocab], at their temperature */
+/**
+ * Logits with the sampling limits applied.
+ *
+ * @param logits [… , vocab], at their temperature
+ */
 export function narrow(logits: Tensor, { topK = 0, topP = 1, minP = 0 }: Sampling): Tensor {
   let left = logits;
   if (topK > 0) left = only(left, likeliest(left, topK));
@@ -67,13 +71,13 @@ export function narrow(logits: Tensor, { topK = 0, topP = 1, minP = 0 }: Samplin
 
 const only = (logits: Tensor, kept: Tensor): Tensor => where(kept, logits, HIDDEN);
 
-/** The `k` largest and what ties with the last of them. */
+/** The `k` largest, and ties with the last of them. */
 function likeliest(logits: Tensor, k: number): Tensor {
   const largest = top(logits, 'vocab', Math.min(k, sizeOf(logits, 'vocab') as number));
   return greaterEqual(logits, drop(slice(largest, 'vocab', -1, 1), 'vocab'));
 }
 
-/** All but the least likely that have no more than `1 - topP` together, and at least one; of equals the last stay. */
+/** All but the least likely with a total of at most `1 - topP`, and at least one; of equals the last stay. */
 function nucleus(logits: Tensor, topP: number): Tensor {
   const size = sizeOf(logits, 'vocab') as number;
   const rising = neg(top(neg(logits), 'vocab', size));
@@ -99,16 +103,13 @@ export function greedy(logits: Tensor): Drawn {
  *
  * @param uniform [prompt, sample] in [0, 1).
  * @param temperature scalar, above 0.
- * @param limits what may be drawn; the penalty is not among them.
+ * @param limits of sampling, without the penalty.
  */
 export function draw(logits: Tensor, uniform: Tensor, temperature: Tensor, limits: Sampling = {}): Drawn {
   return drawnFrom(narrow(div(logits, temperature), limits), (weights) => quantile(weights, 'vocab', uniform));
 }
 
-/**
- * A token chosen by weights that are 1 for the likeliest; not by a softmax, which strays by 1e-4 over a large
- * vocabulary.
- */
+/** A token drawn by weights that are 1 for the likeliest; a softmax would be off by 1e-4 over a large vocabulary. */
 function drawnFrom(logits: Tensor, choose: (weights: Tensor) => Tensor): Drawn {
   const below = sub(logits, max(logits, 'vocab'));
   const weights = exp(below);

@@ -5,9 +5,7 @@ import { suppress } from './sample.js';
 import { head } from './decoder.js';
 import type { Weights } from './weights.js';
 
-/**
- * Logits that exist at once, 64 MiB of them: where a vocabulary is large they would be the most of what training keeps.
- */
+/** Logits that exist at once, 64 MiB of them: with a large vocabulary they would dominate the memory of training. */
 export const LOGITS = 2 ** 24;
 
 /** Values of each written token, made from the log-probs of all its rivals, [… , vocab], and its own id, [… ]. */
@@ -15,7 +13,7 @@ export type Score = <Key extends string>(
   of: (logProbs: Tensor, written: Tensor) => Readonly<Record<Key, Tensor>>,
 ) => Readonly<Record<Key, Tensor>>;
 
-/** What written tokens are scored by. */
+/** Inputs for scoring written tokens. */
 export interface Scored {
   /** [prompt, sample, token, width]: before the last norm, one token before each that was written. */
   readonly hidden: Tensor;
@@ -28,7 +26,7 @@ export interface Scored {
   readonly logits?: number | undefined;
 }
 
-/** Scores tokens by chunks, so that no more than a chunk's logits exist at once, forward or backward. */
+/** Scores tokens in chunks, so only one chunk's logits exist at once, forward or backward. */
 export function scoring(
   weights: Weights,
   config: VlmConfig,

@@ -41,14 +41,12 @@ export function patchMaskHead({ text, vision }: VlmConfig): FirstValues[] {
 }
 
 /**
- * Cross-entropy on written answers; with a weight on the patch-mask loss, image tokens must also tell where the object
+ * Cross-entropy on given completions; with a weight on the patch-mask loss, image tokens also predict where the object
  * is.
  *
  * Inputs beside the batch: `weight` and `soft` [prompt, sample, token] (1 where a number's neighbours count as nearly
- * right),
- * `patchShare` [prompt, visual, corner] in [0, 1] and `patchWeight` [prompt] where `patchMask` > 0 and a prompt has one
- * image: of
- * several it isn't known which one the mask is of.
+ * right), `patchShare` [prompt, visual, corner] in [0, 1] and `patchWeight` [prompt] where `patchMask` > 0 and a prompt
+ * has one image: with several it is unknown which one the mask belongs to.
  */
 export function supervisedGraph(
   config: VlmConfig,
@@ -102,7 +100,7 @@ function neighbours(
     id,
     text: tokenizer.decode([id]),
   })).filter(({ text }) => /^\d+$/.test(text));
-  // Row 0 is for what is no number: a table of all words by all words would not fit.
+  // Row 0 is for all tokens that are no number: a table of the whole vocabulary squared would not fit.
   const rows = new BigInt64Array(vocab);
   const table = new Float32Array((numbers.length + 1) * vocab);
   for (const [row, { id, text }] of numbers.entries()) {
@@ -118,7 +116,7 @@ function neighbours(
   };
 }
 
-/** Share of each patch that a mask covers, [visual, corner] in the processor's patch order. */
+/** Share of each patch that a mask covers, [visual, corner] in the image processor's patch order. */
 export function patchShares(mask: Mask, grid: Grid, merge: number): Float32Array {
   const bits = decodeMask(mask);
   const places = patchPlaces(grid, merge);
@@ -133,11 +131,7 @@ export function patchShares(mask: Mask, grid: Grid, merge: number): Float32Array
   });
 }
 
-/**
- * Inputs of the supervised graph for one row.
- *
- * @param soft text whose numbers have neighbours: all before it, none behind.
- */
+/** Inputs of the supervised graph for one row; numbers before `<labels>` have soft targets. */
 export function supervisedInputs(
   config: VlmConfig,
   tokenizer: Tokenizer,

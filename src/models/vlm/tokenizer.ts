@@ -5,13 +5,13 @@ import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { ModelError, messageOf } from '../../errors.js';
 import { readJson } from '../checkpoint-json.js';
 
-/** Text to ids and back, as the checkpoint's own tokenizer does it. */
+/** Text to ids and back, with the checkpoint's own tokenizer. */
 export interface Tokenizer {
   /** Ids below this have a token; a checkpoint's table may be longer, and what lies above must not be sampled. */
   readonly size: number;
   /** Special tokens written out in the text become their ids; none are added. */
   encode(text: string): number[];
-  /** Leaves out special tokens, unless they are asked for, and ids without a token. */
+  /** Without ids that have no token, and by default without special tokens. */
   decode(ids: readonly number[], options?: { readonly special?: boolean }): string;
 }
 

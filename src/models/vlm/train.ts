@@ -14,22 +14,22 @@ import { decoder, embed } from './decoder.js';
 import { completionAttention } from './visibility.js';
 import type { Weights, WeightShape } from './weights.js';
 
-/** What fixes the graph of a micro-batch. */
+/** The shape of a microbatch's graph. */
 export interface BatchShape extends PrefixShape {
-  /** Completions a prompt. */
+  /** Completions for each prompt. */
   readonly samples: number;
   /** Tokens of the longest completion, padding included. */
   readonly length: number;
   readonly suppressed: readonly number[];
   /** Most logits at once; 2^24 by default. */
   readonly logits?: number;
-  /** Whether layers are computed again in the backward pass instead of kept; false by default. */
+  /** Whether to use gradient checkpointing; false by default. */
   readonly gradientCheckpointing?: boolean;
-  /** How attention's scores are cut; as suits the device by default. */
+  /** Blocks of attention scores; by default those for the device. */
   readonly blocks?: Blocks;
 }
 
-/** A micro-batch as the model reads it. */
+/** A microbatch after the model has read it. */
 export interface Reading {
   readonly weights: Weights;
   readonly prefix: Prefix;
@@ -38,7 +38,7 @@ export interface Reading {
 }
 
 /**
- * Reads completions behind the prefix that their group shares: [prefix | completion 1 | … | completion G], P + G·C
+ * Reads completions after the prefix that their group shares: [prefix | completion 1 | … | completion G], P + G·C
  * tokens instead of G·(P + C).
  *
  * Besides the prefix's inputs: `written` int64 [prompt, sample, token], `nextCos` and `nextSin` [prompt, token, half],
@@ -90,14 +90,14 @@ function readCompletions(weights: Weights, config: VlmConfig, shape: BatchShape)
 /** A training graph: `loss` is minimised; the other outputs are reported. */
 export interface TrainGraph {
   readonly name: string;
-  /** Weights beside the checkpoint's own, such as a head that exists in training only. */
+  /** Weights beside the checkpoint's own, such as a head that exists only in training. */
   readonly extra?: readonly WeightShape[];
   build(reading: Reading, shape: BatchShape): { readonly loss: Tensor } & Readonly<Record<string, Tensor>>;
 }
 
 /**
- * The loss of a micro-batch with its gradient by every weight that it depends on and that learns: the adapter's,
- * if there is one, else all.
+ * The loss of a microbatch with its gradient for every trained weight that it depends on: the adapter's, if there is
+ * one, else all.
  */
 export function gradientGraph(
   config: VlmConfig,
@@ -123,8 +123,7 @@ function withGradients(
     outputs.loss,
     traced.map(({ tensor }) => tensor),
   );
-  // Sums are traced in the order in which gradients are known, for outputs are computed in the order in which they were
-  // traced.
+  // Sums are traced in the order in which gradients are complete, since outputs are computed in trace order.
   const known = traced
     .map(({ name, tensor }, i) => ({ name, tensor, slope: slopes[i] }))
     .toSorted((a, b) => a.slope.node.id - b.slope.node.id);
@@ -137,8 +136,8 @@ function withGradients(
 }
 
 /**
- * Log-probs of written tokens and nothing else, [prompt, sample, token]; `of` tells graphs of one shape apart, by the
- * weights that they are bound to.
+ * Only log-probs of written tokens, [prompt, sample, token]; `of` distinguishes graphs of one shape by the weights that
+ * they are bound to.
  */
 export function scoreGraph(
   config: VlmConfig,

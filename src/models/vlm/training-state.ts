@@ -14,24 +14,24 @@ import type { Layout } from '../../tensor/layout.js';
 import type { VlmConfig } from './architecture.js';
 import { sharedValues } from './weight-files.js';
 
-/** Weights that learn, flat. */
+/** Trained weights, flat. */
 interface Trained {
   readonly layout: Layout;
   readonly values: Float32Array;
 }
 
-/** What training needs beside the weights. */
+/** Training state beside the weights. */
 export interface TrainingState {
   /** Optimizer steps taken. */
   readonly version: number;
   readonly adam?: AdamState | undefined;
-  /** What a divergence is measured from, where that is no longer the checkpoint that the policy was opened with. */
+  /** The reference, if it is no longer the checkpoint that the policy was opened with. */
   readonly reference?: Float32Array | undefined;
-  /** Of the weights after each step; saved as they are, in the folder `AVERAGE`. */
+  /** Running average of the weights after each step; saved like them, in the folder `AVERAGE`. */
   readonly average?: Float32Array | undefined;
 }
 
-/** Where the running average lies in a checkpoint, a checkpoint itself. */
+/** Folder of the running average in a checkpoint; a checkpoint itself. */
 export const AVERAGE = 'ema';
 
 const FILE = 'optimizer.safetensors';
@@ -39,8 +39,8 @@ const ADAPTER = 'adapter_model.safetensors';
 
 /**
  * Writes AdamW's moments beside saved weights, as `first.NAME` and `second.NAME`, and as `reference.NAME` the
- * reference; and in float32 what
- * the saved weights and their saved average don't hold so exactly, or not at all, as `weights.NAME` and `ema.NAME`.
+ * reference; and in float32 what the saved weights and average hold less exactly, or not at all, as `weights.NAME` and
+ * `ema.NAME`.
  */
 export async function saveTraining(
   dir: string,
@@ -67,7 +67,7 @@ export async function saveTraining(
 }
 
 /**
- * Reads what `saveTraining` wrote and the weights that it stands beside, into `values`.
+ * Reads the result of `saveTraining` and the weights beside it, into `values`.
  *
  * @throws {ModelError} if a tensor is missing or of another length.
  */
@@ -119,7 +119,7 @@ function savedTensors(dir: string): Promise<Tensors> {
   return existsSync(adapter) ? openSafetensors(adapter) : folderTensors(dir);
 }
 
-/** What a weight is called where it was saved in float32. */
+/** Name of a weight that was saved in float32. */
 function exactName({ architecture }: VlmConfig, saved: Tensors, name: string): string | undefined {
   return [name, architecture.newerName(name)].find(
     (spelling) => saved.has(spelling) && saved.info(spelling).dtype === 'F32',

@@ -1,15 +1,12 @@
-/** Which tokens see which: prompts among themselves, and completions behind the prompt that their group shares. */
+/** Attention masks: prompts among themselves, and completions after the prompt that their group shares. */
 import { sizeOf, type Tensor } from '../../tensor/graph.js';
 import { add, cast, concat, constant, expand, greater, iota, mul, order } from '../../tensor/ops.js';
 import type { Memory } from './attention.js';
 
-/** Added to scores of what may not be attended to; exp of it is 0 beside any real score. */
+/** Added to masked scores; its exp is 0 beside any real score. */
 export const HIDDEN = -1e30;
 
-/**
- * How the tokens of one layer see each other and what came before: given their own keys and values, all that they may
- * see.
- */
+/** Maps the own keys and values of a layer's tokens to all keys and values that they may see. */
 export type Attend = (layer: number, own: Memory) => readonly Memory[];
 
 /** [token, key]: 0 where the key is not after the token, else HIDDEN. */
@@ -20,23 +17,21 @@ function causal(tokens: number): Tensor {
   return constant(mask, { token: tokens, key: tokens });
 }
 
-/** [prompt, key]: HIDDEN at the left padding, 0 behind it. @param padding int64 [prompt]: how many. */
+/** [prompt, key]: HIDDEN at the left padding, 0 after it. @param padding int64 [prompt]: how many. */
 export function paddingMask(padding: Tensor, keys: number): Tensor {
   return mul(cast(greater(padding, iota('key', keys)), 'float32'), HIDDEN);
 }
 
-/** The prompts' tokens among themselves: each sees itself and what is before it, without the padding. */
+/** The prompts' tokens among themselves: each sees itself and earlier ones, without the padding. */
 export function prefixAttention(padding: Tensor, tokens: number): Attend {
   const mask = order(add(causal(tokens), paddingMask(padding, tokens)), 'prompt', 'token', 'key');
   return (_, own) => [{ ...own, mask }];
 }
 
 /**
- * Completions behind the prefixes that their groups share: each token sees the prefix, itself and what is before it in
- * its own completion.
- *
- * Keys and values of the prefix are repeated for each sample: that is little beside the scores, which are then of one
- * piece.
+ * Completions after the prefixes that their groups share: each token sees the prefix, itself and earlier tokens of its
+ * own completion. Keys and values of the prefix are repeated for each sample: that is small beside the scores, which
+ * then need no joining.
  */
 export function completionAttention(prefix: readonly Memory[], tokens: number): Attend {
   const own = causal(tokens);

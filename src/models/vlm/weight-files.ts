@@ -10,12 +10,12 @@ import { layoutOf, type Layout } from '../../tensor/layout.js';
 import type { VlmConfig } from './architecture.js';
 import { heldIn, type FirstValues, type WeightShape } from './weights.js';
 
-/** A checkpoint's weights in its files, names, shapes and kinds checked; nothing of them is read yet. */
+/** A checkpoint's weights in its files, with checked names, shapes and types; no values are read yet. */
 export interface WeightFiles {
   readonly dir: string;
   readonly shapes: readonly WeightShape[];
   readonly tensors: Tensors;
-  /** What the files call each weight. */
+  /** Name of each weight in the files. */
   readonly names: ReadonlyMap<string, string>;
 }
 
@@ -59,9 +59,9 @@ function found(dir: string, tensors: Tensors, { name, sizes }: WeightShape, newe
 const MOST = 2 ** 32;
 
 /**
- * Reads weights that are to learn, widened to float32.
+ * Reads weights to be trained, upcast to float32.
  *
- * @param extra weights that the files don't have, with their first values.
+ * @param extra weights that the files don't have, with their initial values.
  * @throws {ModelError} if they are more than one array holds.
  */
 export async function readWeights(
@@ -81,15 +81,14 @@ export async function readWeights(
   return { layout, values };
 }
 
-/** What files call a precision. */
+/** Name of a precision in files. */
 const STORED: Readonly<Record<Precision, Dtype>> = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' };
 
 const NARROW = { bfloat16: { to: toBf16, from: fromBf16 }, float16: { to: toF16, from: fromF16 } } as const;
 
 /**
- * Gives an engine weights that are only read, as a set: what the files hold as graphs take it stays there, other
- * tensors are converted
- * one by one, a copy a worker. One array holds one tensor, so together there may be as many as memory takes.
+ * Gives an engine frozen weights, as a set: tensors in the graphs' format are memory-mapped, others are converted one
+ * by one, a copy for each worker. Each tensor has its own array, so their total is limited only by memory.
  *
  * @param precision of products; see `heldIn`.
  */
@@ -118,7 +117,7 @@ export async function lendWeights(
     await engine.tensor(set, name, inType(await tensors.read(file), held, engine.traits.halves));
 }
 
-/** Values as an engine holds them: rounded to halves, or without halves to what those widen to. */
+/** Values as an engine holds them: rounded to halves, or to float32 values of halves if it holds no halves. */
 function inType(
   values: Float32Array<ArrayBuffer>,
   held: Precision,
@@ -133,7 +132,7 @@ function rounded(values: Float32Array<ArrayBuffer>, half: Half): Float32Array<Ar
   return values;
 }
 
-/** A layout's values on shared memory: 0, but for those of which the first values are given. */
+/** A layout's values on shared memory: 0, except given initial values. */
 export function sharedValues(layout: Layout, known: readonly FirstValues[]): Float32Array {
   const values = new Float32Array(new SharedArrayBuffer(4 * layout.length));
   const firsts = new Map(known.map(({ name, first }) => [name, first]));

@@ -2,7 +2,7 @@ import { input, type Sizes } from '../../tensor/ops.js';
 import type { Precision, Tensor } from '../../tensor/graph.js';
 import type { Linear } from './linear.js';
 
-/** A weight as graphs see it: matrices as [out, in], whatever the file's rank. */
+/** A weight as graphs see it: matrices as [out, in], for any rank in the file. */
 export interface WeightShape {
   /** As in released checkpoints: `model.layers.0…`, `visual.blocks.0…`, `lm_head.weight`. */
   readonly name: string;
@@ -11,14 +11,11 @@ export interface WeightShape {
 
 /** A weight that no file has. */
 export interface FirstValues extends WeightShape {
-  /** What its element `i` begins at. */
+  /** Initial value of element `i`. */
   readonly first: (i: number) => number;
 }
 
-/**
- * What graphs take a frozen weight in, where products are computed in `precision`: matrices in it, vectors, which are
- * added and scaled by, in float32.
- */
+/** Format of a frozen weight in graphs whose products are in `precision`: matrices in that, vectors in float32. */
 export const heldIn = ({ sizes }: Pick<WeightShape, 'sizes'>, precision: Precision): Precision =>
   Object.keys(sizes).length > 1 ? precision : 'float32';
 
@@ -37,7 +34,7 @@ export function within(weights: Weights, module: string): Weights {
   });
 }
 
-/** @param shapes as `weightShapes` gives them, each with the type that it is held in: float32 by default. */
+/** @param shapes from `weightShapes`, each with the type that it is held in: float32 by default. */
 export function weightInputs(
   shapes: readonly (WeightShape & { readonly dtype?: Precision })[],
 ): Weights & { readonly traced: () => readonly { readonly name: string; readonly tensor: Tensor }[] } {

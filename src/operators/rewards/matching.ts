@@ -28,7 +28,7 @@ const SPECK = 0.01;
  * and where a foreground point in the box lies less than 30 px from the object's middle; pixels of an 840 px frame.
  * Boxes and objects are paired for the highest sum, which is divided by the larger number of the two.
  *
- * @param instances of the truth, in pixels of `prompt.frame`.
+ * @param instances of the ground truth, in pixels of `prompt.frame`.
  * @see VisionReasoner, arXiv:2505.12081; there each box has its own point.
  */
 export function matching(prompt: Prompt | null, instances: readonly Instance[]): number {

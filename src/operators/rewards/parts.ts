@@ -17,7 +17,7 @@ export type Judged = Pick<Masked, 'masks' | 'prompts' | 'formats' | 'truth'> & P
 /**
  * The built-in parts with a weight, [G] each; NaN where a part needs a missing ground truth.
  *
- * @throws {DataError} if a mask and the truth differ in size, or their runs don't fill it.
+ * @throws {DataError} if a mask and the ground truth differ in size, or their runs don't fill it.
  */
 export function builtInRewards(
   row: Judged,
@@ -42,7 +42,7 @@ export function builtInRewards(
 /**
  * Format, IoU and structure, [G] each; a completion without a mask has 0 of the latter two.
  *
- * @throws {DataError} if a mask and the truth differ in size, or their runs don't fill it.
+ * @throws {DataError} if a mask and the ground truth differ in size, or their runs don't fill it.
  */
 export function maskRewards(
   row: Pick<Judged, 'masks' | 'formats' | 'truth'>,

@@ -5,10 +5,7 @@ import { addsOf } from '../stage.js';
 import type { CheckedStage } from '../stage.js';
 import type { Issue } from './issues.js';
 
-/**
- * What is wrong with the columns that stages declare: one without a type, a name that is taken, a column declared
- * twice.
- */
+/** Faults of the columns that stages declare: one without a type, a name that is taken, a column declared twice. */
 export function declaredColumns(stages: readonly CheckedStage[]): Issue[] {
   const owners = new Map<string, string>();
   return stages.flatMap(({ name, stage, options }, index) => {

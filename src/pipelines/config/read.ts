@@ -136,7 +136,8 @@ async function readEvaluation(
     return refused(
       `evaluate: expected another pipeline of this file; got ${JSON.stringify(name)}; ${knownNames(name, other)}`,
     );
-  if (!settings.policy) return refused(`evaluate: expected the key "policy", whose training is to be judged; got none`);
+  if (!settings.policy)
+    return refused(`evaluate: expected the key "policy", whose training is to be evaluated; got none`);
   const written = valueAt(other.document.value, other.path);
   const map = { ...(written as Record<string, unknown>), policy: settings.policy, evaluate: null };
   const read = await readMap(other, map, [], table, 'policy');

@@ -80,7 +80,7 @@ function unknownColumns(options: z.output<typeof ReplayOptions>): readonly Refus
   const own = Object.keys(replayedColumns(options).own);
   const unknown = options.columns.find((name) => !isReplayed(name) && !own.includes(name));
   if (unknown === undefined) return [];
-  const text = `expected columns that rows have before an answer (${replayedKeys.join(', ')}), or of one's own that these rows have; got ${shown(unknown)}`;
+  const text = `expected columns that rows have before an answer (${replayedKeys.join(', ')}), or custom ones in these rows; got ${shown(unknown)}`;
   return [{ option: 'columns', text }];
 }
 

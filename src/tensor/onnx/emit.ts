@@ -1,4 +1,4 @@
-/** Graph → ONNX: one opset, static shapes, names that lead back to the model's code. */
+/** Graph → ONNX: one opset, static shapes, names that point to the model's code. */
 import { dirname } from 'node:path';
 
 import { dependencies, isHalf, reachable, type Op, type Place, type Tensor } from '../graph.js';
@@ -12,11 +12,11 @@ export type { Dialect } from './operation.js';
 const OPSET = 23;
 const IR_VERSION = 10;
 
-/** A graph in ONNX: its bytes, and what must be fed and comes back. */
+/** A graph in ONNX: its bytes, inputs and outputs. */
 export interface Program {
   readonly name: string;
   readonly bytes: Uint8Array;
-  /** Where the files lie that hold values of the graph. */
+  /** Folder of the files with the graph's external data. */
   readonly folder?: string;
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
@@ -25,8 +25,8 @@ export interface Program {
 /**
  * Emits everything that a graph's outputs need.
  *
- * @param dialect whose kernels it is written for.
- * @throws if an output is a half, two inputs or outputs share a name, or stored values lie in several folders.
+ * @param dialect the target's kernels.
+ * @throws if an output is a half, two inputs or outputs share a name, or stored values are in several folders.
  */
 export function emit({ name, outputs }: Graph, dialect: Dialect): Program {
   const all = reachable(Object.values(outputs), dependencies);
@@ -42,7 +42,7 @@ export function emit({ name, outputs }: Graph, dialect: Dialect): Program {
   for (const t of inputs) writer.bind(t, (t.node.op as Extract<Op, { kind: 'input' }>).name);
   writer.writeAll(all.filter((n) => n.op.kind !== 'input'));
   const results = Object.entries(outputs).map(([label, t]) => ({ name: label, source: writer.name(t), t }));
-  // The runtime begins with what stands last, each time with all that it needs: so what is known first comes last.
+  // The runtime starts with the last node and all that it needs, so early results come last.
   for (const { name: label, source } of results.toSorted((a, b) => b.t.node.id - a.t.node.id))
     writer.node('Identity', [source], {}, { label, output: label });
   const described = (label: string, t: Tensor): TensorSpec => ({
@@ -78,11 +78,10 @@ export function emit({ name, outputs }: Graph, dialect: Dialect): Program {
 }
 
 /**
- * The graph's bytes with some of its inputs in files, which the runtime maps: nothing of them is copied.
+ * The graph's bytes with some of its inputs in files, which the runtime memory-maps without a copy. They stay inputs by
+ * name, so the runtime precomputes no copies from them.
  *
- * They stay inputs by name, and so nothing is computed ahead from them that would be a copy again.
- *
- * @throws {Error} if the files lie in more than one folder.
+ * @throws {Error} if the files are in more than one folder.
  */
 export function placed(
   { bytes, folder: own, inputs }: Program,

@@ -124,7 +124,7 @@ export class GraphWriter implements Writer {
     this.bind(t, operation(this, label(n), n.op, n.inputs, t));
   }
 
-  /** A block is its body: recomputation concerns the backward pass only. */
+  /** A block is emitted as its body: recomputation only matters in the backward pass. */
   #inline(n: Node, body: Body): void {
     for (const [i, hole] of body.holes.entries()) this.bind(hole, this.name(n.inputs[i]));
     this.writeAll(bodyNodes(body));
@@ -142,7 +142,7 @@ export class GraphWriter implements Writer {
     const left = new Set<string>();
     const results = op.body.results.map((result, i) => {
       const source = inner.name(result);
-      // A copy a turn, only for what is not computed inside or leaves twice.
+      // A copy at each turn, only for values that are not computed inside or leave twice.
       const direct = inner.#made.has(source) && !left.has(source);
       const name = direct
         ? source
@@ -190,12 +190,12 @@ export function external(
   return { name, dims, dataType: ELEMENT[dtype], externalData, dataLocation: 1 };
 }
 
-/** The type that a value has once it is written: the CPU holds halves as float32. */
+/** The emitted type of a value: the CPU holds halves as float32. */
 export function writtenType(dtype: DType, dialect: Dialect): DType {
   return dialect === 'cpu' && isHalf(dtype) ? 'float32' : dtype;
 }
 
-/** @param sized whether its shape is told, too. */
+/** @param sized whether to include its shape. */
 export function valueInfo(name: string, t: Tensor, dialect: Dialect, sized: boolean): ValueInfoProto {
   const elemType = ELEMENT[writtenType(t.dtype, dialect)];
   return {

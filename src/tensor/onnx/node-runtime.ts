@@ -1,7 +1,4 @@
-/**
- * The CPU, through onnxruntime-node: what lies in files is mapped, everything else that is held are JavaScript's own
- * arrays.
- */
+/** The CPU, through onnxruntime-node: files are memory-mapped, other held values are JavaScript arrays. */
 import * as ort from 'onnxruntime-node';
 
 import type { Data, DType, Place } from '../graph.js';
@@ -11,7 +8,7 @@ import { placed, type Program } from './emit.js';
 import { mismatch, type Described } from './program-file.js';
 import { kindsOf, type Input, type Output, type Result, type Runtime, type Session } from './runtime.js';
 
-/** What is held. */
+/** Held values. */
 type Values = Float32Array | Uint16Array;
 
 /** @param threads of one run. */
@@ -40,29 +37,31 @@ async function created(
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
     // The first run of a graph allocates piece by piece, later ones with a plan in one block, and the arena would keep
-    // both: twice what
-    // training holds. Writing token by token has little to hold, and its turns allocate faster with a plan.
+    // both: twice the memory in training. Decoding token by token holds little, and its turns allocate faster with a
+    // plan.
     enableMemPattern: !program.outputs.some(({ name }) => name.startsWith(GRADIENT)),
-    // What goes wrong is thrown; the runtime would print it as well.
+    // Errors are thrown; the runtime would print them as well.
     logSeverityLevel: 4,
     extra: {
       session: {
-        // Spinning threads would take the cores from the other workers.
+        // Spinning threads would take cores from other workers.
         intra_op: { allow_spinning: threads > 1 ? '1' : '0' },
-        // A softmax over masked scores is full of numbers too small to be normal, and arithmetic on those is slow.
+        // A softmax over masked scores has many subnormal numbers, and arithmetic on those is slow.
         set_denormal_as_zero: '1',
         ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
       },
-      // Outputs stand behind copies that say in which order they are computed; without these all weights' gradients
-      // would
-      // be left to the end, and every value that they need kept until then.
+      // Outputs are behind copies that fix their order; without these all weights' gradients would be computed at the
+      // end, and the values that they need kept until then.
       optimization: { disable_specified_optimizers: 'EliminateIdentity' },
     },
   };
   return 'file' in program ? opened(program, options) : ort.InferenceSession.create(bytes as Uint8Array, options);
 }
 
-/** A session of a file. What it lacks or asks for besides is named, for the runtime would only fail once it runs. */
+/**
+ * A session of a file. Missing or additional inputs and outputs are reported, since the runtime would only fail when it
+ * runs.
+ */
 async function opened(program: GraphFile, options: ort.InferenceSession.SessionOptions): Promise<ort.InferenceSession> {
   const session = await ort.InferenceSession.create(program.file, options);
   const got = (all: readonly ort.InferenceSession.ValueMetadata[]): Described[] =>
@@ -105,7 +104,7 @@ function fetches(outputs: readonly Output<Values>[]): Record<string, ort.Tensor 
 const typed = (dtype: DType, data: Data, sizes: readonly number[]): ort.Tensor =>
   new ort.Tensor(dtype as 'float32', data as Float32Array, sizes);
 
-/** Views of a private copy, for the runtime refuses shared memory. */
+/** Views of a private copy, since the runtime refuses shared memory. */
 function hold(layout: Layout, values: Float32Array, before?: ReadonlyMap<string, Values>): ReadonlyMap<string, Values> {
   const [known] = before?.values() ?? [];
   const own =

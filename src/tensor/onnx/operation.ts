@@ -1,4 +1,4 @@
-/** One operation → ONNX nodes: what is by name here is by position there. */
+/** One operation → ONNX nodes: names become positions. */
 import {
   count,
   isHalf,
@@ -13,14 +13,12 @@ import {
 import { ELEMENT, type Attributes } from './schema.js';
 
 /**
- * Whose kernels a graph is written for.
- *
- * The CPU has none for halves: there a half is a float32 whose value a half could have, and what would round to a half
- * is rounded so.
+ * The kernels that a graph is emitted for. The CPU has none for halves: there a half is a float32 with a half's value,
+ * and results are rounded to halves.
  */
 export type Dialect = 'cpu' | 'cuda';
 
-/** The graph that an operation's nodes go into. */
+/** The graph that receives an operation's nodes. */
 export interface Writer {
   readonly dialect: Dialect;
   /** Name of a value written before. */
@@ -28,7 +26,7 @@ export interface Writer {
   /**
    * Adds an ONNX node and gives the name of its first output.
    *
-   * @param more.spare outputs behind it, which nothing reads
+   * @param more.spare further outputs, which are unused
    */
   node(
     opType: string,
@@ -42,7 +40,11 @@ export interface Writer {
   stored(place: Place, dims: readonly number[]): string;
 }
 
-/** Writes what computes `t` from `inputs` and gives its name. @param label where in the model it was traced. */
+/**
+ * Emits the computation of `t` from `inputs` and returns its name.
+ *
+ * @param label where in the model it was traced.
+ */
 export function operation(writer: Writer, label: string, op: Op, inputs: readonly Tensor[], t: Tensor): string {
   const add: Add = (opType, input, attributes = {}, domain = '', spare = 0) =>
     writer.node(opType, input, attributes, { label, domain, spare });
@@ -167,7 +169,7 @@ class Emission {
         ]);
       }
       case 'pad': {
-        // CUDA pads no whole numbers.
+        // CUDA can't pad integers.
         if (x.dtype === 'int64') return this.#widened(op, x, first);
         const before = x.shape.map(({ name }) => (name === op.over ? op.before : 0));
         const after = x.shape.map(({ name }) => (name === op.over ? op.after : 0));
@@ -244,7 +246,7 @@ class Emission {
     return isHalf(from) && to === 'float32' ? value : this.add('Cast', [value], { to: ELEMENT[to] });
   }
 
-  /** What the CPU computed in float32, as the half that it stands for. */
+  /** A float32 result of the CPU, rounded to a half. */
   #rounded(value: string, dtype: DType): string {
     if (this.writer.dialect === 'cuda' || !isHalf(dtype)) return value;
     return this.add('Cast', [this.add('Cast', [value], { to: ELEMENT[dtype] })], { to: ELEMENT.float32 });
@@ -270,7 +272,7 @@ class Emission {
     return this.add('Reshape', [name, this.writer.ints(shape.map(({ size, ragged }) => (ragged ? -1 : size)))]);
   }
 
-  /** A value with its dimensions in front joined into one, so that `rank` are left. */
+  /** A value with its leading dimensions joined, so that `rank` are left. */
   #rows(x: Tensor, name: string, rank: number): string {
     if (x.shape.length === rank) return name;
     const kept = x.shape.slice(1 - rank);

@@ -1,13 +1,13 @@
 import type { GraphFile, TensorSpec } from '../engine.js';
 
-/** An input or output as a runtime tells it. */
+/** An input or output as a runtime reports it. */
 export interface Described {
   readonly name: string;
-  /** Of its elements, or `no tensor`. */
+  /** Type of its elements, or `no tensor`. */
   readonly type: string;
 }
 
-/** What an opened file lacks of what it is said to have, or asks for besides; undefined where it fits. */
+/** The difference between an opened file and its declared inputs and outputs; undefined if there is none. */
 export function mismatch(
   { file, inputs, outputs }: GraphFile,
   asks: readonly Described[],

@@ -1,37 +1,34 @@
-/** What an engine's thread computes with: today's two are onnxruntime-node and, on a GPU, ONNX Runtime's C API. */
+/** The runtime of an engine's thread: onnxruntime-node or, on a GPU, ONNX Runtime's C API. */
 import type { AdamArrays, AdamPiece } from '../adamw.js';
 import type { Data, DType, Place } from '../graph.js';
 import type { GraphFile, MemoryUse } from '../engine.js';
 import type { Layout } from '../layout.js';
 import type { Program } from './emit.js';
 
-/** Opens graphs and holds tensors. `Value` is what it has of a tensor that it holds. */
+/** Opens graphs and holds tensors. `Value` is its type of a held tensor. */
 export interface Runtime<Value = unknown> {
-  /** @param placed inputs that lie in files, and come from there in every run. */
+  /** @param placed inputs in files, which every run reads from there. */
   open(program: Program | GraphFile, placed: ReadonlyMap<string, Place>): Promise<Session<Value>>;
-  /**
-   * Copies a flat array, a value for each entry; into those of an earlier array of the same layout where they are
-   * given.
-   */
+  /** Copies a flat array, a value for each entry; into earlier values of the same layout if given. */
   hold(layout: Layout, values: Float32Array, before?: ReadonlyMap<string, Value>): ReadonlyMap<string, Value>;
-  /** Takes an array that is given away, halves as their bits. */
+  /** Takes ownership of an array, halves as their bits. */
   own(values: Float32Array | Uint16Array): Value;
   extent(value: Value): Extent;
   release(values: Iterable<Value>): void;
-  /** Says which places are still asked for; what was read of others is freed. */
+  /** Frees values of all places that are no longer used. */
   retain(places: readonly Place[]): void;
-  /** Learning where sets are held; none where that is the host's work. */
+  /** Training on the device that holds the sets; undefined if the host does it. */
   readonly learning?: SetLearning<Value>;
-  /** What its memory holds; undefined where nobody counts. */
+  /** Use of its memory; undefined if it is not counted. */
   memory(): MemoryUse | undefined;
-  /** Called once, behind every session's release. */
+  /** Called once, after every session's release. */
   end(): Promise<void>;
 }
 
-/** A flat array's entries where they are held. */
+/** A flat array's entries on their device. */
 export type HeldFlat<Value> = ReadonlyMap<string, Value>;
 
-/** What an optimizer step changes, in one layout. */
+/** The arrays that an optimizer step changes, in one layout. */
 export type HeldState<Value> = Readonly<Record<keyof AdamArrays, HeldFlat<Value>>>;
 
 /** Optimizer steps on the device that holds a set. */
@@ -42,17 +39,21 @@ export interface SetLearning<Value> {
   read(layout: Layout, held: HeldFlat<Value>): Float32Array;
   /** Sum of squares. */
   squares(layout: Layout, held: HeldFlat<Value>): number;
-  /** One step of AdamW. @param pieces as `piecesOf` makes them of the layout. */
+  /**
+   * One step of AdamW.
+   *
+   * @param pieces of the layout, from `piecesOf`.
+   */
   step(layout: Layout, state: HeldState<Value>, pieces: readonly AdamPiece[]): void;
 }
 
-/** How many elements there are, and what they may be: bits are halves of either kind. */
+/** Number and possible types of elements: bits are halves of either type. */
 export interface Extent {
   readonly length: number;
   readonly kinds: readonly DType[];
 }
 
-/** What an array's elements may be. */
+/** Possible types of an array's elements. */
 export function kindsOf(data: Data): readonly DType[] {
   if (data instanceof Float32Array) return ['float32'];
   if (data instanceof BigInt64Array) return ['int64'];
@@ -65,27 +66,27 @@ export interface Session<Value> {
   release(): Promise<void>;
 }
 
-/** An input, and where it comes from. */
+/** An input and its source. */
 export interface Input<Value> {
   readonly name: string;
   readonly dtype: DType;
-  /** None is -1. */
+  /** Without -1. */
   readonly sizes: readonly number[];
   readonly from: { readonly data: Data } | { readonly held: Value } | { readonly place: Place };
 }
 
-/** An output, and where it goes. */
+/** An output and its destination. */
 export interface Output<Value> {
   readonly name: string;
   readonly dtype: DType;
   readonly sizes: readonly number[];
-  /** Takes the values, which are exactly as many; what is held may be an input of the same run as well. */
+  /** Receives the values, exactly as many; a held one may also be an input of the same run. */
   readonly into?: Float32Array | Value;
-  /** Whether it stays where it was computed. */
+  /** Whether it stays on the device. */
   readonly keep?: boolean;
 }
 
-/** What came of an output: `data` unless it went elsewhere. */
+/** The result of an output: `data`, or undefined if it has another destination. */
 export interface Result<Value> {
   readonly name: string;
   readonly sizes: readonly number[];

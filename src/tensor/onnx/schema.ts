@@ -70,7 +70,7 @@ export interface TensorProto {
   readonly dims: readonly number[];
   readonly dataType: number;
   readonly rawData?: Uint8Array;
-  /** Where the bytes lie instead, with `dataLocation` 1: `location`, `offset`, `length`. */
+  /** Place of external bytes, with `dataLocation` 1: `location`, `offset`, `length`. */
   readonly externalData?: readonly { readonly key: string; readonly value: string }[];
   readonly dataLocation?: number;
 }
@@ -120,10 +120,7 @@ export interface ModelProto {
   readonly opsetImport: readonly { readonly domain: string; readonly version: number }[];
 }
 
-/**
- * The bytes of an .onnx file, or of a part: the bytes of two parts, one behind the other, are the bytes of both
- * together.
- */
+/** The bytes of an .onnx file, or of a part: concatenated parts are the bytes of both together. */
 export function encodeModel(
   model: Partial<Omit<ModelProto, 'graph'>> & { readonly graph: Partial<GraphProto> },
 ): Uint8Array {

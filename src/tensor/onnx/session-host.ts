@@ -1,4 +1,4 @@
-/** Graphs and parameter sets of one thread, on whatever computes there. */
+/** Graphs and parameter sets of one thread, on any runtime. */
 import type { DType, Place } from '../graph.js';
 import { GRADIENT, SUM, type GraphFile, type LearningPart, type RunResult } from '../engine.js';
 import type { Layout } from '../layout.js';
@@ -17,21 +17,21 @@ import {
 import type { JobResult, SessionJob } from './session.js';
 import { messageOf, OutOfMemoryError } from '../../errors.js';
 
-/** Of a set that may learn; what learning has beside it is there once it was asked for. */
+/** A trainable set; its training arrays are made on request. */
 interface Flat<Value> {
   readonly layout: Layout;
   readonly version: number;
   readonly parts: Map<LearningPart, HeldFlat<Value>>;
 }
 
-/** A parameter set: where all of it may change, laid out in one array. */
+/** A parameter set; in one array if it is trainable. */
 interface Held<Value> {
   readonly flat?: Flat<Value>;
   readonly values: ReadonlyMap<string, Value>;
   readonly places: ReadonlyMap<string, Place>;
 }
 
-/** An open graph, with its inputs that lie in files. */
+/** An open graph, with its inputs in files. */
 interface Opened<Value> {
   readonly session: Session<Value>;
   readonly program: Pick<Program, 'name' | 'inputs' | 'outputs'>;
@@ -39,7 +39,7 @@ interface Opened<Value> {
 
 type RunJob = Extract<SessionJob, { kind: 'run' }>;
 
-/** What came of a job, and what of it is handed over instead of copied. */
+/** The result of a job, and its transferable parts. */
 export interface Handled {
   readonly answer: RunResult | JobResult;
   readonly transfer?: readonly ArrayBuffer[];
@@ -52,7 +52,7 @@ export class SessionHost<Value> {
   readonly #runtime: Runtime<Value>;
   readonly #open = new Map<string, Opened<Value>>();
   readonly #sets = new Map<string, Held<Value>>();
-  /** Outputs that stayed. */
+  /** Kept outputs. */
   readonly #kept = new Map<number, Value>();
   #ids = 0;
   #ended = false;
@@ -121,7 +121,7 @@ export class SessionHost<Value> {
     await known?.session.release();
   }
 
-  /** A later version of a set takes the place of the earlier. */
+  /** A later version of a set replaces the earlier one. */
   #hold(set: string, layout: Layout, values: Float32Array, version: number): void {
     const before = this.#sets.get(set);
     const same = before?.flat?.layout.length === layout.length && sameEntries(before.flat.layout, layout);
@@ -131,7 +131,7 @@ export class SessionHost<Value> {
     if (before && !same) this.#forget(all(before), before.places.size > 0);
   }
 
-  /** Adds tensors to a set, in place of earlier ones of those names. */
+  /** Adds tensors to a set, replacing those of the same name. */
   #add(set: string, added: ReadonlyMap<string, Value>, placed: ReadonlyMap<string, Place>): void {
     const before = this.#sets.get(set) ?? { values: new Map<string, Value>(), places: new Map<string, Place>() };
     const stays = (name: string): boolean => !added.has(name) && !placed.has(name);
@@ -190,13 +190,13 @@ export class SessionHost<Value> {
     };
   }
 
-  /** Where gradients are summed up. */
+  /** Sums of gradients. */
   #summed(set: string | undefined, flat: Flat<Value> | undefined, begin: boolean): HeldFlat<Value> {
     const { learning } = this.#runtime;
     if (!learning || !flat)
       throw new Error(`expected a set that learns where it is held to sum gradients up; got ${set}`);
     const known = flat.parts.has('gradient');
-    // All that a step needs, before runs take what is left.
+    // Allocates all that a step needs, before runs take the rest.
     const [held] = (['gradient', 'first', 'second'] as const).map((part) => this.#part(flat, part)) as [
       HeldFlat<Value>,
     ];
@@ -204,7 +204,7 @@ export class SessionHost<Value> {
     return held;
   }
 
-  /** What learning has beside a set, made when it is first asked for. */
+  /** A set's training arrays, made at first use. */
   #part({ layout, parts }: Flat<Value>, part: LearningPart): HeldFlat<Value> {
     const held = parts.get(part) ?? (this.#runtime.learning as SetLearning<Value>).zeros(layout);
     parts.set(part, held);
@@ -299,7 +299,7 @@ export class SessionHost<Value> {
   }
 }
 
-/** Everything that a set holds. */
+/** All values of a set. */
 function all<Value>({ flat, values }: Held<Value>): Value[] {
   return [...values.values(), ...[...(flat?.parts.values() ?? [])].flatMap((part) => [...part.values()])];
 }
@@ -311,7 +311,7 @@ function sameEntries(a: Layout, b: Layout): boolean {
   );
 }
 
-/** A place, if values of the declared kind lie there. */
+/** A place, if it holds values of the declared type. */
 function ofKind(input: string, dtype: DType, place: Place): Place {
   const { dtype: kind = 'float32', file } = place;
   if (kind !== dtype) throw new Error(`expected ${dtype} for the input ${input}; got ${kind}, as it lies in ${file}`);
@@ -319,7 +319,7 @@ function ofKind(input: string, dtype: DType, place: Place): Place {
 }
 
 /**
- * What is fed or held, checked here because the runtime's own message does not say which input it means.
+ * A fed or held input, checked here because the runtime's message does not name it.
  *
  * @returns sizes without -1.
  */

@@ -15,7 +15,7 @@ async function openHost(): Promise<SessionHost<unknown>> {
 }
 
 const host = openHost();
-// What kept it from starting is every job's answer.
+// An error at the start is every job's result.
 host.catch(() => {});
 
 serve(async (job: Parameters<SessionHost<unknown>['handle']>[0]) => (await host).handle(job));

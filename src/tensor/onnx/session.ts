@@ -25,7 +25,7 @@ import { hasKernel } from './kernels.js';
 import { findCudaRuntime } from '../../gpu/find.js';
 import { workers, type Workers } from '../../workers.js';
 
-/** What comes of other jobs than runs. */
+/** Results of jobs other than runs. */
 export interface JobResult {
   readonly memory?: MemoryUse | undefined;
   readonly squares?: number;
@@ -64,7 +64,7 @@ export type SessionJob =
   | { readonly kind: 'write'; readonly set: string; readonly part: LearningPart; readonly values: Float32Array }
   | { readonly kind: 'end' };
 
-/** ONNX Runtime as an engine; it opens `.onnx` files, and graphs that are emitted already. */
+/** ONNX Runtime as an engine; it also opens `.onnx` files, and emitted graphs. */
 export interface OnnxEngine extends Engine {
   openFile(file: GraphFile, sets?: readonly string[]): Promise<void>;
   /** As `open`, of a graph in this engine's dialect. */
@@ -76,11 +76,9 @@ const NAME = 'onnx';
 let flushed: Promise<void> | undefined;
 
 /**
- * Makes numbers too small to be normal 0, here and in every thread that is started from here on.
- *
- * The runtime does so once a process, in the thread that makes the first session; were that one of the workers, what
- * comes of a
- * job would depend on who does it. Threads inherit it, save where the system has it otherwise: there no worker flushes.
+ * Flushes subnormal numbers to 0, here and in every thread started afterwards. The runtime does so once for each
+ * process, in the thread of the first session; if that were a worker, results would depend on which worker runs a job.
+ * Threads inherit it; on systems where they don't, no worker flushes.
  */
 function flushDenormals(): Promise<void> {
   const flush = async (): Promise<void> => {
@@ -95,24 +93,24 @@ function flushDenormals(): Promise<void> {
   return (flushed ??= flush());
 }
 
-/** What threads of an engine are told. */
+/** Settings of an engine's threads. */
 export interface ThreadData {
   readonly threads: number;
   readonly device: Device;
-  /** None where onnxruntime-node computes. */
+  /** Undefined for onnxruntime-node. */
   readonly libraries: NativeLibraries | undefined;
   /** Counts the engines on a device; see `openDevice`. */
   readonly users: Int32Array;
 }
 
-/** An open graph; weakly the traced one, which may be large and is only compared. */
+/** An open graph, with a weak reference to the traced one, which may be large and is only compared. */
 interface Opened {
   readonly content: string;
   readonly graph?: WeakRef<Graph>;
   readonly done: Promise<unknown>;
 }
 
-/** One a device, for all engines of this process. */
+/** One for each device, for all engines of this process. */
 const users = new Map<number, Int32Array>();
 
 function usersOf(device: Device): Int32Array {
@@ -123,12 +121,11 @@ function usersOf(device: Device): Int32Array {
 }
 
 /**
- * @throws {CudaMissingError} naming what a GPU needs and is not there.
- * @throws {RangeError} for more than one worker on a GPU: one thread feeds a device, and a second would hold everything
- * twice.
+ * @throws {CudaMissingError} naming what a GPU lacks.
+ * @throws {RangeError} for more than one worker on a GPU: a second thread would hold everything twice.
  */
 export function openOnnx({ workers: size, threads, device = { kind: 'cpu' } }: EngineOptions): OnnxEngine {
-  // Else the runtime would keep an identity and a log of its use in the user's cache.
+  // Else the runtime would store an identity and a usage log in the user's cache.
   process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
   if (device.kind === 'cuda' && size !== 1)
     throw new RangeError(`openEngine  workers: expected 1 on a GPU, which one thread feeds; got ${size}`);
@@ -210,7 +207,7 @@ export function openOnnx({ workers: size, threads, device = { kind: 'cpu' } }: E
   };
 }
 
-/** Does a job on one thread. */
+/** Runs a job on one thread. */
 type Call = (job: SessionJob) => Promise<RunResult & JobResult>;
 
 function learningOf(call: Call): EngineLearning {
@@ -226,7 +223,7 @@ function learningOf(call: Call): EngineLearning {
   };
 }
 
-/** What an engine of several threads was asked to keep came back: any of them may be asked next. */
+/** With several threads, kept outputs are copied back, since any thread may run next. */
 function withKept({ outputs, kept = {}, ...answer }: RunResult, keep: readonly string[]): RunResult {
   const entries = Object.entries(outputs);
   const back = entries.flatMap(([name, data]) => (keep.includes(name) ? [[name, { data }] as const] : []));
@@ -237,7 +234,7 @@ function withKept({ outputs, kept = {}, ...answer }: RunResult, keep: readonly s
   };
 }
 
-/** Tells graphs of one name apart. */
+/** Distinguishes graphs of one name. */
 function contentOf(program: Program | GraphFile): string {
   return 'file' in program ? `file ${program.file}` : createHash('sha1').update(program.bytes).digest('base64');
 }

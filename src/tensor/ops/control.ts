@@ -1,4 +1,4 @@
-/** Computations within computations: blocks that are computed again, and loops. */
+/** Nested computations: gradient checkpointing, and loops. */
 import {
   node,
   nodeWith,
@@ -19,7 +19,7 @@ const hole = (like: { readonly dtype: DType; readonly shape: Shape }): Tensor =>
   node({ kind: 'state' }, [], like.dtype, like.shape);
 
 /**
- * Traces `f` as a block whose inner values the backward pass computes anew instead of keeping.
+ * Gradient checkpointing: traces `f` as a block whose inner values the backward pass computes again instead of keeping.
  *
  * @see Chen et al., arXiv:1604.06174
  */
@@ -30,9 +30,9 @@ export function recompute(inputs: readonly Tensor[], f: (...inputs: Tensor[]) =>
 }
 
 /**
- * Traces `f` as a block with a backward pass of its own, in place of those of the operations in it.
+ * Traces `f` as a block with its own backward pass, instead of those of its operations.
  *
- * @param f must read nothing that learns but its inputs.
+ * @param f must read no trained values except its inputs.
  * @param pullBack may read the block's outputs; they are kept for it.
  */
 export function withGradient(
@@ -45,24 +45,23 @@ export function withGradient(
   return nodeWith({ kind: 'block', body: { holes, results }, pullBack }, inputs, results);
 }
 
-/** What one turn of a loop hands on. */
+/** Result of one turn of a loop. */
 export interface Turn<
   State extends Readonly<Record<string, Tensor>>,
   Collected extends Readonly<Record<string, Tensor>>,
 > {
-  /** Of the same types and shapes as the state that came in. */
+  /** With the types and shapes of the previous state. */
   readonly state: State;
   /** Stacked over turns. */
   readonly collect: Collected;
-  /** Scalar bool: whether to go on. */
+  /** Scalar bool: whether to continue. */
   readonly going: Tensor;
 }
 
 /**
- * Runs `body` up to `steps` times; what does not depend on the turn is computed once, outside.
- *
- * Collected values come back with `step` first. A loop that ends early has fewer of them, so they may only leave the
- * graph as outputs. Differentiable where it has no state and `going` is constant.
+ * Runs `body` up to `steps` times; loop invariants are computed once, outside. Collected values have `step` as their
+ * first dimension. A loop that ends early has fewer of them, so they may only be outputs of the graph. Differentiable
+ * where it has no state and `going` is constant.
  *
  * @param body given the turn's number (int64 scalar, from 0) and the state.
  */
@@ -108,16 +107,14 @@ export function loop<
 }
 
 /**
- * `f` of one chunk after another along a dimension, its results joined again: one chunk's inner values exist at a time,
- * in the backward
- * pass as well, which computes them anew. What fits into one chunk is `f` itself.
+ * Applies `f` chunk by chunk along a dimension and joins the results: only one chunk's inner values exist at a time,
+ * also in the backward pass, which computes them again. A single chunk is `f` itself. The last chunk is padded with
+ * zeros, whose results are cut off.
  *
- * The last chunk is filled up with zeros, whose results are cut off.
- *
- * @param size most elements of `over` in a chunk; `f` gives values with that dimension, which depend on the same place
- * of the inputs only.
- * @param sums shapes of those of `f`'s values that lack the dimension: they are added up, which has no gradient. Zeros
- * must add nothing.
+ * @param size most elements of `over` in a chunk; `f` returns values with that dimension, each element depending only
+ * on the same element of the inputs.
+ * @param sums shapes of `f`'s values that lack the dimension: they are summed, without a gradient. Zeros must add
+ * nothing.
  */
 export function inChunks<Inputs extends readonly Tensor[], Key extends string>(
   over: string,

@@ -29,7 +29,7 @@ function operands(operation: string, a: Operand, b: Operand): [Tensor, Tensor] {
   return [typeof a === 'number' ? scalar(a, like) : a, typeof b === 'number' ? scalar(b, like) : b];
 }
 
-/** An expanded operand can stay small where the other one already has its dimensions. */
+/** An expanded operand can stay small if the other one has its dimensions. */
 function unexpanded(t: Tensor, other: Tensor): Tensor {
   const source = t.node.op.kind === 'expand' ? t.node.inputs[0] : undefined;
   return source && t.shape.every(({ name }) => sizeOf(other, name) !== undefined) ? source : t;
@@ -91,11 +91,11 @@ export const not = (x: Tensor): Tensor => unary('not', x);
 
 /** x · sigmoid(x). */
 export const silu = (x: Tensor): Tensor => unary('silu', x);
-/** Exact GELU, by the error function; written so that the runtime knows it, and computes it in one pass. */
+/** Exact GELU, by the error function; in the form that the runtime fuses into one pass. */
 export const gelu = (x: Tensor): Tensor => mul(mul(x, add(erf(div(x, Math.SQRT2)), 1)), 0.5);
 export const relu = (x: Tensor): Tensor => maximum(x, 0);
 export const square = (x: Tensor): Tensor => mul(x, x);
-/** `x` held within [low, high]. */
+/** `x` clamped to [low, high]. */
 export const clip = (x: Tensor, low: number, high: number): Tensor => minimum(maximum(x, low), high);
 
 /** -1, 0 or 1. */
@@ -114,10 +114,10 @@ export function where(condition: Tensor, yes: Operand, no: Operand): Tensor {
   return node({ kind: 'where' }, [condition, a, b], a.dtype, shape);
 }
 
-/** The same values in another type: rounded to the nearest where it is narrower, halves to even. */
+/** The same values in another type: rounded to the nearest if it is narrower, ties to even. */
 export function cast(x: Tensor, dtype: DType): Tensor {
   if (x.dtype === dtype) return x;
-  // A half that was widened is there as it was: products of products hand it on.
+  // An upcast half is used unchanged, so chained products pass it on.
   const [narrow] = x.node.inputs;
   if (x.node.op.kind === 'cast' && x.dtype === 'float32' && isHalf(dtype) && narrow?.dtype === dtype) return narrow;
   return node({ kind: 'cast' }, [x], dtype, x.shape);

@@ -36,7 +36,7 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: numb
 }
 
 /**
- * Softmax attention of several heads: scores are scaled by 1 / √(width of a head), and never held all at once.
+ * Softmax attention of several heads: scores are scaled by 1 / √(width of a head), and never all in memory.
  *
  * @param q [… , query, width]; heads side by side in `width`.
  * @param k [… , key, width], and `v` as `k`; the dimensions in front are those of `q`.
@@ -59,7 +59,7 @@ export function attend(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor {
  *
  * @param x [channel, row, column]
  * @param weight [out, channel, side, side] under any names; `bias` is [out].
- * @returns [out, row, column] with the sizes that stride and padding leave.
+ * @returns [out, row, column] with the sizes that result from stride and padding.
  */
 export function convolve(x: Tensor, weight: Tensor, bias: Tensor, stride: number, padding: number): Tensor {
   const [channel, row, column] = x.shape;

@@ -4,7 +4,7 @@ import { once, without } from '../shapes.js';
 import { order } from './layout.js';
 import { logSoftmax } from './reductions.js';
 
-/** Rows of `table` along `over`, one an index: that dimension is replaced by the index's own. */
+/** Rows of `table` along `over`, one for each index: that dimension is replaced by the index's own. */
 export function gather(table: Tensor, over: string, index: Tensor): Tensor {
   const axis = axisOf('gather', table, over);
   if (index.dtype !== 'int64') throw new ShapeError('gather', 'an int64 index', table, index);
@@ -19,8 +19,8 @@ export function gather(table: Tensor, over: string, index: Tensor): Tensor {
 }
 
 /**
- * Adds rows of `values` into zeros of `size` rows: `values` has the index's dimensions first. What `gather` is
- * transposed.
+ * Adds rows of `values` into zeros of `size` rows: `values` has the index's dimensions first. The transpose of
+ * `gather`.
  */
 export function scatterAdd(values: Tensor, index: Tensor, over: string, size: number): Tensor {
   const lead = index.shape.length;

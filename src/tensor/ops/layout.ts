@@ -1,9 +1,9 @@
-/** How the same elements lie: names, order, parts, and values that grow. */
+/** Layout of elements: names, order, parts, and values that grow. */
 import { axisOf, count, isHalf, node, sameShape, ShapeError, sizeOf, type Shape, type Tensor } from '../graph.js';
 import { once, without } from '../shapes.js';
 import { dims, type Sizes } from './values.js';
 
-/** The same data under another shape of as many elements. */
+/** The same data in another shape with the same number of elements. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   return reshaped('reshape', x, shape);
 }
@@ -24,7 +24,7 @@ export function rename(x: Tensor, names: Readonly<Record<string, string>>): Tens
   );
 }
 
-/** Cuts one dimension into several, outermost first; at most one size may be -1 and is worked out. */
+/** Cuts one dimension into several, outermost first; at most one size may be -1 and is inferred. */
 export function split(x: Tensor, over: string, sizes: Sizes): Tensor {
   const axis = axisOf('split', x, over);
   const whole = x.shape[axis].size;
@@ -68,7 +68,7 @@ export function order(x: Tensor, ...names: readonly string[]): Tensor {
   return sameShape(shape, x.shape) ? x : node({ kind: 'transpose' }, [x], x.dtype, shape);
 }
 
-/** Repeats `x` along the dimensions that it lacks, to exactly `shape`. */
+/** Repeats `x` along its missing dimensions, to exactly `shape`. */
 export function expand(x: Tensor, shape: Shape): Tensor {
   if (sameShape(shape, x.shape)) return x;
   for (const { name, size } of x.shape)
@@ -134,7 +134,7 @@ export function concat(parts: readonly Tensor[], over: string): Tensor {
   );
 }
 
-/** A float32 value with nothing in it yet along `over`, where a loop will append up to the size given. */
+/** A float32 value that is empty along `over`, where a loop appends up to the given size. */
 export function empty(sizes: Sizes, over: string): Tensor {
   const shape = dims(sizes).map((dim) => (dim.name === over ? { ...dim, ragged: true as const } : dim));
   if (!shape.some(({ ragged }) => ragged)) throw new ShapeError('empty', `a dimension called ${over}`, { shape });

@@ -1,6 +1,6 @@
 /**
- * Sums along dimensions of many elements, by blocks: a long sum of floats strays, and a long running sum takes
- * quadratic time on a GPU.
+ * Sums along long dimensions, in blocks: a long sum of floats is inaccurate, and a long running sum takes quadratic
+ * time on a GPU.
  */
 import { axisOf, ShapeError, sizeOf, type Tensor } from '../graph.js';
 import { without } from '../shapes.js';
@@ -10,21 +10,18 @@ import { drop, expand, pad, slice, split } from './layout.js';
 import { cumsum, logSoftmax, max, sum } from './reductions.js';
 import type { Operand } from './values.js';
 
-/** Elements that are summed in one: among 128, values much below the largest still lose 6e-7 of the whole. */
+/** Elements that are summed at once: among 128, values much below the largest still lose 6e-7 of the whole. */
 const SHORT = 64;
 
 /** Fixed point: the largest element becomes 2^40, so that the sum of a short dimension fits into an int64. */
 const ONE = 2 ** 40;
 
-/**
- * Floats of a cache line: the CPU's kernels begin a row elsewhere, and so sum in another order, where rows are no
- * multiple of it.
- */
+/** Floats of a cache line: if rows are not multiples of it, the CPU's kernels sum them in different orders. */
 const LINE = 16;
 
 /**
- * Sum along a dimension, whatever its size as accurate as of 64 elements, and to the bit the same wherever its row lies
- * in the tensor.
+ * Sum along a dimension, as accurate for any size as for 64 elements, and bit-equal for any position of its row in the
+ * tensor.
  */
 export function sumByBlocks(x: Tensor, over: string): Tensor {
   const size = lengthOf('sumByBlocks', x, over);
@@ -34,20 +31,20 @@ export function sumByBlocks(x: Tensor, over: string): Tensor {
 }
 
 /**
- * Logarithm, to the bit the same wherever a value lies in the tensor: the CPU's kernel has another formula for the last
+ * Logarithm, bit-equal for any position of a value in the tensor: the CPU's kernel has another formula for the last
  * few.
  */
 export function logAnywhere(x: Tensor): Tensor {
   return drop(slice(log(expand(x, [{ name: 'lane', size: LINE }, ...x.shape])), 'lane', 0, 1), 'lane');
 }
 
-/** Elements up to which the runtime's own log-softmax is as accurate: over 150,000 it strays by 1e-4. */
+/** Elements up to which the runtime's own log-softmax is as accurate: over 150,000 it is off by 1e-4. */
 const LONG = 4096;
 
-/** Log-softmax along a dimension, whatever its size as accurate as of a few thousand elements. */
+/** Log-softmax along a dimension, as accurate for any size as for a few thousand elements. */
 export function logSoftmaxByBlocks(x: Tensor, over: string): Tensor {
   if (lengthOf('logSoftmaxByBlocks', x, over) <= LONG) return logSoftmax(x, over);
-  // Whatever is subtracted leaves the result, and so the gradient, as they are.
+  // The subtracted value does not change the result, nor its gradient.
   const below = sub(x, stopGradient(max(x, over)));
   return sub(below, logAnywhere(sumByBlocks(exp(below), over)));
 }
@@ -56,8 +53,8 @@ export function logSoftmaxByBlocks(x: Tensor, over: string): Tensor {
  * First index along a dimension at which the running sum exceeds a share of the whole: the inverse of a cumulative
  * distribution.
  *
- * Never an element of 0: where the share is 1 or more, the last one above 0. Off by at most 1e-6 of the whole, whatever
- * the size. Not differentiable.
+ * Never an element of 0: for a share of 1 or more, the last one above 0. Off by at most 1e-6 of the whole, for any
+ * size. Not differentiable.
  *
  * @param x float32, none below 0 and not all 0.
  * @param share [… without `over`], from 0.
@@ -67,11 +64,11 @@ export function quantile(x: Tensor, over: string, share: Operand): Tensor {
   if (x.dtype !== 'float32') throw new ShapeError('quantile', 'float32', x);
   const { index } = locate(x, over, share);
   const last = lengthOf('quantile', x, over) - 1;
-  // Of what is no number, the index may be one of the zeros behind.
+  // For NaN, the index may be one of the padding zeros.
   return where(lessEqual(index, last), index, last);
 }
 
-/** An element, and how much of it lies before what was looked for, 0 to 1. */
+/** An element, and the share of it before the target, 0 to 1. */
 interface Located {
   readonly index: Tensor;
   readonly rest: Tensor;
@@ -87,7 +84,7 @@ function locate(x: Tensor, over: string, share: Operand): Located {
 }
 
 function locateInShort(x: Tensor, over: string, share: Operand): Located {
-  // A running sum of floats strays, most where all are alike; of whole numbers it doesn't, and each is rounded once.
+  // A running sum of floats accumulates errors, most for equal values; integers don't, and each is rounded once.
   const running = cast(cumsum(cast(mul(div(x, max(x, over)), ONE), 'int64'), over), 'float32');
   const total = max(running, over);
   const target = mul(total, share);
@@ -97,16 +94,14 @@ function locateInShort(x: Tensor, over: string, share: Operand): Located {
   return { index, rest: div(sub(target, before), sub(pick(running, over, index), before)) };
 }
 
-/**
- * Cuts a dimension into blocks of `SHORT`, zeros behind where that doesn't divide it; within a block it keeps its name.
- */
+/** Cuts a dimension into blocks of `SHORT`, padded with zeros; within a block it keeps its name. */
 function cut(x: Tensor, over: string): { readonly blocks: Tensor; readonly block: string } {
   const whole = padded(x, over, SHORT);
   const block = `${over} block`;
   return { blocks: split(whole, over, { [block]: (sizeOf(whole, over) as number) / SHORT, [over]: SHORT }), block };
 }
 
-/** Zeros behind, up to a multiple of a size. */
+/** Pads with zeros to a multiple of a size. */
 function padded(x: Tensor, over: string, size: number): Tensor {
   const length = sizeOf(x, over) as number;
   const missing = Math.ceil(length / size) * size - length;

@@ -1,4 +1,4 @@
-/** Which floating point products are computed in: a property of the program that is traced, not of the model's code. */
+/** The floating-point format of products: a property of the traced graph, not of the model's code. */
 import { type Precision, type Tensor } from '../graph.js';
 import { cast } from './elementwise.js';
 
@@ -7,8 +7,7 @@ let inForce: Precision = 'float32';
 /**
  * Traces with matrix products, convolutions and attention in `precision`; float32 by default.
  *
- * All else, norms, softmax, sampling, losses and what layers add to, is float32 whatever is in force; gradients of what
- * is traced
+ * Norms, softmax, sampling, losses and the residual stream are always float32. Gradients of tensors that are traced
  * inside must be taken inside, too.
  */
 export function inPrecision<T>(precision: Precision, trace: () => T): T {
@@ -21,10 +20,10 @@ export function inPrecision<T>(precision: Precision, trace: () => T): T {
   }
 }
 
-/** Of products that are traced now. */
+/** Precision of products that are traced now. */
 export const precisionInForce = (): Precision => inForce;
 
-/** An operation in the precision in force: its inputs are cast to it, and its result to float32. */
+/** An operation in the current precision: its inputs are cast to it, and its result to float32. */
 export function computed(
   inputs: readonly Tensor[],
   operation: (inputs: readonly Tensor[], dtype: Precision) => Tensor,

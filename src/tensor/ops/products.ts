@@ -4,10 +4,9 @@ import { broadcast } from '../shapes.js';
 import { computed } from './precision.js';
 
 /**
- * Products of `a` and `b` summed over the named dimensions, times `scale`: computed in the precision in force, float32
- * when it leaves.
- *
- * Other shared names go in step; the result has those first, then `a`'s own dimensions, then `b`'s own.
+ * Products of `a` and `b` summed over the named dimensions, times `scale`: computed in the current precision, with a
+ * float32 result. Other shared names are batch dimensions; the result has those first, then `a`'s own dimensions, then
+ * `b`'s own.
  */
 export function dot(a: Tensor, b: Tensor, over: string | readonly string[], scale = 1): Tensor {
   const names = typeof over === 'string' ? [over] : over;

@@ -1,4 +1,4 @@
-/** What a graph begins with: inputs and constants. */
+/** Leaves of a graph: inputs and constants. */
 import { count, node, ShapeError, type Data, type DType, type Place, type Shape, type Tensor } from '../graph.js';
 
 /** A tensor, or a number that stands for a scalar. */
@@ -32,10 +32,8 @@ export function constant(data: Exclude<Data, Uint16Array> | readonly number[], s
 }
 
 /**
- * A value that stays in its file, of the type that it has there: the runtime maps it where the graph is opened, and
- * nothing is copied before.
- *
- * All such values of a graph must lie in one folder.
+ * A value in a file, with the file's type: the runtime memory-maps it when the graph is opened, without a copy. All
+ * such values of a graph must be in one folder.
  */
 export function stored(place: Place, sizes: Sizes): Tensor {
   return node({ kind: 'stored', place }, [], place.dtype ?? 'float32', dims(sizes));

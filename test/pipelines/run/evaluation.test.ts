@@ -189,7 +189,7 @@ describe('evaluate', () => {
     [
       'training without a policy',
       { policy: '' },
-      'all.yaml:5:13  evaluate: expected the key "policy", whose training is to be judged; got none',
+      'all.yaml:5:13  evaluate: expected the key "policy", whose training is to be evaluated; got none',
     ],
     [
       'mistakes in the other pipeline',

@@ -46,7 +46,7 @@ describe("a stage's own columns", () => {
     );
     expect((await rowsOf(replay('[truth]'))).rows[0]).not.toHaveProperty('difficulty');
     expect(await refusal(rowsOf(replay('[truth, dificulty]')))).toMatch(
-      /replay\.columns: expected columns that rows have before an answer \(id, .*\), or of one's own that these rows have; got "dificulty"$/,
+      /replay\.columns: expected columns that rows have before an answer \(id, .*\), or custom ones in these rows; got "dificulty"$/,
     );
     expect(
       await refusal(rowsOf(`${replay('[truth, difficulty]').replace('- write', '')}- declare: { ${typed} }`)),

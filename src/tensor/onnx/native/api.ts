@@ -1,7 +1,4 @@
-/**
- * ONNX Runtime's C API by name, for what its Node binding does not pass on: options of CUDA, values that stay on a
- * device.
- */
+/** ONNX Runtime's C API by name, for what its Node binding lacks: options of CUDA, values that stay on a device. */
 import koffi from 'koffi';
 
 import type { NativeLibraries } from '../../engine.js';
@@ -12,11 +9,11 @@ export type Pointer = bigint;
 
 /** The version that the table below was written for. */
 const VERSION = '1.30.0';
-/** Of the table: later runtimes give it in the same order. */
+/** Version of the table: later runtimes keep its order. */
 const API = 24;
 const OUT = 'out';
 
-/** Where a function stands in the table, and what it takes; `OUT` is an address that it writes. */
+/** Index of a function in the table, and its arguments; `OUT` is an address that it writes. */
 const FUNCTIONS = {
   GetErrorMessage: [2, 'void *'],
   CreateEnv: [3, 'int', 'const char *', OUT],
@@ -94,12 +91,12 @@ const FUNCTIONS = {
   EpAssignedNode_GetOperatorType: [412, 'void *', OUT],
 } as const satisfies Readonly<Record<string, readonly [place: number, ...takes: readonly string[]]>>;
 
-/** Functions that give something else than a status. */
+/** Functions that don't return a status. */
 const RESULTS: Partial<Record<string, string>> = { GetErrorMessage: 'const char *', GetKeyValuePairs: 'void' };
 
 export type FunctionName = keyof typeof FUNCTIONS;
 
-/** What has a function that releases it. */
+/** Types with a function that releases them. */
 export type Kind = { [Name in FunctionName]: Name extends `Release${infer Of}` ? Of : never }[FunctionName];
 
 export type Argument = Pointer | number | string | null | ArrayBufferView | readonly string[];
@@ -108,7 +105,7 @@ export type Argument = Pointer | number | string | null | ArrayBufferView | read
 export interface Api {
   /** @throws {Error} with the runtime's own message. */
   call(name: FunctionName, ...given: readonly Argument[]): void;
-  /** A function's one output; the address of what it made, mostly. */
+  /** A function's single output, mostly the address of a new object. */
   make(name: FunctionName, ...given: readonly Argument[]): Pointer;
   /** A function's outputs, in order. */
   several(name: FunctionName, ...given: readonly Argument[]): readonly Pointer[];

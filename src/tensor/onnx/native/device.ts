@@ -1,5 +1,5 @@
 /**
- * One device as sessions of this thread see it: the runtime's environment, the arena that all engines share, copies to
+ * One device for the sessions of this thread: the runtime's environment, the arena that all engines share, copies to
  * and from it.
  */
 import { loadApi, pointerAt, textAt, type Api, type Pointer } from './api.js';
@@ -9,24 +9,24 @@ import { recognised } from './out-of-memory.js';
 import { OutOfMemoryError } from '../../../errors.js';
 import { MEMORY_SHARE, type MemoryUse, type NativeLibraries } from '../../engine.js';
 
-/** What to compute on, and how. */
+/** The device and its options. */
 export interface DeviceOptions {
   readonly libraries: NativeLibraries;
-  /** The CPU is for tests: everything but the device is the same there. */
+  /** The CPU is for tests: only the device differs. */
   readonly provider: 'cpu' | 'cuda';
   /** As CUDA counts devices; 0 by default. */
   readonly index?: number;
   /** Bytes of the arena; on a GPU nine tenths of what is free by default. */
   readonly memory?: number;
-  /** Whether a GPU's arena grows with what is asked for, to measure how much that is; else it is taken at once. */
+  /** Whether a GPU's arena grows on demand, to measure it; else it is allocated at once. */
   readonly grow?: boolean;
   /** Whether products of float32 may round their factors to 10 bits. */
   readonly tf32?: boolean;
   /** Of one run on the host. */
   readonly threads: number;
   /**
-   * On shared memory, one for all engines on the device: a lock, and how many they are. The first makes the arena, the
-   * last takes it down.
+   * On shared memory, one for all engines on the device: a lock, and their number. The first creates the arena, the
+   * last frees it.
    */
   readonly users: Int32Array;
 }
@@ -35,26 +35,26 @@ export interface Device {
   readonly api: Api;
   readonly env: Pointer;
   readonly options: DeviceOptions;
-  /** Where inputs come from and outputs go to; `device` is where sessions compute. */
+  /** Host memory of inputs and outputs; `device` is where sessions compute. */
   readonly host: Pointer;
   readonly device: Pointer;
   /** To and from the device, and within the host. */
   readonly transfer: Transfer;
   readonly local: Transfer;
-  /** What memory that the runtime made on the host is freed by. */
+  /** Frees memory that the runtime made on the host. */
   readonly hostAllocator: Pointer;
-  /** Bytes to be taken at once by whoever made the arena. */
+  /** Bytes that the arena's creator allocates at once. */
   readonly reserve: number | undefined;
-  /** Behind every session's release. */
+  /** After every session's release. */
   release(): void;
 }
 
 const [DEVICE_ALLOCATOR, ARENA_ALLOCATOR, DEFAULT_MEMORY] = [0, 1, 0];
-/** The arena counts in multiples of this. */
+/** The arena allocates multiples of this. */
 const UNIT = 256;
-/** Only what ends the process is printed: the rest is thrown. */
+/** Only fatal errors are printed; others are thrown. */
 const FATAL = 4;
-/** A chunk is split where more than this would be left over; what is left over is lost to others. */
+/** A chunk is split if more than this would be left over; a smaller rest is wasted. */
 const LOSS = 2n ** 20n;
 
 /** @throws {Error} if a library is missing or of another version, or there is no such device. */
@@ -106,9 +106,8 @@ function shareOf(transfer: Transfer): number | undefined {
 }
 
 /**
- * Makes the arena. It is extended by what is asked for and no more: by powers of two it would take up to twice as much.
- * A cache that
- * grows by a row each token leaves chunks of every size behind, though, so on a GPU it is better taken at once, in one
+ * Makes the arena. It grows by exactly what is requested: powers of two would take up to twice as much. But a cache
+ * that grows by a row for each token leaves chunks of every size, so on a GPU it is better allocated at once, in one
  * piece.
  */
 function register(
@@ -158,7 +157,7 @@ function alone(users: Int32Array, change: (count: number) => number): void {
 
 /** The arena, through one of the sessions that use it. */
 export interface Arena {
-  /** Takes memory from the device for what is asked for later. @throws {OutOfMemoryError} naming what is free. */
+  /** Allocates memory from the device in advance. @throws {OutOfMemoryError} naming what is free. */
   reserve(bytes: number): void;
   /** @throws {OutOfMemoryError} */
   allocate(bytes: number): Pointer;

@@ -1,6 +1,6 @@
 import type { Data, DType } from '../../graph.js';
 
-/** Kinds of element by ONNX's numbers and widths in bytes; values come as these arrays. */
+/** Element types by ONNX's numbers, with widths in bytes and their typed arrays. */
 const ELEMENTS = {
   float32: { element: 1, width: 4, array: Float32Array },
   int64: { element: 7, width: 8, array: BigInt64Array },
@@ -20,7 +20,7 @@ export function arrayOf(dtype: DType, buffer: ArrayBuffer): Data {
   return new ELEMENTS[dtype].array(buffer);
 }
 
-/** What a file's inputs and outputs are said to be made of. */
+/** Declared element types of a file's inputs and outputs. */
 export function dtypeOf(element: number): string {
   return Object.entries(ELEMENTS).find(([, known]) => known.element === element)?.[0] ?? `element type ${element}`;
 }

@@ -1,4 +1,4 @@
-/** Tensors that stay on the device: several lie in one block, which is freed with the last of them. */
+/** Tensors that stay on the device: several share one block, which is freed with the last of them. */
 import type { Pointer } from './api.js';
 import type { Arena, Device } from './device.js';
 import { widthOf } from './elements.js';
@@ -10,19 +10,19 @@ import type { Layout } from '../../layout.js';
 export interface Held {
   readonly at: Pointer;
   readonly length: number;
-  /** Either kind of half where only their bits are known. */
+  /** Either half type if only the bits are known. */
   readonly kinds: readonly DType[];
-  /** Gives the memory back; twice is once. */
+  /** Frees the memory; idempotent. */
   free(): void;
 }
 
-/** Kernels read several elements at once from addresses that are multiples of this. */
+/** Alignment, since kernels read several elements at once. */
 const ALIGNMENT = 256;
 
 const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
 /**
- * Makes room for tensors in one block, in order; what they hold is not set.
+ * Allocates tensors in one block, in order, uninitialised.
  *
  * @throws {OutOfMemoryError}
  */
@@ -30,7 +30,7 @@ export function allocate(arena: Arena, extents: readonly Extent[]): Held[] {
   if (extents.length === 0) return [];
   const sizes = extents.map(({ length, kinds: [dtype = 'float32'] }) => aligned(length * widthOf(dtype)));
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
-  // The arena has no address for nothing.
+  // The arena has no address for 0 bytes.
   const block = arena.allocate(Math.max(bytes, ALIGNMENT));
   let left = extents.length;
   let offset = 0;
@@ -54,7 +54,7 @@ export function heldBy(arena: Arena, { entries }: Layout): ReadonlyMap<string, H
   return new Map(entries.map(({ name }, i) => [name, held[i]]));
 }
 
-/** Copies a flat array to where its entries lie on the device; neighbours there and here go in one piece. */
+/** Copies a flat array to its entries on the device; entries adjacent in both go in one piece. */
 export function writeFlat(
   { transfer }: Device,
   layout: Layout,
@@ -64,7 +64,7 @@ export function writeFlat(
   for (const { at, from, to } of runsOf(layout, held)) transfer.write(at, values.subarray(from, to));
 }
 
-/** As `writeFlat`, the other way. */
+/** The reverse of `writeFlat`. */
 export function readFlat(
   { transfer }: Device,
   layout: Layout,
@@ -78,7 +78,7 @@ export function clearFlat({ transfer }: Device, layout: Layout, held: ReadonlyMa
   for (const { at, from, to } of runsOf(layout, held)) transfer.clear(at, 4 * (to - from));
 }
 
-/** Elements that are neighbours both in the flat array and on the device. */
+/** Elements that are adjacent both in the flat array and on the device. */
 function runsOf(
   { entries }: Layout,
   held: ReadonlyMap<string, Held>,

@@ -1,7 +1,4 @@
-/**
- * AdamW on the device that holds the weights: a graph of it is run over a piece of the arrays after the other, in
- * place.
- */
+/** AdamW on the device that holds the weights: its graph runs over the arrays piece by piece, in place. */
 import { pointerAt, type Pointer } from './api.js';
 import type { Arena, Device } from './device.js';
 import { allocate, clearFlat, heldBy, readFlat, type Held } from './held.js';
@@ -16,11 +13,14 @@ import { add, div, input, mul, sqrt, square, sub, sum } from '../../ops.js';
 import type { HeldFlat, HeldState, SetLearning } from '../runtime.js';
 import type { Layout } from '../../layout.js';
 
-/** Elements of one run: what a step makes beside the arrays is a few times as much. */
+/** Elements of one run; a step's temporary values take a few times as much. */
 const MOST = 2 ** 22;
-/** Elements that are summed in float32; more are in float64, for a norm's rounding would grow with their number. */
+/**
+ * Elements that are summed in float32; their sums are added in float64, since a norm's rounding error grows with their
+ * number.
+ */
 const ROW = 1024;
-/** What elements are treated by, as scalars on the device. */
+/** AdamW's settings, as scalars on the device. */
 const SETTINGS = [
   'beta1',
   'rest1',
@@ -32,7 +32,7 @@ const SETTINGS = [
   'stepSize',
   'spread',
 ] as const;
-/** Scalars begin at such addresses. */
+/** Alignment of scalars. */
 const APART = 64;
 
 const flat = (name: string): Tensor =>
@@ -62,7 +62,7 @@ function squaresGraph(): Readonly<Record<string, Tensor>> {
 export class Learning implements SetLearning<Held> {
   readonly #device: Device;
   readonly #arena: Arena;
-  /** Opened when they are first needed. */
+  /** Opened at first use. */
   #step: Pointer | undefined;
   #squares: Pointer | undefined;
 
@@ -139,7 +139,7 @@ export class Learning implements SetLearning<Held> {
         { name: 'second', ...v },
         ...scalars,
       ];
-      // Each is written behind the only operation that reads it.
+      // Each is written after the only operation that reads it.
       runBound(
         this.#device,
         session,
@@ -182,7 +182,7 @@ function partsOf({ at }: Held, length: number): Part[] {
   }));
 }
 
-/** As rows, and what is left over as a row by itself. */
+/** As rows, with the rest as its own row. */
 function rowsOf(held: Held, length: number): Part[] {
   return partsOf(held, length).flatMap(({ at, sizes: [own = 0] }) => {
     const rows = Math.floor(own / ROW);

@@ -5,16 +5,16 @@ import koffi, { type LibraryHandle } from 'koffi';
 import { messageOf } from '../../../errors.js';
 import type { NativeLibraries } from '../../engine.js';
 
-/** Calls run on a stack of their own; opening a graph of many nodes takes more of it than the default. */
+/** Calls run on their own stack; opening a graph with many nodes needs more than the default. */
 const STACK = 16 * 2 ** 20;
 
-/** Once a library is open, nothing of this can be changed. */
+/** This can't be changed once a library is open. */
 function growStack(): void {
   if (koffi.config().sync_stack_size !== STACK) koffi.config({ sync_stack_size: STACK });
 }
 
 /**
- * Loads what a provider needs, with symbols that it sees, and the runtime.
+ * Loads a provider's libraries, with global symbols, and the runtime.
  *
  * @throws {Error} naming the library that could not be loaded.
  */
@@ -24,7 +24,7 @@ export function loadLibraries({ runtime, libraries }: NativeLibraries): LibraryH
   return load(runtime, false);
 }
 
-/** A library whose handle nobody has is closed when garbage is collected, whoever has its functions. */
+/** A library without a reference to its handle is closed by garbage collection, even if its functions are in use. */
 const open: LibraryHandle[] = [];
 
 function load(library: string, global: boolean): LibraryHandle {
@@ -37,14 +37,12 @@ function load(library: string, global: boolean): LibraryHandle {
   }
 }
 
-/** Flags of `dlopen`: only what is loaded already, and never to be unloaded. */
+/** Flags of `dlopen`: only if loaded already, and never unload. */
 const PINNED = 0x1 | 0x4 | 0x1000;
 
 /**
- * Keeps everything loaded for as long as the process lives, with the providers that the runtime has loaded beside
- * itself.
- *
- * The runtime unloads a provider with the last engine, and what has been loaded anew after that crashes.
+ * Keeps everything loaded for the life of the process, with the providers that the runtime has loaded. The runtime
+ * unloads a provider with the last engine, and a reloaded one crashes.
  */
 export function pinLibraries({ runtime, libraries }: NativeLibraries): void {
   const dlopen = koffi.load(null).func('void *dlopen(const char *path, int flags)') as (

@@ -1,17 +1,17 @@
-/** Copies between JavaScript's memory and the memory that sessions compute in. */
+/** Copies between JavaScript's memory and that of sessions. */
 import koffi from 'koffi';
 
 import type { Pointer } from './api.js';
 import type { NativeLibraries } from '../../engine.js';
 
-/** Moves bytes to and from addresses of one device, all of them there when a call returns. */
+/** Copies bytes to and from addresses of one device, complete when a call returns. */
 export interface Transfer {
   /** May be on shared memory. */
   write(to: Pointer, from: ArrayBufferView): void;
   read(to: ArrayBufferView, from: Pointer): void;
   /** Sets bytes to 0. */
   clear(at: Pointer, bytes: number): void;
-  /** Bytes of the device, and those that no process has; none of host memory. */
+  /** Total and free bytes of the device; undefined for host memory. */
   room(): { readonly free: number; readonly total: number } | undefined;
 }
 
@@ -72,7 +72,7 @@ export function cudaTransfer({ libraries }: NativeLibraries, device: number): Tr
   return {
     write(to, from) {
       check('copy to the device', copy(to, from, from.byteLength, TO_DEVICE));
-      // Returns once the bytes are in a buffer of the driver's; a session's own stream would not wait for them.
+      // Returns once the bytes are in a buffer of the driver; a session's own stream would not wait for them.
       check('copy to the device', wait(null));
     },
     read: (to, from) => check('copy from the device', copy(to, from, to.byteLength, TO_HOST)),

@@ -1,6 +1,6 @@
 import { messageOf, OutOfMemoryError } from '../../../errors.js';
 
-/** What the runtime, CUDA and their libraries say where memory ran out. */
+/** Messages of the runtime, CUDA and their libraries when memory runs out. */
 const SAID = [
   /smaller than requested bytes of (\d+)/,
   /Failed to allocate memory(?: for requested buffer of size (\d+))?/,
@@ -10,7 +10,7 @@ const SAID = [
   /Failed to find a free memory block/,
 ];
 
-/** The error, as `OutOfMemoryError` where it says that memory ran out. */
+/** The error, as `OutOfMemoryError` if its message says so. */
 export function recognised(error: unknown): Error {
   const message = messageOf(error);
   const found = SAID.map((pattern) => pattern.exec(message)).find((match) => match !== null);
@@ -22,7 +22,7 @@ export function recognised(error: unknown): Error {
   );
 }
 
-/** The sentence of a message that tells, without the runtime's own source file and function. */
+/** The informative sentence of a message, without the runtime's source file and function. */
 function said(message: string): string {
   const line = message.split('\n').find((one) => SAID.some((pattern) => pattern.test(one))) ?? message;
   const [, sentence = line] =

@@ -1,5 +1,5 @@
 /**
- * Runs of one graph: what is fed is copied to the device, what it holds is used where it lies, outputs come back behind
+ * Runs of one graph: fed inputs are copied to the device, held ones are used in place, outputs are copied back after
  * the run.
  */
 import { pointerAt, type Pointer } from './api.js';
@@ -12,7 +12,7 @@ import { deviceTensor, hostTensor, readTensor, sizesOf } from './tensors.js';
 import type { Weights } from './weights.js';
 import type { Input, Output, Result, Session } from '../runtime.js';
 
-/** @param session is the caller's no longer. */
+/** @param session is now owned here. */
 export function sessionOf(device: Device, weights: Weights, session: Pointer): Session<Held> {
   return {
     async run(inputs, outputs) {
@@ -54,13 +54,17 @@ export type Bound = { readonly name: string; readonly dtype: DType; readonly siz
   | { readonly at: Pointer }
 );
 
-/** An output for which the runtime makes room: on the device to be kept, else on the host. */
+/** An output that the runtime allocates: on the device if kept, else on the host. */
 export interface Unbound {
   readonly name: string;
   readonly keep: boolean;
 }
 
-/** Runs a graph once. @param take reads what came of it, before it is freed. */
+/**
+ * Runs a graph once.
+ *
+ * @param take reads the results before they are freed.
+ */
 export function runBound<T>(
   device: Device,
   session: Pointer,

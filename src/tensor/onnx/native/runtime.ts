@@ -1,4 +1,6 @@
-/** A GPU, through ONNX Runtime's C API: weights are there once, inputs go there and outputs come back once a run. */
+/**
+ * A GPU, through ONNX Runtime's C API: weights are held there once, inputs and outputs are copied once for each run.
+ */
 import { arenaOf, openDevice, type Device, type DeviceOptions } from './device.js';
 import { allocate, heldBy, writeFlat, type Held } from './held.js';
 import { Learning } from './learning.js';
@@ -24,7 +26,7 @@ export function nativeRuntime(options: DeviceOptions): Runtime<Held> {
 }
 
 function runtimeOn(device: Device): Runtime<Held> {
-  // Always open: the arena is used through it.
+  // Always open: gives access to the arena.
   const least = openSession(device, emit(graphOf('least', { y: neg(input('x', 'float32', {})) }), 'cpu'));
   const arena = arenaOf(device, least);
   if (device.reserve !== undefined) arena.reserve(device.reserve);
@@ -33,7 +35,7 @@ function runtimeOn(device: Device): Runtime<Held> {
   return {
     learning,
     async open(program, placed) {
-      // Read before the graph is opened: what a file lacks is told sooner.
+      // Read before the graph is opened, so a broken file is reported sooner.
       loadAll(weights, wantedOf(program, placed));
       return sessionOf(device, weights, openSession(device, program));
     },
@@ -70,7 +72,7 @@ function wantedOf({ inputs }: Pick<Program, 'inputs'>, placed: ReadonlyMap<strin
   });
 }
 
-/** Smaller runs would help nothing where weights don't fit, so no error says that they might. */
+/** Smaller runs don't help if weights don't fit, so the error does not suggest them. */
 function loadAll(weights: Weights, wanted: readonly Wanted[]): void {
   try {
     weights.load(wanted);

@@ -1,4 +1,4 @@
-/** Opens graphs on a device, and says which of their operations it has no kernel for. */
+/** Opens graphs on a device, and reports operations without a kernel. */
 import { pointerAt, textAt, type Api, type Pointer } from './api.js';
 import type { Device } from './device.js';
 import { dtypeOf } from './elements.js';
@@ -7,17 +7,15 @@ import type { Program } from '../emit.js';
 import { recognised } from './out-of-memory.js';
 import { mismatch, type Described } from '../program-file.js';
 
-/** Of optimizations: all. */
+/** Optimization level: all. */
 const ALL = 99;
 const FATAL = 4;
-/** What the runtime says where an operation would be left to the CPU. */
+/** The runtime's message if an operation would be left to the CPU. */
 const FALLBACK = /fallback to CPU EP has been explicitly disabled/;
-/** Operations that a message names. */
+/** Most operations that a message names. */
 const MOST_NAMED = 8;
 
-/**
- * Operations that take time. A file that others wrote may leave its shapes' arithmetic to the CPU, but none of these.
- */
+/** Expensive operations. A graph from other tools may leave shape arithmetic to the CPU, but none of these. */
 const LARGE = new Set([
   'Attention',
   'Conv',
@@ -36,8 +34,8 @@ const LARGE = new Set([
  * Opens a graph.
  *
  * @throws {OutOfMemoryError} where there is no room for it.
- * @throws {Error} if the runtime refuses it, naming operations that the device can't compute; or a file's inputs and
- * outputs are others than it is said to have.
+ * @throws {Error} if the runtime refuses it, naming operations that the device can't compute; or if a file's inputs and
+ * outputs differ from the declared ones.
  */
 export function openSession(device: Device, program: Program | GraphFile): Pointer {
   try {
@@ -64,7 +62,7 @@ function openFile(device: Device, program: GraphFile): Pointer {
   throw new Error(fault);
 }
 
-/** Nothing is refused, and what is placed where is told. */
+/** Accepts every placement, and reports it. */
 const LENIENT = { 'session.disable_cpu_ep_fallback': '0', 'session.record_ep_graph_assignment_info': '1' };
 
 function created(device: Device, program: Program | GraphFile, more: Readonly<Record<string, string>>): Pointer {
@@ -78,7 +76,7 @@ function created(device: Device, program: Program | GraphFile, more: Readonly<Re
   }
 }
 
-/** @param folder of files with values of the graph. */
+/** @param folder of the graph's external data. */
 function sessionOptions(
   { api, options: { provider, threads, ...cuda } }: Device,
   folder: string | undefined,
@@ -89,7 +87,7 @@ function sessionOptions(
   api.call('SetIntraOpNumThreads', options, threads);
   api.call('SetInterOpNumThreads', options, 1);
   api.call('SetSessionGraphOptimizationLevel', options, ALL);
-  // One block for all of a run's values is planned only after the first run, beside what that has taken.
+  // A memory plan is made only after the first run, in addition to that run's memory.
   api.call('DisableMemPattern', options);
   if (provider === 'cuda') api.call('DisableCpuMemArena', options);
   const entries: Readonly<Record<string, string>> = {

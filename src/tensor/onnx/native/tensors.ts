@@ -1,15 +1,15 @@
-/** The runtime's tensors over memory that is somebody else's. */
+/** The runtime's tensors over borrowed memory. */
 import type { Pointer } from './api.js';
 import type { Device } from './device.js';
 import { arrayOf, count, elementOf, widthOf } from './elements.js';
 import type { Data, DType } from '../../graph.js';
 
-/** For arrays without elements: the runtime wants an address all the same. */
+/** For empty arrays: the runtime needs an address. */
 const NOTHING = new Uint8Array(new ArrayBuffer(8));
 
 /** A tensor over an array, which must live as long as it is used. */
 export function hostTensor({ api, host }: Device, data: Data, dtype: DType, sizes: readonly number[]): Pointer {
-  // A small array's values may move until somebody has asked for its buffer.
+  // A small array's values may move until its buffer is requested.
   const bytes = data.byteLength > 0 ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : NOTHING;
   return api.make(
     'CreateTensorWithDataAsOrtValue',

@@ -1,4 +1,4 @@
-/** Weights in files, on the device once, however many graphs and sets have them. */
+/** Weights in files, on the device once for all graphs and sets. */
 import { closeSync, openSync, readSync } from 'node:fs';
 
 import type { Arena, Device } from './device.js';
@@ -6,14 +6,14 @@ import { count, widthOf } from './elements.js';
 import { allocate, type Held } from './held.js';
 import type { DType, Place } from '../../graph.js';
 
-/** What a graph reads of a file. */
+/** A part of a file that a graph reads. */
 export interface Wanted {
   readonly place: Place;
   readonly dtype: DType;
   readonly sizes: readonly number[];
 }
 
-/** Bytes on their way from a file to the device. */
+/** Buffer for bytes from a file to the device. */
 const PIECE = 16 * 2 ** 20;
 
 const keyOf = ({ file, offset }: Place): string => `${offset} ${file}`;
@@ -21,7 +21,7 @@ const keyOf = ({ file, offset }: Place): string => `${offset} ${file}`;
 export class Weights {
   readonly #device: Device;
   readonly #arena: Arena;
-  /** By place, then by kind and length: two graphs may read one place differently. */
+  /** By place, then by type and length: two graphs may read one place differently. */
   readonly #known = new Map<string, Map<string, Held>>();
   #piece: Buffer | undefined;
 
@@ -31,7 +31,7 @@ export class Weights {
   }
 
   /**
-   * Values of each place, in order; what isn't on the device yet is read into one block.
+   * Values of each place, in order; those not on the device yet are read into one block.
    *
    * @throws {OutOfMemoryError} and {Error} if a file ends too soon.
    */
@@ -59,7 +59,7 @@ export class Weights {
     return wanted.map((one) => this.#find(one) as Held);
   }
 
-  /** Frees what was read of any other place. */
+  /** Frees the values of all other places. */
   retain(places: readonly Place[]): void {
     const stays = new Set(places.map(keyOf));
     for (const [key, all] of this.#known) {

@@ -78,6 +78,12 @@ export const WIDE = {
   },
 };
 
+/** The shape of Qwen2.5-VL-3B: as float32 15 GB. */
+export const BILLIONS = {
+  text: { ...WIDE.text, num_hidden_layers: 36 },
+  vision: { ...WIDE.vision, depth: 32, fullatt_block_indexes: [7, 15, 23, 31] },
+};
+
 /** Writes a checkpoint folder and gives its path. @param dtype F32, F16 or BF16. */
 export async function randomCheckpoint({ text, vision }, dtype = 'F32') {
   const from = new URL('../data/models/tiny/', import.meta.url).pathname;

@@ -1,9 +1,9 @@
 /**
  * Peak memory of rollouts and of training, against what `segr1 models inspect` computes: `node bench/memory.mjs
- * [tiny|middle|sam2] [FRAME]`.
+ * [tiny|middle|3b|sam2] [FRAME]`.
  *
  * Each job runs twice in a process of its own; measured is its largest resident size, with what is mapped of files. One
- * JSON line a job.
+ * JSON line a job. `3b` trains a LoRA adapter of the language model alone, once: it takes 15 GB of disk and minutes.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ import { promptTokens } from '../dist/models/sam2/prompts.js';
 import { openWeights } from '../dist/models/sam2/weights.js';
 import { openEngine } from '../dist/tensor/engines.js';
 import { segR1 } from '../dist/objectives/policy-gradient.js';
-import { randomCheckpoint, randomSam2 } from './made.mjs';
+import { BILLIONS, randomCheckpoint, randomSam2 } from './made.mjs';
 
 /** 178 million weights in the proportions of the published ones. */
 const MIDDLE = {
@@ -57,6 +57,7 @@ const USES = {
     { frame: 448, group: 4, maxTokens: 48, prompts: 1 },
     { frame: 672, group: 8, maxTokens: 96, prompts: 1 },
   ],
+  '3b': [{ frame: 448, group: 2, maxTokens: 100, prompts: 1, steps: 1 }],
 };
 /** Each without and with gradient checkpointing. */
 const JOBS = [
@@ -72,7 +73,7 @@ const TRAIN = { rollout: 'none', full: 'full', lora: { lora: LORA.lora }, langua
 
 const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
 
-async function measured(folder, job, gradientCheckpointing, { frame, group, maxTokens, prompts }) {
+async function measured(folder, job, gradientCheckpointing, { frame, group, maxTokens, prompts, steps = 2 }) {
   const policy = await openPolicy(folder, {
     workers: 1,
     threads: 2,
@@ -84,6 +85,7 @@ async function measured(folder, job, gradientCheckpointing, { frame, group, maxT
   const encoded = Array.from({ length: prompts }, (_, i) =>
     policy.encode({}, drawScene({ kind: 'pick', seed: 3, index: i, rule: 'any' }, frame).image),
   );
+  let seconds;
   if (job === 'rollout') {
     for (let run = 0; run < 2; run++)
       await policy.generate({
@@ -104,15 +106,17 @@ async function measured(folder, job, gradientCheckpointing, { frame, group, maxT
         perSample: { advantages: Array.from({ length: group }, (_, i) => i % 2) },
       };
     });
-    for (let step = 0; step < 2; step++) {
+    const begun = performance.now();
+    for (let step = 0; step < steps; step++) {
       const { gradient } = await policy.gradient({ loss: { objective: segR1(0) }, rows, temperature: 1 });
       await policy.step(gradient, { learningRate: 1e-6, maxNorm: 1 });
     }
+    seconds = Math.round((performance.now() - begun) / 1000);
   }
   const { tokens, images } = encoded[0];
   const { merge } = policy.config.vision;
   await policy.release();
-  return { peak: peak(), text: tokens.length - (images[0].grid.h * images[0].grid.w) / merge ** 2 };
+  return { seconds, peak: peak(), text: tokens.length - (images[0].grid.h * images[0].grid.w) / merge ** 2 };
 }
 
 /** Peak of embedding an image twice, and of decoding objects about it where there are some. */
@@ -172,16 +176,16 @@ if (what === 'child') {
     );
   const small = fileURLToPath(new URL('../data/models/tiny', import.meta.url));
   const MB = (bytes) => Math.round(bytes / 1e6);
-  for (const kind of what === '' ? Object.keys(USES) : [what]) {
-    const dir = kind === 'tiny' ? small : await randomCheckpoint(MIDDLE);
+  for (const kind of what === '' ? ['tiny', 'middle'] : [what]) {
+    const dir = kind === 'tiny' ? small : await randomCheckpoint(kind === '3b' ? BILLIONS : MIDDLE);
     if (kind !== 'tiny') {
       const file = join(dir, 'preprocessor_config.json');
       await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, 'utf8')), max_pixels: 1024 * 1024 }));
     }
     const config = await readConfig(dir);
     for (const each of USES[kind].filter(({ frame }) => folder === undefined || frame === Number(folder))) {
-      for (const [job, gradientCheckpointing] of JOBS) {
-        const { peak: bytes, text } = child(dir, job, String(gradientCheckpointing), JSON.stringify(each));
+      for (const [job, gradientCheckpointing] of kind === '3b' ? [['language', true]] : JOBS) {
+        const { peak: bytes, text, seconds } = child(dir, job, String(gradientCheckpointing), JSON.stringify(each));
         const { total, parts } = memoryOf(
           config,
           LORA[job] ? { kind: 'lora', adapter: adapterOf(config, LORA[job]) } : { kind: job },
@@ -195,6 +199,7 @@ if (what === 'child') {
             job,
             gradientCheckpointing,
             ...each,
+            seconds,
             measuredMB: MB(bytes),
             computedMB: MB(total),
             ratio: Math.round((100 * total) / bytes) / 100,

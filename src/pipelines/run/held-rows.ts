@@ -1,6 +1,6 @@
 import { map, type MonoTypeOperatorFunction } from 'rxjs';
 
-import { shown, UsageError } from '../../errors.js';
+import { shown } from '../../errors.js';
 import { requiredKeys, rowKeys } from '../../io/arrow/columns.js';
 import { misfitOf } from '../../io/arrow/rows.js';
 import type { Row } from '../../records.js';
@@ -14,7 +14,7 @@ import { stages as builtIn } from '../stages/table.js';
  * A value of the wrong type is removed and its row marked, with the name of the stage that made it. Built-in columns of
  * built-in stages are not checked.
  *
- * @throws {UsageError} through the stream, for a row with an undeclared column, or without one that every row needs.
+ * @throws {Error} through the stream, for a row with an undeclared column, or without one that every row needs.
  */
 export function heldRows(stages: readonly CheckedStage[]): MonoTypeOperatorFunction<Row>[] {
   const keys = new Set(rowKeys);
@@ -57,7 +57,7 @@ function fitting(stage: string, misfits: Misfits, row: Row): Row {
   if (misfits.length === 0) return row;
   const reason = misfits.map(([column, text]) => `${column}: ${text}`).join('; ');
   const wrong = new Set(misfits.map(([column]) => column));
-  if (requiredKeys.some((key) => wrong.has(key))) throw new UsageError(`${row.id}  ${stage}: ${reason}`);
+  if (requiredKeys.some((key) => wrong.has(key))) throw new Error(`${row.id}  ${stage}: ${reason}`);
   const rest = Object.fromEntries(Object.entries(row).filter(([key]) => !wrong.has(key))) as unknown as Row;
   return { ...rest, skipped: row.skipped ?? { stage, reason } };
 }
@@ -67,8 +67,8 @@ function ownMark(stage: string, names: ReadonlySet<string>, row: Row): Row {
   return row.skipped && !names.has(row.skipped.stage) ? { ...row, skipped: { ...row.skipped, stage } } : row;
 }
 
-function undeclared(stage: string, row: Row, column: string, value: unknown): UsageError {
-  return new UsageError(
+function undeclared(stage: string, row: Row, column: string, value: unknown): Error {
+  return new Error(
     `${row.id}  ${stage}: expected columns that the stage declares; got ${JSON.stringify(column)}, ${shown(value)}; way out: adds: { ${column}: column.float('…') }, or the type that it has`,
   );
 }

@@ -53,10 +53,7 @@ const rows = load(
   reward(),
   easy(1.6),
   advantage({ scale: 'none' }),
-  update(
-    { policy, readImage: read, temperature: 1, report },
-    { objective: 'dapo', learningRate: 3e-4, groupsPerStep: GROUPS },
-  ),
+  update({ policy, readImage: read, report }, { objective: 'dapo', learningRate: 3e-4, groupsPerStep: GROUPS }),
   // Without this the window stays full and the source stands still.
   released(window),
 );

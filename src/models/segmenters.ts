@@ -1,8 +1,8 @@
 /** Segmenters by kind: a kind is a folder beside this file and a line here, or a custom module. */
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 
-import { messageOf, shown, UsageError } from '../errors.js';
+import { shown, UsageError } from '../errors.js';
+import { importModule } from '../import-module.js';
 import { readJson } from './checkpoint-json.js';
 import { grabcut } from './grabcut/definition.js';
 import type { InspectedSegmenter, SegmenterUse } from './inspected.js';
@@ -54,12 +54,7 @@ export function optionsOf(choice: SegmenterChoice): Readonly<Record<string, unkn
  * @throws {UsageError} if it can't be loaded, or exports none or several.
  */
 export async function loadSegmenter(file: string): Promise<SegmenterDefinition> {
-  let exported: readonly unknown[];
-  try {
-    exported = Object.values((await import(pathToFileURL(file).href)) as Record<string, unknown>);
-  } catch (error) {
-    throw new UsageError(`expected a module that loads; got ${messageOf(error)} in ${JSON.stringify(file)}`);
-  }
+  const exported = Object.values(await importModule(file));
   const [found, ...others] = exported.filter(isSegmenterDefinition);
   if (found && others.length === 0) return found;
   throw new UsageError(

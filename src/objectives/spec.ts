@@ -1,6 +1,5 @@
-import { pathToFileURL } from 'node:url';
-
 import { messageOf, shown, UsageError } from '../errors.js';
+import { importModule } from '../import-module.js';
 import { namedObjective, ObjectiveName, type ObjectiveOptions } from './named.js';
 import type { Objective } from './objective.js';
 import { checkedObjective } from './own.js';
@@ -38,12 +37,7 @@ export async function openObjective(spec: ObjectiveSpec | Objective): Promise<Ob
 }
 
 async function loadObjective(file: string): Promise<Objective> {
-  let exported: Record<string, unknown>;
-  try {
-    exported = (await import(file.startsWith('file:') ? file : pathToFileURL(file).href)) as Record<string, unknown>;
-  } catch (error) {
-    throw new UsageError(`expected a module that loads; got ${messageOf(error)} in ${shown(file)}`, { cause: error });
-  }
+  const exported = await importModule(file);
   if (exported['objective'] !== undefined) return checkedObjective(exported['objective']);
   throw new UsageError(
     `expected a module that exports "objective"; got ${Object.keys(exported).join(', ') || 'no export'} in ${shown(file)}`,

@@ -6,7 +6,7 @@ import type { RewardFunction, RewardOptions } from '../../operators/reward.js';
 import { measured, rewardShape, RewardWeights } from '../../operators/rewards/options.js';
 import type { Masked, Sample } from '../../records.js';
 import type { Refusal } from '../stage.js';
-import { importModule } from './import-module.js';
+import { importModule } from '../../import-module.js';
 
 /** What a custom reward is called with: one row, and its completions, [G] each. */
 export interface RewardInput extends Pick<Masked, 'completions' | 'prompts' | 'masks' | 'formats'> {

@@ -6,7 +6,7 @@ import type { Coordinates } from './policy.js';
 import { readAdapterConfig } from './vlm/adapter.js';
 import type { Architecture } from './vlm/architecture.js';
 import { inspectVlm, type InspectedAdapter, type InspectedCheckpoint } from './vlm/inspect.js';
-import { adapterOf } from './vlm/lora.js';
+import { adapterOf, LoraFault } from './vlm/lora.js';
 import type { Use } from './vlm/memory.js';
 import { mergeAdapter } from './vlm/merge.js';
 import type { Training } from './vlm/parameters.js';
@@ -59,14 +59,15 @@ export async function policyFault({
   try {
     const config = await readPolicyConfig(checkpoint);
     if (typeof train === 'object') {
-      option = `train.lora.${train.lora.pattern === undefined ? 'targets' : 'pattern'}`;
+      option = 'train.lora';
       adapterOf(config, train.lora);
     }
     option = 'adapter';
     if (adapter !== undefined) await readAdapterConfig(adapter, config);
     return undefined;
   } catch (error) {
-    if (error instanceof ModelError || error instanceof RangeError) return { option, text: messageOf(error) };
+    if (error instanceof LoraFault) return { option: `${option}.${error.option}`, text: messageOf(error) };
+    if (error instanceof ModelError) return { option, text: messageOf(error) };
     throw error;
   }
 }

@@ -2,6 +2,8 @@ import { closeSync, openSync } from 'node:fs';
 import { devNull } from 'node:os';
 import { isatty } from 'node:tty';
 
+import { tell } from './print.js';
+
 /** Ctrl-C, a supervisor's SIGTERM, and a closed terminal. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -25,7 +27,7 @@ export function onInterrupt(stop: () => void): () => void {
       return;
     }
     stopped = true;
-    console.error('finishing what is in flight; once more ends at once');
+    tell('finishing what is in flight; once more ends at once');
     stop();
   };
   const release = (): void => {

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { defined } from '../../defined.js';
 import { DataError, messageOf, shortPath, shown, UsageError } from '../../errors.js';
+import { inLine } from '../../printable.js';
 import { checkSeal, dropFolder } from '../../io/sealed-folder.js';
 import { RunFolder, stepName } from '../store/run-folder.js';
 import { putAside, type RowCache } from './row-cache.js';
@@ -124,9 +125,8 @@ function sameConfig(run: RunFolder, pipeline: Pipeline): void {
     );
   }
   if (found.length === 0) return;
-  const lines = found.map(
-    ({ key, before, now }) =>
-      `${shortPath(run.config)}  ${key}: expected ${shown(before)}, as the run began; got ${shown(now)}`,
+  const lines = found.map(({ key, before, now }) =>
+    inLine(`${shortPath(run.config)}  ${key}: expected ${shown(before)}, as the run began; got ${shown(now)}`),
   );
   throw new UsageError(`${lines.join('\n')}\nway out: begin another run, without --resume`);
 }

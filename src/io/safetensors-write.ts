@@ -2,6 +2,7 @@ import { open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { ModelError } from '../errors.js';
+import { firstNonFinite, firstNonFiniteHalf } from './finite.js';
 import { toBf16, toF16 } from './half.js';
 import { dtypeBytes, type Dtype } from './safetensors-header.js';
 
@@ -34,7 +35,8 @@ const CHUNK = 1 << 22;
  * Wide kinds come first, so that every tensor lies at a multiple of its value's bytes; the same tensors give the same
  * bytes.
  *
- * @throws {ModelError} if a name occurs twice or a shape does not fit its data; nothing is written then.
+ * @throws {ModelError} if a name occurs twice or a shape does not fit its data, or where a value is infinite or NaN, or
+ * would be in its kind; no file is left then.
  */
 export async function writeSafetensors(
   path: string,
@@ -113,8 +115,27 @@ async function append(file: FileHandle, path: string, tensor: StoredTensor | Raw
         : tensor.dtype === 'F16'
           ? toF16(part)
           : toBf16(part);
+    checkStored(path, tensor, part, stored, at);
     await file.writeFile(new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength));
   }
+}
+
+/** @throws {ModelError} for a value that isn't finite, or that its kind is too narrow for. */
+function checkStored(
+  path: string,
+  { name, dtype }: StoredTensor,
+  given: Float32Array | BigInt64Array,
+  stored: Float32Array | BigInt64Array | Uint16Array,
+  from: number,
+): void {
+  if (given instanceof BigInt64Array || stored instanceof BigInt64Array) return;
+  const at =
+    stored instanceof Uint16Array
+      ? firstNonFiniteHalf(stored, dtype === 'BF16' ? 0x7f80 : 0x7c00)
+      : firstNonFinite(stored);
+  if (at < 0) return;
+  const what = Number.isFinite(given[at]) ? `numbers that ${dtype} holds` : 'finite numbers';
+  throw new ModelError(`${path}  tensor ${JSON.stringify(name)}: expected ${what}; got ${given[at]} at ${from + at}`);
 }
 
 async function appendRaw(file: FileHandle, path: string, tensor: RawTensor): Promise<void> {

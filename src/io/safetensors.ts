@@ -2,6 +2,7 @@ import { open, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import { messageOf, ModelError, shown } from '../errors.js';
+import { firstNonFinite, firstNonFiniteHalf } from './finite.js';
 import { fromBf16, fromF16 } from './half.js';
 import { dtypeBytes, readHeader, type Dtype, type TensorInfo } from './safetensors-header.js';
 
@@ -26,6 +27,11 @@ export interface Tensors {
    */
   read(name: string): Promise<Float32Array<ArrayBuffer>>;
   read(name: string, into: Float32Array): Promise<Float32Array>;
+  /** As `read`. @throws {ModelError} also if a value is infinite or NaN, which no weight is. */
+  readFinite(name: string): Promise<Float32Array<ArrayBuffer>>;
+  readFinite(name: string, into: Float32Array): Promise<Float32Array>;
+  /** Reads a F32, F16 or BF16 tensor piece by piece. @throws {ModelError} if a value is infinite or NaN. */
+  checkFinite(name: string): Promise<void>;
   readF64(name: string): Promise<Float64Array<ArrayBuffer>>;
   readI64(name: string): Promise<BigInt64Array<ArrayBuffer>>;
   readI32(name: string): Promise<Int32Array<ArrayBuffer>>;
@@ -115,12 +121,43 @@ function tensorsOf(
     return values;
   }
 
+  const refuse = (name: string, at: number, value?: number): never => {
+    const got = value === undefined ? 'an infinity or NaN' : String(value);
+    throw new ModelError(
+      `${info(name).file}  tensor ${JSON.stringify(name)}: expected finite numbers; got ${got} at ${at}`,
+    );
+  };
+  async function readFinite(name: string): Promise<Float32Array<ArrayBuffer>>;
+  async function readFinite(name: string, into?: Float32Array): Promise<Float32Array>;
+  async function readFinite(name: string, into?: Float32Array): Promise<Float32Array> {
+    const values = await read(name, into);
+    const at = firstNonFinite(values);
+    return at < 0 ? values : refuse(name, at, values[at]);
+  }
+  async function checkFinite(name: string): Promise<void> {
+    const { dtype, file, offset, bytes } = info(name, FLOATS);
+    const width = dtypeBytes[dtype];
+    const buffer = new ArrayBuffer(Math.min(SCANNED, bytes));
+    for (let from = 0; from < bytes; from += SCANNED) {
+      const part = new Uint8Array(buffer, 0, Math.min(SCANNED, bytes - from));
+      await fill(name, { file, offset: offset + from, bytes: part.length }, part);
+      const length = part.length / width;
+      const at =
+        dtype === 'F32'
+          ? firstNonFinite(new Float32Array(buffer, 0, length))
+          : firstNonFiniteHalf(new Uint16Array(buffer, 0, length), dtype === 'BF16' ? 0x7f80 : 0x7c00);
+      if (at >= 0) refuse(name, from / width + at);
+    }
+  }
+
   return {
     names: [...tensors.keys()],
     metadata,
     has: (name) => tensors.has(name),
     info: (name) => info(name),
     read,
+    readFinite,
+    checkFinite,
     readF64: async (name) => new Float64Array(await readAs(name, 'F64')),
     readI64: async (name) => new BigInt64Array(await readAs(name, 'I64')),
     readI32: async (name) => new Int32Array(await readAs(name, 'I32')),
@@ -128,10 +165,17 @@ function tensorsOf(
   };
 }
 
+/** Bytes that `checkFinite` holds. */
+const SCANNED = 1 << 24;
+
 /** Bytes asked of the file system at once; one call gives less than 2 GiB. */
 const CHUNK = 1 << 30;
 
-async function fill(name: string, { file, offset, bytes }: TensorInfo, into: Uint8Array): Promise<void> {
+async function fill(
+  name: string,
+  { file, offset, bytes }: Pick<TensorInfo, 'file' | 'offset' | 'bytes'>,
+  into: Uint8Array,
+): Promise<void> {
   const handle = await open(file);
   try {
     for (let at = 0; at < bytes;) {

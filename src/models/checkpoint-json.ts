@@ -38,18 +38,28 @@ export async function readJson(file: string, absent?: Json): Promise<Json> {
 }
 
 /**
- * `value` as the schema reads it; each schema's message says what it expected.
+ * `value` as the schema reads it; each schema's message says what it expected, and may end in a way out. A key that is
+ * null counts as absent: Python's libraries write null for what has no value.
  *
  * @param prefix stands before the key in a message, for a part of a file.
  * @throws {ModelError} naming file, key, expected and got.
  */
 export function check<S extends z.ZodType>(schema: S, value: unknown, file: string, prefix = ''): z.output<S> {
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(withoutNulls(value));
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   let got: unknown = value;
   for (const key of issue.path)
     got = isObject(got) || Array.isArray(got) ? (got as Record<PropertyKey, unknown>)[key] : undefined;
   const where = `${prefix}${issue.path.map(String).join('.')}`.replace(/\.$/, '');
-  throw new ModelError(`${file}  ${where}: expected ${issue.message}; got ${shown(got)}`);
+  const [expected = '', wayOut] = issue.message.split('; way out: ');
+  const way = wayOut === undefined ? '' : `; way out: ${wayOut}`;
+  throw new ModelError(`${file}  ${where}: expected ${expected}; got ${shown(got)}${way}`);
+}
+
+/** An object, and those in it, without keys that are null. */
+export function withoutNulls(value: unknown): unknown {
+  if (!isObject(value)) return value;
+  const some = Object.entries(value).filter(([, held]) => held !== null);
+  return Object.fromEntries(some.map(([key, held]) => [key, withoutNulls(held)]));
 }

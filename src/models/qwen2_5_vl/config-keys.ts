@@ -35,6 +35,7 @@ export const Text = z.object({
   num_key_value_heads: count,
   head_dim: count.nullish(),
   intermediate_size: count,
+  max_position_embeddings: count.nullish(),
   rms_norm_eps: positive,
   hidden_act: silu,
   use_sliding_window: z.literal(false, 'false').default(false),

@@ -109,6 +109,7 @@ function textConfig(text: z.output<typeof Text>, file: string): TextConfig {
     eps: text.rms_norm_eps,
     ropeTheta,
     mropeSection: sections,
+    positions: text.max_position_embeddings ?? Infinity,
     tied: text.tie_word_embeddings,
   };
 }

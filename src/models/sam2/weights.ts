@@ -157,7 +157,8 @@ export async function openWeights(dir: string, config: Sam2Config, halves = fals
   const values = new Map<string, Float32Array>();
   for (const name of shapes.keys()) {
     const kept = halves ? tensors.info(name).dtype in STORED : tensors.info(name).dtype === 'F32';
-    if (files === undefined || !kept || isComputedWith(name)) values.set(name, await tensors.read(name));
+    if (files === undefined || !kept || isComputedWith(name)) values.set(name, await tensors.readFinite(name));
+    else await tensors.checkFinite(name);
   }
   samePositions(dir, values);
   return {

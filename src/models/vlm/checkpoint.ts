@@ -35,7 +35,9 @@ export async function saveWeights(
     const { dtype, shape } = tensors.info(spelling);
     const entry = own.get(name);
     const data =
-      store && entry ? store.values.subarray(entry.offset, entry.offset + entry.length) : () => tensors.read(spelling);
+      store && entry
+        ? store.values.subarray(entry.offset, entry.offset + entry.length)
+        : () => tensors.readFinite(spelling);
     return {
       name: spelling,
       shape,

@@ -1,6 +1,6 @@
 /** Linear layers, and LoRA adapters on them. */
 import { count, sizeOf, type Dim, type Tensor } from '../../tensor/graph.js';
-import { add, concat, constant, dims, dot, expand, pad, slice } from '../../tensor/ops.js';
+import { add, concat, constant, dims, dot, expand, mul, pad, slice } from '../../tensor/ops.js';
 
 /** x · weightᵀ + bias; with an adapter + B · (scale · A · x) too. */
 export interface Linear {
@@ -17,6 +17,13 @@ export interface Adapter {
   readonly scale: number;
   /** The adapted matrices, as `weightShapes` names them. */
   readonly matrices: readonly string[];
+  /** Rank and scale of the matrices that have their own. */
+  readonly own?: ReadonlyMap<string, { readonly rank: number; readonly scale: number }>;
+}
+
+/** Rank and scale of an adapted matrix. */
+export function adaptedBy(adapter: Adapter, matrix: string): { readonly rank: number; readonly scale: number } {
+  return adapter.own?.get(matrix) ?? adapter;
 }
 
 /** Both sides of an adapter of one layer. @see arXiv:2106.09685 */
@@ -88,15 +95,17 @@ function joinAdapters(layers: readonly Linear[], out: string): LowRank | undefin
     'rank',
   );
   const rank = sizeOf(down, 'rank') as number;
+  const alike = adapters.every(({ scale }) => scale === first.scale);
   let start = 0;
   const rows = layers.map((layer) => {
     if (!layer.adapter) return expand(constant([0], {}), dims({ [out]: ends(layer).out.size, rank }));
-    const { up } = layer.adapter;
+    const { up: plain, scale } = layer.adapter;
+    const up = alike ? plain : mul(plain, scale);
     const own = sizeOf(up, 'rank') as number;
     start += own;
     return pad(up, 'rank', start - own, rank - start);
   });
-  return { down, up: concat(rows, out), scale: first.scale };
+  return { down, up: concat(rows, out), scale: alike ? first.scale : 1 };
 }
 
 /** A layer's weight with its adapter merged: W + scale · B · A, [out, in]. */

@@ -6,7 +6,7 @@ import { WIDTH } from '../../tensor/graph.js';
 import { summed, type Memory } from '../inspected.js';
 import { BLOCKS } from './attention.js';
 import type { VlmConfig } from './architecture.js';
-import { JOINED } from './linear.js';
+import { adaptedBy, JOINED } from './linear.js';
 import type { Adapter } from './linear.js';
 import { adapterShapes } from './lora.js';
 import type { Job, Use } from './memory-use.js';
@@ -175,7 +175,9 @@ export function learnsToSee({ architecture: { modules } }: VlmConfig, adapter: A
 
 /** Floats that an adapter adds to a token, or a patch, in a layer: A · x of each of its matrices. */
 export function adaptedFloats(adapter: Adapter | undefined, module: string, layers: number): number {
-  return adapter ? (adapter.rank * adapter.matrices.filter((name) => name.startsWith(module)).length) / layers : 0;
+  if (!adapter) return 0;
+  const ranks = adapter.matrices.filter((name) => name.startsWith(module)).map((name) => adaptedBy(adapter, name).rank);
+  return ranks.reduce((sum, rank) => sum + rank, 0) / layers;
 }
 
 /**

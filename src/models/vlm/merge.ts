@@ -12,7 +12,7 @@ import {
 } from '../../io/safetensors.js';
 import { graphOf, type Engine } from '../../tensor/engine.js';
 import { openEngine } from '../../tensor/engines.js';
-import { readAdapter } from './adapter.js';
+import { readAdapter, spellings } from './adapter.js';
 import { replaceFolder } from './checkpoint.js';
 import type { VlmConfig } from './architecture.js';
 import { mergeLinear } from './linear.js';
@@ -65,7 +65,7 @@ export async function mergeAdapter(base: string, config: VlmConfig, folder: stri
         name,
         dtype: dtype as (typeof FLOATS)[number],
         shape,
-        data: async () => fold(matrix, await tensors.read(name)),
+        data: async () => fold(matrix, await tensors.readFinite(name)),
       };
     };
     await replaceFolder(base, dir, copied, async (fresh) => {
@@ -90,15 +90,13 @@ function folding(
   sides: Tensors,
 ): (matrix: string, values: Float32Array) => Promise<Float32Array> {
   const { weights } = policyWeights(config, adapter);
+  const spelled = spellings(config, adapter, sides);
+  const side = (name: string): Promise<Float32Array> => sides.readFinite(spelled.get(name) as string);
   return async (matrix, values) => {
     const graph = graphOf(`merged ${matrix}`, { merged: mergeLinear(weights.linear(matrix.replace(/\.weight$/, ''))) });
     const [a, b] = [sideName(config, matrix, 'A'), sideName(config, matrix, 'B')];
     await engine.open(graph);
-    const { outputs } = await engine.run(
-      graph,
-      { [matrix]: values, [a]: await sides.read(a), [b]: await sides.read(b) },
-      [],
-    );
+    const { outputs } = await engine.run(graph, { [matrix]: values, [a]: await side(a), [b]: await side(b) }, []);
     await engine.close(graph);
     return outputs['merged'] as Float32Array;
   };

@@ -95,7 +95,7 @@ export async function restoreTraining(
   const average = averaged && new Float32Array(layout.length);
   for (const { name, offset, length } of layout.entries) {
     const take = async (from: Tensors, stored: string, to: Float32Array): Promise<void> => {
-      const read = await from.read(stored);
+      const read = await from.readFinite(stored);
       if (read.length !== length)
         throw new ModelError(`${dir}  ${stored}: expected ${length} values; got ${read.length}`);
       to.set(read, offset);

@@ -76,7 +76,7 @@ export async function readWeights(
   const values = sharedValues(layout, extra);
   for (const { name, offset, length } of layout.entries) {
     const file = names.get(name);
-    if (file !== undefined) await tensors.read(file, values.subarray(offset, offset + length));
+    if (file !== undefined) await tensors.readFinite(file, values.subarray(offset, offset + length));
   }
   return { layout, values };
 }
@@ -109,12 +109,14 @@ export async function lendWeights(
     const real = await realpath(file);
     // The runtime looks for files in one folder.
     const kept = dtype === STORED[held] && (held === 'float32' || engine.traits.halves);
-    if (kept && (folder ??= dirname(real)) === dirname(real)) places.set(name, { file: real, offset, dtype: held });
-    else read.push({ name, file: spelling, held });
+    if (kept && (folder ??= dirname(real)) === dirname(real)) {
+      await tensors.checkFinite(spelling);
+      places.set(name, { file: real, offset, dtype: held });
+    } else read.push({ name, file: spelling, held });
   }
   await engine.places(set, places);
   for (const { name, file, held } of read)
-    await engine.tensor(set, name, inType(await tensors.read(file), held, engine.traits.halves));
+    await engine.tensor(set, name, inType(await tensors.readFinite(file), held, engine.traits.halves));
 }
 
 /** Values as an engine holds them: rounded to halves, or to float32 values of halves if it holds no halves. */

@@ -27,7 +27,10 @@ function layer(draw: Draw, { bias, adapted }: Way): Linear {
   };
   if (!adapted) return weights;
   const down = draw.tensor('any', ['rank', 'width'], { ...sizes, width: 4 });
-  return { ...weights, adapter: { down, up: draw.tensor('any', ['out', 'rank'], sizes), scale: 0.75 } };
+  return {
+    ...weights,
+    adapter: { down, up: draw.tensor('any', ['out', 'rank'], sizes), scale: draw.integer(1, 3) / 4 },
+  };
 }
 
 /** A layer that computes with the merged matrix. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { UsageError } from '../../../src/errors.js';
-import { openSafetensors } from '../../../src/io/safetensors.js';
+import { openSafetensors, writeSafetensors } from '../../../src/io/safetensors.js';
 import type { EncodedPrompt, TrainRow } from '../../../src/models/policy.js';
 import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
 import {
@@ -15,6 +15,7 @@ import {
   sideName,
   type LoraOptions,
 } from '../../../src/models/vlm/lora.js';
+import { adaptedBy } from '../../../src/models/vlm/linear.js';
 import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
 import { patchMaskHead } from '../../../src/models/vlm/supervised.js';
 import { grpo } from '../../../src/objectives/policy-gradient.js';
@@ -61,6 +62,12 @@ const writing: Writing = { group: 3, temperature: 1, maxTokens: 10 };
 async function taught(policy: VlmPolicy): Promise<void> {
   for (let i = 0; i < 2; i++)
     await policy.step((await policy.gradient({ loss, rows: lesson(policy), temperature: 1 })).gradient, settings);
+}
+
+async function change(dir: string, keys: object): Promise<void> {
+  const file = join(dir, 'adapter_config.json');
+  const described = JSON.parse(await readFile(file, 'utf8')) as object;
+  await writeFile(file, JSON.stringify({ ...described, ...keys }));
 }
 
 describe('adapterOf', () => {
@@ -112,6 +119,36 @@ describe('adapterOf', () => {
   it('refuses a head that is the embedding table', async () => {
     const other = await readConfig(tied);
     expect(() => adapterOf(other, { rank: 2, alpha: 8, targets: ['lm_head'] })).toThrow('got lm_head among them');
+  });
+
+  it('takes all linear layers but the head', () => {
+    const all = modules({ pattern: 'All-Linear' });
+    expect(all).not.toContain('lm_head');
+    expect(all).toHaveLength(7 * config.text.layers + 5 * config.vision.depth + 2);
+  });
+
+  it('has no rank above all sides of its matrices', () => {
+    expect(() => adapterOf(config, { ...small, rank: 1_000_000 })).toThrow(
+      'expected at most 112, the longest side of the matrices; got 1000000',
+    );
+  });
+
+  // PEFT 0.21, get_pattern_key: re.match(rf"(.*\.)?({key})$", path), the first key that does.
+  it('has ranks and alphas of single modules', () => {
+    const adapter = adapterOf(config, {
+      ...small,
+      ranks: { [String.raw`layers\.1\.self_attn\.q_proj`]: 4, roj: 9, '^model.language.*0.*q_proj': 3 },
+      alphas: { q_proj: 12 },
+    });
+    const of = (layer: number) => adaptedBy(adapter, `model.layers.${layer}.self_attn.q_proj.weight`);
+    expect([of(0), of(1), of(2)]).toEqual([
+      { rank: 3, scale: 4 },
+      { rank: 4, scale: 3 },
+      { rank: 2, scale: 6 },
+    ]);
+    expect(adaptedBy(adapter, 'visual.blocks.0.mlp.gate_proj.weight')).toMatchObject({ rank: 2, scale: 4 });
+    const sizes = adapterShapes(config, adapter).find(({ name }) => name.includes('layers.1.self_attn'))?.sizes;
+    expect(Object.values(sizes ?? {})).toEqual([4, 64]);
   });
 
   it('scales by alpha over the rank, or over its root', () => {
@@ -319,6 +356,160 @@ describe('an adapter folder', () => {
     });
   });
 
+  // PEFT 0.21, LoraConfig and the LoRA layer that reads it; what it writes by default changes nothing.
+  it('opens with every key that PEFT writes, and with nulls', async () => {
+    const policy = await open({ train: { lora: small } });
+    const dir = join(await folder(), 'saved');
+    await policy.save(dir);
+    const file = join(dir, 'adapter_config.json');
+    const described = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+    const written = {
+      ...described,
+      alora_invocation_tokens: null,
+      alpha_pattern: {},
+      arrow_config: null,
+      auto_mapping: { base_model_class: 'Qwen2_5_VLForConditionalGeneration', unsloth_fixed: true },
+      corda_config: null,
+      ensure_weight_tying: false,
+      eva_config: null,
+      exclude_modules: null,
+      kasa_config: null,
+      layer_replication: null,
+      layers_pattern: null,
+      layers_to_transform: null,
+      loftq_config: {},
+      lora_bias: false,
+      lora_dropout: 0.05,
+      lora_ga_config: null,
+      megatron_config: null,
+      megatron_core: 'megatron.core',
+      modules_to_save: [],
+      monteclora_config: null,
+      peft_version: '0.21.2',
+      qalora_group_size: 16,
+      rank_pattern: {},
+      revision: null,
+      target_parameters: null,
+      trainable_token_indices: null,
+      use_bdlora: null,
+      use_dora: false,
+      use_qalora: false,
+      velora_config: null,
+      some_key_of_tomorrow: null,
+    };
+    const opens = async (change: object): Promise<number> => {
+      await writeFile(file, JSON.stringify({ ...written, ...change }));
+      return (await open({ adapter: dir })).parameters;
+    };
+    expect(await opens({})).toBe(policy.parameters);
+    // For a linear layer PEFT takes fan_in_fan_out back.
+    for (const change of [{ init_lora_weights: 'gaussian' }, { init_lora_weights: false }, { fan_in_fan_out: true }])
+      expect(await opens(change)).toBe(policy.parameters);
+  });
+
+  it.each([
+    ['init_lora_weights', 'pissa'],
+    ['init_lora_weights', 'pissa_niter_16'],
+    ['init_lora_weights', 'olora'],
+    ['init_lora_weights', 'corda'],
+    ['init_lora_weights', 'loftq'],
+    ['init_lora_weights', 'lora_ga'],
+    ['init_lora_weights', 'newest'],
+    ['bias', 'all'],
+    ['bias', 'lora_only'],
+    ['use_dora', true],
+    ['use_qalora', true],
+    ['lora_bias', true],
+    ['alora_invocation_tokens', [1, 2]],
+    ['use_bdlora', { nblocks: 2 }],
+    ['kasa_config', { beta: 0.1 }],
+    ['velora_config', { num_groups: 64 }],
+    ['monteclora_config', { num_samples: 8 }],
+    ['arrow_config', { top_k: 3 }],
+    ['megatron_config', { hidden_size: 64 }],
+    ['layer_replication', [[0, 2]]],
+    ['target_parameters', ['experts.up']],
+    ['trainable_token_indices', [5]],
+    ['trainable_token_indices', { embed_tokens: [5] }],
+    ['modules_to_save', ['embed_tokens']],
+    ['layers_pattern', ['layers']],
+    ['some_key_of_tomorrow', 3],
+    ['r', 1_000_000],
+    ['lora_alpha', 1e300],
+  ])('is refused by the name of %s: %j', async (key, value) => {
+    const dir = await folder();
+    const described = { peft_type: 'LORA', r: 2, lora_alpha: 8, target_modules: ['q_proj'], [key]: value };
+    await writeFile(join(dir, 'adapter_config.json'), JSON.stringify(described));
+    await expect(open({ adapter: dir })).rejects.toThrow(`adapter_config.json  ${key}: expected `);
+  });
+
+  // PEFT 0.21, check_target_module_exists: Python's re.fullmatch on the path for a text, the path's end for names.
+  it.each([
+    ['.*visual.*', undefined],
+    [String.raw`^model\.visual\..*$`, undefined],
+    [['visual', 'gate_proj'], ['q_proj']],
+  ])('leaves out what exclude_modules means: %j', async (excluded, targets) => {
+    const options = { ...small, targets: targets ?? small.targets, vision: false };
+    const policy = await open({ train: { lora: options } });
+    const dir = join(await folder(), 'saved');
+    await policy.save(dir);
+    await change(dir, { target_modules: small.targets, exclude_modules: excluded });
+    expect((await open({ adapter: dir })).parameters).toBe(policy.parameters);
+  });
+
+  it('takes layers_to_transform by number', async () => {
+    const policy = await open({ train: { lora: { ...small, targets: ['layers.1.self_attn.q_proj'] } } });
+    const dir = join(await folder(), 'saved');
+    await policy.save(dir);
+    await change(dir, { target_modules: ['q_proj'], layers_to_transform: 1, layers_pattern: 'layers' });
+    expect((await open({ adapter: dir })).parameters).toBe(policy.parameters);
+    await change(dir, { layers_to_transform: [1], layers_pattern: null });
+    expect((await open({ adapter: dir })).parameters).toBe(policy.parameters);
+    await change(dir, { target_modules: '.*q_proj' });
+    await expect(open({ adapter: dir })).rejects.toThrow('layers_to_transform: expected none where target_modules');
+  });
+
+  it('has the names of before transformers 4.52 too, in its tensors and its expressions', async () => {
+    const policy = await open({ train: { lora: small }, seed: 3 });
+    await taught(policy);
+    const dir = join(await folder(), 'saved');
+    await policy.save(dir);
+    const before = join(dir, 'adapter_model.safetensors');
+    const tensors = await openSafetensors(before);
+    await writeSafetensors(
+      before,
+      await Promise.all(
+        tensors.names.map(async (name) => ({
+          name: name.replace('model.language_model.', 'model.').replace('model.model.visual', 'model.visual'),
+          dtype: 'F32' as const,
+          shape: tensors.info(name).shape,
+          data: await tensors.read(name),
+        })),
+      ),
+    );
+    await change(dir, {
+      target_modules: String.raw`(model\.layers|visual\.blocks)\..*(q_proj|gate_proj)`,
+      exclude_modules: String.raw`model\.language_model.*`,
+    });
+    const again = await open({ adapter: dir });
+    expect(await again.scores({ rows: lesson(again), temperature: 1 })).toEqual(
+      await policy.scores({ rows: lesson(policy), temperature: 1 }),
+    );
+    await again.save(join(dir, 'newer'));
+    expect((await open({ adapter: join(dir, 'newer') })).parameters).toBe(policy.parameters);
+  });
+
+  it.each([Infinity, NaN])('that holds %d is refused', async (value) => {
+    const policy = await open({ train: { lora: small } });
+    const dir = join(await folder(), 'saved');
+    await policy.save(dir);
+    const file = join(dir, 'adapter_model.safetensors');
+    const bytes = await readFile(file);
+    bytes.writeFloatLE(value, bytes.length - 8);
+    await writeFile(file, bytes);
+    await expect(open({ adapter: dir })).rejects.toThrow(`expected finite numbers; got ${value} at `);
+  });
+
   it.each([
     ['another kind', { peft_type: 'IA3' }, 'adapter_config.json  peft_type: expected "LORA"; got "IA3"'],
     [
@@ -327,9 +518,9 @@ describe('an adapter folder', () => {
       'adapter_config.json  use_dora: expected false, which is all that is read; got true',
     ],
     [
-      'other ranks',
+      'ranks that the file has not',
       { rank_pattern: { q_proj: 9 } },
-      'adapter_config.json  rank_pattern: expected none, which is all that is read; got {"q_proj":9}',
+      'layers.0.self_attn.q_proj.lora_A.weight: expected shape [9, 64]; got [2, 64]',
     ],
     [
       'whole modules',
@@ -366,7 +557,7 @@ describe('an adapter folder', () => {
       ),
     );
     await expect(open({ train: { lora: { ...small, targets: ['none'] } } })).rejects.toThrow(
-      `${tiny}  lora: expected some linear layer; got none for ["none"]`,
+      `${tiny}  lora.targets: expected some linear layer; got none for ["none"]`,
     );
   });
 });

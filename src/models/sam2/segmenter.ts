@@ -57,17 +57,22 @@ export type Sam2Options = z.input<typeof Sam2Options>;
  * @throws {ModelError} if the checkpoint is of another kind, incomplete, or its session cannot be opened.
  * @see SAM 2, arXiv:2408.00714
  */
-export async function openSam2(options: Sam2Options): Promise<Segmenter> {
+export async function openSam2(options: Sam2Options, notice?: (text: string) => void): Promise<Segmenter> {
   const { checkpoint, multimask, legacy, cacheMegabytes, workers, threads, precision, runtime, ...where } =
     Sam2Options.parse(options);
   const device = deviceOf(where);
-  const model = await openModel(checkpoint, multimask, {
-    workers: workersOn(device, workers),
-    threads,
-    precision,
-    device,
-    ...(runtime && { runtime }),
-  });
+  const model = await openModel(
+    checkpoint,
+    multimask,
+    {
+      workers: workersOn(device, workers),
+      threads,
+      precision,
+      device,
+      ...(runtime && { runtime }),
+    },
+    notice,
+  );
   const switches = [legacy.frame && 'frame', legacy.channelSwap && 'channelSwap'].filter((on) => on !== false);
   const name = [nameOf(checkpoint), ...model.traits, ...switches].join('/');
   const known = recent<unknown>(
@@ -108,14 +113,19 @@ export async function openSam2(options: Sam2Options): Promise<Segmenter> {
 }
 
 /** By the folder's files: weights are preferred to an export, since they also give the single mask. */
-async function openModel(dir: string, multimask: boolean, cores: Cores): Promise<Sam2Model> {
+async function openModel(
+  dir: string,
+  multimask: boolean,
+  cores: Cores,
+  notice?: (text: string) => void,
+): Promise<Sam2Model> {
   const weights = existsSync(dir) && readdirSync(dir).some((file) => file.endsWith('.safetensors'));
   const exported = weights ? undefined : findExport(dir);
   if (exported && cores.precision !== 'float32')
     throw new UsageError(
       `${nameOf(dir)}  precision: expected float32, for an export computes as it was written; got ${cores.precision}`,
     );
-  return await (exported ? openExport(exported, cores) : openCheckpoint(dir, multimask, cores)).catch(
+  return await (exported ? openExport(exported, cores) : openCheckpoint(dir, multimask, cores, notice)).catch(
     failed(nameOf(dir), 'open'),
   );
 }

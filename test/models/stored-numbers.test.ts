@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { DataError } from '../../src/errors.js';
 import { folderTensors, writeSafetensors, type StoredTensor } from '../../src/io/safetensors.js';
 import { inspectPolicy, readPolicyConfig } from '../../src/models/policies.js';
 import { readSam2Config } from '../../src/models/sam2/config.js';
@@ -171,6 +172,20 @@ describe('a SAM 2.1’s configuration beside its weights', () => {
     const heard: string[] = [];
     await (await openSam2({ checkpoint: dir }, (text) => heard.push(text))).release();
     expect(heard).toEqual([`${dir}  weights: tensors that are not used: extra.head`]);
+  });
+
+  it('gives no mask of logits that are none', async () => {
+    const dir = await copied(sam);
+    const name = 'vision_encoder.neck.convs.2.bias';
+    const { shape } = (await folderTensors(dir)).info(name);
+    const data = new Float32Array(shape[0] as number).fill(3e38);
+    await withTensors(dir, [{ name, shape, dtype: 'F32', data }]);
+    const segmenter = await openSam2({ checkpoint: dir });
+    const frame = { width: 32, height: 32 };
+    const image = { ...frame, data: new Uint8Array(3 * 32 * 32) };
+    const prompts = [{ frame, objects: [{ box: [4, 4, 20, 20] as const, points: [] }] }];
+    await expect(segmenter.segment({ image, prompts, frame })).rejects.toThrow(DataError);
+    await segmenter.release();
   });
 
   it('opens with no NaN among its weights', async () => {

@@ -4,7 +4,8 @@ import { basename, resolve } from 'node:path';
 
 import { z } from 'zod';
 
-import { messageOf, ModelError, UsageError } from '../../errors.js';
+import { DataError, messageOf, ModelError, UsageError } from '../../errors.js';
+import { firstNonFinite } from '../../io/finite.js';
 import { emptyMask, encodeMask } from '../../io/mask.js';
 import { resize } from '../../io/resize.js';
 import type { Image, Prompt, Size } from '../../records.js';
@@ -135,7 +136,7 @@ const nameOf = (checkpoint: string): string => `sam2/${basename(resolve(checkpoi
 const failed =
   (name: string, doing: string) =>
   (error: unknown): never => {
-    if (error instanceof ModelError) throw error;
+    if (error instanceof ModelError || error instanceof DataError) throw error;
     throw new ModelError(`${name}  ${doing}: expected it to work; got ${messageOf(error)}`);
   };
 
@@ -154,6 +155,9 @@ async function inspected(
   );
   const clicks = asked.flat().filter(({ length }) => length > 0);
   const answers = clicks.length > 0 ? await embedded((embedding) => model.answer(embedding, clicks)) : [];
+  for (const { logits, iou } of answers)
+    if (firstNonFinite(logits) >= 0 || !Number.isFinite(iou))
+      throw new DataError('image  segment: expected finite logits; got others; way out: precision: float32');
   return asked.map((objects) => {
     const own = objects.map(({ length }) => (length > 0 ? (answers.shift() as Chosen) : null));
     if (own.every((answer) => answer === null)) return { mask: emptyMask(frame), objects: own };

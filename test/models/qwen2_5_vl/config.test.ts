@@ -129,8 +129,11 @@ describe('readConfig', () => {
 
   // transformers 5.24: Qwen2_5_VLConfig, its text and vision configurations, Qwen2VLImageProcessor.
   it("has transformers' defaults where a file says nothing", async () => {
-    await edit('config.json', ({ image_token_id: _, rms_norm_eps: __, rope_theta: ___, ...json }) => ({
+    await edit('config.json', (json) => ({
       ...json,
+      image_token_id: undefined,
+      rms_norm_eps: undefined,
+      rope_theta: undefined,
       vocab_size: 152_064,
       rope_scaling: null,
       head_dim: 128,
@@ -150,7 +153,7 @@ describe('readConfig', () => {
 
   it('reads positions where their key is older or newer, the older first', async () => {
     const theta = async (keys: Json): Promise<number> => {
-      await edit('config.json', ({ rope_scaling: _, rope_parameters: __, ...json }) => ({ ...json, ...keys }));
+      await edit('config.json', (json) => ({ ...json, rope_scaling: undefined, rope_parameters: undefined, ...keys }));
       return (await readConfig(folder)).text.ropeTheta;
     };
     const rope = (rope_theta: number): Json => ({ mrope_section: [2, 3, 3], rope_type: 'default', rope_theta });

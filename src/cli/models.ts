@@ -1,7 +1,7 @@
 import type { Argv, CommandModule } from 'yargs';
 
 import { UsageError } from '../errors.js';
-import type { InspectedSegmenter, Memory, Stored } from '../models/inspected.js';
+import { unusedText, type InspectedSegmenter, type Memory, type Stored } from '../models/inspected.js';
 import { inspectPolicy, type InspectedAdapter, type InspectedCheckpoint, type Use } from '../models/policies.js';
 import { inspectSegmenter } from '../models/segmenters.js';
 import { once, wholeNumber } from './arguments.js';
@@ -116,7 +116,16 @@ function adapterText({ folder, rank, parameters, stored, base, checkpoint }: Ins
   return `${table(head)}${checkpoint ? `\n\n${checkpointText(checkpoint)}` : ''}`;
 }
 
-function checkpointText({ folder, architecture, parameters, tied, stored, use, memory }: InspectedCheckpoint): string {
+function checkpointText({
+  folder,
+  architecture,
+  parameters,
+  tied,
+  stored,
+  unused,
+  use,
+  memory,
+}: InspectedCheckpoint): string {
   const { all, language, vision, embeddings } = parameters;
   const head = [
     ['model', `${folder}  ${architecture}`],
@@ -126,6 +135,7 @@ function checkpointText({ folder, architecture, parameters, tied, stored, use, m
     ],
     ['head', tied ? 'the embedding table' : 'of its own'],
     ['stored', storedText(stored)],
+    ...unusedLine(unused),
     [
       'run',
       `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.device === 'cuda' ? ' on CUDA' : ''}${use.gradientCheckpointing === true ? ', gradient checkpointing' : ''}${use.ema === true ? ', weights averaged' : ''}`,
@@ -140,6 +150,7 @@ function segmenterText({
   size,
   parameters,
   stored,
+  unused,
   embedding,
   device,
   memory,
@@ -148,10 +159,16 @@ function segmenterText({
     ['model', `${folder}  ${architecture}`],
     ['weights', millions(parameters)],
     ['stored', storedText(stored)],
+    ...unusedLine(unused),
     ['looks at', `${size} × ${size} px`],
     ['keeps', `${(embedding / 2 ** 20).toFixed(1)} MiB an image`],
   ];
   return `${table(head)}\n\n${memoryText(memory, device)}`;
+}
+
+function unusedLine(unused: readonly string[]): string[][] {
+  const text = unusedText(unused);
+  return text === undefined ? [] : [['unused', text]];
 }
 
 /** Not included in any sum. */

@@ -55,6 +55,21 @@ describe('rollout', () => {
     expect((await running).map(({ policyVersion }) => policyVersion)).toEqual([0, 5]);
   });
 
+  it.each([NaN, Infinity, -Infinity])('marks a row of which the policy computes %d, and no other', async (logProb) => {
+    const policy = stubPolicy({
+      generate: async ({ prompts }) =>
+        prompts.map(({ text }) => [one, text === 'row 1' ? { ...one, logProbs: [logProb] } : one]),
+    });
+    const written = await lastValueFrom(
+      from(rows(3)).pipe(rollout({ policy, readImage: blank, seed: 7 }, { group: 2 }), toArray()),
+    );
+    expect(written.map(({ skipped }) => skipped?.reason)).toEqual([
+      undefined,
+      `policy  log-probs: expected finite numbers; got ${logProb}; way out: precision: float32, or other weights`,
+      undefined,
+    ]);
+  });
+
   it('hands on how to sample, and the entropies that come of it', async () => {
     const policy = stubPolicy({
       generate: async ({ prompts, topP = 0 }) => prompts.map(() => [{ ...one, entropies: [topP] }]),

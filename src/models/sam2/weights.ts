@@ -6,6 +6,7 @@ import { folderTensors, type Dtype, type Tensors } from '../../io/safetensors.js
 import type { Precision, Tensor } from '../../tensor/graph.js';
 import { cast, constant, stored, type Sizes } from '../../tensor/ops.js';
 import type { Sam2Config } from './config.js';
+import { unusedTensors } from './stored.js';
 
 /** A checkpoint's frozen weights. */
 export interface Weights {
@@ -17,6 +18,8 @@ export interface Weights {
   tensor(name: string, sizes: Sizes, first?: number): Tensor;
   /** Values of one of the few weights that are used while tracing; see `isComputedWith`. */
   values(name: string): Float32Array;
+  /** Stored tensors that nothing uses, a video model's memory aside. */
+  readonly unused: readonly string[];
 }
 
 /** Names and shapes of every weight in the files. */
@@ -162,6 +165,7 @@ export async function openWeights(dir: string, config: Sam2Config, halves = fals
   }
   samePositions(dir, values);
   return {
+    unused: unusedTensors(tensors, shapes),
     tensor(name, sizes, first = 0) {
       const length = Object.values(sizes).reduce((product, size) => product * size, 1);
       const known = values.get(name);

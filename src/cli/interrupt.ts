@@ -9,8 +9,9 @@ export function onInterrupt(stop: () => void): () => void {
   const first = (signal: NodeJS.Signals): void => {
     // Node restores the terminal's settings as it ends, and aborts without a terminal.
     if (signal === 'SIGHUP') process.once('exit', () => process.kill(process.pid, signal));
-    console.error('finishing what is in flight; once more ends at once');
+    // First, for who reads the next line may send the next signal.
     release();
+    console.error('finishing what is in flight; once more ends at once');
     stop();
   };
   const release = (): void => {

@@ -5,6 +5,7 @@ import type { InspectedSegmenter, Memory, Stored } from '../models/inspected.js'
 import { inspectPolicy, type InspectedAdapter, type InspectedCheckpoint, type Use } from '../models/policies.js';
 import { inspectSegmenter } from '../models/segmenters.js';
 import { once, wholeNumber } from './arguments.js';
+import { withExamples } from './examples.js';
 
 interface Arguments {
   readonly folder: string;
@@ -24,7 +25,8 @@ interface Arguments {
 export const modelsCommand: CommandModule = {
   command: 'models',
   describe: 'look at models',
-  builder: (parser: Argv) => parser.command(inspectCommand()).demandCommand(1, 'models: expected inspect; got nothing'),
+  builder: (parser: Argv) =>
+    parser.command(withExamples(inspectCommand(), 'models')).demandCommand(1, 'models: expected inspect; got nothing'),
   handler: () => {},
 };
 

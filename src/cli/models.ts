@@ -6,6 +6,7 @@ import { inspectPolicy, type InspectedAdapter, type InspectedCheckpoint, type Us
 import { inspectSegmenter } from '../models/segmenters.js';
 import { once, wholeNumber } from './arguments.js';
 import { print } from './print.js';
+import { withExamples } from './examples.js';
 
 interface Arguments {
   readonly folder: string;
@@ -25,7 +26,8 @@ interface Arguments {
 export const modelsCommand: CommandModule = {
   command: 'models',
   describe: 'look at models',
-  builder: (parser: Argv) => parser.command(inspectCommand()).demandCommand(1, 'models: expected inspect; got nothing'),
+  builder: (parser: Argv) =>
+    parser.command(withExamples(inspectCommand(), 'models')).demandCommand(1, 'models: expected inspect; got nothing'),
   handler: () => {},
 };
 

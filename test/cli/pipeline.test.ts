@@ -17,15 +17,21 @@ interface Ended {
 }
 
 /** Runs the program in a folder of its own. @param said called with all that was printed, whenever there is more. */
-function segr1(args: readonly string[], said: (out: string, child: ChildProcess) => void = () => {}): Promise<Ended> {
+function segr1(
+  args: readonly string[],
+  said: (out: string, child: ChildProcess, err: string) => void = () => {},
+): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [CLI, ...args], { cwd: folder().path });
     let [out, err] = ['', ''];
     child.stdout.on('data', (text: Buffer) => {
       out += text.toString();
-      said(out, child);
+      said(out, child, err);
     });
-    child.stderr.on('data', (text: Buffer) => (err += text.toString()));
+    child.stderr.on('data', (text: Buffer) => {
+      err += text.toString();
+      said(out, child, err);
+    });
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal, out, err }));
   });
@@ -110,7 +116,7 @@ describe('segr1 pipeline', () => {
       ['STUB', '--set', 'rollout.group=16'],
       'this pipeline has no stage and no key "rollout"',
     ],
-    ['an unknown flag', ['STUB', '--chekc'], 'Unknown argument: chekc'],
+    ['an unknown flag', ['STUB', '--chekc'], '--pipelines; got --chekc; did you mean: --check'],
     ['no steps', ['STUB', '--max-steps', '0'], '--max-steps: expected a whole number of at least 1; got "0"'],
     ['two folders', ['STUB', '--run', 'a', '--run', 'b'], '--run: expected it once; got ["a","b"]'],
     [
@@ -172,10 +178,10 @@ describe.each(['SIGINT', 'SIGTERM'] as const)('%s', (name) => {
 
   it('ends at once the second time', async () => {
     const slow = ENDLESS.replace('delay: 20', 'delay: 600000');
-    const { code, signal, out } = await segr1(['pipeline', stubPipeline(slow)], (text, child) => {
-      if (!text.includes('stub:')) return;
-      child.kill(name);
-      setTimeout(() => child.kill(name), 300);
+    let sent = 0;
+    const { code, signal, out } = await segr1(['pipeline', stubPipeline(slow)], (text, child, err) => {
+      if (sent === 0 && text.includes('stub:')) sent += Number(child.kill(name));
+      if (sent === 1 && err.includes('once more ends at once')) sent += Number(child.kill(name));
     });
     // Ended by the signal itself, which a shell shows as 128 and its number.
     expect([code, signal]).toEqual([null, name]);

@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers/promises';
+
 import { firstValueFrom, lastValueFrom, of, toArray, type OperatorFunction } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { describe, expect, expectTypeOf, it } from 'vitest';
@@ -53,7 +55,7 @@ describe('reward', () => {
     const short: RewardFunction = {
       name: 'short',
       weight: 2,
-      score: (row) => (row.id === 'slow' ? new Promise((done) => setTimeout(() => done([0.5]), 20)) : [0.25]),
+      score: (row) => (row.id === 'slow' ? setImmediate([0.5]) : [0.25]),
     };
     const rows = [
       { ...masked([null], truth, [0]), id: 'slow' },

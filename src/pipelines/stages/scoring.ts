@@ -23,6 +23,7 @@ export const scoring: readonly Stage[] = [
     needs: ['truth', 'masks', 'formats'],
     adds: ['rewards'],
     paths: ['functions'],
+    modules: ({ functions }) => Object.values(functions),
     facts: (options) => ({ rewards: { weights: weightsOf(options), builtIn: scoringOf(options) } }),
     preflight: rewardModules,
     build: async (options, open) => {

@@ -3,10 +3,18 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 
 import { messageOf, shown } from '../../errors.js';
-import { countRows, load, LoadOptions } from '../../operators/load.js';
+import { countRows, load, loadedFiles, LoadOptions } from '../../operators/load.js';
 import { column } from '../../io/arrow/own-columns.js';
 import { replayedKeys } from '../../io/arrow/columns.js';
-import { isReplayed, MARKED, replay, replayable, replayedColumns, ReplayOptions } from '../../operators/replay.js';
+import {
+  isReplayed,
+  MARKED,
+  replay,
+  replayable,
+  replayedColumns,
+  replayedShards,
+  ReplayOptions,
+} from '../../operators/replay.js';
 import { refusedBy } from './constraints.js';
 import { stage, type Refusal, type Stage } from '../stage.js';
 
@@ -40,6 +48,7 @@ export const sources: readonly Stage[] = [
       source: { set: setName(options), protocol: options.protocol, frame: options.frame },
     }),
     rows: (options) => countRows(options),
+    inputs: (options, { seed }) => loadedFiles({ ...options, seed }),
     filters: (reason) => reason === 'no mask',
     rules: (options) => refusedBy(() => countRows(options)),
     resumes: true,
@@ -62,6 +71,7 @@ export const sources: readonly Stage[] = [
     rules: (options) => unknownColumns(options),
     filters: (reason) => reason === MARKED,
     preflight: (options) => refusedRows(options),
+    inputs: (options) => replayedShards(options),
     build: (options, open) => replay({ seed: open.settings.seed, window: open.credits }, options),
   }),
 ];

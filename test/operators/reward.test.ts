@@ -36,11 +36,13 @@ describe('reward', () => {
     });
   });
 
-  it('weighs 0.7 IoU and 0.3 structure beside the format by default', async () => {
+  it('weighs 0.7 IoU and 0.3 structure beside the format by default, and what is not named as nothing', async () => {
     const row = masked([predicted], truth);
     expect((await score(row)).rewards.total[0]).toBeCloseTo(1 + 0.70227, 5);
-    const { total } = (await score(row, [], { weights: { format: 0, structure: 0 } })).rewards;
-    expect(total[0]).toBeCloseTo(0.7 * 0.664987, 6);
+    const { total, byName } = (await score(row, [], { weights: { iou: 1 } })).rewards;
+    expect(total[0]).toBeCloseTo(0.664987, 6);
+    expect(Object.keys(byName)).toEqual(['format', 'iou', 'structure']);
+    expect((await score(row, [], { weights: {} })).rewards.total).toEqual([NaN]);
   });
 
   it('marks a row whose mask and truth differ in size', async () => {
@@ -148,7 +150,7 @@ describe('reward', () => {
     const weights = { pointCount: 0, tieredIoU: 0.25, length: 1 };
     const { rewards } = await score(row, [], { weights, length: { max: 4, cache: 2 } });
     expect(Object.keys(rewards.byName)).toEqual(['format', 'iou', 'structure', 'length', 'tieredIoU']);
-    expect(rewards.total[0]).toBeCloseTo(1 + 0.7 + 0.3 + 0.25 * 4, 12);
+    expect(rewards.total[0]).toBeCloseTo(0.25 * 4, 12);
     expect(() => reward([], { weights })).toThrow('expected { max, cache } beside weights.length');
   });
 

@@ -97,7 +97,7 @@ export const scoring: readonly Stage[] = [
     rules: (options, around) => [...comparable(around), ...sameStep(options, around)],
     build: (options, open) => {
       const { weights = weightsOf(RewardStageOptions.parse({})) } = open.fact('rewards')?.value ?? {};
-      return advantage({ ...options, weights: { ...weights, ...options.weights } });
+      return advantage({ ...options, weights: options.weights ?? weights });
     },
   }),
 ];

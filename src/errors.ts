@@ -1,4 +1,5 @@
 import { relative } from 'node:path';
+import { inspect } from 'node:util';
 
 /** The caller's mistake (YAML, flags, files named): refused before any work; exit code 2. */
 export class UsageError extends Error {
@@ -41,13 +42,37 @@ export class OutOfMemoryError extends ModelError {
 
 /** The message of `error`, without a stack; any thrown value is accepted. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof Error) return error.message;
+  return typeof error === 'string' ? error : shown(error);
 }
 
-/** `value` for a message: JSON if possible, cut at 80 characters, credentials hidden. */
+/** `value` for a message: JSON if it is data, else as JavaScript shows it; cut at 80 characters, credentials hidden. */
 export function shown(value: unknown): string {
-  const text = value === undefined ? 'nothing' : (JSON.stringify(value) ?? typeof value);
+  const text = value === undefined ? 'nothing' : textOf(value);
   return cut(withoutCredentials(text.slice(0, 1 << 12)));
+}
+
+function textOf(value: unknown): string {
+  try {
+    if (typeof value === 'function') return 'function';
+    if (isData(value)) return JSON.stringify(value);
+    return inspect(value, { depth: 1, breakLength: Infinity, compact: true, maxArrayLength: 8, maxStringLength: 80 });
+  } catch {
+    // Its own code ran, and threw.
+    return typeof value;
+  }
+}
+
+const MOST_DEEP = 20;
+
+/** Whether JSON has the value, and everything in it. */
+function isData(value: unknown, within: readonly unknown[] = []): boolean {
+  if (value === null || ['string', 'boolean'].includes(typeof value)) return true;
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value !== 'object' || within.length > MOST_DEEP || within.includes(value)) return false;
+  const plain =
+    Array.isArray(value) || [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null);
+  return plain && Object.values(value).every((one) => one === undefined || isData(one, [...within, value]));
 }
 
 /** At most 80 characters of a text. */

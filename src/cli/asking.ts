@@ -9,6 +9,7 @@ import type { GeneratedCompletion } from '../models/policy.js';
 import type { Segmenter } from '../models/segmenter.js';
 import { openSegmenter } from '../models/segmenters.js';
 import { readPrompt } from '../operators/parse.js';
+import { finiteLogProbs } from '../operators/rollout.js';
 import { prompts } from '../prompts/seg-r1.js';
 import type { Image, Prompt, PromptObject, Size } from '../records.js';
 
@@ -71,6 +72,7 @@ export async function openAsker({ dir, adapter, text, frame: side }: PolicyWords
       const [written] = (
         await policy.generate({ prompts: [told], group: 1, temperature: 0, maxTokens: MOST_TOKENS })
       ).flat() as [GeneratedCompletion];
+      finiteLogProbs([written]);
       const completion = policy.decode(written.tokens);
       return { prompt: readPrompt(completion, frame, { lenient: true, coordinates: policy.coordinates }), completion };
     },

@@ -1,11 +1,12 @@
 import type { Argv, CommandModule } from 'yargs';
 
 import { UsageError } from '../errors.js';
-import type { InspectedSegmenter, Memory, Stored } from '../models/inspected.js';
+import { unusedText, type InspectedSegmenter, type Memory, type Stored } from '../models/inspected.js';
 import { inspectPolicy, type InspectedAdapter, type InspectedCheckpoint, type Use } from '../models/policies.js';
 import { inspectSegmenter } from '../models/segmenters.js';
 import { once, wholeNumber } from './arguments.js';
 import { print } from './print.js';
+import { withExamples } from './examples.js';
 
 interface Arguments {
   readonly folder: string;
@@ -25,7 +26,8 @@ interface Arguments {
 export const modelsCommand: CommandModule = {
   command: 'models',
   describe: 'look at models',
-  builder: (parser: Argv) => parser.command(inspectCommand()).demandCommand(1, 'models: expected inspect; got nothing'),
+  builder: (parser: Argv) =>
+    parser.command(withExamples(inspectCommand(), 'models')).demandCommand(1, 'models: expected inspect; got nothing'),
   handler: () => {},
 };
 
@@ -116,7 +118,16 @@ function adapterText({ folder, rank, parameters, stored, base, checkpoint }: Ins
   return `${table(head)}${checkpoint ? `\n\n${checkpointText(checkpoint)}` : ''}`;
 }
 
-function checkpointText({ folder, architecture, parameters, tied, stored, use, memory }: InspectedCheckpoint): string {
+function checkpointText({
+  folder,
+  architecture,
+  parameters,
+  tied,
+  stored,
+  unused,
+  use,
+  memory,
+}: InspectedCheckpoint): string {
   const { all, language, vision, embeddings } = parameters;
   const head = [
     ['model', `${folder}  ${architecture}`],
@@ -126,6 +137,7 @@ function checkpointText({ folder, architecture, parameters, tied, stored, use, m
     ],
     ['head', tied ? 'the embedding table' : 'of its own'],
     ['stored', storedText(stored)],
+    ...unusedLine(unused),
     [
       'run',
       `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.device === 'cuda' ? ' on CUDA' : ''}${use.gradientCheckpointing === true ? ', gradient checkpointing' : ''}${use.ema === true ? ', weights averaged' : ''}`,
@@ -140,6 +152,7 @@ function segmenterText({
   size,
   parameters,
   stored,
+  unused,
   embedding,
   device,
   memory,
@@ -148,10 +161,16 @@ function segmenterText({
     ['model', `${folder}  ${architecture}`],
     ['weights', millions(parameters)],
     ['stored', storedText(stored)],
+    ...unusedLine(unused),
     ['looks at', `${size} × ${size} px`],
     ['keeps', `${(embedding / 2 ** 20).toFixed(1)} MiB an image`],
   ];
   return `${table(head)}\n\n${memoryText(memory, device)}`;
+}
+
+function unusedLine(unused: readonly string[]): string[][] {
+  const text = unusedText(unused);
+  return text === undefined ? [] : [['unused', text]];
 }
 
 /** Not included in any sum. */

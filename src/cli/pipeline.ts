@@ -3,12 +3,12 @@ import type { Argv, CommandModule } from 'yargs';
 import { defined } from '../defined.js';
 import type { Scores } from '../operators/score.js';
 import type { Tally } from '../operators/tally.js';
-import { shortPath } from '../errors.js';
+import { shortPath, UsageError } from '../errors.js';
 import { inLine } from '../printable.js';
 import { noticesOf } from '../pipelines/config/notices.js';
 import { progress } from '../pipelines/run/progress.js';
 import { duration } from '../pipelines/run/progress-line.js';
-import { readPipeline, resolved, resolvedYaml } from '../pipelines/config/read.js';
+import { readPipeline, resolved, resolvedYaml, type Pipeline } from '../pipelines/config/read.js';
 import type { RunEvent, Summary, RunListener } from '../pipelines/events.js';
 import { RunFolder } from '../pipelines/store/run-folder.js';
 import { run } from '../pipelines/run/run.js';
@@ -25,6 +25,7 @@ interface Arguments {
   readonly pipeline: string;
   readonly set: unknown;
   readonly check: unknown;
+  readonly runModules: unknown;
   readonly json: unknown;
   readonly maxSteps: unknown;
   readonly run: unknown;
@@ -45,6 +46,10 @@ export const pipelineCommand: CommandModule<object, Arguments> = {
         describe: 'override one value, as in rollout.group=16; may be repeated',
       })
       .option('check', { type: 'boolean', describe: 'print the checked pipeline and stop' })
+      .option('run-modules', {
+        type: 'boolean',
+        describe: 'with --check: also run the modules that the pipeline names, to check what only they tell',
+      })
       .option('json', { type: 'boolean', describe: 'print JSON lines and nothing else' })
       .option('max-steps', { type: 'string', requiresArg: true, describe: 'stop after so many optimizer steps' })
       .option('run', { type: 'string', requiresArg: true, describe: 'folder of the run; runs/NAME-TIME by default' })
@@ -73,12 +78,15 @@ async function ran(given: Arguments): Promise<number> {
   const resume = once(given.resume, 'resume');
   const maxSteps = steps === undefined ? undefined : wholeNumber(steps, 'max-steps');
   const set = given.set === undefined ? [] : [given.set].flat().map(String);
+  if (given.runModules && !given.check)
+    throw new UsageError('--run-modules: expected --check beside it; got none; way out: a run runs them anyway');
   const pipeline = await readPipeline(given.pipeline, {
     set,
+    runModules: !given.check || given.runModules === true,
     ...defined({ pipelinesFile: pipelines }),
   });
   if (given.check) {
-    for (const text of await noticesOf(pipeline)) tell(inLine(text));
+    for (const text of [...uncheckedIn(pipeline), ...(await noticesOf(pipeline))]) tell(inLine(text));
     print(
       given.json
         ? JSON.stringify({ name: pipeline.name, ...resolved(pipeline) })
@@ -105,6 +113,14 @@ async function ran(given: Arguments): Promise<number> {
   } finally {
     release();
   }
+}
+
+/** What looking alone doesn't tell. */
+function uncheckedIn({ unchecked }: Pipeline): string[] {
+  return unchecked.map(
+    (file) =>
+      `${shortPath(file)}  unchecked: what it exports, and options of it; the module was not run; way out: --run-modules`,
+  );
 }
 
 /** Prints the results of a finished run: all metrics of an evaluation, the gain of training. */

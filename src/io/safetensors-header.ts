@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 
 import { messageOf, ModelError, shown } from '../errors.js';
 
@@ -42,15 +42,22 @@ export interface Header {
 const MOST_HEADER_BYTES = 100_000_000;
 
 /**
- * Reads and checks the header of a safetensors file: every tensor's kind, shape and place.
+ * Reads and checks the header of a safetensors file: every tensor's kind, shape and place. The bytes of the tensors
+ * follow each other, without holes, to the end of the file.
  *
  * @throws {ModelError} if the file is missing, cut off, or contradicts itself.
+ * @see https://github.com/huggingface/safetensors#format
  */
 export async function readHeader(file: string): Promise<Header> {
+  const unreadable = (got: string, cause?: unknown): ModelError =>
+    new ModelError(`${file}  safetensors: expected a file that can be read; got ${got}`, { cause });
+  const there = await stat(file).catch((error: unknown) => {
+    throw unreadable(messageOf(error), error);
+  });
+  // Opening a pipe would wait for its writer.
+  if (!there.isFile()) throw unreadable('something else of that name');
   const handle = await open(file).catch((error: unknown) => {
-    throw new ModelError(`${file}  safetensors: expected a file that can be read; got ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw unreadable(messageOf(error), error);
   });
   try {
     const { size } = await handle.stat();
@@ -64,21 +71,50 @@ export async function readHeader(file: string): Promise<Header> {
     }
     const text = Buffer.alloc(length);
     await handle.read(text, 0, length, 8);
-    return checkHeader(parse(text.toString('utf8'), file), file, 8 + length, size);
+    return checkHeader(parse(text, file), file, 8 + length, size);
   } finally {
     await handle.close();
   }
 }
 
-function parse(text: string, file: string): Record<string, unknown> {
+function parse(bytes: Buffer, file: string): Record<string, unknown> {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new ModelError(`${file}  header: expected UTF-8; got other bytes`);
+  }
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     value = text;
   }
-  if (!isRecord(value)) throw new ModelError(`${file}  header: expected a JSON object; got ${shown(value)}`);
+  if (!isRecord(value) || !text.startsWith('{'))
+    throw new ModelError(`${file}  header: expected a JSON object; got ${shown(value)}`);
+  const keys = Object.values(value).reduce<number>(
+    (sum, entry) => sum + (isRecord(entry) ? Object.keys(entry).length : 0),
+    Object.keys(value).length,
+  );
+  if (keysIn(text) !== keys)
+    throw new ModelError(`${file}  header: expected each name once; got ${keysIn(text)} keys with ${keys} names`);
   return value;
+}
+
+/** Keys of an object in JSON and of the objects in it: reading it keeps only the last of a name. */
+function keysIn(json: string): number {
+  let count = 0;
+  let depth = 0;
+  for (let at = 0; at < json.length; at++) {
+    const sign = json[at];
+    if (sign === '"') {
+      do at += json[at] === '\\' ? 2 : 1;
+      while (json[at] !== '"');
+    } else if (sign === '{' || sign === '[') depth++;
+    else if (sign === '}' || sign === ']') depth--;
+    else if (sign === ':' && depth <= 2) count++;
+  }
+  return count;
 }
 
 function checkHeader(header: Record<string, unknown>, file: string, start: number, size: number): Header {
@@ -88,7 +124,25 @@ function checkHeader(header: Record<string, unknown>, file: string, start: numbe
     if (name === '__metadata__') metadata = checkMetadata(entry, file);
     else tensors.set(name, checkTensor(name, entry, file, start, size));
   }
+  checkPlaces(tensors, file, start, size);
   return { tensors, metadata };
+}
+
+/** Tensors lie side by side: neither shared bytes nor bytes of none. */
+function checkPlaces(tensors: ReadonlyMap<string, TensorInfo>, file: string, start: number, size: number): void {
+  let end = start;
+  const inOrder = [...tensors].toSorted(([, a], [, b]) => a.offset - b.offset || a.bytes - b.bytes);
+  for (const [name, { offset, bytes }] of inOrder) {
+    if (offset !== end)
+      throw new ModelError(
+        `${file}  tensor ${shown(name)}: expected its bytes at ${end - start}, where those before it end; got ${offset - start}`,
+      );
+    end = offset + bytes;
+  }
+  if (end !== size)
+    throw new ModelError(
+      `${file}  header: expected tensors up to the end, at ${size}; got the last one's end at ${end}`,
+    );
 }
 
 function checkMetadata(value: unknown, file: string): Record<string, string> {
@@ -98,7 +152,7 @@ function checkMetadata(value: unknown, file: string): Record<string, string> {
 }
 
 function checkTensor(name: string, entry: unknown, file: string, start: number, size: number): TensorInfo {
-  const where = `${file}  tensor ${JSON.stringify(name)}`;
+  const where = `${file}  tensor ${shown(name)}`;
   const { dtype, shape, data_offsets: place } = isRecord(entry) ? entry : {};
   if (!isDtype(dtype))
     throw new ModelError(`${where}: expected a dtype of ${Object.keys(dtypeBytes).join(', ')}; got ${shown(dtype)}`);

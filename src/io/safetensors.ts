@@ -32,6 +32,8 @@ export interface Tensors {
   readFinite(name: string, into: Float32Array): Promise<Float32Array>;
   /** Reads a F32, F16 or BF16 tensor piece by piece. @throws {ModelError} if a value is infinite or NaN. */
   checkFinite(name: string): Promise<void>;
+  /** Whether two tensors are of one kind and shape, and have the same bytes. */
+  same(one: string, other: string): Promise<boolean>;
   readF64(name: string): Promise<Float64Array<ArrayBuffer>>;
   readI64(name: string): Promise<BigInt64Array<ArrayBuffer>>;
   readI32(name: string): Promise<Int32Array<ArrayBuffer>>;
@@ -134,6 +136,18 @@ function tensorsOf(
     const at = firstNonFinite(values);
     return at < 0 ? values : refuse(name, at, values[at]);
   }
+  async function same(one: string, other: string): Promise<boolean> {
+    const [a, b] = [info(one), info(other)];
+    if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return false;
+    for (let from = 0; from < a.bytes; from += SCANNED) {
+      const bytes = Math.min(SCANNED, a.bytes - from);
+      const [left, right] = [new Uint8Array(bytes), new Uint8Array(bytes)];
+      await fill(one, { file: a.file, offset: a.offset + from, bytes }, left);
+      await fill(other, { file: b.file, offset: b.offset + from, bytes }, right);
+      if (Buffer.compare(left, right) !== 0) return false;
+    }
+    return true;
+  }
   async function checkFinite(name: string): Promise<void> {
     const { dtype, file, offset, bytes } = info(name, FLOATS);
     const width = dtypeBytes[dtype];
@@ -158,6 +172,7 @@ function tensorsOf(
     read,
     readFinite,
     checkFinite,
+    same,
     readF64: async (name) => new Float64Array(await readAs(name, 'F64')),
     readI64: async (name) => new BigInt64Array(await readAs(name, 'I64')),
     readI32: async (name) => new Int32Array(await readAs(name, 'I32')),
@@ -165,7 +180,7 @@ function tensorsOf(
   };
 }
 
-/** Bytes that `checkFinite` holds. */
+/** Bytes of a tensor that `checkFinite` and `same` hold at once. */
 const SCANNED = 1 << 24;
 
 /** Bytes asked of the file system at once; one call gives less than 2 GiB. */
@@ -191,10 +206,15 @@ async function fill(
   }
 }
 
+/** As of a header. */
+const MOST_INDEX_BYTES = 100_000_000;
+
 /** Tensor name to shard file, from a Hugging Face index. */
 async function readIndex(path: string): Promise<Map<string, string>> {
   let index: unknown;
   try {
+    const { size } = await stat(path);
+    if (size > MOST_INDEX_BYTES) throw new Error(`${size} bytes`);
     index = JSON.parse(await readFile(path, 'utf8'));
   } catch (error) {
     throw new ModelError(`${path}  index: expected JSON; got ${messageOf(error)}`, { cause: error });
@@ -205,10 +225,10 @@ async function readIndex(path: string): Promise<Map<string, string>> {
 
   const places = new Map<string, string>();
   for (const [name, shard] of Object.entries(map)) {
-    const beside = typeof shard === 'string' && shard === basename(shard);
+    const beside = typeof shard === 'string' && shard === basename(shard) && shard.endsWith('.safetensors');
     if (!beside)
       throw new ModelError(
-        `${path}  weight_map ${JSON.stringify(name)}: expected the name of a file in this folder; got ${shown(shard)}`,
+        `${path}  weight_map ${JSON.stringify(name)}: expected the name of a .safetensors file in this folder; got ${shown(shard)}`,
       );
     places.set(name, shard);
   }

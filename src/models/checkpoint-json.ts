@@ -1,5 +1,5 @@
 /** The JSON files of a checkpoint folder. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 
 import type { z } from 'zod';
 
@@ -8,6 +8,9 @@ import { parseJson } from '../io/text.js';
 
 /** A parsed JSON object. */
 export type Json = Readonly<Record<string, unknown>>;
+
+/** Bytes of a file: the largest tokenizers take a tenth of it. */
+const MOST = 400_000_000;
 
 /** True of a JSON object, false of a list or null. */
 export function isObject(value: unknown): value is Json {
@@ -18,11 +21,13 @@ export function isObject(value: unknown): value is Json {
  * Reads a JSON object of a checkpoint folder.
  *
  * @param absent default if the file is missing; without it a missing file is refused.
- * @throws {ModelError} if the file can't be read or holds something else.
+ * @throws {ModelError} if the file can't be read, is larger than any such file, or holds something else.
  */
 export async function readJson(file: string, absent?: Json): Promise<Json> {
   let text: string;
   try {
+    const { size } = await stat(file);
+    if (size > MOST) throw new Error(`${size} bytes`);
     text = await readFile(file, 'utf8');
   } catch (error) {
     if (absent && isObject(error) && error['code'] === 'ENOENT') return absent;
@@ -52,7 +57,7 @@ export function check<S extends z.ZodType>(schema: S, value: unknown, file: stri
   for (const key of issue.path)
     got = isObject(got) || Array.isArray(got) ? (got as Record<PropertyKey, unknown>)[key] : undefined;
   const where = `${prefix}${issue.path.map(String).join('.')}`.replace(/\.$/, '');
-  const [expected = '', wayOut] = issue.message.split('; way out: ');
+  const [expected = '', wayOut] = issue.message.replace(/^[A-Z][a-z ]+: expected /, '').split('; way out: ');
   const way = wayOut === undefined ? '' : `; way out: ${wayOut}`;
   throw new ModelError(`${file}  ${where}: expected ${expected}; got ${shown(got)}${way}`);
 }

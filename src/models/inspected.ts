@@ -26,6 +26,8 @@ export interface InspectedSegmenter {
   readonly parameters: number;
   /** The part of the files that a still image needs. */
   readonly stored: Stored;
+  /** Stored tensors that nothing uses, a video model's memory aside. */
+  readonly unused: readonly string[];
   /** Bytes of each cached image. */
   readonly embedding: number;
   /** The device whose memory is counted. */
@@ -51,6 +53,13 @@ export function storedIn(tensors: Tensors, names: readonly string[] = tensors.na
     bytes: infos.reduce((sum, { bytes }) => sum + bytes, 0),
     dtypes: [...new Set(infos.map(({ dtype }) => dtype))],
   };
+}
+
+/** A sentence about stored tensors that nothing uses; undefined without any. */
+export function unusedText(unused: readonly string[]): string | undefined {
+  if (unused.length === 0) return undefined;
+  const more = unused.length > 3 ? ` and ${unused.length - 3} more` : '';
+  return `${unused.slice(0, 3).join(', ')}${more}`;
 }
 
 /** Non-zero parts, and their sum. */

@@ -184,6 +184,8 @@ export interface Policy {
    * One AdamW step on a gradient clipped to `maxNorm`; later calls use the new weights.
    *
    * @returns the norm before clipping.
+   * @throws {NonFiniteError} for a gradient that is not finite; nothing is changed then.
+   * @throws {ModelError} if the step made weights or moments infinite or NaN; such weights are never saved.
    */
   step(gradient: Float32Array, options: StepOptions): Promise<number>;
   /**

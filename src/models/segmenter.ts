@@ -57,7 +57,8 @@ export interface SegmenterDefinition<Options = unknown> {
   readonly options: z.ZodType<Options>;
   /** Options that name a file or folder: resolved against the pipeline's file, and must exist. */
   readonly paths?: readonly string[];
-  open(options: Options): Promise<Segmenter>;
+  /** @param notice may be called with a sentence that the user should see. */
+  open(options: Options, notice?: (text: string) => void): Promise<Segmenter>;
   /** Why it cannot be opened, as far as configurations say: the option and the reason; no weight is read. */
   fault?(options: Options): Promise<{ readonly option: string; readonly text: string } | undefined>;
   /** Whether folders with that `model_type` in their `config.json` are of this kind. */

@@ -32,9 +32,9 @@ export async function segmenterDefinition(
 }
 
 /** @throws {UsageError} as `segmenterDefinition`. @throws {ModelError} as its `open`. */
-export async function openSegmenter(choice: SegmenterChoice): Promise<Segmenter> {
+export async function openSegmenter(choice: SegmenterChoice, notice?: (text: string) => void): Promise<Segmenter> {
   const definition = await segmenterDefinition(choice);
-  return await definition.open(definition.options.parse(optionsOf(choice)));
+  return await definition.open(definition.options.parse(optionsOf(choice)), notice);
 }
 
 /** Whether a segmenter is named by a module rather than a kind. */

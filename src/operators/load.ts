@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { basename, dirname, join, parse } from 'node:path';
 
 import type { Observable } from 'rxjs';
@@ -8,6 +9,7 @@ import { DataError, messageOf, shortPath, shown, UsageError } from '../errors.js
 import { benchmarkItems } from '../io/benchmarks/named.js';
 import { findImages, findPairs, leftOut, type Pair } from '../io/dataset.js';
 import { listedNames, without } from '../io/excluded.js';
+import { fingerprintOfAll, hashOf } from '../io/fingerprint.js';
 import { folderNames } from '../io/folder-name.js';
 import { imageSize } from '../io/image.js';
 import { encodeMask, maskArea } from '../io/mask.js';
@@ -65,6 +67,27 @@ const BEGINNING: Start = { cursor: 0, pending: new Set() };
 export function countRows(options: LoadOptions): number {
   const checked = LoadOptions.parse(options);
   return itemsOf(checked).length * checked.epochs;
+}
+
+/**
+ * The files that the rows of `load` are made of: how many, their names and annotations, and what is in them.
+ *
+ * @throws {UsageError} as `load` does. @throws {DataError} if one can't be read.
+ */
+export async function loadedFiles(options: LoadOptions): Promise<Record<string, string>> {
+  const checked = LoadOptions.parse(options);
+  if (checked.scenes) return {};
+  const items = itemsOf(checked).filter((item) => 'image' in item);
+  const files = items.flatMap(({ image, mask }) => [
+    image,
+    ...(mask === undefined ? [] : [mask.replace(/\.json#[\d,]*$/, '.json')]),
+  ]);
+  const there = [...new Set(files)].filter((file) => existsSync(file));
+  return {
+    'pictures, their number': String(items.length),
+    'pictures and masks by name': hashOf(items),
+    'what is in pictures and masks': await fingerprintOfAll(there),
+  };
 }
 
 /** Positions of the items in the order in which an epoch (from 0) takes them. */

@@ -1,4 +1,4 @@
-import type { Box, Point, Prompt, PromptObject, Size } from '../records.js';
+import type { Box, Point, Prompt, Size } from '../records.js';
 
 /** The parts of a completion; null where unreadable. */
 export interface Parts {
@@ -22,7 +22,7 @@ interface Written<T> {
 }
 
 /** Longer numbers are no coordinates and would overflow a shard's column. */
-const MOST_DIGITS = 9;
+export const MOST_DIGITS = 9;
 
 /**
  * Reads the parts of Seg-R1's format, each by itself; a list that Python could not evaluate makes the others unreadable
@@ -68,24 +68,6 @@ export function toPrompt({ points, labels, boxes }: Parts, frame: Size, mode: 'b
     frame,
     objects: mode === 'points' ? [{ points: clicks }] : (boxes ?? []).map((box) => ({ box, points: clicks })),
   };
-}
-
-/** Reads a looser completion; see `readPrompt`. */
-export function readLeniently(text: string, frame: Size): Prompt | null {
-  const boxes = ['<bbox>', '"bbox_2d"']
-    .flatMap((mark) => runs(text, mark))
-    .flatMap((numbers) => (numbers.length % 4 === 0 ? groups(numbers, 4) : []));
-  const places = ['<points>', '"point_2d"']
-    .flatMap((mark) => runs(text, mark))
-    .flatMap((numbers) => (numbers.length % 2 === 0 ? groups(numbers, 2) : []));
-  const labels = text.includes('<labels>') ? runs(text, '<labels>').flat() : places.map(() => 1);
-  const known = labels.filter(isLabel);
-  const readable = labels.length === places.length && known.length === places.length;
-  const points = readable ? places.map(([x, y], i): Point => ({ x, y, label: known[i] })) : [];
-  const sorted = boxes.map(([a, b, c, d]): Box => [Math.min(a, c), Math.min(b, d), Math.max(a, c), Math.max(b, d)]);
-  const objects: PromptObject[] =
-    sorted.length > 0 ? sorted.map((box) => ({ box, points })) : points.length > 0 ? [{ points }] : [];
-  return objects.length > 0 ? { frame, objects } : null;
 }
 
 /** The result of `read` for each `<name>…</name>`, up to `most`; further ones are ignored. */
@@ -161,25 +143,4 @@ function isLabel(value: number): value is 0 | 1 {
 
 function isDigit(code: number): boolean {
   return code >= 48 && code <= 57;
-}
-
-/** The numbers after each `mark`, as long as only numbers, brackets, commas and spaces follow; rounded, at least 0. */
-function runs(text: string, mark: string): number[][] {
-  const found: number[][] = [];
-  const plain = /[-0-9.,:[\]\s]*/y;
-  for (let start = text.indexOf(mark); start >= 0; start = text.indexOf(mark, plain.lastIndex)) {
-    plain.lastIndex = start + mark.length;
-    const [run] = plain.exec(text) as RegExpExecArray;
-    const numbers = run
-      .split(/[,:[\]\s]+/)
-      .filter((word) => word !== '')
-      .map(Number);
-    if (numbers.length > 0 && numbers.every((n) => Math.abs(n) < 10 ** MOST_DIGITS))
-      found.push(numbers.map((n) => Math.max(0, Math.round(n))));
-  }
-  return found;
-}
-
-function groups(numbers: readonly number[], size: number): number[][] {
-  return Array.from({ length: numbers.length / size }, (_, i) => numbers.slice(i * size, (i + 1) * size));
 }

@@ -2,6 +2,7 @@ import type { OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 
 import { defined } from '../defined.js';
+import { DataError } from '../errors.js';
 import type { EncodedPrompt, Policy, GeneratedCompletion } from '../models/policy.js';
 import type { ReadImage } from '../models/segmenter.js';
 import { hash } from '../random.js';
@@ -44,7 +45,7 @@ export interface RolloutContext {
  * drawn with.
  *
  * Draws depend on the seed, the row's id, the completion and the token alone, so batching changes nothing. Rows whose
- * image can't be read are marked.
+ * image can't be read are marked, and those of which the policy computes infinities or NaN.
  */
 export function rollout<T extends Sample>(
   { policy, readImage, seed }: RolloutContext,
@@ -66,6 +67,7 @@ export function rollout<T extends Sample>(
     orMarked('rollout', row, async () => {
       const prompt = policy.encode(row, await pixelsOf(readImage, row));
       const written = await write({ id: row.id, prompt });
+      finiteLogProbs(written);
       const completions = written.map(({ tokens, logProbs, finish, entropies }) => ({
         text: policy.decode(tokens),
         tokens,
@@ -78,6 +80,15 @@ export function rollout<T extends Sample>(
       return { ...row, prompt: prompt.text, promptTokens: prompt.tokens, completions, policyVersion, sampling };
     });
   return inOrder(rolledOut, policy.batch * inflight);
+}
+
+/** @throws {DataError} for a log-prob that is none: what was drawn with it is no completion. */
+export function finiteLogProbs(written: readonly GeneratedCompletion[]): void {
+  const logProb = written.flatMap(({ logProbs }) => logProbs).find((value) => !Number.isFinite(value));
+  if (logProb !== undefined)
+    throw new DataError(
+      `policy  log-probs: expected finite numbers; got ${logProb}; way out: precision: float32, or other weights`,
+    );
 }
 
 interface Asked {

@@ -143,6 +143,13 @@ export interface StageDefinition<Options> {
   readonly uses?: readonly ('policy' | 'segmenter')[];
   /** Options that name a file or folder, or a list or map of them: relative to the pipeline's file, and must exist. */
   readonly paths?: readonly string[] | ((options: Options) => readonly string[]);
+  /** Modules that the options name, for `preflight` and `build` to run. */
+  modules?(options: Options): readonly string[];
+  /**
+   * What decides its rows besides its options, by name: such as how many files, and their fingerprint. A resumed run
+   * must find the same.
+   */
+  inputs?(options: Options, settings: Settings): Promise<Readonly<Record<string, string>>>;
   /** Number of rows of a source, if it is known. */
   rows?(options: Options): number | undefined;
   /** Cacheable: the output depends only on the row, so a restarted run reuses it. */
@@ -163,7 +170,7 @@ export interface StageDefinition<Options> {
   filters?(reason: string): boolean;
   /** Rules that span options or stages. */
   rules?(options: Options, around: PipelineContext): readonly Refusal[];
-  /** Checks of the files named by the options; called once all else is right, and before any model is opened. */
+  /** Checks of the files named by the options; called once they are there, and before any model is opened. */
   preflight?(options: Options): Promise<readonly Refusal[]>;
   /** Notices about allowed but unusual options, after the stage's name. */
   notices?(options: Options, around: PipelineContext): readonly string[];
@@ -179,6 +186,8 @@ export interface CheckedStage {
   readonly stage: Stage;
   /** Undefined where they could not be read. */
   readonly options: unknown;
+  /** A custom stage of which the module was not run: what it needs, adds and takes is unknown. */
+  readonly unknown?: true;
 }
 
 /**
@@ -209,6 +218,8 @@ export const stageKeys: readonly string[] = Object.keys({
   adds: true,
   uses: true,
   paths: true,
+  modules: true,
+  inputs: true,
   rows: true,
   cacheable: true,
   updatesPolicy: true,

@@ -19,7 +19,7 @@ export interface Stepper {
     gradient: Float32Array,
     state: AdamState,
     options: AdamOptions,
-  ): Promise<void>;
+  ): Promise<boolean>;
   /** Waits for a running step and ends the threads; safe to call twice. */
   release(): Promise<void>;
 }
@@ -29,7 +29,7 @@ export interface Stepper {
  * @param worthwhile elements from which a step is worth threads.
  */
 export function openStepper(threads: number, worthwhile = WORTHWHILE): Stepper {
-  let pool: Workers<AdamJob, undefined> | undefined;
+  let pool: Workers<AdamJob, boolean> | undefined;
   return {
     async step(layout, values, gradient, state, options) {
       if (threads < 2 || layout.length < worthwhile || gradient.length !== layout.length)
@@ -40,10 +40,10 @@ export function openStepper(threads: number, worthwhile = WORTHWHILE): Stepper {
       const size = Math.ceil(layout.length / threads);
       pool ??= workers(new URL('./adamw-worker.js', import.meta.url), threads);
       const open = pool;
-      await Promise.all(
+      const finite = await Promise.all(
         Array.from({ length: threads }, async (_, i) => {
           const [from, to] = [i * size, Math.min((i + 1) * size, layout.length)];
-          if (from >= to) return;
+          if (from >= to) return true;
           const own = gradient.slice(from, to);
           const arrays = {
             values: values.subarray(from, to),
@@ -51,9 +51,10 @@ export function openStepper(threads: number, worthwhile = WORTHWHILE): Stepper {
             first: first.subarray(from, to),
             second: second.subarray(from, to),
           };
-          await open.call({ arrays, pieces: within(pieces, from, to) }, [own.buffer]);
+          return open.call({ arrays, pieces: within(pieces, from, to) }, [own.buffer]);
         }),
       );
+      return finite.every(Boolean);
     },
     release: async () => pool?.release(),
   };

@@ -1,4 +1,4 @@
-import { update, type AdamArrays, type AdamPiece } from './adamw.js';
+import { updateAll, type AdamArrays, type AdamPiece } from './adamw.js';
 import { serve } from '../workers.js';
 
 /** Part of a step: pieces of `gradient`, and the same part of the other arrays, which are on shared memory. */
@@ -7,7 +7,4 @@ export interface AdamJob {
   readonly pieces: readonly AdamPiece[];
 }
 
-serve(async ({ arrays, pieces }: AdamJob) => {
-  for (const piece of pieces) update(arrays, piece);
-  return { answer: undefined };
-});
+serve(async ({ arrays, pieces }: AdamJob) => ({ answer: updateAll(arrays, pieces) }));

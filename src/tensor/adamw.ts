@@ -33,6 +33,7 @@ export function adamState(layout: Layout): AdamState {
  * One step of Adam with decoupled weight decay; `values` and `state` change in place, as `torch.optim.AdamW` changes
  * them.
  *
+ * @returns whether all weights and moments are finite.
  * @throws {RangeError} if an array is not as long as the layout; nothing is changed then.
  * @see arXiv:1711.05101, algorithm 2
  */
@@ -42,14 +43,14 @@ export function adamw(
   gradient: Float32Array,
   state: AdamState,
   options: AdamOptions,
-): void {
+): boolean {
   for (const [name, { length }] of Object.entries({ values, gradient, first: state.first, second: state.second })) {
     if (length !== layout.length)
       throw new RangeError(`adamw: expected ${name} as long as the layout, ${layout.length}; got ${length}`);
   }
   const { first, second } = state;
   state.step += 1;
-  for (const piece of piecesOf(layout, state.step, options)) update({ values, gradient, first, second }, piece);
+  return updateAll({ values, gradient, first, second }, piecesOf(layout, state.step, options));
 }
 
 /** The arrays of a step, all of one length. */
@@ -101,17 +102,26 @@ export function piecesOf(layout: Layout, step: number, options: AdamOptions): Ad
   }));
 }
 
-/** Changes the arrays within a piece, in place, element by element. */
-export function update({ values, gradient, first, second }: AdamArrays, piece: AdamPiece): void {
+/** Changes the arrays within each piece, in place. @returns whether all weights and moments are finite. */
+export function updateAll(arrays: AdamArrays, pieces: readonly AdamPiece[]): boolean {
+  return pieces.map((piece) => update(arrays, piece)).every(Boolean);
+}
+
+function update({ values, gradient, first, second }: AdamArrays, piece: AdamPiece): boolean {
   const { from, to, beta1, beta2, epsilon, gradientScale, kept, stepSize, spread } = piece;
+  // 0 times what was stored, which is NaN for an infinity: a branch for each element would take longer.
+  let nothing = 0;
   for (let i = from; i < to; i++) {
     const g = gradient[i] * gradientScale;
     const m = beta1 * first[i] + (1 - beta1) * g;
     const v = beta2 * second[i] + (1 - beta2) * g * g;
+    const value = values[i] * kept - (stepSize * m) / (Math.sqrt(v) / spread + epsilon);
     first[i] = m;
     second[i] = v;
-    values[i] = values[i] * kept - (stepSize * m) / (Math.sqrt(v) / spread + epsilon);
+    values[i] = value;
+    nothing += 0 * (Math.fround(m) + Math.fround(v)) + 0 * Math.fround(value);
   }
+  return nothing === 0;
 }
 
 /** Euclidean length of a gradient, summed in float64. */

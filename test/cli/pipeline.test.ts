@@ -17,15 +17,21 @@ interface Ended {
 }
 
 /** Runs the program in a folder of its own. @param said called with all that was printed, whenever there is more. */
-function segr1(args: readonly string[], said: (out: string, child: ChildProcess) => void = () => {}): Promise<Ended> {
+function segr1(
+  args: readonly string[],
+  said: (out: string, child: ChildProcess, err: string) => void = () => {},
+): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [CLI, ...args], { cwd: folder().path });
     let [out, err] = ['', ''];
     child.stdout.on('data', (text: Buffer) => {
       out += text.toString();
-      said(out, child);
+      said(out, child, err);
     });
-    child.stderr.on('data', (text: Buffer) => (err += text.toString()));
+    child.stderr.on('data', (text: Buffer) => {
+      err += text.toString();
+      said(out, child, err);
+    });
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal, out, err }));
   });
@@ -74,6 +80,7 @@ describe('segr1 pipeline', () => {
       'pipeline',
       stubPipeline('[rows, guess, teach]'),
       '--check',
+      '--run-modules',
       '--set',
       'rows.count=3',
       '--set',
@@ -82,10 +89,22 @@ describe('segr1 pipeline', () => {
     expect(code).toBe(0);
     expect(out).toContain('seed: 9');
     expect(out).toContain('count: 3');
-    expect(JSON.parse((await segr1(['pipeline', stubPipeline('[rows]'), '--check', '--json'])).out)).toMatchObject({
-      name: 'stub',
-      stages: [{ rows: { count: 16 } }],
-    });
+    const json = await segr1(['pipeline', stubPipeline('[rows]'), '--check', '--run-modules', '--json']);
+    expect(JSON.parse(json.out)).toMatchObject({ name: 'stub', stages: [{ rows: { count: 16 } }] });
+  });
+
+  it('runs no module to look, and says what is unchecked without', async () => {
+    const { code, err } = await segr1(['pipeline', stubPipeline('[{ rows: { cuont: 2 } }, thnik]'), '--check']);
+    expect(err).toMatch(/stub-stages\.mjs {2}unchecked: .*; the module was not run; way out: --run-modules\n$/);
+    expect(code).toBe(0);
+  });
+
+  it('takes --run-modules beside --check alone', async () => {
+    const alone = await segr1(['pipeline', stubPipeline('[rows]'), '--run-modules']);
+    expect([alone.code, alone.err]).toEqual([
+      2,
+      '--run-modules: expected --check beside it; got none; way out: a run runs them anyway\n',
+    ]);
   });
 
   it('says beside the checked pipeline what is worth a word', async () => {
@@ -93,6 +112,7 @@ describe('segr1 pipeline', () => {
       'pipeline',
       stubPipeline('[{ rows: { count: 2 } }, { doubt: { every: 4, onPurpose: true } }]'),
       '--check',
+      '--run-modules',
     ]);
     expect([code, err]).toEqual([0, 'doubt  doubts one of 4 rows\n']);
     expect(out).not.toContain('doubts one');
@@ -110,7 +130,7 @@ describe('segr1 pipeline', () => {
       ['STUB', '--set', 'rollout.group=16'],
       'this pipeline has no stage and no key "rollout"',
     ],
-    ['an unknown flag', ['STUB', '--chekc'], 'Unknown argument: chekc'],
+    ['an unknown flag', ['STUB', '--chekc'], '--pipelines; got --chekc; did you mean: --check'],
     ['no steps', ['STUB', '--max-steps', '0'], '--max-steps: expected a whole number of at least 1; got "0"'],
     ['two folders', ['STUB', '--run', 'a', '--run', 'b'], '--run: expected it once; got ["a","b"]'],
     [
@@ -128,10 +148,15 @@ describe('segr1 pipeline', () => {
   });
 
   it('names file, line and column of every mistake', async () => {
-    const { code, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: none } }, thnik]', 'sede: 1')]);
+    const { code, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: none } }, thnik]')]);
     expect(code).toBe(2);
-    expect(err).toMatch(/stub\.yaml:2:1 {2}pipeline has no option "sede".*\n.*stub\.yaml:3:27 .*\n?/);
-    expect(err.trim().split('\n')).toHaveLength(3);
+    expect(err).toMatch(/stub\.yaml:3:27 {2}rows\.count: expected a number.*\n.*stub\.yaml:3:36 {2}no stage .*"thnik"/);
+    expect(err.trim().split('\n')).toHaveLength(2);
+  });
+
+  it('runs modules once all else is right', async () => {
+    const first = await segr1(['pipeline', stubPipeline('[{ rows: { count: none } }, thnik]', 'sede: 1')]);
+    expect(first.err).toMatch(/^\S+stub\.yaml:2:1 {2}pipeline has no option "sede".*\n$/);
   });
 
   it('ends with 1 for what fails on the way, after the summary', async () => {
@@ -172,10 +197,10 @@ describe.each(['SIGINT', 'SIGTERM'] as const)('%s', (name) => {
 
   it('ends at once the second time', async () => {
     const slow = ENDLESS.replace('delay: 20', 'delay: 600000');
-    const { code, signal, out } = await segr1(['pipeline', stubPipeline(slow)], (text, child) => {
-      if (!text.includes('stub:')) return;
-      child.kill(name);
-      setTimeout(() => child.kill(name), 300);
+    let sent = 0;
+    const { code, signal, out } = await segr1(['pipeline', stubPipeline(slow)], (text, child, err) => {
+      if (sent === 0 && text.includes('stub:')) sent += Number(child.kill(name));
+      if (sent === 1 && err.includes('once more ends at once')) sent += Number(child.kill(name));
     });
     // Ended by the signal itself, which a shell shows as 128 and its number.
     expect([code, signal]).toEqual([null, name]);

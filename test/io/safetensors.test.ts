@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -33,6 +33,9 @@ async function stored(name: string, header: unknown, bytes: number): Promise<str
 }
 
 const shapes = fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 3 });
+/** The largest finite number of each kind. */
+const MOST = { F32: (2 - 2 ** -23) * 2 ** 127, F16: 65504, BF16: (2 - 2 ** -7) * 2 ** 127 };
+
 const tensors: fc.Arbitrary<StoredTensor[]> = fc.uniqueArray(
   fc
     .tuple(
@@ -46,7 +49,7 @@ const tensors: fc.Arbitrary<StoredTensor[]> = fc.uniqueArray(
       return dtype === 'I64'
         ? fc.bigInt64Array(exactly).map((data): StoredTensor => ({ name, shape, dtype, data }))
         : fc
-            .tuple(fc.float32Array(exactly), fc.boolean())
+            .tuple(fc.float32Array({ ...exactly, noNaN: true, min: -MOST[dtype], max: MOST[dtype] }), fc.boolean())
             .map(([data, late]): StoredTensor => ({ name, shape, dtype, data: late ? () => data : data }));
     }),
   { selector: ({ name }) => name, maxLength: 6 },
@@ -204,6 +207,54 @@ describe('openSafetensors', () => {
       'tensor "weight": expected its bytes to end within the file',
     ],
     [
+      'tensors that share bytes',
+      {
+        a: { dtype: 'F32', shape: [2], data_offsets: [0, 8] },
+        b: { dtype: 'F32', shape: [2], data_offsets: [4, 12] },
+      },
+      12,
+      'tensor "b": expected its bytes at 8, where those before it end; got 4',
+    ],
+    [
+      'two names of the same bytes',
+      {
+        a: { dtype: 'F32', shape: [2], data_offsets: [0, 8] },
+        b: { dtype: 'F32', shape: [2], data_offsets: [0, 8] },
+      },
+      8,
+      'tensor "b": expected its bytes at 8, where those before it end; got 0',
+    ],
+    [
+      'bytes before the first tensor',
+      one({ dtype: 'U8', shape: [2], data_offsets: [2, 4] }),
+      4,
+      'tensor "weight": expected its bytes at 0, where those before it end; got 2',
+    ],
+    [
+      'bytes after the last one',
+      one({ dtype: 'U8', shape: [2], data_offsets: [0, 2] }),
+      3,
+      'header: expected tensors up to the end, at',
+    ],
+    [
+      'a shape whose product is no number',
+      one({ dtype: 'F32', shape: [2 ** 52, 2 ** 52], data_offsets: [0, 0] }),
+      0,
+      'tensor "weight": expected 8.112963841460668e+31 bytes for F32',
+    ],
+    [
+      'a side below zero',
+      one({ dtype: 'U8', shape: [-1, -4], data_offsets: [0, 4] }),
+      4,
+      'tensor "weight": expected a shape of whole numbers; got [-1,-4]',
+    ],
+    [
+      'places in the wrong order',
+      one({ dtype: 'U8', shape: [4], data_offsets: [4, 0] }),
+      4,
+      'tensor "weight": expected 4 bytes for U8 [4]; got -4',
+    ],
+    [
       'metadata that is no text',
       { __metadata__: { step: 3 } },
       0,
@@ -217,6 +268,63 @@ describe('openSafetensors', () => {
     expect((error as Error).message).toContain(message);
   });
 
+  it.each([
+    [
+      'a name that occurs twice',
+      '{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}',
+      'header: expected each name once; got 8 keys with 4 names',
+    ],
+    [
+      'a key that occurs twice',
+      '{"a:{\\"":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}}',
+      'got 5 keys with 4 names',
+    ],
+    ['a space before the object', ' {}', 'header: expected a JSON object; got {}'],
+    ['a list', '[]', 'header: expected a JSON object; got []'],
+    ['half an object', '{"a"', 'header: expected a JSON object; got "{'],
+    ['other bytes than UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x30, 0x7d]), 'header: expected UTF-8'],
+  ])('refuses %s', async (name, header, message) => {
+    const text = Buffer.from(header);
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(text.length));
+    const path = join(folder, `${name}.safetensors`);
+    await writeFile(path, Buffer.concat([length, text]));
+    await expect(openSafetensors(path)).rejects.toThrow(ModelError);
+    await expect(openSafetensors(path)).rejects.toThrow(`${path}  ${message.startsWith('got') ? '' : message}`);
+    await expect(openSafetensors(path)).rejects.toThrow(message);
+  });
+
+  it('refuses a folder of the name of a file', async () => {
+    const path = join(folder, 'folder.safetensors');
+    await mkdir(path);
+    await expect(openSafetensors(path)).rejects.toThrow(
+      `${path}  safetensors: expected a file that can be read; got something else of that name`,
+    );
+  });
+
+  it.each([
+    ['F32', Float32Array.of(1, -Infinity, NaN), '-Infinity at 1'],
+    ['F16', Uint16Array.of(0x7bff, 0x3c00, 0xfc00), '-Infinity at 2'],
+    ['BF16', Uint16Array.of(0x7f7f, 0x7fc0), 'NaN at 1'],
+  ] as const)('says where a number of %s is none', async (dtype, values, got) => {
+    const entry = { dtype, shape: [values.length], data_offsets: [0, values.byteLength] };
+    const path = await stored(
+      `none-${dtype}.safetensors`,
+      { weight: entry, same: { ...entry, data_offsets: [values.byteLength, 2 * values.byteLength] } },
+      2 * values.byteLength,
+    );
+    const bytes = await readFile(path);
+    for (const end of [bytes.length, bytes.length - values.byteLength])
+      Buffer.from(values.buffer).copy(bytes, end - values.byteLength);
+    await writeFile(path, bytes);
+    const file = await openSafetensors(path);
+    await expect(file.readFinite('weight')).rejects.toThrow(
+      `${path}  tensor "weight": expected finite numbers; got ${got}`,
+    );
+    await expect(file.checkFinite('weight')).rejects.toThrow(`got an infinity or NaN at ${got.at(-1)}`);
+    expect(await file.same('weight', 'same')).toBe(true);
+  });
+
   it('refuses a header longer than its file, an empty file and a missing one', async () => {
     const path = join(folder, 'long.safetensors');
     await writeFile(path, Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 1, 2]));
@@ -226,6 +334,21 @@ describe('openSafetensors', () => {
     await writeFile(path, '');
     await expect(openSafetensors(path)).rejects.toThrow('got 0 bytes of header in a file of 0');
     await expect(openSafetensors(join(folder, 'none'))).rejects.toThrow(ModelError);
+  });
+});
+
+describe('writeSafetensors', () => {
+  it.each([
+    ['F32', NaN, 'expected finite numbers; got NaN at 1'],
+    ['F16', 70_000, 'expected numbers that F16 holds; got 70000 at 1'],
+    ['BF16', -Infinity, 'expected finite numbers; got -Infinity at 1'],
+    // Above the largest bfloat16, 3.3895e38.
+    ['BF16', 3.4e38, 'expected numbers that BF16 holds'],
+  ] as const)('writes no %s of %d', async (dtype, value, message) => {
+    const path = join(folder, 'overflow.safetensors');
+    const tensor = { name: 'weight', dtype, shape: [2], data: Float32Array.of(1, value) };
+    await expect(writeSafetensors(path, [tensor])).rejects.toThrow(`${path}  tensor "weight": ${message}`);
+    expect((await readdir(folder)).filter((name) => name.startsWith('overflow'))).toEqual([]);
   });
 });
 
@@ -284,7 +407,7 @@ describe('folderTensors', () => {
     );
     await writeFile(index, '{"weight_map": {"a": "../one.safetensors"}}');
     await expect(folderTensors(own)).rejects.toThrow(
-      `${index}  weight_map "a": expected the name of a file in this folder; got "../one.safetensors"`,
+      `${index}  weight_map "a": expected the name of a .safetensors file in this folder; got "../one.safetensors"`,
     );
     await writeFile(index, '{}');
     await expect(folderTensors(own)).rejects.toThrow(

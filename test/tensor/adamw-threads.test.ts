@@ -47,6 +47,21 @@ describe('openStepper', () => {
     );
   });
 
+  it.each([0, 7])('tells an overflow of element %d from a step that is fine', async (at) => {
+    const layout = layoutOf([{ name: 'w', sizes: [8] }]);
+    for (const stepper of steppers) {
+      const step = (learningRate: number): Promise<boolean> =>
+        stepper.step(
+          layout,
+          shared(Array(8).fill(1)),
+          Float32Array.from({ length: 8 }, (_, i) => (i === at ? 1 : 0)),
+          adamState(layout),
+          { learningRate },
+        );
+      expect([await step(1e38), await step(1e39)]).toEqual([true, false]);
+    }
+  });
+
   it('refuses a gradient of another length, as one thread does', async () => {
     const layout = layoutOf([{ name: 'w', sizes: [8] }]);
     await expect(

@@ -5,6 +5,7 @@ import { layerFloats } from './memory.js';
 import { promptPositions, promptRotary } from './positions.js';
 import { patches, smartResize } from './processor.js';
 import { decoderLayer } from './text.js';
+import { asStored } from './stored.js';
 import { visionTower } from './vision.js';
 import { newerName, weightShapes } from './weights.js';
 
@@ -34,7 +35,7 @@ export const qwen2_5_vl: Architecture<QwenConfig> = {
   deviceMemory: deviceMemoryOf,
 };
 
-/** Reads the configuration of a Qwen2.5-VL, with any `model_type`; see `readNumbers`. */
+/** Reads the configuration of a Qwen2.5-VL, with any `model_type`; see `readNumbers` and `asStored`. */
 export async function readConfig(dir: string): Promise<QwenConfig> {
-  return { architecture: qwen2_5_vl, ...(await readNumbers(dir)) };
+  return { architecture: qwen2_5_vl, ...(await asStored(dir, await readNumbers(dir))) };
 }

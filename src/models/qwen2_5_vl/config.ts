@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { z } from 'zod';
 
 import { ModelError, shown } from '../../errors.js';
-import { check, isObject, readJson, type Json } from '../checkpoint-json.js';
+import { check, isObject, readJson, withoutNulls, type Json } from '../checkpoint-json.js';
 import { Ends, Own, Pixels, Text, Vision } from './config-keys.js';
 import type { TextNumbers, TokenIds, VisionNumbers, VlmConfig } from '../vlm/architecture.js';
 
@@ -50,28 +50,29 @@ export interface QwenTokenIds extends TokenIds {
 /**
  * Reads `config.json`, `generation_config.json` and `preprocessor_config.json` of a checkpoint folder.
  *
- * Takes the released flat form and the newer one with `text_config`; other keys are ignored.
+ * Takes the released flat form and the newer one with `text_config`; other keys are ignored. As in transformers a key
+ * that is null or absent has its default, the ids stand at the top, and `tie_word_embeddings` counts where it is true.
  *
  * @throws {ModelError} for quantized weights, a missing file, a missing or unusable value.
  */
 export async function readNumbers(dir: string): Promise<Omit<QwenConfig, 'architecture'>> {
   const file = join(dir, 'config.json');
-  const config = await readJson(file);
+  const config = withoutNulls(await readJson(file)) as Json;
   const own = check(Own, config, file);
   const nested = isObject(config['text_config']) ? config['text_config'] : {};
-  const merged: Json = { ...config, ...nested };
+  const merged: Json = { ...config, ...nested, ...idsOf(config) };
   const source: Json = {
     ...merged,
-    rope_scaling: merged['rope_parameters'] ?? merged['rope_scaling'],
-    tie_word_embeddings: config['tie_word_embeddings'] ?? nested['tie_word_embeddings'],
+    rope_scaling: ropeOf(nested) ?? ropeOf(config),
+    tie_word_embeddings: [config, nested].some((part) => part['tie_word_embeddings'] === true),
   };
   const text = check(Text, source, file);
-  const vision = check(Vision, config['vision_config'], file, 'vision_config.');
+  const vision = check(Vision, config['vision_config'] ?? {}, file, 'vision_config.');
   return {
     text: textConfig(text, file),
     vision: visionConfig(vision, own.segr1.wallpaper, text.hidden_size, file),
     tokens: await tokenIds(dir, merged, file, text),
-    ...(await pixels(dir)),
+    ...(await pixels(dir, vision)),
     ...(own.segr1.prompt
       ? {
           prompt: {
@@ -83,8 +84,29 @@ export async function readNumbers(dir: string): Promise<Omit<QwenConfig, 'archit
   };
 }
 
+/** The ids of images and videos at the top of a configuration. */
+function idsOf(config: Json): Json {
+  const ids = ['image_token_id', 'video_token_id', 'vision_start_token_id', 'vision_end_token_id'];
+  return Object.fromEntries(ids.flatMap((key) => (key in config ? [[key, config[key]]] : [])));
+}
+
+/** The positions' keys by their older name or, without any there, by the newer one. */
+function ropeOf(part: Json): unknown {
+  const { rope_scaling: older, rope_parameters: newer } = part;
+  return isObject(older) && Object.keys(older).length === 0 ? newer : (older ?? newer);
+}
+
 function textConfig(text: z.output<typeof Text>, file: string): TextConfig {
+  const { num_hidden_layers: layers, max_window_layers: unbound } = text;
+  if (text.use_sliding_window && text.layer_types === undefined && unbound < layers)
+    throw new ModelError(
+      `${file}  use_sliding_window: expected false, or max_window_layers of ${layers} layers; got true and ${unbound}`,
+    );
   const headDim = text.head_dim ?? text.hidden_size / text.num_attention_heads;
+  if (!Number.isInteger(headDim))
+    throw new ModelError(
+      `${file}  num_attention_heads: expected a divisor of hidden_size ${text.hidden_size}; got ${text.num_attention_heads}`,
+    );
   const sections = text.rope_scaling.mrope_section;
   const sum = sections[0] + sections[1] + sections[2];
   if (2 * sum !== headDim)
@@ -96,8 +118,6 @@ function textConfig(text: z.output<typeof Text>, file: string): TextConfig {
       `${file}  num_key_value_heads: expected a divisor of num_attention_heads ${text.num_attention_heads}; got ${text.num_key_value_heads}`,
     );
   }
-  const ropeTheta = text.rope_scaling.rope_theta ?? text.rope_theta;
-  if (ropeTheta === undefined) throw new ModelError(`${file}  rope_theta: expected a positive number; got nothing`);
   return {
     vocab: text.vocab_size,
     hidden: text.hidden_size,
@@ -107,7 +127,7 @@ function textConfig(text: z.output<typeof Text>, file: string): TextConfig {
     headDim,
     intermediate: text.intermediate_size,
     eps: text.rms_norm_eps,
-    ropeTheta,
+    ropeTheta: text.rope_scaling.rope_theta ?? text.rope_theta,
     mropeSection: sections,
     positions: text.max_position_embeddings ?? Infinity,
     tied: text.tie_word_embeddings,
@@ -149,23 +169,26 @@ async function tokenIds(dir: string, config: Json, file: string, text: z.output<
   const path = join(dir, 'generation_config.json');
   const generation = await readJson(path, {});
   const ends = generation['eos_token_id'] == null ? check(Ends, config, file) : check(Ends, generation, path);
-  const pad = ends.pad_token_id ?? config['pad_token_id'] ?? config['bos_token_id'];
+  const other = ends.pad_token_id ?? config['pad_token_id'] ?? config['bos_token_id'];
+  const pad = typeof other === 'number' ? other : (ends.eos_token_id.at(-1) as number);
   const meant = {
     image: text.image_token_id,
     video: text.video_token_id,
     visionStart: text.vision_start_token_id,
     visionEnd: text.vision_end_token_id,
   };
-  return {
-    ...meant,
-    reserved: Object.values(meant),
-    eos: ends.eos_token_id,
-    pad: typeof pad === 'number' ? pad : (ends.eos_token_id.at(-1) as number),
-  };
+  const keys = ['image_token_id', 'video_token_id', 'vision_start_token_id', 'vision_end_token_id', 'pad_token_id'];
+  for (const [i, token] of [...Object.values(meant), pad].entries())
+    if (token >= text.vocab_size)
+      throw new ModelError(`${file}  ${keys[i]}: expected an id below vocab_size ${text.vocab_size}; got ${token}`);
+  return { ...meant, reserved: Object.values(meant), eos: ends.eos_token_id, pad };
 }
 
 /** Newer checkpoints keep the image processor inside `processor_config.json` and name its limits `size`. */
-async function pixels(dir: string): Promise<Pick<QwenConfig, 'minPixels' | 'maxPixels' | 'mean' | 'std'>> {
+async function pixels(
+  dir: string,
+  vision: z.output<typeof Vision>,
+): Promise<Pick<QwenConfig, 'minPixels' | 'maxPixels' | 'mean' | 'std'>> {
   let file = join(dir, 'processor_config.json');
   const inner = (await readJson(file, {}))['image_processor'];
   if (!isObject(inner)) file = join(dir, 'preprocessor_config.json');
@@ -175,10 +198,20 @@ async function pixels(dir: string): Promise<Pick<QwenConfig, 'minPixels' | 'maxP
     Pixels,
     {
       ...source,
-      min_pixels: source['min_pixels'] ?? size['shortest_edge'],
-      max_pixels: source['max_pixels'] ?? size['longest_edge'],
+      min_pixels: source['min_pixels'] ?? size['shortest_edge'] ?? size['min_pixels'],
+      max_pixels: source['max_pixels'] ?? size['longest_edge'] ?? size['max_pixels'],
     },
     file,
   );
+  const agree = (key: string, got: number | undefined, expected: number): void => {
+    if (got !== undefined && got !== expected)
+      throw new ModelError(`${file}  ${key}: expected ${expected}, as config.json has it; got ${got}`);
+  };
+  agree('patch_size', found.patch_size, vision.patch_size);
+  agree('merge_size', found.merge_size, vision.spatial_merge_size);
+  if (found.min_pixels > found.max_pixels)
+    throw new ModelError(
+      `${file}  min_pixels: expected at most max_pixels ${found.max_pixels}; got ${found.min_pixels}`,
+    );
   return { minPixels: found.min_pixels, maxPixels: found.max_pixels, mean: found.image_mean, std: found.image_std };
 }

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import type { z } from 'zod';
 
 import { ModelError, shown } from '../../errors.js';
-import { check, isObject, readJson, type Json } from '../checkpoint-json.js';
+import { check, isObject, readJson, withoutNulls, type Json } from '../checkpoint-json.js';
 import { Backbone, Decoder, Kind, Pixels as PixelKeys, Prompts, Vision } from './config-keys.js';
+import { agreesWithStored } from './stored.js';
 
 /** Image preprocessing. */
 export interface Pixels {
@@ -53,13 +54,13 @@ export interface DecoderConfig {
 /**
  * Reads `config.json` and `preprocessor_config.json` of a checkpoint folder, of the image model or the video model.
  *
- * Other keys are ignored, absent ones have transformers' defaults.
+ * Other keys are ignored; those that are null or absent have transformers' defaults.
  *
- * @throws {ModelError} for another architecture, a missing file, a missing or unusable value.
+ * @throws {ModelError} for another architecture, a missing file, an unusable value, or one that the weights contradict.
  */
 export async function readSam2Config(dir: string): Promise<Sam2Config> {
   const file = join(dir, 'config.json');
-  const config = await readJson(file);
+  const config = withoutNulls(await readJson(file)) as Json;
   check(Kind, config, file);
   const vision = check(Vision, config['vision_config'] ?? {}, file, 'vision_config.');
   const backbone = check(Backbone, vision.backbone_config, file, 'vision_config.backbone_config.');
@@ -82,7 +83,7 @@ export async function readSam2Config(dir: string): Promise<Sam2Config> {
   agree('mask_decoder_config.hidden_size', decoder.hidden_size, width);
   const stages = stagesOf(backbone, file);
   const { mean, std } = await readPixels(dir, size);
-  return {
+  const found: Sam2Config = {
     size,
     mean,
     std,
@@ -95,6 +96,8 @@ export async function readSam2Config(dir: string): Promise<Sam2Config> {
     decoder: decoderOf(decoder, file),
     maskPrompt: { channels: prompts.mask_input_channels, epsilon: prompts.layer_norm_eps },
   };
+  await agreesWithStored(dir, found);
+  return found;
 }
 
 function stagesOf(backbone: z.output<typeof Backbone>, file: string): Stage[] {
@@ -141,20 +144,16 @@ function decoderOf(decoder: z.output<typeof Decoder>, file: string): DecoderConf
 }
 
 /**
- * Reads the image preprocessing from `preprocessor_config.json`, or newer checkpoints' `processor_config.json`.
+ * Reads the image preprocessing from newer checkpoints' `processor_config.json`, or `preprocessor_config.json`.
  *
  * @param expected side of the square; default: the file's.
- * @throws {ModelError} for a missing file, a missing or unusable value, another size.
+ * @throws {ModelError} for a missing file, an unusable value, another size.
  */
 export async function readPixels(dir: string, expected?: number): Promise<Pixels> {
-  let file = join(dir, 'preprocessor_config.json');
-  let source: Json = await readJson(file, {});
-  if (Object.keys(source).length === 0) {
-    const newer = join(dir, 'processor_config.json');
-    const inner = (await readJson(newer, {}))['image_processor'];
-    if (isObject(inner)) [file, source] = [newer, inner];
-    else source = await readJson(file);
-  }
+  let file = join(dir, 'processor_config.json');
+  const inner = (await readJson(file, {}))['image_processor'];
+  if (!isObject(inner)) file = join(dir, 'preprocessor_config.json');
+  const source = isObject(inner) ? inner : await readJson(file);
   const {
     image_mean: mean,
     image_std: std,

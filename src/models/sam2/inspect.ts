@@ -2,6 +2,7 @@ import { folderTensors } from '../../io/safetensors.js';
 import { storedIn, type InspectedSegmenter, type SegmenterUse } from '../inspected.js';
 import { readSam2Config } from './config.js';
 import { decodeMemory, deviceMemory, embeddingBytes, embedMemory, parameters } from './memory.js';
+import { unusedTensors } from './stored.js';
 import { weightShapes } from './weights.js';
 
 /**
@@ -14,7 +15,9 @@ export async function inspectSam2(
   { prompts, device = 'cpu', precision = 'float32' }: SegmenterUse,
 ): Promise<InspectedSegmenter> {
   const config = await readSam2Config(folder);
-  const stored = storedIn(await folderTensors(folder), [...weightShapes(config).keys()]);
+  const tensors = await folderTensors(folder);
+  const used = weightShapes(config);
+  const stored = storedIn(tensors, [...used.keys()]);
   const objects = Math.min(8, prompts);
   const [embed, decode] =
     device === 'cuda'
@@ -29,6 +32,7 @@ export async function inspectSam2(
     size: config.size,
     parameters: parameters(config),
     stored,
+    unused: unusedTensors(tensors, used),
     embedding: embeddingBytes(config),
     memory,
   };

@@ -4,7 +4,8 @@ import { basename, resolve } from 'node:path';
 
 import { z } from 'zod';
 
-import { messageOf, ModelError, UsageError } from '../../errors.js';
+import { DataError, messageOf, ModelError, UsageError } from '../../errors.js';
+import { firstNonFinite } from '../../io/finite.js';
 import { emptyMask, encodeMask } from '../../io/mask.js';
 import { resize } from '../../io/resize.js';
 import type { Image, Prompt, Size } from '../../records.js';
@@ -57,17 +58,22 @@ export type Sam2Options = z.input<typeof Sam2Options>;
  * @throws {ModelError} if the checkpoint is of another kind, incomplete, or its session cannot be opened.
  * @see SAM 2, arXiv:2408.00714
  */
-export async function openSam2(options: Sam2Options): Promise<Segmenter> {
+export async function openSam2(options: Sam2Options, notice?: (text: string) => void): Promise<Segmenter> {
   const { checkpoint, multimask, legacy, cacheMegabytes, workers, threads, precision, runtime, ...where } =
     Sam2Options.parse(options);
   const device = deviceOf(where);
-  const model = await openModel(checkpoint, multimask, {
-    workers: workersOn(device, workers),
-    threads,
-    precision,
-    device,
-    ...(runtime && { runtime }),
-  });
+  const model = await openModel(
+    checkpoint,
+    multimask,
+    {
+      workers: workersOn(device, workers),
+      threads,
+      precision,
+      device,
+      ...(runtime && { runtime }),
+    },
+    notice,
+  );
   const switches = [legacy.frame && 'frame', legacy.channelSwap && 'channelSwap'].filter((on) => on !== false);
   const name = [nameOf(checkpoint), ...model.traits, ...switches].join('/');
   const known = recent<unknown>(
@@ -108,14 +114,19 @@ export async function openSam2(options: Sam2Options): Promise<Segmenter> {
 }
 
 /** By the folder's files: weights are preferred to an export, since they also give the single mask. */
-async function openModel(dir: string, multimask: boolean, cores: Cores): Promise<Sam2Model> {
+async function openModel(
+  dir: string,
+  multimask: boolean,
+  cores: Cores,
+  notice?: (text: string) => void,
+): Promise<Sam2Model> {
   const weights = existsSync(dir) && readdirSync(dir).some((file) => file.endsWith('.safetensors'));
   const exported = weights ? undefined : findExport(dir);
   if (exported && cores.precision !== 'float32')
     throw new UsageError(
       `${nameOf(dir)}  precision: expected float32, for an export computes as it was written; got ${cores.precision}`,
     );
-  return await (exported ? openExport(exported, cores) : openCheckpoint(dir, multimask, cores)).catch(
+  return await (exported ? openExport(exported, cores) : openCheckpoint(dir, multimask, cores, notice)).catch(
     failed(nameOf(dir), 'open'),
   );
 }
@@ -125,7 +136,7 @@ const nameOf = (checkpoint: string): string => `sam2/${basename(resolve(checkpoi
 const failed =
   (name: string, doing: string) =>
   (error: unknown): never => {
-    if (error instanceof ModelError) throw error;
+    if (error instanceof ModelError || error instanceof DataError) throw error;
     throw new ModelError(`${name}  ${doing}: expected it to work; got ${messageOf(error)}`);
   };
 
@@ -144,6 +155,9 @@ async function inspected(
   );
   const clicks = asked.flat().filter(({ length }) => length > 0);
   const answers = clicks.length > 0 ? await embedded((embedding) => model.answer(embedding, clicks)) : [];
+  for (const { logits, iou } of answers)
+    if (firstNonFinite(logits) >= 0 || !Number.isFinite(iou))
+      throw new DataError('image  segment: expected finite logits; got others; way out: precision: float32');
   return asked.map((objects) => {
     const own = objects.map(({ length }) => (length > 0 ? (answers.shift() as Chosen) : null));
     if (own.every((answer) => answer === null)) return { mask: emptyMask(frame), objects: own };

@@ -6,6 +6,7 @@ import { folderTensors, type Dtype, type Tensors } from '../../io/safetensors.js
 import type { Precision, Tensor } from '../../tensor/graph.js';
 import { cast, constant, stored, type Sizes } from '../../tensor/ops.js';
 import type { Sam2Config } from './config.js';
+import { unusedTensors } from './stored.js';
 
 /** A checkpoint's frozen weights. */
 export interface Weights {
@@ -17,6 +18,8 @@ export interface Weights {
   tensor(name: string, sizes: Sizes, first?: number): Tensor;
   /** Values of one of the few weights that are used while tracing; see `isComputedWith`. */
   values(name: string): Float32Array;
+  /** Stored tensors that nothing uses, a video model's memory aside. */
+  readonly unused: readonly string[];
 }
 
 /** Names and shapes of every weight in the files. */
@@ -150,9 +153,8 @@ const STORED: Partial<Record<Dtype, { readonly dtype: Precision; readonly width:
  * @throws {ModelError} naming file, tensor, expected and got, before any weight is read.
  */
 export async function openWeights(dir: string, config: Sam2Config, halves = false): Promise<Weights> {
-  const tensors = await tensorsOf(dir);
+  const tensors = await findWeights(dir, config);
   const shapes = weightShapes(config);
-  for (const [name, shape] of shapes) agrees(dir, tensors, name, shape);
   const files = await realFiles(tensors, [...shapes.keys()]);
   const values = new Map<string, Float32Array>();
   for (const name of shapes.keys()) {
@@ -162,6 +164,7 @@ export async function openWeights(dir: string, config: Sam2Config, halves = fals
   }
   samePositions(dir, values);
   return {
+    unused: unusedTensors(tensors, shapes),
     tensor(name, sizes, first = 0) {
       const length = Object.values(sizes).reduce((product, size) => product * size, 1);
       const known = values.get(name);
@@ -179,6 +182,17 @@ export async function openWeights(dir: string, config: Sam2Config, halves = fals
       return known;
     },
   };
+}
+
+/**
+ * The tensors of a checkpoint, from the headers of its files.
+ *
+ * @throws {ModelError} naming file, tensor, expected and got.
+ */
+export async function findWeights(dir: string, config: Sam2Config): Promise<Tensors> {
+  const tensors = await tensorsOf(dir);
+  for (const [name, shape] of weightShapes(config)) agrees(dir, tensors, name, shape);
+  return tensors;
 }
 
 async function tensorsOf(dir: string): Promise<Tensors> {

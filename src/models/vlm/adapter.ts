@@ -7,6 +7,7 @@ import { messageOf, ModelError } from '../../errors.js';
 import { openSafetensors, writeSafetensors, type Tensors } from '../../io/safetensors.js';
 import { kindAt } from '../../io/user-files.js';
 import type { Layout } from '../../tensor/layout.js';
+import { isForAsking } from './checkpoint-files.js';
 import { replaceFolder } from './checkpoint.js';
 import { check, readJson, type Json } from '../checkpoint-json.js';
 import type { VlmConfig } from './architecture.js';
@@ -276,10 +277,6 @@ export function spellings(config: VlmConfig, { matrices }: Adapter, tensors: Ten
   return new Map(pairs.map(([own, before]) => [own, !tensors.has(own) && tensors.has(before) ? before : own]));
 }
 
-/** Files that prompts need beside the adapter. */
-const BESIDE =
-  /^(tokenizer|special_tokens|added_tokens|vocab|merges|chat_template|preprocessor|processor|video_preprocessor)/;
-
 /**
  * Writes an adapter folder in PEFT's layout, with the tokenizer's and image processor's files of `from`; appears whole
  * or not at all.
@@ -302,15 +299,10 @@ export async function saveAdapter(
       shape: sizes,
       data: values.subarray(offset, offset + length),
     }));
-  await replaceFolder(
-    from,
-    dir,
-    (file) => BESIDE.test(file),
-    async (fresh) => {
-      await writeFile(join(fresh, 'adapter_config.json'), `${JSON.stringify(described, null, 2)}\n`);
-      await writeSafetensors(join(fresh, 'adapter_model.safetensors'), tensors, { format: 'pt' });
-    },
-  );
+  await replaceFolder(from, dir, isForAsking, async (fresh) => {
+    await writeFile(join(fresh, 'adapter_config.json'), `${JSON.stringify(described, null, 2)}\n`);
+    await writeSafetensors(join(fresh, 'adapter_model.safetensors'), tensors, { format: 'pt' });
+  });
 }
 
 /** @throws {ModelError} with the option's name in the file at fault. */

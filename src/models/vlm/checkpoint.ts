@@ -6,16 +6,16 @@ import { writeShards, type FLOATS, type StoredTensor } from '../../io/safetensor
 import { kindAt } from '../../io/user-files.js';
 import { replaceWhole } from '../../io/whole-folder.js';
 import { readJson } from '../checkpoint-json.js';
+import { isBesideWeights } from './checkpoint-files.js';
 import type { Store, WeightFiles } from './weight-files.js';
 
 /** Formats for saved weights, by their names in `config.json`. */
 export const PRECISIONS = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' } as const;
 export type Precision = keyof typeof PRECISIONS;
 
-const WEIGHTS = /\.safetensors(\.index\.json)?$/;
-
 /**
- * Copies a checkpoint to `dir`, with new weights if given; it appears whole or not at all.
+ * Copies a checkpoint to `dir`, with new weights if given; it appears whole or not at all. Files that are no part of a
+ * checkpoint stay where they are.
  *
  * @param precision of all tensors; by default each keeps its own. Narrower formats round to the nearest, ties to even.
  * @param most bytes of a shard.
@@ -45,8 +45,7 @@ export async function saveWeights(
       data,
     };
   });
-  const copied = (file: string): boolean => !WEIGHTS.test(file) && file !== 'state.json';
-  await replaceFolder(from, dir, copied, async (fresh) => {
+  await replaceFolder(from, dir, isBesideWeights, async (fresh) => {
     await writeShards(fresh, written, { format: 'pt' }, most);
     await describe(join(fresh, 'config.json'), precisionOf(written));
   });
@@ -69,7 +68,7 @@ async function describe(file: string, precision: Precision): Promise<void> {
   await writeFile(file, told ? named : named.replace('{', `{\n  "torch_dtype": "${precision}",`));
 }
 
-/** Writes the rest of a checkpoint beside the copied files. */
+/** What is written beside the copied files. */
 const WRITTEN = /\.safetensors(\.index\.json)?$|^(adapter_config|config|state)\.json$|^ema$/;
 
 /**
@@ -104,7 +103,9 @@ async function replaceable(dir: string, copied: readonly string[]): Promise<stri
   };
   const to = await realpath(dir).catch(() => refuse('a link to nothing'));
   if (kindAt(to) !== 'folder') refuse('a file');
-  const strange = (await readdir(to)).find((name) => !copied.includes(name) && !WRITTEN.test(name));
+  const strange = (await readdir(to)).find(
+    (name) => !copied.includes(name) && !isBesideWeights(name) && !WRITTEN.test(name),
+  );
   if (strange !== undefined) refuse(`one with ${strange} in it`);
   return to;
 }

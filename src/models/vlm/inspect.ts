@@ -26,6 +26,8 @@ export interface InspectedCheckpoint {
   /** The output head is the embedding table. */
   readonly tied: boolean;
   readonly stored: Stored;
+  /** Stored tensors that nothing uses. */
+  readonly unused: readonly string[];
   readonly use: Use;
   /** By job, bytes. */
   readonly memory: Readonly<Record<string, Memory>>;
@@ -82,7 +84,8 @@ async function checkpoint(
   use: Use,
   adapter?: Adapter,
 ): Promise<InspectedCheckpoint> {
-  const stored = storedIn((await findWeights(folder, config)).tensors);
+  const { tensors, unused } = await findWeights(folder, config);
+  const stored = storedIn(tensors);
   const mapped = stored.dtypes.every((dtype) => dtype === 'F32');
   return {
     kind: 'checkpoint',
@@ -91,6 +94,7 @@ async function checkpoint(
     parameters: counted(config),
     tied: config.text.tied,
     stored,
+    unused,
     use,
     memory: memories(config, { ...use, mapped }, adapter),
   };

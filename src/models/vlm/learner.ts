@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import { NonFiniteError } from '../../errors.js';
+import { messageOf, ModelError, NonFiniteError } from '../../errors.js';
 import { clipScale } from '../../tensor/adamw.js';
 import { mixInto } from '../../tensor/mix.js';
 import type { Policy, Resumable } from '../policy.js';
@@ -36,7 +36,14 @@ export function learnerOf(
         throw new NonFiniteError(`${dir}  step ${version + 1}: expected a finite gradient; got a norm of ${norm}`);
       await held;
       if (ema !== undefined) average ??= Float32Array.from(await optimizer.values());
-      await optimizer.step(gradient, version + 1, { ...options, gradientScale: clipScale(norm, maxNorm) });
+      await optimizer
+        .step(gradient, version + 1, { ...options, gradientScale: clipScale(norm, maxNorm) })
+        .catch((error: unknown) => {
+          throw new ModelError(
+            `${dir}  step ${version + 1}: ${messageOf(error)}; way out: a smaller learningRate, from the last checkpoint`,
+            { cause: error },
+          );
+        });
       if (average && ema !== undefined) mixInto(average, await optimizer.values(), 1 - ema);
       version++;
       return norm;

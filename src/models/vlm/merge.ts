@@ -1,11 +1,11 @@
-import { readdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 
 import {
+  FLOATS,
+  folderTensors,
   openSafetensors,
   writeSafetensors,
-  type FLOATS,
   type RawTensor,
   type StoredTensor,
   type Tensors,
@@ -13,6 +13,7 @@ import {
 import { graphOf, type Engine } from '../../tensor/engine.js';
 import { openEngine } from '../../tensor/engines.js';
 import { readAdapter, spellings } from './adapter.js';
+import { isBesideWeights } from './checkpoint-files.js';
 import { replaceFolder } from './checkpoint.js';
 import type { VlmConfig } from './architecture.js';
 import { mergeLinear } from './linear.js';
@@ -20,17 +21,28 @@ import type { Adapter } from './linear.js';
 import { policyWeights, sideName } from './lora.js';
 import { findWeights } from './weight-files.js';
 
-/** Files in a checkpoint that only resuming reads. */
-const RUN = /^(state\.json|optimizer\.safetensors)$/;
+const INDEX = 'model.safetensors.index.json';
 
-/** Copies a checkpoint folder without these; appears whole or not at all. */
+/** Copies a checkpoint's folder: what it is made of, without what only resuming reads; appears whole or not at all. */
 export async function copyCheckpoint(from: string, dir: string): Promise<void> {
+  const weights = await weightFilesIn(from);
+  const tensors = await folderTensors(from);
+  for (const name of tensors.names) if (isFloat(tensors, name)) await tensors.checkFinite(name);
   await replaceFolder(
     from,
     dir,
-    (file) => !RUN.test(file),
+    (file) => isBesideWeights(file) || weights.has(file),
     async () => {},
   );
+}
+
+const isFloat = (tensors: Tensors, name: string): boolean => FLOATS.some((dtype) => dtype === tensors.info(name).dtype);
+
+/** Names of the files that hold a checkpoint's weights, with their index. */
+async function weightFilesIn(dir: string): Promise<ReadonlySet<string>> {
+  const tensors = await folderTensors(dir);
+  const files = new Set(tensors.names.map((name) => basename(tensors.info(name).file)));
+  return files.has('model.safetensors') && files.size === 1 ? files : files.add(INDEX);
 }
 
 /**
@@ -50,17 +62,20 @@ export async function mergeAdapter(base: string, config: VlmConfig, folder: stri
   );
   const sides = await openSafetensors(join(folder, 'adapter_model.safetensors'));
   const files = new Set(tensors.names.map((name) => tensors.info(name).file));
-  const indexed = files.size > 1 || !(await readdir(base)).includes('model.safetensors');
-  const copied = (file: string): boolean =>
-    !RUN.test(file) && !file.endsWith('.safetensors') && (indexed || !file.endsWith('.safetensors.index.json'));
+  const stored = await weightFilesIn(base);
+  const copied = (file: string): boolean => isBesideWeights(file) || (file === INDEX && stored.has(INDEX));
 
   const engine = openEngine({ workers: 1, threads: availableParallelism() });
   try {
+    const whole = async (name: string): Promise<Uint8Array> => {
+      if (isFloat(tensors, name)) await tensors.checkFinite(name);
+      return tensors.readBytes(name);
+    };
     const fold = folding(engine, config, adapter, sides);
     const late = (name: string): StoredTensor | RawTensor => {
       const { dtype, shape } = tensors.info(name);
       const matrix = changed.get(name);
-      if (matrix === undefined) return { name, dtype, shape, bytes: () => tensors.readBytes(name) };
+      if (matrix === undefined) return { name, dtype, shape, bytes: () => whole(name) };
       return {
         name,
         dtype: dtype as (typeof FLOATS)[number],

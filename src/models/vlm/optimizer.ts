@@ -2,13 +2,20 @@
 import { adamState, gradientNorm, type AdamOptions, type AdamState } from '../../tensor/adamw.js';
 import { openStepper } from '../../tensor/adamw-threads.js';
 import type { Engine, EngineLearning } from '../../tensor/engine.js';
+import { ModelError } from '../../errors.js';
+import { firstNonFinite } from '../../io/finite.js';
+import type { Layout } from '../../tensor/layout.js';
 import type { ParameterSet } from './parameters.js';
 
 /** The state of AdamW. */
 export interface Optimizer {
   /** Euclidean length of a gradient. @param gradient empty if runs summed theirs on the device. */
   norm(gradient: Float32Array): Promise<number>;
-  /** One step on that gradient; later runs of the engine use the new weights. */
+  /**
+   * One step on that gradient; later runs of the engine use the new weights.
+   *
+   * @throws {ModelError} if a weight or moment is infinite or NaN afterwards, as far as they are on the host.
+   */
   step(gradient: Float32Array, version: number, options: AdamOptions): Promise<void>;
   /** The current weights, on the host. */
   values(): Promise<Float32Array>;
@@ -32,7 +39,7 @@ function onHost(engine: Engine, { name, layout, values }: ParameterSet, threads:
     norm: async (gradient) => gradientNorm(gradient),
     async step(gradient, version, options) {
       adam ??= adamState(layout);
-      await stepper.step(layout, values, gradient, adam, options);
+      if (!(await stepper.step(layout, values, gradient, adam, options))) throw overflowed(layout, values, adam);
       await engine.parameters(name, layout, values, version);
     },
     values: async () => values,
@@ -43,6 +50,16 @@ function onHost(engine: Engine, { name, layout, values }: ParameterSet, threads:
     },
     release: () => stepper.release(),
   };
+}
+
+/** The first weight or moment that is none. */
+function overflowed(layout: Layout, values: Float32Array, { first, second }: AdamState): ModelError {
+  for (const [what, array] of Object.entries({ weights: values, 'first moments': first, 'second moments': second })) {
+    const at = firstNonFinite(array);
+    const entry = layout.entries.find(({ offset, length }) => at >= offset && at < offset + length);
+    if (entry) return new ModelError(`expected finite ${what}; got ${array[at]} in ${entry.name}`);
+  }
+  return new ModelError('expected finite weights and moments; got others');
 }
 
 function onDevice(engine: Engine, learning: EngineLearning, { name, layout, values }: ParameterSet): Optimizer {

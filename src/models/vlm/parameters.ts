@@ -37,6 +37,8 @@ export interface Parameters {
   /** The frozen checkpoint; undefined if it is trained itself. */
   readonly frozen?: WeightFiles;
   readonly adapter?: Adapter;
+  /** Stored tensors of the checkpoint that nothing uses. */
+  readonly unused: readonly string[];
   /** Saves the trained weights, or other values for them, with the files that belong to them. */
   save(dir: string, values?: Float32Array): Promise<void>;
 }
@@ -62,14 +64,21 @@ export async function loadParameters(
   const fault = trainingFault(train, folder);
   if (fault !== undefined) throw new UsageError(`${dir}  train: ${fault}`);
   const files = await findWeights(dir, config);
+  const { unused } = files;
   if (train === 'none')
-    return { trained: setOf(NOTHING, []), frozen: files, save: (to) => saveWeights(files, to, undefined, save) };
+    return {
+      trained: setOf(NOTHING, []),
+      frozen: files,
+      unused,
+      save: (to) => saveWeights(files, to, undefined, save),
+    };
   const fresh = typeof train === 'object' ? freshAdapter(dir, config, train.lora, seed) : undefined;
   const peft = folder === undefined ? fresh : await readAdapter(folder, config);
   if (!peft) {
     const store = await readWeights(files, extra);
     return {
       trained: { name: BASE, ...store },
+      unused,
       save: (to, values = store.values) => saveWeights(files, to, { ...store, values }, save),
     };
   }
@@ -78,6 +87,7 @@ export async function loadParameters(
     trained,
     frozen: files,
     adapter: peft.adapter,
+    unused,
     save: (to, values = trained.values) => saveAdapter(dir, to, peft, trained.layout, values),
   };
 }

@@ -3,6 +3,7 @@ import type { PromptTemplate } from '../../prompts/template.js';
 import type { Precision } from '../../tensor/graph.js';
 import type { Device, Engine } from '../../tensor/engine.js';
 import { openEngine, type EngineName } from '../../tensor/engines.js';
+import { unusedText } from '../inspected.js';
 import type { Policy, Resumable, Trainable } from '../policy.js';
 import { BLOCKS } from './attention.js';
 import type { Build } from './build.js';
@@ -50,7 +51,7 @@ interface Opened {
   readonly tokenizer: Tokenizer;
   readonly chat: Chat;
   /** The trained weights; the base belongs to the engine. */
-  readonly own: Omit<Parameters, 'frozen'>;
+  readonly own: Omit<Parameters, 'frozen' | 'unused'>;
   readonly extra: readonly FirstValues[];
   /** Format of the checkpoint's matrices. */
   readonly held: Precision;
@@ -69,6 +70,8 @@ export async function openVlm(dir: string, config: VlmConfig, options: VlmOption
     openChat(dir),
     loadParameters(dir, config, options, extra),
   ]);
+  const unused = unusedText(own.unused);
+  if (unused !== undefined) options.notice?.(`${dir}  weights: tensors that are not used: ${unused}`);
   const engine = openEngine(options);
   try {
     if (frozen) await lendWeights(engine, BASE, frozen, options.precision);

@@ -17,6 +17,8 @@ export interface WeightFiles {
   readonly tensors: Tensors;
   /** Name of each weight in the files. */
   readonly names: ReadonlyMap<string, string>;
+  /** Names of stored tensors that nothing uses; a tied head that is stored as well is not among them. */
+  readonly unused: readonly string[];
 }
 
 /** Weights in one flat array on shared memory. */
@@ -37,7 +39,10 @@ export async function findWeights(dir: string, config: VlmConfig): Promise<Weigh
   const names = shapes.map(
     (shape) => [shape.name, found(dir, tensors, shape, architecture.newerName(shape.name))] as const,
   );
-  return { dir, shapes, tensors, names: new Map(names) };
+  const used = new Set(names.map(([, spelling]) => spelling));
+  if (config.text.tied) used.add(`${architecture.modules.head}.weight`);
+  const unused = tensors.names.filter((name) => !used.has(name));
+  return { dir, shapes, tensors, names: new Map(names), unused };
 }
 
 function found(dir: string, tensors: Tensors, { name, sizes }: WeightShape, newer: string): string {

@@ -15,11 +15,13 @@ import { isStage, stageKeys, type Stage } from '../stage.js';
  * The table with the stages that users' modules export; neither replaces the other's names.
  *
  * @param operators module paths as written, relative to `folder`.
+ * @param run without, it is only looked whether they are there.
  */
 export async function withModules(
   table: ReadonlyMap<string, Stage>,
   operators: readonly string[],
   folder: string,
+  run: boolean,
 ): Promise<{ table: ReadonlyMap<string, Stage>; issues: readonly Issue[] }> {
   const all = new Map(table);
   const issues: Issue[] = [];
@@ -30,6 +32,7 @@ export async function withModules(
       refuse(`expected a module; got ${JSON.stringify(written)}, which is not there`);
       continue;
     }
+    if (!run) continue;
     try {
       const exported = Object.values((await import(pathToFileURL(file).href)) as Record<string, unknown>).filter(
         isStage,

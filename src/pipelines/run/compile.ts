@@ -1,12 +1,26 @@
-import { defer, EMPTY, fromEvent, isObservable, takeUntil, tap, type Observable, type OperatorFunction } from 'rxjs';
+import {
+  catchError,
+  defer,
+  EMPTY,
+  fromEvent,
+  identity,
+  isObservable,
+  takeUntil,
+  tap,
+  throwError,
+  type MonoTypeOperatorFunction,
+  type Observable,
+  type OperatorFunction,
+} from 'rxjs';
 
-import { UsageError } from '../../errors.js';
+import { DataError, messageOf, ModelError, shown, UsageError } from '../../errors.js';
 import type { Row } from '../../records.js';
 import { heldRows } from './held-rows.js';
 import { stageMetrics, metered, meteredCredits, meteredSource, type StageMetrics } from './stage-metrics.js';
 import { cached, type RowCache } from './row-cache.js';
 import type { Pipeline } from '../config/read.js';
 import { columnsOf, type Built, type StageContext } from '../stage.js';
+import { stages as builtIn } from '../stages/table.js';
 
 /** A pipeline ready to be subscribed to, and what its stages measure while it runs. */
 export interface Compiled {
@@ -39,10 +53,15 @@ export async function compile(
     const around = index === 0 ? { ...context, credits: meteredCredits(open.credits, meter) } : context;
     const built = await stage.build(options, around);
     if (index === 0) {
-      rows = ended(meteredSource(sourceOf(built, name), meter), open.signal).pipe(held[index], tap(entered));
+      rows = ended(meteredSource(sourceOf(built, name), meter), open.signal).pipe(
+        stage === builtIn.get(name) ? identity : blamed(name),
+        held[index],
+        tap(entered),
+      );
       continue;
     }
-    const operator = operatorOf(built, name);
+    const own = operatorOf(built, name);
+    const operator = stage === builtIn.get(name) ? own : blaming(name, own);
     rows = rows.pipe(
       metered(stage.cacheable && kept ? cached(operator, columnsOf(stage, options), kept) : operator, meter),
       held[index],
@@ -64,6 +83,31 @@ function operatorOf(built: Built, name: string): OperatorFunction<Row, Row> {
   throw new UsageError(
     `${name}: expected an operator from build; got ${isObservable(built) ? 'a stream' : typeof built}`,
   );
+}
+
+/** A custom operator whose own errors name its stage; those of stages before it pass. */
+function blaming(name: string, operator: OperatorFunction<Row, Row>): OperatorFunction<Row, Row> {
+  return (source) =>
+    defer(() => {
+      let came: { readonly error: unknown } | undefined;
+      return source.pipe(
+        tap({ error: (error: unknown) => (came = { error }) }),
+        operator,
+        catchError((error: unknown) => throwError(() => (came && came.error === error ? error : named(name, error)))),
+      );
+    });
+}
+
+const blamed = (name: string): MonoTypeOperatorFunction<Row> =>
+  catchError((error: unknown) => throwError(() => named(name, error)));
+
+/** An error that says what was expected, as it is; any other with the stage's name, and where it was thrown. */
+function named(name: string, error: unknown): unknown {
+  const says = [UsageError, DataError, ModelError, AggregateError].some((kind) => error instanceof kind);
+  if (says || (error instanceof Error && / {2}.*: expected /.test(error.message))) return error;
+  const at = error instanceof Error ? /\(?((?:file:)?\/[^()\n]*:\d+:\d+)\)?$/m.exec(error.stack ?? '')?.[1] : undefined;
+  const what = error instanceof Error ? `${error.name} ${shown(messageOf(error))}` : `${shown(error)}, thrown`;
+  return new Error(`${name}: expected rows; got ${what}${at === undefined ? '' : ` at ${at}`}`, { cause: error });
 }
 
 /** Without a stage that updates the policy, its weights are read-only. */

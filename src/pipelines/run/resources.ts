@@ -64,7 +64,7 @@ export function openResources(
     segmenter: () =>
       shared(
         'segmenter',
-        () => openNamedSegmenter(given.settings.segmenter),
+        () => openNamedSegmenter(given.settings.segmenter, (text) => given.emit({ kind: 'notice', text })),
         (segmenter) => segmenter.release(),
       ),
     ...sharedModels,
@@ -110,7 +110,10 @@ function askedOf(prompt: NonNullable<PolicyOptions['prompt']>): NonNullable<Open
   return typeof prompt === 'string' ? prompts[prompt] : { user: prompt.user, ...defined({ system: prompt.system }) };
 }
 
-async function openNamedSegmenter(choice: SegmenterChoice | undefined): Promise<Segmenter> {
+async function openNamedSegmenter(
+  choice: SegmenterChoice | undefined,
+  notice: (text: string) => void,
+): Promise<Segmenter> {
   if (!choice) throw new UsageError('segmenter: expected the key "segmenter" in the pipeline; got none');
-  return await openSegmenter(choice);
+  return await openSegmenter(choice, notice);
 }

@@ -1,11 +1,19 @@
 import { z } from 'zod';
 
 import { messageOf, shown } from '../../errors.js';
-import { countRows, load, LoadOptions, loadNotices, namesOfSets } from '../../operators/load.js';
+import { countRows, load, loadedFiles, LoadOptions, loadNotices, namesOfSets } from '../../operators/load.js';
 import { column } from '../../io/arrow/own-columns.js';
 import { folderName } from '../../io/folder-name.js';
 import { replayedKeys } from '../../io/arrow/columns.js';
-import { isReplayed, MARKED, replay, replayable, replayedColumns, ReplayOptions } from '../../operators/replay.js';
+import {
+  isReplayed,
+  MARKED,
+  replay,
+  replayable,
+  replayedColumns,
+  replayedShards,
+  ReplayOptions,
+} from '../../operators/replay.js';
 import { refusedBy } from './constraints.js';
 import { stage, type Refusal, type Stage } from '../stage.js';
 
@@ -44,6 +52,7 @@ export const sources: readonly Stage[] = [
       },
     }),
     rows: (options) => countRows(options),
+    inputs: (options, { seed }) => loadedFiles({ ...options, seed }),
     filters: (reason) => reason === 'no mask',
     rules: (options) => refusedBy(() => countRows(options)),
     notices: (options) => loadNotices(options),
@@ -67,6 +76,7 @@ export const sources: readonly Stage[] = [
     rules: (options) => unknownColumns(options),
     filters: (reason) => reason === MARKED,
     preflight: (options) => refusedRows(options),
+    inputs: (options) => replayedShards(options),
     build: (options, open) => replay({ seed: open.settings.seed, window: open.credits }, options),
   }),
 ];

@@ -69,6 +69,7 @@ export const training: readonly Stage[] = [
     skipsNonFinite: true,
     facts: ({ groupsPerStep }) => ({ rowsPerStep: groupsPerStep }),
     paths: ({ objective }) => (isModule(objective) ? ['objective'] : []),
+    modules: ({ objective }) => (isModule(objective) ? [objective] : []),
     preflight: objectiveModule,
     filters: (reason) => isSkippedStep(reason) || isFiltered(reason),
     rules: (options, around) => [

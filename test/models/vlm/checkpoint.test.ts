@@ -8,7 +8,7 @@ import { folderTensors } from '../../../src/io/safetensors.js';
 import { PRECISIONS, replaceFolder, saveWeights, type Precision } from '../../../src/models/vlm/checkpoint.js';
 import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
 import { findWeights, readWeights, type Store, type WeightFiles } from '../../../src/models/vlm/weight-files.js';
-import { folder, tied, tiny } from './opened.js';
+import { folder, open, tied, tiny } from './opened.js';
 
 type Json = Record<string, unknown>;
 
@@ -74,6 +74,25 @@ describe('saveWeights', () => {
     expect(shards.length).toBeGreaterThan(2);
     expect(shards[0]).toBe(`model-00001-of-0000${shards.length}.safetensors`);
     expect(back).toEqual(await readWeights(files));
+  });
+
+  it('leaves what is no part of a checkpoint where it lies, of an adapter’s base too', async () => {
+    const dir = join(await folder(), 'base');
+    await cp(tiny, dir, { recursive: true });
+    for (const name of ['.env', 'pytorch_model.bin', 'README.md', 'tokenizer.json.bak', 'old.safetensors'])
+      await writeFile(join(dir, name), 'x');
+    const { dir: to } = await saved(await found(dir), undefined);
+    expect(await readdir(to)).toEqual(await readdir(tiny));
+    const adapter = join(await folder(), 'adapter');
+    await (await open({ train: { lora: { rank: 2, alpha: 4, targets: ['q_proj'] } } }, dir)).save(adapter);
+    expect(await readdir(adapter)).toEqual([
+      'adapter_config.json',
+      'adapter_model.safetensors',
+      'chat_template.json',
+      'preprocessor_config.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ]);
   });
 
   it.each([

@@ -39,6 +39,22 @@ describe('step', () => {
     expect((await policy.generate(asking(prompts(policy).slice(0, 1), writing)))[0]).toEqual(before);
   });
 
+  // 1e39 is above the largest float32, 3.4e38; the square of 1e20 above it as well.
+  it.each([
+    ['weights', { ...settings, learningRate: 1e39 }, 1],
+    ['second moments', { learningRate: 1e-3, maxNorm: 1e30 }, 1e25],
+  ])('never passes %s that overflowed for a result', async (what, how, factor) => {
+    const policy = await open();
+    const gradient = Float32Array.from({ length: policy.parameters }, () => factor);
+    await expect(policy.step(gradient, how)).rejects.toThrow(
+      new RegExp(`step 1: expected finite ${what}; got -?Infinity in .*; way out: a smaller learningRate`),
+    );
+    expect(policy.version).toBe(0);
+    const dir = join(await folder(), 'saved');
+    const saved = policy.save(dir).then(() => policy.saveTraining(dir));
+    await expect(saved).rejects.toThrow(/expected finite numbers; got -?Infinity at/);
+  });
+
   it('teaches a supervised answer, with a head that is no part of the checkpoint', async () => {
     const policy = await open({ extra: patchMaskHead });
     const [prompt] = prompts(policy);

@@ -20,6 +20,18 @@ const kinds = (await readdir(goldens))
   .filter((name) => /^lora.*\.safetensors$/.test(name))
   .map((name) => name.replace('.safetensors', ''));
 
+/** What may lie beside somebody's weights. */
+const STRANGE = [
+  '.env',
+  'README.md',
+  'pytorch_model.bin',
+  'consolidated.safetensors',
+  'tokenizer.json.bak',
+  'training_args.bin',
+  'notes.txt',
+  'config.json.orig',
+];
+
 /** An adapter of random values on both sides. */
 async function drawn(from: string, rsLora = false, targets = ['q_proj', 'down_proj']): Promise<string> {
   const dir = join(await folder(), 'adapter');
@@ -155,8 +167,33 @@ describe('copyCheckpoint', () => {
   it('leaves behind what only the run reads', async () => {
     const [from, to] = [join(await folder(), 'from'), join(await folder(), 'to')];
     await copyCheckpoint(tiny, from);
-    for (const name of ['state.json', 'optimizer.safetensors']) await writeFile(join(from, name), '');
+    for (const name of ['state.json', 'optimizer.safetensors', ...STRANGE]) await writeFile(join(from, name), 'x');
     await copyCheckpoint(from, to);
+    expect((await readdir(to)).toSorted()).toEqual((await readdir(tiny)).toSorted());
+  });
+
+  it('takes the shards of an index', async () => {
+    const to = join(await folder(), 'to');
+    await copyCheckpoint(tied, to);
+    expect((await readdir(to)).toSorted()).toEqual((await readdir(tied)).toSorted());
+  });
+
+  it('copies no weights that are none', async () => {
+    const [from, to] = [join(await folder(), 'from'), join(await folder(), 'to')];
+    await copyCheckpoint(tiny, from);
+    const bytes = await readFile(join(from, 'model.safetensors'));
+    bytes.writeFloatLE(NaN, bytes.length - 4);
+    await writeFile(join(from, 'model.safetensors'), bytes);
+    await expect(copyCheckpoint(from, to)).rejects.toThrow('expected finite numbers');
+  });
+});
+
+describe('exportMerged', () => {
+  it('leaves what is no part of a checkpoint where it lies', async () => {
+    const [base, to] = [join(await folder(), 'base'), join(await folder(), 'to')];
+    await copyCheckpoint(tiny, base);
+    for (const name of STRANGE) await writeFile(join(base, name), 'x');
+    await exportMerged(base, await drawn(tiny), to);
     expect((await readdir(to)).toSorted()).toEqual((await readdir(tiny)).toSorted());
   });
 });

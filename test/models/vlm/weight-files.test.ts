@@ -56,7 +56,9 @@ describe('findWeights refuses', () => {
   ])('%s', async (_, harm, where, what) => {
     const dir = await copied(tied);
     await harm(dir);
-    const refused = findWeights(dir, await readConfig(dir));
+    await expect(readConfig(dir)).rejects.toThrow(what);
+    const config = await readConfig(tied);
+    const refused = findWeights(dir, config);
     await expect(refused).rejects.toThrow(ModelError);
     await expect(refused).rejects.toThrow(join(dir, where));
     await expect(refused).rejects.toThrow(what);

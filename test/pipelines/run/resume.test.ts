@@ -211,7 +211,7 @@ describe('differences', () => {
     ];
     const now = {
       ...config,
-      policy: { checkpoint: '/models/tiny', workers: 2, threads: 1 },
+      policy: { checkpoint: '/models/tiny', workers: 2, threads: 2 },
       checkpoints: { every: 5, keep: 1, best: 'loss' },
       tolerate: 3,
       run: 'mine',
@@ -230,6 +230,11 @@ describe('differences', () => {
   });
 
   it.each([
+    [
+      'cores of a run, which decide in what order sums are taken',
+      { policy: { ...config.policy, threads: 1 } },
+      { key: 'policy.threads', before: 2, now: 1 },
+    ],
     ['a setting', { seed: 8 }, { key: 'seed', before: 7, now: 8 }],
     ['a setting that is gone', { window: undefined }, { key: 'window', before: 4, now: undefined }],
     [

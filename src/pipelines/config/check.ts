@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 
+import { writtenCredentials } from './credentials.js';
 import { declaredColumns } from './declared-columns.js';
 import { parseWith, type Issue, type Parsed } from './issues.js';
 import { valueAt } from './schema-paths.js';
@@ -37,7 +38,7 @@ export function check(
   const entries = stageEntries(valueAt(map, ['stages'])).map((entry, index) =>
     checkedStage(entry, index, table, resolvePath),
   );
-  const found = [...parsed.issues, ...paths, ...entries.flatMap((entry) => entry.issues)];
+  const found = [...parsed.issues, ...paths, ...entries.flatMap((entry) => entry.issues), ...writtenCredentials(map)];
   const stages = entries.map(({ known }) => known);
   const usable = stages.filter((known) => known !== undefined);
   if (usable.length > 0 && usable.length === stages.length)

@@ -2,7 +2,7 @@ import { dirname, resolve } from 'node:path';
 
 import { Document, visit } from 'yaml';
 
-import { messageOf, shown, UsageError } from '../../errors.js';
+import { messageOf, shown, UsageError, withoutCredentials } from '../../errors.js';
 import { inLine, isPrintable, printable } from '../../printable.js';
 import { policyFault } from '../../models/policies.js';
 import { optionsOf, segmenterDefinition } from '../../models/segmenters.js';
@@ -59,7 +59,7 @@ export async function readPipeline(
   lines.push(...own);
   const evaluation = await readEvaluation(picked, pipeline, overrides, table);
   lines.push(...evaluation.lines);
-  if (lines.length > 0) throw new UsageError(lines.map(inLine).join('\n'));
+  if (lines.length > 0) throw new UsageError(lines.map((line) => inLine(withoutCredentials(line))).join('\n'));
   return evaluation.pipeline ? { ...pipeline, evaluation: evaluation.pipeline } : pipeline;
 }
 

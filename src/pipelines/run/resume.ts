@@ -197,7 +197,7 @@ const INDIFFERENT = [
   /^(policy|segmenter)\.memory$/,
   /^checkpoints\./,
   /^evaluate\.every$/,
-  /^(tolerate|run)$/,
+  /^(tolerate|run|imageCacheMegabytes)$/,
 ];
 
 /**

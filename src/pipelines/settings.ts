@@ -148,6 +148,8 @@ export const Settings = z.strictObject({
     .optional(),
   /** Rows with faulty data that are skipped before the run stops. */
   tolerate: z.int().min(0).default(0),
+  /** Cache of pixels that stages share, MB, as `imageReader` keeps it; the least recently used are dropped first; 0 keeps none. */
+  imageCacheMegabytes: z.number().min(0).default(256),
   /** Modules with custom stages, relative to the file. */
   operators: z.array(z.string().min(1)).default([]),
 });

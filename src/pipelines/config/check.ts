@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 
 import { z } from 'zod';
 
+import { writtenCredentials } from './credentials.js';
 import { declaredColumns } from './declared-columns.js';
 import { parseWith, readablePart, type Issue, type Parsed } from './issues.js';
 import { valueAt } from './schema-paths.js';
@@ -40,7 +41,7 @@ export function check(map: unknown, modules: Modules, resolvePath: ResolvePath):
   const entries = stageEntries(valueAt(map, ['stages'])).map((entry, index) =>
     checkedStage(entry, index, modules, resolvePath),
   );
-  const found = [...parsed.issues, ...paths, ...entries.flatMap((entry) => entry.issues)];
+  const found = [...parsed.issues, ...paths, ...entries.flatMap((entry) => entry.issues), ...writtenCredentials(map)];
   const stages = entries.map(({ known }) => known);
   const usable = stages.filter((known) => known !== undefined);
   if (usable.length === 0 || usable.length < stages.length) return { settings, stages: usable, issues: found };

@@ -83,7 +83,7 @@ export async function execute(
       folder,
       signal: stop.signal,
       credits: window,
-      read: imageReader(),
+      read: imageReader({ cacheMegabytes: settings.imageCacheMegabytes }),
       keepState: (stage, keep) => states.keep(stage, keep),
       beforeCheckpoint: (job) => writer.before(job),
       emit: reports.emit,

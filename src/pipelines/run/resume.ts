@@ -215,7 +215,7 @@ const INDIFFERENT = [
   /^(policy|segmenter)\.memory$/,
   /^checkpoints\./,
   /^evaluate\.every$/,
-  /^(tolerate|run)$/,
+  /^(tolerate|run|imageCacheMegabytes)$/,
 ];
 
 /**

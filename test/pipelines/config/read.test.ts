@@ -27,6 +27,7 @@ describe('readPipeline', () => {
     expect(pipeline.settings).toMatchObject({
       seed: 0,
       window: 8,
+      imageCacheMegabytes: 256,
       tolerate: 0,
       policy: { checkpoint: join(path, 'sam'), train: 'full' },
       segmenter: { kind: 'grabcut', size: 64 },
@@ -124,7 +125,7 @@ describe('readPipeline', () => {
       'p.yaml:2:29  segmenter has no option "syze"; known: kind, size, iterations, radius, threads; nearest: size',
     );
     expect(key).toBe(
-      'p.yaml:1:1  pipeline has no option "sede"; known: seed, window, policy, segmenter, evaluate, checkpoints, run, tolerate, operators, stages; nearest: seed',
+      'p.yaml:1:1  pipeline has no option "sede"; known: seed, window, policy, segmenter, evaluate, checkpoints, run, tolerate, imageCacheMegabytes, operators, stages; nearest: seed',
     );
     expect(option).toBe(
       'p.yaml:4:23  load.scenes has no option "cuont"; known: kind, rule, count, seed, offset; nearest: count',
@@ -259,7 +260,7 @@ describe('--set', () => {
     ['seed=soon', '--set seed=soon  seed: expected a number; got "soon"'],
     [
       'sede=3',
-      '--set sede=3  this pipeline has no stage and no key "sede"; known: load, fit, write, seed, window, policy, segmenter, evaluate, checkpoints, run, tolerate, operators; nearest: seed',
+      '--set sede=3  this pipeline has no stage and no key "sede"; known: load, fit, write, seed, window, policy, segmenter, evaluate, checkpoints, run, tolerate, imageCacheMegabytes, operators; nearest: seed',
     ],
     ['rollout.group=16', '--set rollout.group=16  this pipeline has no stage and no key "rollout"; known: load, fit'],
     ['fit.maxClick=2', '--set fit.maxClick=2  fit has no option "maxClick"; known: maxClicks, '],

@@ -205,7 +205,7 @@ describe('differences', () => {
     const stages = [
       ...config.stages.slice(0, 1),
       { rollout: { group: 2, inflight: 4 } },
-      { think: { endpoint: { model: 'm', key: 'KEY', retries: 9, perMinute: 30, inflight: 1 } } },
+      { think: { endpoint: { model: 'm', key: 'KEY', retries: 9, perMinute: 30, inflight: 1, timeoutSeconds: 5 } } },
       ...config.stages.slice(3, 5),
       { write: { rowsPerBatch: 10 } },
     ];
@@ -214,6 +214,7 @@ describe('differences', () => {
       policy: { checkpoint: '/models/tiny', workers: 2, threads: 2 },
       checkpoints: { every: 5, keep: 1, best: 'loss' },
       tolerate: 3,
+      imageCacheMegabytes: 0,
       run: 'mine',
       stages,
     };
@@ -226,6 +227,7 @@ describe('differences', () => {
       'write.rowsPerBatch',
       'think.endpoint.key',
       'think.endpoint.perMinute',
+      'think.endpoint.timeoutSeconds',
     ]);
   });
 

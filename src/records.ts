@@ -95,6 +95,8 @@ export interface Sample {
   /** The question of the instruction, if it has a right answer in words. */
   readonly question?: Question;
   readonly task: string;
+  /** What its set is called in tables. */
+  readonly set?: string;
   /** The stretched frame that the policy is shown and writes in. */
   readonly frame: Size;
   /** Size of the image as stored. */

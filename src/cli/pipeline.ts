@@ -16,6 +16,7 @@ import { benchmarkTable } from '../report/benchmark-table.js';
 import { plain } from '../report/table.js';
 import { gainTable, tallyTable } from '../report/tally-table.js';
 import { headline, scoreTable } from '../report/score-table.js';
+import { setsTables } from '../report/sets-table.js';
 import { once, wholeNumber } from './arguments.js';
 import { onInterrupt } from './interrupt.js';
 import { print, tell } from './print.js';
@@ -133,6 +134,8 @@ function tables(): RunListener {
     if (report.kind === 'gain') print(`\n${plain(gainTable(report))}`);
     if (report.kind !== 'end') return;
     if (counted && report.summary.steps === 0) print(`\n${plain(tallyTable(counted))}\n`);
+    for (const table of setsTables(scores?.sets ?? [], scores?.protocol ?? 'standard'))
+      print(`all sets\n${plain(table)}\n`);
     for (const set of scores?.sets ?? [])
       print(`${inLine(set.set)}\n${plain(scoreTable(set, headline(set, scores?.protocol ?? 'standard')))}\n`);
     print(summaryText(report.summary));

@@ -6,7 +6,7 @@ import type { Argv, CommandModule } from 'yargs';
 
 import { defined } from '../defined.js';
 import { DataError, messageOf, shortPath, UsageError } from '../errors.js';
-import { pictures } from '../io/dataset.js';
+import { leftOut, pictures } from '../io/dataset.js';
 import { encodeMaskPng } from '../io/mask.js';
 import type { Segmenter } from '../models/segmenter.js';
 import { inLine } from '../printable.js';
@@ -133,6 +133,8 @@ async function imagesOf(path: string): Promise<string[]> {
   const kind = statSync(path, { throwIfNoEntry: false });
   if (!kind) throw new UsageError(`${path}  segment: expected an image or a folder of images; got nothing there`);
   if (!kind.isDirectory()) return [path];
+  const left = leftOut(path);
+  if (left !== undefined) tell(`${shortPath(path)}  segment: left out ${left}`);
   const images = await withoutResults(pictures('images', path).map((name) => join(path, name)));
   if (images.length === 0)
     throw new UsageError(`${path}  segment: expected a folder of images; got one with earlier results alone`);

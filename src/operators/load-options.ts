@@ -20,6 +20,16 @@ const Scenes = z.strictObject({
   offset: z.int().min(0).default(0),
 });
 
+const Part = z
+  .strictObject({
+    /** Shares of the images, 0 to 1. */
+    from: z.number().min(0).max(1).default(0),
+    to: z.number().min(0).max(1).default(1),
+    /** Key of the choice: the same in all pipelines that share a folder. */
+    seed: z.int().default(0),
+  })
+  .refine(({ from, to }) => from < to, 'expected from to be less than to');
+
 export const LoadOptions = z
   .strictObject({
     /** Scenes drawn on demand, instead of folders. */
@@ -38,6 +48,14 @@ export const LoadOptions = z
     masks: Paths.optional(),
     /** File names of images to take, with `*` and `?`. */
     pattern: z.string().min(1).optional(),
+    /** Images to leave out: names, ends of paths or ids of rows, with `*` and `?`. */
+    exclude: Paths.optional(),
+    /** Files that list such names, one a line. */
+    excludeFile: Paths.optional(),
+    /** A share of the images, chosen by their names: an image stays where it is when others join. */
+    part: Part.optional(),
+    /** What the set is called in rows and tables, or each folder of images; by default as its folder. */
+    name: Paths.optional(),
     /** Images without a mask: `refuse` them before any work, or `mark` their rows. */
     maskless: z.enum(['refuse', 'mark']).default('refuse'),
     /** Size that images are stretched to: one number for a square, or width and height, px. */
@@ -58,6 +76,7 @@ export const LoadOptions = z
   })
   .superRefine((options, context) => {
     const { scenes, benchmark, images, masks, pattern, root, split, frame, instruction, protocol, shuffle } = options;
+    const { exclude, excludeFile, part, name } = options;
     const set = options.set ?? benchmark;
     const refuse = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
     if (scenes && images) refuse('scenes', 'expected either scenes or images; got both');
@@ -75,6 +94,13 @@ export const LoadOptions = z
       refuse('instruction', 'expected the questions of the benchmark; got another instruction');
     if (benchmark && benchmark !== 'pope' && images)
       refuse('images', `expected the pictures of ${benchmark}; got others`);
+    for (const [option, value] of Object.entries({ exclude, excludeFile, part }))
+      if (value !== undefined && (scenes || benchmark))
+        refuse(option, `expected images or a set beside ${option}; got ${scenes ? 'scenes' : 'a benchmark'}`);
+    const named = [name ?? []].flat().length;
+    const folders = images && !set ? [images].flat().length : 1;
+    if (named > 1 && named !== folders)
+      refuse('name', `expected one name, or one for each of ${folders} folders of images; got ${named}`);
     if (!set && root !== undefined) refuse('root', 'expected a set beside root; got root alone');
     if (!set && split !== undefined) refuse('split', 'expected a set beside split; got split alone');
     if (protocol === 'legacy' && !options.set) refuse('protocol', 'expected a set beside protocol: legacy; got none');

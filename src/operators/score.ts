@@ -125,7 +125,7 @@ function counting({ set, protocol, seed }: Scoring, overlays: number) {
   return {
     count(row: Masked & Partial<Measured>, judged: Judged | undefined): void {
       if (!judged) return void unscored++;
-      items.push({ id: row.id, set, unit: unitOf(row), judged, answer: aboutAnswer(row) });
+      items.push({ id: row.id, set: row.set ?? set, unit: unitOf(row), judged, answer: aboutAnswer(row) });
       tasks.add(row.task);
       shown.add(row, worthOf(judged));
     },

@@ -1,6 +1,7 @@
 import { isScalar, parseDocument } from 'yaml';
 
 import { messageOf, shown, UsageError, withoutCredentials } from '../../errors.js';
+import type { Issue } from './issues.js';
 import { isPrivate } from './private-options.js';
 import { valueAt } from './schema-paths.js';
 import { readYaml, type Path } from './yaml-source.js';
@@ -60,6 +61,22 @@ export function applied(pipeline: unknown, overrides: readonly Override[]): unkn
     return same ? map : put(map, [model], { [key]: value });
   }, pipeline);
   return others.reduce((map, { path, value }) => put(map, path, value), chosen);
+}
+
+/** Keys that overrides set to null where null is no value: they are to be absent, and have their defaults. */
+export function clearedKeys(overrides: readonly Override[], issues: readonly Issue[]): Path[] {
+  const refused = new Set(issues.filter(({ part }) => part !== 'key').map(({ path }) => JSON.stringify(path)));
+  return overrides
+    .filter(({ path, value }) => value === null && refused.has(JSON.stringify(path)))
+    .map(({ path }) => path);
+}
+
+/** A pipeline's map without some of its keys. */
+export function withoutKeys(pipeline: unknown, paths: readonly Path[]): unknown {
+  return paths.reduce((map, path) => {
+    const { [String(path.at(-1))]: _, ...rest } = (valueAt(map, path.slice(0, -1)) ?? {}) as Record<string, unknown>;
+    return put(map, path.slice(0, -1), rest);
+  }, pipeline);
 }
 
 function setsKind({ path }: Override): boolean {

@@ -15,7 +15,7 @@ import type { Path } from './yaml-source.js';
 import { segmenterModule, withModules } from './plugins.js';
 import { knownNames } from './nearest.js';
 import { beside, findPipeline, type Picked } from './find.js';
-import { applied, readOverride, stageEntries, type Override } from './overrides.js';
+import { applied, clearedKeys, readOverride, stageEntries, type Override, withoutKeys } from './overrides.js';
 import { byEvaluation, evaluateOf, Settings } from '../settings.js';
 import { pipelineContext, type Stage, type CheckedStage } from '../stage.js';
 import { stages } from '../stages/table.js';
@@ -128,7 +128,9 @@ async function checkMap(
     more: !run && paths.length > 0,
     ...defined({ segmenter: segmenter.definition }),
   };
-  const checked = check(map, modules, resolvePath);
+  const first = check(map, modules, resolvePath);
+  const cleared = clearedKeys(overrides, first.issues);
+  const checked = cleared.length === 0 ? first : check(withoutKeys(map, cleared), modules, resolvePath);
   const issues = [...own.issues, ...segmenter.issues, ...checked.issues];
   issues.push(...(await unreadable({ ...checked, issues }, run)));
   const named = ({ stage, options }: CheckedStage): readonly string[] => stage.modules?.(options) ?? [];

@@ -1,10 +1,9 @@
-import { basename } from 'node:path';
-
 import { z } from 'zod';
 
 import { messageOf, shown } from '../../errors.js';
-import { countRows, load, loadedFiles, LoadOptions } from '../../operators/load.js';
+import { countRows, load, loadedFiles, LoadOptions, loadNotices, namesOfSets } from '../../operators/load.js';
 import { column } from '../../io/arrow/own-columns.js';
+import { folderName } from '../../io/folder-name.js';
 import { replayedKeys } from '../../io/arrow/columns.js';
 import {
   isReplayed,
@@ -35,6 +34,7 @@ export const sources: readonly Stage[] = [
       'id',
       'image',
       'task',
+      'set',
       'frame',
       'original',
       ...(scenes || set || masks ? ['truth'] : []),
@@ -43,14 +43,19 @@ export const sources: readonly Stage[] = [
       ...(instruction === undefined && !set && !benchmark ? [] : ['instruction']),
       ...(benchmark ? ['question'] : []),
     ],
-    paths: ['images', 'masks', 'root'],
+    paths: ['images', 'masks', 'root', 'excludeFile'],
     facts: (options) => ({
-      source: { set: setName(options), protocol: options.protocol, frame: options.frame },
+      source: {
+        set: namesOfSets({ ...options, seed: 0, tolerate: 0 })[0],
+        protocol: options.protocol,
+        frame: options.frame,
+      },
     }),
     rows: (options) => countRows(options),
     inputs: (options, { seed }) => loadedFiles({ ...options, seed }),
     filters: (reason) => reason === 'no mask',
     rules: (options) => refusedBy(() => countRows(options)),
+    notices: (options) => loadNotices(options),
     resumes: true,
     build: (options, open) =>
       load(
@@ -67,7 +72,7 @@ export const sources: readonly Stage[] = [
       return { ...Object.fromEntries(known.map((name) => [name, column.known])), ...own };
     },
     paths: ['rows'],
-    facts: ({ rows }) => ({ source: { set: basename([rows].flat()[0] ?? '') } }),
+    facts: ({ rows }) => ({ source: { set: folderName([rows].flat()[0] ?? '') } }),
     rules: (options) => unknownColumns(options),
     filters: (reason) => reason === MARKED,
     preflight: (options) => refusedRows(options),
@@ -92,12 +97,4 @@ function unknownColumns(options: z.output<typeof ReplayOptions>): readonly Refus
   if (unknown === undefined) return [];
   const text = `expected columns that rows have before an answer (${replayedKeys.join(', ')}), or custom ones in these rows; got ${shown(unknown)}`;
   return [{ option: 'columns', text }];
-}
-
-/** Title of the rows of `load`: set and split, kind of scenes, or the folder of the images. */
-function setName({ set, split, scenes, images, root }: z.output<typeof LoadStageOptions>): string {
-  if (set !== undefined)
-    return set === 'jsonl' || set === 'coco' ? basename(String(root)) : `${set}/${split ?? 'test'}`;
-  if (scenes) return `scenes/${scenes.kind}`;
-  return basename(String([images].flat()[0]));
 }

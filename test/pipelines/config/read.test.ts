@@ -238,6 +238,13 @@ describe('--set', () => {
   const text = `segmenter: { kind: grabcut }\nstages: [${scenes}, fit, { write: {} }]`;
   const set = (...values: string[]) => readPipeline(folder().file('p.yaml', text), { set: values });
 
+  it('takes null for a key that is not written, where it may be absent', async () => {
+    const { stages } = await set('load.limit=3', 'load.limit=null', 'load.shuffle=~', 'load.split=null');
+    expect(stages[0].options).toMatchObject({ shuffle: true });
+    expect(stages[0].options).not.toHaveProperty('limit');
+    expect(await refusal(set('load.splti=null'))).toContain('load has no option "splti"');
+  });
+
   it('overrides keys of the pipeline and options of its stages, in a bare one too', async () => {
     const { settings, stages } = await set(
       'seed=3',

@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { inspect } from 'node:util';
+
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 
@@ -13,6 +15,8 @@ import { scoreCommand } from './cli/score.js';
 import { segmentCommand } from './cli/segment.js';
 import { stagesCommand } from './cli/stages.js';
 import { DataError, messageOf, ModelError, UsageError } from './errors.js';
+import { inLine } from './printable.js';
+import { tell } from './cli/print.js';
 
 // A closed pipe or terminal does not stop the run.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
@@ -40,7 +44,7 @@ try {
     .parseAsync();
 } catch (error) {
   process.exitCode = error instanceof UsageError || (error instanceof Error && error.name === 'YError') ? 2 : 1;
-  console.error(expected(error) ? messageOf(error) : error);
+  tell(error instanceof DataError ? inLine(error.message) : expected(error) ? messageOf(error) : inspect(error));
 }
 
 /** Whether an error's message is enough; others are bugs, and their stack helps. */

@@ -44,10 +44,24 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** `value` for a message: JSON if possible, cut at 80 characters. */
+/** `value` for a message: JSON if possible, cut at 80 characters, credentials hidden. */
 export function shown(value: unknown): string {
   const text = value === undefined ? 'nothing' : (JSON.stringify(value) ?? typeof value);
+  return cut(withoutCredentials(text.slice(0, 1 << 12)));
+}
+
+/** At most 80 characters of a text. */
+export function cut(text: string): string {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+/** Keys by the forms that their issuers give them, and name and password of an address. */
+const CREDENTIALS =
+  /(?<=\b[a-z][a-z\d+.-]*:\/\/)[^\s/?#"']+(?=@)|\b(?:sk|pk|rk)-[\w-]{16,}|\b(?:hf_|gh[opsu]_|github_pat_|glpat-|xox[abposr]-|AIza|AKIA)[\w-]{12,}|\beyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]*)?|\bBearer\s+[\w.~+/-]{8,}=*/gi;
+
+/** Text with what looks like a key or a password replaced by `[hidden]`. */
+export function withoutCredentials(text: string): string {
+  return text.replaceAll(CREDENTIALS, '[hidden]');
 }
 
 /** `file` as one would write it in this folder. */

@@ -1,11 +1,13 @@
 import type { Argv, CommandModule } from 'yargs';
 
 import { UsageError } from '../errors.js';
-import { markdownTable, plain } from '../report/table.js';
+import { inLine } from '../printable.js';
+import { markdownTable, markdownText, plain } from '../report/table.js';
 import { compared, comparisonTables } from '../report/compare.js';
 import { BESIDE } from '../report/paper-table.js';
 import { RunFolder } from '../pipelines/store/run-folder.js';
 import { readRun } from '../report/runs.js';
+import { print } from './print.js';
 
 interface Arguments {
   readonly runs: readonly string[];
@@ -30,10 +32,10 @@ export const compareCommand: CommandModule<object, Arguments> = {
   handler: async ({ runs, json, markdown }) => {
     if (json && markdown) throw new UsageError('compare: expected --json or --markdown; got both');
     const comparison = compared(await Promise.all(runs.map((run) => readRun(new RunFolder(run)))));
-    if (json) return console.log(JSON.stringify(comparison));
+    if (json) return print(JSON.stringify(comparison));
     const parts = comparisonTables(comparison).map(([heading, table]) =>
-      markdown ? `## ${heading}\n\n${markdownTable(table)}` : `${heading}\n\n${plain(table)}\n`,
+      markdown ? `## ${markdownText(heading)}\n\n${markdownTable(table)}` : `${inLine(heading)}\n\n${plain(table)}\n`,
     );
-    console.log([...parts, ...(comparison.sets.some(({ paper }) => paper) ? [BESIDE] : [])].join('\n'));
+    print([...parts, ...(comparison.sets.some(({ paper }) => paper) ? [BESIDE] : [])].join('\n'));
   },
 };

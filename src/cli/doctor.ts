@@ -3,6 +3,7 @@ import type { Argv, CommandModule } from 'yargs';
 import type { Piece } from '../gpu/find.js';
 import { adviceOn } from './advice.js';
 import { checkUp, type Checkup, type DeviceReport } from './checkup.js';
+import { print } from './print.js';
 
 /** `segr1 doctor`: this machine's devices, which of them work, and what would improve it. */
 export const doctorCommand: CommandModule<object, { readonly json: unknown }> = {
@@ -12,9 +13,7 @@ export const doctorCommand: CommandModule<object, { readonly json: unknown }> = 
   handler: async ({ json }) => {
     const found = await checkUp();
     const advice = adviceOn(found);
-    process.stdout.write(
-      json === true ? `${JSON.stringify({ ...found, advice }, null, 2)}\n` : `${textOf(found, advice)}\n`,
-    );
+    print(json === true ? JSON.stringify({ ...found, advice }, null, 2) : textOf(found, advice));
     if (!found.devices.some(({ device, works }) => device === 'cpu' && works)) process.exitCode = 1;
   },
 };

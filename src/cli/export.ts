@@ -8,6 +8,7 @@ import { baseOf, copyCheckpoint, exportMerged } from '../models/policies.js';
 import { RunFolder } from '../pipelines/store/run-folder.js';
 import { once, wholeNumber } from './arguments.js';
 import { freeFolder } from './free-folder.js';
+import { print } from './print.js';
 
 interface Arguments {
   readonly from: string;
@@ -51,7 +52,7 @@ export const exportCommand: CommandModule<object, Arguments> = {
     ];
     const from = checkpointOf(given.from, step === undefined ? undefined : wholeNumber(step, 'step'));
     const to = freeFolder(merged, 'merged');
-    console.log(await exported(from, to, base));
+    print(await exported(from, to, base));
   },
 };
 

@@ -7,6 +7,7 @@ import { installCuda, type Installed, type InstallOptions } from '../gpu/install
 import { defaultInstallFolder, thisMachine } from '../gpu/machine.js';
 import { openPip } from '../gpu/pip.js';
 import { once } from './arguments.js';
+import { print, tell } from './print.js';
 
 interface Arguments {
   readonly dir: unknown;
@@ -49,12 +50,10 @@ function installCommand(): CommandModule<object, Arguments> {
         folder,
         libraries: sourceOf(once(given.libraries, 'libraries') ?? 'auto'),
         pip,
-        report: (line) => console.error(line),
+        report: tell,
       });
       const found = folder === resolve(defaultInstallFolder(machine));
-      process.stdout.write(
-        given.json === true ? `${JSON.stringify(toJson(installed), null, 2)}\n` : `${toText(installed, found)}\n`,
-      );
+      print(given.json === true ? JSON.stringify(toJson(installed), null, 2) : toText(installed, found));
     },
   };
 }

@@ -5,6 +5,7 @@ import { unusedText, type InspectedSegmenter, type Memory, type Stored } from '.
 import { inspectPolicy, type InspectedAdapter, type InspectedCheckpoint, type Use } from '../models/policies.js';
 import { inspectSegmenter } from '../models/segmenters.js';
 import { once, wholeNumber } from './arguments.js';
+import { print } from './print.js';
 
 interface Arguments {
   readonly folder: string;
@@ -62,7 +63,7 @@ function inspectCommand(): CommandModule<object, Arguments> {
       const seen =
         (await inspectSegmenter(given.folder, use)) ??
         (await inspectPolicy(given.folder, use, once(given.base, 'base')));
-      process.stdout.write(given.json ? `${JSON.stringify(seen, null, 2)}\n` : `${textOf(seen)}\n`);
+      print(given.json ? JSON.stringify(seen, null, 2) : textOf(seen));
     },
   };
 }

@@ -4,6 +4,7 @@ import { defined } from '../defined.js';
 import type { Scores } from '../operators/score.js';
 import type { Tally } from '../operators/tally.js';
 import { shortPath } from '../errors.js';
+import { inLine } from '../printable.js';
 import { noticesOf } from '../pipelines/config/notices.js';
 import { progress } from '../pipelines/run/progress.js';
 import { duration } from '../pipelines/run/progress-line.js';
@@ -17,6 +18,7 @@ import { gainTable, tallyTable } from '../report/tally-table.js';
 import { headline, scoreTable } from '../report/score-table.js';
 import { once, wholeNumber } from './arguments.js';
 import { onInterrupt } from './interrupt.js';
+import { print, tell } from './print.js';
 
 interface Arguments {
   readonly pipeline: string;
@@ -75,9 +77,11 @@ async function ran(given: Arguments): Promise<number> {
     ...defined({ pipelinesFile: pipelines }),
   });
   if (given.check) {
-    for (const text of await noticesOf(pipeline)) process.stderr.write(`${text}\n`);
-    process.stdout.write(
-      given.json ? `${JSON.stringify({ name: pipeline.name, ...resolved(pipeline) })}\n` : resolvedYaml(pipeline),
+    for (const text of await noticesOf(pipeline)) tell(inLine(text));
+    print(
+      given.json
+        ? JSON.stringify({ name: pipeline.name, ...resolved(pipeline) })
+        : resolvedYaml(pipeline).replace(/\n$/, ''),
     );
     return 0;
   }
@@ -109,14 +113,14 @@ function tables(): RunListener {
   return (report) => {
     if (report.kind === 'tally') counted = report.tally;
     if (report.kind === 'scores') scores = report.scores;
-    if (report.kind === 'benchmark') console.log(`\n${plain(benchmarkTable(report.result))}\n`);
-    if (report.kind === 'gain') console.log(`\n${plain(gainTable(report))}`);
+    if (report.kind === 'benchmark') print(`\n${plain(benchmarkTable(report.result))}\n`);
+    if (report.kind === 'gain') print(`\n${plain(gainTable(report))}`);
     if (report.kind !== 'end') return;
-    if (counted && report.summary.steps === 0) console.log(`\n${plain(tallyTable(counted))}\n`);
+    if (counted && report.summary.steps === 0) print(`\n${plain(tallyTable(counted))}\n`);
     for (const set of scores?.sets ?? [])
-      console.log(`${set.set}\n${plain(scoreTable(set, headline(set, scores?.protocol ?? 'standard')))}\n`);
-    console.log(summaryText(report.summary));
-    if (scores) console.log(`report   ${shortPath(new RunFolder(report.summary.folder).report)}`);
+      print(`${inLine(set.set)}\n${plain(scoreTable(set, headline(set, scores?.protocol ?? 'standard')))}\n`);
+    print(summaryText(report.summary));
+    if (scores) print(`report   ${shortPath(new RunFolder(report.summary.folder).report)}`);
   };
 }
 
@@ -140,5 +144,5 @@ function summaryText({ folder, rowsIn, rowsOut, marked, steps, tokens, seconds, 
     ...(stopped ? [['stopped', why[stopped]]] : []),
     ['run', shortPath(folder)],
   ];
-  return lines.map(([name, text]) => `${name.padEnd(9)}${text}`).join('\n');
+  return lines.map(([name, text]) => `${name.padEnd(9)}${inLine(text)}`).join('\n');
 }

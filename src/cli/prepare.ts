@@ -10,6 +10,8 @@ import { listSteps } from '../io/prepare/list.js';
 import type { Step } from '../io/prepare/step.js';
 import { setItems, setNames, type SetName } from '../io/sets/named.js';
 import { once } from './arguments.js';
+import { inLine } from '../printable.js';
+import { print, tell } from './print.js';
 
 interface Arguments {
   readonly what: 'jpeg' | 'cod10k' | 'camo' | 'list';
@@ -50,12 +52,12 @@ export const prepareCommand: CommandModule<object, Arguments> = {
       }) as unknown as Argv<Arguments>,
   handler: async (given) => {
     const { steps, skipped } = await planned(given);
-    for (const image of skipped) console.error(`${shortPath(image)}  no mask, skipped`);
+    for (const image of skipped) tell(inLine(`${shortPath(image)}  no mask, skipped`));
     for (const step of steps) {
-      console.log(step.text);
+      print(inLine(step.text));
       if (given.dryRun !== true) await step.run();
     }
-    if (steps.length === 0) console.log('nothing to do');
+    if (steps.length === 0) print('nothing to do');
   },
 };
 

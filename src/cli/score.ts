@@ -13,8 +13,10 @@ import { plain } from '../report/table.js';
 import { headline, scoreTable } from '../report/score-table.js';
 import { RunFolder } from '../pipelines/store/run-folder.js';
 import { writeItems, writeSummary } from '../report/summary-files.js';
+import { inLine } from '../printable.js';
 import { once } from './arguments.js';
 import { freeFolder } from './free-folder.js';
+import { print } from './print.js';
 
 interface Arguments {
   readonly predictions: unknown;
@@ -71,7 +73,7 @@ export const scoreCommand: CommandModule<object, Arguments> = {
       await writeItems(folder, items);
       writeSummary(folder, name, { scores });
     }
-    console.log(
+    print(
       given.json
         ? JSON.stringify({ name, missing: pairs.missing, extra: pairs.extra, ...scores })
         : [scoreText(pairs, scores), ...(out === undefined ? [] : [`written  ${shortPath(out)}`])].join('\n'),
@@ -104,7 +106,7 @@ function scoreText({ items, missing, extra }: PicturePairs, { sets: [set], proto
   const listed = (what: string, names: readonly string[]): string[] =>
     names.length === 0
       ? []
-      : [`${what}  ${names.length}: ${names.slice(0, 10).join(', ')}${names.length > 10 ? ', …' : ''}`];
+      : [`${what}  ${names.length}: ${names.slice(0, 10).map(inLine).join(', ')}${names.length > 10 ? ', …' : ''}`];
   return [
     ...(set ? [plain(scoreTable(set, headline(set, protocol))), ''] : []),
     `images   ${items.length}, each counted once`,

@@ -9,12 +9,14 @@ import { DataError, messageOf, shortPath, UsageError } from '../errors.js';
 import { pictures } from '../io/dataset.js';
 import { encodeMaskPng } from '../io/mask.js';
 import type { Segmenter } from '../models/segmenter.js';
+import { inLine } from '../printable.js';
 import { once, wholeNumber } from './arguments.js';
 import { objectsOf } from './asked.js';
 import { folderOf, given, openAsker, openNamed, type Asker } from './asking.js';
 import { onInterrupt } from './interrupt.js';
 import { placed, refuseTaken, withoutResults, writeFiles, type Files, type Placed } from './segment-files.js';
 import { drawn, jsonOf, segmented, type Segmented } from './segmented.js';
+import { print, tell } from './print.js';
 
 interface Arguments {
   readonly images: readonly string[];
@@ -192,9 +194,9 @@ async function ran({ images, overwrite, show, openAsker: openAsking, openSegment
           ...defined({ policy: asker.name }),
         });
         if (files) await writeFiles({ path, files }, { ...(await drawn(result)), json }, overwrite);
-        if (show === 'json') console.log(JSON.stringify(json));
+        if (show === 'json') print(JSON.stringify(json));
         if (show === 'png') process.stdout.write(await encodeMaskPng(result.mask));
-        if (show === 'lines' && !bar) console.log(lineOf(result, files));
+        if (show === 'lines' && !bar) print(inLine(lineOf(result, files)));
       });
       bar?.increment();
     }
@@ -203,8 +205,7 @@ async function ran({ images, overwrite, show, openAsker: openAsking, openSegment
     for (const one of opened.toReversed()) await one.release();
     listening();
   }
-  if (failed > 0)
-    console.error(`${failed} of ${images.length} ${images.length === 1 ? 'image' : 'images'} could not be used`);
+  if (failed > 0) tell(`${failed} of ${images.length} ${images.length === 1 ? 'image' : 'images'} could not be used`);
   return interrupt.signal.aborted ? 130 : failed > 0 ? 1 : 0;
 }
 
@@ -219,7 +220,8 @@ async function told(image: string, work: () => Promise<void>): Promise<0 | 1> {
     return 0;
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    console.error(messageOf(error).startsWith(image) ? messageOf(error) : `${shortPath(image)}  ${messageOf(error)}`);
+    const message = messageOf(error);
+    tell(inLine(message.startsWith(image) ? message : `${shortPath(image)}  ${message}`));
     return 1;
   }
 }

@@ -5,6 +5,7 @@ import { shown } from '../errors.js';
 import { PipelineShape } from '../pipelines/settings.js';
 import { columnsOf, type Stage } from '../pipelines/stage.js';
 import { stages } from '../pipelines/stages/table.js';
+import { print } from './print.js';
 
 interface OptionSchema {
   readonly type?: string;
@@ -19,9 +20,7 @@ export const stagesCommand: CommandModule<object, { readonly json: unknown }> = 
   describe: 'list the stages of a pipeline: columns they need and add, options and defaults',
   builder: (parser: Argv) => parser.option('json', { type: 'boolean', describe: 'print JSON, options as JSON Schema' }),
   handler: ({ json }) => {
-    process.stdout.write(
-      json ? `${JSON.stringify(stagesJson(), null, 2)}\n` : `${[...stages.values()].map(stageText).join('\n\n')}\n`,
-    );
+    print(json ? JSON.stringify(stagesJson(), null, 2) : [...stages.values()].map(stageText).join('\n\n'));
   },
 };
 

@@ -1,12 +1,14 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 
 import { z } from 'zod';
 
 import { DataError, messageOf, shown, UsageError } from '../errors.js';
 import type { Mask, Size } from '../records.js';
 import { fromCocoString } from './coco-string.js';
+import { PIXEL_LIMIT } from './image.js';
 import { unionMasks } from './mask.js';
 import { maskOfPolygon } from './polygon-coco.js';
+import { parseJson, readText } from './text.js';
 
 const Id = z.int();
 const Image = z.object({ id: Id, file_name: z.string().min(1), width: z.int().min(1), height: z.int().min(1) });
@@ -56,15 +58,21 @@ export function readCocoFile(path: string): CocoFile {
 }
 
 /**
- * The mask of one annotation: polygons united, run lengths, or COCO's string of them.
+ * The mask of one annotation: polygons united, run lengths, or COCO's string of them. Polygons of fewer than three
+ * points enclose nothing, as in pycocotools, and are left out beside others.
  *
- * @throws {DataError} if it is none of these, or does not fit `size`.
+ * @throws {DataError} if it is none of these, does not fit `size`, or `size` has more pixels than a picture may have.
  */
 export function cocoMask(segmentation: unknown, size: Size): Mask {
   const parsed = Segmentation.safeParse(segmentation);
   if (!parsed.success)
     throw new DataError(`segmentation: expected polygons, or size and counts; got ${shown(segmentation)}`);
-  if (Array.isArray(parsed.data)) return unionMasks(parsed.data.map((flat) => maskOfPolygon(flat, size)));
+  if (size.width * size.height > PIXEL_LIMIT)
+    throw new DataError(`segmentation: expected at most ${PIXEL_LIMIT} pixels; got ${size.width}x${size.height}`);
+  if (Array.isArray(parsed.data)) {
+    const areas = parsed.data.filter((flat) => flat.length >= 6);
+    return unionMasks((areas.length > 0 ? areas : parsed.data).map((flat) => maskOfPolygon(flat, size)));
+  }
 
   const {
     counts,
@@ -84,7 +92,7 @@ export function cocoMask(segmentation: unknown, size: Size): Mask {
 function opened(path: string): CocoFile {
   let file;
   try {
-    file = File.safeParse(JSON.parse(readFileSync(path, 'utf8')));
+    file = File.safeParse(parseJson(readText(path)));
   } catch (error) {
     throw new UsageError(`${path}  annotations: expected JSON; got ${messageOf(error)}`, { cause: error });
   }

@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises';
 
-import sharp, { type Sharp } from 'sharp';
+import sharp from 'sharp';
 
+import { defined } from '../defined.js';
 import { DataError, messageOf } from '../errors.js';
 import type { Image, Size } from '../records.js';
 import { readEmbedded } from './embedded.js';
+import { openPicture, pictureHeader } from './open-picture.js';
 
 /** Most pixels a picture may have to be decoded: Pillow's limit against decompression bombs. */
 export const PIXEL_LIMIT = 89_478_485;
@@ -14,20 +16,50 @@ export interface DecodeOptions {
   readonly alpha?: 'drop' | 'white';
 }
 
+/** Everything that a mask's levels are judged by. */
+export interface Planes {
+  readonly image: Image;
+  /** [height × width], 0 to 255, where the file has it. */
+  readonly alpha?: Uint8Array;
+  /** Levels of a gray picture of more than 8 bits, as they are stored. */
+  readonly levels?: Float32Array;
+}
+
 /**
- * Pixels of a picture file, or of one inside a table (see `embeddedReference`): upright (EXIF rotation applied), 8-bit
- * RGB; embedded colour profiles are not applied.
+ * Pixels of a picture file, or of one inside a table (see `embeddedReference`), as Pillow's convert("RGB") gives them:
+ * upright (EXIF rotation applied), 8-bit RGB; embedded colour profiles are not applied.
+ *
+ * 16-bit gray keeps its high bytes, or its levels where none is over 255; Pillow makes all that is over it white.
  *
  * @throws {DataError} if the file is missing, empty, cut off, not a picture, or over `PIXEL_LIMIT`.
  */
 export async function readImageFile(path: string, options: DecodeOptions = {}): Promise<Image> {
-  let bytes;
-  try {
-    bytes = (await readEmbedded(path)) ?? (await readFile(path));
-  } catch (error) {
-    throw new DataError(`${path}  image: expected a file that can be read; got ${reasonOf(error)}`, { cause: error });
-  }
-  return decodeImage(bytes, path, options);
+  return decodeImage(await bytesOf(path), path, options);
+}
+
+/**
+ * As `readImageFile`, with what it drops.
+ *
+ * @throws {DataError} as `readImageFile`.
+ */
+export async function readPlanes(path: string): Promise<Planes> {
+  const bytes = await bytesOf(path);
+  return orDataError(bytes, path, async () => {
+    const { pixels, levels } = await openPicture(bytes, PIXEL_LIMIT);
+    const { data, info } = await pixels
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    const { width, height, channels } = info;
+    const count = width * height;
+    if (channels === 3) return { image: { width, height, data: new Uint8Array(data) }, ...defined({ levels }) };
+    const plane = (channel: number): Uint8Array =>
+      Uint8Array.from({ length: count }, (_, i) => data[i * channels + channel]);
+    const rgb = Uint8Array.from({ length: count * 3 }, (_, i) =>
+      channels > 3 ? data[Math.floor(i / 3) * channels + (i % 3)] : data[Math.floor(i / 3) * channels],
+    );
+    return { image: { width, height, data: rgb }, ...defined({ levels }), alpha: plane(channels - 1) };
+  });
 }
 
 /**
@@ -37,19 +69,16 @@ export async function readImageFile(path: string, options: DecodeOptions = {}): 
  * @throws {DataError} as `readImageFile`.
  */
 export async function decodeImage(bytes: Uint8Array, name: string, options: DecodeOptions = {}): Promise<Image> {
-  if (bytes.length === 0) throw new DataError(`${name}  image: expected a picture; got 0 bytes`);
-  try {
-    const upright = open(bytes, PIXEL_LIMIT).autoOrient();
-    const opaque = options.alpha === 'white' ? upright.flatten({ background: '#ffffff' }) : upright.removeAlpha();
+  return orDataError(bytes, name, async () => {
+    const { pixels } = await openPicture(bytes, PIXEL_LIMIT);
+    const opaque = options.alpha === 'white' ? pixels.flatten({ background: '#ffffff' }) : pixels.removeAlpha();
     const { data, info } = await opaque
       .toColourspace('srgb')
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true });
     // A copy: the decoder's own memory cannot be handed to a worker thread.
     return { width: info.width, height: info.height, data: new Uint8Array(data) };
-  } catch (error) {
-    throw new DataError(`${name}  image: ${await whyNot(bytes, error)}`, { cause: error });
-  }
+  });
 }
 
 /**
@@ -59,7 +88,7 @@ export async function decodeImage(bytes: Uint8Array, name: string, options: Deco
  */
 export async function imageSize(path: string): Promise<Size> {
   try {
-    const { width, height } = (await open((await readEmbedded(path)) ?? path, false).metadata()).autoOrient;
+    const { width, height } = await pictureHeader((await readEmbedded(path)) ?? path);
     return { width, height };
   } catch (error) {
     throw new DataError(`${path}  image: expected a picture with a readable header; got ${reasonOf(error)}`, {
@@ -86,14 +115,25 @@ export function toGray(image: Image): Uint8Array {
   return gray;
 }
 
-function open(source: Uint8Array | string, limit: number | false): Sharp {
-  return sharp(source, { limitInputPixels: limit, failOn: 'truncated', ignoreIcc: true });
+async function bytesOf(path: string): Promise<Buffer> {
+  try {
+    return (await readEmbedded(path)) ?? (await readFile(path));
+  } catch (error) {
+    throw new DataError(`${path}  image: expected a file that can be read; got ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+async function orDataError<T>(bytes: Uint8Array, name: string, decode: () => Promise<T>): Promise<T> {
+  if (bytes.length === 0) throw new DataError(`${name}  image: expected a picture; got 0 bytes`);
+  try {
+    return await decode();
+  } catch (error) {
+    throw new DataError(`${name}  image: ${await whyNot(bytes, error)}`, { cause: error });
+  }
 }
 
 async function whyNot(bytes: Uint8Array, error: unknown): Promise<string> {
-  const header = await open(bytes, false)
-    .metadata()
-    .catch(() => undefined);
+  const header = await pictureHeader(bytes).catch(() => undefined);
   if (header && header.width * header.height > PIXEL_LIMIT) {
     return `expected at most ${PIXEL_LIMIT} pixels; got ${header.width}x${header.height}; store it smaller`;
   }

@@ -2,9 +2,11 @@ import { writeFile } from 'node:fs/promises';
 
 import sharp from 'sharp';
 
+import { DataError } from '../errors.js';
 import type { Mask, Size } from '../records.js';
-import { readImageFile, toGray } from './image.js';
+import { readPlanes, toGray } from './image.js';
 import { decodeMask, encodeMask } from './mask-bits.js';
+import { maskFault } from './mask-levels.js';
 import { resizeGray } from './resize.js';
 
 /**
@@ -13,11 +15,15 @@ import { resizeGray } from './resize.js';
  * with bilinear weights, foreground over 127. A mask without foreground, or without background, is a mask.
  *
  * @returns the mask at `frame` size, and the size of the file's picture.
- * @throws {DataError} if the file can't be decoded.
+ * @throws {DataError} if the file can't be decoded, or its levels are none of a mask: see `maskFault`.
  */
 export async function readMaskFile(path: string, frame: Size): Promise<{ mask: Mask; original: Size }> {
-  const image = await readImageFile(path);
-  const gray = resizeGray(toGray(image), image, frame, 'bilinear');
+  const planes = await readPlanes(path);
+  const { image } = planes;
+  const levels = toGray(image);
+  const fault = maskFault(planes, levels, 127);
+  if (fault !== undefined) throw new DataError(`${path}  mask: ${fault}`);
+  const gray = resizeGray(levels, image, frame, 'bilinear');
   return {
     mask: encodeMask(
       gray.map((level) => (level > 127 ? 1 : 0)),

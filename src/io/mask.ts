@@ -49,7 +49,18 @@ export function maskIou(a: Mask, b: Mask): number {
 export function unionMasks(masks: readonly Mask[]): Mask {
   const [first, ...others] = masks;
   if (!first) throw new RangeError('union of masks: expected at least one mask; got none');
-  return others.reduce((a, b) => merged(a, b, (inA, inB) => inA || inB), first);
+  for (const other of others) refuseOtherSize(first, other);
+  if (others.length === 0) return first;
+  const joined: [from: number, to: number][] = [];
+  for (const [from, to] of masks.flatMap(foregroundRuns).toSorted((a, b) => a[0] - b[0])) {
+    const last = joined.at(-1);
+    if (last && from <= last[1]) last[1] = Math.max(last[1], to);
+    else joined.push([from, to]);
+  }
+  const counts = joined.flatMap(([from, to], i) => [from - (joined[i - 1]?.[1] ?? 0), to - from]);
+  const rest = first.width * first.height - (joined.at(-1)?.[1] ?? 0);
+  if (rest > 0 || counts.length === 0) counts.push(rest);
+  return { width: first.width, height: first.height, counts };
 }
 
 /**
@@ -79,6 +90,14 @@ export function boxOfMask(mask: Mask): Box | undefined {
   return x2 < 0 ? undefined : [x1, y1, x2, y2];
 }
 
+/** Where runs of foreground begin and end, in the order of pixels; none is empty. */
+function foregroundRuns({ counts }: Mask): [from: number, to: number][] {
+  const runs: [number, number][] = [];
+  for (let i = 0, at = 0; i < counts.length; at += counts[i++])
+    if (i % 2 === 1 && counts[i] > 0) runs.push([at, at + counts[i]]);
+  return runs;
+}
+
 function merged(a: Mask, b: Mask, keep: (inA: boolean, inB: boolean) => boolean): Mask {
   const counts: number[] = [];
   let run = 0;
@@ -97,11 +116,7 @@ function merged(a: Mask, b: Mask, keep: (inA: boolean, inB: boolean) => boolean)
 
 /** Walks two masks together, in stretches where neither changes; no stretch is empty. */
 function sweep(a: Mask, b: Mask, visit: (run: number, inA: boolean, inB: boolean) => void): void {
-  if (a.width !== b.width || a.height !== b.height) {
-    throw new DataError(
-      `mask  size: expected two masks of one size; got ${a.width}x${a.height} and ${b.width}x${b.height}`,
-    );
-  }
+  refuseOtherSize(a, b);
   let [i, j] = [0, 0];
   let [restA, restB] = [a.counts[0] ?? 0, b.counts[0] ?? 0];
   for (;;) {
@@ -113,4 +128,11 @@ function sweep(a: Mask, b: Mask, visit: (run: number, inA: boolean, inB: boolean
     restA -= run;
     restB -= run;
   }
+}
+
+function refuseOtherSize(a: Mask, b: Mask): void {
+  if (a.width === b.width && a.height === b.height) return;
+  throw new DataError(
+    `mask  size: expected two masks of one size; got ${a.width}x${a.height} and ${b.width}x${b.height}`,
+  );
 }

@@ -34,11 +34,15 @@ function fillRows(raster: Uint8Array, { width, height }: Size, slopes: readonly 
     height,
     slopes.reduce((most, { bottom }) => Math.max(most, bottom), 0),
   );
+  const waiting = slopes.toSorted((a, b) => b.top - a.top);
+  let active: Slope[] = [];
   for (let y = first; y < end; y++) {
-    const xs = slopes
-      .filter(({ top, bottom }) => top <= y && y < bottom)
-      .map(({ top, x, perRow }) => x + (y - top) * perRow);
-    xs.sort((a, b) => a - b);
+    active = active.filter(({ bottom }) => y < bottom);
+    while ((waiting.at(-1)?.top ?? Infinity) <= y) {
+      const next = waiting.pop()!;
+      if (y < next.bottom) active.push(next);
+    }
+    const xs = Float64Array.from(active, ({ top, x, perRow }) => x + (y - top) * perRow).sort();
     for (let i = 0; i + 1 < xs.length; i += 2) {
       const [left, right] = [Math.max(0, Math.ceil(xs[i] / ONE)), Math.min(width - 1, Math.floor(xs[i + 1] / ONE))];
       if (left <= right) raster.fill(value, y * width + left, y * width + right + 1);

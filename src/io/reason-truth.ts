@@ -6,6 +6,7 @@ import { DataError, messageOf, shown } from '../errors.js';
 import type { Mask, Size } from '../records.js';
 import { encodeMask } from './mask-bits.js';
 import { fillPolygon } from './polygon-fill.js';
+import { parseJson } from './text.js';
 
 const Shape = z.object({ label: z.string(), points: z.array(z.tuple([z.number(), z.number()])) });
 const Annotation = z.object({
@@ -26,7 +27,7 @@ export type ReasonShape = z.output<typeof Shape>;
  */
 export function readReasonAnnotation(path: string): ReasonAnnotation {
   try {
-    const annotation = Annotation.safeParse(JSON.parse(decoded(readFileSync(path))));
+    const annotation = Annotation.safeParse(parseJson(decoded(readFileSync(path))));
     if (annotation.success) return annotation.data;
     const [issue] = annotation.error.issues;
     throw new Error(`${issue?.path.join('.')}: ${issue?.message}`);
@@ -42,10 +43,16 @@ export function readReasonAnnotation(path: string): ReasonAnnotation {
  * Target and ignored region that shapes draw, by the rule of ReasonSeg: points cut to whole pixels, larger polygons
  * first, each with its outline and over earlier ones; a label with `ignore` in it is ignored, `flag` is skipped.
  *
- * @throws {DataError} for a shape without points, or one that is beyond 100,000 px.
+ * @throws {DataError} for a shape without points, one that is beyond 100,000 px, or shapes that take minutes to draw.
  * @see LISA, arXiv:2308.00692.
  */
 export function reasonMasks(shapes: readonly ReasonShape[], size: Size): { truth: Mask; ignore: Mask } {
+  const pixels = shapes.length * size.width * size.height;
+  const rows = shapes.reduce((sum, { points }) => sum + rowsPassed(points, size), 0);
+  if (pixels > MOST_PIXELS || rows > MOST_ROWS)
+    throw new DataError(
+      `shapes: expected some that are drawn in seconds; got ${shapes.length} on ${size.width}x${size.height}`,
+    );
   const drawn = shapes
     .filter(({ label }) => label.toLowerCase() !== 'flag')
     .map((shape) => ({ ignored: shape.label.toLowerCase().includes('ignore'), ...areaOf(shape, size) }));
@@ -67,8 +74,15 @@ export function reasonMasks(shapes: readonly ReasonShape[], size: Size): { truth
 
 const TARGET = 1;
 const IGNORED = 2;
+/** Most pixels under all shapes, and rows that their edges pass: some seconds of work. */
+const [MOST_PIXELS, MOST_ROWS] = [2e9, 2e7];
 /** Coordinates beyond this, px, are taken for damage. */
 const FARTHEST = 1e5;
+
+function rowsPassed(points: readonly (readonly [number, number])[], { height }: Size): number {
+  const seen = (y: number): number => Math.min(Math.max(y, 0), height);
+  return points.reduce((sum, [, y], i) => sum + Math.abs(seen(y) - seen(points.at(i - 1)![1])), 0);
+}
 
 function areaOf({ label, points }: ReasonShape, size: Size): { area: number; points: [number, number][] } {
   const wrong = points.flat().find((value) => !(Math.abs(value) <= FARTHEST));
@@ -80,7 +94,9 @@ function areaOf({ label, points }: ReasonShape, size: Size): { area: number; poi
   const whole = points.map(([x, y]): [number, number] => [Math.trunc(x), Math.trunc(y)]);
   const raster = new Uint8Array(size.width * size.height);
   fillPolygon(raster, size, whole, 1);
-  return { area: raster.reduce((sum, bit) => sum + bit, 0), points: whole };
+  let area = 0;
+  for (const bit of raster) area += bit;
+  return { area, points: whole };
 }
 
 /** Bytes 0x80 to 0x9f of cp1252; Node's own decoder takes them for control characters. */

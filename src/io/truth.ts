@@ -49,11 +49,11 @@ function cocoTruth(path: string, ids: readonly number[], original: Size): Truth 
   const masks = ids.map((id) => {
     const annotation = annotations.get(id);
     const image = annotation && images.get(annotation.image_id);
-    if (!image) throw new DataError(`${path}  annotation ${id}: expected one, with its image; got none`);
+    if (!image) throw new DataError(`${path}#${id}  annotation: expected one, with its image; got none`);
     try {
       return cocoMask(annotation.segmentation, { width: image.width, height: image.height });
     } catch (error) {
-      throw new DataError(`${path}  annotation ${id}: ${messageOf(error)}`, { cause: error });
+      throw new DataError(`${path}#${id}  annotation: ${messageOf(error)}`, { cause: error });
     }
   });
   const mask = masks.length === 0 ? emptyMask(original) : unionMasks(masks);

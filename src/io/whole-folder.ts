@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
+import { fittingStem } from './file-name.js';
 import { kindAt } from './user-files.js';
 
 /**
@@ -33,7 +34,8 @@ export async function replaceWhole(dir: string, fill: (fresh: string) => Promise
 async function begin(dir: string): Promise<string> {
   await mkdir(dirname(dir), { recursive: true });
   for (let n = 1; ; n++) {
-    const fresh = `${dir}.partial${n === 1 ? '' : `-${n}`}`;
+    const ending = `.partial${n === 1 ? '' : `-${n}`}`;
+    const fresh = join(dirname(dir), `${fittingStem(basename(dir), ending)}${ending}`);
     if (kindAt(fresh) === 'folder' && existsSync(join(fresh, MARK))) await rm(fresh, { recursive: true });
     if (kindAt(fresh) !== undefined) continue;
     await mkdir(fresh);

@@ -4,6 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import type { z } from 'zod';
 
 import { messageOf, ModelError, shown } from '../errors.js';
+import { parseJson } from '../io/text.js';
 
 /** A parsed JSON object. */
 export type Json = Readonly<Record<string, unknown>>;
@@ -33,7 +34,7 @@ export async function readJson(file: string, absent?: Json): Promise<Json> {
     throw new ModelError(`${file}  checkpoint: expected a readable file; got ${messageOf(error)}`);
   }
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = parseJson(text);
     if (isObject(value)) return value;
   } catch (error) {
     throw new ModelError(`${file}  checkpoint: expected JSON; got ${messageOf(error)}`);

@@ -4,6 +4,8 @@ import { prompts } from '../prompts/seg-r1.js';
 import { FAMILIES, readPolicyConfig } from './families.js';
 import type { Coordinates } from './policy.js';
 import { readAdapterConfig } from './vlm/adapter.js';
+import { openChat } from './vlm/chat.js';
+import { messagesOf } from './vlm/messages.js';
 import type { Architecture } from './vlm/architecture.js';
 import { inspectVlm, type InspectedAdapter, type InspectedCheckpoint } from './vlm/inspect.js';
 import { adapterOf, LoraFault } from './vlm/lora.js';
@@ -45,7 +47,10 @@ export async function coordinatesOf(checkpoint: string): Promise<Coordinates> {
   return (await readPolicyConfig(checkpoint)).architecture.coordinates;
 }
 
-/** Why a policy cannot be opened, as far as configurations say: the option and the reason; no weight is read. */
+/**
+ * Why a policy cannot be opened, as far as configurations and its chat template say: the option and the reason; no
+ * weight is read.
+ */
 export async function policyFault({
   checkpoint,
   adapter,
@@ -58,6 +63,7 @@ export async function policyFault({
   let option = 'checkpoint';
   try {
     const config = await readPolicyConfig(checkpoint);
+    (await openChat(checkpoint)).render(messagesOf({ user: '' }));
     if (typeof train === 'object') {
       option = 'train.lora';
       adapterOf(config, train.lora);

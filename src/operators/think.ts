@@ -105,9 +105,19 @@ function problemOf({ instruction }: Fitted): string {
   return instruction ?? prompts.rl.user.trim();
 }
 
-/** The answer without tags that would end the thought too early. */
+/** A tag of an answer, or what the lenient reading takes for one, at the end of a text. */
+const TAG = /<\s?[/\\]?\s?(?:think|bbox|box|points?|labels?|answer)\s?>$/i;
+const LONGEST_TAG = '< / points >'.length;
+
+/** The answer without tags that would end the thought too early, also those that are left where one is taken out. */
 function bare(answer: string): string {
-  const text = answer.replaceAll(/<\/?(think|bbox|points|labels)>/g, '').trim();
+  const kept: string[] = [];
+  for (const letter of answer) {
+    kept.push(letter);
+    const tag = letter === '>' ? TAG.exec(kept.slice(-LONGEST_TAG).join('')) : null;
+    if (tag) kept.length -= tag[0].length;
+  }
+  const text = kept.join('').trim();
   if (text === '') throw new DataError(`thought: expected a text; got ${shown(answer)}`);
   return text;
 }

@@ -1,3 +1,5 @@
+import { printable } from '../printable.js';
+
 /** Text that is HTML already. */
 export interface Html {
   readonly html: string;
@@ -15,9 +17,9 @@ function written(value: Value): string {
   return 'html' in value ? value.html : value.map((piece) => piece.html).join('');
 }
 
-/** Escaped text, for an element or a quoted attribute. */
+/** Escaped text, for an element or a quoted attribute; what would turn it around shows as `\u202e`. */
 export function escaped(text: string): string {
-  return text
+  return printable(text)
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')

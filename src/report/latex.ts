@@ -1,5 +1,6 @@
 import type { Scores } from '../operators/score.js';
 import type { SetSummary } from '../operators/scoring/score-summary.js';
+import { inLine } from '../printable.js';
 import { threeDecimals } from './metric-names.js';
 
 /** Columns of the paper's tables of one object an image. */
@@ -93,5 +94,5 @@ function plainText(text: string): string {
     '~': '\\textasciitilde{}',
     '^': '\\textasciicircum{}',
   };
-  return text.replaceAll(/[\\~^&%$#_{}]/g, (sign) => named[sign] ?? `\\${sign}`);
+  return inLine(text).replaceAll(/[\\~^&%$#_{}]/g, (sign) => named[sign] ?? `\\${sign}`);
 }

@@ -13,7 +13,7 @@ import { latex } from './latex.js';
 import { page, type Picture } from './page.js';
 import { BESIDE, paperTable } from './paper-table.js';
 import { scoreTable, setLine } from './score-table.js';
-import { markdown, markdownTable } from './table.js';
+import { markdown, markdownTable, markdownText } from './table.js';
 import { tallyTable } from './tally-table.js';
 
 /** Results of a run after its last row. */
@@ -48,7 +48,7 @@ export function writeSummary(
   writeWhole(files.summary, `${JSON.stringify({ name, ...tally, ...scores }, null, 2)}\n`);
   const counted = tally && tallyTable(tally);
   const parts = [
-    ...(counted ? [markdown(name, counted)] : [`# ${name}\n`]),
+    ...(counted ? [markdown(name, counted)] : [`# ${markdownText(name)}\n`]),
     ...(scores ? scoreParts(name, scores) : []),
   ];
   writeWhole(files.summaryText, parts.join('\n'));
@@ -67,8 +67,8 @@ function scoreParts(name: string, { sets, protocol, defects, unscored }: Scores)
   const each = sets.flatMap((set) => {
     const paper = paperTable(set.set, [{ name, protocol, metrics: set.metrics }]);
     return [
-      `## ${set.set}\n`,
-      `${setLine(set, protocol)}.\n`,
+      `## ${markdownText(set.set)}\n`,
+      `${markdownText(setLine(set, protocol))}.\n`,
       markdownTable(scoreTable(set, Object.keys(set.metrics))),
       ...(paper ? [`${BESIDE}\n`, markdownTable(paper)] : []),
     ];

@@ -150,11 +150,7 @@ const refused: readonly (readonly [what: string, yaml: string, message: string |
     TRAIN.replace(LOAD, 'load: { images: images, masks: masks }'),
     /masks: expected one for each of 2 images; got none for 1, \S+pick-01\.png first; maskless: mark goes on without them/,
   ],
-  [
-    'a YAML alias bomb',
-    BOMB,
-    /train\.yaml:1:1 {2}anchors: expected each alias to have an anchor, and at most 100 repeats/,
-  ],
+  ['a YAML alias bomb', BOMB, /train\.yaml:1:1 {2}anchors: expected at most 100 repeats/],
   ['YAML that is none', 'stages: [', /train\.yaml:1:\d+ {2}YAML: /],
   [
     'a checkpoint that is not there',

@@ -75,8 +75,7 @@ function segr1(
 describe('a signal', () => {
   it.each([
     ['SIGTERM', 130],
-    // The process ends by it in the end, without a code.
-    ['SIGHUP', null],
+    ['SIGHUP', 130],
   ] as const)(
     '%s finishes the step and writes it down, and the run goes on, with no row lost and none there twice',
     async (signal, code) => {
@@ -97,6 +96,33 @@ describe('a signal', () => {
     },
     300_000,
   );
+});
+
+describe('two signals', () => {
+  it.each([
+    // A terminal that is closed may send it twice.
+    ['SIGHUP', 'SIGHUP', [130, null]],
+    ['SIGTERM', 'SIGHUP', [130, null]],
+    ['SIGTERM', 'SIGTERM', [null, 'SIGINT']],
+    ['SIGHUP', 'SIGINT', [null, 'SIGINT']],
+  ] as const)('%s and %s', async (first, second, ended) => {
+    const script = `import { onInterrupt } from ${JSON.stringify(join(root, 'dist/cli/interrupt.js'))};
+      const release = onInterrupt(() => console.log('stopping'));
+      const alive = setInterval(() => {}, 1000);
+      process.stdin.once('data', () => (clearInterval(alive), release(), (process.exitCode = 130), process.stdin.destroy()));
+      console.log('ready');`;
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', script]);
+    onTestFinished(() => void child.kill('SIGKILL'));
+    child.stdout.on('data', (text: Buffer) => {
+      if (text.toString().includes('ready')) child.kill(first);
+      if (!text.toString().includes('stopping')) return;
+      child.kill(second);
+      // The second SIGHUP is nothing; the program ends when its work does.
+      if (second === 'SIGHUP') child.stdin.end('done');
+    });
+    const closed = new Promise((resolve) => child.on('close', (code, signal) => resolve([code, signal])));
+    expect(await closed).toEqual(ended);
+  });
 });
 
 /** A server that leaves the question of that number, from 1, without an answer. */

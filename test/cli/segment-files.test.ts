@@ -10,7 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -23,6 +23,25 @@ import { folder, refusal } from '../pipelines/files.js';
 
 const names = (...images: readonly string[]): string[] =>
   placed(images, 'out').map(({ files }) => files.json.slice('out/'.length, -'.json'.length));
+
+describe('placed, where names are as long as a file system allows', () => {
+  const long = 'n'.repeat(251);
+  it.each([
+    ['letters', [`${long}.png`, `${long.slice(1)}m.png`, `x/${long}.jpg`]],
+    ['letters of several bytes', ['é'.repeat(125), '語'.repeat(83), '😀'.repeat(62)].map((name) => `${name}.png`)],
+    ['names that fit with their ending, but not with a number', [`${'n'.repeat(243)}.png`, `x/${'n'.repeat(243)}.png`]],
+  ])('%s: every file fits, and none is shared', (_, images) => {
+    const files = placed(images, 'out').flatMap(({ files }) => Object.values(files).map((file) => basename(file)));
+    expect(Math.max(...files.map((file) => Buffer.byteLength(file)))).toBeLessThanOrEqual(255);
+    expect(new Set(files).size).toBe(3 * images.length);
+    expect(files.every((file) => file.isWellFormed())).toBe(true);
+    expect(placed(images, 'out')).toEqual(placed(images, 'out'));
+  });
+
+  it('keeps a name that fits', () => {
+    expect(names(`${'n'.repeat(243)}.png`)).toEqual(['n'.repeat(243)]);
+  });
+});
 
 describe('placed', () => {
   it.each([

@@ -82,6 +82,18 @@ describe('reasonMasks', () => {
   });
 });
 
+describe('reasonMasks, of a file that lies', () => {
+  const zigzag = Array.from({ length: 20_000 }, (_, i): [number, number] => [i % 1000, i % 2 ? 3000 : 0]);
+  it.each([
+    ['too many shapes', Array.from({ length: 1000 }, () => ({ label: 'target', points: zigzag.slice(0, 3) }))],
+    ['one of too many edges', [{ label: 'target', points: zigzag }]],
+  ])('refuses %s', (_, shapes) => {
+    expect(() => reasonMasks(shapes, { width: 4000, height: 3000 })).toThrow(
+      `shapes: expected some that are drawn in seconds; got ${shapes.length} on 4000x3000`,
+    );
+  });
+});
+
 describe('readReasonAnnotation', () => {
   const file = (name: string, bytes: Buffer | string): string => {
     writeFileSync(join(folder, name), bytes);

@@ -1,4 +1,4 @@
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -84,6 +84,19 @@ describe('a family of policies', () => {
     await expect(readPolicyConfig(dir, [...FAMILIES, toy])).rejects.toThrow(
       'model_type: expected one of qwen2_5_vl, toy_vl, toy_vl_text; got',
     );
+  });
+
+  it('is refused before any weight where its chat template does not render', async () => {
+    const dir = await folder();
+    await cp(tiny, dir, { recursive: true });
+    expect(await policyFault({ checkpoint: dir })).toBeUndefined();
+    await rm(join(dir, 'chat_template.json'));
+    const file = join(dir, 'chat_template.jinja');
+    await writeFile(file, '{% for i in range(1000000000) %}x{% endfor %}');
+    expect(await policyFault({ checkpoint: dir })).toEqual({
+      option: 'checkpoint',
+      text: `${file}  chat template: expected to render 1 messages; got a template that does not end, or writes without end`,
+    });
   });
 
   it('writes and learns by its own layers, names and units, without a line of vlm', async () => {

@@ -90,7 +90,7 @@ describe('load, from a set', () => {
       [200, undefined],
       [
         undefined,
-        `${join(root, 'grefcoco/instances.json')}  annotation 6: polygon: expected x and y of at least 3 points; got 4 numbers`,
+        `${join(root, 'grefcoco/instances.json')}#6  annotation: polygon: expected x and y of at least 3 points; got 4 numbers`,
       ],
     ]);
     expect(countRows({ set: 'grefcoco', root, split: 'val', epochs: 2 })).toBe(6);

@@ -83,6 +83,18 @@ describe('think', () => {
     );
   });
 
+  it.each([
+    ['a</thi</think>nk><bb<bbox>ox>[1,2,3,4]</bb</bbox>ox>', 'a[1,2,3,4]'],
+    ['<thi<thi<thi</think>nk>nk>nk>deep', 'deep'],
+    ['</THINK> < / points >loud<\\box>', 'loud'],
+    ['1 < 2 and 3 > 2, <b>bold</b>', '1 < 2 and 3 > 2, <b>bold</b>'],
+    [`${'<thi'.repeat(2e5)}<think>${'nk>'.repeat(2e5)}long`, 'long'],
+  ])('leaves no tag where one is taken out', async (said, left) => {
+    const server = await thinker(async () => said);
+    const row = await lastValueFrom(of(fitted('a')).pipe(think({ readImage: blank, thinker: server }, { endpoint })));
+    expect(row.thinking).toBe(`<think> ${left} </think>`);
+  });
+
   it('asks about as many rows at once as it may, and keeps their order', async () => {
     let waiting: (() => void)[] = [];
     const waves: number[] = [];

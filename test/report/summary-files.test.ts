@@ -87,7 +87,7 @@ describe('the files of a summary', () => {
       /^\| gIoU ↑ \| ignored pixels are background, both empty earns 0 \(Seg-R1\) \| \.400 \| \.400 to \.400 \| 2 \|$/m,
     );
     expect(text('summary.md')).toMatch(/^\| Seg-R1-7B \| \.873 \| \.820 \| \.926 \| \.031 \|$/m);
-    expect(text('summary.md')).toMatch(/^\| my_run & <others> \| 40\.0 \|$/m);
+    expect(text('summary.md')).toMatch(/^\| my_run & \\<others> \| 40\.0 \|$/m);
     for (const defect of defects) expect(text('summary.md')).toContain(`* ${defect}\n`);
   });
 

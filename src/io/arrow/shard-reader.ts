@@ -1,12 +1,12 @@
 import { createHash, type Hash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { RecordBatchReader, type RecordBatch } from 'apache-arrow';
+import { RecordBatchReader, type RecordBatch, type Schema } from 'apache-arrow';
 
 import { DataError, messageOf } from '../../errors.js';
 import type { Row } from '../../records.js';
 import { readManifest, type Shard } from '../manifest.js';
+import { isWholeSchema, messageIn, misfit, prefixIn, unsound } from './messages.js';
 import { fromBatch } from './rows.js';
 import { salvage } from './salvage.js';
 import { sha256Of } from '../sealed-folder.js';
@@ -33,8 +33,8 @@ export async function* readRows<Own extends object = object>(
  */
 export async function* recoverRows(folder: string): AsyncGenerator<Row, void, undefined> {
   yield* readRows(folder);
-  const { open } = await readManifest(folder);
-  if (open !== null) yield* unsealedRows(folder, open);
+  const { open: unsealed } = await readManifest(folder);
+  if (unsealed !== null) yield* unsealedRows(folder, unsealed);
 }
 
 /**
@@ -46,7 +46,7 @@ export async function* recoverRows(folder: string): AsyncGenerator<Row, void, un
  */
 export async function rowsSoFar(folder: string, keep: number): Promise<{ shards: Shard[]; rest: AsyncIterable<Row> }> {
   if (keep === 0) return { shards: [], rest: upTo(0, recoverRows(folder), folder) };
-  const { shards, open } = await readManifest(folder);
+  const { shards, open: unsealed } = await readManifest(folder);
   let whole = 0;
   let left = keep;
   while (whole < shards.length && shards[whole].rows <= left) left -= shards[whole++].rows;
@@ -54,7 +54,7 @@ export async function rowsSoFar(folder: string, keep: number): Promise<{ shards:
   for (const shard of shards.slice(0, left > 0 ? whole + 1 : whole)) await checkShard(folder, shard);
   const behind = async function* (): AsyncGenerator<Row> {
     for (const shard of shards.slice(whole)) yield* shardRows(folder, shard);
-    if (open !== null) yield* unsealedRows(folder, open);
+    if (unsealed !== null) yield* unsealedRows(folder, unsealed);
   };
   return { shards: shards.slice(0, whole), rest: upTo(left, behind(), folder) };
 }
@@ -107,19 +107,60 @@ async function* shardRows(folder: string, shard: Shard): AsyncGenerator<Row, voi
 }
 
 async function* batches(path: string, hash: Hash): AsyncGenerator<RecordBatch, void, undefined> {
-  const chunks = createReadStream(path, { highWaterMark: 1 << 20 });
-  const hashed = async function* (): AsyncGenerator<Uint8Array> {
-    for await (const chunk of chunks as AsyncIterable<Uint8Array>) {
-      hash.update(chunk);
-      yield chunk;
-    }
-  };
+  const file = await open(path).catch((error: unknown) => {
+    throw notArrow(path, messageOf(error), error);
+  });
   try {
-    for await (const batch of await RecordBatchReader.from(hashed())) yield batch;
+    for await (const batch of await RecordBatchReader.from(messages(file, hash))) {
+      const fault = unsound(batch);
+      if (fault !== undefined) throw new RangeError(fault);
+      yield batch;
+    }
+    // What comes after the end of the stream is of the shard, too.
+    for await (const chunk of file.createReadStream({ autoClose: false })) hash.update(chunk as Uint8Array);
   } catch (error) {
-    throw new DataError(`${path}  a shard: expected an Arrow stream; got ${messageOf(error)}`, { cause: error });
+    throw notArrow(path, messageOf(error), error);
   } finally {
-    chunks.destroy();
+    await file.close();
+  }
+}
+
+function notArrow(path: string, got: string, cause: unknown): DataError {
+  return new DataError(`${path}  a shard: expected an Arrow stream; got ${got}`, { cause });
+}
+
+/** The messages of a stream up to its end, each whole and checked. @throws {RangeError} for one that isn't. */
+async function* messages(file: FileHandle, hash: Hash): AsyncGenerator<Uint8Array, void, undefined> {
+  const { size } = await file.stat();
+  let start = 0;
+  let schema: Schema | undefined;
+  const take = async (most: number): Promise<Uint8Array> => {
+    const bytes = Buffer.alloc(Math.min(most, size - start));
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, null);
+    if (bytesRead < bytes.length) throw new RangeError(`${start + bytesRead} bytes where there were ${size}`);
+    start += bytes.length;
+    hash.update(bytes);
+    return bytes;
+  };
+  while (start < size) {
+    const from = start;
+    const fail = (what: string): RangeError => new RangeError(`at byte ${from} ${what}`);
+    const head = await take(8);
+    const prefix = prefixIn(head, head.length + size - start);
+    if (typeof prefix === 'string') throw fail(prefix);
+    if (!prefix) return yield head;
+    // A stream of Arrow before 0.15, whose prefix is shorter, is none of ours.
+    if (prefix.bytes !== head.length) throw fail('a message without its mark');
+    const metadata = await take(prefix.metadata);
+    const message = messageIn(metadata, size - start);
+    if (typeof message === 'string') throw fail(message);
+    const fault = schema ? misfit(message, schema) : message.isSchema() ? undefined : 'a batch before any schema';
+    if (fault !== undefined) throw fail(fault);
+    if (!schema) {
+      schema = message.header() as Schema;
+      if (!isWholeSchema(schema)) throw fail('a schema that lacks a type or a child');
+    }
+    yield Buffer.concat([head, metadata, await take(message.bodyLength)]);
   }
 }
 

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { Manifest } from '../manifest.js';
@@ -32,7 +32,7 @@ function schemaBytes(file: string): Uint8Array {
   try {
     const prefix = Buffer.alloc(8);
     readSync(handle, prefix, 0, 8, 0);
-    const message = Buffer.alloc(8 + prefix.readInt32LE(4));
+    const message = Buffer.alloc(Math.min(8 + prefix.readInt32LE(4), fstatSync(handle).size));
     readSync(handle, message, 0, message.length, 0);
     return message;
   } finally {

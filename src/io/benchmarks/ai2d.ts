@@ -5,7 +5,7 @@ import { z } from 'zod';
 
 import { UsageError } from '../../errors.js';
 import type { Pair } from '../dataset.js';
-import { namesIn, readPublished, readShape } from './published.js';
+import { namesIn, publishedText, readShape } from './published.js';
 import { tableItems } from './table.js';
 import { choiceInstruction, letterOf } from './wording.js';
 
@@ -32,12 +32,12 @@ export function ai2dItems(root: string, split?: string): Pair[] {
   const files = namesIn(join(root, 'questions')).filter((name) => name.endsWith('.json'));
   if (files.length === 0) throw new UsageError(`root  ${root}: expected questions/*.json, or a .tsv; got neither`);
   const kinds = existsSync(join(root, 'categories.json'))
-    ? readShape(Categories, text(join(root, 'categories.json')), join(root, 'categories.json'))
+    ? readShape(Categories, publishedText(join(root, 'categories.json')), join(root, 'categories.json'))
     : {};
   const taken = takenBy(root, split);
   return files.flatMap((name) => {
     const path = join(root, 'questions', name);
-    const { imageName, questions } = readShape(Diagram, text(path), path);
+    const { imageName, questions } = readShape(Diagram, publishedText(path), path);
     return taken(imageName)
       ? Object.entries(questions).map(([question, asked]) =>
           diagramItem(root, imageName, kinds[imageName] ?? '', question, asked),
@@ -70,10 +70,6 @@ function diagramItem(
 function takenBy(root: string, split: string | undefined): (imageName: string) => boolean {
   if (split === undefined) return () => true;
   if (split !== 'test') throw new UsageError(`split: expected test, or none for all of AI2D; got ${split}`);
-  const ids = new Set(text(join(root, 'ai2d_test_ids.csv')).split(/\s+/));
+  const ids = new Set(publishedText(join(root, 'ai2d_test_ids.csv')).split(/[\s,;"]+/));
   return (imageName) => ids.has(parse(imageName).name);
-}
-
-function text(path: string): string {
-  return readPublished(path).toString('utf8');
 }

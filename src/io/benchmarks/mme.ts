@@ -2,7 +2,7 @@ import { join, parse } from 'node:path';
 
 import { UsageError } from '../../errors.js';
 import { findImages, type Pair } from '../dataset.js';
-import { namesIn, readPublished } from './published.js';
+import { namesIn, publishedText } from './published.js';
 import { yesNoInstruction } from './wording.js';
 
 /**
@@ -43,8 +43,7 @@ function textsIn(folder: string): string[] {
 function pictureItems(part: string, text: string, image: string | undefined): Pair[] {
   if (image === undefined) throw new UsageError(`${text}  picture: expected one of that name; got none`);
   const item = `${part}/${parse(text).name}`;
-  const lines = readPublished(text)
-    .toString('utf8')
+  const lines = publishedText(text)
     .split('\n')
     .filter((line) => line.trim() !== '');
   return lines.map((line, i): Pair => {

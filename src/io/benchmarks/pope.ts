@@ -5,7 +5,7 @@ import { z } from 'zod';
 
 import { UsageError } from '../../errors.js';
 import type { Pair } from '../dataset.js';
-import { namesIn, readPublished, readShape } from './published.js';
+import { namesIn, publishedText, readShape } from './published.js';
 import { yesNoInstruction } from './wording.js';
 
 const Line = z.object({
@@ -40,8 +40,7 @@ export function popeItems(root: string, split?: string, images: string = join(ro
 }
 
 function splitItems(part: string, path: string, images: string): Pair[] {
-  const lines = readPublished(path)
-    .toString('utf8')
+  const lines = publishedText(path)
     .split('\n')
     .map((line, i) => ({ line, where: `${path}:${i + 1}` }));
   return lines

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 
 import { messageOf, UsageError } from '../../errors.js';
+import { decodeText, parseJson } from '../text.js';
 
 /**
  * Bytes of a file of a benchmark.
@@ -19,6 +20,11 @@ export function readPublished(path: string): Buffer {
   }
 }
 
+/** Text of such a file, without a byte order mark. @throws {UsageError} as `readPublished`. */
+export function publishedText(path: string): string {
+  return decodeText(readPublished(path));
+}
+
 /**
  * JSON of a known shape.
  *
@@ -27,7 +33,7 @@ export function readPublished(path: string): Buffer {
  */
 export function readShape<T>(shape: z.ZodType<T>, text: string, where: string): T {
   try {
-    return shape.parse(JSON.parse(text));
+    return shape.parse(parseJson(text));
   } catch (error) {
     const why =
       error instanceof z.ZodError

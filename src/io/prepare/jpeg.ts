@@ -2,12 +2,11 @@ import { readdirSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { dirname, join, parse } from 'node:path';
 
-import sharp, { type Sharp } from 'sharp';
-
 import { DataError, messageOf, UsageError } from '../../errors.js';
 import type { Size } from '../../records.js';
 import { imageSize, PIXEL_LIMIT } from '../image.js';
 import { syncFile, syncFolder } from '../manifest.js';
+import { openPicture, pictureHeader } from '../open-picture.js';
 import { foldName, kindAt, putFile } from '../user-files.js';
 import { filesIn, type Step } from './step.js';
 
@@ -90,12 +89,10 @@ async function shrinking(path: string, replace: boolean): Promise<Step[]> {
 /** A JPEG holds one picture: the other pages of a file would be lost with it. */
 async function refuseSeveral(from: string): Promise<void> {
   // An unreadable header is reported when the file's turn comes.
-  const pages = await sharp(from)
-    .metadata()
-    .then(
-      (header) => header.pages ?? 1,
-      () => 1,
-    );
+  const pages = await pictureHeader(from).then(
+    (header) => header.pages,
+    () => 1,
+  );
   if (pages > 1)
     throw new UsageError(
       `${from}  jpeg: expected one picture to be replaced; got ${pages}, of which a JPEG holds the first; way out: leave out --replace, or move it elsewhere`,
@@ -132,9 +129,9 @@ async function jpegOf(from: string): Promise<Buffer> {
   try {
     // Bytes, not a path: the decoder may have cached the path's earlier contents.
     const bytes = await readFile(from);
-    const open = (): Sharp => sharp(bytes, { limitInputPixels: false, failOn: 'truncated', ignoreIcc: true });
-    const { width, height } = fitted((await open().metadata()).autoOrient);
-    const upright = open().autoOrient().removeAlpha().toColourspace('srgb');
+    const { width, height } = fitted(await pictureHeader(bytes));
+    const { pixels } = await openPicture(bytes, false);
+    const upright = pixels.removeAlpha().toColourspace('srgb');
     return await upright.resize(width, height, { fit: 'fill', kernel: 'lanczos3' }).jpeg({ quality: 95 }).toBuffer();
   } catch (error) {
     throw new DataError(`${from}  jpeg: expected a picture that can be decoded to its end; got ${messageOf(error)}`, {

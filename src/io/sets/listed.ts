@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { dirname, parse, resolve } from 'node:path';
 
 import { z } from 'zod';
 
 import { messageOf, UsageError } from '../../errors.js';
 import type { Pair } from '../dataset.js';
+import { parseJson, readText } from '../text.js';
 
 const Line = z.object({
   image_path: z.string().min(1),
@@ -39,7 +39,7 @@ export function listedItems(path: string, base: string = dirname(path)): Pair[] 
 
 function textOf(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readText(path);
   } catch (error) {
     throw new UsageError(`${path}  list: expected a file that can be read; got ${messageOf(error)}`, { cause: error });
   }
@@ -47,7 +47,7 @@ function textOf(path: string): string {
 
 function parsed(line: string, where: string): z.output<typeof Line> {
   try {
-    return Line.parse(JSON.parse(line));
+    return Line.parse(parseJson(line));
   } catch (error) {
     const why =
       error instanceof z.ZodError

@@ -7,6 +7,7 @@ import { messageOf, shown, UsageError } from '../../errors.js';
 import { readCocoFile } from '../coco-annotations.js';
 import type { Pair } from '../dataset.js';
 import { readPickle } from '../pickle.js';
+import { parseJson, readText } from '../text.js';
 import { cocoReference } from '../truth.js';
 
 /** Files of the expressions, by set; the folder is the set's name. */
@@ -74,9 +75,7 @@ function readReferences(set: ReferSet, folder: string): Reference[] {
     throw new UsageError(`${folder}  ${set}: expected ${EXPRESSIONS[set].join(' or ')}; got neither`);
   let stored;
   try {
-    stored = path.endsWith('.p')
-      ? readPickle(readFileSync(path), path)
-      : (JSON.parse(readFileSync(path, 'utf8')) as unknown);
+    stored = path.endsWith('.p') ? readPickle(readFileSync(path), path) : parseJson(readText(path));
   } catch (error) {
     throw new UsageError(
       messageOf(error).startsWith(path)

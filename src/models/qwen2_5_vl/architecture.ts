@@ -2,7 +2,7 @@ import type { Architecture } from '../vlm/architecture.js';
 import { readNumbers, type QwenConfig } from './config.js';
 import { deviceMemoryOf } from './memory-cuda.js';
 import { layerFloats } from './memory.js';
-import { promptRotary } from './positions.js';
+import { promptPositions, promptRotary } from './positions.js';
 import { patches, smartResize } from './processor.js';
 import { decoderLayer } from './text.js';
 import { asStored } from './stored.js';
@@ -27,6 +27,7 @@ export const qwen2_5_vl: Architecture<QwenConfig> = {
   newerName,
   resized: smartResize,
   patches,
+  positions: promptPositions,
   rotary: promptRotary,
   vision: visionTower,
   decoderLayer,

@@ -62,6 +62,7 @@ export const Text = z.object({
   num_key_value_heads: count.default(8),
   head_dim: count.optional(),
   intermediate_size: count.default(29_568),
+  max_position_embeddings: count.optional(),
   rms_norm_eps: epsilon.default(1e-5),
   hidden_act: only('silu'),
   use_sliding_window: z.boolean('true or false').default(false),

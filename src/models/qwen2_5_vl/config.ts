@@ -129,6 +129,7 @@ function textConfig(text: z.output<typeof Text>, file: string): TextConfig {
     eps: text.rms_norm_eps,
     ropeTheta: text.rope_scaling.rope_theta ?? text.rope_theta,
     mropeSection: sections,
+    positions: text.max_position_embeddings ?? Infinity,
     tied: text.tie_word_embeddings,
   };
 }

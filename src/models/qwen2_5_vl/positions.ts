@@ -120,6 +120,11 @@ export function textRotary(positions: ArrayLike<number>, text: TextConfig): Rota
   return rotary(length, rates.length, (token, i) => positions[axes[i] * length + token] * rates[i]);
 }
 
+/** Positions that a prompt takes: one a token of text, and as many as the longer side of each image has tokens. */
+export function promptPositions(tokens: number, grids: readonly Grid[], { vision: { merge } }: QwenConfig): number {
+  return grids.reduce((sum, { h, w }) => sum - (h * w) / merge ** 2 + Math.max(h, w) / merge, tokens);
+}
+
 /** Tables of a prompt's tokens, and of the `next` tokens after it. */
 export function promptRotary(
   tokens: ArrayLike<number>,

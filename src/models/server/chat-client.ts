@@ -2,11 +2,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { z } from 'zod';
 
-import { DataError, messageOf, shown, UsageError } from '../../errors.js';
+import { cut, DataError, messageOf, shown, UsageError } from '../../errors.js';
+import { NoReply, post, type Reply } from './post.js';
+import { keyGuard, type KeyGuard } from './redact.js';
+import { pauseBefore, retryAfter } from './retry.js';
 
 export const ChatServerOptions = z.strictObject({
-  /** Up to its version, such as `http://127.0.0.1:8000/v1`. */
-  url: z.url({ protocol: /^https?$/, error: 'expected an address that begins with http:// or https://' }),
+  /** Up to its version, such as `http://127.0.0.1:8000/v1`; without a name, a password or a query. */
+  url: z
+    .url({
+      protocol: /^https?$/,
+      error: 'expected an address that begins with http:// or https://; got something else',
+    })
+    .superRefine((url, context) => {
+      const message = addressFault(url);
+      if (message !== undefined) context.addIssue({ code: 'custom', message });
+    }),
   model: z.string().min(1),
   /** Environment variable that holds the key; never the key itself. */
   key: z
@@ -17,12 +28,22 @@ export const ChatServerOptions = z.strictObject({
     .optional(),
   maxTokens: z.int().min(1).default(1024),
   temperature: z.number().min(0).default(0),
-  /** Further attempts after 408, 429, a 5xx or a lost connection. */
+  /** Further attempts after 408, 429, a 5xx, a lost connection or the deadline. */
   retries: z.int().min(0).default(5),
   /** Most requests a minute, retries included. */
   perMinute: z.number().positive().optional(),
   /** Requests in flight at once. */
   inflight: z.int().min(1).default(4),
+  /** Deadline of one attempt, from connecting to the last byte, s. */
+  timeoutSeconds: z.number().positive().max(86_400).default(120),
+  /** Longest pause before another attempt, also if the server asks for more, s. */
+  maxPauseSeconds: z.number().positive().max(86_400).default(60),
+  /** Most bytes of an answer, unpacked. */
+  maxBytes: z
+    .int()
+    .min(1)
+    .max(2 ** 30)
+    .default(4_000_000),
 });
 export type ChatServerOptions = z.output<typeof ChatServerOptions>;
 
@@ -34,7 +55,8 @@ export interface ChatServer {
   /**
    * @param body of the request, see `chatRequest`.
    * @returns the answer's text.
-   * @throws {DataError} if there is none after all attempts; the signal's reason once it is aborted.
+   * @throws {DataError} if there is none after all attempts, or it repeats the key; the signal's reason once it is
+   * aborted.
    */
   ask(body: string, signal: AbortSignal): Promise<string>;
 }
@@ -45,9 +67,8 @@ const Answer = z.object({
     .min(1),
 });
 
-/** First pause before another attempt, ms; each further one is twice as long. */
-const FIRST_PAUSE = 1000;
-const LONGEST_PAUSE = 60_000;
+/** A refusal is taken in up to this many bytes. */
+const MOST_OF_A_REFUSAL = 1 << 14;
 
 /** One question about one image, as JSON. @param png bytes of the image. */
 export function chatRequest(
@@ -63,37 +84,49 @@ export function chatRequest(
 }
 
 /**
- * Asks over HTTP, no faster than `perMinute`; `inflight` is the caller's to keep.
+ * Asks over HTTP, no faster than `perMinute`; `inflight` is the caller's to keep. The key is in the request's header and
+ * in nothing that leaves here, whatever the server writes.
  *
+ * @param notice told once if the server asks for a longer pause than it gets.
  * @throws {UsageError} if the environment lacks the key.
  */
 export function openChatServer(
   options: ChatServerOptions,
-  wait: Wait = (ms, signal) => sleep(ms, undefined, { signal }),
+  wait: Wait = longWait,
+  notice: (text: string) => void = () => {},
 ): ChatServer {
-  const headers = { 'content-type': 'application/json', ...authorization(options) };
+  const key = keyOf(options);
+  const guard = keyGuard(key);
+  const headers = { 'content-type': 'application/json', ...(key !== undefined && { authorization: `Bearer ${key}` }) };
   const address = `${options.url.replace(/\/+$/, '')}/chat/completions`;
   const turn = pace(options.perMinute, wait);
+  const bounds = { deadline: options.timeoutSeconds * 1000, most: options.maxBytes };
+  const failed = (text: string): DataError => new DataError(`${address}  chat: ${text}`);
+  let told = false;
 
-  /** The answer, or the pause before another attempt, ms; undefined leaves that to the caller. */
+  /** The answer, or why there is none yet, and the pause that the server asks for, ms. */
   const attempt = async (
     body: string,
     signal: AbortSignal,
   ): Promise<{ text: string } | { fault: string; after?: number | undefined }> => {
-    let response: Response;
-    let text: string;
+    let reply: Reply;
     try {
-      response = await fetch(address, { method: 'POST', headers, body, signal });
-      text = await response.text();
+      reply = await post({ address, headers, body, ...bounds }, signal);
     } catch (error) {
-      signal.throwIfAborted();
-      return { fault: error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : messageOf(error) };
+      if (!(error instanceof NoReply)) throw error;
+      return { fault: guard.redact(messageOf(error)) };
     }
-    if (response.ok) return { text: answerIn(text, address, options.maxTokens) };
-    const fault = `${response.status} ${response.statusText}`.trim();
-    if (response.status !== 408 && response.status !== 429 && response.status < 500)
-      throw new DataError(`${address}  chat: expected an answer; got ${fault}, ${shown(text)}`);
-    return { fault, after: retryAfter(response.headers.get('retry-after'), Date.now()) };
+    const { status, text, whole } = reply;
+    if (status >= 200 && status < 300) {
+      if (whole) return { text: answerIn(reply, guard, options.maxTokens, failed) };
+      throw failed(`expected an answer of at most ${options.maxBytes} bytes; got more; way out: a larger maxBytes`);
+    }
+    const fault = guard.redact(`${status} ${reply.statusText}`.trim());
+    if (status >= 300 && status < 400)
+      throw failed(`expected an answer; got ${fault}, which sends elsewhere; way out: url: the address that answers`);
+    const words = text === '' ? '' : `, ${shown(guard.redact(text.slice(0, MOST_OF_A_REFUSAL)))}`;
+    if (status !== 408 && status !== 429 && status < 500) throw failed(`expected an answer; got ${fault}${words}`);
+    return { fault: `${fault}${words}`, after: retryAfter(reply.headers.get('retry-after'), Date.now()) };
   };
 
   return {
@@ -102,25 +135,65 @@ export function openChatServer(
         await turn(signal);
         const got = await attempt(body, signal);
         if ('text' in got) return got.text;
+        const { ms, asked } = pauseBefore(tried, got.after, options.maxPauseSeconds * 1000);
+        const capped = asked === undefined ? '' : `, and to wait ${seconds(asked)}, longer than maxPauseSeconds`;
         if (tried === options.retries)
-          throw new DataError(`${address}  chat: expected an answer within ${tried + 1} attempts; got ${got.fault}`);
-        await wait(got.after ?? Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** tried), signal);
+          throw failed(`expected an answer within ${tried + 1} attempts; got ${got.fault}${capped}`);
+        if (asked !== undefined && !told) {
+          told = true;
+          notice(
+            `${address}  chat: asks to wait ${seconds(asked)}; is asked again every ${seconds(ms)}; way out: a larger maxPauseSeconds`,
+          );
+        }
+        await wait(ms, signal);
       }
     },
   };
 }
 
-/** What the environment lacks for this server, or undefined. */
-export function keyFault({ key }: Pick<ChatServerOptions, 'key'>): string | undefined {
-  return key !== undefined && !process.env[key]
-    ? `expected the environment variable ${key} to hold the key; got none`
+const seconds = (ms: number): string => `${Number((ms / 1000).toPrecision(4))} s`;
+
+/** What keeps credentials out of an address, or undefined; never repeats it. */
+function addressFault(url: string): string | undefined {
+  if (!URL.canParse(url)) return undefined;
+  const { username, password, search, hash } = new URL(url);
+  if (username !== '' || password !== '')
+    return 'expected an address without a name or a password; got one with; way out: key, the name of an environment variable';
+  return search !== '' || hash !== '' || /[?#]/.test(url)
+    ? 'expected an address that ends with its version, as in http://127.0.0.1:8000/v1; got one with a query or a fragment'
     : undefined;
 }
 
-function authorization(options: ChatServerOptions): { authorization?: string } {
+/** What is wrong with the key in the environment, or undefined; never repeats it. */
+export function keyFault({ key: name }: Pick<ChatServerOptions, 'key'>): string | undefined {
+  if (name === undefined) return undefined;
+  const key = process.env[name]?.trim();
+  // A key in capitals could have been written in the place of its name.
+  const called = /(^|_)(KEY|TOKEN|SECRET)(_|$)/.test(name) ? `variable ${name}` : 'variable that it names';
+  if (!key) return `expected the environment ${called} to hold the key; got none`;
+  return /[^\x21-\x7e]/.test(key)
+    ? `expected the environment ${called} to hold a key of ASCII letters, digits and signs; got others in it`
+    : undefined;
+}
+
+/** Whether a key would travel unencrypted to another machine. */
+export function sendsKeyOpenly({ url, key }: Pick<ChatServerOptions, 'url' | 'key'>): boolean {
+  const { protocol, hostname } = new URL(url);
+  return key !== undefined && protocol === 'http:' && !/^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname);
+}
+
+function keyOf(options: ChatServerOptions): string | undefined {
   const fault = keyFault(options);
   if (fault !== undefined) throw new UsageError(`endpoint.key: ${fault}`);
-  return options.key === undefined ? {} : { authorization: `Bearer ${process.env[options.key]}` };
+  return options.key === undefined ? undefined : process.env[options.key]?.trim();
+}
+
+/** Longest time that a timer of Node.js takes, ms; a longer one ends at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+async function longWait(ms: number, signal: AbortSignal): Promise<void> {
+  for (let left = ms; left > 0; left -= LONGEST_TIMER)
+    await sleep(Math.min(left, LONGEST_TIMER), undefined, { signal });
 }
 
 /** Lets calls pass one after another, evenly spaced. */
@@ -136,28 +209,31 @@ function pace(perMinute: number | undefined, wait: Wait): (signal: AbortSignal) 
   };
 }
 
-/** Pause that a server asks for, ms: seconds, or a date. */
-export function retryAfter(header: string | null, now: number): number | undefined {
-  if (header === null || header.trim() === '') return undefined;
-  const pause = Number.isFinite(Number(header)) ? Number(header) * 1000 : Date.parse(header) - now;
-  return Number.isFinite(pause) ? Math.max(0, pause) : undefined;
-}
-
-function answerIn(text: string, address: string, maxTokens: number): string {
-  const wrong = (got: string, cause?: unknown): DataError =>
-    new DataError(`${address}  chat: expected JSON with choices[0].message.content; got ${got}`, { cause });
+function answerIn(
+  { headers, text }: Reply,
+  guard: KeyGuard,
+  maxTokens: number,
+  failed: (text: string) => DataError,
+): string {
+  const kind = headers.get('content-type')?.split(';', 1)[0]?.trim() ?? '';
+  const wrong = (got: string): DataError => {
+    const of = kind === '' || kind.endsWith('json') ? '' : `${guard.redact(kind.slice(0, 40))}, `;
+    return failed(`expected JSON with choices[0].message.content; got ${of}${got}`);
+  };
   let json: unknown;
   try {
     json = JSON.parse(text);
-  } catch (error) {
-    throw wrong(shown(text), error);
+  } catch {
+    throw wrong(shown(guard.redact(text)));
   }
   const answer = Answer.safeParse(json);
-  if (!answer.success) throw wrong(shown(json));
+  // The text, not the value: one of many levels can be read and not be written again.
+  if (!answer.success) throw wrong(cut(guard.redact(text)));
   const [{ message, finish_reason: finish }] = answer.data.choices as [z.output<typeof Answer>['choices'][number]];
   if (finish === 'length')
-    throw new DataError(
-      `${address}  chat: expected an answer of at most ${maxTokens} tokens; got one cut off there; way out: a larger maxTokens`,
+    throw failed(
+      `expected an answer of at most ${maxTokens} tokens; got one cut off there; way out: a larger maxTokens`,
     );
+  if (guard.holds(message.content)) throw failed('expected an answer without the key; got one that repeats it');
   return message.content;
 }

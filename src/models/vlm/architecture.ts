@@ -29,6 +29,8 @@ export interface TextNumbers {
   readonly headDim: number;
   /** Of the norms. */
   readonly eps: number;
+  /** Positions that the model was made for; unbounded if its configuration does not say. */
+  readonly positions: number;
   /** The output head is the embedding table. */
   readonly tied: boolean;
 }
@@ -137,6 +139,8 @@ export interface Architecture<Config extends VlmConfig = VlmConfig> {
   resized(size: Size, config: Config): Size;
   /** Resizes, normalises and cuts an image. @throws {DataError} as `resized`. */
   patches(image: Image, config: Config): Patches;
+  /** Positions that a prompt takes. @param tokens how many, image placeholders expanded. */
+  positions(tokens: number, grids: readonly Grid[], config: Config): number;
   /**
    * Rotary tables of a prompt's tokens, and of the `next` tokens after it.
    *

@@ -31,6 +31,17 @@ export function chunks(prompts: readonly EncodedPrompt[], size: number): number[
   return all;
 }
 
+/** Prompts of more tokens are no common ones: their graph has no room for others. */
+const LONG = 8192;
+
+/**
+ * How many prompts the graph of a chunk is for: `size`, so that the next chunk can have the same graph; a chunk of long
+ * prompts has no places that stay empty, for each would cost as much as a prompt.
+ */
+export function roomFor(prompts: readonly EncodedPrompt[], size: number): number {
+  return prompts.some(({ tokens }) => tokens.length > LONG) ? prompts.length : size;
+}
+
 /**
  * Indices of rows that can share a training run of at most `size` rows and `tokens` tokens, and how many such a run has
  * room for.
@@ -45,7 +56,14 @@ export function packed(
   tokens = Infinity,
 ): { readonly indices: readonly number[]; readonly room: number }[] {
   const prompts = rows.map(({ prompt }) => prompt);
-  if (tokens === Infinity) return chunks(prompts, size).map((indices) => ({ indices, room: size }));
+  if (tokens === Infinity)
+    return chunks(prompts, size).map((indices) => ({
+      indices,
+      room: roomFor(
+        indices.map((i) => prompts[i]),
+        size,
+      ),
+    }));
   return chunks(prompts, Infinity).flatMap((alike) => {
     const cost = (indices: readonly number[]): number => {
       const part = indices.map((i) => rows[i]);

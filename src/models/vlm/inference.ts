@@ -9,7 +9,7 @@ import {
   type GenerateRequest,
   type GeneratedCompletion,
 } from '../policy.js';
-import { chunks, prefixShape, trainChunks, type Chunk } from './batch.js';
+import { chunks, prefixShape, roomFor, trainChunks, type Chunk } from './batch.js';
 import type { VlmConfig } from './architecture.js';
 import { rolloutFeeds, trainFeeds } from './feeds.js';
 import { inRuns, type Cut, type Runs, type Size } from './microbatches.js';
@@ -72,11 +72,12 @@ export async function generate(
     cut: (left, { batch }) =>
       chunks(prompts(left), batch).map((part): Asked => {
         const indices = part.map((i) => left[i]);
+        const room = roomFor(prompts(indices), batch);
         return {
           indices,
-          room: batch,
+          room,
           shape: {
-            ...prefixShape(prompts(indices), batch),
+            ...prefixShape(prompts(indices), room),
             samples: group,
             maxTokens,
             greedy: temperature === 0,

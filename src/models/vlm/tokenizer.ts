@@ -9,6 +9,8 @@ import { readJson } from '../checkpoint-json.js';
 export interface Tokenizer {
   /** Ids below this have a token; a checkpoint's table may be longer, and what lies above must not be sampled. */
   readonly size: number;
+  /** Texts of the special tokens: wherever they stand in a text, they become one id. */
+  readonly special: readonly string[];
   /** Special tokens written out in the text become their ids; none are added. */
   encode(text: string): number[];
   /** Without ids that have no token, and by default without special tokens. */
@@ -31,8 +33,12 @@ export async function openTokenizer(dir: string): Promise<Tokenizer> {
   }
   let size = 0;
   for (const id of inner.get_vocab().values()) size = Math.max(size, id + 1);
+  const special = [...inner.get_added_tokens_decoder().values()].flatMap((token) =>
+    token.special ? [token.content] : [],
+  );
   return {
     size,
+    special,
     encode: (text) => inner.encode(text, { add_special_tokens: false }).ids,
     decode(ids, { special = false } = {}) {
       const known = ids.filter((id) => inner.id_to_token(id) !== undefined);

@@ -1,6 +1,7 @@
-import { DataError, shown } from '../../errors.js';
-import { readImageFile, toGray } from '../../io/image.js';
+import { DataError } from '../../errors.js';
+import { readPlanes, toGray, type Planes } from '../../io/image.js';
 import { decodeMask, encodeMask } from '../../io/mask-bits.js';
+import { confidenceFault, maskFault } from '../../io/mask-levels.js';
 import { resizeNearest } from '../../io/resize-nearest.js';
 import { resizeGray } from '../../io/resize.js';
 import type { ReferringSample } from '../../metrics/referring.js';
@@ -29,34 +30,35 @@ export type Judged =
  * edges for `foreground`, as in Seg-R1's pictures; a picture of another size than the ground truth is resized by
  * nearest pixels.
  *
- * @throws {DataError} if a picture can't be read, or a ground truth has grey levels but none over 128.
+ * @throws {DataError} if a picture can't be read, or its levels are none of a mask: see `maskFault`.
  */
 export async function scoreItem({ kind, predicted, truth, ignore }: ScoreJob): Promise<Judged> {
-  const wanted = 'path' in truth ? await truthPicture(truth.path) : levelsOf(truth.mask, truth.mask);
+  const wanted =
+    'path' in truth
+      ? await picture('truth', truth.path, (planes, gray) => maskFault(planes, gray, 128))
+      : levelsOf(truth.mask, truth.mask);
   const answer =
     predicted === null
       ? null
       : 'path' in predicted
-        ? await picture(predicted.path)
+        ? await picture('prediction', predicted.path, (planes, gray) =>
+            confidenceFault(planes, gray, kind === 'referring'),
+          )
         : levelsOf(predicted.mask, predicted.stored);
   if (kind === 'foreground') return { kind, foreground: scoreForeground(answer, wanted) };
   return { kind, sample: referringSample(answer && overHalf(answer, wanted), overHalf(wanted, wanted), ignore) };
 }
 
-async function picture(path: string): Promise<GrayMap> {
-  const image = await readImageFile(path);
-  return { width: image.width, height: image.height, data: toGray(image) };
-}
-
-/** Masks of 0 and 1, or of class numbers, would all be empty. */
-async function truthPicture(path: string): Promise<GrayMap> {
-  const truth = await picture(path);
-  const highest = truth.data.reduce((high, level) => Math.max(high, level), 0);
-  if (highest > 0 && highest <= 128)
-    throw new DataError(
-      `${path}  truth: expected object pixels over 128; got none over ${shown(highest)}; way out: store objects as 255`,
-    );
-  return truth;
+async function picture(
+  what: 'truth' | 'prediction',
+  path: string,
+  faultOf: (planes: Planes, gray: Uint8Array) => string | undefined,
+): Promise<GrayMap> {
+  const planes = await readPlanes(path);
+  const data = toGray(planes.image);
+  const fault = faultOf(planes, data);
+  if (fault !== undefined) throw new DataError(`${path}  ${what}: ${fault}`);
+  return { width: planes.image.width, height: planes.image.height, data };
 }
 
 function levelsOf(mask: Mask, stored: Size): GrayMap {

@@ -1,8 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, extname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { messageOf, shortPath, shown, UsageError } from '../../errors.js';
+import { readText } from '../../io/text.js';
 import { valueAt } from './schema-paths.js';
 import { locate, type Located, type Path } from './yaml-source.js';
 import { knownNames } from './nearest.js';
@@ -50,7 +51,7 @@ function defaultFile(): string {
 function read(file: string): Located {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readText(file);
   } catch (error) {
     throw new UsageError(`${shortPath(file)}  pipeline: expected a YAML file; got ${messageOf(error)}`);
   }

@@ -1,8 +1,8 @@
-import { parseDocument } from 'yaml';
+import { isScalar, parseDocument } from 'yaml';
 
-import { UsageError } from '../../errors.js';
+import { messageOf, shown, UsageError } from '../../errors.js';
 import { valueAt } from './schema-paths.js';
-import type { Path } from './yaml-source.js';
+import { readYaml, type Path } from './yaml-source.js';
 import { knownNames } from './nearest.js';
 
 /** One `--set key=value` of the command line: where it goes in the pipeline's map, and what goes there. */
@@ -89,9 +89,27 @@ function step(word: string): string | number {
   return /^\d+$/.test(word) ? Number(word) : word;
 }
 
+/**
+ * A list, a map or text in quotes is YAML; anything else is one word of it, such as `true` or `1e-6`, or text as it was
+ * typed: `*.png`.
+ */
 function readValue(text: string, typed: string): unknown {
-  const document = parseDocument(text, { prettyErrors: false });
-  const [fault] = [...document.errors, ...document.warnings];
-  if (fault) throw new UsageError(`${typed}  value: expected YAML; got ${JSON.stringify(text)} (${fault.message})`);
-  return document.toJS({ maxAliasCount: 0 }) as unknown;
+  const [key = ''] = typed.split('=', 1);
+  const trimmed = text.trim();
+  if (trimmed === '')
+    throw new UsageError(`${typed}  value: expected one; got nothing; way out: '${key.slice(6)}=""' for an empty text`);
+  if (!/^["'[{]/.test(trimmed)) return plainWord(trimmed);
+  try {
+    return readYaml(text);
+  } catch (error) {
+    throw new UsageError(
+      `${typed}  value: expected YAML; got ${shown(text)} (${messageOf(error)}); way out: text with such signs stands in quotes of its own, '${key.slice(6)}="…"'`,
+    );
+  }
+}
+
+function plainWord(text: string): unknown {
+  if (!/^[\w.+~-]+$/.test(text)) return text;
+  const { contents } = parseDocument(text);
+  return isScalar(contents) && contents.source === text ? contents.value : text;
 }

@@ -1,8 +1,9 @@
 import { dirname, resolve } from 'node:path';
 
-import { stringify } from 'yaml';
+import { Document, visit } from 'yaml';
 
 import { messageOf, shown, UsageError } from '../../errors.js';
+import { inLine, isPrintable, printable } from '../../printable.js';
 import { policyFault } from '../../models/policies.js';
 import { optionsOf, segmenterDefinition } from '../../models/segmenters.js';
 import { settleDevices, unusableDevices } from './devices.js';
@@ -58,7 +59,7 @@ export async function readPipeline(
   lines.push(...own);
   const evaluation = await readEvaluation(picked, pipeline, overrides, table);
   lines.push(...evaluation.lines);
-  if (lines.length > 0) throw new UsageError(lines.join('\n'));
+  if (lines.length > 0) throw new UsageError(lines.map(inLine).join('\n'));
   return evaluation.pipeline ? { ...pipeline, evaluation: evaluation.pipeline } : pipeline;
 }
 
@@ -167,7 +168,18 @@ export function resolved({ settings, stages }: Pipeline): Record<string, unknown
 /** The pipeline as YAML that reads back to the same, the one that it evaluates with beside it. */
 export function resolvedYaml(pipeline: Pipeline): string {
   const { name, evaluation } = pipeline;
-  return stringify({ [name]: resolved(pipeline), ...(evaluation && { [evaluation.name]: resolved(evaluation) }) });
+  const document = new Document({
+    [name]: resolved(pipeline),
+    ...(evaluation && { [evaluation.name]: resolved(evaluation) }),
+  });
+  // In double quotes, and only there, YAML reads an escaped sign back.
+  visit(document, {
+    Scalar: (_, scalar) => {
+      if (typeof scalar.value === 'string' && !isPrintable(scalar.value.replaceAll('\n', '')))
+        scalar.type = 'QUOTE_DOUBLE';
+    },
+  });
+  return printable(document.toString());
 }
 
 function readOverrides(set: readonly string[], map: unknown): { overrides: Override[]; lines: string[] } {

@@ -1,4 +1,19 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node, type Pair } from 'yaml';
+import {
+  isAlias,
+  isCollection,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  Parser,
+  visit,
+  type CST,
+  type Document,
+  type Node,
+  type Pair,
+} from 'yaml';
 
 import { messageOf, shortPath, UsageError } from '../../errors.js';
 
@@ -20,37 +35,114 @@ export interface Located {
 
 /** More repeats of anchored nodes than this are an attack or an accident. */
 const MOST_ALIASES = 100;
+/** Deeper ones are too, and end the process that reads them. */
+const DEEPEST = 64;
+/** Characters. */
+const LONGEST = 4_000_000;
+
+/** One mistake of a YAML text: characters from its start, and what to say. */
+interface Fault {
+  readonly at: number;
+  readonly text: string;
+}
 
 /**
  * Reads one YAML document.
  *
  * @param file named in messages, relative to the working folder where that is shorter.
- * @throws {UsageError} one line a mistake: syntax, repeated keys, unknown tags and anchors, too many aliases.
+ * @throws {UsageError} one line a mistake: syntax, repeated keys, keys that are no text, tags, unknown anchors and those
+ * inside themselves, too many aliases, too deep.
  */
 export function locate(text: string, file: string): Located {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const name = shortPath(file);
   const position = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
     return `${name}:${Math.max(1, line)}:${Math.max(1, col)}`;
   };
-  const faults = [...document.errors, ...document.warnings];
-  if (faults.length > 0)
-    throw new UsageError(faults.map((fault) => `${position(fault.pos[0])}  ${syntax(fault)}`).join('\n'));
+  const refuse = (faults: readonly Fault[]): never => {
+    throw new UsageError(faults.map((fault) => `${position(fault.at)}  ${fault.text}`).join('\n'));
+  };
+  const heavy = tooMuch(text, lines);
+  if (heavy) refuse([heavy]);
+  // `tooMuch` has counted the lines.
+  const document = parseDocument(text, { prettyErrors: false });
+  const faults = faultsOf(document);
+  if (faults.length > 0) refuse(faults);
   try {
     const value: unknown = document.toJS({ maxAliasCount: MOST_ALIASES });
     const offset = (path: Path, part: 'key' | 'value' = 'value'): number => offsetOf(document, path, part);
     return { file, value, offset, at: (path, part) => position(offset(path, part)) };
   } catch (error) {
-    throw new UsageError(
-      `${position(0)}  anchors: expected each alias to have an anchor, and at most ${MOST_ALIASES} repeats; got ${messageOf(error)}`,
-    );
+    return refuse([{ at: 0, text: `anchors: expected at most ${MOST_ALIASES} repeats; got ${messageOf(error)}` }]);
   }
 }
 
+/**
+ * The value of one piece of YAML, such as a list in brackets.
+ *
+ * @throws {UsageError} with the first mistake.
+ */
+export function readYaml(text: string): unknown {
+  const heavy = tooMuch(text, new LineCounter());
+  if (heavy) throw new UsageError(heavy.text);
+  const document = parseDocument(text, { prettyErrors: false });
+  const [fault] = faultsOf(document);
+  if (fault) throw new UsageError(fault.text);
+  return document.toJS({ maxAliasCount: MOST_ALIASES }) as unknown;
+}
+
+/** What the reader could not take; it goes one call deeper for each level. */
+function tooMuch(text: string, lines: LineCounter): Fault | undefined {
+  if (text.length > LONGEST) return { at: 0, text: `file: expected at most ${LONGEST} characters; got ${text.length}` };
+  const waiting: { token: CST.Token; depth: number }[] = [];
+  for (const token of new Parser(lines.addNewLine).parse(text)) waiting.push({ token, depth: 0 });
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    const { token, depth } = next;
+    if (depth > DEEPEST) return { at: token.offset, text: `nesting: expected at most ${DEEPEST} levels; got more` };
+    if (token.type === 'document' && token.value) waiting.push({ token: token.value, depth });
+    if (!('items' in token)) continue;
+    for (const { key, value } of token.items)
+      for (const below of [key, value]) if (below) waiting.push({ token: below, depth: depth + 1 });
+  }
+  return undefined;
+}
+
+function faultsOf(document: Document.Parsed): Fault[] {
+  const found = [...document.errors, ...document.warnings].map((fault) => ({ at: fault.pos[0], text: syntax(fault) }));
+  if (found.length > 0) return found;
+  const refuse = (node: unknown, text: string): void => void found.push({ at: startOf(node) ?? 0, text });
+  visit(document, (_, node, above) => {
+    const { tag } = (node ?? {}) as { tag?: string };
+    if (tag !== undefined && !TAGS.includes(tag)) refuse(node, `tags: expected none; got ${tag}`);
+    if (isAlias(node)) {
+      const anchored = node.resolve(document);
+      if (!anchored) refuse(node, `anchors: expected one before each alias; got *${node.source} without`);
+      else if (above.includes(anchored)) refuse(node, `anchors: expected none inside itself; got *${node.source}`);
+    }
+    const keys = new Set<string>();
+    for (const pair of isMap(node) ? node.items : []) {
+      const { key, value } = pair;
+      if (!isScalar(key) || key.value === null)
+        refuse(isNode(key) ? key : value, `keys: expected text; got ${kindOf(key)}`);
+      else if (keys.has(keyOf(pair))) refuse(key, REPEATED);
+      else keys.add(keyOf(pair));
+    }
+  });
+  return found.toSorted((a, b) => a.at - b.at);
+}
+
+function kindOf(key: unknown): string {
+  if (isAlias(key)) return 'an alias';
+  return isCollection(key) ? 'a list or map' : 'nothing';
+}
+
+/** Those that say what is there anyway. */
+const TAGS = ['str', 'int', 'float', 'bool', 'null', 'seq', 'map'].map((name) => `tag:yaml.org,2002:${name}`);
+const REPEATED = 'keys: expected each once in a map; got this one twice';
+
 function syntax({ code, message }: { code: string; message: string }): string {
-  if (code === 'DUPLICATE_KEY') return 'keys: expected each once in a map; got this one twice';
+  if (code === 'DUPLICATE_KEY') return REPEATED;
   if (code === 'MULTIPLE_DOCS') return 'documents: expected one in a file; got another after ---';
   return `YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
 }

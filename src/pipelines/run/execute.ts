@@ -1,4 +1,4 @@
-import { takeUntil, tap, type Observable } from 'rxjs';
+import { NEVER, takeUntil, tap, type Observable } from 'rxjs';
 
 import { defined } from '../../defined.js';
 import { DataError, messageOf } from '../../errors.js';
@@ -38,6 +38,8 @@ export interface ExecuteOptions {
   readonly watch?: RunListener;
   /** Models of another run, to be used as they are. */
   readonly shared?: SharedModels;
+  /** Fails once the folder is another program's. */
+  readonly lost?: Observable<never>;
   /** Evaluates the policy after a step, at the set interval, with the run's own models. */
   readonly evaluation?: {
     readonly every: number;
@@ -57,7 +59,7 @@ export interface ExecuteOptions {
 export async function execute(
   pipeline: Pipeline,
   folder: RunFolder,
-  { maxSteps, signal, from, kept, watch = () => {}, shared, evaluation }: ExecuteOptions = {},
+  { maxSteps, signal, from, kept, watch = () => {}, shared, lost = NEVER, evaluation }: ExecuteOptions = {},
 ): Promise<Summary> {
   const { settings } = pipeline;
   const before = from?.state;
@@ -140,12 +142,13 @@ export async function execute(
       tap(() => checkpointer.rowLeft()),
       tap(({ id }) => window.give(id)),
       takeUntil(checkpointer.over.pipe(tap(() => (cutOff = true)))),
+      takeUntil(lost),
     );
     if (done) stop.because('steps');
     if (owesEvaluation) await checkpointer.makeUpEvaluation();
     cutOff = owesEvaluation && stop.ends();
     if (!cutOff) await runToCompletion(rows, () => stalled(time.stages, settings.window));
-    if (!cutOff) fault = rowDone.fault() ?? lost(tracker, time.stages);
+    if (!cutOff) fault = rowDone.fault() ?? missing(tracker, time.stages);
     if (!cutOff && fault === undefined) await checkpointer.finish();
   } catch (error) {
     fault = error ?? new Error('the run failed without saying why');
@@ -267,7 +270,7 @@ function stalled(stages: readonly StageMetrics[], window: number): Error {
   );
 }
 
-function lost(tracker: RowTracker, stages: readonly StageMetrics[]): Error | undefined {
-  const missing = tracker.missing(stages);
-  return missing === undefined ? undefined : new Error(missing);
+function missing(tracker: RowTracker, stages: readonly StageMetrics[]): Error | undefined {
+  const text = tracker.missing(stages);
+  return text === undefined ? undefined : new Error(text);
 }

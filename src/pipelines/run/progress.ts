@@ -1,6 +1,7 @@
 import cliProgress from 'cli-progress';
 
 import { duration, line, NOTHING, seen, share } from './progress-line.js';
+import { inLine, printable } from '../../printable.js';
 import type { RunEvent, RunListener } from '../events.js';
 
 /** Output for progress; a terminal has a width. */
@@ -28,7 +29,7 @@ export function progress(
   switch (kind) {
     case 'json':
       return (report) => {
-        if (worthALine(report)) out.write(`${JSON.stringify(report)}\n`);
+        if (worthALine(report)) out.write(`${printable(JSON.stringify(report))}\n`);
       };
     case 'lines':
       return withEvaluations((label) => lines(out, now, label));
@@ -61,22 +62,23 @@ function lines(out: Output, now: () => number, label: string): RunListener {
   let marks = 0;
   let began = now();
   let last = -Infinity;
+  const say = (text: string): unknown => out.write(`${inLine(`${label}${text}`)}\n`);
   return (report) => {
     state = seen(state, report);
     if (report.kind === 'start') {
       began = last = now();
-      out.write(`${label}${report.name}: ${report.stages.join(' > ')}\n`);
+      say(`${report.name}: ${report.stages.join(' > ')}`);
     }
-    if (report.kind === 'notice') out.write(`${label}${report.text}\n`);
+    if (report.kind === 'notice') say(report.text);
     if (report.kind === 'row' && report.skipped && ++marks <= MOST_MARKS)
-      out.write(`marked ${report.id}  ${report.skipped.stage}: ${report.skipped.reason}\n`);
+      out.write(`${inLine(`marked ${report.id}  ${report.skipped.stage}: ${report.skipped.reason}`)}\n`);
     const { kind, ...inner } = report.kind === 'evaluation' ? report.report : report;
     if (report.kind === 'evaluation' && 'stages' in inner)
-      out.write(`${report.when}  ${inner.name}: ${inner.stages.join(' > ')}\n`);
+      out.write(`${inLine(`${report.when}  ${inner.name}: ${inner.stages.join(' > ')}`)}\n`);
     const atOnce = kind === 'evaluated' || (report.kind === 'step' && report.step === 1);
     if (!atOnce && ((kind !== 'step' && kind !== 'row') || now() - last < LINE_EVERY)) return;
     last = now();
-    out.write(`${label}${line(state, (last - began) / 1000)}\n`);
+    say(line(state, (last - began) / 1000));
   };
 }
 
@@ -91,7 +93,7 @@ function terminal(out: Output, now: () => number, label: string): RunListener {
     if (report.kind === 'start') began = now();
     if (report.kind === 'notice') {
       // Other output stays above it.
-      out.write(`${drawn ? '\n' : ''}${label}${report.text}\n`);
+      out.write(`${drawn ? '\n' : ''}${inLine(`${label}${report.text}`)}\n`);
       drawn = false;
       return;
     }
@@ -99,7 +101,7 @@ function terminal(out: Output, now: () => number, label: string): RunListener {
     ended = report.kind === 'end';
     last = now();
     const seconds = (last - began) / 1000;
-    const rows = [bar(share(state), seconds), `${label}${line(state, seconds)}`].map((text) =>
+    const rows = [bar(share(state), seconds), inLine(`${label}${line(state, seconds)}`)].map((text) =>
       text.slice(0, Math.max(20, (out.columns || 80) - 1)),
     );
     out.write(

@@ -2,14 +2,14 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 
-import { parse } from 'yaml';
-
 import { defined } from '../../defined.js';
 import { DataError, messageOf, shortPath, shown, UsageError } from '../../errors.js';
+import { inLine } from '../../printable.js';
 import { checkSeal, dropFolder } from '../../io/sealed-folder.js';
 import { RunFolder, stepName } from '../store/run-folder.js';
 import { putAside, type RowCache } from './row-cache.js';
 import { resolved, type Pipeline } from '../config/read.js';
+import { locate } from '../config/yaml-source.js';
 import { configHash, readState, type Saved } from '../store/checkpoint-state.js';
 import { columnsOf, pipelineContext } from '../stage.js';
 
@@ -95,12 +95,13 @@ function newestRun({ name, settings }: Pipeline): RunFolder {
 function configOf({ config: file }: RunFolder): [string, Record<string, unknown>][] | undefined {
   if (!existsSync(file)) return undefined;
   try {
-    return Object.entries((parse(readFileSync(file, 'utf8')) ?? {}) as Record<string, Record<string, unknown>>);
-  } catch (error) {
-    throw new DataError(
-      `${shortPath(file)}  expected the pipeline of a run; got ${messageOf(error).split('\n', 1)[0]}`,
-      { cause: error },
+    return Object.entries(
+      (locate(readFileSync(file, 'utf8'), file).value ?? {}) as Record<string, Record<string, unknown>>,
     );
+  } catch (error) {
+    throw new DataError(`${messageOf(error).split('\n', 1)[0]}; way out: config.yaml as the run began with it`, {
+      cause: error,
+    });
   }
 }
 
@@ -124,9 +125,8 @@ function sameConfig(run: RunFolder, pipeline: Pipeline): void {
     );
   }
   if (found.length === 0) return;
-  const lines = found.map(
-    ({ key, before, now }) =>
-      `${shortPath(run.config)}  ${key}: expected ${shown(before)}, as the run began; got ${shown(now)}`,
+  const lines = found.map(({ key, before, now }) =>
+    inLine(`${shortPath(run.config)}  ${key}: expected ${shown(before)}, as the run began; got ${shown(now)}`),
   );
   throw new UsageError(`${lines.join('\n')}\nway out: begin another run, without --resume`);
 }

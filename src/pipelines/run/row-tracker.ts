@@ -1,5 +1,6 @@
 import type { Row } from '../../records.js';
 import type { RunState } from '../store/checkpoint-state.js';
+import { reasonKind } from './reason-kind.js';
 import type { StageMetrics } from './stage-metrics.js';
 
 /** Distinct reasons counted by stage; the rest are counted together. */
@@ -74,7 +75,7 @@ export class RowTracker {
   get tokens(): number {
     return this.#tokens;
   }
-  /** Marked rows by stage and reason. */
+  /** Marked rows by stage and reason, without the files of single rows. */
   get marked(): Readonly<Record<string, Readonly<Record<string, number>>>> {
     return this.#marked;
   }
@@ -110,7 +111,8 @@ export class RowTracker {
   }
 
   /** @throws {Error} if no row of this id is in flight. */
-  leave({ id, skipped, completions }: Pick<Row, 'id' | 'skipped' | 'completions'>): void {
+  leave(row: Pick<Row, 'id' | 'skipped' | 'completions'> & Partial<Pick<Row, 'image' | 'truthPath'>>): void {
+    const { id, skipped, completions } = row;
     const before = this.#rows.get(id);
     if (before === undefined || before === 'pending')
       throw new Error(`${id}  row: expected one that is in flight; got a row that never entered, or left before`);
@@ -118,7 +120,7 @@ export class RowTracker {
     if (before === 'awaited') this.#awaiting--;
     this.#rowsOut++;
     for (const completion of completions ?? []) this.#tokens += completion.tokens.length;
-    if (skipped) this.#mark(skipped.stage, skipped.reason);
+    if (skipped) this.#mark(skipped.stage, reasonKind(skipped.reason, row));
   }
 
   /**

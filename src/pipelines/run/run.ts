@@ -1,3 +1,5 @@
+import { Subject } from 'rxjs';
+
 import { shortPath } from '../../errors.js';
 import { resolvedYaml, type Pipeline } from '../config/read.js';
 import type { GainEvent, Summary } from '../events.js';
@@ -9,7 +11,7 @@ import { execute, type ExecuteOptions } from './execute.js';
 import { learns, resumption, runToResume, type Resumed } from './resume.js';
 import { dropAside } from './row-cache.js';
 
-export interface RunOptions extends Omit<ExecuteOptions, 'from' | 'kept'> {
+export interface RunOptions extends Omit<ExecuteOptions, 'from' | 'kept' | 'lost'> {
   /** The run's folder, new or empty; by default one in `runs`. */
   readonly folder?: string;
   /**
@@ -33,7 +35,8 @@ export interface RunOptions extends Omit<ExecuteOptions, 'from' | 'kept'> {
  */
 export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOptions = {}): Promise<Summary> {
   const own = resume === undefined ? newFolder(pipeline, folder) : runToResume(pipeline, folder);
-  const release = lockRun(own);
+  const lost = new Subject<never>();
+  const release = lockRun(own.root, (fault) => lost.error(fault));
   try {
     const known = resume === undefined ? undefined : readFinished(own);
     if (known) return reportFinished(known, own, rest);
@@ -41,7 +44,7 @@ export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOp
       resume === undefined
         ? { folder: own.begin(resolvedYaml(pipeline)) }
         : await resumption(pipeline, own, resume === true ? undefined : resume);
-    const summary = await trainAndEvaluate(pipeline, begun, rest);
+    const summary = await trainAndEvaluate(pipeline, begun, { ...rest, lost });
     if (learns(pipeline) || summary.stopped !== undefined) return summary;
     await dropAside(own);
     await writeFinished(own, summary);

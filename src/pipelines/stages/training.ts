@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 
 import { openAnswers } from '../../io/answer-cache.js';
-import { keyFault, openChatServer } from '../../models/server/chat-client.js';
+import { keyFault, openChatServer, sendsKeyOpenly } from '../../models/server/chat-client.js';
 import { isSkippedStep } from '../../operators/training/finite.js';
 import { fit, FitOptions } from '../../operators/fit.js';
 import { scheduleFault } from '../../operators/training/schedule.js';
@@ -42,12 +42,18 @@ export const training: readonly Stage[] = [
     needs: ['image', 'fitted'],
     adds: ['problem', 'thinking', 'solution'],
     cacheable: true,
-    indifferent: ['endpoint.key', 'endpoint.retries', 'endpoint.perMinute', 'endpoint.inflight'],
+    indifferent: ['key', 'retries', 'perMinute', 'inflight', 'timeoutSeconds', 'maxPauseSeconds', 'maxBytes'].map(
+      (option) => `endpoint.${option}`,
+    ),
     filters: (reason) => reason === CANCELLED,
     rules: ({ endpoint }) => {
       const fault = endpoint && keyFault(endpoint);
       return fault === undefined ? [] : [{ option: 'endpoint.key', text: fault }];
     },
+    notices: ({ endpoint }) =>
+      endpoint && sendsKeyOpenly(endpoint)
+        ? [`endpoint.url: expected https:// where a key goes along; got http://, which anybody on the way can read`]
+        : [],
     build: async (options, open) => {
       const coordinates = options.coordinates ?? (await open.coordinates());
       return think({ readImage: open.read, thinker: await thinker(options, open) }, { ...options, coordinates });
@@ -114,15 +120,12 @@ function scheduled(options: Parameters<typeof scheduleFault>[0]): readonly Refus
   return fault === undefined ? [] : [fault];
 }
 
-async function thinker(
-  { endpoint }: z.output<typeof ThinkOptions>,
-  { folder, signal }: StageContext,
-): Promise<Thinker | undefined> {
+async function thinker({ endpoint }: z.output<typeof ThinkOptions>, open: StageContext): Promise<Thinker | undefined> {
   return (
     endpoint && {
-      server: openChatServer(endpoint),
-      answers: await openAnswers(folder.answers),
-      signal,
+      server: openChatServer(endpoint, undefined, (text) => open.emit({ kind: 'notice', text })),
+      answers: await openAnswers(open.folder.answers),
+      signal: open.signal,
     }
   );
 }

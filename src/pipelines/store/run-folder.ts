@@ -26,7 +26,7 @@ export class RunFolder {
   get config(): string {
     return this.#at('config.yaml');
   }
-  /** The process that uses the folder. */
+  /** The process that uses the folder; while it is taken over, files beside it have more in their names. */
   get lock(): string {
     return this.#at('run.lock');
   }
@@ -157,7 +157,7 @@ export class RunFolder {
    * @throws {UsageError} if it already holds something.
    */
   begin(config: string): this {
-    if (namesIn(this.root).some((name) => this.#at(name) !== this.lock)) {
+    if (namesIn(this.root).some((name) => !this.#at(name).startsWith(this.lock))) {
       const resumable = existsSync(this.config) ? ', or --resume' : '';
       throw new UsageError(
         `${shortPath(this.root)}  run: expected a new or empty folder; got one with files in it; way out: another --run${resumable}`,

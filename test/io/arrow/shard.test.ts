@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { UsageError } from '../../../src/errors.js';
 import { rowSchema } from '../../../src/io/arrow/columns.js';
-import { readManifest } from '../../../src/io/manifest.js';
+import { readManifest, writeManifest } from '../../../src/io/manifest.js';
 import { openShards, readRows, recoverRows, type Shards } from '../../../src/io/arrow/shard.js';
 import type { Row } from '../../../src/records.js';
 
@@ -301,6 +301,43 @@ describe('readRows', () => {
     await expect(all(readRows(folder))).rejects.toThrow(
       `${join(folder, 'manifest.json')}  rows: expected a manifest of sealed shards; got ENOENT`,
     );
+  });
+
+  /** Puts a 32-bit number into the shard, and lets the manifest fit. */
+  async function lie(path: string, good: Buffer, at: number, value: number): Promise<void> {
+    const bytes = Buffer.from(good);
+    bytes.writeInt32LE(value, at);
+    await writeFile(path, bytes);
+    const { shards, open } = await readManifest(folder);
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    await writeManifest(folder, { shards: [{ ...shards[0], sha256 }], open });
+  }
+
+  it('refuses a shard whose lengths lie, where the manifest fits', async () => {
+    const path = await written();
+    const good = await readFile(path);
+    const most = 0x40000000;
+    // A prefix of 8 bytes, then the table of the schema.
+    await lie(path, good, 4, most);
+    await expect(all(readRows(folder))).rejects.toThrow(
+      `${path}  a shard: expected an Arrow stream; got at byte 0 metadata of ${most} bytes where ${good.length - 8} are left`,
+    );
+    // The offsets of the first column, ids of 5 letters: 0, 5, 10 …
+    const offsets = good.indexOf(Buffer.from(Int32Array.of(0, 5, 10).buffer));
+    await lie(path, good, offsets + 4, most);
+    await expect(all(readRows(folder))).rejects.toThrow('got a column "id" with fewer values than its length');
+    // Wherever it stands, it is rows, or a word for what is wrong.
+    const got = new Set<string>();
+    for (let at = 0; at + 4 <= good.length; at += 4 * 211) {
+      await lie(path, good, at, most);
+      got.add(
+        await all(readRows(folder)).then(
+          () => 'rows',
+          (error: unknown) => (error as Error).name,
+        ),
+      );
+    }
+    expect([...got].toSorted()).toEqual(['DataError', 'rows']);
   });
 
   it('lets go of its file when a reader stops early', async () => {

@@ -73,7 +73,7 @@ describe('referItems', () => {
     [3, 'expected runs that fill 10x6'],
     [4, 'polygon: expected x and y of at least 3 points; got 4 numbers'],
     [5, 'expected runs that fill 10x6; got 3 pixels'],
-    [77, 'annotation 77: expected one, with its image; got none'],
+    [77, '#77  annotation: expected one, with its image; got none'],
   ])('annotation %i is a fault of the data', async (id, message) => {
     lay(root, { 'i.json': instances });
     await expect(readTruth(`${join(root, 'i.json')}#${id}`, size, size)).rejects.toThrow(message);

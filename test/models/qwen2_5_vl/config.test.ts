@@ -32,6 +32,7 @@ describe('readConfig', () => {
       headDim: 16,
       ropeTheta: 1e6,
       mropeSection: [2, 3, 3],
+      positions: 128_000,
       tied: false,
     });
     expect(config.vision).toMatchObject({

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
@@ -9,7 +10,7 @@ import {
   ChatServerOptions,
   keyFault,
   openChatServer,
-  retryAfter,
+  sendsKeyOpenly,
   type ChatServer,
 } from '../../../src/models/server/chat-client.js';
 
@@ -25,7 +26,7 @@ afterEach(() => {
 async function served(
   handle: Handler,
   options: object = {},
-): Promise<{ chat: ChatServer; options: ChatServerOptions; pauses: number[] }> {
+): Promise<{ chat: ChatServer; options: ChatServerOptions; pauses: number[]; notices: string[] }> {
   const server = createServer((request, response) => {
     let body = '';
     request.on('data', (chunk: Buffer) => (body += chunk.toString()));
@@ -39,7 +40,13 @@ async function served(
     ...options,
   });
   const pauses: number[] = [];
-  return { options: checked, pauses, chat: openChatServer(checked, async (ms) => pauses.push(ms)) };
+  const notices: string[] = [];
+  const chat = openChatServer(
+    checked,
+    async (ms) => pauses.push(ms),
+    (text) => notices.push(text),
+  );
+  return { options: checked, pauses, notices, chat };
 }
 
 const answer = (content: unknown, finish = 'stop'): string =>
@@ -133,6 +140,199 @@ describe('openChatServer', () => {
     expect(pauses).toEqual([2000, 4000]);
   });
 
+  it('waits no longer than it may, whatever the server asks for, and says so once', async () => {
+    const { chat, pauses, notices } = await served(
+      inOrder(
+        [429, '', { 'retry-after': '1000000000' }],
+        [429, '', { 'retry-after': 'Fri, 31 Dec 9999 23:59:59 GMT' }],
+        [429, '', { 'retry-after': '-5' }],
+        [429, '', { 'retry-after': 'NaN' }],
+        [200, answer('at last')],
+      ),
+      { maxPauseSeconds: 30 },
+    );
+    expect(await chat.ask('{}', signal)).toBe('at last');
+    expect(pauses).toEqual([30_000, 30_000, 4000, 8000]);
+    expect(notices).toEqual([expect.stringMatching(/chat: asks to wait 1000000000 s; is asked again every 30 s; way/)]);
+  });
+
+  it('says what was asked for where it gives up', async () => {
+    const { chat } = await served(inOrder([429, 'quota', { 'retry-after': '86400' }]), { retries: 0 });
+    await expect(chat.ask('{}', signal)).rejects.toThrow(
+      'expected an answer within 1 attempts; got 429 Too Many Requests, "quota", and to wait 86400 s, longer than maxPauseSeconds',
+    );
+  });
+
+  it.each([
+    ['that is silent', () => {}],
+    ['that stops after its headers', (_: unknown, response: ServerResponse) => response.writeHead(200).flushHeaders()],
+    [
+      'that sends a byte at a time for ever',
+      (_: unknown, response: ServerResponse) => {
+        const timer = setInterval(() => response.write(' '), 20);
+        response.on('close', () => clearInterval(timer));
+      },
+    ],
+  ])('gives up a server %s at its deadline, and tries again', async (_, handle) => {
+    let [asked, closed] = [0, 0];
+    const { chat, pauses } = await served(
+      (request, response) => {
+        asked++;
+        response.on('close', () => closed++);
+        handle(request, response);
+      },
+      { timeoutSeconds: 0.2, retries: 1 },
+    );
+    await expect(chat.ask('{}', signal)).rejects.toThrow(
+      'expected an answer within 2 attempts; got no whole answer within 0.2 s',
+    );
+    expect([asked, pauses]).toEqual([2, [1000]]);
+    await vi.waitFor(() => expect(closed).toBe(2));
+  });
+
+  it.each([
+    ['as they are', (response: ServerResponse) => response.writeHead(200)],
+    ['announced', (response: ServerResponse) => response.writeHead(200, { 'content-length': 2 ** 31 })],
+  ])('takes in no more bytes than it may, %s', async (_, begin) => {
+    let sent = 0;
+    let closed = false;
+    const { chat, pauses } = await served(
+      (__, response) => {
+        begin(response);
+        response.on('close', () => (closed = true));
+        const more = (): void => {
+          while (!closed && response.write(Buffer.alloc(1 << 16, ' '))) sent += 1 << 16;
+        };
+        response.on('drain', more);
+        more();
+      },
+      { maxBytes: 1000 },
+    );
+    await expect(chat.ask('{}', signal)).rejects.toThrow(
+      'expected an answer of at most 1000 bytes; got more; way out: a larger maxBytes',
+    );
+    await vi.waitFor(() => expect(closed).toBe(true));
+    // What the system's own buffers took of an endless body.
+    expect(sent).toBeLessThan(1 << 26);
+    expect(pauses).toEqual([]);
+  });
+
+  it('counts a packed body unpacked', async () => {
+    const packed = gzipSync(Buffer.alloc(1 << 26, ' '));
+    const { chat } = await served((_, response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(packed);
+    });
+    await expect(chat.ask('{}', signal)).rejects.toThrow('expected an answer of at most 4000000 bytes; got more');
+  });
+
+  it('asks no other address than its own', async () => {
+    vi.stubEnv('SEGR1_TEST_KEY', 'sk-0123456789');
+    const seen: unknown[] = [];
+    const elsewhere = await served((request, response) => {
+      seen.push(request.headers.authorization);
+      response.end(answer('mine'));
+    });
+    const { chat, pauses } = await served(
+      (_, response) =>
+        response.writeHead(307, { location: `${elsewhere.options.url}chat/completions?key=sk-0123456789` }).end(),
+      { key: 'SEGR1_TEST_KEY' },
+    );
+    await expect(chat.ask('{}', signal)).rejects.toThrow(
+      /expected an answer; got 307 Temporary Redirect, which sends elsewhere; way out: url: the address that answers$/,
+    );
+    expect([seen, pauses]).toEqual([[], []]);
+  });
+
+  it.each([
+    [
+      'a page',
+      [200, '<html>sign in</html>', { 'content-type': 'text/html; charset=utf-8' }],
+      'got text/html, "<html>sign in</html>"',
+    ],
+    ['no choice', [200, '{"choices":[]}'], 'got {"choices":[]}'],
+    ['an error in the place of an answer', [200, '{"error":{"message":"full"}}'], 'got {"error":{"message":"full"}}'],
+    ['a hundred thousand levels', [200, `{"choices":${'['.repeat(1e5)}${']'.repeat(1e5)}}`], 'got {"choices":[[[['],
+    ['nothing', [204, ''], 'got ""'],
+  ] as const)('marks the row for %s', async (_, reply, text) => {
+    const { chat } = await served(inOrder([...reply]));
+    const error = await chat.ask('{}', signal).catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(DataError);
+    expect((error as Error).message).toContain(`expected JSON with choices[0].message.content; ${text}`);
+  });
+
+  it.each([
+    ['as it is', (key: string) => `invalid key ${key}`],
+    ['in its header', (key: string) => `invalid: Bearer ${key}`],
+    ['cut', (key: string) => `${'.'.repeat(66)} ${key}`],
+    ['by half', (key: string) => `invalid key ${key.slice(0, 9)}…`],
+    ['as JSON', (key: string) => JSON.stringify({ error: { key, message: `no ${key}` } })],
+    ['in base64', (key: string) => `basic ${Buffer.from(`user:${key}`).toString('base64')}`],
+    [
+      'percent-encoded',
+      (key: string) =>
+        key
+          .split('')
+          .map((c) => `%${c.charCodeAt(0).toString(16)}`)
+          .join(''),
+    ],
+  ])('never repeats a key that comes back %s', async (_, told) => {
+    const key = 'sk-S3CR3T/4567+89';
+    vi.stubEnv('SEGR1_TEST_KEY', key);
+    for (const status of [200, 401, 500, 307]) {
+      const { chat } = await served(
+        (__, response) => response.writeHead(status, told(key).replaceAll(/[^ -~]/g, '')).end(told(key)),
+        { key: 'SEGR1_TEST_KEY', retries: 0 },
+      );
+      const error = (await chat.ask('{}', signal).catch((caught: unknown) => caught)) as Error;
+      expect(error).toBeInstanceOf(DataError);
+      expect(error.message).not.toMatch(/S3CR3|T\?\/4567|%3[0-9]/);
+      expect(error.message).toContain('[key]');
+      expect(error.cause).toBeUndefined();
+    }
+  });
+
+  it('takes no answer that repeats the key', async () => {
+    vi.stubEnv('SEGR1_TEST_KEY', 'sk-0123456789');
+    const { chat } = await served(inOrder([200, answer('The key is sk-0123456789.')]), { key: 'SEGR1_TEST_KEY' });
+    await expect(chat.ask('{}', signal)).rejects.toThrow(
+      'chat: expected an answer without the key; got one that repeats it',
+    );
+  });
+
+  it.each(['sk-ключ', 'a b', 'one\ntwo', 'nul\u0001'])('refuses a key that no header takes, unrepeated', (key) => {
+    vi.stubEnv('SEGR1_TEST_KEY', key);
+    expect(keyFault({ key: 'SEGR1_TEST_KEY' })).toBe(
+      'expected the environment variable SEGR1_TEST_KEY to hold a key of ASCII letters, digits and signs; got others in it',
+    );
+    vi.stubEnv('SEGR1_TEST_KEY', ' sk-0123456789\n');
+    expect(keyFault({ key: 'SEGR1_TEST_KEY' })).toBeUndefined();
+  });
+
+  it.each([
+    ['http://me:hunter2@127.0.0.1/v1', 'expected an address without a name or a password; got one with'],
+    ['https://hunter2@127.0.0.1/v1', 'expected an address without a name or a password; got one with'],
+    ['http://127.0.0.1/v1?api-key=hunter2', 'got one with a query or a fragment'],
+    ['http://127.0.0.1/v1#hunter2', 'got one with a query or a fragment'],
+    ['ftp://hunter2/v1', 'expected an address that begins with http:// or https://; got something else'],
+    ['hunter2', 'expected an address that begins with http:// or https://; got something else'],
+  ])('refuses the address %s, unrepeated', (url, text) => {
+    const [issue, ...more] = ChatServerOptions.safeParse({ url, model: 'm' }).error?.issues ?? [];
+    expect(more).toEqual([]);
+    expect(issue?.message).toContain(text);
+    expect(issue?.message).not.toContain('hunter2');
+  });
+
+  it.each([
+    ['http://models.example/v1', true],
+    ['https://models.example/v1', false],
+    ['http://127.0.0.1:8000/v1', false],
+    ['http://[::1]:8000/v1', false],
+    ['http://localhost:8000/v1', false],
+  ])('knows whether %s gets the key in the open', (url, open) => {
+    expect(sendsKeyOpenly({ url, key: 'API_KEY' })).toBe(open);
+    expect(sendsKeyOpenly({ url, key: undefined })).toBe(false);
+  });
+
   it('refuses a key that is not there, or stands in the options', () => {
     const named = ChatServerOptions.parse({ url: 'http://127.0.0.1/v1', model: 'm', key: 'SEGR1_NO_KEY' });
     expect(keyFault(named)).toBe('expected the environment variable SEGR1_NO_KEY to hold the key; got none');
@@ -141,18 +341,9 @@ describe('openChatServer', () => {
     expect(literal.error?.issues[0]?.message).toBe(
       'expected the name of an environment variable in capitals, such as API_KEY; got something else',
     );
+    expect(keyFault({ key: 'AKIAIOSFODNN7EXAMPLE' })).toBe(
+      'expected the environment variable that it names to hold the key; got none',
+    );
     expect(ChatServerOptions.safeParse({ url: 'file:///etc', model: 'm' }).success).toBe(false);
   });
-});
-
-describe('retryAfter', () => {
-  it.each([
-    ['3', 3000],
-    ['0', 0],
-    ['Thu, 01 Jan 1970 00:00:10 GMT', 8000],
-    ['Thu, 01 Jan 1970 00:00:01 GMT', 0],
-    ['soon', undefined],
-    ['', undefined],
-    [null, undefined],
-  ])('%s is %s ms', (header, pause) => expect(retryAfter(header, 2000)).toBe(pause));
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { ModelError } from '../../../src/errors.js';
 import { expandImages, openChat } from '../../../src/models/vlm/chat.js';
 import { messagesOf } from '../../../src/models/vlm/messages.js';
 import { promptOfTask, prompts } from '../../../src/prompts/seg-r1.js';
@@ -19,6 +20,7 @@ afterEach(() => rm(folder, { recursive: true }));
 describe('openChat', () => {
   const messages = [{ role: 'user', content: 'hi' }] as const;
 
+  // What `ProcessorMixin.get_processor_dict` of transformers 5.23 takes, and the tokenizer's where it finds none.
   it('takes the first template there is', async () => {
     await writeFile(
       join(folder, 'tokenizer_config.json'),
@@ -30,15 +32,55 @@ describe('openChat', () => {
       }),
     );
     expect((await openChat(folder)).render(messages)).toBe('C');
+    await writeFile(
+      join(folder, 'chat_template.jinja'),
+      '\uFEFF{{ messages[0].content }}{% if add_generation_prompt %}!{% endif %}',
+    );
+    expect((await openChat(folder)).render(messages)).toBe('hi!');
     await cp(join(tiny, 'chat_template.json'), join(folder, 'chat_template.json'));
     expect((await openChat(folder)).render(messages, { answer: false })).toBe(
       '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n',
     );
+    await writeFile(join(folder, 'processor_config.json'), JSON.stringify({ chat_template: { default: 'P' } }));
+    expect((await openChat(folder)).render(messages)).toBe('P');
+  });
+
+  // jinja2 3.1.6 with transformers' settings writes 'hi\n!\n' for each; see jinja.test.ts for the rules one by one.
+  it.each(['\n', '\r\n', '\r'])('reads line ends %j in every place alike', async (end) => {
+    const template = ['{{ messages[0].content }}', '{% if add_generation_prompt %}', '', '!', '  {% endif %}', '', ''];
+    const source = template.join(end);
+    const places = {
+      'tokenizer_config.json': JSON.stringify({ chat_template: source }),
+      'chat_template.jinja': source,
+      'chat_template.json': JSON.stringify({ chat_template: [{ name: 'default', template: source }] }),
+      'processor_config.json': JSON.stringify({ chat_template: source }),
+    };
+    for (const [name, text] of Object.entries(places)) {
+      await writeFile(join(folder, name), text);
+      expect((await openChat(folder)).render(messages)).toBe('hi\n\n!\n');
+    }
+  });
+
+  it("gives a template the tokenizer's special tokens", async () => {
     await writeFile(
-      join(folder, 'chat_template.jinja'),
-      '{{ messages[0].content }}{% if add_generation_prompt %}!{% endif %}',
+      join(folder, 'tokenizer_config.json'),
+      JSON.stringify({
+        bos_token: '<s>',
+        eos_token: { content: '</s>' },
+        chat_template: '{{ bos_token }}{{ eos_token }}',
+      }),
     );
-    expect((await openChat(folder)).render(messages)).toBe('hi!');
+    expect((await openChat(folder)).render(messages)).toBe('<s></s>');
+  });
+
+  it('refuses one that does not end, and names its file', async () => {
+    await writeFile(join(folder, 'chat_template.jinja'), '{% for i in range(1000000000) %}x{% endfor %}');
+    const chat = await openChat(folder);
+    expect(() => chat.render(messages)).toThrow(
+      new ModelError(
+        `${join(folder, 'chat_template.jinja')}  chat template: expected to render 1 messages; got a template that does not end, or writes without end`,
+      ),
+    );
   });
 
   it('refuses none, a broken one, and tells what a template raises', async () => {

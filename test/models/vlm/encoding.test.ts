@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { ModelError } from '../../../src/errors.js';
+import { DataError } from '../../../src/errors.js';
 import type { QwenConfig } from '../../../src/models/qwen2_5_vl/config.js';
 import { picture } from './lessons.js';
 import { open } from './opened.js';
@@ -26,10 +26,34 @@ describe('encode', () => {
     });
   });
 
-  it('refuses words that stand for an image of their own', async () => {
+  // transformers 5.23 counts placeholders in words as images, and fails ("index out of range") for lack of theirs.
+  it.each(['<|image_pad|>', '<|im_end|>', '<|vision_start|>', '<|endoftext|>'])(
+    'refuses the special token %s in words',
+    async (token) => {
+      const policy = await open();
+      const fault = new DataError(
+        `sample  instruction: expected words without special tokens; got ${JSON.stringify(token)}`,
+      );
+      expect(() => policy.encode({ instruction: `it ${token}` }, picture(1))).toThrow(fault);
+      expect(() => policy.encodeAnswer(`a ${token} b`)).toThrow('answer  text: expected words without special tokens');
+    },
+  );
+
+  it('takes tokens that are not special, and words that the prompt has no place for', async () => {
     const policy = await open();
-    expect(() => policy.encode({ instruction: 'it <|image_pad|>' }, picture(1))).toThrow(
-      new ModelError('prompt  image placeholders: expected one for each of 1 images; got 2'),
+    expect(policy.encode({ instruction: '<tool_call> <|' }).text).toContain('<tool_call> <|');
+    const fixed = await open({ prompt: { user: 'find it' } });
+    expect(fixed.encode({ instruction: '<|image_pad|>' }, picture(1)).images).toHaveLength(1);
+  });
+
+  it('refuses a prompt of more positions than the model has; an image takes its longer side', async () => {
+    const policy = await open();
+    const { positions } = policy.config.text;
+    expect(positions).toBe(128_000);
+    expect(() => policy.encode({ instruction: 'a '.repeat(positions) }, picture(1))).toThrow(
+      /^prompt {2}length: expected at most 128000 positions, as the model has; got \d{6}$/,
     );
+    const { architecture } = policy.config;
+    expect(architecture.positions(10 + 4 * 8, [{ h: 8, w: 16 }], policy.config)).toBe(10 + 8);
   });
 });

@@ -22,6 +22,7 @@ const words = ['a', '10', '11', '13', '<labels>', '!'];
 const config: QwenConfig = { ...tiny, text: { ...tiny.text, vocab: words.length, hidden: 2 } };
 const tokenizer: Tokenizer = {
   size: words.length,
+  special: [],
   encode: (text) => Array.from(text.matchAll(/\d+|<labels>|./g), ([word]) => words.indexOf(word)),
   decode: (ids) => ids.map((id) => words[id]).join(''),
 };

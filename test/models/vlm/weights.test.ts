@@ -38,7 +38,7 @@ describe('a published checkpoint', () => {
     fullAttention: [7, 15, 23, 31],
     wallpaper: false,
   };
-  const text = { headDim: 128, eps: 1e-6, ropeTheta: 1e6, mropeSection: [16, 24, 24] as const };
+  const text = { positions: 128_000, headDim: 128, eps: 1e-6, ropeTheta: 1e6, mropeSection: [16, 24, 24] as const };
 
   // transformers 5.23: sum(p.numel() for p in Qwen2_5_VLForConditionalGeneration(config).parameters()) on the device
   // "meta"

@@ -101,7 +101,7 @@ describe('scoreItem', () => {
 
   it('refuses a truth that nobody could hit, and what can’t be read', async () => {
     await expect(iou({ predicted: null, truth: await stored('ones.png', truth, 1) })).rejects.toThrow(
-      'expected object pixels over 128; got none over 1; way out: store objects as 255',
+      'expected object pixels over 128; got levels 0, 1; way out: store the object as 255',
     );
     const path = join(place, 'cut.png');
     writeFileSync(

@@ -53,7 +53,37 @@ describe('readPipeline', () => {
     [
       'an alias without anchor',
       'stages: *gone\n',
-      'p.yaml:1:1  anchors: expected each alias to have an anchor, and at most 100 repeats; got Unresolved alias (the anchor must be set before the alias): gone',
+      'p.yaml:1:9  anchors: expected one before each alias; got *gone without',
+    ],
+    ['an anchor inside itself', 'seed: &a [*a]\n', 'p.yaml:1:11  anchors: expected none inside itself; got *a'],
+    [
+      'one deeper inside itself',
+      'x: &a\n  y: { z: [1, *a] }\n',
+      'p.yaml:2:15  anchors: expected none inside itself; got *a',
+    ],
+    ['a tag that YAML knows', 'seed: !!set { a }\n', 'p.yaml:1:13  tags: expected none; got tag:yaml.org,2002:set'],
+    [
+      'keys that are one in JavaScript',
+      '1: {}\n"1": {}\n',
+      'p.yaml:2:1  keys: expected each once in a map; got this one twice',
+    ],
+    ['a list for a key', '? [a]\n: b\n', 'p.yaml:1:3  keys: expected text; got a list or map'],
+    ['no key', ': b\n', 'p.yaml:1:1  keys: expected text; got nothing'],
+    ['an alias for a key', '&a x: 1\n*a : 2\n', 'p.yaml:2:1  keys: expected text; got an alias'],
+    [
+      'many open brackets',
+      `seed: ${'['.repeat(100_000)}\n`,
+      'p.yaml:1:71  nesting: expected at most 64 levels; got more',
+    ],
+    [
+      'many levels of lists',
+      `${'- '.repeat(10_000)}x\n`,
+      'p.yaml:1:131  nesting: expected at most 64 levels; got more',
+    ],
+    [
+      'a file of another kind',
+      'a'.repeat(4_000_001),
+      'p.yaml:1:1  file: expected at most 4000000 characters; got 4000001',
     ],
     ['a tag', 'seed: !big 3\n', 'p.yaml:1:7  YAML: unresolved tag: !big'],
     [
@@ -68,7 +98,7 @@ describe('readPipeline', () => {
   it('refuses a bomb of aliases at once', async () => {
     const levels = Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${Array(9).fill(`*a${i}`).join(', ')}]`);
     expect((await lines(`a0: &a0 [x]\n${levels.join('\n')}\n`))[0]).toContain(
-      'at most 100 repeats; got Excessive alias count',
+      'p.yaml:1:1  anchors: expected at most 100 repeats; got Excessive alias count',
     );
   });
 

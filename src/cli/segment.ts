@@ -240,7 +240,7 @@ function lineOf(
   files: Files | undefined,
 ): string {
   const share = `${((100 * area) / (mask.width * mask.height)).toFixed(1)}% of ${width}×${height}`;
-  const ious = (objects ?? []).flatMap((one) => (one ? [one.iou.toFixed(3)] : []));
+  const ious = objects.flatMap(({ iou }) => (iou === undefined ? [] : [iou.toFixed(3)]));
   return [
     shortPath(image),
     prompt ? share : 'no prompt in what the policy wrote',

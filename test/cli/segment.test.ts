@@ -167,6 +167,12 @@ describe('segr1 segment', () => {
       prompt: readPrompt(asked.completion ?? '', { width: 112, height: 112 }),
     });
     expect(asked.area).toBeGreaterThan(0);
+    // The frame that its checkpoint carries.
+    expect(await printed(scene, '--policy', LEARNED)).toEqual([asked]);
+    const { err } = await segr1(path, [scene, '--policy', LEARNED, '--frame', '56', '--json']);
+    expect(err).toBe(
+      `--frame: expected 112, the frame that ${LEARNED} was trained in and writes its pixels in; got 56; way out: no --frame\n`,
+    );
   });
 
   it('takes a policy’s malformed text for an empty mask', async () => {

@@ -2,6 +2,7 @@
 import { messageOf, ModelError } from '../errors.js';
 import { prompts } from '../prompts/seg-r1.js';
 import { FAMILIES, readPolicyConfig } from './families.js';
+import { trainedFrame } from './frame.js';
 import type { Coordinates } from './policy.js';
 import { readAdapter } from './vlm/adapter.js';
 import type { Architecture } from './vlm/architecture.js';
@@ -101,5 +102,6 @@ export function inspectPolicy(
 
 /** Writes a checkpoint with an adapter merged; see `mergeAdapter` of `vlm`. @returns how many matrices changed. */
 export async function exportMerged(base: string, adapter: string, dir: string): Promise<number> {
-  return await mergeAdapter(base, await readPolicyConfig(base), adapter, dir);
+  const frame = await trainedFrame(base, adapter);
+  return await mergeAdapter(base, await readPolicyConfig(base), adapter, dir, frame);
 }

@@ -1,23 +1,25 @@
 #!/usr/bin/env node
-import yargs from 'yargs';
-import { hideBin } from 'yargs/helpers';
-
-import { compareCommand } from './cli/compare.js';
-import { doctorCommand } from './cli/doctor.js';
-import { exportCommand } from './cli/export.js';
-import { gpuCommand } from './cli/gpu.js';
-import { modelsCommand } from './cli/models.js';
-import { pipelineCommand } from './cli/pipeline.js';
-import { prepareCommand } from './cli/prepare.js';
-import { scoreCommand } from './cli/score.js';
-import { segmentCommand } from './cli/segment.js';
-import { stagesCommand } from './cli/stages.js';
+import { loaded } from './cli/loaded.js';
 import { DataError, messageOf, ModelError, UsageError } from './errors.js';
 
 // A closed pipe or terminal does not stop the run.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 try {
+  const {
+    compareCommand,
+    doctorCommand,
+    exportCommand,
+    gpuCommand,
+    hideBin,
+    modelsCommand,
+    pipelineCommand,
+    prepareCommand,
+    scoreCommand,
+    segmentCommand,
+    stagesCommand,
+    yargs,
+  } = await loaded(() => import('./cli/commands.js'));
   await yargs(hideBin(process.argv))
     .scriptName('segr1')
     .usage('$0 COMMAND: teaches a vision-language policy to segment')
@@ -46,6 +48,8 @@ try {
 /** Whether an error's message is enough; others are bugs, and their stack helps. */
 function expected(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.every(expected);
+  // A size that no memory holds.
+  if (error instanceof RangeError && /allocation failed|Invalid (typed )?array/i.test(error.message)) return true;
   return (
     [UsageError, DataError, ModelError].some((kind) => error instanceof kind) ||
     (error instanceof Error && ['Error', 'YError'].includes(error.name))

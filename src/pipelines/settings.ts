@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { deviceShape, Runtime } from '../models/device.js';
+import { deviceShape, Runtime, Threads, Workers } from '../models/device.js';
 import { SAVED_PRECISIONS, trainingFault, type SavedPrecision } from '../models/policies.js';
 import { isOfModule, SEGMENTERS, type SegmenterChoice } from '../models/segmenters.js';
 import { prompts, type PromptName } from '../prompts/seg-r1.js';
@@ -60,9 +60,9 @@ const PolicyShape = z.strictObject({
    * Threads that run side by side, each with a copy of the weights (4 bytes each); frozen float32 files are
    * memory-mapped once for all.
    */
-  workers: z.int().min(1).default(1),
+  workers: Workers.default(1),
   /** Cores of one run; workers × threads should not exceed the machine's. */
-  threads: z.int().min(1).default(2),
+  threads: Threads.default(2),
   /** Prompts in one run, and groups in a microbatch. */
   batch: z.int().min(1).default(4),
   /** Whether the backward pass computes each layer again instead of keeping its values. */

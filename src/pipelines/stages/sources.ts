@@ -20,7 +20,7 @@ import { stage, type Refusal, type Stage } from '../stage.js';
 // `seed` and `tolerate` are settings of the whole pipeline.
 const { seed: _seed, tolerate: _tolerate, ...loadShape } = LoadOptions.shape;
 const LoadStageOptions = z.strictObject(loadShape).superRefine((options, context) => {
-  for (const issue of LoadOptions.safeParse(options).error?.issues ?? [])
+  for (const issue of LoadOptions.safeParse(options).error?.issues.filter(({ code }) => code === 'custom') ?? [])
     context.addIssue({ code: 'custom', path: issue.path, message: issue.message });
 });
 

@@ -133,6 +133,18 @@ describe('readPipeline', () => {
     expect(stage).toMatch(/^p\.yaml:5:5 {2}no stage is called "wriite"; known: load, .*; nearest: write$/);
   });
 
+  it.each([
+    ['load.frame=1000000', 'load.frame: expected at most 16384; got 1000000'],
+    ['load.frame=5000', 'load.frame: expected a square of at least 32 px and at most 4096 for scenes; got 5000x5000'],
+    ['load.scenes.count=1000000000', 'load.scenes.count: expected at most 10000000; got 1000000000'],
+    ['segmenter.threads=100000', 'segmenter.threads: expected at most 256; got 100000'],
+  ])('refuses %s, which no machine has room for', async (set, message) => {
+    const { file } = folder();
+    const text = `segmenter: { kind: grabcut }\nstages: [${scenes}, fit, write]\n`;
+    const refused = await refusal(readPipeline(file('p.yaml', text), { set: [set] }));
+    expect(refused.split('\n')).toContain(`--set ${set}  ${message}`);
+  });
+
   it('locates through anchors and aliases', async () => {
     expect(
       await lines(`x: { segmenter: { kind: grabcut }, stages: [${scenes}, { fit: &o { stop: 3 } }, { fit: *o }] }`),

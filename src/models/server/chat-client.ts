@@ -42,7 +42,7 @@ export const ChatServerOptions = z.strictObject({
   maxBytes: z
     .int()
     .min(1)
-    .max(2 ** 30)
+    .max(2 ** 28)
     .default(4_000_000),
 });
 export type ChatServerOptions = z.output<typeof ChatServerOptions>;
@@ -153,8 +153,8 @@ export function openChatServer(
 
 const seconds = (ms: number): string => `${Number((ms / 1000).toPrecision(4))} s`;
 
-/** What keeps credentials out of an address, or undefined; never repeats it. */
-function addressFault(url: string): string | undefined {
+/** What is wrong with an address that may hold credentials, or undefined; never repeats it. */
+export function addressFault(url: string): string | undefined {
   if (!URL.canParse(url)) return undefined;
   const { username, password, search, hash } = new URL(url);
   if (username !== '' || password !== '')

@@ -1,4 +1,5 @@
 import { withoutCredentials } from '../../errors.js';
+import { addressFault } from '../../models/server/chat-client.js';
 import { valueAt } from './schema-paths.js';
 import { stageEntries } from './overrides.js';
 import type { Issue } from './issues.js';
@@ -19,8 +20,9 @@ export function writtenCredentials(map: unknown): Issue[] {
   const keys = keysOf(map);
   return leaves(map).flatMap(({ path, text }) => {
     const [above, own] = [path.at(-2), String(path.at(-1))];
-    // The options of an endpoint check themselves; names of functions are anybody's.
-    if ((above === 'endpoint' && ['key', 'url'].includes(own)) || above === 'functions') return [];
+    // An endpoint refuses these itself; names of functions are anybody's.
+    if (above === 'endpoint' && (own === 'key' || (own === 'url' && addressFault(text) !== undefined))) return [];
+    if (above === 'functions') return [];
     const found =
       withoutCredentials(text) !== text ||
       keys.some((key) => text.includes(key)) ||

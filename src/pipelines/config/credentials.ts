@@ -1,4 +1,5 @@
 import { withoutCredentials } from '../../errors.js';
+import { addressFault } from '../../models/server/chat-client.js';
 import { valueAt } from './schema-paths.js';
 import { stageEntries } from './overrides.js';
 import type { Issue } from './issues.js';
@@ -18,12 +19,14 @@ const SHORTEST = 8;
 export function writtenCredentials(map: unknown): Issue[] {
   const keys = keysOf(map);
   return leaves(map).flatMap(({ path, text }) => {
-    // The options of an endpoint check themselves.
-    if (path.at(-2) === 'endpoint' && ['key', 'url'].includes(String(path.at(-1)))) return [];
+    const [above, own] = [path.at(-2), String(path.at(-1))];
+    // An endpoint refuses these itself; names of functions are anybody's.
+    if (above === 'endpoint' && (own === 'key' || (own === 'url' && addressFault(text) !== undefined))) return [];
+    if (above === 'functions') return [];
     const found =
       withoutCredentials(text) !== text ||
       keys.some((key) => text.includes(key)) ||
-      (SECRET.test(String(path.at(-1))) && !VARIABLE.test(text));
+      (SECRET.test(own) && !VARIABLE.test(text));
     const what = 'expected no key or password, for a run keeps its pipeline; got what looks like one';
     return found ? [{ path, text: `${nameOf(path)}: ${what}; way out: an environment variable that holds it` }] : [];
   });

@@ -70,6 +70,13 @@ describe('a key in a pipeline', () => {
     );
   });
 
+  it('is refused in the path of an address', async () => {
+    vi.stubEnv('SEGR1_TEST_KEY', SECRET);
+    const lines = await said(thinking(`{ url: "http://h/${SECRET}/v1", model: m, key: SEGR1_TEST_KEY }`));
+    expect(lines).toMatch(/^p\.yaml:2:\d+ {2}think\.endpoint\.url: expected no key or password, /);
+    expect(lines).not.toMatch(/hunter2|S3CR3T/);
+  });
+
   it('is refused in options of a module of one’s own', async () => {
     const place = folder();
     place.file(

@@ -14,6 +14,7 @@ import { inLine } from '../printable.js';
 import { once, wholeNumber } from './arguments.js';
 import { objectsOf } from './asked.js';
 import { folderOf, given, openAsker, openNamed, squareOf, type Asker } from './asking.js';
+import { refuseReadOnly } from './free-folder.js';
 import { onInterrupt } from './interrupt.js';
 import { placed, refuseTaken, withoutResults, writeFiles, type Files, type Placed } from './segment-files.js';
 import { drawn, jsonOf, segmented, type Segmented } from './segmented.js';
@@ -119,6 +120,7 @@ async function planned(words: Arguments): Promise<Plan> {
   const overwrite = words.overwrite === true;
   if (overwrite && folder === undefined)
     throw new UsageError('--overwrite: expected it with a folder to write to; got none');
+  if (folder !== undefined) refuseReadOnly(folder, 'out');
   const results = folder === undefined ? undefined : placed(images, folder);
   if (folder !== undefined && results) await refuseTaken(results, folder, overwrite);
   return {

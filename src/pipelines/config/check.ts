@@ -28,7 +28,7 @@ export type ResolvePath = (written: string, at: Path) => string;
 export interface Modules {
   /** All stages, also those of the modules that were run. */
   readonly table: ReadonlyMap<string, Stage>;
-  /** Whether there are modules that were not run: a stage that is in no table may be theirs. */
+  /** Whether there are modules that were not run, or did not load: a stage that is in no table may be theirs. */
   readonly more: boolean;
   /** The segmenter that the map names by module, where it was run. */
   readonly segmenter?: SegmenterDefinition;

@@ -125,7 +125,8 @@ async function checkMap(
   const segmenter = run ? await segmenterModule(map, resolvePath) : { issues: [] };
   const modules = {
     table: own.table,
-    more: !run && paths.length > 0,
+    // Also where one is refused: its stages are not known.
+    more: paths.length > 0 && (!run || own.issues.length > 0),
     ...defined({ segmenter: segmenter.definition }),
   };
   const first = check(map, modules, resolvePath);

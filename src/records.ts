@@ -18,6 +18,8 @@ export interface Point {
 export interface PromptObject {
   readonly box?: Box;
   readonly points: readonly Point[];
+  /** Points outside the box count too. */
+  readonly everyPoint?: true;
 }
 
 /** The policy's prompt for the segmenter, in integer pixels of `frame`, as written. */

@@ -79,12 +79,14 @@ export const LoadOptions = z
     tolerate: z.int().min(0).default(0),
     /** What is asked of every image. */
     instruction: z.string().min(1).optional(),
+    /** Texts of a ReasonSeg image: all, or the `first` alone, as LISA evaluates. */
+    texts: z.enum(['all', 'first']).default('all'),
     /** `legacy` takes the items that Seg-R1's released evaluation takes, drawn by the seed. */
     protocol: z.enum(['standard', 'legacy']).default('standard'),
   })
   .superRefine((options, context) => {
     const { scenes, benchmark, images, masks, pattern, root, split, frame, instruction, protocol, shuffle } = options;
-    const { exclude, excludeFile, part, name } = options;
+    const { exclude, excludeFile, part, name, texts } = options;
     const set = options.set ?? benchmark;
     const refuse = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
     if (scenes && images) refuse('scenes', 'expected either scenes or images; got both');
@@ -102,6 +104,10 @@ export const LoadOptions = z
       refuse('instruction', 'expected the questions of the benchmark; got another instruction');
     if (benchmark && benchmark !== 'pope' && images)
       refuse('images', `expected the pictures of ${benchmark}; got others`);
+    if (texts === 'first' && options.set !== 'reasonseg')
+      refuse('texts', `expected set: reasonseg beside texts: first; got ${options.set ?? 'no set'}`);
+    if (texts === 'first' && protocol === 'legacy')
+      refuse('texts', 'expected all beside protocol: legacy, which draws one of them; got first');
     for (const [option, value] of Object.entries({ exclude, excludeFile, part }))
       if (value !== undefined && (scenes || benchmark))
         refuse(option, `expected images or a set beside ${option}; got ${scenes ? 'scenes' : 'a benchmark'}`);

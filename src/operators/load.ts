@@ -135,8 +135,11 @@ function pairsOf(options: Checked): readonly Pair[] {
 function found(options: Checked): readonly Pair[] {
   const { set, images = [], masks, pattern, root = '' } = options;
   const [name, ...others] = namesOfSets(options);
-  if (set !== undefined)
-    return setItems({ ...options, set, root, images: [images].flat()[0] }).map((item) => ({ set: name, ...item }));
+  if (set !== undefined) {
+    const items = setItems({ ...options, set, root, images: [images].flat()[0] });
+    const first = items.filter(({ image }, i) => options.texts === 'all' || image !== items[i - 1]?.image);
+    return first.map((item) => ({ set: name, ...item }));
+  }
   const fitting = { images, ...defined({ pattern }) };
   const { all } = masks === undefined ? findImages(fitting) : findPairs({ ...fitting, masks });
   const byFolder = new Map([images].flat().map((folder, i) => [join(folder, '.'), others[i - 1] ?? name]));

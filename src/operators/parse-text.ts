@@ -70,6 +70,32 @@ export function toPrompt({ points, labels, boxes }: Parts, frame: Size, mode: 'b
   };
 }
 
+/** The numbers of the first `<bbox>` that has four, whether it is closed or not. */
+export function firstBox(text: string): number[] | undefined {
+  for (let start = text.indexOf('<bbox>'); start >= 0;) {
+    const cursor = { text, at: start + '<bbox>'.length };
+    space(cursor);
+    const box = tuple(cursor, 4, digits);
+    if (box) return box;
+    start = text.indexOf('<bbox>', cursor.at);
+  }
+  return undefined;
+}
+
+/**
+ * The lists of `size` numbers in the first `<name>`, read as decimals whatever Python makes of them; single numbers
+ * for a size of 1.
+ */
+export function integersOf(text: string, name: 'points' | 'labels', size: 1 | 2): number[][] | undefined {
+  const item = (cursor: Cursor): number[] | undefined => {
+    if (size === 2) return tuple(cursor, 2, digits);
+    const value = digits(cursor);
+    return value === undefined ? undefined : [value];
+  };
+  const [found] = tagged(text, name, (cursor) => list(cursor, item), 1);
+  return found?.values.slice();
+}
+
 /** The result of `read` for each `<name>…</name>`, up to `most`; further ones are ignored. */
 function tagged<T>(text: string, name: string, read: (cursor: Cursor) => T | undefined, most = Infinity): T[] {
   const found: T[] = [];
@@ -103,12 +129,12 @@ function list<T>(cursor: Cursor, item: (cursor: Cursor) => T | undefined): Writt
 }
 
 /** `[n, n, …]` with exactly `size` numbers. */
-function tuple(cursor: Cursor, size: number): number[] | undefined {
+function tuple(cursor: Cursor, size: number, number = integer): number[] | undefined {
   const values: number[] = [];
   while (values.length < size) {
     if (!take(cursor, values.length === 0 ? '[' : ',')) return undefined;
     space(cursor);
-    const value = integer(cursor);
+    const value = number(cursor);
     if (value === undefined) return undefined;
     values.push(value);
     space(cursor);
@@ -125,6 +151,14 @@ function integer(cursor: Cursor): number | undefined {
   if (length > MOST_DIGITS) return NaN;
   const value = Number(cursor.text.slice(start, cursor.at));
   return length > 1 && cursor.text[start] === '0' && value !== 0 ? NaN : value;
+}
+
+/** A whole number of at most nine digits, as they stand. */
+function digits(cursor: Cursor): number | undefined {
+  const start = cursor.at;
+  while (isDigit(cursor.text.charCodeAt(cursor.at))) cursor.at++;
+  const length = cursor.at - start;
+  return length > 0 && length <= MOST_DIGITS ? Number(cursor.text.slice(start, cursor.at)) : undefined;
 }
 
 function take(cursor: Cursor, char: string): boolean {

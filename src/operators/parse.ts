@@ -5,7 +5,9 @@ import type { Coordinates } from '../models/policy.js';
 import type { Prompt, Prompted, RolledOut, Size } from '../records.js';
 import { CoordinatesOption, inFrame, writtenFrame } from './coordinates.js';
 import { readLeniently, type Repair } from './parse-lenient.js';
+import { readReasoning } from './parse-reason.js';
 import { formatted, readParts, toPrompt, type Parts } from './parse-text.js';
+import type { Protocol } from './scoring/protocol.js';
 
 export const ParseOptions = z.strictObject({
   /** `boxes` asks for boxes, points and labels; `points` for points and labels only, as Seg-R1's first stage does. */
@@ -23,10 +25,12 @@ export type ParseOptions = z.input<typeof ParseOptions>;
  * Adds `prompts` and `formats`, one for each completion; marked rows pass by.
  *
  * @param read called for each completion with what lenient reading had to overlook, nothing in most.
+ * @param protocol `legacy` reads completions about ReasonSeg's rows as the released evaluation does: see `readReasoning`.
  */
 export function parse<T extends RolledOut>(
   options: ParseOptions = {},
   read: (repairs: readonly Repair[]) => void = () => {},
+  protocol: Protocol = 'standard',
 ): OperatorFunction<T, T & Prompted> {
   const { mode, think = mode === 'boxes', lenient, coordinates = 'pixels' } = ParseOptions.parse(options);
   return map((row) => {
@@ -34,7 +38,12 @@ export function parse<T extends RolledOut>(
     const parts = row.completions.map(({ text }) => readParts(text));
     const formats = parts.map((part) => (formatted(part, mode, think) ? 1 : 0));
     const written = writtenFrame(coordinates, row.frame);
+    const weaker = protocol === 'legacy' && row.task.startsWith('reason-');
     const prompts = parts.map((part, i) => {
+      if (weaker) {
+        const prompt = readReasoning(row.completions[i].text, written);
+        return prompt && inFrame(prompt, row.frame);
+      }
       const { prompt, repairs } = promptOf(row.completions[i].text, part, written, mode, lenient);
       read(repairs);
       return prompt && inFrame(prompt, row.frame);

@@ -9,6 +9,7 @@ import { valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
 import { knownNames } from './nearest.js';
 import { stageEntries } from './overrides.js';
+import { likelyFolder, lying } from '../../io/lying.js';
 import type { SegmenterDefinition } from '../../models/segmenter.js';
 import { isOfModule, optionsOf, SEGMENTERS, type SegmenterChoice } from '../../models/segmenters.js';
 import { pipelineSchema, Settings, settingsSchema } from '../settings.js';
@@ -162,11 +163,17 @@ function withPaths(
     if (typeof written !== 'string') return written;
     const file = resolvePath(written, [...at, ...path]);
     const text = `${[name, ...path].join('.')}: expected a file or folder; got ${JSON.stringify(written)}, and ${file} is not there`;
-    if (!existsSync(file)) issues.push({ path: [...at, ...path], text });
+    if (!existsSync(file)) issues.push({ path: [...at, ...path], text: `${text}${hint(file, path[0] === 'root')}` });
     return file;
   };
   for (const key of keys) if (copy[key] !== undefined) copy[key] = full(copy[key], [key]);
   return copy;
+}
+
+/** Where a missing folder may be meant: one of nearly its name, and of a set what lies around it. */
+function hint(file: string, around: boolean): string {
+  const likely = likelyFolder(file);
+  return `${around ? `, ${lying(file).replace(/^nothing there; /, '')}` : ''}${likely === undefined ? '' : `; nearest: ${likely}`}`;
 }
 
 function order(stages: readonly CheckedStage[]): Issue[] {

@@ -30,7 +30,10 @@ export const generation: readonly Stage[] = [
     build: async (options, open) => {
       const counted = repairsRead((text) => open.emit({ kind: 'notice', text }));
       const coordinates = options.coordinates ?? (await open.coordinates());
-      return pipe(parse({ ...options, coordinates }, counted.read), tap({ complete: counted.tell }));
+      return pipe(
+        parse({ ...options, coordinates }, counted.read, open.fact('source')?.value.protocol),
+        tap({ complete: counted.tell }),
+      );
     },
   }),
   stage({

@@ -45,9 +45,9 @@ export const Sam2Options = z.strictObject({
   runtime: Runtime.optional(),
   ...deviceShape,
   /** Threads that run side by side, each with a copy of the weights. */
-  workers: z.int().min(1).default(1),
+  workers: z.int().min(1).max(256).default(1),
   /** Cores of one run; workers × threads should not exceed the machine's. */
-  threads: z.int().min(1).default(2),
+  threads: z.int().min(1).max(256).default(2),
 });
 export type Sam2Options = z.input<typeof Sam2Options>;
 

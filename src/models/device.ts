@@ -39,7 +39,7 @@ export const deviceShape = {
 /** More are a mistake: each worker has a copy of the weights, and a stack of its own. */
 export const Workers = z.int().min(1).max(256);
 /** Cores of one run. */
-export const Threads = z.int().min(1).max(1024);
+export const Threads = z.int().min(1).max(256);
 
 /** Options of `deviceShape`. */
 export interface DeviceChoice {

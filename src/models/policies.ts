@@ -23,6 +23,7 @@ export { PRECISIONS as SAVED_PRECISIONS, type Precision as SavedPrecision } from
 export type { InspectedAdapter, InspectedCheckpoint } from './vlm/inspect.js';
 export type { Use } from './vlm/memory.js';
 export { copyCheckpoint } from './vlm/merge.js';
+export { isExpression } from './vlm/module-pattern.js';
 export { trainingFault } from './vlm/parameters.js';
 export { patchMaskHead } from './vlm/supervised.js';
 

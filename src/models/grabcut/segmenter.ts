@@ -9,7 +9,7 @@ import { Workers } from '../device.js';
 
 export const GrabCutOptions = z.strictObject({
   /** Side of the square that is segmented, px; masks come back at frame size. */
-  size: z.int().min(8).max(1024).default(64),
+  size: z.int().min(8).max(256).default(64),
   /** Rounds of colour models and cut; more than one gains little. */
   iterations: z.int().min(1).default(1),
   /** Radius of a click's disc, as a fraction of the side. */

@@ -173,7 +173,7 @@ function askerOf(words: Arguments): () => Promise<Asker> {
   return async () => {
     const asked = squareOf(frame);
     const fault = asked && (await frameFault(asked, dir, adapter));
-    if (fault) console.error(`--frame: ${fault}; way out: no --frame`);
+    if (fault) tell(`--frame: ${fault}; way out: no --frame`);
     return openAsker({ dir, ...defined({ adapter, text, frame: asked }) });
   };
 }

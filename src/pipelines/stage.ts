@@ -67,8 +67,9 @@ export type Adds = readonly string[] | Readonly<Record<string, Column | 'known'>
 export interface StageFacts {
   /** How completions are sampled, as far as it is known before the run. */
   readonly sampling?: Partial<SamplingOptions> & { readonly group?: number; readonly entropy?: boolean };
-  /** Rows that it gathers for one optimizer step. */
+  /** Rows that it gathers for one optimizer step, and how many steps it takes on them; 1 by default. */
   readonly rowsPerStep?: number;
+  readonly stepsPerBatch?: number;
   /** Weight of each part of the reward, custom ones too, and the options of the built-in parts. */
   readonly rewards?: { readonly weights: Readonly<Record<string, number>>; readonly builtIn: RewardOptions };
   /** Metrics in the column `scores`. */
@@ -150,6 +151,8 @@ export interface StageDefinition<Options> {
    * must find the same.
    */
   inputs?(options: Options, settings: Settings): Promise<Readonly<Record<string, string>>>;
+  /** What a source takes, counted by name, such as images and masks. */
+  counts?(options: Options): Readonly<Record<string, number>>;
   /** Number of rows of a source, if it is known. */
   rows?(options: Options): number | undefined;
   /** Cacheable: the output depends only on the row, so a restarted run reuses it. */
@@ -220,6 +223,7 @@ export const stageKeys: readonly string[] = Object.keys({
   paths: true,
   modules: true,
   inputs: true,
+  counts: true,
   rows: true,
   cacheable: true,
   updatesPolicy: true,

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 
 import { messageOf, shown } from '../../errors.js';
-import { countRows, load, loadedFiles, LoadOptions } from '../../operators/load.js';
+import { countItems, countRows, load, loadedFiles, LoadOptions } from '../../operators/load.js';
 import { column } from '../../io/arrow/own-columns.js';
 import { replayedKeys } from '../../io/arrow/columns.js';
 import {
@@ -47,6 +47,7 @@ export const sources: readonly Stage[] = [
     facts: (options) => ({
       source: { set: setName(options), protocol: options.protocol, frame: options.frame },
     }),
+    counts: (options) => countItems(options),
     rows: (options) => countRows(options),
     inputs: (options, { seed }) => loadedFiles({ ...options, seed }),
     filters: (reason) => reason === 'no mask',

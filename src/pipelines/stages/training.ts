@@ -61,7 +61,10 @@ export const training: readonly Stage[] = [
     uses: ['policy'],
     updatesPolicy: true,
     skipsNonFinite: true,
-    facts: ({ groupsPerStep }) => ({ rowsPerStep: groupsPerStep }),
+    facts: ({ groupsPerStep, updatesPerBatch }) => ({
+      rowsPerStep: groupsPerStep,
+      stepsPerBatch: updatesPerBatch,
+    }),
     paths: ({ objective }) => (isModule(objective) ? ['objective'] : []),
     modules: ({ objective }) => (isModule(objective) ? [objective] : []),
     preflight: objectiveModule,

@@ -30,6 +30,11 @@ export interface StageContext extends PipelineContext {
   policy(): Promise<Policy & Resumable>;
   /** The policy for a stage that says `updatesPolicy`: its steps become checkpoints, from which a run resumes. */
   trainable(): Promise<Policy & Resumable & Trainable>;
+  /**
+   * For a stage that changes the policy: resolves once all rows under way have come to it, so that each row is written by
+   * the same weights in every run. Undefined where a stage before it may hold rows back until a step.
+   */
+  readonly settled?: (() => Promise<void>) | undefined;
   /** Where the run resumes; undefined in a new run. */
   readonly resumed?: Position;
   /**

@@ -86,6 +86,7 @@ export const training: readonly Stage[] = [
           policy,
           readImage: open.read,
           report: stepReport(open),
+          ready: open.settled,
         },
         { ...options, objective },
       );

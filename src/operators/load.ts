@@ -69,6 +69,16 @@ export function countRows(options: LoadOptions): number {
   return itemsOf(checked).length * checked.epochs;
 }
 
+/** Images and masks of `load`, or scenes. @throws {UsageError} as `load` does. */
+export function countItems(options: LoadOptions): Record<string, number> {
+  const checked = LoadOptions.parse(options);
+  if (checked.scenes) return { scenes: itemsOf(checked).length };
+  const pairs = pairsOf(checked);
+  const distinct = (files: readonly (string | undefined)[]): number =>
+    new Set(files.filter((file) => file !== undefined)).size;
+  return { images: distinct(pairs.map(({ image }) => image)), masks: distinct(pairs.map(({ mask }) => mask)) };
+}
+
 /**
  * The files that the rows of `load` are made of: how many, their names and annotations, and what is in them.
  *

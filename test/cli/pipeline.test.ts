@@ -90,12 +90,17 @@ describe('segr1 pipeline', () => {
     expect(out).toContain('seed: 9');
     expect(out).toContain('count: 3');
     const json = await segr1(['pipeline', stubPipeline('[rows]'), '--check', '--run-modules', '--json']);
-    expect(JSON.parse(json.out)).toMatchObject({ name: 'stub', stages: [{ rows: { count: 16 } }] });
+    expect(JSON.parse(json.out)).toMatchObject({
+      name: 'stub',
+      stages: [{ rows: { count: 16 } }],
+      plan: { rows: 16 },
+      unchecked: [],
+    });
   });
 
   it('runs no module to look, and says what is unchecked without', async () => {
     const { code, err } = await segr1(['pipeline', stubPipeline('[{ rows: { cuont: 2 } }, thnik]'), '--check']);
-    expect(err).toMatch(/stub-stages\.mjs {2}unchecked: .*; the module was not run; way out: --run-modules\n$/);
+    expect(err).toMatch(/^\S+stub-stages\.mjs {2}unchecked: .*; the module was not run; way out: --run-modules\n$/);
     expect(code).toBe(0);
   });
 
@@ -114,7 +119,7 @@ describe('segr1 pipeline', () => {
       '--check',
       '--run-modules',
     ]);
-    expect([code, err]).toEqual([0, 'doubt  doubts one of 4 rows\n']);
+    expect([code, err]).toEqual([0, 'doubt  doubts one of 4 rows\nrows     2\n']);
     expect(out).not.toContain('doubts one');
   });
 

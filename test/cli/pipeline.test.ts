@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it } from 'vitest';
@@ -65,6 +65,18 @@ describe('segr1 pipeline', () => {
       .map((text) => JSON.parse(text) as { kind: string });
     expect(code).toBe(0);
     expect(lines.map(({ kind }) => kind)).toEqual(['start', 'step', 'step', 'step', 'step', 'end']);
+  });
+
+  // 255 bytes are the longest name of a file; the run's folder has the time behind it.
+  it('runs a file with as long a name as there may be, in a folder of its own', async () => {
+    const long = folder().file(
+      `${'z'.repeat(250)}.yaml`,
+      readFileSync(stubPipeline('[{ rows: { count: 1 } }, guess]'), 'utf8'),
+    );
+    const { code, out } = await segr1(['pipeline', long, '--json']);
+    const { summary } = JSON.parse(out.trim().split('\n').at(-1) ?? '') as { summary: { folder: string } };
+    expect([code, basename(summary.folder).length]).toEqual([0, 255]);
+    expect(basename(summary.folder)).toMatch(/^z{222}-[0-9a-f]{16}-\d{8}-\d{6}$/);
   });
 
   it('takes a name from the pipelines.yaml of the folder, or of --pipelines', async () => {

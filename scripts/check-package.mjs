@@ -105,7 +105,9 @@ const checks = {
   },
   "segr1 pipeline RECIPE --check: lacks nothing but the user's models and data": async () => {
     cpSync(join(installed, 'recipes'), join(place, 'recipes'), { recursive: true });
-    const files = readdirSync(join(place, 'recipes'), { recursive: true }).filter((name) => /\/.*\.yaml$/.test(name));
+    const files = readdirSync(join(place, 'recipes'), { recursive: true })
+      .map(String)
+      .filter((name) => /\/.*\.yaml$/.test(name));
     same(files.length > 0, true, 'recipes');
     for (const file of files) {
       const { code, stderr } = await ran(bin, ['pipeline', `recipes/${file}`, '--check']);

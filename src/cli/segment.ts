@@ -134,7 +134,8 @@ async function planned(words: Arguments): Promise<Plan> {
 
 async function imagesOf(path: string): Promise<string[]> {
   const kind = statSync(path, { throwIfNoEntry: false });
-  if (!kind) throw new UsageError(`${path}  segment: expected an image or a folder of images; got nothing there`);
+  if (!kind)
+    throw new UsageError(`${path || '""'}  segment: expected an image or a folder of images; got nothing there`);
   if (!kind.isDirectory()) return [path];
   const left = leftOut(path);
   if (left !== undefined) tell(`${shortPath(path)}  segment: left out ${left}`);

@@ -1,19 +1,8 @@
 #!/usr/bin/env node
 import { inspect } from 'node:util';
 
-import yargs from 'yargs';
-import { hideBin } from 'yargs/helpers';
-
-import { compareCommand } from './cli/compare.js';
-import { doctorCommand } from './cli/doctor.js';
-import { exportCommand } from './cli/export.js';
-import { gpuCommand } from './cli/gpu.js';
-import { modelsCommand } from './cli/models.js';
-import { pipelineCommand } from './cli/pipeline.js';
-import { prepareCommand } from './cli/prepare.js';
-import { scoreCommand } from './cli/score.js';
-import { segmentCommand } from './cli/segment.js';
-import { stagesCommand } from './cli/stages.js';
+import { examplesText, withExamples } from './cli/examples.js';
+import { loaded } from './cli/loaded.js';
 import { DataError, messageOf, ModelError, UsageError } from './errors.js';
 import { inLine } from './printable.js';
 import { tell } from './cli/print.js';
@@ -22,36 +11,62 @@ import { tell } from './cli/print.js';
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 try {
-  await yargs(hideBin(process.argv))
+  const {
+    codeVersion,
+    compareCommand,
+    doctorCommand,
+    exportCommand,
+    gpuCommand,
+    hideBin,
+    modelsCommand,
+    pipelineCommand,
+    prepareCommand,
+    refusal,
+    scoreCommand,
+    segmentCommand,
+    stagesCommand,
+    yargs,
+  } = await loaded(() => import('./cli/commands.js'));
+  const words = hideBin(process.argv);
+  await yargs(words)
     .scriptName('segr1')
     .usage('$0 COMMAND: teaches a vision-language policy to segment')
-    .command(pipelineCommand)
-    .command(segmentCommand)
-    .command(prepareCommand)
-    .command(scoreCommand)
-    .command(compareCommand)
-    .command(stagesCommand)
-    .command(exportCommand)
-    .command(modelsCommand)
-    .command(gpuCommand)
-    .command(doctorCommand)
+    .command(withExamples(pipelineCommand))
+    .command(withExamples(segmentCommand))
+    .command(withExamples(prepareCommand))
+    .command(withExamples(scoreCommand))
+    .command(withExamples(compareCommand))
+    .command(withExamples(stagesCommand))
+    .command(withExamples(exportCommand))
+    .command(withExamples(modelsCommand))
+    .command(withExamples(gpuCommand))
+    .command(withExamples(doctorCommand))
+    .completion('completion', "print the shell's completion script: segr1 completion >> ~/.bashrc, or ~/.zshrc")
+    .epilogue(examplesText('segr1'))
+    .version(codeVersion())
+    .alias({ help: 'h', version: 'v' })
     .demandCommand(1, 'command: expected one; got none')
     .strict()
     .parserConfiguration({ 'boolean-negation': false, 'dot-notation': false })
     .fail((message, error, parser) => {
-      throw error ?? new UsageError(`${message.trim()}\n\n${parser.help() as unknown as string}`);
+      // yargs' own error has a message and no help of its own.
+      const said = error === undefined ? message : error.name === 'YError' ? error.message : undefined;
+      if (said === undefined) throw error;
+      throw new UsageError(refusal({ message: said, help: parser.help() as unknown as string, words }));
     })
     .parseAsync();
 } catch (error) {
-  process.exitCode = error instanceof UsageError || (error instanceof Error && error.name === 'YError') ? 2 : 1;
+  process.exitCode = error instanceof UsageError ? 2 : 1;
   tell(error instanceof DataError ? inLine(error.message) : expected(error) ? messageOf(error) : inspect(error));
 }
 
 /** Whether an error's message is enough; others are bugs, and their stack helps. */
 function expected(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.every(expected);
+  // A size that no memory holds.
+  if (error instanceof RangeError && /allocation failed|Invalid (typed )?array/i.test(error.message)) return true;
   return (
     [UsageError, DataError, ModelError].some((kind) => error instanceof kind) ||
-    (error instanceof Error && ['Error', 'YError'].includes(error.name))
+    (error instanceof Error && error.name === 'Error')
   );
 }

@@ -1,4 +1,5 @@
 import { relative } from 'node:path';
+import { inspect } from 'node:util';
 
 /** The caller's mistake (YAML, flags, files named): refused before any work; exit code 2. */
 export class UsageError extends Error {
@@ -41,13 +42,37 @@ export class OutOfMemoryError extends ModelError {
 
 /** The message of `error`, without a stack; any thrown value is accepted. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof Error) return error.message;
+  return typeof error === 'string' ? error : shown(error);
 }
 
-/** `value` for a message: JSON if possible, cut at 80 characters, credentials hidden. */
+/** `value` for a message: JSON if it is data, else as JavaScript shows it; cut at 80 characters, credentials hidden. */
 export function shown(value: unknown): string {
-  const text = value === undefined ? 'nothing' : (JSON.stringify(value) ?? typeof value);
+  const text = value === undefined ? 'nothing' : textOf(value);
   return cut(withoutCredentials(text.slice(0, 1 << 12)));
+}
+
+function textOf(value: unknown): string {
+  try {
+    if (typeof value === 'function') return 'function';
+    if (isData(value)) return JSON.stringify(value);
+    return inspect(value, { depth: 1, breakLength: Infinity, compact: true, maxArrayLength: 8, maxStringLength: 80 });
+  } catch {
+    // Its own code ran, and threw.
+    return typeof value;
+  }
+}
+
+const MOST_DEEP = 20;
+
+/** Whether JSON has the value, and everything in it. */
+function isData(value: unknown, within: readonly unknown[] = []): boolean {
+  if (value === null || ['string', 'boolean'].includes(typeof value)) return true;
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value !== 'object' || within.length > MOST_DEEP || within.includes(value)) return false;
+  const plain =
+    Array.isArray(value) || [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null);
+  return plain && Object.values(value).every((one) => one === undefined || isData(one, [...within, value]));
 }
 
 /** At most 80 characters of a text. */
@@ -55,9 +80,21 @@ export function cut(text: string): string {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
-/** Keys by the forms that their issuers give them, and name and password of an address. */
-const CREDENTIALS =
-  /(?<=\b[a-z][a-z\d+.-]*:\/\/)[^\s/?#"']+(?=@)|\b(?:sk|pk|rk)-[\w-]{16,}|\b(?:hf_|gh[opsu]_|github_pat_|glpat-|xox[abposr]-|AIza|AKIA)[\w-]{12,}|\beyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]*)?|\bBearer\s+[\w.~+/-]{8,}=*/gi;
+/** Name and password of an address, and keys in the forms that their issuers give them. */
+const CREDENTIALS = new RegExp(
+  [
+    String.raw`(?<=\b[a-zA-Z][a-zA-Z\d+.-]+:\/\/?)[^\s/?#"']+(?=@)`,
+    String.raw`\b(?:sk|pk|rk)[-_](?:[\w-]*[-_])?[a-zA-Z\d]{20,}[\w-]*`,
+    String.raw`\b(?:hf_|gh[opsu]_)[a-zA-Z\d]{30,}`,
+    String.raw`\b(?:AIza|glpat-)[\w-]{20,}`,
+    String.raw`\bgithub_pat_\w{20,}`,
+    String.raw`\bxox[abposr]-[\w-]{20,}`,
+    String.raw`\bAKIA[A-Z\d]{16}\b`,
+    String.raw`\beyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]*)?`,
+    String.raw`\b[Bb]earer\s+[\w.~+/-]{20,}=*`,
+  ].join('|'),
+  'g',
+);
 
 /** Text with what looks like a key or a password replaced by `[hidden]`. */
 export function withoutCredentials(text: string): string {

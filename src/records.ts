@@ -18,6 +18,8 @@ export interface Point {
 export interface PromptObject {
   readonly box?: Box;
   readonly points: readonly Point[];
+  /** Points outside the box count too. */
+  readonly everyPoint?: true;
 }
 
 /** The policy's prompt for the segmenter, in integer pixels of `frame`, as written. */
@@ -95,6 +97,8 @@ export interface Sample {
   /** The question of the instruction, if it has a right answer in words. */
   readonly question?: Question;
   readonly task: string;
+  /** What its set is called in tables. */
+  readonly set?: string;
   /** The stretched frame that the policy is shown and writes in. */
   readonly frame: Size;
   /** Size of the image as stored. */

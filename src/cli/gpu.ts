@@ -8,6 +8,7 @@ import { defaultInstallFolder, thisMachine } from '../gpu/machine.js';
 import { openPip } from '../gpu/pip.js';
 import { once } from './arguments.js';
 import { print, tell } from './print.js';
+import { withExamples } from './examples.js';
 
 interface Arguments {
   readonly dir: unknown;
@@ -22,7 +23,8 @@ const SOURCES = ['auto', 'system', 'wheels'] as const;
 export const gpuCommand: CommandModule = {
   command: 'gpu',
   describe: 'what computing on an NVIDIA GPU needs',
-  builder: (parser: Argv) => parser.command(installCommand()).demandCommand(1, 'gpu: expected install; got nothing'),
+  builder: (parser: Argv) =>
+    parser.command(withExamples(installCommand(), 'gpu')).demandCommand(1, 'gpu: expected install; got nothing'),
   handler: () => {},
 };
 

@@ -1,11 +1,14 @@
+import { existsSync } from 'node:fs';
+
 import type { Argv, CommandModule } from 'yargs';
 
-import { UsageError } from '../errors.js';
+import { shown, UsageError } from '../errors.js';
 import { unusedText, type InspectedSegmenter, type Memory, type Stored } from '../models/inspected.js';
 import { inspectPolicy, type InspectedAdapter, type InspectedCheckpoint, type Use } from '../models/policies.js';
 import { inspectSegmenter } from '../models/segmenters.js';
 import { once, wholeNumber } from './arguments.js';
 import { print } from './print.js';
+import { withExamples } from './examples.js';
 
 interface Arguments {
   readonly folder: string;
@@ -25,7 +28,8 @@ interface Arguments {
 export const modelsCommand: CommandModule = {
   command: 'models',
   describe: 'look at models',
-  builder: (parser: Argv) => parser.command(inspectCommand()).demandCommand(1, 'models: expected inspect; got nothing'),
+  builder: (parser: Argv) =>
+    parser.command(withExamples(inspectCommand(), 'models')).demandCommand(1, 'models: expected inspect; got nothing'),
   handler: () => {},
 };
 
@@ -59,6 +63,10 @@ function inspectCommand(): CommandModule<object, Arguments> {
         .option('json', { type: 'boolean', describe: 'print JSON, in bytes' }) as unknown as Argv<Arguments>,
     handler: async (given) => {
       const use = useOf(given);
+      if (!existsSync(given.folder))
+        throw new UsageError(
+          `${shown(given.folder)}  models inspect: expected the folder of a policy, an adapter or a segmenter; got nothing there`,
+        );
       // Anything else is refused by the policies' reader, since an adapter's folder has no model configuration.
       const seen =
         (await inspectSegmenter(given.folder, use)) ??

@@ -3,12 +3,13 @@ import type { Argv, CommandModule } from 'yargs';
 import { defined } from '../defined.js';
 import type { Scores } from '../operators/score.js';
 import type { Tally } from '../operators/tally.js';
-import { shortPath } from '../errors.js';
+import { shortPath, UsageError } from '../errors.js';
 import { inLine } from '../printable.js';
 import { noticesOf } from '../pipelines/config/notices.js';
+import { planOf } from '../pipelines/config/plan.js';
 import { progress } from '../pipelines/run/progress.js';
 import { duration } from '../pipelines/run/progress-line.js';
-import { readPipeline, resolved, resolvedYaml } from '../pipelines/config/read.js';
+import { readPipeline, resolved, resolvedYaml, type Pipeline } from '../pipelines/config/read.js';
 import type { RunEvent, Summary, RunListener } from '../pipelines/events.js';
 import { RunFolder } from '../pipelines/store/run-folder.js';
 import { run } from '../pipelines/run/run.js';
@@ -16,14 +17,17 @@ import { benchmarkTable } from '../report/benchmark-table.js';
 import { plain } from '../report/table.js';
 import { gainTable, tallyTable } from '../report/tally-table.js';
 import { headline, scoreTable } from '../report/score-table.js';
+import { setsTables } from '../report/sets-table.js';
 import { once, wholeNumber } from './arguments.js';
 import { onInterrupt } from './interrupt.js';
+import { planText, secondsOf, speedHere } from './plan.js';
 import { print, tell } from './print.js';
 
 interface Arguments {
   readonly pipeline: string;
   readonly set: unknown;
   readonly check: unknown;
+  readonly runModules: unknown;
   readonly json: unknown;
   readonly maxSteps: unknown;
   readonly run: unknown;
@@ -44,6 +48,10 @@ export const pipelineCommand: CommandModule<object, Arguments> = {
         describe: 'override one value, as in rollout.group=16; may be repeated',
       })
       .option('check', { type: 'boolean', describe: 'print the checked pipeline and stop' })
+      .option('run-modules', {
+        type: 'boolean',
+        describe: 'with --check: also run the modules that the pipeline names, to check what only they tell',
+      })
       .option('json', { type: 'boolean', describe: 'print JSON lines and nothing else' })
       .option('max-steps', { type: 'string', requiresArg: true, describe: 'stop after so many optimizer steps' })
       .option('run', { type: 'string', requiresArg: true, describe: 'folder of the run; runs/NAME-TIME by default' })
@@ -72,19 +80,14 @@ async function ran(given: Arguments): Promise<number> {
   const resume = once(given.resume, 'resume');
   const maxSteps = steps === undefined ? undefined : wholeNumber(steps, 'max-steps');
   const set = given.set === undefined ? [] : [given.set].flat().map(String);
+  if (given.runModules && !given.check)
+    throw new UsageError('--run-modules: expected --check beside it; got none; way out: a run runs them anyway');
   const pipeline = await readPipeline(given.pipeline, {
     set,
+    runModules: !given.check || given.runModules === true,
     ...defined({ pipelinesFile: pipelines }),
   });
-  if (given.check) {
-    for (const text of await noticesOf(pipeline)) tell(inLine(text));
-    print(
-      given.json
-        ? JSON.stringify({ name: pipeline.name, ...resolved(pipeline) })
-        : resolvedYaml(pipeline).replace(/\n$/, ''),
-    );
-    return 0;
-  }
+  if (given.check) return await checked(pipeline, given.json === true, maxSteps);
   const show = progress(given.json ? 'json' : process.stdout.isTTY ? 'terminal' : 'lines', process.stdout);
   const ending = given.json ? () => {} : tables();
   const watch = (report: RunEvent): void => {
@@ -106,6 +109,32 @@ async function ran(given: Arguments): Promise<number> {
   }
 }
 
+/** Prints what would run, to standard error; the pipeline itself is a pipeline again. @returns the exit code. */
+async function checked(pipeline: Pipeline, json: boolean, maxSteps: number | undefined): Promise<number> {
+  const plan = await planOf(pipeline, maxSteps);
+  const speed = plan.policy || plan.segmenter || plan.evaluation?.policy ? await speedHere() : undefined;
+  for (const text of [...uncheckedIn(pipeline), ...(await noticesOf(pipeline))]) tell(inLine(text));
+  if (json) {
+    const { policy, segmenter: _, evaluation: __, ...known } = plan;
+    const seconds = speed && secondsOf(plan, speed);
+    const would = { ...known, ...defined({ seconds: policy && seconds }) };
+    const line = { name: pipeline.name, ...resolved(pipeline), plan: would, unchecked: pipeline.unchecked };
+    print(JSON.stringify(line));
+    return 0;
+  }
+  print(resolvedYaml(pipeline).replace(/\n$/, ''));
+  for (const line of planText(plan, speed)) tell(inLine(line));
+  return 0;
+}
+
+/** What looking alone doesn't tell. */
+function uncheckedIn({ unchecked }: Pipeline): string[] {
+  return unchecked.map(
+    (file) =>
+      `${shortPath(file)}  unchecked: what it exports, and options of it; the module was not run; way out: --run-modules`,
+  );
+}
+
 /** Prints the results of a finished run: all metrics of an evaluation, the gain of training. */
 function tables(): RunListener {
   let counted: Tally | undefined;
@@ -117,6 +146,8 @@ function tables(): RunListener {
     if (report.kind === 'gain') print(`\n${plain(gainTable(report))}`);
     if (report.kind !== 'end') return;
     if (counted && report.summary.steps === 0) print(`\n${plain(tallyTable(counted))}\n`);
+    for (const table of setsTables(scores?.sets ?? [], scores?.protocol ?? 'standard'))
+      print(`all sets\n${plain(table)}\n`);
     for (const set of scores?.sets ?? [])
       print(`${inLine(set.set)}\n${plain(scoreTable(set, headline(set, scores?.protocol ?? 'standard')))}\n`);
     print(summaryText(report.summary));

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { basename, resolve } from 'node:path';
+import { resolve } from 'node:path';
 
 import cliProgress from 'cli-progress';
 import type { Argv, CommandModule } from 'yargs';
@@ -9,6 +9,8 @@ import { pairFolders, scoreFolders, type PicturePairs } from '../operators/scori
 import type { Scores } from '../operators/score.js';
 import { openScorer } from '../operators/scoring/scorer.js';
 import { shortPath } from '../errors.js';
+import { leftOut } from '../io/dataset.js';
+import { folderName } from '../io/folder-name.js';
 import { plain } from '../report/table.js';
 import { headline, scoreTable } from '../report/score-table.js';
 import { RunFolder } from '../pipelines/store/run-folder.js';
@@ -16,7 +18,7 @@ import { writeItems, writeSummary } from '../report/summary-files.js';
 import { inLine } from '../printable.js';
 import { once } from './arguments.js';
 import { freeFolder } from './free-folder.js';
-import { print } from './print.js';
+import { print, tell } from './print.js';
 
 interface Arguments {
   readonly predictions: unknown;
@@ -24,6 +26,7 @@ interface Arguments {
   readonly metrics: 'saliency' | 'referring';
   readonly json: unknown;
   readonly out: unknown;
+  readonly name: unknown;
 }
 
 /** `segr1 score`: metrics of a folder of mask pictures, without any model. */
@@ -36,7 +39,8 @@ export const scoreCommand: CommandModule<object, Arguments> = {
         type: 'string',
         requiresArg: true,
         demandOption: true,
-        describe: 'folder of predicted masks, named as their truths; grey levels are confidences',
+        describe:
+          'folder of predicted masks, named as their truths, or what segment wrote; grey levels are confidences',
       })
       .option('truth', {
         type: 'string',
@@ -50,6 +54,11 @@ export const scoreCommand: CommandModule<object, Arguments> = {
         describe: 'the saliency set, or the conventions of referring expressions',
       })
       .option('json', { type: 'boolean', describe: 'print JSON and nothing else' })
+      .option('name', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'what the predictions are called in tables; by default as their folder',
+      })
       .option('out', {
         type: 'string',
         requiresArg: true,
@@ -61,11 +70,12 @@ export const scoreCommand: CommandModule<object, Arguments> = {
     const asked = once(given.out, 'out');
     const out = asked === undefined ? undefined : freeFolder(asked, 'out');
     const pairs = pairFolders(predictions, truth);
-    const name = basename(predictions);
+    const name = once(given.name, 'name') ?? folderName(predictions);
+    for (const text of leftOutOf({ predictions, truth })) tell(text);
     const { scores, items } = await scored(
       pairs,
       given.metrics === 'saliency' ? 'foreground' : 'referring',
-      basename(truth),
+      folderName(truth),
     );
     if (out !== undefined) {
       mkdirSync(out, { recursive: true });
@@ -100,6 +110,14 @@ async function scored(pairs: PicturePairs, kind: 'foreground' | 'referring', set
     bar.stop();
     await scorer.release();
   }
+}
+
+/** What lies in the folders and is no picture. */
+function leftOutOf(folders: Readonly<Record<string, string>>): string[] {
+  return Object.entries(folders).flatMap(([option, folder]) => {
+    const what = leftOut(folder);
+    return what === undefined ? [] : [`${option}  ${shortPath(folder)}: left out ${what}`];
+  });
 }
 
 function scoreText({ items, missing, extra }: PicturePairs, { sets: [set], protocol }: Scores): string {

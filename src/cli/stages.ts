@@ -1,7 +1,8 @@
 import type { Argv, CommandModule } from 'yargs';
 import { z } from 'zod';
 
-import { shown } from '../errors.js';
+import { shown, UsageError } from '../errors.js';
+import { knownNames } from '../pipelines/config/nearest.js';
 import { PipelineShape } from '../pipelines/settings.js';
 import { columnsOf, type Stage } from '../pipelines/stage.js';
 import { stages } from '../pipelines/stages/table.js';
@@ -14,19 +15,41 @@ interface OptionSchema {
   readonly anyOf?: readonly OptionSchema[];
 }
 
-/** `segr1 stages`: lists the stages. */
-export const stagesCommand: CommandModule<object, { readonly json: unknown }> = {
-  command: 'stages',
+interface Arguments {
+  readonly names: readonly string[];
+  readonly json: unknown;
+}
+
+/** `segr1 stages [NAME…]`: lists all stages, or those named. */
+export const stagesCommand: CommandModule<object, Arguments> = {
+  command: 'stages [names..]',
   describe: 'list the stages of a pipeline: columns they need and add, options and defaults',
-  builder: (parser: Argv) => parser.option('json', { type: 'boolean', describe: 'print JSON, options as JSON Schema' }),
-  handler: ({ json }) => {
-    print(json ? JSON.stringify(stagesJson(), null, 2) : [...stages.values()].map(stageText).join('\n\n'));
+  builder: (parser: Argv) =>
+    parser
+      .positional('names', { type: 'string', array: true, default: [], describe: 'stages; all by default' })
+      .option('json', { type: 'boolean', describe: 'print JSON, options as JSON Schema' }),
+  handler: ({ names, json }) => {
+    const listed = named(names);
+    print(json ? JSON.stringify(stagesJson(listed), null, 2) : listed.map(stageText).join('\n\n'));
   },
 };
 
+/** @throws {UsageError} for names that no stage has, a line each. */
+function named(names: readonly string[]): readonly Stage[] {
+  const unknown = names.filter((name) => !stages.has(name));
+  if (unknown.length > 0) {
+    throw new UsageError(
+      unknown
+        .map((name) => `stages  no stage is called ${shown(name)}; ${knownNames(name, [...stages.keys()])}`)
+        .join('\n'),
+    );
+  }
+  return [...stages.values()].filter(({ name }) => names.length === 0 || names.includes(name));
+}
+
 /** The stage table for programs, and the schema of a pipeline's own keys. */
-function stagesJson(): unknown {
-  const entries = [...stages.values()].map((stage) => [
+function stagesJson(listed: readonly Stage[]): unknown {
+  const entries = listed.map((stage) => [
     stage.name,
     { ...columns(stage), uses: stage.uses ?? [], options: jsonSchema(stage.options) },
   ]);

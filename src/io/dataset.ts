@@ -3,8 +3,27 @@ import { join, parse, resolve } from 'node:path';
 
 import { messageOf, UsageError } from '../errors.js';
 import type { Question } from '../records.js';
+import { namedMasks, withoutResults } from './segment-results.js';
 
-const EXTENSIONS = ['.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff', '.gif', '.avif', '.bmp'];
+/** Of what is decoded, in the order in which one of several masks is taken. */
+const EXTENSIONS = [
+  '.png',
+  '.jpg',
+  '.jpeg',
+  '.webp',
+  '.tif',
+  '.tiff',
+  '.gif',
+  '.avif',
+  '.bmp',
+  '.jpe',
+  '.jfif',
+  '.jif',
+  '.pjpeg',
+  '.pjp',
+  '.apng',
+  '.dib',
+];
 
 export interface Folders {
   /** Folders of images, taken in order; folders inside them are not entered. */
@@ -27,6 +46,8 @@ export interface Pair {
   /** Its question, if it has a right answer in words. */
   readonly question?: Question;
   readonly task?: string;
+  /** What its set is called. */
+  readonly set?: string;
 }
 
 /** Contents of the folders. */
@@ -80,7 +101,7 @@ export function findImages({ images, pattern }: Omit<Folders, 'masks'>): Pairs {
   const fits = pattern === undefined ? () => true : matcher(pattern);
   const roots = [images].flat();
   const files = roots.flatMap((root, at) => {
-    const fitting = pictures('images', root).filter(fits);
+    const fitting = withoutResults(pictures('images', root)).filter(fits);
     if (fitting.length === 0) throw new UsageError(`images  ${root}: expected file names such as ${pattern}; got none`);
     return fitting.map((file) => ({ at, file, image: join(root, file) }));
   });
@@ -99,9 +120,7 @@ export function findImages({ images, pattern }: Omit<Folders, 'masks'>): Pairs {
 export function holdsPictures(path: string): boolean {
   return (
     (statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false) &&
-    readdirSync(path, { withFileTypes: true }).some(
-      (entry) => !entry.isDirectory() && EXTENSIONS.includes(parse(entry.name).ext.toLowerCase()),
-    )
+    readdirSync(path, { withFileTypes: true }).some((entry) => !entry.isDirectory() && isPicture(entry.name))
   );
 }
 
@@ -120,12 +139,36 @@ export function pictures(option: 'images' | 'masks' | 'predictions' | 'truth', r
   const names = listed(option, root)
     .filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.'))
     .map(({ name }) => name)
-    .filter((name) => EXTENSIONS.includes(parse(name).ext.toLowerCase()));
+    .filter(isPicture);
   if (names.length === 0)
     throw new UsageError(
-      `${option}  ${root}: expected files named ${EXTENSIONS.map((ext) => `*${ext}`).join(' ')}; got none`,
+      `${option}  ${root}: expected files named ${EXTENSIONS.map((ext) => `*${ext}`).join(' ')}; got ${leftOut(root) ?? 'none'}`,
     );
   return names.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+}
+
+/**
+ * What a folder holds beside pictures, as in `3 .heic, 1 .txt, 2 folders`; undefined if nothing. Hidden files do not
+ * count.
+ */
+export function leftOut(root: string): string | undefined {
+  const counts = new Map<string, number>();
+  for (const entry of listed('images', root)) {
+    if (entry.name.startsWith('.') || (!entry.isDirectory() && isPicture(entry.name))) continue;
+    const kind = entry.isDirectory() ? 'folder' : parse(entry.name).ext.toLowerCase() || 'without an extension';
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  if (counts.size === 0) return undefined;
+  const order = ([a]: [string, number], [b]: [string, number]): number =>
+    Number(a === 'folder') - Number(b === 'folder') || (a < b ? -1 : 1);
+  return [...counts]
+    .toSorted(order)
+    .map(([kind, count]) => `${count} ${kind}${kind === 'folder' && count > 1 ? 's' : ''}`)
+    .join(', ');
+}
+
+function isPicture(name: string): boolean {
+  return EXTENSIONS.includes(parse(name).ext.toLowerCase());
 }
 
 function listed(option: string, root: string) {
@@ -141,7 +184,7 @@ function listed(option: string, root: string) {
 function masksByName(root: string, files: readonly string[]): Map<string, string> {
   const rank = (file: string): number => EXTENSIONS.indexOf(parse(file).ext.toLowerCase());
   const lastWins = files.toSorted((a, b) => rank(b) - rank(a));
-  return new Map(lastWins.map((file) => [parse(file).name, join(root, file)]));
+  return new Map(namedMasks(lastWins).map(([name, file]) => [name, join(root, file)]));
 }
 
 function matcher(pattern: string): (file: string) => boolean {

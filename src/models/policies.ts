@@ -2,16 +2,19 @@
 import { messageOf, ModelError } from '../errors.js';
 import { prompts } from '../prompts/seg-r1.js';
 import { FAMILIES, readPolicyConfig } from './families.js';
+import { trainedFrame } from './frame.js';
 import type { Coordinates } from './policy.js';
-import { readAdapterConfig } from './vlm/adapter.js';
+import { readAdapter } from './vlm/adapter.js';
+import type { Architecture } from './vlm/architecture.js';
 import { openChat } from './vlm/chat.js';
 import { messagesOf } from './vlm/messages.js';
-import type { Architecture } from './vlm/architecture.js';
 import { inspectVlm, type InspectedAdapter, type InspectedCheckpoint } from './vlm/inspect.js';
 import { adapterOf, LoraFault } from './vlm/lora.js';
 import type { Use } from './vlm/memory.js';
 import { mergeAdapter } from './vlm/merge.js';
 import type { Training } from './vlm/parameters.js';
+import { openTokenizer } from './vlm/tokenizer.js';
+import { findWeights } from './vlm/weight-files.js';
 import { openVlm, type VlmOptions, type VlmPolicy } from './vlm/policy.js';
 
 export { readPolicyConfig } from './families.js';
@@ -49,8 +52,8 @@ export async function coordinatesOf(checkpoint: string): Promise<Coordinates> {
 }
 
 /**
- * Why a policy cannot be opened, as far as configurations and its chat template say: the option and the reason; no
- * weight is read.
+ * Why a policy cannot be opened, as far as its configurations, its tokenizer, its chat template and the headers of its files say: the option
+ * and the reason; no weight of the checkpoint is read.
  */
 export async function policyFault({
   checkpoint,
@@ -64,13 +67,18 @@ export async function policyFault({
   let option = 'checkpoint';
   try {
     const config = await readPolicyConfig(checkpoint);
-    (await openChat(checkpoint)).render(messagesOf({ user: '' }));
+    const [, , chat] = await Promise.all([
+      findWeights(checkpoint, config),
+      openTokenizer(checkpoint),
+      openChat(checkpoint),
+    ]);
+    chat.render(messagesOf({ user: '' }));
     if (typeof train === 'object') {
       option = 'train.lora';
       adapterOf(config, train.lora);
     }
     option = 'adapter';
-    if (adapter !== undefined) await readAdapterConfig(adapter, config);
+    if (adapter !== undefined) await readAdapter(adapter, config);
     return undefined;
   } catch (error) {
     if (error instanceof LoraFault) return { option: `${option}.${error.option}`, text: messageOf(error) };
@@ -95,5 +103,6 @@ export function inspectPolicy(
 
 /** Writes a checkpoint with an adapter merged; see `mergeAdapter` of `vlm`. @returns how many matrices changed. */
 export async function exportMerged(base: string, adapter: string, dir: string): Promise<number> {
-  return await mergeAdapter(base, await readPolicyConfig(base), adapter, dir);
+  const frame = await trainedFrame(base, adapter);
+  return await mergeAdapter(base, await readPolicyConfig(base), adapter, dir, frame);
 }

@@ -21,7 +21,7 @@ export interface Segmenter {
   readonly looksAt?: 'original' | 'frame';
   /**
    * One mask for each prompt, in order, at `frame` size: the union over the prompt's objects. An object with a box uses
-   * only the points inside it (inclusive); an invalid object is skipped.
+   * only the points inside it (inclusive), unless it says `everyPoint`; an invalid object is skipped.
    */
   segment(request: SegmentRequest): Promise<Mask[]>;
   /** As `segment`, with the segmenter's own quality estimates; optional. */

@@ -16,8 +16,8 @@ export const AdvantageOptions = z.strictObject({
   scale: z.enum(['group', 'batch', 'none', 'parts']).default('group'),
   /** Groups over which `batch` and `parts` compute a spread; as many as in a step of `update`. */
   groupsPerStep: z.int().min(1).default(8),
-  /** Weight of each of the `parts`; 0 excludes it, default 1. */
-  weights: z.record(z.string(), z.number()).default({}),
+  /** Weight of each of the `parts`, 0 for one that is absent; without it each has 1. */
+  weights: z.record(z.string(), z.number()).optional(),
 });
 export type AdvantageOptions = z.input<typeof AdvantageOptions>;
 
@@ -75,7 +75,7 @@ export function batchAdvantages(groups: readonly (readonly number[])[]): number[
  */
 export function partAdvantages(
   groups: readonly Readonly<Record<string, readonly number[]>>[],
-  weights: Readonly<Record<string, number>>,
+  weights?: Readonly<Record<string, number>>,
 ): number[][] {
   const sums = groups.map((parts) => partSums(parts, weights));
   // Their mean is 0 already, part by part and group by group.
@@ -86,12 +86,11 @@ export function partAdvantages(
 /** Of one group: its parts, each scaled within it, added up by weight, [G]; NaN where none scores. */
 export function partSums(
   parts: Readonly<Record<string, readonly number[]>>,
-  weights: Readonly<Record<string, number>>,
+  weights?: Readonly<Record<string, number>>,
 ): number[] {
-  const counted = Object.entries(parts).filter(([name]) => weights[name] !== 0);
-  const scaled = counted.map(([name, rewards]) =>
-    groupAdvantages(rewards, 'group').map((a) => a * (weights[name] ?? 1)),
-  );
+  const weight = (name: string): number => (weights ? (weights[name] ?? 0) : 1);
+  const counted = Object.entries(parts).filter(([name]) => weight(name) !== 0);
+  const scaled = counted.map(([name, rewards]) => groupAdvantages(rewards, 'group').map((a) => a * weight(name)));
   const scored = (i: number): boolean => counted.some(([, rewards]) => !Number.isNaN(rewards[i]));
   return Array.from({ length: counted[0]?.[1].length ?? 0 }, (_, i) =>
     scored(i) ? scaled.reduce((sum, part) => sum + part[i], 0) : NaN,

@@ -25,7 +25,8 @@ export function inFrame(prompt: Prompt, frame: Size): Prompt {
   const moved = ({ x, y, label }: Point): Point => ({ x: across(x), y: down(y), label });
   return {
     frame,
-    objects: prompt.objects.map(({ box, points }) => ({
+    objects: prompt.objects.map(({ box, points, ...rest }) => ({
+      ...rest,
       ...(box && { box: scaled(box) }),
       points: points.map(moved),
     })),

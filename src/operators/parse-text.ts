@@ -1,4 +1,4 @@
-import type { Box, Point, Prompt, PromptObject, Size } from '../records.js';
+import type { Box, Point, Prompt, Size } from '../records.js';
 
 /** The parts of a completion; null where unreadable. */
 export interface Parts {
@@ -22,7 +22,7 @@ interface Written<T> {
 }
 
 /** Longer numbers are no coordinates and would overflow a shard's column. */
-const MOST_DIGITS = 9;
+export const MOST_DIGITS = 9;
 
 /**
  * Reads the parts of Seg-R1's format, each by itself; a list that Python could not evaluate makes the others unreadable
@@ -70,22 +70,30 @@ export function toPrompt({ points, labels, boxes }: Parts, frame: Size, mode: 'b
   };
 }
 
-/** Reads a looser completion; see `readPrompt`. */
-export function readLeniently(text: string, frame: Size): Prompt | null {
-  const boxes = ['<bbox>', '"bbox_2d"']
-    .flatMap((mark) => runs(text, mark))
-    .flatMap((numbers) => (numbers.length % 4 === 0 ? groups(numbers, 4) : []));
-  const places = ['<points>', '"point_2d"']
-    .flatMap((mark) => runs(text, mark))
-    .flatMap((numbers) => (numbers.length % 2 === 0 ? groups(numbers, 2) : []));
-  const labels = text.includes('<labels>') ? runs(text, '<labels>').flat() : places.map(() => 1);
-  const known = labels.filter(isLabel);
-  const readable = labels.length === places.length && known.length === places.length;
-  const points = readable ? places.map(([x, y], i): Point => ({ x, y, label: known[i] })) : [];
-  const sorted = boxes.map(([a, b, c, d]): Box => [Math.min(a, c), Math.min(b, d), Math.max(a, c), Math.max(b, d)]);
-  const objects: PromptObject[] =
-    sorted.length > 0 ? sorted.map((box) => ({ box, points })) : points.length > 0 ? [{ points }] : [];
-  return objects.length > 0 ? { frame, objects } : null;
+/** The numbers of the first `<bbox>` that has four, whether it is closed or not. */
+export function firstBox(text: string): number[] | undefined {
+  for (let start = text.indexOf('<bbox>'); start >= 0;) {
+    const cursor = { text, at: start + '<bbox>'.length };
+    space(cursor);
+    const box = tuple(cursor, 4, digits);
+    if (box) return box;
+    start = text.indexOf('<bbox>', cursor.at);
+  }
+  return undefined;
+}
+
+/**
+ * The lists of `size` numbers in the first `<name>`, read as decimals whatever Python makes of them; single numbers
+ * for a size of 1.
+ */
+export function integersOf(text: string, name: 'points' | 'labels', size: 1 | 2): number[][] | undefined {
+  const item = (cursor: Cursor): number[] | undefined => {
+    if (size === 2) return tuple(cursor, 2, digits);
+    const value = digits(cursor);
+    return value === undefined ? undefined : [value];
+  };
+  const [found] = tagged(text, name, (cursor) => list(cursor, item), 1);
+  return found?.values.slice();
 }
 
 /** The result of `read` for each `<name>…</name>`, up to `most`; further ones are ignored. */
@@ -121,12 +129,12 @@ function list<T>(cursor: Cursor, item: (cursor: Cursor) => T | undefined): Writt
 }
 
 /** `[n, n, …]` with exactly `size` numbers. */
-function tuple(cursor: Cursor, size: number): number[] | undefined {
+function tuple(cursor: Cursor, size: number, number = integer): number[] | undefined {
   const values: number[] = [];
   while (values.length < size) {
     if (!take(cursor, values.length === 0 ? '[' : ',')) return undefined;
     space(cursor);
-    const value = integer(cursor);
+    const value = number(cursor);
     if (value === undefined) return undefined;
     values.push(value);
     space(cursor);
@@ -145,6 +153,14 @@ function integer(cursor: Cursor): number | undefined {
   return length > 1 && cursor.text[start] === '0' && value !== 0 ? NaN : value;
 }
 
+/** A whole number of at most nine digits, as they stand. */
+function digits(cursor: Cursor): number | undefined {
+  const start = cursor.at;
+  while (isDigit(cursor.text.charCodeAt(cursor.at))) cursor.at++;
+  const length = cursor.at - start;
+  return length > 0 && length <= MOST_DIGITS ? Number(cursor.text.slice(start, cursor.at)) : undefined;
+}
+
 function take(cursor: Cursor, char: string): boolean {
   if (cursor.text[cursor.at] !== char) return false;
   cursor.at++;
@@ -161,25 +177,4 @@ function isLabel(value: number): value is 0 | 1 {
 
 function isDigit(code: number): boolean {
   return code >= 48 && code <= 57;
-}
-
-/** The numbers after each `mark`, as long as only numbers, brackets, commas and spaces follow; rounded, at least 0. */
-function runs(text: string, mark: string): number[][] {
-  const found: number[][] = [];
-  const plain = /[-0-9.,:[\]\s]*/y;
-  for (let start = text.indexOf(mark); start >= 0; start = text.indexOf(mark, plain.lastIndex)) {
-    plain.lastIndex = start + mark.length;
-    const [run] = plain.exec(text) as RegExpExecArray;
-    const numbers = run
-      .split(/[,:[\]\s]+/)
-      .filter((word) => word !== '')
-      .map(Number);
-    if (numbers.length > 0 && numbers.every((n) => Math.abs(n) < 10 ** MOST_DIGITS))
-      found.push(numbers.map((n) => Math.max(0, Math.round(n))));
-  }
-  return found;
-}
-
-function groups(numbers: readonly number[], size: number): number[][] {
-  return Array.from({ length: numbers.length / size }, (_, i) => numbers.slice(i * size, (i + 1) * size));
 }

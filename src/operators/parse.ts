@@ -4,7 +4,10 @@ import { z } from 'zod';
 import type { Coordinates } from '../models/policy.js';
 import type { Prompt, Prompted, RolledOut, Size } from '../records.js';
 import { CoordinatesOption, inFrame, writtenFrame } from './coordinates.js';
-import { formatted, readLeniently, readParts, toPrompt } from './parse-text.js';
+import { readLeniently, type Repair } from './parse-lenient.js';
+import { readReasoning } from './parse-reason.js';
+import { formatted, readParts, toPrompt, type Parts } from './parse-text.js';
+import type { Protocol } from './scoring/protocol.js';
 
 export const ParseOptions = z.strictObject({
   /** `boxes` asks for boxes, points and labels; `points` for points and labels only, as Seg-R1's first stage does. */
@@ -18,17 +21,31 @@ export const ParseOptions = z.strictObject({
 });
 export type ParseOptions = z.input<typeof ParseOptions>;
 
-/** Adds `prompts` and `formats`, one for each completion; marked rows pass by. */
-export function parse<T extends RolledOut>(options: ParseOptions = {}): OperatorFunction<T, T & Prompted> {
+/**
+ * Adds `prompts` and `formats`, one for each completion; marked rows pass by.
+ *
+ * @param read called for each completion with what lenient reading had to overlook, nothing in most.
+ * @param protocol `legacy` reads completions about ReasonSeg's rows as the released evaluation does: see `readReasoning`.
+ */
+export function parse<T extends RolledOut>(
+  options: ParseOptions = {},
+  read: (repairs: readonly Repair[]) => void = () => {},
+  protocol: Protocol = 'standard',
+): OperatorFunction<T, T & Prompted> {
   const { mode, think = mode === 'boxes', lenient, coordinates = 'pixels' } = ParseOptions.parse(options);
   return map((row) => {
     if (row.skipped) return row as T & Prompted;
     const parts = row.completions.map(({ text }) => readParts(text));
     const formats = parts.map((part) => (formatted(part, mode, think) ? 1 : 0));
     const written = writtenFrame(coordinates, row.frame);
+    const weaker = protocol === 'legacy' && row.task.startsWith('reason-');
     const prompts = parts.map((part, i) => {
-      const prompt =
-        toPrompt(part, written, mode) ?? (lenient ? readLeniently(row.completions[i].text, written) : null);
+      if (weaker) {
+        const prompt = readReasoning(row.completions[i].text, written);
+        return prompt && inFrame(prompt, row.frame);
+      }
+      const { prompt, repairs } = promptOf(row.completions[i].text, part, written, mode, lenient);
+      read(repairs);
       return prompt && inFrame(prompt, row.frame);
     });
     return { ...row, prompts, formats };
@@ -45,9 +62,10 @@ export function parse<T extends RolledOut>(options: ParseOptions = {}): Operator
  *
  * @param seen the frame that the policy was shown.
  * @param options.coordinates units of the numbers; pixels of `seen` by default.
- * @param options.lenient where that fails, also takes boxes alone, points alone (foreground without a `<labels>`), a
- * missing closing tag, several boxes in one tag, decimals (rounded), negative numbers (0), corners in either order, and
- * Qwen's own `"bbox_2d": […]` and `"point_2d": […]`.
+ * @param options.lenient where that fails or misses a box, also takes boxes alone, points alone (foreground without a
+ *   `<labels>`), a wrong or missing closing tag, `<box>` and other names and spellings, several boxes in one tag, other
+ *   brackets, decimals (rounded), negative numbers (0), corners in either order, and JSON such as Qwen's own
+ *   `"bbox_2d": […]` and `"point_2d": […]`.
  * @returns null, never a throw: a malformed completion is the policy's fault and costs the reward.
  * @see Seg-R1, arXiv:2506.22624, `parse_custom_format` of its repository.
  */
@@ -57,7 +75,22 @@ export function readPrompt(
   options: { readonly lenient?: boolean; readonly coordinates?: Coordinates } = {},
 ): Prompt | null {
   const written = writtenFrame(options.coordinates ?? 'pixels', seen);
-  const strict = toPrompt(readParts(completion), written, 'boxes');
-  const prompt = strict ?? (options.lenient ? readLeniently(completion, written) : null);
+  const { prompt } = promptOf(completion, readParts(completion), written, 'boxes', options.lenient ?? false);
   return prompt && inFrame(prompt, seen);
+}
+
+/** Strict reading goes first, but where lenient reading finds more boxes. */
+function promptOf(
+  text: string,
+  parts: Parts,
+  frame: Size,
+  mode: 'boxes' | 'points',
+  lenient: boolean,
+): { readonly prompt: Prompt | null; readonly repairs: readonly Repair[] } {
+  const strict = { prompt: toPrompt(parts, frame, mode), repairs: [] };
+  if (!lenient || (strict.prompt && mode === 'points')) return strict;
+  const repaired = readLeniently(text, frame);
+  const boxes = (prompt: Prompt | null | undefined): number =>
+    new Set(prompt?.objects.flatMap(({ box }) => (box ? [box.join()] : []))).size;
+  return repaired && (!strict.prompt || boxes(repaired.prompt) > boxes(strict.prompt)) ? repaired : strict;
 }

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { replayedKeys } from '../io/arrow/columns.js';
 import type { OwnColumns } from '../io/arrow/own-columns.js';
 import { readRows } from '../io/arrow/shard.js';
+import { hashOf } from '../io/fingerprint.js';
 import { storedColumns } from '../io/arrow/stored-columns.js';
 import { readManifest } from '../io/manifest.js';
 import { shuffled } from '../random.js';
@@ -52,6 +53,14 @@ export function replay({ seed, window }: ReplayContext, options: ReplayOptions):
 /** @throws {DataError} if there is no manifest of rows. */
 export async function replayable({ rows }: ReplayOptions): Promise<void> {
   for (const folder of [rows].flat()) await readManifest(rowsIn(folder));
+}
+
+/** The shards of the rows, as their manifests have them. @throws {DataError} if there is no manifest of rows. */
+export async function replayedShards({ rows }: ReplayOptions): Promise<Record<string, string>> {
+  const folders = [rows]
+    .flat()
+    .map(async (folder) => [`rows of ${folder}`, hashOf((await readManifest(rowsIn(folder))).shards)]);
+  return Object.fromEntries(await Promise.all(folders)) as Record<string, string>;
 }
 
 async function* replayed(

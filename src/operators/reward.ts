@@ -119,10 +119,15 @@ async function ownScores(own: RewardFunction, row: Masked): Promise<(number | nu
     throw new UsageError(`${where}: expected scores; got the error ${shown(messageOf(error))}`, { cause: error });
   }
   const wanted = `${where}: expected ${row.completions.length} numbers or nulls, one a completion`;
-  if (!Array.isArray(values) || values.length !== row.completions.length)
+  if (!isList(values) || values.length !== row.completions.length)
     throw new UsageError(`${wanted}; got ${shown(values)}`);
-  return values.map((value: unknown, g) => {
+  return Array.from(values, (value: unknown, g) => {
     if (value === null || typeof value === 'number') return value;
     throw new UsageError(`${wanted}; got ${shown(value)} for completion ${g}`);
   });
+}
+
+/** A list, or a typed array of numbers. */
+function isList(value: unknown): value is ArrayLike<unknown> {
+  return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
 }

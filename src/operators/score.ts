@@ -7,6 +7,7 @@ import { maskArea } from '../io/mask.js';
 import { readTruth } from '../io/truth.js';
 import type { ReadImage } from '../models/segmenter.js';
 import type { Mask, Masked, Measured, Size } from '../records.js';
+import { readPrompt } from './parse.js';
 import { orMarked } from './faults.js';
 import { gallery, panelOf, type Panel } from './scoring/gallery.js';
 import { inOrder } from '../streams/in-order.js';
@@ -124,7 +125,7 @@ function counting({ set, protocol, seed }: Scoring, overlays: number) {
   return {
     count(row: Masked & Partial<Measured>, judged: Judged | undefined): void {
       if (!judged) return void unscored++;
-      items.push({ id: row.id, set, unit: unitOf(row), judged, answer: aboutAnswer(row) });
+      items.push({ id: row.id, set: row.set ?? set, unit: unitOf(row), judged, answer: aboutAnswer(row) });
       tasks.add(row.task);
       shown.add(row, worthOf(judged));
     },
@@ -145,10 +146,12 @@ function counting({ set, protocol, seed }: Scoring, overlays: number) {
   };
 }
 
-function aboutAnswer({ prompts, masks, completions }: Masked): Record<string, number> {
+function aboutAnswer({ prompts, masks, completions, formats, frame }: Masked): Record<string, number> {
   const [mask = null] = masks;
+  const strict = readPrompt(completions[0]?.text ?? '', frame)?.objects.length ?? formats[0] ?? 0;
   return {
     'answer/unparsed': prompts[0] ? 0 : 1,
+    'answer/repaired': (prompts[0]?.objects.length ?? 0) > strict ? 1 : 0,
     'answer/empty': mask === null || maskArea(mask) === 0 ? 1 : 0,
     'completions/mean_length': completions[0]?.tokens.length ?? NaN,
   };

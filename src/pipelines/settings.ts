@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { deviceShape, Runtime } from '../models/device.js';
+import { deviceShape, Runtime, Threads, Workers } from '../models/device.js';
 import { isExpression, SAVED_PRECISIONS, trainingFault, type SavedPrecision } from '../models/policies.js';
 import { isOfModule, SEGMENTERS, type SegmenterChoice } from '../models/segmenters.js';
 import { prompts, type PromptName } from '../prompts/seg-r1.js';
@@ -31,9 +31,6 @@ const Lora = z
       });
   });
 
-/** Threads of a process: a number above the cores of any machine would only keep the system busy. */
-const MOST_THREADS = 256;
-
 /** Prompts in one run: so many would not fit any device. */
 const MOST_PROMPTS = 1024;
 
@@ -59,9 +56,9 @@ export const PolicyShape = z.strictObject({
    * Threads that run side by side, each with a copy of the weights (4 bytes each); frozen float32 files are
    * memory-mapped once for all.
    */
-  workers: z.int().min(1).max(MOST_THREADS).default(1),
+  workers: Workers.default(1),
   /** Cores of one run; workers × threads should not exceed the machine's. */
-  threads: z.int().min(1).max(MOST_THREADS).default(2),
+  threads: Threads.default(2),
   /** Prompts in one run, and groups in a microbatch. */
   batch: z.int().min(1).max(MOST_PROMPTS).default(4),
   /** Whether the backward pass computes each layer again instead of keeping its values. */
@@ -147,6 +144,8 @@ export const Settings = z.strictObject({
     .optional(),
   /** Rows with faulty data that are skipped before the run stops. */
   tolerate: z.int().min(0).default(0),
+  /** Cache of pixels that stages share, MB, as `imageReader` keeps it; the least recently used are dropped first; 0 keeps none. */
+  imageCacheMegabytes: z.number().min(0).default(256),
   /** Modules with custom stages, relative to the file. */
   operators: z.array(z.string().min(1)).default([]),
 });

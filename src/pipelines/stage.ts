@@ -30,6 +30,11 @@ export interface StageContext extends PipelineContext {
   policy(): Promise<Policy & Resumable>;
   /** The policy for a stage that says `updatesPolicy`: its steps become checkpoints, from which a run resumes. */
   trainable(): Promise<Policy & Resumable & Trainable>;
+  /**
+   * For a stage that changes the policy: resolves once all rows under way have come to it, so that each row is written by
+   * the same weights in every run. Undefined where a stage before it may hold rows back until a step.
+   */
+  readonly settled?: (() => Promise<void>) | undefined;
   /** Where the run resumes; undefined in a new run. */
   readonly resumed?: Position;
   /**
@@ -67,8 +72,9 @@ export type Adds = readonly string[] | Readonly<Record<string, Column | 'known'>
 export interface StageFacts {
   /** How completions are sampled, as far as it is known before the run. */
   readonly sampling?: Partial<SamplingOptions> & { readonly group?: number; readonly entropy?: boolean };
-  /** Rows that it gathers for one optimizer step. */
+  /** Rows that it gathers for one optimizer step, and how many steps it takes on them; 1 by default. */
   readonly rowsPerStep?: number;
+  readonly stepsPerBatch?: number;
   /** Weight of each part of the reward, custom ones too, and the options of the built-in parts. */
   readonly rewards?: { readonly weights: Readonly<Record<string, number>>; readonly builtIn: RewardOptions };
   /** Metrics in the column `scores`. */
@@ -143,6 +149,15 @@ export interface StageDefinition<Options> {
   readonly uses?: readonly ('policy' | 'segmenter')[];
   /** Options that name a file or folder, or a list or map of them: relative to the pipeline's file, and must exist. */
   readonly paths?: readonly string[] | ((options: Options) => readonly string[]);
+  /** Modules that the options name, for `preflight` and `build` to run. */
+  modules?(options: Options): readonly string[];
+  /**
+   * What decides its rows besides its options, by name: such as how many files, and their fingerprint. A resumed run
+   * must find the same.
+   */
+  inputs?(options: Options, settings: Settings): Promise<Readonly<Record<string, string>>>;
+  /** What a source takes, counted by name, such as images and masks. */
+  counts?(options: Options): Readonly<Record<string, number>>;
   /** Number of rows of a source, if it is known. */
   rows?(options: Options): number | undefined;
   /** Cacheable: the output depends only on the row, so a restarted run reuses it. */
@@ -163,7 +178,7 @@ export interface StageDefinition<Options> {
   filters?(reason: string): boolean;
   /** Rules that span options or stages. */
   rules?(options: Options, around: PipelineContext): readonly Refusal[];
-  /** Checks of the files named by the options; called once all else is right, and before any model is opened. */
+  /** Checks of the files named by the options; called once they are there, and before any model is opened. */
   preflight?(options: Options): Promise<readonly Refusal[]>;
   /** Notices about allowed but unusual options, after the stage's name. */
   notices?(options: Options, around: PipelineContext): readonly string[];
@@ -179,6 +194,8 @@ export interface CheckedStage {
   readonly stage: Stage;
   /** Undefined where they could not be read. */
   readonly options: unknown;
+  /** A custom stage of which the module was not run: what it needs, adds and takes is unknown. */
+  readonly unknown?: true;
 }
 
 /**
@@ -209,6 +226,9 @@ export const stageKeys: readonly string[] = Object.keys({
   adds: true,
   uses: true,
   paths: true,
+  modules: true,
+  inputs: true,
+  counts: true,
   rows: true,
   cacheable: true,
   updatesPolicy: true,

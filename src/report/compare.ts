@@ -101,6 +101,7 @@ export function comparisonTables({
 }: Comparison): readonly (readonly [heading: string, table: Table])[] {
   const others = Object.entries(numbers);
   return [
+    ...overview(runs, sets).map((table) => ['all sets', table] as const),
     ...sets.flatMap((set) => [
       [set.set, setTable(runs, set)] as const,
       ...(set.paper ? [[`${set.set} beside the paper`, set.paper] as const] : []),
@@ -120,6 +121,20 @@ export function comparisonTables({
         ]
       : []),
   ];
+}
+
+/** The main numbers of every set in one table, where there are several of a kind. */
+function overview(runs: readonly string[], sets: readonly ComparedSet[]): Table[] {
+  return (['foreground', 'referring'] as const).flatMap((kind) => {
+    const same = sets.filter((set) => set.kind === kind);
+    if (same.length < 2) return [];
+    const lines = same.flatMap((set) =>
+      setTable(runs, set)
+        .slice(1)
+        .map((line) => [set.set, ...line.slice(0, runs.length + 1)]),
+    );
+    return [[['set', '', ...runs], ...lines]];
+  });
 }
 
 function setTable(runs: readonly string[], { kind, metrics, differences }: ComparedSet): Table {

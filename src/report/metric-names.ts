@@ -54,6 +54,7 @@ const SINGLE: Readonly<Record<string, MetricName>> = {
   'half/cIoU': share('cIoU', 'over one half, sums over the set'),
   dice: share('Dice', 'nothing left out, both empty earns 0'),
   'answer/unparsed': share('unparsed answers', 'share; each counts as an empty mask', 'less'),
+  'answer/repaired': { label: 'answers read leniently', variant: 'share', share: true },
   'answer/missing': share('missing predictions', 'share; each counts as an empty mask', 'less'),
   'answer/empty': { label: 'empty masks', variant: 'share', share: true },
   'completions/mean_length': { label: 'tokens', variant: 'an answer', share: false },

@@ -4,6 +4,7 @@ import { html, type Html } from './html.js';
 import { metricName, shownValue } from './metric-names.js';
 import { BESIDE, paperTable } from './paper-table.js';
 import { headline, scoreTable, setLine } from './score-table.js';
+import { setsTables } from './sets-table.js';
 import { STYLE } from './style.js';
 import type { Table } from './table.js';
 
@@ -45,6 +46,13 @@ export function page({ name, scores, gallery, tables }: PageContent): string {
           ${protocolNote(scores)}
         </header>
         <main>
+          ${setsTables(scores.sets, scores.protocol).map(
+            (table) =>
+              html`<section>
+                <h2>All sets</h2>
+                ${tableOf(table)}
+              </section>`,
+          )}
           ${scores.sets.map((set) => setSection(name, set, scores.protocol))} ${galleryOf(gallery)}
           ${Object.entries(tables).map(
             ([heading, table]) =>

@@ -44,7 +44,7 @@ export interface ResultFiles {
 
 /** Results in a run's folder. */
 export interface StoredRun {
-  /** The folder as it was named. */
+  /** Its folder's name. */
   readonly name: string;
   readonly protocol: 'standard' | 'legacy';
   readonly sets: readonly z.output<typeof SetOf>[];

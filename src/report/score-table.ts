@@ -13,7 +13,7 @@ export function headline(
     kind === 'foreground'
       ? ['structure', 'weightedF', 'fMeasure/mean', 'fMeasure/max', 'eMeasure/mean', 'mae', 'iou/binary']
       : [`${convention}/iou`, `${convention}/cIoU`, `${convention}/Pr@0.5`, `${convention}/N-acc`];
-  const about = ['answer/unparsed', 'answer/missing', 'answer/empty', 'completions/mean_length'];
+  const about = ['answer/unparsed', 'answer/repaired', 'answer/missing', 'answer/empty', 'completions/mean_length'];
   return [...names, ...about].filter((name) => (metrics[name]?.n ?? 0) > 0);
 }
 

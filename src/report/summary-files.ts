@@ -14,6 +14,7 @@ import { page, type Picture } from './page.js';
 import { BESIDE, paperTable } from './paper-table.js';
 import { scoreTable, setLine } from './score-table.js';
 import { markdown, markdownTable, markdownText } from './table.js';
+import { setsTables } from './sets-table.js';
 import { tallyTable } from './tally-table.js';
 
 /** Results of a run after its last row. */
@@ -73,7 +74,8 @@ function scoreParts(name: string, { sets, protocol, defects, unscored }: Scores)
       ...(paper ? [`${BESIDE}\n`, markdownTable(paper)] : []),
     ];
   });
-  return [legacy, left, ...each].filter((part) => part !== '');
+  const all = setsTables(sets, protocol).map((table) => `## all sets\n\n${markdownTable(table)}`);
+  return [legacy, left, ...all, ...each].filter((part) => part !== '');
 }
 
 /** Writes each item's numbers, a line for each, by which runs are compared. */

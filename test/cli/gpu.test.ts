@@ -1,7 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -12,6 +11,7 @@ import { commitOf } from '../../src/gpu/provider.js';
 import { madePython } from '../gpu/python.js';
 import { wheelFiles } from '../gpu/wheels.js';
 import { folder } from '../pipelines/files.js';
+import { until } from '../waiting.js';
 
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const { version, folder: runtime } = thisMachine().onnxruntime;
@@ -59,7 +59,7 @@ describe('segr1 gpu install', () => {
       existsSync(join(to, 'manifest.json'))
         ? (JSON.parse(readFileSync(join(to, 'manifest.json'), 'utf8')) as { packages: unknown[] }).packages.length
         : 0;
-    while (packages() < 5 || leftovers().length === 0) await setTimeout(50);
+    await until(() => packages() >= 5 && leftovers().length > 0);
     // With what it started, for that hangs.
     process.kill(-(child.pid ?? 0), 'SIGKILL');
     await new Promise((done) => child.once('exit', done));

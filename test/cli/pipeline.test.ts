@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it } from 'vitest';
@@ -17,15 +17,21 @@ interface Ended {
 }
 
 /** Runs the program in a folder of its own. @param said called with all that was printed, whenever there is more. */
-function segr1(args: readonly string[], said: (out: string, child: ChildProcess) => void = () => {}): Promise<Ended> {
+function segr1(
+  args: readonly string[],
+  said: (out: string, child: ChildProcess, err: string) => void = () => {},
+): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [CLI, ...args], { cwd: folder().path });
     let [out, err] = ['', ''];
     child.stdout.on('data', (text: Buffer) => {
       out += text.toString();
-      said(out, child);
+      said(out, child, err);
     });
-    child.stderr.on('data', (text: Buffer) => (err += text.toString()));
+    child.stderr.on('data', (text: Buffer) => {
+      err += text.toString();
+      said(out, child, err);
+    });
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal, out, err }));
   });
@@ -61,6 +67,18 @@ describe('segr1 pipeline', () => {
     expect(lines.map(({ kind }) => kind)).toEqual(['start', 'step', 'step', 'step', 'step', 'end']);
   });
 
+  // 255 bytes are the longest name of a file; the run's folder has the time behind it.
+  it('runs a file with as long a name as there may be, in a folder of its own', async () => {
+    const long = folder().file(
+      `${'z'.repeat(250)}.yaml`,
+      readFileSync(stubPipeline('[{ rows: { count: 1 } }, guess]'), 'utf8'),
+    );
+    const { code, out } = await segr1(['pipeline', long, '--json']);
+    const { summary } = JSON.parse(out.trim().split('\n').at(-1) ?? '') as { summary: { folder: string } };
+    expect([code, basename(summary.folder).length]).toEqual([0, 255]);
+    expect(basename(summary.folder)).toMatch(/^z{222}-[0-9a-f]{16}-\d{8}-\d{6}$/);
+  });
+
   it('takes a name from the pipelines.yaml of the folder, or of --pipelines', async () => {
     const { path, file } = folder();
     const all = file('all.yaml', 'one: { stages: [load: { scenes: { count: 1 }, frame: 64 }] }\n');
@@ -74,6 +92,7 @@ describe('segr1 pipeline', () => {
       'pipeline',
       stubPipeline('[rows, guess, teach]'),
       '--check',
+      '--run-modules',
       '--set',
       'rows.count=3',
       '--set',
@@ -82,10 +101,27 @@ describe('segr1 pipeline', () => {
     expect(code).toBe(0);
     expect(out).toContain('seed: 9');
     expect(out).toContain('count: 3');
-    expect(JSON.parse((await segr1(['pipeline', stubPipeline('[rows]'), '--check', '--json'])).out)).toMatchObject({
+    const json = await segr1(['pipeline', stubPipeline('[rows]'), '--check', '--run-modules', '--json']);
+    expect(JSON.parse(json.out)).toMatchObject({
       name: 'stub',
       stages: [{ rows: { count: 16 } }],
+      plan: { rows: 16 },
+      unchecked: [],
     });
+  });
+
+  it('runs no module to look, and says what is unchecked without', async () => {
+    const { code, err } = await segr1(['pipeline', stubPipeline('[{ rows: { cuont: 2 } }, thnik]'), '--check']);
+    expect(err).toMatch(/^\S+stub-stages\.mjs {2}unchecked: .*; the module was not run; way out: --run-modules\n$/);
+    expect(code).toBe(0);
+  });
+
+  it('takes --run-modules beside --check alone', async () => {
+    const alone = await segr1(['pipeline', stubPipeline('[rows]'), '--run-modules']);
+    expect([alone.code, alone.err]).toEqual([
+      2,
+      '--run-modules: expected --check beside it; got none; way out: a run runs them anyway\n',
+    ]);
   });
 
   it('says beside the checked pipeline what is worth a word', async () => {
@@ -93,8 +129,9 @@ describe('segr1 pipeline', () => {
       'pipeline',
       stubPipeline('[{ rows: { count: 2 } }, { doubt: { every: 4, onPurpose: true } }]'),
       '--check',
+      '--run-modules',
     ]);
-    expect([code, err]).toEqual([0, 'doubt  doubts one of 4 rows\n']);
+    expect([code, err]).toEqual([0, 'doubt  doubts one of 4 rows\nrows     2\n']);
     expect(out).not.toContain('doubts one');
   });
 
@@ -110,7 +147,7 @@ describe('segr1 pipeline', () => {
       ['STUB', '--set', 'rollout.group=16'],
       'this pipeline has no stage and no key "rollout"',
     ],
-    ['an unknown flag', ['STUB', '--chekc'], 'Unknown argument: chekc'],
+    ['an unknown flag', ['STUB', '--chekc'], '--pipelines; got --chekc; did you mean: --check'],
     ['no steps', ['STUB', '--max-steps', '0'], '--max-steps: expected a whole number of at least 1; got "0"'],
     ['two folders', ['STUB', '--run', 'a', '--run', 'b'], '--run: expected it once; got ["a","b"]'],
     [
@@ -128,10 +165,15 @@ describe('segr1 pipeline', () => {
   });
 
   it('names file, line and column of every mistake', async () => {
-    const { code, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: none } }, thnik]', 'sede: 1')]);
+    const { code, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: none } }, thnik]')]);
     expect(code).toBe(2);
-    expect(err).toMatch(/stub\.yaml:2:1 {2}pipeline has no option "sede".*\n.*stub\.yaml:3:27 .*\n?/);
-    expect(err.trim().split('\n')).toHaveLength(3);
+    expect(err).toMatch(/stub\.yaml:3:27 {2}rows\.count: expected a number.*\n.*stub\.yaml:3:37 {2}no stage .*"thnik"/);
+    expect(err.trim().split('\n')).toHaveLength(2);
+  });
+
+  it('runs modules once all else is right', async () => {
+    const first = await segr1(['pipeline', stubPipeline('[{ rows: { count: none } }, thnik]', 'sede: 1')]);
+    expect(first.err).toMatch(/^\S+stub\.yaml:2:1 {2}pipeline has no option "sede".*\n$/);
   });
 
   it('ends with 1 for what fails on the way, after the summary', async () => {
@@ -172,13 +214,13 @@ describe.each(['SIGINT', 'SIGTERM'] as const)('%s', (name) => {
 
   it('ends at once the second time', async () => {
     const slow = ENDLESS.replace('delay: 20', 'delay: 600000');
-    const { code, signal, out } = await segr1(['pipeline', stubPipeline(slow)], (text, child) => {
-      if (!text.includes('stub:')) return;
-      child.kill(name);
-      setTimeout(() => child.kill(name), 300);
+    let sent = 0;
+    const { code, signal, out } = await segr1(['pipeline', stubPipeline(slow)], (text, child, err) => {
+      if (sent === 0 && text.includes('stub:')) sent += Number(child.kill(name));
+      if (sent === 1 && err.includes('once more ends at once')) sent += Number(child.kill(name));
     });
-    // Ended by the signal itself, which a shell shows as 128 and its number.
-    expect([code, signal]).toEqual([null, name]);
+    // Ended by SIGINT, which a shell shows as 130.
+    expect([code, signal]).toEqual([null, 'SIGINT']);
     expect(out).not.toMatch(/^rows /m);
   });
 });

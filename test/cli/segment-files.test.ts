@@ -34,7 +34,7 @@ describe('placed, where names are as long as a file system allows', () => {
     const files = placed(images, 'out').flatMap(({ files }) => Object.values(files).map((file) => basename(file)));
     expect(Math.max(...files.map((file) => Buffer.byteLength(file)))).toBeLessThanOrEqual(255);
     expect(new Set(files).size).toBe(3 * images.length);
-    expect(files.every((file) => file.isWellFormed())).toBe(true);
+    expect(files.map((file) => Buffer.from(file).toString())).toEqual(files);
     expect(placed(images, 'out')).toEqual(placed(images, 'out'));
   });
 

@@ -66,7 +66,7 @@ describe('maskOfPolygon', () => {
   it.each([
     ['two points', [1, 1, 5, 5], 'at least 3 points; got 4 numbers'],
     ['an odd number of coordinates', [1, 1, 5, 5, 9, 1, 3], 'got 7 numbers'],
-    ['what is no number', [1, 1, 5, NaN, 9, 1], 'within 100000 px; got null'],
+    ['what is no number', [1, 1, 5, NaN, 9, 1], 'within 100000 px; got NaN'],
     ['what is too far off', [1, 1, 5, 5, 1e12, 1], 'within 100000 px; got 1000000000000'],
   ])('refuses %s', (_, flat, message) => {
     expect(() => maskOfPolygon(flat, size)).toThrow(DataError);

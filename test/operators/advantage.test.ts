@@ -47,7 +47,7 @@ describe('advantage', () => {
     const [{ advantages }] = await lastValueFrom(
       from([row]).pipe(advantage({ scale: 'parts', weights: { iou: 2 } }), toArray()),
     );
-    expect(advantages).toEqual(partAdvantages([row.rewards.byName], { format: 1, iou: 2 })[0]);
+    expect(advantages).toEqual(partAdvantages([{ iou: row.rewards.byName.iou }], { iou: 2 })[0]);
   });
 
   it('widens the row by one column and refuses an unknown scale', () => {
@@ -114,15 +114,17 @@ describe('batchAdvantages', () => {
 
 describe('partAdvantages', () => {
   it('lets no part drown another', () => {
-    const [[first, second]] = partAdvantages([{ large: [1000, 0], small: [0, 0.9] }], {});
+    const [[first, second]] = partAdvantages([{ large: [1000, 0], small: [0, 0.9] }]);
     expect(Math.abs(first + second)).toBeLessThan(1e-12);
     expect(Math.abs(first)).toBeLessThan(1);
   });
 
-  it('leaves out parts of no worth and what no part scores', () => {
-    expect(partAdvantages([{ a: [NaN, 1, 0], b: [5, 5, 5] }], { b: 0 })[0].map(Math.sign)).toEqual([0, 1, -1]);
-    expect(partAdvantages([{ a: [0.3, 0.3], b: [0.1, 0.1] }], {})).toEqual([[0, 0]]);
-    expect(partAdvantages([{}], {})).toEqual([[]]);
+  it('leaves out parts of no worth, named or not, and what no part scores', () => {
+    expect(partAdvantages([{ a: [NaN, 1, 0], b: [5, 5, 5], c: [0, 0, 9] }], { a: 1, b: 0 })[0].map(Math.sign)).toEqual([
+      0, 1, -1,
+    ]);
+    expect(partAdvantages([{ a: [0.3, 0.3], b: [0.1, 0.1] }])).toEqual([[0, 0]]);
+    expect(partAdvantages([{}])).toEqual([[]]);
   });
 });
 

@@ -96,6 +96,17 @@ describe('load, from a set', () => {
     expect(countRows({ set: 'grefcoco', root, split: 'val', epochs: 2 })).toBe(6);
   });
 
+  it('takes of each ReasonSeg image the first text where LISA’s numbers are wanted', () => {
+    for (const image of ['a', 'b'])
+      lay(root, {
+        [`ReasonSeg/val/${image}.jpg`]: '',
+        [`ReasonSeg/val/${image}.json`]: { text: ['one', 'two'], is_sentence: true, shapes: [] },
+      });
+    const reason = { set: 'reasonseg', root, split: 'val' } as const;
+    expect([countRows(reason), countRows({ ...reason, texts: 'first' })]).toEqual([4, 2]);
+    expect(() => countRows({ ...reason, set: 'camo', texts: 'first' })).toThrow('expected set: reasonseg beside texts');
+  });
+
   it('draws under legacy what the released evaluation draws, the same for the same seed', async () => {
     const ref = (id: number, image: number) => ({
       ref_id: id,

@@ -14,6 +14,7 @@ import { drawScene } from '../../src/io/scenes.js';
 import { countRows, epochOrder, load, type LoadOptions } from '../../src/operators/load.js';
 import { credits, released } from '../../src/streams/credits.js';
 import type { Sample } from '../../src/records.js';
+import { until } from '../waiting.js';
 
 let root: string;
 const at = (...path: string[]): string => join(root, ...path);
@@ -127,18 +128,21 @@ describe('load, from scenes', () => {
   it('never has more rows out than the window, and stops making them when unsubscribed', async () => {
     const window = credits(3);
     const got: Sample[] = [];
-    const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 30));
     const subscription = load({ readImage: imageReader(), window }, { scenes: { count: 50 }, frame: 32 }).subscribe(
       (row) => got.push(row),
     );
-    await pause();
+    // A later load of as many rows would be overtaken by one that made more.
+    const others = (): Promise<Sample[]> => rows({ scenes: { count: 4 }, frame: 32 });
+    await until(() => got.length === 3);
+    await others();
     expect(got).toHaveLength(3);
     window.give(got[0].id);
-    await pause();
+    await until(() => got.length === 4);
+    await others();
     expect([got.length, window.inFlight, window.peak]).toEqual([4, 3, 3]);
     subscription.unsubscribe();
     window.give(got[1].id);
-    await pause();
+    await others();
     expect([got.length, window.inFlight]).toEqual([4, 2]);
   });
 

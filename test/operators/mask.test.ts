@@ -5,6 +5,7 @@ import { DataError, ModelError } from '../../src/errors.js';
 import type { ReadImage, Segmenter } from '../../src/models/segmenter.js';
 import { mask, masksOf, recentMasks } from '../../src/operators/mask.js';
 import type { Mask, Masked, Prompt, Prompted, Row } from '../../src/records.js';
+import { overtaken } from '../waiting.js';
 
 const frame = { width: 4, height: 2 };
 
@@ -33,7 +34,7 @@ function row(path: string, prompts: readonly (Prompt | null)[]): Prompted {
   };
 }
 
-function fakes(wait: (x: number) => number = () => 0) {
+function fakes(wait: () => Promise<void> = async () => {}) {
   const calls: number[][] = [];
   const reads: unknown[] = [];
   const segmenter: Segmenter = {
@@ -41,7 +42,7 @@ function fakes(wait: (x: number) => number = () => 0) {
     segment: async ({ prompts }) => {
       const places = prompts.map(({ objects }) => objects[0].points[0].x);
       calls.push(places);
-      await new Promise((resolve) => setTimeout(resolve, wait(places[0])));
+      await wait();
       return places.map(maskAt);
     },
     release: async () => {},
@@ -67,7 +68,7 @@ describe('mask', () => {
     expect(calls).toEqual([[2, 0]]);
   });
   it('gives rows back in the order they came, whatever each takes', async () => {
-    const { segmenter, readImage } = fakes((x) => 15 - 5 * x);
+    const { segmenter, readImage } = fakes(overtaken());
     const rows = [0, 1, 2, 3].map((x) => row(`${x}.jpg`, [at(x)]));
     const got = await run(rows, mask({ segmenter, readImage }, { inflight: 3 }));
     expect(got.map(({ id, masks }) => [id, masks])).toEqual([0, 1, 2, 3].map((x) => [`${x}.jpg`, [maskAt(x)]]));

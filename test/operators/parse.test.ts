@@ -269,11 +269,73 @@ describe('readPrompt', () => {
       [{ box: [1, 2, 3, 4], points: [] }],
     ],
     ['three numbers', '<bbox>[1,2,3]</bbox>', undefined],
+    ['an opening without numbers', '<box> <points>', undefined],
     ['no numbers', '<bbox>[a]</bbox>', undefined],
     ['not a number', '<bbox>[1.2.3,4,5,6]</bbox>', undefined],
   ])('lenient: %s', (_, text, objects) => {
     expect(readPrompt(text, frame)).toBeNull();
     expect(readPrompt(text, frame, { lenient: true })?.objects).toEqual(objects);
+  });
+
+  // Each means the box 10 20 300 400, with the points (50, 60) and (70, 80), labelled 1 and 0.
+  it.each([
+    ['a box by another name', `<box>[10,20,300,400]<\\box>, ${points}${labels}`],
+    ['its own closing tag wrong', `<bbox>[10,20,300,400]<\\bbox>, ${points}${labels}`],
+    ['no closing tags', '<bbox>[10,20,300,400], <points>[[50,60],[70,80]], <labels>[1,0]'],
+    [
+      'an opening tag to close with',
+      '<bbox>[10,20,300,400]<bbox>, <points>[[50,60],[70,80]]<points>, <labels>[1,0]<labels>',
+    ],
+    ['a slash in the opening tag', `<\\bbox>[10,20,300,400]</bbox>, ${points}${labels}`],
+    ['a list in a list', `<bbox>[[10,20,300,400]]</bbox>, ${points}${labels}`],
+    ['corners as points', `<bbox>[[10,20],[300,400]]</bbox>, ${points}${labels}`],
+    ['round brackets', `<box>(10,20),(300,400)</box>, <points>(50,60),(70,80)</points>, ${labels}`],
+    ["Qwen-VL's tags", `<|box_start|>(10,20),(300,400)<|box_end|>, ${points}${labels}`],
+    [
+      'capitals and spaces',
+      `<BBOX> [10, 20, 300, 400] </BBOX> < points >[[50,60],[70,80]]</points> <Labels>[1, 0]</Labels>`,
+    ],
+    [
+      'the singular',
+      '<bounding_box>[10,20,300,400]</bounding_box><point>[[50,60],[70,80]]</point><label>[1,0]</label>',
+    ],
+    ['no brackets', `<bbox>10 20 300 400</bbox>, <points>50 60 70 80</points>, <labels>1 0</labels>`],
+    ['names of sides', `<bbox>x1: 10, y1: 20, x2: 300, y2: 400</bbox>, ${points}${labels}`],
+    ['decimals', `<bbox>[10.2, 19.8, 300.0, 400]</bbox>, ${points}${labels}`],
+    ['leading zeros', `<bbox>[010,020,300,400]</bbox>, ${points}${labels}`],
+    ['JSON', '{"bbox": [10, 20, 300, 400], "points": [[50, 60], [70, 80]], "labels": [1, 0]}'],
+    [
+      'JSON with sides',
+      '{"bbox_2d": {"x1": 10, "y1": 20, "x2": 300, "y2": 400}, "points_2d": [[50, 60], [70, 80]], "labels": [1, 0]}',
+    ],
+    ["Python's quotes", "[{'bbox_2d': [10, 20, 300, 400], 'point_2d': [[50, 60], [70, 80]], 'label': [1, 0]}]"],
+    [
+      'a sketch in the thought',
+      `<think>first <box>[1,2,3,4]</box></think> <box>[10,20,300,400]</box>, ${points}${labels}`,
+    ],
+  ])('lenient: %s', (_, text) => {
+    expect(readPrompt(text, frame)?.objects ?? null).not.toEqual(readPrompt(whole, frame)?.objects);
+    expect(readPrompt(text, frame, { lenient: true })).toEqual(readPrompt(whole, frame));
+  });
+
+  it('lenient: keeps the boxes apart that a list, JSON or several names hold, and each once', () => {
+    const boxes = (text: string) => readPrompt(text, frame, { lenient: true })?.objects.map((one) => one.box);
+    const both = [BOX, [1, 2, 3, 4]];
+    expect(boxes(`<box>[[10,20,300,400],[1,2,3,4]]<\\box>${points}${labels}`)).toEqual(both);
+    expect(
+      boxes('[{"bbox_2d": [10,20,300,400], "label": "a dog"}, {"bbox_2d": [1,2,3,4], "label": "2 cats"}]'),
+    ).toEqual(both);
+    expect(boxes(`${whole} <box>[1,2,3,4]</box>`)).toEqual(both);
+    expect(boxes(`${whole} {"bbox_2d": [10,20,300,400]}`)).toEqual([BOX]);
+    expect(boxes(whole)).toEqual([BOX]);
+  });
+
+  it('says what it overlooked, and nothing of what is well-formed', () => {
+    const told: (readonly string[])[] = [];
+    of(rolledOut(whole, 'no', `<box>[[10,20,300,400]]<\\box>${points}`, '{"bbox_2d": [1,2,3,4.5]}'))
+      .pipe(parse({ lenient: true }, (repairs) => told.push(repairs)))
+      .subscribe();
+    expect(told).toEqual([[], [], ['another tag', 'closing tag', 'lists', 'missing parts'], ['JSON', 'missing parts']]);
   });
 
   it.each([
@@ -287,6 +349,9 @@ describe('readPrompt', () => {
     ['spaces', (n: number) => `<bbox>${' '.repeat(n)}`],
     ['boxes', (n: number) => '<bbox>[1,2,3,4]</bbox>'.repeat(n / 22)],
     ['minus signs', (n: number) => `<bbox>${'-'.repeat(n)}`],
+    ['sides', (n: number) => `<box>${'x1: 1,'.repeat(n / 6)}`],
+    ['spaces behind a name', (n: number) => `<box>x1${' '.repeat(n)}`],
+    ['spaces in a tag', (n: number) => `<${' '.repeat(n)}`],
     ['keys', (n: number) => '"bbox_2d"'.repeat(n / 9)],
   ])('comes to an end with 800 k characters of %s', (_, hostile) => {
     expect([null, expect.anything()]).toContainEqual(readPrompt(hostile(800_000), frame, { lenient: true }));

@@ -1,7 +1,10 @@
+import { setImmediate } from 'node:timers/promises';
+
 import { firstValueFrom, lastValueFrom, of, toArray, type OperatorFunction } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
+import { UsageError } from '../../src/errors.js';
 import { emptyMask, encodeMask } from '../../src/io/mask.js';
 import { reward, weightedSum, type RewardFunction } from '../../src/operators/reward.js';
 import type { Mask, Masked, Scored } from '../../src/records.js';
@@ -10,6 +13,8 @@ const size = { width: 48, height: 64 };
 // The discs B … F of Seg-R1's own functions, executed (seg-r1.md, section 2.4).
 const truth = disc(20, 30, 225);
 const predicted = disc(24, 28, 196);
+
+const named = (name: string, score: RewardFunction['score']): RewardFunction => ({ name, weight: 1, score });
 
 describe('weightedSum', () => {
   it('adds what is weighted and applies', () => {
@@ -33,11 +38,13 @@ describe('reward', () => {
     });
   });
 
-  it('weighs 0.7 IoU and 0.3 structure beside the format by default', async () => {
+  it('weighs 0.7 IoU and 0.3 structure beside the format by default, and what is not named as nothing', async () => {
     const row = masked([predicted], truth);
     expect((await score(row)).rewards.total[0]).toBeCloseTo(1 + 0.70227, 5);
-    const { total } = (await score(row, [], { weights: { format: 0, structure: 0 } })).rewards;
-    expect(total[0]).toBeCloseTo(0.7 * 0.664987, 6);
+    const { total, byName } = (await score(row, [], { weights: { iou: 1 } })).rewards;
+    expect(total[0]).toBeCloseTo(0.664987, 6);
+    expect(Object.keys(byName)).toEqual(['format', 'iou', 'structure']);
+    expect((await score(row, [], { weights: {} })).rewards.total).toEqual([NaN]);
   });
 
   it('marks a row whose mask and truth differ in size', async () => {
@@ -53,7 +60,7 @@ describe('reward', () => {
     const short: RewardFunction = {
       name: 'short',
       weight: 2,
-      score: (row) => (row.id === 'slow' ? new Promise((done) => setTimeout(() => done([0.5]), 20)) : [0.25]),
+      score: (row) => (row.id === 'slow' ? setImmediate([0.5]) : [0.25]),
     };
     const rows = [
       { ...masked([null], truth, [0]), id: 'slow' },
@@ -67,7 +74,6 @@ describe('reward', () => {
   });
 
   it('refuses a name twice, and a function that answers for another number of completions', async () => {
-    const named = (name: string, score: RewardFunction['score']): RewardFunction => ({ name, weight: 1, score });
     expect(() => reward([named('iou', () => [1])])).toThrow(
       'reward  functions: expected names that differ; got "iou" twice',
     );
@@ -81,6 +87,41 @@ describe('reward', () => {
     await expect(score(masked([null], truth), [{ ...lost, module: 'own.mjs' }])).rejects.toThrow(
       'reward  own of own.mjs, row 0/0/disc: expected scores; got the error "lost"',
     );
+  });
+
+  it.each([
+    ['a BigInt', () => [1n], '1n for completion 0'],
+    ['nothing', () => [undefined], 'nothing for completion 0'],
+    ['a hole', () => Array(1), 'nothing for completion 0'],
+    ['a promise in the list', () => [Promise.resolve(1)], 'Promise { 1 } for completion 0'],
+    ['a list', () => [[1]], '[1] for completion 0'],
+    ['true', () => [true], 'true for completion 0'],
+    ['no list', () => new Set([1]), 'Set(1) { 1 }'],
+    ['BigInts of a typed array', () => BigInt64Array.of(2n), '2n for completion 0'],
+    ['too many', () => [1, 2], '[1,2]'],
+  ])('refuses a function that gives %s, by its name', async (_, given, got) => {
+    const own = { ...named('own', given as never), module: 'own.mjs' };
+    await expect(score(masked([null], truth), [own])).rejects.toThrow(
+      new UsageError(`reward  own of own.mjs, row 0/0/disc: expected 1 numbers or nulls, one a completion; got ${got}`),
+    );
+  });
+
+  it.each([
+    [null, 'null'],
+    [7n, '7n'],
+    [{ a: 1 }, '{"a":1}'],
+  ])('tells of a function that throws %o', async (thrown, text) => {
+    const own = named('own', () => {
+      throw thrown;
+    });
+    await expect(score(masked([null], truth), [own])).rejects.toThrow(
+      `reward  own, row 0/0/disc: expected scores; got the error ${JSON.stringify(text)}`,
+    );
+  });
+
+  it('takes the numbers of a typed array', async () => {
+    const own = named('own', () => Float32Array.of(2) as never);
+    expect((await score(masked([null], truth), [own])).rewards.byName['own']).toEqual([2]);
   });
 
   it('leaves out what is null, and does not ask what weighs nothing', async () => {
@@ -111,7 +152,7 @@ describe('reward', () => {
     const weights = { pointCount: 0, tieredIoU: 0.25, length: 1 };
     const { rewards } = await score(row, [], { weights, length: { max: 4, cache: 2 } });
     expect(Object.keys(rewards.byName)).toEqual(['format', 'iou', 'structure', 'length', 'tieredIoU']);
-    expect(rewards.total[0]).toBeCloseTo(1 + 0.7 + 0.3 + 0.25 * 4, 12);
+    expect(rewards.total[0]).toBeCloseTo(0.25 * 4, 12);
     expect(() => reward([], { weights })).toThrow('expected { max, cache } beside weights.length');
   });
 

@@ -5,7 +5,8 @@ import type { GeneratedCompletion } from '../../src/models/policy.js';
 import { hash } from '../../src/random.js';
 import { rollout } from '../../src/operators/rollout.js';
 import type { RolledOut, Sample } from '../../src/records.js';
-import { blank, later, marked, missing, sample, stubPolicy } from './stub-policy.js';
+import { gate, later, until, type Gate } from '../waiting.js';
+import { blank, marked, missing, sample, stubPolicy } from './stub-policy.js';
 
 const rows = (n: number): Sample[] => Array.from({ length: n }, (_, i) => sample(`row ${i}`));
 const one: GeneratedCompletion = { tokens: [1], logProbs: [-1], finish: 'length', version: 3 };
@@ -42,16 +43,19 @@ describe('rollout', () => {
   });
 
   it('says which weights wrote, even where a step came between asking and writing', async () => {
+    const [stepped, begun]: [Gate, string[]] = [gate(), []];
     const policy = stubPolicy({
       batch: 1,
       generate: async ({ prompts }) => {
-        await later(prompts[0]?.text === 'row 1' ? 20 : 1);
+        if (prompts[0]?.text === 'row 1') await stepped.passed;
+        else begun.push('row 0');
         return prompts.map(() => [{ ...one, version: policy.version }]);
       },
     });
     const running = lastValueFrom(from(rows(2)).pipe(rollout({ policy, readImage: blank, seed: 7 }), toArray()));
-    await later(10);
+    await until(() => begun.length === 1);
     policy.version = 5;
+    stepped.open();
     expect((await running).map(({ policyVersion }) => policyVersion)).toEqual([0, 5]);
   });
 
@@ -84,11 +88,16 @@ describe('rollout', () => {
 
   it('keeps rows in order while later runs end first, with no more than `inflight` of them', async () => {
     let [running, most, started] = [0, 0, 0];
+    const [three, second] = [gate(), gate()];
     const policy = stubPolicy({
       generate: async ({ prompts }) => {
+        const run = started++;
         most = Math.max(most, ++running);
-        await later([30, 5, 20, 1][started++ % 4]);
+        if (started === 3) three.open();
+        await three.passed;
+        if (run === 0) await second.passed;
         running--;
+        if (run === 1) second.open();
         return prompts.map(() => [one]);
       },
     });
@@ -154,9 +163,10 @@ describe('rollout', () => {
     const subscription = source.pipe(rollout({ policy, readImage: blank, seed: 7 }, { inflight: 1 })).subscribe();
     for (const row of rows(3)) source.next(row);
     subscription.unsubscribe();
-    await later(40);
     expect(source.observed).toBe(false);
-    expect(policy.asked.written.length).toBeLessThanOrEqual(1);
+    await until(() => policy.asked.written.length > 0);
+    await later(10);
+    expect(policy.asked.written).toHaveLength(1);
   });
 
   it('widens the row and refuses what makes no sense', () => {

@@ -131,5 +131,3 @@ export function advantaged(
   };
   return { ...sample(id), ...none, completions, rewards: { total: advantages, byName: {} }, advantages };
 }
-
-export const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -12,7 +12,8 @@ import { rationaleRequest } from '../../src/operators/rationale.js';
 import { CANCELLED, think, type Thinker } from '../../src/operators/think.js';
 import type { Fitted, Prompt, Thought } from '../../src/records.js';
 import { folder } from '../pipelines/files.js';
-import { blank, later, marked, missing, sample } from './stub-policy.js';
+import { later, until } from '../waiting.js';
+import { blank, marked, missing, sample } from './stub-policy.js';
 
 const prompt: Prompt = {
   frame: { width: 4, height: 4 },
@@ -173,15 +174,16 @@ describe('think', () => {
 
   it('marks rows whose question is given up', async () => {
     const stop = new AbortController();
+    let asked = 0;
     const asking: ChatServer['ask'] = (_, signal) =>
-      new Promise((__, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+      new Promise((__, reject) => (asked++, signal.addEventListener('abort', () => reject(signal.reason as Error))));
     const rows = lastValueFrom(
       from(several(2)).pipe(
         think({ readImage: blank, thinker: await thinker(asking, stop.signal) }, { endpoint }),
         toArray(),
       ),
     );
-    await later(20);
+    await until(() => asked === 2);
     stop.abort();
     expect((await rows).map(({ skipped }) => skipped?.reason)).toEqual([CANCELLED, CANCELLED]);
   });

@@ -2,8 +2,7 @@ import { from, lastValueFrom, Subject, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 
 import { inOrder, takeInOrder } from '../../src/streams/in-order.js';
-
-const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+import { later } from '../waiting.js';
 
 describe('inOrder', () => {
   it('keeps the order of its source and works on no more than `inflight` rows', async () => {

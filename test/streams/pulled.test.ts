@@ -1,4 +1,6 @@
-import { lastValueFrom, take, takeUntil, timer, toArray } from 'rxjs';
+import { setImmediate } from 'node:timers/promises';
+
+import { lastValueFrom, take, takeUntil, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 
 import { pulled } from '../../src/streams/pulled.js';
@@ -17,8 +19,6 @@ function counted(length: number) {
   return { seen, rows };
 }
 
-const pause = (ms = 5): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
 describe('pulled', () => {
   it('gives all rows in order, and every credit back', async () => {
     const window = credits(2);
@@ -30,10 +30,10 @@ describe('pulled', () => {
   it('makes no row before there is room for it', async () => {
     const { seen, rows } = counted(1000);
     const subscription = pulled(rows, credits(4)).subscribe();
-    await pause();
+    await setImmediate();
     expect(seen.made).toBe(4);
     subscription.unsubscribe();
-    await pause();
+    await setImmediate();
     expect(seen).toEqual({ made: 4, returned: 1 });
   });
 
@@ -41,15 +41,15 @@ describe('pulled', () => {
     const { seen, rows } = counted(1000);
     const window = credits(4);
     await lastValueFrom(pulled(rows, window).pipe(released(window), take(3)));
-    await pause();
+    await setImmediate();
     expect(seen).toEqual({ made: 3, returned: 1 });
   });
 
   it('completes while it waits for room when told to end', async () => {
     const { seen, rows } = counted(1000);
-    const got = await lastValueFrom(pulled(rows, credits(4)).pipe(takeUntil(timer(10)), toArray()));
+    const got = await lastValueFrom(pulled(rows, credits(4)).pipe(takeUntil(setImmediate()), toArray()));
     expect(got).toHaveLength(4);
-    await pause();
+    await setImmediate();
     expect(seen.returned).toBe(1);
   });
 

@@ -204,6 +204,7 @@ export const prompt: Cell<Prompt> = json<Prompt>(
       z.strictObject({
         box: corners.exactOptional(),
         points: z.array(z.strictObject({ x: number, y: number, label: z.literal([0, 1]) })),
+        everyPoint: z.literal(true).exactOptional(),
       }),
     ),
   }),

@@ -145,6 +145,12 @@ export const table: readonly Entry[] = [
     "`foreground`, `referring`, a benchmark's name, `reason-sentence`, `reason-phrase`, or the kind of scene",
     always,
   ),
+  one(
+    'set',
+    text,
+    'what the set of the image is called: `load.name`, the published set and split, or the folder',
+    replayed,
+  ),
   one('frame', size, 'width and height of the stretched frame that the policy was shown, px', always),
   one('original', size, 'width and height of the image, upright, px', always),
   one(

@@ -42,8 +42,18 @@ const plain: Readonly<Record<Exclude<Kind, object>, Plain>> = {
   },
   bool: { cell: bool, one: 'true or false', many: 'true or false', fits: (value) => typeof value === 'boolean' },
   text: { cell: text, one: 'a text', many: 'texts', fits: (value) => typeof value === 'string' },
-  json: { cell: json(z.unknown()), one: 'JSON', many: 'JSON', fits: (value) => z.json().safeParse(value).success },
+  json: { cell: json(z.unknown()), one: 'JSON', many: 'JSON', fits: isJson },
 };
+
+function isJson(value: unknown): boolean {
+  try {
+    // Refuses circles, and what is nested too deep for a reader.
+    JSON.stringify(value);
+    return z.json().safeParse(value).success;
+  } catch {
+    return false;
+  }
+}
 
 /**
  * Kinds of columns for a stage's `adds`, each with a sentence on what its values mean.
@@ -111,20 +121,10 @@ function cellOf(kind: Kind): Cell {
 
 function misfitOf(kind: Kind, value: unknown): string | undefined {
   if (typeof kind === 'string')
-    return plain[kind].fits(value) ? undefined : `expected ${plain[kind].one}; got ${seen(value)}`;
-  if (!Array.isArray(value)) return `expected a list of ${manyOf(kind.list)}; got ${seen(value)}`;
+    return plain[kind].fits(value) ? undefined : `expected ${plain[kind].one}; got ${shown(value)}`;
+  if (!Array.isArray(value)) return `expected a list of ${manyOf(kind.list)}; got ${shown(value)}`;
   const wrong = value.findIndex((item) => misfitOf(kind.list, item) !== undefined);
   return wrong < 0 ? undefined : `item ${wrong}: ${misfitOf(kind.list, value[wrong])}`;
 }
 
 const manyOf = (kind: Kind): string => (typeof kind === 'object' ? `lists of ${manyOf(kind.list)}` : plain[kind].many);
-
-/** JSON can't represent some numbers, nor anything but plain data. */
-function seen(value: unknown): string {
-  if (typeof value === 'number') return String(value);
-  try {
-    return shown(value);
-  } catch {
-    return `${typeof value} that is not data`;
-  }
-}

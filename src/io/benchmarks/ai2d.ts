@@ -5,6 +5,7 @@ import { z } from 'zod';
 
 import { UsageError } from '../../errors.js';
 import type { Pair } from '../dataset.js';
+import { lying } from '../lying.js';
 import { namesIn, publishedText, readShape } from './published.js';
 import { tableItems } from './table.js';
 import { choiceInstruction, letterOf } from './wording.js';
@@ -28,9 +29,14 @@ const Categories = z.record(z.string(), z.string());
  * @throws {UsageError} if there is nothing of this kind at `root`.
  */
 export function ai2dItems(root: string, split?: string): Pair[] {
-  if (root.endsWith('.tsv')) return tableItems(root, { benchmark: 'ai2d', split, circular: false });
+  const tables = root.endsWith('.tsv')
+    ? [root]
+    : namesIn(root).flatMap((name) => (isTable(name) ? [join(root, name)] : []));
   const files = namesIn(join(root, 'questions')).filter((name) => name.endsWith('.json'));
-  if (files.length === 0) throw new UsageError(`root  ${root}: expected questions/*.json, or a .tsv; got neither`);
+  const [table] = files.length === 0 ? tables : [];
+  if (table !== undefined) return tableItems(table, { benchmark: 'ai2d', split, circular: false });
+  if (files.length === 0)
+    throw new UsageError(`root  ${root}: expected questions/*.json, or AI2D_TEST.tsv; got ${lying(root)}`);
   const kinds = existsSync(join(root, 'categories.json'))
     ? readShape(Categories, publishedText(join(root, 'categories.json')), join(root, 'categories.json'))
     : {};
@@ -44,6 +50,10 @@ export function ai2dItems(root: string, split?: string): Pair[] {
         )
       : [];
   });
+}
+
+function isTable(name: string): boolean {
+  return /^ai2d\w*\.tsv$/i.test(name);
 }
 
 function diagramItem(

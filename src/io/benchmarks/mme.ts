@@ -2,6 +2,7 @@ import { join, parse } from 'node:path';
 
 import { UsageError } from '../../errors.js';
 import { findImages, type Pair } from '../dataset.js';
+import { lying } from '../lying.js';
 import { namesIn, publishedText } from './published.js';
 import { yesNoInstruction } from './wording.js';
 
@@ -10,21 +11,32 @@ import { yesNoInstruction } from './wording.js';
  * and texts
  * side by side, or in `images` and `questions_answers_YN`.
  *
+ * @param root holds the subtasks, or `MME_Benchmark` with them, as it is published.
  * @param subtask the one to take; all by default.
  * @throws {UsageError} if there is no such folder, a text has no picture, or a line is not a question.
  */
 export function mmeItems(root: string, subtask?: string): Pair[] {
-  const folders = namesIn(root)
-    .filter((name) => subtask === undefined || name === subtask)
-    .map((name) => ({ name, ...layoutOf(join(root, name)) }))
-    .filter(({ texts }) => texts.length > 0);
-  if (folders.length === 0)
-    throw new UsageError(`root  ${root}: expected ${subtask ?? 'subtasks such as existence'}/*.txt; got none`);
+  const inside = ['', 'MME_Benchmark', 'MME_Benchmark_release_version', 'MME_Benchmark_release_version/MME_Benchmark'];
+  const folders = inside.map((folder) => subtasksIn(join(root, folder), subtask)).find((found) => found.length > 0);
+  if (!folders)
+    throw new UsageError(
+      `root  ${root}: expected ${subtask ?? 'subtasks such as existence'}/*.txt, or MME_Benchmark with them; got ${lying(root)}`,
+    );
   return folders.flatMap(({ name, texts, images }) => {
     const pictures = new Map(findImages({ images }).all.map(({ image }) => [parse(image).name, image]));
     return texts.flatMap((text) => pictureItems(name, text, pictures.get(parse(text).name)));
   });
 }
+
+function subtasksIn(root: string, subtask: string | undefined) {
+  return namesIn(root)
+    .filter((name) => name !== TOOL && (subtask === undefined || name === subtask))
+    .map((name) => ({ name, ...layoutOf(join(root, name)) }))
+    .filter(({ texts }) => texts.length > 0);
+}
+
+/** Published beside the subtasks: results of other models. */
+const TOOL = 'eval_tool';
 
 /** Where a subtask's texts and pictures lie. */
 function layoutOf(folder: string): { readonly texts: readonly string[]; readonly images: string } {

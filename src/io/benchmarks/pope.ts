@@ -5,6 +5,7 @@ import { z } from 'zod';
 
 import { UsageError } from '../../errors.js';
 import type { Pair } from '../dataset.js';
+import { lying } from '../lying.js';
 import { namesIn, publishedText, readShape } from './published.js';
 import { yesNoInstruction } from './wording.js';
 
@@ -32,7 +33,7 @@ export function popeItems(root: string, split?: string, images: string = join(ro
   );
   if (files.length === 0)
     throw new UsageError(
-      `root  ${root}: expected ${wanted.map((part) => `coco_pope_${part}.json`).join(', ')}; got none of them`,
+      `root  ${root}: expected ${wanted.map((part) => `coco_pope_${part}.json`).join(', ')}; got ${lying(root)}`,
     );
   if (!existsSync(images))
     throw new UsageError(`images: expected the folder of COCO's pictures; got ${images}, which is not there`);

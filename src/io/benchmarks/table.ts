@@ -1,3 +1,5 @@
+import { parse } from 'node:path';
+
 import { shown, UsageError } from '../../errors.js';
 import type { Pair } from '../dataset.js';
 import { embeddedReference } from '../embedded.js';
@@ -7,7 +9,7 @@ import { choiceInstruction, letterOf } from './wording.js';
 
 export interface TableOptions {
   readonly benchmark: 'mmbench' | 'ai2d';
-  /** Only rows of this part, by the column `split`. */
+  /** Only rows of this part, by the column `split`, or by the name of a file without that column. */
   readonly split?: string | undefined;
   /** Every question in every order of its options. */
   readonly circular: boolean;
@@ -92,14 +94,23 @@ function readLines(path: string, split: string | undefined): Line[] {
       );
     return embeddedReference(path, own);
   };
+  const all = split === undefined || (!columns.has('split') && isPartOf(path, split));
   const lines = records
-    .filter((record) => split === undefined || textOf(record, 'split') === split)
+    .filter((record) => all || textOf(record, 'split') === split)
     .map((record) => lineOf((name) => textOf(record, name), pictureOf(record), path));
   if (lines.length === 0)
     throw new UsageError(
       `${path}  rows: expected some${split === undefined ? '' : ` with the split ${JSON.stringify(split)}`}; got none`,
     );
   return lines;
+}
+
+/** Whether the file's name says that it holds one part alone: `AI2D_TEST.tsv`. */
+function isPartOf(path: string, split: string): boolean {
+  return parse(path)
+    .name.toLowerCase()
+    .split(/[^a-z0-9]+/)
+    .includes(split.toLowerCase());
 }
 
 function lineOf(text: (name: string) => string, image: string, path: string): Line {

@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 
 import { UsageError } from '../../errors.js';
 import type { Pair } from '../dataset.js';
+import { lying } from '../lying.js';
 import { cocoItems } from './coco.js';
 import { foregroundItems, foregroundSets } from './foreground.js';
 import { listedItems } from './listed.js';
@@ -29,6 +30,8 @@ export interface NamedSet {
   readonly split?: string | undefined;
   /** Folder of the images, if they are elsewhere. */
   readonly images?: string | undefined;
+  /** `mark` lets a set of one object an image have no masks at all. */
+  readonly maskless?: 'refuse' | 'mark';
 }
 
 /**
@@ -36,16 +39,18 @@ export interface NamedSet {
  *
  * @throws {UsageError} if there is nothing of this kind at `root`.
  */
-export function setItems({ set, root, split = 'test', images }: NamedSet): readonly Pair[] {
+export function setItems({ set, root, split = 'test', images, maskless }: NamedSet): readonly Pair[] {
   const isFile = statSync(root, { throwIfNoEntry: false })?.isFile() ?? false;
   const wantsFile = set === 'coco' || set === 'jsonl';
   if (isFile !== wantsFile)
-    throw new UsageError(`root: expected a ${wantsFile ? 'file' : 'folder'} for ${set}; got ${root}`);
+    throw new UsageError(
+      `root: expected a ${wantsFile ? 'file' : 'folder'} for ${set}; got ${isFile ? 'a file' : lying(root)}`,
+    );
   if (set === 'jsonl') return listedItems(root, images);
   if (set === 'reasonseg') return reasonItems(root, split);
   if (set === 'refcoco' || set === 'refcoco+' || set === 'refcocog' || set === 'grefcoco')
     return referItems(set, root, split, images);
-  if (set !== 'coco') return foregroundItems(set, root, split);
+  if (set !== 'coco') return foregroundItems(set, root, split, maskless === 'mark');
   if (images === undefined)
     throw new UsageError('images: expected the folder of the images of a COCO file; got nothing');
   return cocoItems(root, images);

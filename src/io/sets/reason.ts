@@ -3,6 +3,7 @@ import { join, parse } from 'node:path';
 
 import { DataError, UsageError } from '../../errors.js';
 import { findImages, type Pair } from '../dataset.js';
+import { lying } from '../lying.js';
 import { readReasonAnnotation } from '../reason-truth.js';
 
 /**
@@ -10,13 +11,17 @@ import { readReasonAnnotation } from '../reason-truth.js';
  *
  * An image whose file can't be read is one item without a text, so that the run can mark it.
  *
- * @param root holds the split's folder, or `ReasonSeg` with it.
+ * @param root holds the split's folder, or `ReasonSeg` with it, or LISA's `reason_seg`.
  * @throws {UsageError} if there is no such split, or it holds no images.
  */
 export function reasonItems(root: string, split: string): Pair[] {
-  const folder = [join(root, 'ReasonSeg', split), join(root, split)].find((path) => existsSync(path));
+  const folder = ['reason_seg/ReasonSeg', 'ReasonSeg', '.']
+    .map((path) => join(root, path, split))
+    .find((path) => existsSync(path));
   if (folder === undefined)
-    throw new UsageError(`split: expected a folder ReasonSeg/${split} or ${split} in ${root}; got neither`);
+    throw new UsageError(
+      `split: expected a folder ReasonSeg/${split}, reason_seg/ReasonSeg/${split} or ${split} in ${root}; got ${lying(root)}`,
+    );
 
   return findImages({ images: folder, pattern: '*.jpg' }).all.flatMap(({ image }): Pair[] => {
     const { dir, name } = parse(image);

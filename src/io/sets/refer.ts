@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { messageOf, shown, UsageError } from '../../errors.js';
 import { readCocoFile } from '../coco-annotations.js';
 import type { Pair } from '../dataset.js';
+import { lying } from '../lying.js';
 import { readPickle } from '../pickle.js';
 import { parseJson, readText } from '../text.js';
 import { cocoReference } from '../truth.js';
@@ -14,7 +15,7 @@ import { cocoReference } from '../truth.js';
 const EXPRESSIONS = {
   refcoco: ['refs(unc).p', 'refs(unc).json'],
   'refcoco+': ['refs(unc).p', 'refs(unc).json'],
-  refcocog: ['refs(umd).p', 'refs(umd).json'],
+  refcocog: ['refs(umd).p', 'refs(umd).json', 'refs(google).p', 'refs(google).json'],
   grefcoco: ['grefs(unc).json', 'grefs(unc).p'],
 } as const;
 export type ReferSet = keyof typeof EXPRESSIONS;
@@ -31,20 +32,32 @@ const Reference = z.object({
 });
 type Reference = z.output<typeof Reference>;
 
+/** Folders of the photos, by the tree that they are published in; MS COCO's own, refer's and LISA's. */
+const PHOTOS = ['coco_2014/train2014', 'images/mscoco/images/train2014', 'images/train2014', 'train2014'];
+
 /**
  * RefCOCO, RefCOCO+, RefCOCOg or gRefCOCO: one item an expression, in the order of the file, called `REF-SENTENCE` by
  * their ids.
  *
- * @param root holds `refcoco` and so on, or `Refer_Segm` with them in it; photos are in `images`, by default
- * `coco_2014/train2014`.
+ * @param root holds `refcoco` and so on, or `Refer_Segm` or LISA's `refer_seg` with them in it; photos are in `images`,
+ * by default the first of `PHOTOS` that is there.
+ * @param split as in `val`; `google/val` and `umd/val` name also the file of the expressions.
  * @throws {UsageError} if a file is missing or not of its kind, an image unknown, or the split empty.
  */
 export function referItems(set: ReferSet, root: string, split: string, images?: string): Pair[] {
-  const base = [join(root, 'Refer_Segm'), root].find((folder) => existsSync(join(folder, set))) ?? root;
-  const photos = images ?? join(base, 'coco_2014', 'train2014');
+  const base = [...['Refer_Segm', 'refer_seg'].map((folder) => join(root, folder)), root].find((folder) =>
+    existsSync(join(folder, set)),
+  );
+  if (base === undefined)
+    throw new UsageError(
+      `${root}  ${set}: expected ${set}, Refer_Segm/${set} or refer_seg/${set} with its expressions; got ${lying(root)}`,
+    );
+  const places = PHOTOS.flatMap((path) => [join(base, path), join(root, path)]);
+  const photos = images ?? places.find((path) => existsSync(path)) ?? places[0];
   const instances = join(base, set, 'instances.json');
-  const references = readReferences(set, join(base, set));
-  const taken = references.filter((reference) => reference.split === split);
+  const [, by, part = split] = /^(\w+)\/(.+)$/.exec(split) ?? [];
+  const references = readReferences(set, join(base, set), by);
+  const taken = references.filter((reference) => reference.split === part);
   if (taken.length === 0) {
     throw new UsageError(
       `split: expected one of ${[...new Set(references.map((reference) => reference.split))].join(', ')} of ${set}; got ${shown(split)}`,
@@ -69,10 +82,14 @@ export function referItems(set: ReferSet, root: string, split: string, images?: 
   });
 }
 
-function readReferences(set: ReferSet, folder: string): Reference[] {
-  const path = EXPRESSIONS[set].map((file) => join(folder, file)).find((file) => existsSync(file));
+/** @param by who split them: `umd` or `google`; any by default. */
+function readReferences(set: ReferSet, folder: string, by?: string): Reference[] {
+  const files = EXPRESSIONS[set].filter((file) => by === undefined || file.includes(`(${by})`));
+  const path = files.map((file) => join(folder, file)).find((file) => existsSync(file));
   if (path === undefined)
-    throw new UsageError(`${folder}  ${set}: expected ${EXPRESSIONS[set].join(' or ')}; got neither`);
+    throw new UsageError(
+      `${folder}  ${set}: expected ${files.length > 0 ? files.join(' or ') : `another than ${by}/`}; got ${lying(folder)}`,
+    );
   let stored;
   try {
     stored = path.endsWith('.p') ? readPickle(readFileSync(path), path) : parseJson(readText(path));

@@ -86,7 +86,7 @@ function cutAll(image: Pixels, prompt: Prompt): Uint8Array {
  *
  * @returns undefined for a degenerate object: an empty box, or one under 2 px on a side.
  */
-function trimapOf({ box, points }: PromptObject, frame: Size): Pixels | undefined {
+function trimapOf({ box, points, everyPoint }: PromptObject, frame: Size): Pixels | undefined {
   const { size, radius } = settings;
   const last = size - 1;
   const inFrame = clipped(box ?? [0, 0, frame.width - 1, frame.height - 1], frame);
@@ -104,7 +104,7 @@ function trimapOf({ box, points }: PromptObject, frame: Size): Pixels | undefine
   cv.rectangle(trimap, new cv.Point(x1, y1), new cv.Point(x2, y2), new cv.Scalar(PERHAPS_FOREGROUND), cv.FILLED);
   const disc = Math.max(1, Math.round(radius * size));
   for (const { x, y, label } of points) {
-    if (x < left || x > right || y < top || y > bottom) continue;
+    if (everyPoint !== true && (x < left || x > right || y < top || y > bottom)) continue;
     cv.circle(
       trimap,
       new cv.Point(across(x), down(y)),

@@ -1,8 +1,10 @@
 import { messageOf, ModelError } from '../../errors.js';
 import { defineSegmenter } from '../segmenter.js';
 import { readSam2Config } from './config.js';
+import { findExport } from './export.js';
 import { inspectSam2 } from './inspect.js';
 import { openSam2, Sam2Options } from './segmenter.js';
+import { findWeights } from './weights.js';
 
 /** SAM 2.1, a checkpoint or its export. */
 export const sam2 = defineSegmenter({
@@ -12,7 +14,7 @@ export const sam2 = defineSegmenter({
   open: openSam2,
   async fault({ checkpoint }) {
     try {
-      await readSam2Config(checkpoint);
+      if (!findExport(checkpoint)) await findWeights(checkpoint, await readSam2Config(checkpoint));
       return undefined;
     } catch (error) {
       if (error instanceof ModelError) return { option: 'checkpoint', text: messageOf(error) };

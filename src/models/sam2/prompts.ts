@@ -13,13 +13,13 @@ export interface Click {
 }
 
 /**
- * The clicks of one object: the points inside its box, or all of them without one, then the box's corners. Corners are
+ * The clicks of one object: the points inside its box, or all of them without one or with `everyPoint`, then the box's corners. Corners are
  * sorted; coordinates outside the frame are moved to its edge; points with labels other than 0 and 1 are ignored.
  *
  * @returns [] for an invalid object: no box and no point, a box without an area in the frame, a coordinate that is not
  * a number.
  */
-export function clicksOf({ box, points }: PromptObject, frame: Size, size: number): Click[] {
+export function clicksOf({ box, points, everyPoint }: PromptObject, frame: Size, size: number): Click[] {
   const told = points.filter(({ label }) => label === 0 || label === 1);
   if (![...(box ?? []), ...told.flatMap(({ x, y }) => [x, y])].every(Number.isFinite)) return [];
   const held = (value: number, most: number): number => Math.min(most, Math.max(0, value));
@@ -31,7 +31,7 @@ export function clicksOf({ box, points }: PromptObject, frame: Size, size: numbe
   if (!box) return told.map(({ x, y, label }) => click(x, y, label));
   const [x1, y1, x2, y2] = sorted(box);
   if (held(x1, frame.width) >= held(x2, frame.width) || held(y1, frame.height) >= held(y2, frame.height)) return [];
-  const inside = told.filter(({ x, y }) => x1 <= x && x <= x2 && y1 <= y && y <= y2);
+  const inside = told.filter(({ x, y }) => everyPoint === true || (x1 <= x && x <= x2 && y1 <= y && y <= y2));
   return [...inside.map(({ x, y, label }) => click(x, y, label)), click(x1, y1, 2), click(x2, y2, 3)];
 }
 

@@ -153,9 +153,8 @@ const STORED: Partial<Record<Dtype, { readonly dtype: Precision; readonly width:
  * @throws {ModelError} naming file, tensor, expected and got, before any weight is read.
  */
 export async function openWeights(dir: string, config: Sam2Config, halves = false): Promise<Weights> {
-  const tensors = await tensorsOf(dir);
+  const tensors = await findWeights(dir, config);
   const shapes = weightShapes(config);
-  for (const [name, shape] of shapes) agrees(dir, tensors, name, shape);
   const files = await realFiles(tensors, [...shapes.keys()]);
   const values = new Map<string, Float32Array>();
   for (const name of shapes.keys()) {
@@ -183,6 +182,17 @@ export async function openWeights(dir: string, config: Sam2Config, halves = fals
       return known;
     },
   };
+}
+
+/**
+ * The tensors of a checkpoint, from the headers of its files.
+ *
+ * @throws {ModelError} naming file, tensor, expected and got.
+ */
+export async function findWeights(dir: string, config: Sam2Config): Promise<Tensors> {
+  const tensors = await tensorsOf(dir);
+  for (const [name, shape] of weightShapes(config)) agrees(dir, tensors, name, shape);
+  return tensors;
 }
 
 async function tensorsOf(dir: string): Promise<Tensors> {

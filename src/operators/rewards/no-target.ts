@@ -1,3 +1,4 @@
+import { readLeniently } from '../parse-lenient.js';
 import { maskArea } from '../../io/mask.js';
 import type { Completion, Mask, Prompt } from '../../records.js';
 
@@ -19,10 +20,13 @@ export function noTarget(
   return completion && abstains(completion) ? 1 : 0;
 }
 
+const ANY_FRAME = { width: 1, height: 1 };
+
 /**
  * Whether a completion says that there is nothing: it ended by itself, and `<bbox>`, `<points>` and `<labels>` are
- * absent or empty (`<bbox></bbox>`, `<points>[]</points>`).
+ * absent or empty (`<bbox></bbox>`, `<points>[]</points>`), also where they are misspelt.
  */
 export function abstains({ text, finish }: Pick<Completion, 'text' | 'finish'>): boolean {
-  return finish === 'stop' && !/<(?:bbox|points|labels)>(?!\s*(?:\[\s*\]\s*)?<\/)/.test(text);
+  if (finish !== 'stop' || /<(?:bbox|points|labels)>(?!\s*(?:\[\s*\]\s*)?<\/)/.test(text)) return false;
+  return readLeniently(text, ANY_FRAME) === null;
 }

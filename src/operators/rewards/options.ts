@@ -1,13 +1,19 @@
 import { z } from 'zod';
 
-/** Weight of each part; the first three are always recorded, the others only with a weight other than 0. */
+/** Weights where none are given: Seg-R1's. */
+export const USUAL_WEIGHTS = { format: 1, iou: 0.7, structure: 0.3 };
+
+/**
+ * Weight of each part, 0 for one that is absent; the first three are always recorded, the others only with a weight
+ * other than 0.
+ */
 export const RewardWeights = z.strictObject({
   /** 1 if every part of the completion parsed. */
-  format: z.number().default(1),
+  format: z.number().default(0),
   /** Intersection over union with the ground truth, in [0, 1]. */
-  iou: z.number().default(0.7),
+  iou: z.number().default(0),
   /** S-measure, in [0, 1]. */
-  structure: z.number().default(0.3),
+  structure: z.number().default(0),
   /** How near the number of points is to 8, in [0, 1]. */
   pointCount: z.number().optional(),
   /** Penalty for long completions, in [-1, 0]; `length` says which are long. */
@@ -23,7 +29,7 @@ export const RewardWeights = z.strictObject({
 });
 
 export const rewardShape = {
-  weights: RewardWeights.prefault({}),
+  weights: RewardWeights.prefault(USUAL_WEIGHTS),
   /** For `weights.length`: the length at which the penalty is 1, and how many tokens before it the penalty begins. */
   length: z
     .strictObject({ max: z.int().min(1), cache: z.int().min(1) })

@@ -9,6 +9,7 @@ const defects = {
   referring: ['referring: one random expression of each image, not all'],
   reasoning: [
     'reasoning: images are drawn with replacement, and one random text of each',
+    'reasoning: the first box of an answer with all points, also those outside it',
     'reasoning: ignored regions count as background, which is the convention seg_r1',
   ],
 } as const;

@@ -1,15 +1,19 @@
 import { existsSync } from 'node:fs';
 
+import { z } from 'zod';
+
+import { writtenCredentials } from './credentials.js';
 import { declaredColumns } from './declared-columns.js';
-import { parseWith, type Issue, type Parsed } from './issues.js';
+import { parseWith, readablePart, type Issue, type Parsed } from './issues.js';
 import { valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
 import { knownNames } from './nearest.js';
 import { stageEntries } from './overrides.js';
+import { likelyFolder, lying } from '../../io/lying.js';
 import type { SegmenterDefinition } from '../../models/segmenter.js';
 import { isOfModule, optionsOf, SEGMENTERS, type SegmenterChoice } from '../../models/segmenters.js';
 import { pipelineSchema, Settings, settingsSchema } from '../settings.js';
-import { columnsOf, pathsOf, pipelineContext, type Refusal, type Stage, type CheckedStage } from '../stage.js';
+import { columnsOf, pathsOf, pipelineContext, stage, type Refusal, type Stage, type CheckedStage } from '../stage.js';
 
 /** What a pipeline's map holds, as far as it could be read, and everything that is wrong with it. */
 export interface Checked {
@@ -21,32 +25,39 @@ export interface Checked {
 /** Resolves a path in the file to an absolute one. */
 export type ResolvePath = (written: string, at: Path) => string;
 
-/**
- * Checks a pipeline's map against the table, without opening anything: keys, types, order, columns, files.
- *
- * @param own the segmenter that the map names by module.
- */
-export function check(
-  map: unknown,
-  table: ReadonlyMap<string, Stage>,
-  resolvePath: ResolvePath,
-  own?: SegmenterDefinition,
-): Checked {
+/** What is known of the modules that a pipeline names. */
+export interface Modules {
+  /** All stages, also those of the modules that were run. */
+  readonly table: ReadonlyMap<string, Stage>;
+  /** Whether there are modules that were not run, or did not load: a stage that is in no table may be theirs. */
+  readonly more: boolean;
+  /** The segmenter that the map names by module, where it was run. */
+  readonly segmenter?: SegmenterDefinition;
+}
+
+/** Checks a pipeline's map, without opening or running anything: keys, types, order, columns, files. */
+export function check(map: unknown, modules: Modules, resolvePath: ResolvePath): Checked {
   const parsed = parseWith(pipelineSchema(map), map, '');
-  const { settings, issues: paths } = checkedSettings(parsed, map, resolvePath, own);
+  const { settings, issues: paths } = checkedSettings(parsed, map, resolvePath, modules.segmenter);
   const entries = stageEntries(valueAt(map, ['stages'])).map((entry, index) =>
-    checkedStage(entry, index, table, resolvePath),
+    checkedStage(entry, index, modules, resolvePath),
   );
-  const found = [...parsed.issues, ...paths, ...entries.flatMap((entry) => entry.issues)];
+  const found = [...parsed.issues, ...paths, ...entries.flatMap((entry) => entry.issues), ...writtenCredentials(map)];
   const stages = entries.map(({ known }) => known);
   const usable = stages.filter((known) => known !== undefined);
-  if (usable.length > 0 && usable.length === stages.length)
-    found.push(...order(usable), ...declaredColumns(usable), ...models(usable, map));
-  if (found.length === 0) found.push(...trainable(usable, settings), ...rules(usable, settings));
+  if (usable.length === 0 || usable.length < stages.length) return { settings, stages: usable, issues: found };
+  const sound = usable.filter((_, index) => !isWrong(found, ['stages', index]));
+  found.push(...order(usable), ...declaredColumns(usable), ...models(usable, map));
+  if (parsed.success) found.push(...trainable(sound, settings), ...rules(usable, sound, settings));
   return { settings, stages: usable, issues: found };
 }
 
-/** The pipeline's own keys, also if only its stages are wrong; invalid ones have their defaults. */
+/** Whether something is wrong at a path or below. */
+export function isWrong(issues: readonly Issue[], path: Path): boolean {
+  return issues.some((issue) => path.every((step, depth) => issue.path[depth] === step));
+}
+
+/** The pipeline's own keys; invalid ones have their defaults. */
 function checkedSettings(
   parsed: Parsed<Settings>,
   map: unknown,
@@ -55,7 +66,7 @@ function checkedSettings(
 ): { settings: Settings; issues: Issue[] } {
   const read = parsed.success
     ? parsed.data
-    : (settingsSchema(map).safeParse(withoutStages(map)).data ?? Settings.parse({}));
+    : (readablePart(settingsSchema(map), withoutStages(map)) ?? Settings.parse({}));
   const settings = withoutStages(read);
   const issues: Issue[] = [];
   const resolve = (model: string, options: unknown, paths: readonly string[]): void =>
@@ -90,7 +101,7 @@ function withoutStages(map: unknown): Record<string, unknown> {
 function checkedStage(
   [name, options]: readonly [string, unknown],
   index: number,
-  table: ReadonlyMap<string, Stage>,
+  { table, more }: Modules,
   resolvePath: ResolvePath,
 ): { known?: CheckedStage; issues: Issue[] } {
   if (name === '') {
@@ -99,6 +110,7 @@ function checkedStage(
   }
   const stage = table.get(name);
   const path: Path = ['stages', index, name];
+  if (!stage && more) return { known: { name, stage: notRun(name, index), options, unknown: true }, issues: [] };
   if (!stage)
     return {
       issues: [
@@ -111,7 +123,11 @@ function checkedStage(
     };
   const parsed = parseWith(stage.options, options, name);
   const wrong = parsed.issues.map((one) => ({ ...one, path: [...path, ...one.path] }));
-  if (!parsed.success) return { known: { name, stage, options: undefined }, issues: wrong };
+  if (!parsed.success) {
+    const part = readablePart(stage.options, options);
+    if (part !== undefined) withPaths(part, pathsOf(stage, part), path, name, resolvePath, wrong);
+    return { known: { name, stage, options: undefined }, issues: wrong };
+  }
   return {
     known: {
       name,
@@ -120,6 +136,14 @@ function checkedStage(
     },
     issues: wrong,
   };
+}
+
+/** Stands for a stage of a module that was not run. */
+function notRun(name: string, index: number): Stage {
+  const build = (): never => {
+    throw new Error(`${name}  expected the stage of a module; got one that was not run`);
+  };
+  return stage({ name, kind: index === 0 ? 'source' : 'map', options: z.unknown(), build });
 }
 
 /** The options with absolute paths; missing files are issues. */
@@ -139,11 +163,17 @@ function withPaths(
     if (typeof written !== 'string') return written;
     const file = resolvePath(written, [...at, ...path]);
     const text = `${[name, ...path].join('.')}: expected a file or folder; got ${JSON.stringify(written)}, and ${file} is not there`;
-    if (!existsSync(file)) issues.push({ path: [...at, ...path], text });
+    if (!existsSync(file)) issues.push({ path: [...at, ...path], text: `${text}${hint(file, path[0] === 'root')}` });
     return file;
   };
   for (const key of keys) if (copy[key] !== undefined) copy[key] = full(copy[key], [key]);
   return copy;
+}
+
+/** Where a missing folder may be meant: one of nearly its name, and of a set what lies around it. */
+function hint(file: string, around: boolean): string {
+  const likely = likelyFolder(file);
+  return `${around ? `, ${lying(file).replace(/^nothing there; /, '')}` : ''}${likely === undefined ? '' : `; nearest: ${likely}`}`;
 }
 
 function order(stages: readonly CheckedStage[]): Issue[] {
@@ -152,7 +182,7 @@ function order(stages: readonly CheckedStage[]): Issue[] {
   const columns = new Set<string>();
   const sink = kinds.indexOf('sink');
   let sure = kinds[0] === 'source';
-  for (const [index, { name, stage, options }] of stages.entries()) {
+  for (const [index, { name, stage, options, unknown }] of stages.entries()) {
     const refuse = (text: string): void => void found.push({ path: ['stages', index, name], part: 'key', text });
     if (index === 0 && kinds[index] !== 'source') {
       refuse(
@@ -169,7 +199,7 @@ function order(stages: readonly CheckedStage[]): Issue[] {
       );
     const missing = sure ? (stage.needs ?? []).filter((column) => !columns.has(column)) : [];
     for (const column of missing) refuse(`${name} needs the column "${column}", which no earlier stage adds`);
-    sure &&= options !== undefined || typeof stage.adds !== 'function';
+    sure &&= !unknown && (options !== undefined || typeof stage.adds !== 'function');
     if (sure) for (const column of columnsOf(stage, options)) columns.add(column);
   }
   return found;
@@ -199,18 +229,29 @@ function trainable(stages: readonly CheckedStage[], settings: Settings): Issue[]
   ];
 }
 
-function rules(stages: readonly CheckedStage[], settings: Settings): Issue[] {
-  const around = pipelineContext(settings, stages);
-  return stages.flatMap(({ name, stage, options }, index) =>
-    (stage.rules?.(options, around) ?? []).map((refusal) => issueOf(refusal, index, name)),
+/** @param sound those of which the options are right: they alone are known to the others, and have their rules asked. */
+function rules(stages: readonly CheckedStage[], sound: readonly CheckedStage[], settings: Settings): Issue[] {
+  const around = pipelineContext(settings, sound);
+  return stages.flatMap((one, index) =>
+    sound.includes(one)
+      ? (one.stage.rules?.(one.options, around) ?? []).map((refusal) => issueOf(refusal, index, one.name))
+      : [],
   );
 }
 
-/** Issues that stages find in the files that their options name. */
-export async function preflights(stages: readonly CheckedStage[]): Promise<Issue[]> {
-  const found = stages.map(async ({ name, stage, options }, index) =>
-    ((await stage.preflight?.(options)) ?? []).map((refusal) => issueOf(refusal, index, name)),
-  );
+/**
+ * Issues that stages find in the files that their options name.
+ *
+ * @param skip stages that are not asked.
+ */
+export async function preflights(
+  stages: readonly CheckedStage[],
+  skip: (stage: CheckedStage, index: number) => boolean,
+): Promise<Issue[]> {
+  const found = stages.map(async (one, index) => {
+    if (one.options === undefined || skip(one, index)) return [];
+    return ((await one.stage.preflight?.(one.options)) ?? []).map((refusal) => issueOf(refusal, index, one.name));
+  });
   return (await Promise.all(found)).flat();
 }
 

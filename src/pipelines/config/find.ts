@@ -39,6 +39,17 @@ export function beside({ document, path }: Picked, name: string): Picked | reado
   return others.includes(name) ? { name, document, path: [name] } : others;
 }
 
+/** The names that can be run here without a file; none if the file that has them can't be read. */
+export function pipelineNames(): readonly string[] {
+  try {
+    const document = read(defaultFile());
+    return holdsOne(document) ? [] : names(document);
+  } catch (error) {
+    if (error instanceof UsageError) return [];
+    throw error;
+  }
+}
+
 function isFile(what: string): boolean {
   return /\.ya?ml$/i.test(what) || what.includes('/') || what.includes(sep);
 }

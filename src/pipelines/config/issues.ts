@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 
 import { shown } from '../../errors.js';
+import { isPrivate } from './private-options.js';
 import { branchesOf, knownKeys, schemaAt, valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
 import { knownNames } from './nearest.js';
@@ -32,6 +33,34 @@ export function parseWith<Output>(schema: z.ZodType<Output>, value: unknown, sub
   return { success: false, issues };
 }
 
+/**
+ * A value without what is wrong with it, so that the rest can be checked too; undefined where the schema reads nothing
+ * of it.
+ */
+export function readablePart<Output>(schema: z.ZodType<Output>, value: unknown): Output | undefined {
+  let rest = value;
+  for (let tries = 0; tries < 4; tries++) {
+    const result = schema.safeParse(rest);
+    if (result.success) return result.data;
+    rest = result.error.issues.reduce((left, { path, ...issue }) => {
+      const at = path.map((step) => (typeof step === 'symbol' ? String(step) : step));
+      if (issue.code !== 'unrecognized_keys') return taken(left, at);
+      return issue.keys.reduce((less, key) => taken(less, [...at, key]), left);
+    }, rest);
+  }
+  return undefined;
+}
+
+/** A value without what stands at a path, or, where nothing does, without what is around it. */
+function taken(value: unknown, path: Path): unknown {
+  const [first, ...rest] = path as [string | number, ...Path];
+  if (value === null || typeof value !== 'object' || path.length === 0) return undefined;
+  if (Array.isArray(value) || !Object.hasOwn(value, first)) return undefined;
+  const { [first]: below, ...others } = value as Record<string, unknown>;
+  const left = rest.length === 0 ? undefined : taken(below, rest);
+  return left === undefined ? others : { ...others, [first]: left };
+}
+
 /** Keys that have another name now, by the subject that had them. */
 const RENAMED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   update: { refill: 'dynamicSampling' },
@@ -51,15 +80,13 @@ function issuesIn(issue: ZodIssue, above: Path, schema: z.ZodType, value: unknow
     const branch = branchesOf(here)[likely] ?? schema;
     return issue.errors[likely].flatMap((inner) => issuesIn(inner, path, branch, value, subject));
   }
-  return [{ path, text: sentence(name, issue, valueAt(value, path)) }];
+  return [{ path, text: sentence(name, issue, isPrivate(path) ? 'something else' : shown(valueAt(value, path))) }];
 }
 
-function sentence(name: string, issue: ZodIssue, got: unknown): string {
+function sentence(name: string, issue: ZodIssue, got: string): string {
   const wanted = wantedBy(issue);
-  if (wanted !== undefined) return `${name}: expected ${wanted}; got ${shown(got)}`;
-  return issue.message.includes('; got ')
-    ? `${name}: ${issue.message}`
-    : `${name}: ${issue.message}; got ${shown(got)}`;
+  if (wanted !== undefined) return `${name}: expected ${wanted}; got ${got}`;
+  return issue.message.includes('; got ') ? `${name}: ${issue.message}` : `${name}: ${issue.message}; got ${got}`;
 }
 
 /** What was expected; undefined if the schema has its own message. */

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 
 import { messageOf, UsageError } from '../../errors.js';
+import { importModule } from '../../import-module.js';
 import type { SegmenterDefinition } from '../../models/segmenter.js';
 import { isOfModule, loadSegmenter } from '../../models/segmenters.js';
 import type { ResolvePath } from './check.js';
@@ -15,11 +15,13 @@ import { isStage, stageKeys, type Stage } from '../stage.js';
  * The table with the stages that users' modules export; neither replaces the other's names.
  *
  * @param operators module paths as written, relative to `folder`.
+ * @param run without, it is only looked whether they are there.
  */
 export async function withModules(
   table: ReadonlyMap<string, Stage>,
   operators: readonly string[],
   folder: string,
+  run: boolean,
 ): Promise<{ table: ReadonlyMap<string, Stage>; issues: readonly Issue[] }> {
   const all = new Map(table);
   const issues: Issue[] = [];
@@ -30,10 +32,9 @@ export async function withModules(
       refuse(`expected a module; got ${JSON.stringify(written)}, which is not there`);
       continue;
     }
+    if (!run) continue;
     try {
-      const exported = Object.values((await import(pathToFileURL(file).href)) as Record<string, unknown>).filter(
-        isStage,
-      );
+      const exported = Object.values(await importModule(file, written)).filter(isStage);
       if (exported.length === 0) refuse(`expected exports made by stage(…); got none in ${JSON.stringify(written)}`);
       for (const found of exported) {
         for (const text of wrongKeys(found, written)) refuse(text);
@@ -44,7 +45,7 @@ export async function withModules(
         else all.set(found.name, found);
       }
     } catch (error) {
-      refuse(`expected a module that loads; got ${messageOf(error)} in ${JSON.stringify(written)}`);
+      refuse(messageOf(error));
     }
   }
   return { table: all, issues };

@@ -1,5 +1,6 @@
 import { Subject, type Observable } from 'rxjs';
 
+import { messageOf, shown, UsageError } from '../../errors.js';
 import { mean } from '../../operators/scoring/statistics.js';
 import type { StepEvent } from '../events.js';
 import { byEvaluation, type CheckpointOptions } from '../settings.js';
@@ -217,8 +218,20 @@ export function stageStates(before: Readonly<Record<string, unknown>> = {}): Sta
       known.set(name, state);
       return before[name];
     },
-    snapshot: (pending) => Object.fromEntries([...known].map(([name, state]) => [name, state(pending)])),
+    snapshot: (pending) => Object.fromEntries([...known].map(([name, state]) => [name, asJson(name, state(pending))])),
   };
+}
+
+/** @throws {UsageError} for a state that a checkpoint cannot hold. */
+function asJson(stage: string, state: unknown): unknown {
+  try {
+    JSON.stringify(state);
+    return state;
+  } catch (error) {
+    throw new UsageError(`${stage}  keepState: expected a state as JSON; got ${shown(state)}, ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 /** Whether a multiple of `every` is in (before, step]. */

@@ -1,12 +1,28 @@
-import { defer, EMPTY, fromEvent, isObservable, takeUntil, tap, type Observable, type OperatorFunction } from 'rxjs';
+import {
+  catchError,
+  defer,
+  EMPTY,
+  finalize,
+  fromEvent,
+  identity,
+  isObservable,
+  takeUntil,
+  tap,
+  throwError,
+  type MonoTypeOperatorFunction,
+  type Observable,
+  type OperatorFunction,
+} from 'rxjs';
 
-import { UsageError } from '../../errors.js';
+import { DataError, messageOf, ModelError, shown, UsageError } from '../../errors.js';
 import type { Row } from '../../records.js';
+import { gate } from '../../streams/gate.js';
 import { heldRows } from './held-rows.js';
 import { stageMetrics, metered, meteredCredits, meteredSource, type StageMetrics } from './stage-metrics.js';
 import { cached, type RowCache } from './row-cache.js';
 import type { Pipeline } from '../config/read.js';
-import { columnsOf, type Built, type StageContext } from '../stage.js';
+import { columnsOf, pipelineContext, type Built, type StageContext } from '../stage.js';
+import { stages as builtIn } from '../stages/table.js';
 
 /** A pipeline ready to be subscribed to, and what its stages measure while it runs. */
 export interface Compiled {
@@ -31,24 +47,46 @@ export async function compile(
 ): Promise<Compiled> {
   const metrics = labelled(pipeline.stages.map(({ name }) => name)).map((label) => stageMetrics(label));
   const held = heldRows(pipeline.stages);
+  const learning = steadyBefore(pipeline);
+  const steps = gate(pipeline.settings.window);
   let rows: Observable<Row> = EMPTY;
   for (const [index, { name, stage, options }] of pipeline.stages.entries()) {
     if (open.signal.aborted) return { rows: EMPTY, metrics };
     const meter = metrics[index];
     const context = stage.updatesPolicy ? open : { ...open, trainable: () => Promise.reject(unchanged(name)) };
     const around = index === 0 ? { ...context, credits: meteredCredits(open.credits, meter) } : context;
-    const built = await stage.build(options, around);
+    const built = await stage.build(options, index === learning ? { ...around, settled: steps.settled } : around);
     if (index === 0) {
-      rows = ended(meteredSource(sourceOf(built, name), meter), open.signal).pipe(held[index], tap(entered));
+      rows = ended(meteredSource(sourceOf(built, name), meter), open.signal).pipe(
+        stage === builtIn.get(name) ? identity : blamed(name),
+        tap({ next: steps.emitted, complete: steps.ended }),
+        held[index],
+        tap(entered),
+      );
       continue;
     }
-    const operator = operatorOf(built, name);
+    if (index === learning) rows = rows.pipe(tap(steps.arrived));
+    const own = operatorOf(built, name);
+    const operator = stage === builtIn.get(name) ? own : blaming(name, own);
     rows = rows.pipe(
       metered(stage.cacheable && kept ? cached(operator, columnsOf(stage, options), kept) : operator, meter),
       held[index],
     );
   }
-  return { rows, metrics };
+  return { rows: rows.pipe(tap(steps.left), finalize(steps.open)), metrics };
+}
+
+/**
+ * The stage that changes the policy, if rows come to it without waiting for a step: all stages before it are built in,
+ * and none compares rows with others. -1 for none.
+ */
+function steadyBefore({ settings, stages: all }: Pipeline): number {
+  const learning = all.findIndex(({ stage }) => stage.updatesPolicy);
+  const before = all.slice(0, learning);
+  const steady =
+    before.every(({ name, stage }) => builtIn.get(name) === stage) &&
+    pipelineContext(settings, before).fact('acrossRows') === undefined;
+  return steady ? learning : -1;
 }
 
 function sourceOf(built: Built, name: string): Observable<Row> {
@@ -64,6 +102,31 @@ function operatorOf(built: Built, name: string): OperatorFunction<Row, Row> {
   throw new UsageError(
     `${name}: expected an operator from build; got ${isObservable(built) ? 'a stream' : typeof built}`,
   );
+}
+
+/** A custom operator whose own errors name its stage; those of stages before it pass. */
+function blaming(name: string, operator: OperatorFunction<Row, Row>): OperatorFunction<Row, Row> {
+  return (source) =>
+    defer(() => {
+      let came: { readonly error: unknown } | undefined;
+      return source.pipe(
+        tap({ error: (error: unknown) => (came = { error }) }),
+        operator,
+        catchError((error: unknown) => throwError(() => (came && came.error === error ? error : named(name, error)))),
+      );
+    });
+}
+
+const blamed = (name: string): MonoTypeOperatorFunction<Row> =>
+  catchError((error: unknown) => throwError(() => named(name, error)));
+
+/** An error that says what was expected, as it is; any other with the stage's name, and where it was thrown. */
+function named(name: string, error: unknown): unknown {
+  const says = [UsageError, DataError, ModelError, AggregateError].some((kind) => error instanceof kind);
+  if (says || (error instanceof Error && / {2}.*: expected /.test(error.message))) return error;
+  const at = error instanceof Error ? /\(?((?:file:)?\/[^()\n]*:\d+:\d+)\)?$/m.exec(error.stack ?? '')?.[1] : undefined;
+  const what = error instanceof Error ? `${error.name} ${shown(messageOf(error))}` : `${shown(error)}, thrown`;
+  return new Error(`${name}: expected rows; got ${what}${at === undefined ? '' : ` at ${at}`}`, { cause: error });
 }
 
 /** Without a stage that updates the policy, its weights are read-only. */

@@ -4,12 +4,15 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { defined } from '../../defined.js';
 import { DataError, messageOf, shortPath, shown, UsageError } from '../../errors.js';
+import { checkRows } from '../../io/arrow/shard.js';
+import { checkMetrics } from '../../io/metrics-table.js';
 import { inLine } from '../../printable.js';
 import { checkSeal, dropFolder } from '../../io/sealed-folder.js';
 import { RunFolder, stepName } from '../store/run-folder.js';
 import { putAside, type RowCache } from './row-cache.js';
 import { resolved, type Pipeline } from '../config/read.js';
 import { locate } from '../config/yaml-source.js';
+import { checkInputs, inputsOf, readInputs, writeInputs } from '../store/inputs.js';
 import { configHash, readState, type Saved } from '../store/checkpoint-state.js';
 import { columnsOf, pipelineContext } from '../stage.js';
 
@@ -40,15 +43,24 @@ export function runToResume(pipeline: Pipeline, folder: string | undefined): Run
  *
  * @param folder as `runToResume` gives it.
  * @param which checkpoint, as in `step-20`; by default the newest.
- * @throws {UsageError} if there is no such checkpoint, or the pipeline cannot resume.
- * @throws {DataError} if the checkpoint is damaged; names an intact older one, if there is one.
+ * @param notice called with what may change the last bits.
+ * @throws {UsageError} if there is no such checkpoint, the pipeline cannot resume, or what it reads is not what the run
+ * began with.
+ * @throws {DataError} if the checkpoint, or rows or metrics from before it, are damaged; names an intact older one, if
+ * there is one.
  */
-export async function resumption(pipeline: Pipeline, folder: RunFolder, which: string | undefined): Promise<Resumed> {
+export async function resumption(
+  pipeline: Pipeline,
+  folder: RunFolder,
+  which: string | undefined,
+  notice: (text: string) => void = () => {},
+): Promise<Resumed> {
   const source = pipeline.stages[0];
   if (learns(pipeline) && !source?.stage.resumes)
     throw new UsageError(
       `resume: expected a source that can go on, such as load; got ${source?.name}; way out: begin another run`,
     );
+  await sameInputs(pipeline, folder, notice);
   folder.make();
   const from = await chosen(folder, which);
   await dropAfter(from?.state.step ?? 0, folder);
@@ -56,6 +68,16 @@ export async function resumption(pipeline: Pipeline, folder: RunFolder, which: s
   const kept = changes(pipeline) ? undefined : await putAside(folder);
   for (const each of [folder.rows, folder.metrics]) await rm(each, { recursive: true, force: true });
   return { folder: folder.make(), ...defined({ kept }) };
+}
+
+async function sameInputs(pipeline: Pipeline, folder: RunFolder, notice: (text: string) => void): Promise<void> {
+  const [before, now] = [readInputs(folder), await inputsOf(pipeline)];
+  if (before) for (const text of checkInputs(folder, before, now)) notice(text);
+  else
+    notice(
+      `${shortPath(folder.inputs)}  resume: the run has none, so it is unchecked whether models, data and modules are what it began with`,
+    );
+  if (!before && folder.checkpointSteps().length === 0) await writeInputs(folder, now);
 }
 
 /** Discards what a run did after a step, and unfinished work. */
@@ -164,7 +186,7 @@ async function chosen(folder: RunFolder, which: string | undefined): Promise<Sav
   }
 }
 
-/** An intact checkpoint. */
+/** An intact checkpoint, of which the rows and metrics are there, too. */
 async function sound(run: RunFolder, step: number): Promise<Saved> {
   const folder = run.checkpoint(step);
   const state = await readState(folder);
@@ -172,6 +194,8 @@ async function sound(run: RunFolder, step: number): Promise<Saved> {
   const config = configHash(run);
   if (state.config !== config)
     throw new DataError(`${run.config}  SHA-256: expected ${state.config}, as ${folder} has it; got ${config}`);
+  await checkMetrics(run.stepLines, state.step);
+  if (existsSync(run.rows) && readdirSync(run.rows).length > 0) await checkRows(run.rows, state.rows.rowsOut);
   return { folder, state };
 }
 
@@ -192,12 +216,11 @@ export interface Difference {
 
 /** Keys that change no row and no weight, in any pipeline. */
 const INDIFFERENT = [
-  /^policy\.(workers|threads)$/,
-  /^segmenter\.threads$/,
+  /^policy\.workers$/,
   /^(policy|segmenter)\.memory$/,
   /^checkpoints\./,
   /^evaluate\.every$/,
-  /^(tolerate|run)$/,
+  /^(tolerate|run|imageCacheMegabytes)$/,
 ];
 
 /**

@@ -1,9 +1,11 @@
 import { Subject } from 'rxjs';
 
-import { shortPath } from '../../errors.js';
+import { shortPath, UsageError } from '../../errors.js';
+import { fittingStem } from '../../io/file-name.js';
 import { resolvedYaml, type Pipeline } from '../config/read.js';
 import type { GainEvent, Summary } from '../events.js';
 import { readEvaluation, readFinished, writeFinished, writeGain } from '../store/artifacts.js';
+import { inputsOf, writeInputs } from '../store/inputs.js';
 import { lockRun } from '../store/lock.js';
 import { RunFolder } from '../store/run-folder.js';
 import { evaluate, evaluateOnce, evaluationBetweenSteps, gains, withCheckpoint } from './evaluation.js';
@@ -34,6 +36,11 @@ export interface RunOptions extends Omit<ExecuteOptions, 'from' | 'kept' | 'lost
  * over the tolerance; Error where a row got lost.
  */
 export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOptions = {}): Promise<Summary> {
+  const [unchecked] = pipeline.unchecked;
+  if (unchecked !== undefined)
+    throw new UsageError(
+      `${shortPath(unchecked)}  run: expected a pipeline whose modules were run; got one that was only looked at`,
+    );
   const own = resume === undefined ? newFolder(pipeline, folder) : runToResume(pipeline, folder);
   const lost = new Subject<never>();
   const release = lockRun(own.root, (fault) => lost.error(fault));
@@ -42,8 +49,10 @@ export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOp
     if (known) return reportFinished(known, own, rest);
     const begun =
       resume === undefined
-        ? { folder: own.begin(resolvedYaml(pipeline)) }
-        : await resumption(pipeline, own, resume === true ? undefined : resume);
+        ? await begin(pipeline, own)
+        : await resumption(pipeline, own, resume === true ? undefined : resume, (text) =>
+            rest.watch?.({ kind: 'notice', text }),
+          );
     const summary = await trainAndEvaluate(pipeline, begun, { ...rest, lost });
     if (learns(pipeline) || summary.stopped !== undefined) return summary;
     await dropAside(own);
@@ -54,11 +63,18 @@ export async function run(pipeline: Pipeline, { folder, resume, ...rest }: RunOp
   }
 }
 
+async function begin(pipeline: Pipeline, folder: RunFolder): Promise<Resumed> {
+  const inputs = await inputsOf(pipeline);
+  folder.begin(resolvedYaml(pipeline));
+  await writeInputs(folder, inputs);
+  return { folder };
+}
+
 /** The given folder; by default in `runs` the pipeline's `run:`, or its name and the time. */
 function newFolder({ name, settings }: Pipeline, folder: string | undefined): RunFolder {
   if (folder !== undefined) return new RunFolder(folder);
   const time = new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-');
-  return RunFolder.inRuns(settings.run ?? `${name}-${time}`);
+  return RunFolder.inRuns(settings.run ?? `${fittingStem(name, `-${time}`)}-${time}`);
 }
 
 function reportFinished(known: Summary, { root }: RunFolder, { watch = () => {} }: ExecuteOptions): Summary {

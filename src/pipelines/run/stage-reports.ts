@@ -1,3 +1,4 @@
+import { shown, UsageError } from '../../errors.js';
 import { bestConstant, type Constant } from '../../operators/scoring/constants.js';
 import { writeSummary, type RunSummary } from '../../report/summary-files.js';
 import type { RunEvent, RunListener, StepEvent } from '../events.js';
@@ -28,7 +29,7 @@ export function resultsTo(
   let results: RunSummary = {};
   return (event) => {
     if (event.kind === 'baseline') baseline = baselineOf(event.constants);
-    if (event.kind === 'step') return stepped({ ...event, metrics: { ...event.metrics, ...baseline } });
+    if (event.kind === 'step') return stepped({ ...event, metrics: { ...numbers(event), ...baseline } });
     if (event.kind === 'tally' || event.kind === 'scores') {
       results = { ...results, ...event };
       writeSummary(folder, name, results);
@@ -38,6 +39,13 @@ export function resultsTo(
     writeBenchmark(folder, name, event.result);
     watch({ ...event, name });
   };
+}
+
+/** @throws {UsageError} for a metric of a custom stage that is no number. */
+function numbers({ step, metrics }: StepEvent): StepEvent['metrics'] {
+  const wrong = Object.entries(metrics).find(([, value]) => typeof value !== 'number');
+  if (wrong) throw new UsageError(`step ${shown(step)}  metrics: expected numbers; got ${wrong[0]} ${shown(wrong[1])}`);
+  return metrics;
 }
 
 /** The constant baseline, for every step's metrics. */

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { defined } from '../../defined.js';
 import { messageOf, shown, UsageError } from '../../errors.js';
 import type { RewardFunction, RewardOptions } from '../../operators/reward.js';
-import { measured, rewardShape, RewardWeights } from '../../operators/rewards/options.js';
+import { measured, rewardShape, RewardWeights, USUAL_WEIGHTS } from '../../operators/rewards/options.js';
 import type { Masked, Sample } from '../../records.js';
 import type { Refusal } from '../stage.js';
 import { importModule } from '../../import-module.js';
@@ -22,7 +22,7 @@ export interface RewardModule {
 export const RewardStageOptions = z
   .strictObject({
     ...rewardShape,
-    weights: RewardWeights.catchall(z.number()).prefault({}),
+    weights: RewardWeights.catchall(z.number()).prefault(USUAL_WEIGHTS),
     /** Modules with custom rewards, by their name among the weights; relative to the file. */
     functions: z.record(z.string().min(1), z.string().min(1)).default({}),
   })

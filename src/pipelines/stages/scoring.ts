@@ -23,6 +23,7 @@ export const scoring: readonly Stage[] = [
     needs: ['truth', 'masks', 'formats'],
     adds: ['rewards'],
     paths: ['functions'],
+    modules: ({ functions }) => Object.values(functions),
     facts: (options) => ({ rewards: { weights: weightsOf(options), builtIn: scoringOf(options) } }),
     preflight: rewardModules,
     build: async (options, open) => {
@@ -96,7 +97,7 @@ export const scoring: readonly Stage[] = [
     rules: (options, around) => [...comparable(around), ...sameStep(options, around)],
     build: (options, open) => {
       const { weights = weightsOf(RewardStageOptions.parse({})) } = open.fact('rewards')?.value ?? {};
-      return advantage({ ...options, weights: { ...weights, ...options.weights } });
+      return advantage({ ...options, weights: options.weights ?? weights });
     },
   }),
 ];

@@ -1,19 +1,34 @@
-import { basename } from 'node:path';
-
 import { z } from 'zod';
 
 import { messageOf, shown } from '../../errors.js';
-import { countRows, load, LoadOptions } from '../../operators/load.js';
+import {
+  countItems,
+  countRows,
+  load,
+  loadedFiles,
+  LoadOptions,
+  loadNotices,
+  namesOfSets,
+} from '../../operators/load.js';
 import { column } from '../../io/arrow/own-columns.js';
+import { folderName } from '../../io/folder-name.js';
 import { replayedKeys } from '../../io/arrow/columns.js';
-import { isReplayed, MARKED, replay, replayable, replayedColumns, ReplayOptions } from '../../operators/replay.js';
+import {
+  isReplayed,
+  MARKED,
+  replay,
+  replayable,
+  replayedColumns,
+  replayedShards,
+  ReplayOptions,
+} from '../../operators/replay.js';
 import { refusedBy } from './constraints.js';
 import { stage, type Refusal, type Stage } from '../stage.js';
 
 // `seed` and `tolerate` are settings of the whole pipeline.
 const { seed: _seed, tolerate: _tolerate, ...loadShape } = LoadOptions.shape;
 const LoadStageOptions = z.strictObject(loadShape).superRefine((options, context) => {
-  for (const issue of LoadOptions.safeParse(options).error?.issues ?? [])
+  for (const issue of LoadOptions.safeParse(options).error?.issues.filter(({ code }) => code === 'custom') ?? [])
     context.addIssue({ code: 'custom', path: issue.path, message: issue.message });
 });
 
@@ -27,6 +42,7 @@ export const sources: readonly Stage[] = [
       'id',
       'image',
       'task',
+      'set',
       'frame',
       'original',
       ...(scenes || set || masks ? ['truth'] : []),
@@ -35,13 +51,20 @@ export const sources: readonly Stage[] = [
       ...(instruction === undefined && !set && !benchmark ? [] : ['instruction']),
       ...(benchmark ? ['question'] : []),
     ],
-    paths: ['images', 'masks', 'root'],
+    paths: ['images', 'masks', 'root', 'excludeFile'],
     facts: (options) => ({
-      source: { set: setName(options), protocol: options.protocol, frame: options.frame },
+      source: {
+        set: namesOfSets({ ...options, seed: 0, tolerate: 0 })[0],
+        protocol: options.protocol,
+        frame: options.frame,
+      },
     }),
+    counts: (options) => countItems(options),
     rows: (options) => countRows(options),
+    inputs: (options, { seed }) => loadedFiles({ ...options, seed }),
     filters: (reason) => reason === 'no mask',
     rules: (options) => refusedBy(() => countRows(options)),
+    notices: (options) => loadNotices(options),
     resumes: true,
     build: (options, open) =>
       load(
@@ -58,10 +81,11 @@ export const sources: readonly Stage[] = [
       return { ...Object.fromEntries(known.map((name) => [name, column.known])), ...own };
     },
     paths: ['rows'],
-    facts: ({ rows }) => ({ source: { set: basename([rows].flat()[0] ?? '') } }),
+    facts: ({ rows }) => ({ source: { set: folderName([rows].flat()[0] ?? '') } }),
     rules: (options) => unknownColumns(options),
     filters: (reason) => reason === MARKED,
     preflight: (options) => refusedRows(options),
+    inputs: (options) => replayedShards(options),
     build: (options, open) => replay({ seed: open.settings.seed, window: open.credits }, options),
   }),
 ];
@@ -82,12 +106,4 @@ function unknownColumns(options: z.output<typeof ReplayOptions>): readonly Refus
   if (unknown === undefined) return [];
   const text = `expected columns that rows have before an answer (${replayedKeys.join(', ')}), or custom ones in these rows; got ${shown(unknown)}`;
   return [{ option: 'columns', text }];
-}
-
-/** Title of the rows of `load`: set and split, kind of scenes, or the folder of the images. */
-function setName({ set, split, scenes, images, root }: z.output<typeof LoadStageOptions>): string {
-  if (set !== undefined)
-    return set === 'jsonl' || set === 'coco' ? basename(String(root)) : `${set}/${split ?? 'test'}`;
-  if (scenes) return `scenes/${scenes.kind}`;
-  return basename(String([images].flat()[0]));
 }

@@ -67,8 +67,12 @@ export const training: readonly Stage[] = [
     uses: ['policy'],
     updatesPolicy: true,
     skipsNonFinite: true,
-    facts: ({ groupsPerStep }) => ({ rowsPerStep: groupsPerStep }),
+    facts: ({ groupsPerStep, updatesPerBatch }) => ({
+      rowsPerStep: groupsPerStep,
+      stepsPerBatch: updatesPerBatch,
+    }),
     paths: ({ objective }) => (isModule(objective) ? ['objective'] : []),
+    modules: ({ objective }) => (isModule(objective) ? [objective] : []),
     preflight: objectiveModule,
     filters: (reason) => isSkippedStep(reason) || isFiltered(reason),
     rules: (options, around) => [
@@ -88,6 +92,7 @@ export const training: readonly Stage[] = [
           policy,
           readImage: open.read,
           report: stepReport(open),
+          ready: open.settled,
         },
         { ...options, objective },
       );

@@ -26,6 +26,10 @@ export class RunFolder {
   get config(): string {
     return this.#at('config.yaml');
   }
+  /** What the run reads, and what it began on. */
+  get inputs(): string {
+    return this.#at('inputs.json');
+  }
   /** The process that uses the folder; while it is taken over, files beside it have more in their names. */
   get lock(): string {
     return this.#at('run.lock');

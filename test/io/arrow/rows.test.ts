@@ -278,7 +278,7 @@ describe("columns of one's own", () => {
     ['each', [0, null], 'item 1: expected a number; got null'],
     ['words', ['a'], 'item 0: expected a list of texts; got "a"'],
     ['more', () => 0, 'expected JSON; got function'],
-    ['more', [3n], 'expected JSON; got object that is not data'],
+    ['more', [3n], 'expected JSON; got [ 3n ]'],
   ])('%s refuses %o', (name, value, message) => {
     expect(columns[name as keyof typeof columns].misfit(value)).toBe(message);
     expect(() => toCells({ ...sample, [name]: value }, rowSchema([], {}, { columns }))).toThrow(

@@ -57,6 +57,19 @@ describe('ai2dItems', () => {
     expect(() => ai2dItems(root, 'dev')).toThrow('split: expected test, or none for all of AI2D; got dev');
   });
 
+  it.each(['', 'AI2D_TEST.tsv'])(
+    'reads AI2D_TEST.tsv, which has no column split, as its test part: root/%s',
+    (name) => {
+      const image = Buffer.alloc(90).toString('base64');
+      const root = placed({
+        'AI2D_TEST.tsv': `\uFEFFindex\timage\tquestion\tA\tB\tanswer\n0\t${image}\tWhich?\towl\thare\tB\n`,
+      });
+      for (const split of ['test', undefined])
+        expect(ai2dItems(join(root, name), split).map(({ question }) => question?.answer)).toEqual(['B']);
+      expect(() => ai2dItems(join(root, name), 'dev')).toThrow('expected some with the split "dev"; got none');
+    },
+  );
+
   it('reads a table as well, each question once', async () => {
     const path = join(await mmbenchTable(), 'mmbench.tsv');
     expect(benchmarkItems({ benchmark: 'ai2d', root: path }).map(({ name, task }) => [name, task])).toEqual(
@@ -67,7 +80,9 @@ describe('ai2dItems', () => {
   it('refuses a folder without questions, and an answer that is no option', () => {
     const root = placed({ 'questions/1.png.json': diagram('1.png', 4), 'other/readme': '' });
     expect(() => ai2dItems(root)).toThrow('1.png-0  correctAnswer: expected one of 4 options, counted from 0; got 4');
-    expect(() => ai2dItems(join(root, 'other'))).toThrow('expected questions/*.json, or a .tsv; got neither');
+    expect(() => ai2dItems(join(root, 'other'))).toThrow(
+      'expected questions/*.json, or AI2D_TEST.tsv; got readme; no pictures',
+    );
     expect(() => benchmarkItems({ benchmark: 'mmbench', root })).toThrow(
       `root: expected a table for mmbench; got ${root}`,
     );

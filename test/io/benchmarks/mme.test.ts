@@ -35,6 +35,17 @@ describe('mmeItems', () => {
     expect(mmeItems(root, 'landmark')).toHaveLength(2);
   });
 
+  it('reads it as it is published, beside the tool and other models’ results', () => {
+    const root = placed({
+      'MME_Benchmark_release_version/MME_Benchmark/color/2.jpg': '',
+      'MME_Benchmark_release_version/MME_Benchmark/color/2.txt': text,
+      'MME_Benchmark_release_version/eval_tool/LaVIN/color.txt': '2.jpg\tIs it red?\tYes\tyes\n',
+      'MME_Benchmark_release_version/eval_tool/color.txt': '2.jpg\tIs it red?\tYes\tyes\n',
+    });
+    for (const at of [root, join(root, 'MME_Benchmark_release_version')])
+      expect(mmeItems(at).map(({ name }) => name)).toEqual(['color/2-1', 'color/2-2']);
+  });
+
   it('refuses a text without a picture, a line without an answer, and a folder without texts', () => {
     const lonely = placed({ 'count/1.txt': text, 'count/2.jpg': '' });
     expect(() => mmeItems(lonely)).toThrow(`${lonely}/count/1.txt  picture: expected one of that name; got none`);
@@ -42,6 +53,8 @@ describe('mmeItems', () => {
     expect(() => mmeItems(open)).toThrow(
       `${open}/count/1.txt:1  question: expected "question<TAB>Yes" or No; got "How many?\\tTwo"`,
     );
-    expect(() => mmeItems(open, 'OCR')).toThrow(`root  ${open}: expected OCR/*.txt; got none`);
+    expect(() => mmeItems(open, 'OCR')).toThrow(
+      `root  ${open}: expected OCR/*.txt, or MME_Benchmark with them; got count/; pictures in count`,
+    );
   });
 });

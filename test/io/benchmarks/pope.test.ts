@@ -35,7 +35,7 @@ describe('popeItems', () => {
 
   it('refuses what is not there, and lines that are no question', () => {
     expect(() => popeItems(root, 'popular')).toThrow(
-      `root  ${root}: expected coco_pope_popular.json; got none of them`,
+      `root  ${root}: expected coco_pope_popular.json; got coco_pope_adversarial.json coco_pope_random.json val2014/; pictures in val2014`,
     );
     const odd = placed({
       'coco_pope_random.json': '{"question_id": 1, "image": "a.jpg", "text": "Is it?", "label": "maybe"}\n',

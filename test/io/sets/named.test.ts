@@ -28,11 +28,53 @@ describe('setItems, of one object an image', () => {
     ['hku-is', 'test', 'HKU-IS/imgs/a.png', 'HKU-IS/gt/a.png'],
     ['ecssd', 'test', 'ECSSD/images/a.jpg', 'ECSSD/ground_truth_mask/a.png'],
     ['pascal-s', 'test', 'PASCAL-S/Imgs/a.jpg', 'PASCAL-S/GT/a.png'],
+    ['pascal-s', 'test', 'datasets/imgs/pascal/a.jpg', 'datasets/masks/pascal/a.png'],
+    ['pascal-s', 'test', 'salObj/datasets/imgs/pascal/a.jpg', 'salObj/datasets/masks/pascal/a.png'],
+    ['pascal-s', 'test', 'PASCAL-S/img/a.jpg', 'PASCAL-S/gt/a.png'],
+    ['cod10k', 'test', 'TestDataset/COD10K/Imgs/a.jpg', 'TestDataset/COD10K/GT/a.png'],
+    ['camo', 'test', 'TestDataset/CAMO/Imgs/a.jpg', 'TestDataset/CAMO/GT/a.png'],
+    ['camo', 'test', 'CAMO/img/a.jpg', 'CAMO/gt/a.png'],
+    ['chameleon', 'test', 'TestDataset/CHAMELEON/Imgs/a.jpg', 'TestDataset/CHAMELEON/GT/a.png'],
+    ['nc4k', 'test', 'TestDataset/NC4K/Imgs/a.jpg', 'TestDataset/NC4K/GT/a.png'],
+    ['ecssd', 'test', 'ECSSD/Imgs/a.jpg', 'ECSSD/Imgs/a.png'],
+    ['duts', 'test', 'DUTS-TE/DUTS-TE-Image/a.jpg', 'DUTS-TE/DUTS-TE-Mask/a.png'],
+    ['dut-omron', 'test', 'DUTOMRON/img/a.jpg', 'DUTOMRON/gt/a.png'],
   ] as const)('%s, %s', (set, split, image, mask) => {
     lay(root, { [image]: '', [mask]: '' });
     const wanted = [{ name: 'a', image: join(root, image), mask: join(root, mask) }];
     expect(setItems({ set, root, split })).toEqual(wanted);
     expect(setItems({ set, root: join(root, image.split('/')[0]), split })).toEqual(wanted);
+  });
+
+  it('the folder of one set itself, as SINet passes it on', () => {
+    lay(root, { 'TestDataset/CAMO/Imgs/a.jpg': '', 'TestDataset/CAMO/GT/a.png': '' });
+    expect(setItems({ set: 'camo', root: join(root, 'TestDataset/CAMO') })).toHaveLength(1);
+  });
+
+  it('tells the sets of TrainDataset apart, and takes neither for a test', () => {
+    const names = ['COD10K-CAM-1-Aquatic-1-BatFish-1', 'COD10K-NonCAM-1-x', 'camourflage_00001'];
+    for (const name of names) lay(root, { [`TrainDataset/Imgs/${name}.jpg`]: '', [`TrainDataset/GT/${name}.png`]: '' });
+    for (const at of [root, join(root, 'TrainDataset')]) {
+      const found = (set: 'cod10k' | 'camo') => setItems({ set, root: at, split: 'train' }).map(({ name }) => name);
+      expect([found('cod10k'), found('camo')]).toEqual([[names[0]], [names[2]]]);
+      expect(() => setItems({ set: 'camo', root: at, split: 'test' })).toThrow(UsageError);
+    }
+  });
+
+  it('a set without any mask where its rows may be marked', () => {
+    lay(root, { 'TestDataset/CAMO/Imgs/a.jpg': '' });
+    expect(setItems({ set: 'camo', root, maskless: 'mark' }).map(({ mask }) => mask)).toEqual([undefined]);
+    expect(() => setItems({ set: 'camo', root })).toThrow('camo: expected TestDataset/CAMO/GT or');
+  });
+
+  it('says what lies there instead', () => {
+    lay(root, { 'photos/a.jpg': '', 'old/masks/a.png': '', 'read.me': '' });
+    expect(() => setItems({ set: 'camo', root })).toThrow(
+      `${root}  camo: expected CAMO-V.1.0-CVIU2019/Images/Test and CAMO-V.1.0-CVIU2019/GT/Test; or TestDataset/CAMO/Imgs and TestDataset/CAMO/GT; got old/ photos/ read.me; pictures in photos, old/masks`,
+    );
+    expect(() => setItems({ set: 'camo', root: join(root, 'none/at/all') })).toThrow(
+      `got nothing there; in ${root} lie old/ photos/ read.me`,
+    );
   });
 
   it('leaves out what COD10K has without an object', () => {
@@ -136,7 +178,12 @@ describe('setItems refuses', () => {
   it.each([
     ['an unknown split', 'dis5k', 'DIS5K/x', 'split: expected one of tr, vd, te1, te2, te3, te4 of dis5k; got "test"'],
     ['images without masks', 'ecssd', 'ECSSD/images/a.jpg', 'ecssd: expected ECSSD/GT or'],
-    ['an empty folder', 'nc4k', 'NC4K/Imgs/notes.txt', 'nc4k: expected NC4K/Imgs or'],
+    [
+      'an empty folder',
+      'nc4k',
+      'NC4K/Imgs/notes.txt',
+      'nc4k: expected NC4K/Imgs and NC4K/GT; or TestDataset/NC4K/Imgs and TestDataset/NC4K/GT; got NC4K/; no pictures',
+    ],
   ] as const)('%s', (_, set, file, message) => {
     lay(root, { [file]: '' });
     expect(() => setItems({ set, root })).toThrow(message);

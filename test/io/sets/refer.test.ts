@@ -59,6 +59,32 @@ describe('referItems', () => {
   });
 
   it.each([
+    ['Refer_Segm/', 'Refer_Segm/coco_2014/train2014'],
+    ['refer_seg/', 'refer_seg/images/mscoco/images/train2014'],
+    ['', 'images/mscoco/images/train2014'],
+    ['', 'train2014'],
+  ])('lies in the trees that others publish: %s%s', (base, photos) => {
+    lay(root, {
+      [`${base}refcocog/refs(google).json`]: [ref(1, 1, ['x'])],
+      [`${base}refcocog/instances.json`]: instances,
+      [`${photos}/1.jpg`]: '',
+    });
+    const [item] = referItems('refcocog', root, 'val');
+    expect(item?.image.startsWith(join(root, photos))).toBe(true);
+  });
+
+  it('takes the expressions that are named', () => {
+    lay(root, {
+      'refcocog/refs(google).json': [ref(1, 1, ['by google'])],
+      'refcocog/refs(umd).json': [ref(1, 1, ['by umd'])],
+      'refcocog/instances.json': instances,
+    });
+    const first = (split: string) => referItems('refcocog', root, split)[0]?.instruction;
+    expect([first('val'), first('umd/val'), first('google/val')]).toEqual(['by umd', 'by umd', 'by google']);
+    expect(() => first('unc/val')).toThrow('expected another than unc/');
+  });
+
+  it.each([
     ['one', 2, {}, 6],
     ['several', [1, 2], {}, 3 * 4 + 3 * 2 + 6],
     ['none, as a list', [-1], { no_target: true }, 0],
@@ -85,7 +111,11 @@ describe('referItems', () => {
       { 'refcoco/refs(unc).json': [ref(1, 1, ['x'])], 'refcoco/instances.json': instances },
       'split: expected one of val of refcoco; got "test"',
     ],
-    ['no expressions', { 'refcoco/instances.json': instances }, 'expected refs(unc).p or refs(unc).json; got neither'],
+    [
+      'no expressions',
+      { 'refcoco/instances.json': instances },
+      'expected refs(unc).p or refs(unc).json; got instances.json; no pictures',
+    ],
     [
       'expressions of another kind',
       { 'refcoco/refs(unc).json': [{ split: 'test' }], 'refcoco/instances.json': instances },

@@ -12,6 +12,7 @@ import { patchMaskHead } from '../../../src/models/vlm/supervised.js';
 import { adamState } from '../../../src/tensor/adamw.js';
 import { layoutOf } from '../../../src/tensor/layout.js';
 import { uniform } from '../../../src/random.js';
+import { gate } from '../../waiting.js';
 import { folder, open, tied, tiny } from './opened.js';
 
 const drawn = (length: number, key: string): Float32Array =>
@@ -185,12 +186,13 @@ describe.each([
 
   it('takes no step while it is held', async () => {
     const policy = await begun();
-    let release = (): void => {};
-    policy.pause(new Promise<void>((resolve) => (release = resolve)));
+    const hold = gate();
+    policy.pause(hold.passed);
     const stepped = step(policy, 1);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    // A policy that is not held takes its step before this one, asked later, has taken its own.
+    await step(await begun(), 1);
     expect(policy.version).toBe(0);
-    release();
+    hold.open();
     await stepped;
     expect(policy.version).toBe(1);
   });

@@ -32,6 +32,8 @@ describe('abstains', () => {
     ['a box', `${declined} <bbox>[1,2,3,4]</bbox>`, false],
     ['a box that cannot be read', `${declined} <bbox>[1,2]</bbox>`, false],
     ['points', `${declined} <points>[[1,2]]</points>`, false],
+    ['a box by another name', `${declined} <box>[1,2,3,4]<\\box>`, false],
+    ['a box in JSON', '{"bbox_2d": [1,2,3,4]}', false],
     ['a tag that is not closed', `${declined} <bbox>`, false],
   ])('%s', (_, text, expected) => expect(abstains({ text, finish: 'stop' })).toBe(expected));
 

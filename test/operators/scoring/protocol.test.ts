@@ -50,6 +50,6 @@ describe('the released protocols', () => {
       'foreground',
       'referring',
     ]);
-    expect(defectsOf(['reason-sentence', 'reason-phrase'])).toHaveLength(2);
+    expect(defectsOf(['reason-sentence', 'reason-phrase'])).toHaveLength(3);
   });
 });

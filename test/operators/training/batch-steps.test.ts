@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 
 import { batchSteps } from '../../../src/operators/training/batch-steps.js';
 import type { Sample } from '../../../src/records.js';
-import { later, marked, sample } from '../stub-policy.js';
+import { later } from '../../waiting.js';
+import { marked, sample } from '../stub-policy.js';
 
 const ids = (rows: readonly Sample[]): string[] => rows.map(({ id }) => id);
 const rows = (n: number): Sample[] => Array.from({ length: n }, (_, i) => sample(`${i}`));

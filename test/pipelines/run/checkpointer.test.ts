@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 
 import { Subject } from 'rxjs';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import type { ReportStep } from '../../../src/operators/sft.js';
 import { update } from '../../../src/operators/update.js';
@@ -19,7 +19,8 @@ import { readState, type Saved } from '../../../src/pipelines/store/checkpoint-s
 import { RunFolder } from '../../../src/pipelines/store/run-folder.js';
 import type { CheckpointOptions } from '../../../src/pipelines/settings.js';
 import type { Advantaged, Updated } from '../../../src/records.js';
-import { advantaged, blank, later, sample, stubPolicy } from '../../operators/stub-policy.js';
+import { advantaged, blank, sample, stubPolicy } from '../../operators/stub-policy.js';
+import { later, until } from '../../waiting.js';
 import { folder } from '../files.js';
 
 /** A policy that is a number in a file. */
@@ -105,8 +106,17 @@ async function begun(
   };
 }
 
+/** Whether it is settled before a checkpoint that another run begins now stands. */
 const settled = async (promise: Promise<unknown>): Promise<boolean> =>
-  Promise.race([promise.then(() => true), later(50).then(() => false)]);
+  Promise.race([promise.then(() => true), anotherCheckpoint().then(() => false)]);
+
+async function anotherCheckpoint(): Promise<void> {
+  const run = await begun({ options: { every: 1, keep: 1 } });
+  run.enter('a');
+  run.step('a');
+  run.leave('a');
+  await run.policy.held;
+}
 
 describe('Checkpointer', () => {
   it('waits until the rows of the step have left, and holds the next step until it stands', async () => {
@@ -152,7 +162,7 @@ describe('Checkpointer', () => {
       run.enter(id);
       rows.next(advantaged(id, [1]));
     }
-    while (written.length < 4) await later(1);
+    await until(() => written.length === 4);
     await run.policy.held;
     expect(written.map(({ id, step }) => [id, step])).toEqual([
       ['a', 3],
@@ -261,7 +271,8 @@ describe('Checkpointer', () => {
       expect(at).toEqual(id === 'a' || id === 'b' ? [] : [['2', 'step-2']]);
       run.leave(id);
       if (id === 'b') {
-        await vi.waitFor(() => expect(at).toEqual([['2', 'step-2']]), { timeout: 10_000 });
+        await until(() => at.length > 0);
+        expect(at).toEqual([['2', 'step-2']]);
         expect(await settled(run.policy.held)).toBe(false);
         expect((await readState(join(run.at, 'step-2'))).evaluated).toBe(2);
         done[0]?.();

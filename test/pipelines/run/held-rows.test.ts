@@ -91,6 +91,36 @@ describe("a stage's own columns", () => {
     );
   });
 
+  it.each([
+    ['own', 'bigint', 'own: expected a number; got 1n'],
+    ['own', 'promise', 'own: expected a number; got Promise { 1 }'],
+    ['data', 'bigint', 'data: expected JSON; got 1n'],
+    ['data', 'circle', 'data: expected JSON; got <ref *1> { it: [Circular *1] }'],
+    ['data', 'deep', 'data: expected JSON; got [ [ [Array] ] ]'],
+    ['truth', 'bigint', 'truth: expected mask; got 1n'],
+  ])('mark the row where %s is %s, though the stage says nothing of it', async (column, value, reason) => {
+    const { rows } = await rowsOf(
+      `${scenes}\n- careless: { column: ${column}, value: ${value} }\n- write`,
+      'tolerate: 4',
+    );
+    expect(rows.map(({ skipped }) => skipped)).toEqual(Array(4).fill({ stage: 'careless', reason }));
+  });
+
+  it.each([
+    ['nothing', /^careless: expected rows, each with its id; got nothing$/],
+    ['promise', /^careless: expected rows, each with its id; got Promise .*; way out: concatMap/],
+    ['other', /^other {2}careless: expected a row that it took, once; got another id, or the row again$/],
+    ['mark', /^e0\/0\/\S+ {2}careless: expected a mark of \{ stage, reason \}, two texts; got true$/],
+    ['throw', /^careless: expected rows; got 7n, thrown$/],
+    [
+      'typo',
+      /^careless: expected rows; got TypeError "Cannot read .*\(reading 'length'\)" at .*column-stages\.mjs.*:\d+:\d+$/,
+    ],
+    ['metric', /^step 1 {2}metrics: expected numbers; got odd 1n$/],
+  ])('end the run where a stage gives %s for a row, with its name', async (gives, message) => {
+    expect(await refusal(rowsOf(`${scenes}\n- careless: { gives: ${gives} }\n- write`))).toMatch(message);
+  });
+
   it('end the run where nobody declares them, with the names of stage and column', async () => {
     expect(await refusal(rowsOf(`${scenes}\n- declare: { gives: { difficulty: 0.7 } }`))).toMatch(
       /^e0\/0\/\S+ {2}declare: expected columns that the stage declares; got "difficulty", 0\.7; way out: adds: \{ difficulty: column\.float\('…'\) \}/,

@@ -39,7 +39,7 @@ describe('run', () => {
     );
     expect(summary).toMatchObject({ name: 'stub', rowsIn: 10, rowsOut: 10, steps: 3, tokens: 60, marked: {} });
     expect(Object.keys(summary.seconds)).toEqual(['rows', 'guess', 'teach', 'write']);
-    expect(readdirSync(root).toSorted()).toEqual(['checkpoints', 'config.yaml', 'metrics', 'rows']);
+    expect(readdirSync(root).toSorted()).toEqual(['checkpoints', 'config.yaml', 'inputs.json', 'metrics', 'rows']);
     expect(readdirSync(join(root, 'rows'))).toContain('manifest.json');
     expect(told[0]).toMatchObject({ kind: 'start', rows: 10, stages: ['rows', 'guess', 'teach', 'write'] });
     expect((await readPipeline(join(root, 'config.yaml'))).name).toBe('stub');
@@ -85,13 +85,13 @@ describe('run', () => {
     expect(most).toBeLessThanOrEqual(7);
   });
 
+  // With work that grows with the rows before, this would not end within the test's limit.
   it('takes 100,000 rows without growing slow', async () => {
     const { summary } = await ran(
       '[{ rows: { count: 100000 } }, guess, { doubt: { every: 1000, onPurpose: true } }]',
       'window: 64',
     );
     expect(summary).toMatchObject({ rowsOut: 100_000, marked: { doubt: { 'on purpose': 100 } } });
-    expect(summary.elapsed).toBeLessThan(20);
   });
 
   it('stops the source after so many steps, and lets the rest out', async () => {

@@ -30,14 +30,16 @@ describe('rewards of one’s own', () => {
       'own.mjs': 'export const reward = async ({ prompts }) => prompts.map((_, g) => (g === 0 ? null : g));',
     };
     await run(
-      await readPipeline(pipeline('{ functions: { own: ./own.mjs }, weights: { own: 2, tieredIoU: 0 } }', own)),
+      await readPipeline(
+        pipeline('{ functions: { own: ./own.mjs }, weights: { own: 2, iou: 0.7, tieredIoU: 0 } }', own),
+      ),
       { folder: root },
     );
     for await (const { rewards } of readRows(join(root, 'rows'))) {
       const { byName = {}, total = [] } = rewards ?? {};
       expect(Object.keys(byName)).toEqual(['format', 'iou', 'structure', 'own']);
       expect(byName['own']).toEqual(total.map((_, g) => (g === 0 ? NaN : g)));
-      expect(total[0]).toBeCloseTo(byName['format'][0] + 0.7 * byName['iou'][0] + 0.3 * byName['structure'][0], 6);
+      expect(total[0]).toBeCloseTo(0.7 * byName['iou'][0], 6);
     }
   });
 
@@ -155,8 +157,9 @@ describe('loadRewards', () => {
       'sample',
     ]);
     expect(scoringOf(options)).toEqual({
-      weights: { format: 1, iou: 0.7, structure: 0.3 },
+      weights: { format: 0, iou: 0, structure: 0 },
       legacy: { structure: false },
     });
+    expect(scoringOf(RewardStageOptions.parse({})).weights).toEqual({ format: 1, iou: 0.7, structure: 0.3 });
   });
 });

@@ -32,12 +32,15 @@ describe('the stage table', () => {
   });
 
   it.each([
-    [{ scenes: { count: 1 } }, ['id', 'image', 'task', 'frame', 'original', 'truth', 'candidates']],
-    [{ scenes: { count: 1, kind: 'main' } }, ['id', 'image', 'task', 'frame', 'original', 'truth', 'candidates']],
-    [{ images: 'x' }, ['id', 'image', 'task', 'frame', 'original']],
+    [{ scenes: { count: 1 } }, ['id', 'image', 'task', 'set', 'frame', 'original', 'truth', 'candidates']],
+    [
+      { scenes: { count: 1, kind: 'main' } },
+      ['id', 'image', 'task', 'set', 'frame', 'original', 'truth', 'candidates'],
+    ],
+    [{ images: 'x' }, ['id', 'image', 'task', 'set', 'frame', 'original']],
     [
       { images: 'x', masks: 'y', instruction: 'find it' },
-      ['id', 'image', 'task', 'frame', 'original', 'truth', 'instruction'],
+      ['id', 'image', 'task', 'set', 'frame', 'original', 'truth', 'instruction'],
     ],
   ])('load of %j adds %j', (options, columns) => {
     const load = stages.get('load');

@@ -12,10 +12,13 @@ const program = graphOf('long', { x });
 const engine = openEngine({ workers: 1, threads: 1 });
 await engine.open(program);
 
+const feeds = { w: new Float32Array(size * size).fill(0.1) };
 let over = false;
-const run = engine.run(program, { w: new Float32Array(size * size).fill(0.1) }).then(() => (over = true));
-await new Promise((resolve) => setTimeout(resolve, 5));
+const before = engine.run(program, feeds);
+const run = engine.run(program, feeds).then(() => (over = true));
+// The thread has begun the second run when it answers the first.
+await before;
 const early = !over;
 await engine.release();
 await run;
-console.log(early ? 'released under way' : 'the run was too short', over);
+console.log(early ? 'released under way' : 'the run was over', over);

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
@@ -13,7 +14,7 @@ it.skipIf(without !== '')(`the runtime's functions outlive a collection of garba
   const options = api.make('CreateSessionOptions');
   for (let i = 0; i < 3; i++) {
     collect();
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await setImmediate();
   }
   api.call('SetInterOpNumThreads', options, 1);
   api.release('SessionOptions', options);

@@ -141,6 +141,7 @@ export {
   type Fact,
   type StageContext,
   type StageFacts,
+  type StageRow,
   type Refusal,
   type Stage,
   type StageDefinition,

@@ -1,4 +1,4 @@
-import type { Observable, OperatorFunction } from 'rxjs';
+import type { Observable } from 'rxjs';
 import type { z } from 'zod';
 
 import type { Coordinates, Policy, Resumable, Trainable } from '../models/policy.js';
@@ -60,7 +60,18 @@ export interface Position extends Start {
 }
 
 /** A source of rows, or an operator on them; `needs` and `adds` declare their columns. */
-export type Built<R extends Row = Row> = Observable<R> | OperatorFunction<never, R>;
+export type Built<R extends Row = Row> = Observable<R> | RowOperator<StageRow, R>['on'];
+
+/** A method, so that an operator may also ask for rows with custom columns of other stages. */
+interface RowOperator<In, Out> {
+  on(source: Observable<In>): Observable<Out>;
+}
+
+/**
+ * A row as a stage takes it, with every built-in column; those that the stage `needs` are there. A marked row,
+ * `skipped`, lacks columns that the type promises, too: a stage passes it on.
+ */
+export type StageRow = Row & { readonly [Name in Exclude<keyof Row, 'skipped'>]-?: NonNullable<Row[Name]> };
 
 /**
  * Columns that a stage adds: names of built-in ones, or a map that gives each custom column a type, such as

@@ -118,7 +118,13 @@ function exhibited(row: Parameters<Gallery['add']>[0], worth: number): Exhibit {
     return text === undefined ? [] : [{ text, ...defined({ reward: rewards?.total[g], iou: iouOf(row, g) }) }];
   });
   return {
-    ...{ id, image, frame, ...defined({ truth }), task, original, worth },
+    id,
+    image,
+    frame,
+    ...defined({ truth }),
+    task,
+    original,
+    worth,
     ...drawnOf(best),
     ...(answers.length > 0 && { answers }),
     ...(worst !== undefined && { worst: drawnOf(worst) }),

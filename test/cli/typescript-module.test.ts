@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -11,8 +11,9 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const STAGE = pathToFileURL(join(ROOT, 'dist/pipelines/stage.js')).href;
 const ZOD = pathToFileURL(join(ROOT, 'node_modules/zod/index.js')).href;
 
-const check = async (yaml: string): Promise<{ code: number; stderr: string }> =>
-  promisify(execFile)(process.execPath, [join(ROOT, 'dist/cli.js'), 'pipeline', yaml, '--check']).then(
+/** Not with `--check`, which runs no module. */
+const segr1 = async (yaml: string): Promise<{ code: number; stderr: string }> =>
+  promisify(execFile)(process.execPath, [join(ROOT, 'dist/cli.js'), 'pipeline', yaml], { cwd: dirname(yaml) }).then(
     ({ stderr }) => ({ code: 0, stderr }),
     (error: { code: number; stderr: string }) => error,
   );
@@ -34,7 +35,7 @@ describe('a stage of one’s own in TypeScript', () => {
       'p.yaml',
       'operators: [mine.ts]\nstages: [{ load: { scenes: { count: 1 }, frame: 64 } }, mine, wriite]\n',
     );
-    const { code, stderr } = await check(yaml);
+    const { code, stderr } = await segr1(yaml);
     expect(code).toBe(2);
     expect(stderr.replaceAll(yaml, 'p.yaml').trim().split('\n')).toEqual([
       reads

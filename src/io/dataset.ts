@@ -148,13 +148,16 @@ export function pictures(option: 'images' | 'masks' | 'predictions' | 'truth', r
 }
 
 /**
- * What a folder holds beside pictures, as in `3 .heic, 1 .txt, 2 folders`; undefined if nothing. Hidden files do not
- * count.
+ * What a folder holds beside pictures, as in `3 .heic, 1 .txt, 2 folders`; undefined if nothing. Hidden files, and JSON
+ * beside a result's mask, do not count.
  */
 export function leftOut(root: string): string | undefined {
+  const names = new Set(listed('images', root).map(({ name }) => name));
   const counts = new Map<string, number>();
   for (const entry of listed('images', root)) {
     if (entry.name.startsWith('.') || (!entry.isDirectory() && isPicture(entry.name))) continue;
+    // Results of `segr1 segment` come in three files.
+    if (names.has(entry.name.replace(/\.json$/, '.mask.png'))) continue;
     const kind = entry.isDirectory() ? 'folder' : parse(entry.name).ext.toLowerCase() || 'without an extension';
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   }

@@ -88,7 +88,7 @@ const config = {
     window_size: FRAME,
     fullatt_block_indexes: [0, 1, 2],
   },
-  segr1: { wallpaper: true, prompt: { user: 'segment the main object' } },
+  segr1: { wallpaper: true, prompt: { user: 'segment the main object' }, frame: 112 },
 };
 
 const template =

@@ -1,22 +1,8 @@
 #!/usr/bin/env node
 import { inspect } from 'node:util';
 
-import yargs from 'yargs';
-import { hideBin } from 'yargs/helpers';
-
-import { compareCommand } from './cli/compare.js';
-import { doctorCommand } from './cli/doctor.js';
 import { examplesText, withExamples } from './cli/examples.js';
-import { exportCommand } from './cli/export.js';
-import { gpuCommand } from './cli/gpu.js';
-import { modelsCommand } from './cli/models.js';
-import { pipelineCommand } from './cli/pipeline.js';
-import { prepareCommand } from './cli/prepare.js';
-import { refusal } from './cli/refusal.js';
-import { scoreCommand } from './cli/score.js';
-import { segmentCommand } from './cli/segment.js';
-import { stagesCommand } from './cli/stages.js';
-import { codeVersion } from './pipelines/store/checkpoint-state.js';
+import { loaded } from './cli/loaded.js';
 import { DataError, messageOf, ModelError, UsageError } from './errors.js';
 import { inLine } from './printable.js';
 import { tell } from './cli/print.js';
@@ -25,6 +11,22 @@ import { tell } from './cli/print.js';
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 try {
+  const {
+    codeVersion,
+    compareCommand,
+    doctorCommand,
+    exportCommand,
+    gpuCommand,
+    hideBin,
+    modelsCommand,
+    pipelineCommand,
+    prepareCommand,
+    refusal,
+    scoreCommand,
+    segmentCommand,
+    stagesCommand,
+    yargs,
+  } = await loaded(() => import('./cli/commands.js'));
   const words = hideBin(process.argv);
   await yargs(words)
     .scriptName('segr1')
@@ -61,6 +63,8 @@ try {
 /** Whether an error's message is enough; others are bugs, and their stack helps. */
 function expected(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.every(expected);
+  // A size that no memory holds.
+  if (error instanceof RangeError && /allocation failed|Invalid (typed )?array/i.test(error.message)) return true;
   return (
     [UsageError, DataError, ModelError].some((kind) => error instanceof kind) ||
     (error instanceof Error && error.name === 'Error')

@@ -80,9 +80,21 @@ export function cut(text: string): string {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
-/** Keys by the forms that their issuers give them, and name and password of an address. */
-const CREDENTIALS =
-  /(?<=\b[a-z][a-z\d+.-]*:\/\/)[^\s/?#"']+(?=@)|\b(?:sk|pk|rk)-[\w-]{16,}|\b(?:hf_|gh[opsu]_|github_pat_|glpat-|xox[abposr]-|AIza|AKIA)[\w-]{12,}|\beyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]*)?|\bBearer\s+[\w.~+/-]{8,}=*/gi;
+/** Name and password of an address, and keys in the forms that their issuers give them. */
+const CREDENTIALS = new RegExp(
+  [
+    String.raw`(?<=\b[a-zA-Z][a-zA-Z\d+.-]+:\/\/?)[^\s/?#"']+(?=@)`,
+    String.raw`\b(?:sk|pk|rk)[-_](?:[\w-]*[-_])?[a-zA-Z\d]{20,}[\w-]*`,
+    String.raw`\b(?:hf_|gh[opsu]_)[a-zA-Z\d]{30,}`,
+    String.raw`\b(?:AIza|glpat-)[\w-]{20,}`,
+    String.raw`\bgithub_pat_\w{20,}`,
+    String.raw`\bxox[abposr]-[\w-]{20,}`,
+    String.raw`\bAKIA[A-Z\d]{16}\b`,
+    String.raw`\beyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]*)?`,
+    String.raw`\b[Bb]earer\s+[\w.~+/-]{20,}=*`,
+  ].join('|'),
+  'g',
+);
 
 /** Text with what looks like a key or a password replaced by `[hidden]`. */
 export function withoutCredentials(text: string): string {

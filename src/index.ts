@@ -46,14 +46,24 @@ export type { StepTokens } from './operators/training/step-metrics.js';
 export { sft, type ReportStep, type SftContext, type SftOptions } from './operators/sft.js';
 export { tally, type Tally, type TallyOptions, type TallyReader } from './operators/tally.js';
 export { score, type ScoreOptions, type ScoreResult, type Scores, type Scoring } from './operators/score.js';
-export { openScorer, type Scorer } from './operators/scoring/scorer.js';
+export type { Scorer } from './operators/scoring/scorer.js';
 export { write, type RowSink, type WriteOptions } from './operators/write.js';
 export { credits, released, type Credits } from './streams/credits.js';
 
 // Resources of stages.
-export { imageReader, type ReaderOptions } from './io/reader.js';
-export { openGrabCut, type GrabCutOptions } from './models/grabcut/segmenter.js';
-export { openSam2, type Sam2Options } from './models/sam2/segmenter.js';
+export {
+  imageReader,
+  openGrabCut,
+  openPolicy,
+  openPolicy as openQwen,
+  openSam2,
+  openScorer,
+  type OpenPolicyOptions,
+  type OpenPolicyOptions as QwenOptions,
+} from './openers.js';
+export type { ReaderOptions } from './io/reader.js';
+export type { GrabCutOptions } from './models/grabcut/segmenter.js';
+export type { Sam2Options } from './models/sam2/segmenter.js';
 export {
   defineSegmenter,
   type Inspected,
@@ -63,8 +73,6 @@ export {
   type SegmenterDefinition,
   type SegmentRequest,
 } from './models/segmenter.js';
-export { openPolicy, openPolicy as openQwen, type OpenPolicyOptions } from './models/policies.js';
-export type { OpenPolicyOptions as QwenOptions } from './models/policies.js';
 export type { VlmPolicy, VlmPolicy as QwenPolicy } from './models/vlm/policy.js';
 export type {
   Coordinates,
@@ -133,6 +141,7 @@ export {
   type Fact,
   type StageContext,
   type StageFacts,
+  type StageRow,
   type Refusal,
   type Stage,
   type StageDefinition,

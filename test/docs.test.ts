@@ -115,7 +115,7 @@ describe('commands in the pages', () => {
 
   it.each(begins('npm'))('%s (%s)', (line) => {
     const [, first = '', second = ''] = line.split(' ');
-    expect(['cit', 'ci', ...Object.keys(scripts)]).toContain(first === 'run' ? second : first);
+    expect(['cit', 'ci', 'install', 'pack', ...Object.keys(scripts)]).toContain(first === 'run' ? second : first);
   });
 
   it.each([...begins('node'), ...lines.filter(([line]) => /^\S+\.sh\b/.test(line))])('%s (%s)', (line) => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { UsageError } from '../errors.js';
 import { resize } from '../io/resize.js';
+import { trainedFrame } from '../models/frame.js';
 import { openPolicy, readPolicyConfig } from '../models/policies.js';
 import type { GeneratedCompletion } from '../models/policy.js';
 import type { Segmenter } from '../models/segmenter.js';
@@ -47,21 +48,24 @@ export interface PolicyWords {
   readonly adapter?: string;
   /** What to look for; by default the primary objects. */
   readonly text?: string;
-  /** Side of the square that the policy is shown, px. */
-  readonly frame: number;
+  /** What the policy is shown; by default the frame that it was trained in, else 768 px. */
+  readonly frame?: Size;
 }
+
+/** Of Seg-R1's released evaluation. */
+const USUAL_FRAME: Size = { width: 768, height: 768 };
 
 /**
  * Lets a policy write the prompt for each image, greedily: with its own template if that takes a text exactly when one
  * is given, else with that of Seg-R1's evaluation.
  */
-export async function openAsker({ dir, adapter, text, frame: side }: PolicyWords): Promise<Asker> {
+export async function openAsker({ dir, adapter, text, frame: wanted }: PolicyWords): Promise<Asker> {
   const { prompt: own } = await readPolicyConfig(dir);
   const fits = own?.user.includes('{instruction}') === (text !== undefined);
   const prompt = own && fits ? own : text === undefined ? prompts.foreground : prompts.referring;
   const base = { workers: 1, threads: availableParallelism(), batch: 1, prompt };
   const policy = await openPolicy(dir, adapter === undefined ? { ...base, train: 'none' } : { ...base, adapter });
-  const frame = { width: side, height: side };
+  const frame = wanted ?? (await trainedFrame(dir, adapter)) ?? USUAL_FRAME;
   return {
     name: adapter === undefined ? dir : `${dir} with ${adapter}`,
     async ask(image) {
@@ -100,5 +104,5 @@ export function folderOf(dir: string, option: string, expected: string, file?: s
   );
 }
 
-const squareOf = (side: number | undefined): Size | undefined =>
+export const squareOf = (side: number | undefined): Size | undefined =>
   side === undefined ? undefined : { width: side, height: side };

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 
 import { shortPath, UsageError } from '../errors.js';
+import { noRoom } from '../io/whole-file.js';
 import { baseOf, copyCheckpoint, exportMerged } from '../models/policies.js';
 import { RunFolder } from '../pipelines/store/run-folder.js';
 import { once, wholeNumber } from './arguments.js';
@@ -52,9 +53,17 @@ export const exportCommand: CommandModule<object, Arguments> = {
     ];
     const from = checkpointOf(given.from, step === undefined ? undefined : wholeNumber(step, 'step'));
     const to = freeFolder(merged, 'merged');
-    print(await exported(from, to, base));
+    print(await exported(from, to, base).catch(placed(to)));
   },
 };
+
+/** Adds the folder to the system's own errors: for a full disk they name no place. */
+const placed =
+  (folder: string) =>
+  (error: unknown): never => {
+    if (error instanceof Error && 'syscall' in error) noRoom(folder, 'a checkpoint')(error);
+    throw error;
+  };
 
 /** @returns a message about what was written. */
 async function exported(from: string, to: string, base: string | undefined): Promise<string> {

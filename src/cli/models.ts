@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
+
 import type { Argv, CommandModule } from 'yargs';
 
-import { UsageError } from '../errors.js';
+import { shown, UsageError } from '../errors.js';
 import { unusedText, type InspectedSegmenter, type Memory, type Stored } from '../models/inspected.js';
 import { inspectPolicy, type InspectedAdapter, type InspectedCheckpoint, type Use } from '../models/policies.js';
 import { inspectSegmenter } from '../models/segmenters.js';
@@ -61,6 +63,10 @@ function inspectCommand(): CommandModule<object, Arguments> {
         .option('json', { type: 'boolean', describe: 'print JSON, in bytes' }) as unknown as Argv<Arguments>,
     handler: async (given) => {
       const use = useOf(given);
+      if (!existsSync(given.folder))
+        throw new UsageError(
+          `${shown(given.folder)}  models inspect: expected the folder of a policy, an adapter or a segmenter; got nothing there`,
+        );
       // Anything else is refused by the policies' reader, since an adapter's folder has no model configuration.
       const seen =
         (await inspectSegmenter(given.folder, use)) ??

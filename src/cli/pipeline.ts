@@ -6,6 +6,7 @@ import type { Tally } from '../operators/tally.js';
 import { shortPath, UsageError } from '../errors.js';
 import { inLine } from '../printable.js';
 import { noticesOf } from '../pipelines/config/notices.js';
+import { planOf } from '../pipelines/config/plan.js';
 import { progress } from '../pipelines/run/progress.js';
 import { duration } from '../pipelines/run/progress-line.js';
 import { readPipeline, resolved, resolvedYaml, type Pipeline } from '../pipelines/config/read.js';
@@ -19,6 +20,7 @@ import { headline, scoreTable } from '../report/score-table.js';
 import { setsTables } from '../report/sets-table.js';
 import { once, wholeNumber } from './arguments.js';
 import { onInterrupt } from './interrupt.js';
+import { planText, secondsOf, speedHere } from './plan.js';
 import { print, tell } from './print.js';
 
 interface Arguments {
@@ -85,15 +87,7 @@ async function ran(given: Arguments): Promise<number> {
     runModules: !given.check || given.runModules === true,
     ...defined({ pipelinesFile: pipelines }),
   });
-  if (given.check) {
-    for (const text of [...uncheckedIn(pipeline), ...(await noticesOf(pipeline))]) tell(inLine(text));
-    print(
-      given.json
-        ? JSON.stringify({ name: pipeline.name, ...resolved(pipeline) })
-        : resolvedYaml(pipeline).replace(/\n$/, ''),
-    );
-    return 0;
-  }
+  if (given.check) return await checked(pipeline, given.json === true, maxSteps);
   const show = progress(given.json ? 'json' : process.stdout.isTTY ? 'terminal' : 'lines', process.stdout);
   const ending = given.json ? () => {} : tables();
   const watch = (report: RunEvent): void => {
@@ -113,6 +107,24 @@ async function ran(given: Arguments): Promise<number> {
   } finally {
     release();
   }
+}
+
+/** Prints what would run, to standard error; the pipeline itself is a pipeline again. @returns the exit code. */
+async function checked(pipeline: Pipeline, json: boolean, maxSteps: number | undefined): Promise<number> {
+  const plan = await planOf(pipeline, maxSteps);
+  const speed = plan.policy || plan.segmenter || plan.evaluation?.policy ? await speedHere() : undefined;
+  for (const text of [...uncheckedIn(pipeline), ...(await noticesOf(pipeline))]) tell(inLine(text));
+  if (json) {
+    const { policy, segmenter: _, evaluation: __, ...known } = plan;
+    const seconds = speed && secondsOf(plan, speed);
+    const would = { ...known, ...defined({ seconds: policy && seconds }) };
+    const line = { name: pipeline.name, ...resolved(pipeline), plan: would, unchecked: pipeline.unchecked };
+    print(JSON.stringify(line));
+    return 0;
+  }
+  print(resolvedYaml(pipeline).replace(/\n$/, ''));
+  for (const line of planText(plan, speed)) tell(inLine(line));
+  return 0;
 }
 
 /** What looking alone doesn't tell. */

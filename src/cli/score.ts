@@ -39,7 +39,8 @@ export const scoreCommand: CommandModule<object, Arguments> = {
         type: 'string',
         requiresArg: true,
         demandOption: true,
-        describe: 'folder of predicted masks, named as their truths; grey levels are confidences',
+        describe:
+          'folder of predicted masks, named as their truths, or what segment wrote; grey levels are confidences',
       })
       .option('truth', {
         type: 'string',

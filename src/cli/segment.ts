@@ -8,11 +8,13 @@ import { defined } from '../defined.js';
 import { DataError, messageOf, shortPath, UsageError } from '../errors.js';
 import { leftOut, pictures } from '../io/dataset.js';
 import { encodeMaskPng } from '../io/mask.js';
+import { frameFault } from '../models/frame.js';
 import type { Segmenter } from '../models/segmenter.js';
 import { inLine } from '../printable.js';
 import { once, wholeNumber } from './arguments.js';
 import { objectsOf } from './asked.js';
-import { folderOf, given, openAsker, openNamed, type Asker } from './asking.js';
+import { folderOf, given, openAsker, openNamed, squareOf, type Asker } from './asking.js';
+import { refuseReadOnly } from './free-folder.js';
 import { onInterrupt } from './interrupt.js';
 import { placed, refuseTaken, withoutResults, writeFiles, type Files, type Placed } from './segment-files.js';
 import { drawn, jsonOf, segmented, type Segmented } from './segmented.js';
@@ -73,7 +75,7 @@ export const segmentCommand: CommandModule<object, Arguments> = {
         type: 'string',
         requiresArg: true,
         describe:
-          'side of the square that boxes and points are pixels of, px; the image as it is by default, 768 for a policy',
+          'side of the square that boxes and points are pixels of, px; by default the image as it is; for a policy the frame that it was trained in, else 768',
       })
       .option('out', {
         type: 'string',
@@ -118,6 +120,7 @@ async function planned(words: Arguments): Promise<Plan> {
   const overwrite = words.overwrite === true;
   if (overwrite && folder === undefined)
     throw new UsageError('--overwrite: expected it with a folder to write to; got none');
+  if (folder !== undefined) refuseReadOnly(folder, 'out');
   const results = folder === undefined ? undefined : placed(images, folder);
   if (folder !== undefined && results) await refuseTaken(results, folder, overwrite);
   return {
@@ -131,7 +134,8 @@ async function planned(words: Arguments): Promise<Plan> {
 
 async function imagesOf(path: string): Promise<string[]> {
   const kind = statSync(path, { throwIfNoEntry: false });
-  if (!kind) throw new UsageError(`${path}  segment: expected an image or a folder of images; got nothing there`);
+  if (!kind)
+    throw new UsageError(`${path || '""'}  segment: expected an image or a folder of images; got nothing there`);
   if (!kind.isDirectory()) return [path];
   const left = leftOut(path);
   if (left !== undefined) tell(`${shortPath(path)}  segment: left out ${left}`);
@@ -167,12 +171,12 @@ function askerOf(words: Arguments): () => Promise<Asker> {
   if (objects.length > 0) throw new UsageError('segment: expected --policy, or --box and --point; got both');
   folderOf(dir, 'policy', 'the folder of a checkpoint', 'config.json');
   if (adapter !== undefined) folderOf(adapter, 'adapter', 'the folder of an adapter', 'adapter_config.json');
-  return () =>
-    openAsker({
-      dir,
-      frame: frame ?? 768,
-      ...defined({ adapter, text }),
-    });
+  return async () => {
+    const asked = squareOf(frame);
+    const fault = asked && (await frameFault(asked, dir, adapter));
+    if (fault) tell(`--frame: ${fault}; way out: no --frame`);
+    return openAsker({ dir, ...defined({ adapter, text, frame: asked }) });
+  };
 }
 
 /** @returns the exit code: 1 if an image could not be used, 130 if interrupted. */
@@ -242,7 +246,7 @@ function lineOf(
   files: Files | undefined,
 ): string {
   const share = `${((100 * area) / (mask.width * mask.height)).toFixed(1)}% of ${width}×${height}`;
-  const ious = (objects ?? []).flatMap((one) => (one ? [one.iou.toFixed(3)] : []));
+  const ious = objects.flatMap(({ iou }) => (iou === undefined ? [] : [iou.toFixed(3)]));
   return [
     shortPath(image),
     prompt ? share : 'no prompt in what the policy wrote',

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { UsageError } from '../errors.js';
+import { UsageError, withoutCredentials } from '../errors.js';
 
 /** Wheel tags for Linux with glibc 2.28, which the provider needs; pip only accepts the given tags. */
 const PLATFORMS = [
@@ -68,7 +68,7 @@ export async function openPip(python: string, bar: boolean): Promise<Pip> {
       const { code, said } = await ran(python, args, { TMPDIR: folder }, bar);
       const [wheel] = (await readdir(folder)).filter((name) => name.endsWith('.whl'));
       if (code !== 0 || wheel === undefined)
-        throw new Error(`pip  ${requirement}: expected its wheel; got ${errorOf(said)}`);
+        throw new Error(`pip  ${requirement}: expected its wheel; got ${withoutCredentials(errorOf(said))}`);
       return join(folder, wheel);
     },
   };

@@ -3,6 +3,7 @@ import { join, parse, resolve } from 'node:path';
 
 import { messageOf, UsageError } from '../errors.js';
 import type { Question } from '../records.js';
+import { namedMasks, withoutResults } from './segment-results.js';
 
 /** Of what is decoded, in the order in which one of several masks is taken. */
 const EXTENSIONS = [
@@ -100,7 +101,7 @@ export function findImages({ images, pattern }: Omit<Folders, 'masks'>): Pairs {
   const fits = pattern === undefined ? () => true : matcher(pattern);
   const roots = [images].flat();
   const files = roots.flatMap((root, at) => {
-    const fitting = pictures('images', root).filter(fits);
+    const fitting = withoutResults(pictures('images', root)).filter(fits);
     if (fitting.length === 0) throw new UsageError(`images  ${root}: expected file names such as ${pattern}; got none`);
     return fitting.map((file) => ({ at, file, image: join(root, file) }));
   });
@@ -186,7 +187,7 @@ function listed(option: string, root: string) {
 function masksByName(root: string, files: readonly string[]): Map<string, string> {
   const rank = (file: string): number => EXTENSIONS.indexOf(parse(file).ext.toLowerCase());
   const lastWins = files.toSorted((a, b) => rank(b) - rank(a));
-  return new Map(lastWins.map((file) => [parse(file).name, join(root, file)]));
+  return new Map(namedMasks(lastWins).map(([name, file]) => [name, join(root, file)]));
 }
 
 function matcher(pattern: string): (file: string) => boolean {

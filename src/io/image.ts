@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-
 import sharp from 'sharp';
 
 import { defined } from '../defined.js';
@@ -7,6 +5,7 @@ import { DataError, messageOf } from '../errors.js';
 import type { Image, Size } from '../records.js';
 import { readEmbedded } from './embedded.js';
 import { openPicture, pictureHeader } from './open-picture.js';
+import { readPictureFile } from './raster-file.js';
 
 /** Most pixels a picture may have to be decoded: Pillow's limit against decompression bombs. */
 export const PIXEL_LIMIT = 89_478_485;
@@ -117,7 +116,7 @@ export function toGray(image: Image): Uint8Array {
 
 async function bytesOf(path: string): Promise<Buffer> {
   try {
-    return (await readEmbedded(path)) ?? (await readFile(path));
+    return (await readEmbedded(path)) ?? (await readPictureFile(path));
   } catch (error) {
     throw new DataError(`${path}  image: expected a file that can be read; got ${reasonOf(error)}`, { cause: error });
   }

@@ -7,6 +7,7 @@ import type { Size } from '../records.js';
 import { bmpSize, decodeBmp, isBmp } from './bmp.js';
 import { rgbOfCmyk } from './cmyk.js';
 import { showTransparent } from './gif-colours.js';
+import { refuseOtherFormats, refuseOtherThanFile } from './raster-file.js';
 
 /** A picture whose pixels can be taken. */
 export interface Picture {
@@ -30,6 +31,7 @@ export async function openPicture(bytes: Uint8Array, limit: number | false): Pro
     const { data, channels } = decodeBmp(bytes);
     return { pixels: rawPicture(data, { ...size, channels }) };
   }
+  refuseOtherFormats(bytes);
   const shown = showTransparent(bytes);
   const { space, depth } = await opened(shown, false).metadata();
   const upright = opened(shown, limit).autoOrient();
@@ -69,6 +71,7 @@ async function deepGray(upright: () => Sharp, space: 'grey16' | 'b-w'): Promise<
 export async function pictureHeader(source: Uint8Array | string): Promise<Size & { readonly pages: number }> {
   const start = typeof source === 'string' ? await startOf(source) : source;
   if (isBmp(start)) return { ...bmpSize(start), pages: 1 };
+  refuseOtherFormats(start);
   const { autoOrient, pages = 1 } = await opened(source, false).metadata();
   return { ...autoOrient, pages };
 }
@@ -77,6 +80,7 @@ export async function pictureHeader(source: Uint8Array | string): Promise<Size &
 const HEADER_BYTES = 256;
 
 async function startOf(path: string): Promise<Uint8Array> {
+  await refuseOtherThanFile(path);
   const file = await open(path);
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0);

@@ -36,6 +36,11 @@ export const deviceShape = {
   tf32: z.boolean().default(false),
 };
 
+/** More are a mistake: each worker has a copy of the weights, and a stack of its own. */
+export const Workers = z.int().min(1).max(256);
+/** Cores of one run. */
+export const Threads = z.int().min(1).max(256);
+
 /** Options of `deviceShape`. */
 export interface DeviceChoice {
   readonly device: string;

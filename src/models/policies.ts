@@ -2,6 +2,7 @@
 import { messageOf, ModelError } from '../errors.js';
 import { prompts } from '../prompts/seg-r1.js';
 import { FAMILIES, readPolicyConfig } from './families.js';
+import { trainedFrame } from './frame.js';
 import type { Coordinates } from './policy.js';
 import { readAdapter } from './vlm/adapter.js';
 import type { Architecture } from './vlm/architecture.js';
@@ -22,6 +23,7 @@ export { PRECISIONS as SAVED_PRECISIONS, type Precision as SavedPrecision } from
 export type { InspectedAdapter, InspectedCheckpoint } from './vlm/inspect.js';
 export type { Use } from './vlm/memory.js';
 export { copyCheckpoint } from './vlm/merge.js';
+export { isExpression } from './vlm/module-pattern.js';
 export { trainingFault } from './vlm/parameters.js';
 export { patchMaskHead } from './vlm/supervised.js';
 
@@ -101,5 +103,6 @@ export function inspectPolicy(
 
 /** Writes a checkpoint with an adapter merged; see `mergeAdapter` of `vlm`. @returns how many matrices changed. */
 export async function exportMerged(base: string, adapter: string, dir: string): Promise<number> {
-  return await mergeAdapter(base, await readPolicyConfig(base), adapter, dir);
+  const frame = await trainedFrame(base, adapter);
+  return await mergeAdapter(base, await readPolicyConfig(base), adapter, dir, frame);
 }

@@ -28,7 +28,7 @@ export interface CountedWork {
  */
 export async function countedWork(
   checkpoint: string,
-  choice: { readonly train?: Training['train'] | undefined; readonly adapter?: string | undefined },
+  choice: TrainingChoice,
   learns: boolean,
 ): Promise<CountedWork | undefined> {
   const config = await readPolicyConfig(checkpoint);
@@ -42,10 +42,14 @@ export async function countedWork(
   };
 }
 
-async function trainingJob(
-  config: VlmConfig,
-  { train, adapter }: { readonly train?: Training['train'] | undefined; readonly adapter?: string | undefined },
-): Promise<Job> {
+/** Which weights of a policy learn, as options say it. */
+export interface TrainingChoice {
+  readonly train?: Training['train'] | undefined;
+  readonly adapter?: string | undefined;
+}
+
+/** @throws {ModelError} as `readAdapterConfig`. @throws {RangeError} for an adapter that hits no layer. */
+export async function trainingJob(config: VlmConfig, { train, adapter }: TrainingChoice): Promise<Job> {
   if (typeof train === 'object') return { kind: 'lora', adapter: adapterOf(config, train.lora) };
   return train === 'adapter' && adapter !== undefined
     ? { kind: 'lora', adapter: (await readAdapterConfig(adapter, config)).adapter }

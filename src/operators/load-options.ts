@@ -6,18 +6,26 @@ import { setNames } from '../io/sets/named.js';
 import type { Size } from '../records.js';
 
 const Paths = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]);
-const Pixels = z.int().min(1);
+/** A longer side is a mistake: a frame of this size has 805 MB, and no policy reads it. */
+const LONGEST = 16_384;
+/** Of drawn scenes, whose levels are computed in float32. */
+const LONGEST_DRAWN = 4096;
+const Pixels = z.int().min(1).max(LONGEST);
 
 const Scenes = z.strictObject({
   /** `pick`: three or four objects to choose from; `main`: one object. */
   kind: z.enum(['pick', 'main']).default('pick'),
   /** `pick`: which object is the target; `any` takes one at random. */
   rule: z.enum(['warm', 'striped', 'largest', 'any']).default('warm'),
-  count: z.int().min(1),
+  count: z.int().min(1).max(10_000_000),
   /** Key of the pictures; the run's seed by default. */
   seed: z.int().optional(),
   /** Number of the first scene: sets that do not overlap share no picture. */
-  offset: z.int().min(0).default(0),
+  offset: z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1)
+    .default(0),
 });
 
 const Part = z
@@ -113,8 +121,9 @@ export const LoadOptions = z
     if (protocol === 'legacy' && shuffle)
       refuse('shuffle', 'expected false beside protocol: legacy, which goes by the order of items; got true');
     const { width, height } = frameOf(frame);
-    if (scenes && (width !== height || width < SMALLEST_SIDE)) {
-      refuse('frame', `expected a square of at least ${SMALLEST_SIDE} px for scenes; got ${width}x${height}`);
+    if (scenes && (width !== height || width < SMALLEST_SIDE || width > LONGEST_DRAWN)) {
+      const wanted = `a square of at least ${SMALLEST_SIDE} px${width > LONGEST_DRAWN ? ` and at most ${LONGEST_DRAWN}` : ''}`;
+      refuse('frame', `expected ${wanted} for scenes; got ${width}x${height}`);
     }
   });
 export type LoadOptions = z.input<typeof LoadOptions>;

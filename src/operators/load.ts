@@ -69,6 +69,16 @@ export function countRows(options: LoadOptions): number {
   return itemsOf(checked).length * checked.epochs;
 }
 
+/** Images and masks of `load`, or scenes. @throws {UsageError} as `load` does. */
+export function countItems(options: LoadOptions): Record<string, number> {
+  const checked = LoadOptions.parse(options);
+  if (checked.scenes) return { scenes: itemsOf(checked).length };
+  const pairs = pairsOf(checked);
+  const distinct = (files: readonly (string | undefined)[]): number =>
+    new Set(files.filter((file) => file !== undefined)).size;
+  return { images: distinct(pairs.map(({ image }) => image)), masks: distinct(pairs.map(({ mask }) => mask)) };
+}
+
 /**
  * The files that the rows of `load` are made of: how many, their names and annotations, and what is in them.
  *
@@ -77,7 +87,7 @@ export function countRows(options: LoadOptions): number {
 export async function loadedFiles(options: LoadOptions): Promise<Record<string, string>> {
   const checked = LoadOptions.parse(options);
   if (checked.scenes) return {};
-  const items = itemsOf(checked).filter((item) => 'image' in item);
+  const items = pairsOf(checked);
   const files = items.flatMap(({ image, mask }) => [
     image,
     ...(mask === undefined ? [] : [mask.replace(/\.json#[\d,]*$/, '.json')]),
@@ -99,18 +109,28 @@ export function epochOrder(
   return shuffle ? shuffled(count, 'load', seed, epoch) : Uint32Array.from({ length: count }, (_, i) => i);
 }
 
-function itemsOf(options: Checked): readonly Item[] {
-  const { scenes, benchmark, images, limit, seed } = options;
-  if (scenes) {
-    const { kind, rule, count, offset } = scenes;
-    const keys = Array.from({ length: Math.min(count, limit ?? count) }, (_, i): SceneKey => ({
-      kind,
-      seed: scenes.seed ?? seed,
-      index: offset + i,
-      rule,
-    }));
-    return keys.map((scene) => ({ name: `${kind}-${scene.seed}-${scene.index}`, scene }));
-  }
+/** What rows are made of; scenes are made up when they are asked for. */
+interface Items {
+  readonly length: number;
+  at(index: number): Item | undefined;
+}
+
+function itemsOf(options: Checked): Items {
+  const { scenes, limit, seed } = options;
+  if (!scenes) return pairsOf(options);
+  const { kind, rule, count, offset } = scenes;
+  const key = scenes.seed ?? seed;
+  return {
+    length: Math.min(count, limit ?? count),
+    at: (i) => ({
+      name: `${kind}-${key}-${offset + i}`,
+      scene: { kind, seed: key, index: offset + i, rule },
+    }),
+  };
+}
+
+function pairsOf(options: Checked): readonly Pair[] {
+  const { benchmark, images, limit } = options;
   if (benchmark)
     return benchmarkItems({ ...options, benchmark, root: options.root ?? '', images: [images].flat()[0] }).slice(
       0,
@@ -216,7 +236,7 @@ function withMasks(taken: readonly Pair[], { maskless }: Checked): readonly Pair
 
 async function* samples(
   read: ReadImage,
-  items: readonly Item[],
+  items: Items,
   options: Checked,
   { cursor, pending }: Start,
 ): AsyncGenerator<Sample, void, void> {
@@ -226,7 +246,7 @@ async function* samples(
   let at = 0;
   for (let epoch = 0; epoch < options.epochs; epoch++) {
     for (const index of epochOrder(items.length, epoch, options)) {
-      const item = items[index];
+      const item = items.at(index) as Item;
       const id = `e${epoch}/${index}/${item.name}`;
       if (at++ < cursor && !pending.has(id)) continue;
       const asked = options.instruction === undefined ? { id, frame } : { id, frame, instruction: options.instruction };

@@ -24,6 +24,8 @@ export interface UpdateContext {
   /** Sampling temperature of rows without `sampling`; default 1. */
   readonly temperature?: number;
   readonly report: ReportStep;
+  /** Awaited before the weights change. */
+  readonly ready?: (() => Promise<void>) | undefined;
 }
 
 /**
@@ -34,7 +36,7 @@ export interface UpdateContext {
  * @throws {UsageError} if a temperature is 0, or a custom objective gives no loss.
  */
 export function update<T extends Advantaged>(
-  { policy, readImage, temperature: unsaid = UNSAID_TEMPERATURE, report }: UpdateContext,
+  { policy, readImage, temperature: unsaid = UNSAID_TEMPERATURE, report, ready }: UpdateContext,
   options: UpdateOptions = {},
 ): OperatorFunction<T, T & Updated> {
   const checked = UpdateOptions.parse(options);
@@ -63,6 +65,7 @@ export function update<T extends Advantaged>(
     });
     finiteLoss(metrics);
     const settings = rate(step);
+    await ready?.();
     const norm = await policy.step(gradient, settings);
     if (checked.reference && step % checked.reference.every === 0) await policy.mixReference(checked.reference.mix);
     const { groups, tokens } = since;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
-import { deviceShape, Runtime } from '../models/device.js';
-import { SAVED_PRECISIONS, trainingFault, type SavedPrecision } from '../models/policies.js';
+import { deviceShape, Runtime, Threads, Workers } from '../models/device.js';
+import { isExpression, SAVED_PRECISIONS, trainingFault, type SavedPrecision } from '../models/policies.js';
 import { isOfModule, SEGMENTERS, type SegmenterChoice } from '../models/segmenters.js';
 import { prompts, type PromptName } from '../prompts/seg-r1.js';
 import { valueAt } from './config/schema-paths.js';
@@ -31,15 +31,11 @@ const Lora = z
       });
   });
 
-function isExpression(pattern: string): boolean {
-  try {
-    return new RegExp(pattern) instanceof RegExp;
-  } catch {
-    return false;
-  }
-}
+/** Prompts in one run: so many would not fit any device. */
+const MOST_PROMPTS = 1024;
 
-const PolicyShape = z.strictObject({
+/** Which policy to open, key by key; `PolicyOptions` also checks them together. */
+export const PolicyShape = z.strictObject({
   /** Folder of a Hugging Face checkpoint. */
   checkpoint: z.string().min(1),
   /** Folder of an adapter in PEFT's layout, on top of the checkpoint. */
@@ -60,11 +56,11 @@ const PolicyShape = z.strictObject({
    * Threads that run side by side, each with a copy of the weights (4 bytes each); frozen float32 files are
    * memory-mapped once for all.
    */
-  workers: z.int().min(1).default(1),
+  workers: Workers.default(1),
   /** Cores of one run; workers × threads should not exceed the machine's. */
-  threads: z.int().min(1).default(2),
+  threads: Threads.default(2),
   /** Prompts in one run, and groups in a microbatch. */
-  batch: z.int().min(1).default(4),
+  batch: z.int().min(1).max(MOST_PROMPTS).default(4),
   /** Whether the backward pass computes each layer again instead of keeping its values. */
   gradientCheckpointing: z.boolean().default(false),
   /**
@@ -148,6 +144,8 @@ export const Settings = z.strictObject({
     .optional(),
   /** Rows with faulty data that are skipped before the run stops. */
   tolerate: z.int().min(0).default(0),
+  /** Cache of pixels that stages share, MB, as `imageReader` keeps it; the least recently used are dropped first; 0 keeps none. */
+  imageCacheMegabytes: z.number().min(0).default(256),
   /** Modules with custom stages, relative to the file. */
   operators: z.array(z.string().min(1)).default([]),
 });

@@ -1,4 +1,4 @@
-import type { Observable, OperatorFunction } from 'rxjs';
+import type { Observable } from 'rxjs';
 import type { z } from 'zod';
 
 import type { Coordinates, Policy, Resumable, Trainable } from '../models/policy.js';
@@ -30,6 +30,11 @@ export interface StageContext extends PipelineContext {
   policy(): Promise<Policy & Resumable>;
   /** The policy for a stage that says `updatesPolicy`: its steps become checkpoints, from which a run resumes. */
   trainable(): Promise<Policy & Resumable & Trainable>;
+  /**
+   * For a stage that changes the policy: resolves once all rows under way have come to it, so that each row is written by
+   * the same weights in every run. Undefined where a stage before it may hold rows back until a step.
+   */
+  readonly settled?: (() => Promise<void>) | undefined;
   /** Where the run resumes; undefined in a new run. */
   readonly resumed?: Position;
   /**
@@ -55,7 +60,18 @@ export interface Position extends Start {
 }
 
 /** A source of rows, or an operator on them; `needs` and `adds` declare their columns. */
-export type Built<R extends Row = Row> = Observable<R> | OperatorFunction<never, R>;
+export type Built<R extends Row = Row> = Observable<R> | RowOperator<StageRow, R>['on'];
+
+/** A method, so that an operator may also ask for rows with custom columns of other stages. */
+interface RowOperator<In, Out> {
+  on(source: Observable<In>): Observable<Out>;
+}
+
+/**
+ * A row as a stage takes it, with every built-in column; those that the stage `needs` are there. A marked row,
+ * `skipped`, lacks columns that the type promises, too: a stage passes it on.
+ */
+export type StageRow = Row & { readonly [Name in Exclude<keyof Row, 'skipped'>]-?: NonNullable<Row[Name]> };
 
 /**
  * Columns that a stage adds: names of built-in ones, or a map that gives each custom column a type, such as
@@ -67,8 +83,9 @@ export type Adds = readonly string[] | Readonly<Record<string, Column | 'known'>
 export interface StageFacts {
   /** How completions are sampled, as far as it is known before the run. */
   readonly sampling?: Partial<SamplingOptions> & { readonly group?: number; readonly entropy?: boolean };
-  /** Rows that it gathers for one optimizer step. */
+  /** Rows that it gathers for one optimizer step, and how many steps it takes on them; 1 by default. */
   readonly rowsPerStep?: number;
+  readonly stepsPerBatch?: number;
   /** Weight of each part of the reward, custom ones too, and the options of the built-in parts. */
   readonly rewards?: { readonly weights: Readonly<Record<string, number>>; readonly builtIn: RewardOptions };
   /** Metrics in the column `scores`. */
@@ -150,6 +167,8 @@ export interface StageDefinition<Options> {
    * must find the same.
    */
   inputs?(options: Options, settings: Settings): Promise<Readonly<Record<string, string>>>;
+  /** What a source takes, counted by name, such as images and masks. */
+  counts?(options: Options): Readonly<Record<string, number>>;
   /** Number of rows of a source, if it is known. */
   rows?(options: Options): number | undefined;
   /** Cacheable: the output depends only on the row, so a restarted run reuses it. */
@@ -220,6 +239,7 @@ export const stageKeys: readonly string[] = Object.keys({
   paths: true,
   modules: true,
   inputs: true,
+  counts: true,
   rows: true,
   cacheable: true,
   updatesPolicy: true,

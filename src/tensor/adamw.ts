@@ -109,7 +109,7 @@ export function updateAll(arrays: AdamArrays, pieces: readonly AdamPiece[]): boo
 
 function update({ values, gradient, first, second }: AdamArrays, piece: AdamPiece): boolean {
   const { from, to, beta1, beta2, epsilon, gradientScale, kept, stepSize, spread } = piece;
-  // 0 times what was stored, which is NaN for an infinity: a branch for each element would take longer.
+  // A number less itself is 0, but NaN for what is infinite or NaN: a branch for each element would take longer.
   let nothing = 0;
   for (let i = from; i < to; i++) {
     const g = gradient[i] * gradientScale;
@@ -119,7 +119,8 @@ function update({ values, gradient, first, second }: AdamArrays, piece: AdamPiec
     first[i] = m;
     second[i] = v;
     values[i] = value;
-    nothing += 0 * (Math.fround(m) + Math.fround(v)) + 0 * Math.fround(value);
+    const stored = Math.fround(m) + Math.fround(v) + Math.fround(value);
+    nothing += stored - stored;
   }
   return nothing === 0;
 }

@@ -30,6 +30,14 @@ describe('segr1 models inspect', () => {
     expect(out).toMatch(/^in all( +\d+\.\d){3}$/m);
   });
 
+  it('refuses a folder that is not there, with 2', async () => {
+    expect(await segr1('inspect', 'nowhere')).toEqual({
+      code: 2,
+      out: '',
+      err: '"nowhere"  models inspect: expected the folder of a policy, an adapter or a segmenter; got nothing there\n',
+    });
+  });
+
   it('prints the same as JSON, and an adapter with its base', async () => {
     const { out } = await segr1(
       'inspect',

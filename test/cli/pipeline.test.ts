@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it } from 'vitest';
@@ -67,6 +67,18 @@ describe('segr1 pipeline', () => {
     expect(lines.map(({ kind }) => kind)).toEqual(['start', 'step', 'step', 'step', 'step', 'end']);
   });
 
+  // 255 bytes are the longest name of a file; the run's folder has the time behind it.
+  it('runs a file with as long a name as there may be, in a folder of its own', async () => {
+    const long = folder().file(
+      `${'z'.repeat(250)}.yaml`,
+      readFileSync(stubPipeline('[{ rows: { count: 1 } }, guess]'), 'utf8'),
+    );
+    const { code, out } = await segr1(['pipeline', long, '--json']);
+    const { summary } = JSON.parse(out.trim().split('\n').at(-1) ?? '') as { summary: { folder: string } };
+    expect([code, basename(summary.folder).length]).toEqual([0, 255]);
+    expect(basename(summary.folder)).toMatch(/^z{222}-[0-9a-f]{16}-\d{8}-\d{6}$/);
+  });
+
   it('takes a name from the pipelines.yaml of the folder, or of --pipelines', async () => {
     const { path, file } = folder();
     const all = file('all.yaml', 'one: { stages: [load: { scenes: { count: 1 }, frame: 64 }] }\n');
@@ -90,12 +102,17 @@ describe('segr1 pipeline', () => {
     expect(out).toContain('seed: 9');
     expect(out).toContain('count: 3');
     const json = await segr1(['pipeline', stubPipeline('[rows]'), '--check', '--run-modules', '--json']);
-    expect(JSON.parse(json.out)).toMatchObject({ name: 'stub', stages: [{ rows: { count: 16 } }] });
+    expect(JSON.parse(json.out)).toMatchObject({
+      name: 'stub',
+      stages: [{ rows: { count: 16 } }],
+      plan: { rows: 16 },
+      unchecked: [],
+    });
   });
 
   it('runs no module to look, and says what is unchecked without', async () => {
     const { code, err } = await segr1(['pipeline', stubPipeline('[{ rows: { cuont: 2 } }, thnik]'), '--check']);
-    expect(err).toMatch(/stub-stages\.mjs {2}unchecked: .*; the module was not run; way out: --run-modules\n$/);
+    expect(err).toMatch(/^\S+stub-stages\.mjs {2}unchecked: .*; the module was not run; way out: --run-modules\n$/);
     expect(code).toBe(0);
   });
 
@@ -114,7 +131,7 @@ describe('segr1 pipeline', () => {
       '--check',
       '--run-modules',
     ]);
-    expect([code, err]).toEqual([0, 'doubt  doubts one of 4 rows\n']);
+    expect([code, err]).toEqual([0, 'doubt  doubts one of 4 rows\nrows     2\n']);
     expect(out).not.toContain('doubts one');
   });
 
@@ -150,7 +167,7 @@ describe('segr1 pipeline', () => {
   it('names file, line and column of every mistake', async () => {
     const { code, err } = await segr1(['pipeline', stubPipeline('[{ rows: { count: none } }, thnik]')]);
     expect(code).toBe(2);
-    expect(err).toMatch(/stub\.yaml:3:27 {2}rows\.count: expected a number.*\n.*stub\.yaml:3:36 {2}no stage .*"thnik"/);
+    expect(err).toMatch(/stub\.yaml:3:27 {2}rows\.count: expected a number.*\n.*stub\.yaml:3:37 {2}no stage .*"thnik"/);
     expect(err.trim().split('\n')).toHaveLength(2);
   });
 
@@ -202,8 +219,8 @@ describe.each(['SIGINT', 'SIGTERM'] as const)('%s', (name) => {
       if (sent === 0 && text.includes('stub:')) sent += Number(child.kill(name));
       if (sent === 1 && err.includes('once more ends at once')) sent += Number(child.kill(name));
     });
-    // Ended by the signal itself, which a shell shows as 128 and its number.
-    expect([code, signal]).toEqual([null, name]);
+    // Ended by SIGINT, which a shell shows as 130.
+    expect([code, signal]).toEqual([null, 'SIGINT']);
     expect(out).not.toMatch(/^rows /m);
   });
 });

@@ -63,6 +63,21 @@ describe('segr1 score', () => {
     expect(sets[0].metrics['answer/missing']!.value).toBe(0.5);
   });
 
+  it('takes what `segment` wrote, also beside the images', async () => {
+    const files = { 't/a.png': truth, 'p/a.png': half, 'p/a.mask.png': truth, 'p/a.overlay.png': half };
+    const { code, out } = await score(await place(files), '--json');
+    const { missing, extra, sets } = JSON.parse(out) as Printed;
+    expect([code, missing, extra, sets[0].metrics['iou/binary']!.value]).toEqual([0, [], [], 1]);
+  });
+
+  it('refuses predictions of which none belongs to a truth', async () => {
+    const { code, err } = await score(await place({ 't/a.png': truth, 'p/b.png': truth }));
+    expect(code).toBe(2);
+    expect(err).toMatch(
+      /^predictions {2}\S+: expected pictures named as the 1 in \S+, such as a\.png; got none, but b\.png\n$/,
+    );
+  });
+
   it('scores masks of expressions by their conventions, and tells people', async () => {
     const path = await place({ 't/a.png': truth, 'p/a.png': half });
     const { sets } = JSON.parse((await score(path, '--json', '--metrics', 'referring')).out) as Printed;

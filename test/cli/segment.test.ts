@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { encodePng, readImageFile } from '../../src/io/image.js';
-import { encodeMask, fromCocoString, maskArea, maskIou, readMaskFile } from '../../src/io/mask.js';
+import { decodeMask, encodeMask, fromCocoString, maskArea, maskIou, readMaskFile } from '../../src/io/mask.js';
 import { drawMarks, FIGURE_INK } from '../../src/io/overlay.js';
 import { readPrompt } from '../../src/operators/parse.js';
 import { fixturesFolder } from '../golden/golden.js';
@@ -34,7 +34,15 @@ interface Printed {
   readonly policy?: string;
   readonly prompt: { readonly frame: object; readonly objects: readonly { box?: number[]; points: object[] }[] } | null;
   readonly completion?: string;
-  readonly objects?: readonly ({ output: number; iou: number; stability: number } | null)[];
+  readonly objects: readonly {
+    readonly box?: number[];
+    readonly points: object[];
+    readonly output?: number;
+    readonly iou?: number;
+    readonly stability?: number;
+    readonly area: number;
+    readonly segmentation: Printed['segmentation'];
+  }[];
   readonly area: number;
   readonly segmentation: { readonly size: readonly [number, number]; readonly counts: string };
 }
@@ -103,6 +111,23 @@ describe('segr1 segment', () => {
     expect(far.segmentation).toEqual(edge.segmentation);
   });
 
+  it('keeps objects apart that are named apart, beside their union', async () => {
+    const [{ objects, area, segmentation }] = (await printed('disc.png', ...box, '--box', '2,2,12,12')) as [Printed];
+    const masks = objects.map((one) => fromCocoString(one.segmentation.counts, size));
+    expect(objects.map((one) => one.box)).toEqual([
+      [24, 24, 106, 76],
+      [2, 2, 12, 12],
+    ]);
+    expect(masks.map(maskArea)).toEqual(objects.map((one) => one.area));
+    expect(maskIou(masks[0], truth)).toBeGreaterThan(0.9);
+    const bits = masks.map(decodeMask);
+    const both = encodeMask(
+      bits[0].map((bit, i) => bit | bits[1][i]),
+      size,
+    );
+    expect([fromCocoString(segmentation.counts, size), area]).toEqual([both, maskArea(both)]);
+  });
+
   it('tells what SAM 2.1 thinks of each object', async () => {
     const [{ objects, segmenter, area }] = (await printed(
       'disc.png',
@@ -120,12 +145,16 @@ describe('segr1 segment', () => {
       '--label',
       '0',
     )) as [Printed];
-    expect([segmenter, objects?.length, area > 0]).toEqual(['sam2/tiny-128', 2, true]);
-    for (const one of objects ?? [])
+    expect([segmenter, objects.length, area > 0]).toEqual(['sam2/tiny-128', 2, true]);
+    expect(objects.map(({ box: own, points }) => [own, points.length])).toEqual([
+      [[24, 24, 106, 76], 1],
+      [[2, 2, 30, 30], 1],
+    ]);
+    for (const one of objects)
       expect([
-        one!.output in [0, 1, 2, 3],
-        one!.iou > 0 && one!.iou < 1,
-        one!.stability > 0 && one!.stability <= 1,
+        one.output! in [0, 1, 2, 3],
+        one.iou! > 0 && one.iou! < 1,
+        one.stability! > 0 && one.stability! <= 1,
       ]).toEqual([true, true, true]);
   });
 
@@ -138,6 +167,12 @@ describe('segr1 segment', () => {
       prompt: readPrompt(asked.completion ?? '', { width: 112, height: 112 }),
     });
     expect(asked.area).toBeGreaterThan(0);
+    // The frame that its checkpoint carries.
+    expect(await printed(scene, '--policy', LEARNED)).toEqual([asked]);
+    const { err } = await segr1(path, [scene, '--policy', LEARNED, '--frame', '56', '--json']);
+    expect(err).toBe(
+      `--frame: expected 112, the frame that ${LEARNED} was trained in and writes its pixels in; got 56; way out: no --frame\n`,
+    );
   });
 
   it('takes a policy’s malformed text for an empty mask', async () => {

@@ -170,6 +170,7 @@ describe('segr1 pipeline evaluate', () => {
       'config.yaml',
       'finished.json',
       'gallery',
+      'inputs.json',
       'metrics',
       'overlays',
       'report.html',

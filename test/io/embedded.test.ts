@@ -30,6 +30,18 @@ describe('a picture inside a table', () => {
     );
   });
 
+  it.each([
+    ['0-99999999999999', 'a picture from 0 to 99999999999999, in a table of 20 bytes'],
+    ['0-4000000000', 'a picture from 0 to 4000000000, in a table of 20 bytes'],
+    ['18-4', 'a picture from 18 to 4, in a table of 20 bytes'],
+    ['19-21', 'a picture from 19 to 21, in a table of 20 bytes'],
+  ])('is no picture outside of its table: %s', async (place, got) => {
+    const path = folder().file('some.tsv', 'index\timage\n1\tAAAA\n'.padEnd(20, ' '));
+    await expect(readImageFile(`${path}#${place}`)).rejects.toThrow(
+      `image: expected a file that can be read; got ${got}`,
+    );
+  });
+
   it('is none where a file is named', async () => {
     expect(await readEmbedded('photos/cat#1-2.jpg')).toBeUndefined();
   });

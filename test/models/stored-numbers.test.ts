@@ -178,7 +178,7 @@ describe('a SAM 2.1’s configuration beside its weights', () => {
     const dir = await copied(sam);
     const name = 'vision_encoder.neck.convs.2.bias';
     const { shape } = (await folderTensors(dir)).info(name);
-    const data = new Float32Array(shape[0] as number).fill(3e38);
+    const data = new Float32Array(shape[0]).fill(3e38);
     await withTensors(dir, [{ name, shape, dtype: 'F32', data }]);
     const segmenter = await openSam2({ checkpoint: dir });
     const frame = { width: 32, height: 32 };

@@ -7,7 +7,10 @@ import { fileURLToPath } from 'node:url';
 export const STUBS = fileURLToPath(new URL('../fixtures/stub-stages.mjs', import.meta.url));
 
 /** A new folder, and what to call to put a file in it. */
-export function folder(): { readonly path: string; readonly file: (name: string, text: string) => string } {
+export function folder(): {
+  readonly path: string;
+  readonly file: (name: string, text: string | Uint8Array) => string;
+} {
   const path = mkdtempSync(join(tmpdir(), 'segr1-'));
   return {
     path,

@@ -7,7 +7,7 @@ import { syncFolder, type Shard } from '../manifest.js';
 import { noRoom } from '../whole-file.js';
 
 /** Ends every stream: the mark and a length of 0. */
-const END_MARK = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0);
+export const END_MARK = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0);
 
 /** A shard that is being written: an Arrow stream, uncompressed, called `.partial` until it is sealed. */
 export interface ShardFile {
@@ -73,7 +73,7 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
 }
 
 /** The bytes that begin a stream of this schema. */
-function encodeSchema(schema: Schema): Uint8Array {
+export function encodeSchema(schema: Schema): Uint8Array {
   return encode(schema, new Table(schema)).subarray(0, -END_MARK.length);
 }
 

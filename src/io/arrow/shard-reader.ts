@@ -59,6 +59,16 @@ export async function rowsSoFar(folder: string, keep: number): Promise<{ shards:
   return { shards: shards.slice(0, whole), rest: upTo(left, behind(), folder) };
 }
 
+/**
+ * Whether the first `keep` rows of an earlier run can be read.
+ *
+ * @throws {DataError} as `rowsSoFar` does, also for damage of the remaining rows.
+ */
+export async function checkRows(folder: string, keep: number): Promise<void> {
+  const { rest } = await rowsSoFar(folder, keep);
+  for await (const _ of rest);
+}
+
 async function* upTo(count: number, rows: AsyncIterable<Row>, folder: string): AsyncGenerator<Row> {
   let seen = 0;
   if (count === 0) return;

@@ -7,6 +7,7 @@ import type { Size } from '../../records.js';
 import { imageSize, PIXEL_LIMIT } from '../image.js';
 import { syncFile, syncFolder } from '../manifest.js';
 import { openPicture, pictureHeader } from '../open-picture.js';
+import { readPictureFile } from '../raster-file.js';
 import { foldName, kindAt, putFile } from '../user-files.js';
 import { filesIn, type Step } from './step.js';
 
@@ -128,7 +129,7 @@ async function isJpegOf(path: string, jpeg: Uint8Array): Promise<boolean> {
 async function jpegOf(from: string): Promise<Buffer> {
   try {
     // Bytes, not a path: the decoder may have cached the path's earlier contents.
-    const bytes = await readFile(from);
+    const bytes = await readPictureFile(from);
     const { width, height } = fitted(await pictureHeader(bytes));
     const { pixels } = await openPicture(bytes, false);
     const upright = pixels.removeAlpha().toColourspace('srgb');

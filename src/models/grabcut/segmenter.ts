@@ -5,16 +5,17 @@ import type { Mask } from '../../records.js';
 import { workers } from '../../workers.js';
 import type { CutJob, CutSettings } from './worker.js';
 import type { Segmenter } from '../segmenter.js';
+import { Workers } from '../device.js';
 
 export const GrabCutOptions = z.strictObject({
   /** Side of the square that is segmented, px; masks come back at frame size. */
-  size: z.int().min(8).max(1024).default(64),
+  size: z.int().min(8).max(256).default(64),
   /** Rounds of colour models and cut; more than one gains little. */
   iterations: z.int().min(1).default(1),
   /** Radius of a click's disc, as a fraction of the side. */
   radius: z.number().min(0).max(0.5).default(0.02),
   /** Worker threads, each with one image's prompts at a time. */
-  threads: z.int().min(1).default(1),
+  threads: Workers.default(1),
 });
 export type GrabCutOptions = z.input<typeof GrabCutOptions>;
 

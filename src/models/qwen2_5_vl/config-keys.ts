@@ -5,6 +5,8 @@
 
 import { z } from 'zod';
 
+import { Frame } from '../frame.js';
+
 const count = z.int('a positive integer').min(1, 'a positive integer');
 /** Layers: each has a dozen weights, whose names are listed. */
 const depth = z.int('1 to 1000 layers').min(1, '1 to 1000 layers').max(1000, '1 to 1000 layers');
@@ -47,8 +49,9 @@ export const Own = z.object({
       {
         wallpaper: z.boolean('true or false').default(false),
         prompt: z.strictObject({ system: z.string().optional(), user: z.string() }).optional(),
+        frame: Frame.optional(),
       },
-      '{ "wallpaper": true or false, "prompt": { "user": … } }',
+      '{ "wallpaper": true or false, "prompt": { "user": … }, "frame": 768 }',
     )
     .prefault({}),
 });

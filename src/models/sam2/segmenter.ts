@@ -9,7 +9,7 @@ import { firstNonFinite } from '../../io/finite.js';
 import { emptyMask, encodeMask } from '../../io/mask.js';
 import { resize } from '../../io/resize.js';
 import type { Image, Prompt, Size } from '../../records.js';
-import { deviceOf, deviceShape, Runtime, workersOn } from '../device.js';
+import { deviceOf, deviceShape, Runtime, Threads, Workers, workersOn } from '../device.js';
 import type { Inspected, Judged, Segmenter, SegmentRequest } from '../segmenter.js';
 import { openCheckpoint } from './checkpoint.js';
 import { recent } from './embeddings.js';
@@ -45,9 +45,9 @@ export const Sam2Options = z.strictObject({
   runtime: Runtime.optional(),
   ...deviceShape,
   /** Threads that run side by side, each with a copy of the weights. */
-  workers: z.int().min(1).default(1),
+  workers: Workers.default(1),
   /** Cores of one run; workers × threads should not exceed the machine's. */
-  threads: z.int().min(1).default(2),
+  threads: Threads.default(2),
 });
 export type Sam2Options = z.input<typeof Sam2Options>;
 

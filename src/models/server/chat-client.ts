@@ -42,7 +42,7 @@ export const ChatServerOptions = z.strictObject({
   maxBytes: z
     .int()
     .min(1)
-    .max(2 ** 30)
+    .max(2 ** 28)
     .default(4_000_000),
 });
 export type ChatServerOptions = z.output<typeof ChatServerOptions>;
@@ -126,7 +126,7 @@ export function openChatServer(
       throw failed(`expected an answer; got ${fault}, which sends elsewhere; way out: url: the address that answers`);
     const words = text === '' ? '' : `, ${shown(guard.redact(text.slice(0, MOST_OF_A_REFUSAL)))}`;
     if (status !== 408 && status !== 429 && status < 500) throw failed(`expected an answer; got ${fault}${words}`);
-    return { fault: `${fault}${words}`, after: retryAfter(reply.headers.get('retry-after'), Date.now()) };
+    return { fault: `${fault}${words}`, after: retryAfter(reply.headers['retry-after'], Date.now()) };
   };
 
   return {
@@ -153,8 +153,8 @@ export function openChatServer(
 
 const seconds = (ms: number): string => `${Number((ms / 1000).toPrecision(4))} s`;
 
-/** What keeps credentials out of an address, or undefined; never repeats it. */
-function addressFault(url: string): string | undefined {
+/** What is wrong with an address that may hold credentials, or undefined; never repeats it. */
+export function addressFault(url: string): string | undefined {
   if (!URL.canParse(url)) return undefined;
   const { username, password, search, hash } = new URL(url);
   if (username !== '' || password !== '')
@@ -215,7 +215,7 @@ function answerIn(
   maxTokens: number,
   failed: (text: string) => DataError,
 ): string {
-  const kind = headers.get('content-type')?.split(';', 1)[0]?.trim() ?? '';
+  const kind = headers['content-type']?.split(';', 1)[0]?.trim() ?? '';
   const wrong = (got: string): DataError => {
     const of = kind === '' || kind.endsWith('json') ? '' : `${guard.redact(kind.slice(0, 40))}, `;
     return failed(`expected JSON with choices[0].message.content; got ${of}${got}`);

@@ -1,3 +1,7 @@
+import { request as requestHttp, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { request as requestHttps } from 'node:https';
+import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
+
 import { messageOf } from '../../errors.js';
 
 /** What a server answered, whole or cut. */
@@ -5,8 +9,8 @@ export interface Reply {
   readonly status: number;
   /** The server's own words beside the number. */
   readonly statusText: string;
-  readonly headers: Headers;
-  /** The body as UTF-8; its beginning if it is longer than was allowed. */
+  readonly headers: IncomingHttpHeaders;
+  /** The body as UTF-8; its beginning, or nothing, if it is longer than was allowed. */
   readonly text: string;
   /** False if there was more. */
   readonly whole: boolean;
@@ -19,7 +23,7 @@ export interface Posting {
   readonly body: string;
   /** From connecting to the last byte, ms. */
   readonly deadline: number;
-  /** Most bytes of the body that are taken in, unpacked. */
+  /** Most bytes of the body that are taken in, as they come and unpacked. */
   readonly most: number;
 }
 
@@ -28,62 +32,87 @@ export class NoReply extends Error {
   override readonly name = 'NoReply';
 }
 
+const CUT_OFF = 'a connection that was closed before the end of the answer';
+
 /**
- * Posts, and takes in no more than it may for no longer than it may; the connection is closed behind it. Redirects are
- * not followed: a reply with 3xx is a reply.
+ * Posts, and takes in no more than it may for no longer than it may; a connection that has more to say is closed.
+ * Redirects are not followed: a reply with 3xx is a reply.
+ *
+ * `fetch` is not used: it unpacks whatever comes, in as many layers as a server likes, and an abort in the middle of
+ * that can end the process.
  *
  * @throws {NoReply} without a connection, or after the deadline; the signal's reason once it is aborted.
  */
 export async function post({ address, headers, body, deadline, most }: Posting, signal: AbortSignal): Promise<Reply> {
   signal.throwIfAborted();
-  const over = new AbortController();
-  const abort = (): void => over.abort();
-  signal.addEventListener('abort', abort);
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    over.abort();
-  }, deadline);
+  const sent = Buffer.from(body);
+  const request = (address.startsWith('https:') ? requestHttps : requestHttp)(address, {
+    method: 'POST',
+    headers: { ...headers, 'accept-encoding': 'identity', 'content-length': sent.length },
+  });
+  // What comes after the end, such as a reset, is of no interest.
+  request.on('error', () => {});
+  let [stop, timer]: [() => void, NodeJS.Timeout | undefined] = [() => {}, undefined];
   try {
-    // Packed bodies are unpacked as they come, should a server send one in spite of this.
-    const asked = { 'accept-encoding': 'identity', ...headers };
-    const reply = await fetch(address, {
-      method: 'POST',
-      headers: asked,
-      body,
-      redirect: 'manual',
-      signal: over.signal,
+    return await new Promise<Reply>((resolve, reject) => {
+      stop = () => reject(signal.reason as Error);
+      signal.addEventListener('abort', stop);
+      timer = setTimeout(() => reject(new NoReply(`no whole answer within ${deadline / 1000} s`)), deadline);
+      request.on('error', (error) => reject(new NoReply(messageOf(error) || error.name)));
+      const closed = (): void => reject(new NoReply(CUT_OFF));
+      request.on('close', closed);
+      request.on('response', (response) => {
+        // From here on what is left of the body tells whether it is whole.
+        request.off('close', closed);
+        void beginning(response, most).then(resolve, reject);
+      });
+      request.end(sent);
     });
-    const { status, statusText } = reply;
-    return { status, statusText, headers: reply.headers, ...(await beginning(reply, most)) };
-  } catch (error) {
-    signal.throwIfAborted();
-    if (late) throw new NoReply(`no whole answer within ${deadline / 1000} s`);
-    throw new NoReply(messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error));
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener('abort', abort);
-    // Whatever was not read is not read any more.
-    over.abort();
+    signal.removeEventListener('abort', stop);
+    request.destroy();
   }
 }
 
-async function beginning({ body }: Response, most: number): Promise<Pick<Reply, 'text' | 'whole'>> {
-  let taken = new Uint8Array(Math.min(most, 1 << 14));
+async function beginning(response: IncomingMessage, most: number): Promise<Reply> {
+  const { statusCode: status = 0, statusMessage: statusText = '', headers } = response;
+  let taken = Buffer.alloc(Math.min(most, 1 << 14));
   let bytes = 0;
   let whole = true;
-  const pieces: AsyncIterable<Uint8Array> | readonly Uint8Array[] = body ?? [];
-  for await (const piece of pieces) {
-    const fits = piece.subarray(0, most - bytes);
-    if (bytes + fits.length > taken.length) {
-      const larger = new Uint8Array(Math.min(most, Math.max(2 * taken.length, bytes + fits.length)));
-      larger.set(taken.subarray(0, bytes));
-      taken = larger;
+  try {
+    for await (const piece of response as AsyncIterable<Buffer>) {
+      const fits = piece.subarray(0, most - bytes);
+      if (bytes + fits.length > taken.length)
+        taken = Buffer.concat([taken], Math.min(most, Math.max(2 * taken.length, bytes + fits.length)));
+      fits.copy(taken, bytes);
+      bytes += fits.length;
+      whole = fits.length === piece.length;
+      if (!whole) break;
     }
-    taken.set(fits, bytes);
-    bytes += fits.length;
-    whole = fits.length === piece.length;
-    if (!whole) break;
+  } catch {
+    throw new NoReply(CUT_OFF);
   }
-  return { text: new TextDecoder().decode(taken.subarray(0, bytes)), whole };
+  const packed = taken.subarray(0, bytes);
+  const body = whole ? unpacked(packed, headers['content-encoding'], most) : packed;
+  return { status, statusText, headers, text: new TextDecoder().decode(body), whole: whole && body !== undefined };
+}
+
+const UNPACK: Readonly<Record<string, typeof gunzipSync>> = {
+  gzip: gunzipSync,
+  'x-gzip': gunzipSync,
+  deflate: inflateSync,
+  br: brotliDecompressSync,
+};
+
+/** A body that came packed although it was not asked to; undefined if it is longer than `most`. */
+function unpacked(body: Buffer, encoding: string | undefined, most: number): Buffer | undefined {
+  const unpack = UNPACK[encoding?.trim().toLowerCase() ?? ''];
+  if (!unpack) return body;
+  try {
+    return unpack(body, { maxOutputLength: most });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return undefined;
+    throw new NoReply(`a packed answer that cannot be unpacked: ${messageOf(error)}`);
+  }
 }

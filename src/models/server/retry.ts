@@ -28,7 +28,7 @@ export function pauseBefore(tried: number, asked: number | undefined, most: numb
  * @param now ms since 1970.
  * @see RFC 9110, section 10.2.3.
  */
-export function retryAfter(header: string | null, now: number): number | undefined {
+export function retryAfter(header: string | undefined, now: number): number | undefined {
   const text = header?.trim() ?? '';
   if (/^\d+(\.\d+)?$/.test(text)) {
     const value = Number(text);

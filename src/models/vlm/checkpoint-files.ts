@@ -1,7 +1,7 @@
 /** Names of the files that a checkpoint is made of; whatever else lies in its folder is the user's. */
 
 /** Beside the weights, and the licence that has to go with them. */
-const MODEL = /^(config|generation_config)\.json$|^(LICENSE|NOTICE)(\.txt|\.md)?$/;
+const MODEL = /^(config|generation_config|segr1)\.json$|^(LICENSE|NOTICE)(\.txt|\.md)?$/;
 
 /** What asking needs: tokenizer, chat template, image processor. As transformers names them. */
 const ASKING =

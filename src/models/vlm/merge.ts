@@ -14,6 +14,8 @@ import { graphOf, type Engine } from '../../tensor/engine.js';
 import { openEngine } from '../../tensor/engines.js';
 import { readAdapter, spellings } from './adapter.js';
 import { isBesideWeights } from './checkpoint-files.js';
+import type { Size } from '../../records.js';
+import { carryFrame } from '../frame.js';
 import { replaceFolder } from './checkpoint.js';
 import type { VlmConfig } from './architecture.js';
 import { mergeLinear } from './linear.js';
@@ -52,10 +54,17 @@ async function weightFilesIn(dir: string): Promise<ReadonlySet<string>> {
  *
  * @param config of the base.
  * @param folder of the adapter, in PEFT's layout.
+ * @param frame that the adapter was trained in, which the merged checkpoint carries.
  * @returns how many matrices changed.
  * @throws {ModelError} before anything is written, if the adapter doesn't fit the base.
  */
-export async function mergeAdapter(base: string, config: VlmConfig, folder: string, dir: string): Promise<number> {
+export async function mergeAdapter(
+  base: string,
+  config: VlmConfig,
+  folder: string,
+  dir: string,
+  frame?: Size,
+): Promise<number> {
   const [{ tensors, names }, { adapter }] = await Promise.all([findWeights(base, config), readAdapter(folder, config)]);
   const changed = new Map(
     [...names].filter(([name]) => adapter.matrices.includes(name)).map(([name, spelled]) => [spelled, name]),
@@ -90,6 +99,7 @@ export async function mergeAdapter(base: string, config: VlmConfig, folder: stri
           tensors.names.filter((name) => tensors.info(name).file === file).map(late),
           tensors.metadata,
         );
+      if (frame) await carryFrame(fresh, frame);
     });
   } finally {
     await engine.release();

@@ -1,30 +1,44 @@
 import { defined } from '../../defined.js';
+import { maskIou } from '../../io/mask.js';
 import { drawMarks, panels } from '../../io/overlay.js';
 import type { ReadImage } from '../../models/segmenter.js';
 import { uniform } from '../../random.js';
-import type { Image, Mask, Masked, Prompt, Sample } from '../../records.js';
+import type { Image, Mask, Masked, Prompt, Sample, Scored } from '../../records.js';
 import { pixelsOf } from '../faults.js';
 
-/** A row to look at: its first completion, and its score. */
+/** A row to look at: its best completion, of a group also the worst, and the row's score. */
 export interface Exhibit extends Pick<Sample, 'id' | 'image' | 'frame' | 'truth' | 'task' | 'original'> {
   readonly prompt: Prompt | null;
   readonly mask: Mask | null;
   readonly worth: number;
+  /** What was written: the best, and of a group the worst. */
+  readonly answers?: readonly ShownAnswer[];
+  /** What the worst of a group asked for, and got. */
+  readonly worst?: { readonly prompt: Prompt | null; readonly mask: Mask | null };
+  /** Optimizer steps that the policy had seen when it wrote. */
+  readonly step?: number;
 }
 
-/** Side by side: the image, the prediction drawn over it, the ground truth. */
-export interface Panel {
+/** A completion beside its picture. */
+export interface ShownAnswer {
+  readonly text: string;
+  /** Its own, not the group's; absent without rewards. */
+  readonly reward?: number;
+  /** With the ground truth, at frame size; absent without one. */
+  readonly iou?: number;
+}
+
+/** Side by side: the image, the completions drawn over it, the best one first, and the ground truth. */
+export interface Panel extends Pick<Exhibit, 'id' | 'worth' | 'answers' | 'step'> {
   /** `best-1`, `worst-1`, `random-1` … */
   readonly name: string;
-  readonly id: string;
-  readonly worth: number;
   readonly image: Image;
 }
 
 /** Keeps only the rows to look at: at most three times `each`. */
 export interface Gallery {
   /** @param worth ranks rows; NaN is not shown. */
-  add(row: Masked, worth: number): void;
+  add(row: Masked & Partial<Pick<Scored, 'rewards'>>, worth: number): void;
   chosen(): { readonly name: string; readonly exhibit: Exhibit }[];
   /** Its state, to start another with. */
   kept(): GalleryState;
@@ -61,10 +75,18 @@ export function gallery(each: number, before?: GalleryState): Gallery {
 
 /** Draws an exhibit, magnified where its frame is small. */
 export async function panelOf(readImage: ReadImage, name: string, exhibit: Exhibit): Promise<Panel> {
-  const { id, prompt, mask, truth, worth } = exhibit;
+  const { id, truth, worth, answers, worst, step } = exhibit;
   const image = magnified(await pixelsOf(readImage, exhibit));
-  const answer = drawMarks(image, { ...(prompt && { prompt }), ...(mask && { mask }) });
-  return { name, id, worth, image: panels([image, answer, drawMarks(image, truth ? { truth } : {})]) };
+  const drawn = [exhibit, ...(worst ? [worst] : [])].map(({ prompt, mask }) =>
+    drawMarks(image, { ...(prompt && { prompt }), ...(mask && { mask }) }),
+  );
+  return {
+    name,
+    id,
+    worth,
+    ...defined({ answers, step }),
+    image: panels([image, ...drawn, drawMarks(image, truth ? { truth } : {})]),
+  };
 }
 
 const SMALL = 336;
@@ -86,7 +108,15 @@ function magnified({ width, height, data }: Image): Image {
   return out;
 }
 
-function exhibited({ id, image, frame, truth, task, original, prompts, masks }: Masked, worth: number): Exhibit {
+function exhibited(row: Parameters<Gallery['add']>[0], worth: number): Exhibit {
+  const { id, image, frame, truth, task, original, prompts, masks, completions, rewards, policyVersion } = row;
+  const shown = [...new Set(extremes(rewards?.total ?? []))];
+  const [best, worst] = shown;
+  const drawnOf = (g: number) => ({ prompt: prompts[g] ?? null, mask: masks[g] ?? null });
+  const answers = shown.flatMap((g) => {
+    const text = completions[g]?.text;
+    return text === undefined ? [] : [{ text, ...defined({ reward: rewards?.total[g], iou: iouOf(row, g) }) }];
+  });
   return {
     id,
     image,
@@ -94,10 +124,29 @@ function exhibited({ id, image, frame, truth, task, original, prompts, masks }: 
     ...defined({ truth }),
     task,
     original,
-    prompt: prompts[0] ?? null,
-    mask: masks[0] ?? null,
     worth,
+    ...drawnOf(best),
+    ...(answers.length > 0 && { answers }),
+    ...(worst !== undefined && { worst: drawnOf(worst) }),
+    step: policyVersion,
   };
+}
+
+/** Indices of the highest and the lowest reward, each the first of its value; the first completion without rewards. */
+function extremes(rewards: readonly number[]): [best: number, worst: number] {
+  const known = rewards.flatMap((reward, g) => (Number.isNaN(reward) ? [] : [g]));
+  const first = known[0] ?? 0;
+  return [
+    known.reduce((best, g) => (rewards[g] > rewards[best] ? g : best), first),
+    known.reduce((worst, g) => (rewards[g] < rewards[worst] ? g : worst), first),
+  ];
+}
+
+function iouOf({ truth, masks, rewards }: Parameters<Gallery['add']>[0], g: number): number | undefined {
+  const known = rewards?.byName['iou']?.[g];
+  if (known !== undefined) return Number.isNaN(known) ? undefined : known;
+  const mask = masks[g];
+  return truth && (mask ? maskIou(mask, truth) : 0);
 }
 
 /** Inserts `item` before the first that it beats, and drops the excess; equals keep their order. */

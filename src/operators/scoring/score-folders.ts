@@ -1,8 +1,10 @@
-import { join, parse } from 'node:path';
+import { join } from 'node:path';
 
 import { from, lastValueFrom, tap, toArray } from 'rxjs';
 
+import { UsageError } from '../../errors.js';
 import { pictures } from '../../io/dataset.js';
+import { namedMasks } from '../../io/segment-results.js';
 import { inOrder } from '../../streams/in-order.js';
 import { pairAnswers } from './protocol.js';
 import type { Judged } from './score-item.js';
@@ -19,18 +21,29 @@ export interface PicturePairs {
 }
 
 /**
- * Pairs predictions and ground truths by name.
+ * Pairs predictions and ground truths by name; both may be results of `segment`.
  *
- * @throws {UsageError} if a folder is missing or has no picture. @throws {DataError} if two ground truths share a name.
+ * @throws {UsageError} if a folder is missing or has no picture, or no ground truth has a prediction.
+ * @throws {DataError} if two ground truths share a name.
  */
 export function pairFolders(predictions: string, truth: string): PicturePairs {
-  const nameOf = (file: string): string => parse(file).name;
-  const truths = pictures('truth', truth);
-  const answers = new Map(pictures('predictions', predictions).map((file) => [nameOf(file), join(predictions, file)]));
-  const paired = pairAnswers(truths.map(nameOf), answers);
+  const truths = namedMasks(pictures('truth', truth));
+  const given = namedMasks(pictures('predictions', predictions));
+  const answers = new Map(given.map(([name, file]) => [name, join(predictions, file)]));
+  const paired = pairAnswers(
+    truths.map(([name]) => name),
+    answers,
+  );
+  if (paired.missing.length === truths.length)
+    throw new UsageError(
+      `predictions  ${predictions}: expected pictures named as the ${truths.length} in ${truth}, such as ${truths[0]?.[0]}.png; got none, but ${given
+        .slice(0, 3)
+        .map(([, file]) => file)
+        .join(', ')}`,
+    );
   const items = paired.answers.map(({ id, answer }, i) => ({
     id,
-    truth: join(truth, truths[i]),
+    truth: join(truth, truths[i][1]),
     predicted: answer,
   }));
   return { items, missing: paired.missing, extra: paired.strangers };

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 
 import { z } from 'zod';
 
+import { writtenCredentials } from './credentials.js';
 import { declaredColumns } from './declared-columns.js';
 import { parseWith, readablePart, type Issue, type Parsed } from './issues.js';
 import { valueAt } from './schema-paths.js';
@@ -28,7 +29,7 @@ export type ResolvePath = (written: string, at: Path) => string;
 export interface Modules {
   /** All stages, also those of the modules that were run. */
   readonly table: ReadonlyMap<string, Stage>;
-  /** Whether there are modules that were not run: a stage that is in no table may be theirs. */
+  /** Whether there are modules that were not run, or did not load: a stage that is in no table may be theirs. */
   readonly more: boolean;
   /** The segmenter that the map names by module, where it was run. */
   readonly segmenter?: SegmenterDefinition;
@@ -41,7 +42,7 @@ export function check(map: unknown, modules: Modules, resolvePath: ResolvePath):
   const entries = stageEntries(valueAt(map, ['stages'])).map((entry, index) =>
     checkedStage(entry, index, modules, resolvePath),
   );
-  const found = [...parsed.issues, ...paths, ...entries.flatMap((entry) => entry.issues)];
+  const found = [...parsed.issues, ...paths, ...entries.flatMap((entry) => entry.issues), ...writtenCredentials(map)];
   const stages = entries.map(({ known }) => known);
   const usable = stages.filter((known) => known !== undefined);
   if (usable.length === 0 || usable.length < stages.length) return { settings, stages: usable, issues: found };

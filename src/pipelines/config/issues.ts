@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 
 import { shown } from '../../errors.js';
+import { isPrivate } from './private-options.js';
 import { branchesOf, knownKeys, schemaAt, valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
 import { knownNames } from './nearest.js';
@@ -79,15 +80,13 @@ function issuesIn(issue: ZodIssue, above: Path, schema: z.ZodType, value: unknow
     const branch = branchesOf(here)[likely] ?? schema;
     return issue.errors[likely].flatMap((inner) => issuesIn(inner, path, branch, value, subject));
   }
-  return [{ path, text: sentence(name, issue, valueAt(value, path)) }];
+  return [{ path, text: sentence(name, issue, isPrivate(path) ? 'something else' : shown(valueAt(value, path))) }];
 }
 
-function sentence(name: string, issue: ZodIssue, got: unknown): string {
+function sentence(name: string, issue: ZodIssue, got: string): string {
   const wanted = wantedBy(issue);
-  if (wanted !== undefined) return `${name}: expected ${wanted}; got ${shown(got)}`;
-  return issue.message.includes('; got ')
-    ? `${name}: ${issue.message}`
-    : `${name}: ${issue.message}; got ${shown(got)}`;
+  if (wanted !== undefined) return `${name}: expected ${wanted}; got ${got}`;
+  return issue.message.includes('; got ') ? `${name}: ${issue.message}` : `${name}: ${issue.message}; got ${got}`;
 }
 
 /** What was expected; undefined if the schema has its own message. */

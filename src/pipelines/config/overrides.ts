@@ -1,7 +1,8 @@
 import { isScalar, parseDocument } from 'yaml';
 
-import { messageOf, shown, UsageError } from '../../errors.js';
+import { messageOf, shown, UsageError, withoutCredentials } from '../../errors.js';
 import type { Issue } from './issues.js';
+import { isPrivate } from './private-options.js';
 import { valueAt } from './schema-paths.js';
 import { readYaml, type Path } from './yaml-source.js';
 import { knownNames } from './nearest.js';
@@ -24,12 +25,15 @@ type Stages = readonly (readonly [name: string, options: unknown])[];
  * @throws {UsageError} if the text has no `=`, the value is not YAML, or the first word names neither; or two stages.
  */
 export function readOverride(text: string, keys: readonly string[], stages: readonly string[]): Override {
-  const typed = `--set ${text}`;
   const equals = text.indexOf('=');
+  const hidden = isPrivate(text.slice(0, Math.max(0, equals)).split('.'));
+  const typed = `--set ${hidden ? `${text.slice(0, equals)}=…` : withoutCredentials(text)}`;
   if (equals < 1)
-    throw new UsageError(`${typed}  expected key=value; got ${JSON.stringify(text)}; way out: --set rollout.group=16`);
+    throw new UsageError(
+      `${typed}  expected key=value; got ${JSON.stringify(withoutCredentials(text))}; way out: --set rollout.group=16`,
+    );
   const words = text.slice(0, equals).split('.');
-  const value = readValue(text.slice(equals + 1), typed);
+  const value = readValue(text.slice(equals + 1), typed, hidden);
   const [first, ...rest] = words as [string, ...string[]];
   if (keys.includes(first) && first !== 'stages') return { path: [first, ...rest.map(step)], value, typed };
   const at = stages.indexOf(first);
@@ -110,7 +114,7 @@ function step(word: string): string | number {
  * A list, a map or text in quotes is YAML; anything else is one word of it, such as `true` or `1e-6`, or text as it was
  * typed: `*.png`.
  */
-function readValue(text: string, typed: string): unknown {
+function readValue(text: string, typed: string, hidden: boolean): unknown {
   const [key = ''] = typed.split('=', 1);
   const trimmed = text.trim();
   if (trimmed === '')
@@ -119,8 +123,9 @@ function readValue(text: string, typed: string): unknown {
   try {
     return readYaml(text);
   } catch (error) {
+    const got = hidden ? 'something else' : `${shown(text)} (${messageOf(error)})`;
     throw new UsageError(
-      `${typed}  value: expected YAML; got ${shown(text)} (${messageOf(error)}); way out: text with such signs stands in quotes of its own, '${key.slice(6)}="…"'`,
+      `${typed}  value: expected YAML; got ${got}; way out: text with such signs stands in quotes of its own, '${key.slice(6)}="…"'`,
     );
   }
 }

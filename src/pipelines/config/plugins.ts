@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 
 import { messageOf, UsageError } from '../../errors.js';
+import { importModule } from '../../import-module.js';
 import type { SegmenterDefinition } from '../../models/segmenter.js';
 import { isOfModule, loadSegmenter } from '../../models/segmenters.js';
 import type { ResolvePath } from './check.js';
@@ -34,9 +34,7 @@ export async function withModules(
     }
     if (!run) continue;
     try {
-      const exported = Object.values((await import(pathToFileURL(file).href)) as Record<string, unknown>).filter(
-        isStage,
-      );
+      const exported = Object.values(await importModule(file, written)).filter(isStage);
       if (exported.length === 0) refuse(`expected exports made by stage(…); got none in ${JSON.stringify(written)}`);
       for (const found of exported) {
         for (const text of wrongKeys(found, written)) refuse(text);
@@ -47,7 +45,7 @@ export async function withModules(
         else all.set(found.name, found);
       }
     } catch (error) {
-      refuse(`expected a module that loads; got ${messageOf(error)} in ${JSON.stringify(written)}`);
+      refuse(messageOf(error));
     }
   }
   return { table: all, issues };

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { Document, visit } from 'yaml';
 
 import { defined } from '../../defined.js';
-import { messageOf, shown, UsageError } from '../../errors.js';
+import { messageOf, shown, UsageError, withoutCredentials } from '../../errors.js';
 import { inLine, isPrintable, printable } from '../../printable.js';
 import { policyFault } from '../../models/policies.js';
 import { isOfModule, optionsOf, segmenterDefinition } from '../../models/segmenters.js';
@@ -83,7 +83,7 @@ async function readWhole(source: Source, lines: readonly string[]): Promise<Pipe
   );
   const evaluation = await readEvaluation(source, pipeline);
   const all = [...lines, ...own, ...evaluation.lines];
-  if (all.length > 0) throw new UsageError(all.map(inLine).join('\n'));
+  if (all.length > 0) throw new UsageError(all.map((line) => inLine(withoutCredentials(line))).join('\n'));
   if (!evaluation.pipeline) return pipeline;
   const unchecked = [...new Set([...pipeline.unchecked, ...evaluation.pipeline.unchecked])];
   return { ...pipeline, evaluation: evaluation.pipeline, unchecked };
@@ -125,7 +125,8 @@ async function checkMap(
   const segmenter = run ? await segmenterModule(map, resolvePath) : { issues: [] };
   const modules = {
     table: own.table,
-    more: !run && paths.length > 0,
+    // Also where one is refused: its stages are not known.
+    more: paths.length > 0 && (!run || own.issues.length > 0),
     ...defined({ segmenter: segmenter.definition }),
   };
   const first = check(map, modules, resolvePath);

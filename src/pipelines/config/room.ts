@@ -40,7 +40,8 @@ export async function roomNotice(
   }
 }
 
-function useOf({ fact }: PipelineContext, { precision, gradientCheckpointing }: PolicyOptions): Use | undefined {
+/** The run of one prompt that a pipeline asks for; undefined where no stage writes completions. */
+export function useOf({ fact }: PipelineContext, { precision, gradientCheckpointing }: PolicyOptions): Use | undefined {
   const frame = fact('source')?.value.frame;
   const { group, maxTokens } = fact('sampling')?.value ?? {};
   if (group === undefined || maxTokens === undefined || frame === undefined) return undefined;

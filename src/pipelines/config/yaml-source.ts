@@ -15,7 +15,7 @@ import {
   type Pair,
 } from 'yaml';
 
-import { messageOf, shortPath, UsageError } from '../../errors.js';
+import { messageOf, shortPath, UsageError, withoutCredentials } from '../../errors.js';
 
 /** Where a value stands in a YAML document: keys and indices from the top. */
 export type Path = readonly (string | number)[];
@@ -144,7 +144,7 @@ const REPEATED = 'keys: expected each once in a map; got this one twice';
 function syntax({ code, message }: { code: string; message: string }): string {
   if (code === 'DUPLICATE_KEY') return REPEATED;
   if (code === 'MULTIPLE_DOCS') return 'documents: expected one in a file; got another after ---';
-  return `YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
+  return `YAML: ${withoutCredentials(`${message.charAt(0).toLowerCase()}${message.slice(1)}`)}`;
 }
 
 function offsetOf(document: Document, path: Path, part: 'key' | 'value'): number {

@@ -2,7 +2,9 @@ import { rm, stat } from 'node:fs/promises';
 
 import { messageOf } from '../../errors.js';
 import { dropFolder, sealFolder } from '../../io/sealed-folder.js';
+import { carryFrame } from '../../models/frame.js';
 import type { Policy, Resumable } from '../../models/policy.js';
+import type { Size } from '../../records.js';
 import { byEvaluation, type CheckpointOptions } from '../settings.js';
 import { evaluationMetrics } from '../store/artifacts.js';
 import { readState, superseded, type RunState } from '../store/checkpoint-state.js';
@@ -13,6 +15,8 @@ export type Trainable = Pick<Policy, 'version' | 'save'> & Resumable;
 
 /** Puts checkpoints into the folder of a run. */
 export interface CheckpointWriter {
+  /** What the policy is shown, which checkpoints carry. */
+  shown(frame: Size): void;
   /** Has something done before each. */
   before(job: () => Promise<unknown>): void;
   /**
@@ -39,7 +43,9 @@ export function checkpointWriter(
     for (const step of superseded(all, keep)) await dropFolder(run.checkpoint(step));
   }
 
+  let frame: Size | undefined;
   return {
+    shown: (size) => void (frame = size),
     before: (job) => void jobs.push(job),
     async write(policy, state) {
       const folder = run.checkpoint(state.step);
@@ -50,6 +56,7 @@ export function checkpointWriter(
         for (const job of jobs) await job();
         await rm(fresh, { recursive: true, force: true });
         await policy.save(fresh);
+        if (frame) await carryFrame(fresh, frame);
         await policy.saveTraining(fresh);
         await sealFolder(fresh, folder, state);
       } catch (error) {

@@ -2,6 +2,7 @@ import {
   catchError,
   defer,
   EMPTY,
+  finalize,
   fromEvent,
   identity,
   isObservable,
@@ -15,11 +16,12 @@ import {
 
 import { DataError, messageOf, ModelError, shown, UsageError } from '../../errors.js';
 import type { Row } from '../../records.js';
+import { gate } from '../../streams/gate.js';
 import { heldRows } from './held-rows.js';
 import { stageMetrics, metered, meteredCredits, meteredSource, type StageMetrics } from './stage-metrics.js';
 import { cached, type RowCache } from './row-cache.js';
 import type { Pipeline } from '../config/read.js';
-import { columnsOf, type Built, type StageContext } from '../stage.js';
+import { columnsOf, pipelineContext, type Built, type StageContext } from '../stage.js';
 import { stages as builtIn } from '../stages/table.js';
 
 /** A pipeline ready to be subscribed to, and what its stages measure while it runs. */
@@ -45,21 +47,25 @@ export async function compile(
 ): Promise<Compiled> {
   const metrics = labelled(pipeline.stages.map(({ name }) => name)).map((label) => stageMetrics(label));
   const held = heldRows(pipeline.stages);
+  const learning = steadyBefore(pipeline);
+  const steps = gate(pipeline.settings.window);
   let rows: Observable<Row> = EMPTY;
   for (const [index, { name, stage, options }] of pipeline.stages.entries()) {
     if (open.signal.aborted) return { rows: EMPTY, metrics };
     const meter = metrics[index];
     const context = stage.updatesPolicy ? open : { ...open, trainable: () => Promise.reject(unchanged(name)) };
     const around = index === 0 ? { ...context, credits: meteredCredits(open.credits, meter) } : context;
-    const built = await stage.build(options, around);
+    const built = await stage.build(options, index === learning ? { ...around, settled: steps.settled } : around);
     if (index === 0) {
       rows = ended(meteredSource(sourceOf(built, name), meter), open.signal).pipe(
         stage === builtIn.get(name) ? identity : blamed(name),
+        tap({ next: steps.emitted, complete: steps.ended }),
         held[index],
         tap(entered),
       );
       continue;
     }
+    if (index === learning) rows = rows.pipe(tap(steps.arrived));
     const own = operatorOf(built, name);
     const operator = stage === builtIn.get(name) ? own : blaming(name, own);
     rows = rows.pipe(
@@ -67,7 +73,20 @@ export async function compile(
       held[index],
     );
   }
-  return { rows, metrics };
+  return { rows: rows.pipe(tap(steps.left), finalize(steps.open)), metrics };
+}
+
+/**
+ * The stage that changes the policy, if rows come to it without waiting for a step: all stages before it are built in,
+ * and none compares rows with others. -1 for none.
+ */
+function steadyBefore({ settings, stages: all }: Pipeline): number {
+  const learning = all.findIndex(({ stage }) => stage.updatesPolicy);
+  const before = all.slice(0, learning);
+  const steady =
+    before.every(({ name, stage }) => builtIn.get(name) === stage) &&
+    pipelineContext(settings, before).fact('acrossRows') === undefined;
+  return steady ? learning : -1;
 }
 
 function sourceOf(built: Built, name: string): Observable<Row> {

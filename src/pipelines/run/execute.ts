@@ -83,7 +83,7 @@ export async function execute(
       folder,
       signal: stop.signal,
       credits: window,
-      read: imageReader(),
+      read: imageReader({ cacheMegabytes: settings.imageCacheMegabytes }),
       keepState: (stage, keep) => states.keep(stage, keep),
       beforeCheckpoint: (job) => writer.before(job),
       emit: reports.emit,
@@ -133,7 +133,11 @@ export async function execute(
   let fault: unknown;
   let cutOff = false;
   try {
-    const compiled = await compile(pipeline, open, (row) => tracker.enter(row), kept);
+    const entered = (row: Row): void => {
+      tracker.enter(row);
+      writer.shown(row.frame);
+    };
+    const compiled = await compile(pipeline, open, entered, kept);
     time.start(compiled.metrics);
     for (const text of await noticesOf(pipeline)) watch({ kind: 'notice', text });
     watch(startOf(pipeline, folder, { stages: compiled.metrics, maxSteps, resumed: before?.step }));

@@ -4,6 +4,8 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { defined } from '../../defined.js';
 import { DataError, messageOf, shortPath, shown, UsageError } from '../../errors.js';
+import { checkRows } from '../../io/arrow/shard.js';
+import { checkMetrics } from '../../io/metrics-table.js';
 import { inLine } from '../../printable.js';
 import { checkSeal, dropFolder } from '../../io/sealed-folder.js';
 import { RunFolder, stepName } from '../store/run-folder.js';
@@ -44,7 +46,8 @@ export function runToResume(pipeline: Pipeline, folder: string | undefined): Run
  * @param notice called with what may change the last bits.
  * @throws {UsageError} if there is no such checkpoint, the pipeline cannot resume, or what it reads is not what the run
  * began with.
- * @throws {DataError} if the checkpoint is damaged; names an intact older one, if there is one.
+ * @throws {DataError} if the checkpoint, or rows or metrics from before it, are damaged; names an intact older one, if
+ * there is one.
  */
 export async function resumption(
   pipeline: Pipeline,
@@ -183,7 +186,7 @@ async function chosen(folder: RunFolder, which: string | undefined): Promise<Sav
   }
 }
 
-/** An intact checkpoint. */
+/** An intact checkpoint, of which the rows and metrics are there, too. */
 async function sound(run: RunFolder, step: number): Promise<Saved> {
   const folder = run.checkpoint(step);
   const state = await readState(folder);
@@ -191,6 +194,8 @@ async function sound(run: RunFolder, step: number): Promise<Saved> {
   const config = configHash(run);
   if (state.config !== config)
     throw new DataError(`${run.config}  SHA-256: expected ${state.config}, as ${folder} has it; got ${config}`);
+  await checkMetrics(run.stepLines, state.step);
+  if (existsSync(run.rows) && readdirSync(run.rows).length > 0) await checkRows(run.rows, state.rows.rowsOut);
   return { folder, state };
 }
 
@@ -215,7 +220,7 @@ const INDIFFERENT = [
   /^(policy|segmenter)\.memory$/,
   /^checkpoints\./,
   /^evaluate\.every$/,
-  /^(tolerate|run)$/,
+  /^(tolerate|run|imageCacheMegabytes)$/,
 ];
 
 /**

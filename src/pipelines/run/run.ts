@@ -1,6 +1,7 @@
 import { Subject } from 'rxjs';
 
 import { shortPath, UsageError } from '../../errors.js';
+import { fittingStem } from '../../io/file-name.js';
 import { resolvedYaml, type Pipeline } from '../config/read.js';
 import type { GainEvent, Summary } from '../events.js';
 import { readEvaluation, readFinished, writeFinished, writeGain } from '../store/artifacts.js';
@@ -73,7 +74,7 @@ async function begin(pipeline: Pipeline, folder: RunFolder): Promise<Resumed> {
 function newFolder({ name, settings }: Pipeline, folder: string | undefined): RunFolder {
   if (folder !== undefined) return new RunFolder(folder);
   const time = new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-');
-  return RunFolder.inRuns(settings.run ?? `${name}-${time}`);
+  return RunFolder.inRuns(settings.run ?? `${fittingStem(name, `-${time}`)}-${time}`);
 }
 
 function reportFinished(known: Summary, { root }: RunFolder, { watch = () => {} }: ExecuteOptions): Summary {

@@ -4,7 +4,7 @@ import { syncFile } from '../../io/manifest.js';
 import {
   cutMetrics,
   metricsText,
-  replaceMetrics,
+  replaceLast,
   writeMetrics,
   type MetricsLine,
   type Timing,
@@ -16,7 +16,7 @@ import type { RunFolder } from '../store/run-folder.js';
 
 /**
  * Keeps a run's steps: each becomes one JSON line of `metrics.jsonl` at once, and all of them `metrics.arrow` at each
- * flush.
+ * flush. Only the newest is in memory.
  */
 export interface StepLog {
   readonly count: number;
@@ -38,19 +38,20 @@ export async function stepLog(
   done = 0,
   now: () => Date = () => new Date(),
 ): Promise<StepLog> {
-  const lines: MetricsLine[] = done > 0 ? await cutMetrics(file, done) : [];
+  let last = done > 0 ? await cutMetrics(file, done) : undefined;
+  let count = done;
   const since = differences();
-  let tokens = lines.at(-1)?.metrics['num_tokens'] ?? 0;
+  let tokens = last?.metrics['num_tokens'] ?? 0;
   return {
     get count() {
-      return lines.length;
+      return count;
     },
     take(step, stages, elapsed) {
       const timing = timed(since, step, stages, elapsed);
       if (step.tokens) tokens += step.tokens.read + step.tokens.written;
       const metrics = step.tokens ? { ...step.metrics, num_tokens: tokens } : step.metrics;
       const line: MetricsLine = { step: step.step, time: now().toISOString(), metrics, ...timing };
-      lines.push(line);
+      [last, count] = [line, count + 1];
       try {
         appendFileSync(file, metricsText(line));
       } catch (error) {
@@ -59,15 +60,14 @@ export async function stepLog(
       return { ...step, metrics, timing };
     },
     async amend(metrics) {
-      const last = lines.pop();
       if (!last) return;
-      lines.push({ ...last, metrics: { ...last.metrics, ...metrics } });
-      await replaceMetrics(file, lines);
+      last = { ...last, metrics: { ...last.metrics, ...metrics } };
+      await replaceLast(file, last);
     },
     async flush() {
-      if (lines.length === 0) return;
+      if (count === 0) return;
       await syncFile(file).catch(noRoom(file, 'metrics'));
-      await writeMetrics(stepTable, lines);
+      await writeMetrics(stepTable, file);
     },
   };
 }

@@ -61,12 +61,12 @@ function repairsRead(notice: (text: string) => void) {
   const times = new Map<Repair, number>();
   let [all, repaired] = [0, 0];
   return {
-    read(repairs: readonly Repair[]): void {
+    read: (repairs: readonly Repair[]): void => {
       all++;
       if (repairs.length > 0) repaired++;
       for (const repair of repairs) times.set(repair, (times.get(repair) ?? 0) + 1);
     },
-    tell(): void {
+    tell: (): void => {
       if (repaired === 0) return;
       const reasons = [...times].toSorted(([, a], [, b]) => b - a).map(([repair, count]) => `${repair} ${count}`);
       notice(`parse  ${repaired} of ${all} completions were read leniently: ${reasons.join(', ')}`);

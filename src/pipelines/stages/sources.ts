@@ -1,7 +1,15 @@
 import { z } from 'zod';
 
 import { messageOf, shown } from '../../errors.js';
-import { countRows, load, loadedFiles, LoadOptions, loadNotices, namesOfSets } from '../../operators/load.js';
+import {
+  countItems,
+  countRows,
+  load,
+  loadedFiles,
+  LoadOptions,
+  loadNotices,
+  namesOfSets,
+} from '../../operators/load.js';
 import { column } from '../../io/arrow/own-columns.js';
 import { folderName } from '../../io/folder-name.js';
 import { replayedKeys } from '../../io/arrow/columns.js';
@@ -20,7 +28,7 @@ import { stage, type Refusal, type Stage } from '../stage.js';
 // `seed` and `tolerate` are settings of the whole pipeline.
 const { seed: _seed, tolerate: _tolerate, ...loadShape } = LoadOptions.shape;
 const LoadStageOptions = z.strictObject(loadShape).superRefine((options, context) => {
-  for (const issue of LoadOptions.safeParse(options).error?.issues ?? [])
+  for (const issue of LoadOptions.safeParse(options).error?.issues.filter(({ code }) => code === 'custom') ?? [])
     context.addIssue({ code: 'custom', path: issue.path, message: issue.message });
 });
 
@@ -51,6 +59,7 @@ export const sources: readonly Stage[] = [
         frame: options.frame,
       },
     }),
+    counts: (options) => countItems(options),
     rows: (options) => countRows(options),
     inputs: (options, { seed }) => loadedFiles({ ...options, seed }),
     filters: (reason) => reason === 'no mask',

@@ -67,7 +67,10 @@ export const training: readonly Stage[] = [
     uses: ['policy'],
     updatesPolicy: true,
     skipsNonFinite: true,
-    facts: ({ groupsPerStep }) => ({ rowsPerStep: groupsPerStep }),
+    facts: ({ groupsPerStep, updatesPerBatch }) => ({
+      rowsPerStep: groupsPerStep,
+      stepsPerBatch: updatesPerBatch,
+    }),
     paths: ({ objective }) => (isModule(objective) ? ['objective'] : []),
     modules: ({ objective }) => (isModule(objective) ? [objective] : []),
     preflight: objectiveModule,
@@ -89,6 +92,7 @@ export const training: readonly Stage[] = [
           policy,
           readImage: open.read,
           report: stepReport(open),
+          ready: open.settled,
         },
         { ...options, objective },
       );

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { z } from 'zod';
 
+import { defined } from '../../defined.js';
 import { messageOf, shortPath, UsageError } from '../../errors.js';
 import { benchmarkNames } from '../../io/benchmarks/named.js';
 import { encodePng } from '../../io/image.js';
@@ -72,7 +73,12 @@ export async function writePanels(folder: RunFolder, panels: readonly Panel[]): 
   mkdirSync(folder.overlays, { recursive: true });
   const file = (name: string): string => `${name}.png`;
   for (const { name, image } of panels) writeWhole(join(folder.overlays, file(name)), await encodePng(image));
-  const index = panels.map(({ name, id, worth }) => ({ file: file(name), id, reward: worth }));
+  const index = panels.map(({ name, id, worth, step, answers }) => ({
+    file: file(name),
+    id,
+    reward: worth,
+    ...defined({ step, answers }),
+  }));
   writeJson(folder.overlayIndex, index);
 }
 

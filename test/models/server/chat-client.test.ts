@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
@@ -223,6 +223,33 @@ describe('openChatServer', () => {
       response.writeHead(200, { 'content-encoding': 'gzip' }).end(packed);
     });
     await expect(chat.ask('{}', signal)).rejects.toThrow('expected an answer of at most 4000000 bytes; got more');
+  });
+
+  it.each([
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+  ] as const)('reads an answer that comes packed by %s', async (encoding, pack) => {
+    const { chat } = await served((request, response) => {
+      expect(request.headers['accept-encoding']).toBe('identity');
+      response.writeHead(200, { 'content-encoding': encoding }).end(pack(answer('packed')));
+    });
+    expect(await chat.ask('{}', signal)).toBe('packed');
+  });
+
+  it.each([
+    ['an answer that breaks off', { 'content-length': '100' }, answer('half')],
+    ['a packed answer that is none', { 'content-encoding': 'gzip' }, answer('bare')],
+    ['one packed many times', { 'content-encoding': Array(3).fill('gzip').join(', ') }, gzipSync(gzipSync('{}'))],
+  ] as const)('takes none for an answer: %s', async (_, headers, body) => {
+    const { chat } = await served(
+      (__, response) => {
+        response.writeHead(200, headers).write(body);
+        setImmediate(() => response.destroy());
+      },
+      { retries: 0 },
+    );
+    await expect(chat.ask('{}', signal)).rejects.toThrow(DataError);
   });
 
   it('asks no other address than its own', async () => {

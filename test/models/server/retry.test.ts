@@ -21,7 +21,7 @@ describe('retryAfter', () => {
     ['soon', undefined],
     ['Mon, 99 Foo 2026', undefined],
     ['', undefined],
-    [null, undefined],
+    [undefined, undefined],
   ])('%s is %s ms', (header, pause) => expect(retryAfter(header, 2000)).toBe(pause));
 
   it.each([

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../../src/errors.js';
 import { openSafetensors, writeSafetensors } from '../../../src/io/safetensors.js';
 import type { EncodedPrompt, TrainRow } from '../../../src/models/policy.js';
+import { policyFault } from '../../../src/models/policies.js';
 import { readConfig } from '../../../src/models/qwen2_5_vl/architecture.js';
 import {
   adapterOf,
@@ -154,6 +155,19 @@ describe('adapterOf', () => {
   it('scales by alpha over the rank, or over its root', () => {
     expect(adapterOf(config, { ...small, rank: 4 }).scale).toBe(2);
     expect(adapterOf(config, { ...small, rank: 4, rsLora: true }).scale).toBe(4);
+  });
+});
+
+describe('policyFault', () => {
+  it.each([
+    [{ ...small, rank: 1_000_000 }, 'rank', 'expected at most 112'],
+    [{ ...small, alpha: 1e300 }, 'alpha', 'expected a factor of B · A that float32 holds; got 5e+299'],
+    [{ ...small, targets: ['none'] }, 'targets', 'expected some linear layer'],
+    [{ rank: 2, alpha: 8, pattern: '(([a-z]|[a-z_.0-9])+)+!' }, 'pattern', 'expected a regular expression'],
+  ])('names the option of a new adapter that cannot be: %j', async (lora, option, text) => {
+    const fault = await policyFault({ checkpoint: tiny, train: { lora } });
+    expect(fault?.option).toBe(`train.lora.${option}`);
+    expect(fault?.text).toContain(text);
   });
 });
 

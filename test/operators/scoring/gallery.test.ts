@@ -53,6 +53,58 @@ describe('gallery', () => {
   });
 });
 
+describe('an exhibit of a group', () => {
+  const prompts = [0, 1, 2].map((x) => ({ frame, objects: [{ points: [{ x, y: 0, label: 1 as const }] }] }));
+  const masks = [2, 4, 8].map((ones) => ({ ...frame, counts: [0, ones, 8 - ones] }));
+  const group: Scored = {
+    ...scored(0, 0),
+    truth: masks[1],
+    policyVersion: 7,
+    prompts: [...prompts, null],
+    masks: [...masks, null],
+    completions: ['first', 'best', 'third', 'worst'].map((text) => ({
+      text,
+      tokens: [],
+      logProbs: [],
+      finish: 'stop' as const,
+    })),
+    rewards: { total: [0.5, 2, NaN, 0], byName: { iou: [0.5, 1, NaN, 0] } },
+  };
+  const exhibited = (row: Parameters<ReturnType<typeof gallery>['add']>[0]) => {
+    const some = gallery(1);
+    some.add(row, 0.8);
+    return some.chosen()[0].exhibit;
+  };
+
+  it('has the best answer and the worst, each with its text, reward and IoU, and the step', () => {
+    expect(exhibited(group)).toMatchObject({
+      worth: 0.8,
+      step: 7,
+      prompt: prompts[1],
+      mask: masks[1],
+      worst: { prompt: null, mask: null },
+      answers: [
+        { text: 'best', reward: 2, iou: 1 },
+        { text: 'worst', reward: 0, iou: 0 },
+      ],
+    });
+  });
+
+  it('has one answer where all earned the same, and the first without rewards', () => {
+    const even = exhibited({ ...group, rewards: { total: [1, 1, 1, 1], byName: {} } });
+    expect([even.answers, even.worst]).toEqual([[{ text: 'first', reward: 1, iou: 0.5 }], undefined]);
+    const { rewards: _, ...without } = group;
+    expect(exhibited(without).answers).toEqual([{ text: 'first', iou: 0.5 }]);
+  });
+
+  it('is drawn with both side by side', async () => {
+    const read = async () => ({ ...frame, data: new Uint8Array(24) });
+    const { image, answers, step } = await panelOf(read, 'best-1', exhibited(group));
+    expect(image.width).toBe(4 * 336 + 3 * 4);
+    expect([answers?.map(({ text }) => text), step]).toEqual([['best', 'worst'], 7]);
+  });
+});
+
 describe('panelOf', () => {
   const exhibit: Exhibit = {
     id: 'r',

@@ -36,6 +36,14 @@ describe('noticesOf', () => {
     expect(await noticed('{ objective: seg-r1 }', '{ group: 1, temperature: 0 }')).toEqual([]);
   });
 
+  it('says where rows come in another frame than the policy was trained in', async () => {
+    const file = pipelines('{ objective: seg-r1 }', '{ group: 1, temperature: 0 }');
+    const said = async (...set: string[]) => noticesOf(await readPipeline('learn', { pipelinesFile: file, set }));
+    expect(await said('load.frame=140')).toEqual([
+      `load.frame  expected 112, the frame that ${TINY} was trained in and writes its pixels in; got 140; way out: frame: 112`,
+    ]);
+  });
+
   it('says of which stage it speaks, and that an evaluation draws, which it does by default', async () => {
     expect(await noticed('{ objective: seg-r1, groupsPerStep: 4 }', '{ group: 1 }')).toEqual([
       'update  seg-r1 has no ratio to weigh older rows by, and a window of 8 over steps of 4 lets them be written before the last step; way out: window: 4',

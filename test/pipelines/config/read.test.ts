@@ -27,6 +27,7 @@ describe('readPipeline', () => {
     expect(pipeline.settings).toMatchObject({
       seed: 0,
       window: 8,
+      imageCacheMegabytes: 256,
       tolerate: 0,
       policy: { checkpoint: join(path, 'sam'), train: 'full' },
       segmenter: { kind: 'grabcut', size: 64 },
@@ -124,12 +125,24 @@ describe('readPipeline', () => {
       'p.yaml:2:29  segmenter has no option "syze"; known: kind, size, iterations, radius, threads; nearest: size',
     );
     expect(key).toBe(
-      'p.yaml:1:1  pipeline has no option "sede"; known: seed, window, policy, segmenter, evaluate, checkpoints, run, tolerate, operators, stages; nearest: seed',
+      'p.yaml:1:1  pipeline has no option "sede"; known: seed, window, policy, segmenter, evaluate, checkpoints, run, tolerate, imageCacheMegabytes, operators, stages; nearest: seed',
     );
     expect(option).toBe(
       'p.yaml:4:23  load.scenes has no option "cuont"; known: kind, rule, count, seed, offset; nearest: count',
     );
     expect(stage).toMatch(/^p\.yaml:5:5 {2}no stage is called "wriite"; known: load, .*; nearest: write$/);
+  });
+
+  it.each([
+    ['load.frame=1000000', 'load.frame: expected at most 16384; got 1000000'],
+    ['load.frame=5000', 'load.frame: expected a square of at least 32 px and at most 4096 for scenes; got 5000x5000'],
+    ['load.scenes.count=1000000000', 'load.scenes.count: expected at most 10000000; got 1000000000'],
+    ['segmenter.threads=100000', 'segmenter.threads: expected at most 256; got 100000'],
+  ])('refuses %s, which no machine has room for', async (set, message) => {
+    const { file } = folder();
+    const text = `segmenter: { kind: grabcut }\nstages: [${scenes}, fit, write]\n`;
+    const refused = await refusal(readPipeline(file('p.yaml', text), { set: [set] }));
+    expect(refused.split('\n')).toContain(`--set ${set}  ${message}`);
   });
 
   it('locates through anchors and aliases', async () => {
@@ -266,7 +279,7 @@ describe('--set', () => {
     ['seed=soon', '--set seed=soon  seed: expected a number; got "soon"'],
     [
       'sede=3',
-      '--set sede=3  this pipeline has no stage and no key "sede"; known: load, fit, write, seed, window, policy, segmenter, evaluate, checkpoints, run, tolerate, operators; nearest: seed',
+      '--set sede=3  this pipeline has no stage and no key "sede"; known: load, fit, write, seed, window, policy, segmenter, evaluate, checkpoints, run, tolerate, imageCacheMegabytes, operators; nearest: seed',
     ],
     ['rollout.group=16', '--set rollout.group=16  this pipeline has no stage and no key "rollout"; known: load, fit'],
     ['fit.maxClick=2', '--set fit.maxClick=2  fit has no option "maxClick"; known: maxClicks, '],

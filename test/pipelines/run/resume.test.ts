@@ -3,12 +3,16 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
+import { rowSchema } from '../../../src/io/arrow/columns.js';
+import { openShards } from '../../../src/io/arrow/shard.js';
+import { metricsText } from '../../../src/io/metrics-table.js';
 import { sealFolder } from '../../../src/io/sealed-folder.js';
 import { RunFolder } from '../../../src/pipelines/store/run-folder.js';
 import { readPipeline, resolvedYaml, type Pipeline } from '../../../src/pipelines/config/read.js';
 import { stages as table } from '../../../src/pipelines/stages/table.js';
 import { differences, resumption, runToResume, type Resumed } from '../../../src/pipelines/run/resume.js';
 import { configHash } from '../../../src/pipelines/store/checkpoint-state.js';
+import type { Row } from '../../../src/records.js';
 import { folder, refusal, STUBS } from '../files.js';
 
 const TEXT = `seed: 7\nwindow: 4\noperators: [${JSON.stringify(STUBS)}]\nstages:\n  - load: { scenes: { count: 8 }, frame: 32 }\n  - guess\n  - teach\n  - write\n`;
@@ -27,6 +31,10 @@ const pipeline = (set: readonly string[] = [], text = TEXT): Promise<Pipeline> =
 async function run(name: string, steps: readonly number[], of?: Pipeline): Promise<string> {
   const root = join(place.path, 'runs', name);
   const folder = new RunFolder(root).begin(resolvedYaml(of ?? (await pipeline())));
+  const last = Math.max(0, ...steps);
+  const line = (step: number) =>
+    metricsText({ step, time: '', metrics: {}, speed: {}, seconds: {}, blocked: {}, queue: {} });
+  writeFileSync(folder.stepLines, Array.from({ length: last }, (_, i) => line(i + 1)).join(''));
   for (const step of steps) {
     const at = folder.checkpoint(step);
     mkdirSync(`${at}.making`);
@@ -108,6 +116,34 @@ describe('resumption', () => {
     const root = await run('a', [6]);
     truncateSync(join(root, 'checkpoints/step-6/weights'), 1);
     expect(await refused(root)).toContain('; way out: begin another run; no older checkpoint is whole');
+  });
+
+  it('refuses a checkpoint of which the metrics or the rows are damaged, and names an older one that works', async () => {
+    const root = await run('a', [2, 4]);
+    const { stepLines, rows } = new RunFolder(root);
+    const [first, ...others] = readFileSync(stepLines, 'utf8').split('\n');
+    writeFileSync(stepLines, [first, others[0], '{', others[2], ''].join('\n'));
+    expect(await refused(root)).toBe(
+      `runs/a/metrics/metrics.jsonl  metrics: expected a line for each of 4 steps; got 3; way out: --resume step-2, which is whole`,
+    );
+    writeFileSync(stepLines, [first, ...others].join('\n'));
+    const shards = await openShards(rows, rowSchema([], {}), { rowsPerBatch: 1 });
+    const row = (id: string): Row => ({
+      id,
+      image: { path: 'a.png' },
+      task: 'segment',
+      frame: { width: 4, height: 3 },
+      original: { width: 8, height: 6 },
+    });
+    for (const id of ['a', 'b', 'c', 'd']) await shards.append(row(id));
+    await shards.flush();
+    const partial = join(rows, 'shard-00000.arrow.partial');
+    truncateSync(partial, readFileSync(partial).length - 50);
+    expect(await refused(root)).toBe(
+      `runs/a/rows  rows to keep: expected 4 more behind the whole shards; got 3; way out: --resume step-2, which is whole`,
+    );
+    expect((await resumed(await pipeline(), root, 'step-2')).from?.state.step).toBe(2);
+    await shards.close().catch(() => {});
   });
 
   it('names the keys that differ, with both values', async () => {
@@ -205,7 +241,7 @@ describe('differences', () => {
     const stages = [
       ...config.stages.slice(0, 1),
       { rollout: { group: 2, inflight: 4 } },
-      { think: { endpoint: { model: 'm', key: 'KEY', retries: 9, perMinute: 30, inflight: 1 } } },
+      { think: { endpoint: { model: 'm', key: 'KEY', retries: 9, perMinute: 30, inflight: 1, timeoutSeconds: 5 } } },
       ...config.stages.slice(3, 5),
       { write: { rowsPerBatch: 10 } },
     ];
@@ -214,6 +250,7 @@ describe('differences', () => {
       policy: { checkpoint: '/models/tiny', workers: 2, threads: 2 },
       checkpoints: { every: 5, keep: 1, best: 'loss' },
       tolerate: 3,
+      imageCacheMegabytes: 0,
       run: 'mine',
       stages,
     };
@@ -226,6 +263,7 @@ describe('differences', () => {
       'write.rowsPerBatch',
       'think.endpoint.key',
       'think.endpoint.perMinute',
+      'think.endpoint.timeoutSeconds',
     ]);
   });
 

@@ -39,7 +39,7 @@ describe('run', () => {
     );
     expect(summary).toMatchObject({ name: 'stub', rowsIn: 10, rowsOut: 10, steps: 3, tokens: 60, marked: {} });
     expect(Object.keys(summary.seconds)).toEqual(['rows', 'guess', 'teach', 'write']);
-    expect(readdirSync(root).toSorted()).toEqual(['checkpoints', 'config.yaml', 'metrics', 'rows']);
+    expect(readdirSync(root).toSorted()).toEqual(['checkpoints', 'config.yaml', 'inputs.json', 'metrics', 'rows']);
     expect(readdirSync(join(root, 'rows'))).toContain('manifest.json');
     expect(told[0]).toMatchObject({ kind: 'start', rows: 10, stages: ['rows', 'guess', 'teach', 'write'] });
     expect((await readPipeline(join(root, 'config.yaml'))).name).toBe('stub');

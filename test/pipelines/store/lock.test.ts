@@ -103,6 +103,15 @@ describe('lockRun', () => {
     expect(readFileSync(lock, 'utf8')).toBe('7 elsewhere other\n');
   });
 
+  it('lets go without a word where its folder cannot be read any more', () => {
+    const { path, file } = folder();
+    const root = join(path, 'run');
+    const release = lockRun(root);
+    rmSync(root, { recursive: true });
+    file('run', '');
+    expect(release).not.toThrow();
+  });
+
   it('is one program of several that find the lock of an ended one at the same moment', async () => {
     const root = taken('');
     const program = fileURLToPath(new URL('lock-child.mjs', import.meta.url));

@@ -157,7 +157,7 @@ export function leftOut(root: string): string | undefined {
   for (const entry of listed('images', root)) {
     if (entry.name.startsWith('.') || (!entry.isDirectory() && isPicture(entry.name))) continue;
     // Results of `segr1 segment` come in three files.
-    if (names.has(entry.name.replace(/\.json$/, '.mask.png'))) continue;
+    if (entry.name.endsWith('.json') && names.has(entry.name.replace(/json$/, 'mask.png'))) continue;
     const kind = entry.isDirectory() ? 'folder' : parse(entry.name).ext.toLowerCase() || 'without an extension';
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   }

@@ -47,12 +47,15 @@ function replaying(engine) {
       mark('opened');
     },
     close: ({ name }) => engine.close({ name }),
-    async run({ name, sets, feeds, keep, sum }) {
+    async run({ name, sets, feeds, keep, sum, moments }) {
       const program = programs.get(name);
       for (let i = 0; i < repeat; i++) {
         const given = fed(program, feeds);
         mark('run', name);
-        const answer = await engine.run(program, given, sets, { keep: Object.keys(keep), ...(sum && { sum }) });
+        const answer = await engine.run(program, given, sets, {
+          keep: Object.keys(keep),
+          ...(sum && { sum, moments }),
+        });
         mark('ran');
         if (i + 1 < repeat) await engine.drop(Object.values(answer.kept ?? {}));
         else for (const [output, value] of Object.entries(answer.kept ?? {})) kept.set(keep[output], value);

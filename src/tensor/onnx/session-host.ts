@@ -90,6 +90,7 @@ export class SessionHost<Value> {
       case 'squares':
       case 'step':
       case 'read':
+      case 'readInto':
       case 'write':
         return this.#learn(job);
       case 'end':
@@ -151,13 +152,18 @@ export class SessionHost<Value> {
     if (placed) this.#runtime.retain([...this.#sets.values()].flatMap(({ places }) => [...places.values()]));
   }
 
-  async #run({ program: name, sets: from, feeds, settings: { keep = [], sum } }: RunJob): Promise<RunResult> {
+  async #run({
+    program: name,
+    sets: from,
+    feeds,
+    settings: { keep = [], sum, moments = true },
+  }: RunJob): Promise<RunResult> {
     const known = this.#open.get(name);
     if (this.#ended) throw new Error(`expected a run before the engine's release; got one after`);
     if (!known) throw new Error(`expected an open graph; got one that was never opened`);
     const { session, program } = known;
     const { flat, flat: { layout: trained, version } = { version: 0 } } = this.#sets.get(from[0] ?? '') ?? {};
-    const sums = sum === undefined ? undefined : this.#summed(from[0], flat, sum === 'begin');
+    const sums = sum === undefined ? undefined : this.#summed(from[0], flat, sum === 'begin', moments);
     const inputs = program.inputs.map((input) => {
       const before = input.name.startsWith(SUM) ? sums?.get(input.name.slice(SUM.length)) : undefined;
       return before === undefined
@@ -191,15 +197,14 @@ export class SessionHost<Value> {
   }
 
   /** Sums of gradients. */
-  #summed(set: string | undefined, flat: Flat<Value> | undefined, begin: boolean): HeldFlat<Value> {
+  #summed(set: string | undefined, flat: Flat<Value> | undefined, begin: boolean, moments: boolean): HeldFlat<Value> {
     const { learning } = this.#runtime;
     if (!learning || !flat)
       throw new Error(`expected a set that learns where it is held to sum gradients up; got ${set}`);
     const known = flat.parts.has('gradient');
     // Allocates all that a step needs, before runs take the rest.
-    const [held] = (['gradient', 'first', 'second'] as const).map((part) => this.#part(flat, part)) as [
-      HeldFlat<Value>,
-    ];
+    const held = this.#part(flat, 'gradient');
+    if (moments) for (const part of ['first', 'second'] as const) this.#part(flat, part);
     if (begin && known) learning.clear(flat.layout, held);
     return held;
   }
@@ -211,7 +216,7 @@ export class SessionHost<Value> {
     return held;
   }
 
-  #learn(job: Extract<SessionJob, { kind: 'squares' | 'step' | 'read' | 'write' }>): Handled {
+  #learn(job: Extract<SessionJob, { kind: 'squares' | 'step' | 'read' | 'readInto' | 'write' }>): Handled {
     const { learning } = this.#runtime;
     const { flat, values } = this.#sets.get(job.set) ?? {};
     if (!learning || !flat || !values) throw new Error(`expected a set that learns where it is held; got ${job.set}`);
@@ -230,9 +235,13 @@ export class SessionHost<Value> {
         return DONE;
       }
       case 'read': {
-        const read = learning.read(layout, job.part === 'values' ? values : this.#part(flat, job.part));
+        const read = new Float32Array(new ArrayBuffer(4 * layout.length));
+        learning.read(layout, job.part === 'values' ? values : this.#part(flat, job.part), 0, read);
         return { answer: { values: read }, transfer: [read.buffer as ArrayBuffer] };
       }
+      case 'readInto':
+        learning.read(layout, this.#part(flat, job.part), job.from, job.into);
+        return DONE;
       case 'write':
         this.#runtime.hold(layout, job.values, this.#part(flat, job.part));
         return DONE;
@@ -307,7 +316,10 @@ function all<Value>({ flat, values }: Held<Value>): Value[] {
 function sameEntries(a: Layout, b: Layout): boolean {
   return (
     a.entries.length === b.entries.length &&
-    a.entries.every(({ name, length }, i) => name === b.entries[i]?.name && length === b.entries[i]?.length)
+    a.entries.every(({ name, length, held }, i) => {
+      const other = b.entries[i];
+      return name === other?.name && length === other.length && held === other.held;
+    })
   );
 }
 

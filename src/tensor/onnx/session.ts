@@ -61,6 +61,13 @@ export type SessionJob =
   | { readonly kind: 'squares'; readonly set: string }
   | { readonly kind: 'step'; readonly set: string; readonly pieces: readonly AdamPiece[]; readonly version: number }
   | { readonly kind: 'read'; readonly set: string; readonly part: LearningPart | 'values' }
+  | {
+      readonly kind: 'readInto';
+      readonly set: string;
+      readonly part: LearningPart;
+      readonly from: number;
+      readonly into: Float32Array;
+    }
   | { readonly kind: 'write'; readonly set: string; readonly part: LearningPart; readonly values: Float32Array }
   | { readonly kind: 'end' };
 
@@ -217,6 +224,9 @@ function learningOf(call: Call): EngineLearning {
       await call({ kind: 'step', set, pieces: piecesOf(layout, step, options), version });
     },
     read: async (set, part) => (await call({ kind: 'read', set, part })).values as Float32Array,
+    async readInto(set, part, from, into) {
+      await call({ kind: 'readInto', set, part, from, into });
+    },
     async write(set, part, values) {
       await call({ kind: 'write', set, part, values });
     },

@@ -33,6 +33,7 @@ export type Call =
     }
   | { readonly kind: 'drop'; readonly kept: readonly number[] }
   | { readonly kind: 'norm'; readonly set: string }
+  | { readonly kind: 'readInto'; readonly set: string; readonly from: number; readonly length: number }
   | {
       readonly kind: 'step';
       readonly set: string;
@@ -110,7 +111,9 @@ export function openRecorder(): Engine {
         calls.push({ kind: 'step', set, layout, options });
       },
       read: async (set) => new Float32Array(layouts.get(set)?.length ?? 0),
-      async readInto() {},
+      async readInto(set, _, from, { length }) {
+        calls.push({ kind: 'readInto', set, from, length });
+      },
       async write() {},
     },
     memory: async () => undefined,

@@ -36,8 +36,11 @@ function replaying(engine) {
     );
   return {
     places: ({ set, places }) => engine.places(set, new Map(places)),
-    parameters: ({ set, layout }) =>
-      engine.parameters(set, layout, new Float32Array(new SharedArrayBuffer(4 * layout.length))),
+    async parameters({ set, layout }) {
+      mark('send', set);
+      await engine.parameters(set, layout, new Float32Array(new SharedArrayBuffer(4 * layout.length)));
+      mark('sent');
+    },
     tensor: ({ set, name, length, half }) =>
       engine.tensor(set, name, half ? new Uint16Array(length) : new Float32Array(length)),
     async open({ program: { file, ...program }, sets }) {
@@ -64,6 +67,11 @@ function replaying(engine) {
     async norm({ set }) {
       mark('run', 'norm');
       await engine.learning.norm(set);
+      mark('ran');
+    },
+    async readInto({ set, from, length }) {
+      mark('run', 'readInto');
+      await engine.learning.readInto(set, 'gradient', from, new Float32Array(new SharedArrayBuffer(4 * length)));
       mark('ran');
     },
     async step({ set, layout, options }) {

@@ -237,7 +237,7 @@ export class SessionHost<Value> {
       case 'read': {
         const read = new Float32Array(new ArrayBuffer(4 * layout.length));
         learning.read(layout, job.part === 'values' ? values : this.#part(flat, job.part), 0, read);
-        return { answer: { values: read }, transfer: [read.buffer as ArrayBuffer] };
+        return { answer: { values: read }, transfer: [read.buffer] };
       }
       case 'readInto':
         learning.read(layout, this.#part(flat, job.part), job.from, job.into);

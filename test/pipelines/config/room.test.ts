@@ -47,6 +47,13 @@ describe('roomNotice', () => {
       /^memory: counted 12\.4 GB .*; got 11\.5 GB; way out: frame: 392 \(11\.5 GB\), group: 4 \(10\.9 GB\), maxTokens: 200 \(11\.2 GB\)$/,
     );
     expect(await told(70e9)).toMatch(/; way out: an adapter of rank 16 in place of all weights \(43\.1 GB\)$/);
+    const checkpointed = { policy: ', gradientCheckpointing: true' };
+    expect(await told(72e9, checkpointed)).toMatch(
+      /^memory: counted 77\.5 GB .*; got 72\.0 GB; way out: optimizer: host \(32\.4 GB\), an adapter of rank 16 in place of all weights \(12\.4 GB\)$/,
+    );
+    expect(await told(30e9, { policy: ', gradientCheckpointing: true, optimizer: host' })).toMatch(
+      /^memory: counted 32\.4 GB .*; way out: an adapter of rank 16/,
+    );
     expect(await told(8e9, { last: 'parse, mask, reward, tally' })).toMatch(
       /^memory: counted 8\.3 GB for a rollout of one prompt, .*; way out: frame: 392 \(7\.\d GB\)$/,
     );

@@ -26,24 +26,23 @@ export class Narrowing {
 
   /** @param from on shared memory or not, as many elements as `to` has room for. */
   write(to: Held, half: Half, from: Float32Array): void {
-    const [{ at, free }] = allocate(this.#arena, [{ length: Math.min(MOST, from.length), kinds: ['float32'] }]) as [
-      Held,
-    ];
+    const length = Math.min(MOST, from.length);
+    const [staged] = allocate(this.#arena, [{ length, kinds: ['float32'] }]) as [Held];
     try {
       for (let done = 0; done < from.length; done += MOST) {
         const piece = from.subarray(done, done + MOST);
-        this.#device.transfer.write(at, piece);
+        this.#device.transfer.write(staged.at, piece);
         const sizes = [piece.length];
         runBound(
           this.#device,
           this.#session(half),
-          [{ name: 'values', dtype: 'float32', sizes, at }],
+          [{ name: 'values', dtype: 'float32', sizes, at: staged.at }],
           [{ name: 'halves', dtype: half, sizes, at: to.at + BigInt(widthOf(half) * done) }],
           () => undefined,
         );
       }
     } finally {
-      free();
+      staged.free();
     }
   }
 

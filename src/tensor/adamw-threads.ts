@@ -9,6 +9,7 @@ import {
 } from './adamw.js';
 import type { AdamJob } from './adamw-worker.js';
 import type { Layout } from './layout.js';
+import { spanOf, type Span } from './span.js';
 import { workers, type Workers } from '../workers.js';
 
 /** Elements from which a step is worth threads: below, passing the gradient costs more than they save. */
@@ -54,11 +55,16 @@ export function openStepper(threads: number, worthwhile = WORTHWHILE): Stepper {
       Array.from({ length: threads }, async (_, i) => {
         const [from, to] = [i * size, Math.min((i + 1) * size, length)];
         if (from >= to) return true;
-        const { gradient, ...arrays } = arraysWithin(all, from, to);
-        const shared = gradient.buffer instanceof SharedArrayBuffer;
-        const own = shared ? gradient : gradient.slice();
-        const job = { arrays: { ...arrays, gradient: own }, pieces: within(pieces, from, to) };
-        return open.call(job, shared ? [] : [own.buffer as ArrayBuffer]);
+        const shared = all.gradient.buffer instanceof SharedArrayBuffer;
+        const own = shared ? all.gradient.subarray(from, to) : all.gradient.slice(from, to);
+        const part = (array: Float32Array): Span => spanOf(array.subarray(from, to));
+        const arrays = {
+          values: part(all.values),
+          gradient: spanOf(own),
+          first: part(all.first),
+          second: part(all.second),
+        };
+        return open.call({ arrays, pieces: within(pieces, from, to) }, shared ? [] : [own.buffer as ArrayBuffer]);
       }),
     );
     return finite.every(Boolean);
@@ -73,16 +79,6 @@ export function openStepper(threads: number, worthwhile = WORTHWHILE): Stepper {
     },
     update: updated,
     release: async () => pool?.release(),
-  };
-}
-
-/** A range of each array. */
-function arraysWithin({ values, gradient, first, second }: AdamArrays, from: number, to: number): AdamArrays {
-  return {
-    values: values.subarray(from, to),
-    gradient: gradient.subarray(from, to),
-    first: first.subarray(from, to),
-    second: second.subarray(from, to),
   };
 }
 

@@ -14,7 +14,8 @@ import {
   type Session,
   type SetLearning,
 } from './runtime.js';
-import type { JobResult, SessionJob } from './session.js';
+import type { JobResult, RunAnswer, SessionJob } from './session.js';
+import { arrayOf, halvesOf, spanOf } from '../span.js';
 import { messageOf, OutOfMemoryError } from '../../errors.js';
 
 /** A trainable set; its training arrays are made on request. */
@@ -41,7 +42,7 @@ type RunJob = Extract<SessionJob, { kind: 'run' }>;
 
 /** The result of a job, and its transferable parts. */
 export interface Handled {
-  readonly answer: RunResult | JobResult;
+  readonly answer: RunAnswer | JobResult;
   readonly transfer?: readonly ArrayBuffer[];
 }
 
@@ -70,17 +71,18 @@ export class SessionHost<Value> {
         await this.#close(job.program);
         return DONE;
       case 'parameters':
-        this.#hold(job.set, job.layout, job.values, job.version);
+        this.#hold(job.set, job.layout, arrayOf(job.values), job.version);
         return DONE;
       case 'places':
         this.#add(job.set, new Map(), job.places);
         return DONE;
       case 'tensor':
-        this.#add(job.set, new Map([[job.name, this.#runtime.own(job.values)]]), new Map());
+        this.#own(job);
         return DONE;
       case 'run': {
-        const answer = await this.#run(job).catch(named(job.program));
-        return { answer, transfer: answer.gradient ? [answer.gradient.buffer as ArrayBuffer] : [] };
+        const { gradient, ...answer } = await this.#run(job).catch(named(job.program));
+        if (!gradient) return { answer };
+        return { answer: { ...answer, gradient: spanOf(gradient) }, transfer: [gradient.buffer as ArrayBuffer] };
       }
       case 'drop':
         this.#drop(job.ids);
@@ -130,6 +132,10 @@ export class SessionHost<Value> {
     const parts = (same && before?.flat?.parts) || new Map<LearningPart, HeldFlat<Value>>();
     this.#sets.set(set, { flat: { layout, version, parts }, values: held, places: new Map() });
     if (before && !same) this.#forget(all(before), before.places.size > 0);
+  }
+
+  #own({ set, name, values, half }: Extract<SessionJob, { kind: 'tensor' }>): void {
+    this.#add(set, new Map([[name, this.#runtime.own(half ? halvesOf(values) : arrayOf(values))]]), new Map());
   }
 
   /** Adds tensors to a set, replacing those of the same name. */
@@ -237,13 +243,13 @@ export class SessionHost<Value> {
       case 'read': {
         const read = new Float32Array(new ArrayBuffer(4 * layout.length));
         learning.read(layout, job.part === 'values' ? values : this.#part(flat, job.part), 0, read);
-        return { answer: { values: read }, transfer: [read.buffer] };
+        return { answer: { values: spanOf(read) }, transfer: [read.buffer] };
       }
       case 'readInto':
-        learning.read(layout, this.#part(flat, job.part), job.from, job.into);
+        learning.read(layout, this.#part(flat, job.part), job.from, arrayOf(job.into));
         return DONE;
       case 'write':
-        this.#runtime.hold(layout, job.values, this.#part(flat, job.part));
+        this.#runtime.hold(layout, arrayOf(job.values), this.#part(flat, job.part));
         return DONE;
     }
   }

@@ -178,6 +178,29 @@ describe.skipIf(without !== '')(`learning where the weights are held${without}`,
     );
   });
 
+  it('takes and gives what lies beyond 4 GiB of an array', async () => {
+    const learning = opened();
+    // A clone of a view keeps 32 bits of its place, in bytes. Pages that are not written take no memory.
+    const at = 2 ** 30 + 4;
+    const far: Layout = { length: at + 4, entries: [{ name: 'w', sizes: [4], offset: at, length: 4 }] };
+    const values = new Float32Array(new SharedArrayBuffer(4 * far.length));
+    values.set([1, 2, 3, 4], at);
+    await engine.parameters('policy', far, values);
+    const [w, x] = [ops.input('w', 'float32', { n: 4 }), ops.input('x', 'float32', { n: 4 })];
+    const graph = graphOf('far', { loss: ops.total(ops.mul(w, x)), [`${GRADIENT}w`]: ops.mul(x, 1) });
+    await engine.open(graph);
+    const { outputs, gradient } = await engine.run(graph, { x: Float32Array.of(1, 10, 100, 1000) });
+    expect(outputs['loss']).toEqual(Float32Array.of(4321));
+    expect(gradient).toHaveLength(far.length);
+    expect(gradient?.slice(at)).toEqual(Float32Array.of(1, 10, 100, 1000));
+    values.set([5, 6, 7, 8], at);
+    await learning.write('policy', 'gradient', values);
+    const into = values.subarray(at);
+    into.fill(0);
+    await learning.readInto('policy', 'gradient', at, into);
+    expect([...into]).toEqual([5, 6, 7, 8]);
+  });
+
   it('says which set it knows nothing of', async () => {
     const learning = opened();
     await expect(learning.norm('policy')).rejects.toThrow('expected a set that learns where it is held; got policy');

@@ -38,7 +38,7 @@ vi.mock('../../src/tensor/adamw.js', async (original) => ({
 }));
 vi.mock('../../src/tensor/adamw-threads.js', async (original) => ({
   ...(await original<typeof stepper>()),
-  openStepper: (): stepper.Stepper => ({ step: async () => {}, update: async () => {}, release: async () => {} }),
+  openStepper: (): stepper.Stepper => ({ step: async () => true, update: async () => true, release: async () => {} }),
 }));
 
 const standin = findStandin();

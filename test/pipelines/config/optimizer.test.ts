@@ -1,6 +1,6 @@
-import { fileURLToPath } from 'node:url';
+import { rm } from 'node:fs/promises';
 
-import { describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import * as devices from '../../../src/models/device.js';
 import { noticesOf } from '../../../src/pipelines/config/notices.js';
@@ -8,6 +8,7 @@ import { settledOptimizer, type Settled } from '../../../src/pipelines/config/op
 import { readPipeline, resolvedYaml, type Pipeline } from '../../../src/pipelines/config/read.js';
 import { pipelineContext } from '../../../src/pipelines/stage.js';
 import { folder } from '../files.js';
+import { hollowQwen } from '../../cuda/hollow.js';
 
 vi.mock('../../../src/models/device.js', async (original) => ({
   ...(await original<typeof devices>()),
@@ -15,7 +16,9 @@ vi.mock('../../../src/models/device.js', async (original) => ({
   roomOn: vi.fn<typeof devices.roomOn>(),
 }));
 
-const published = fileURLToPath(new URL('../../fixtures/qwen2.5-vl-3b', import.meta.url));
+let published = '';
+beforeAll(async () => void (published = await hollowQwen({ dtype: 'BF16' })));
+afterAll(() => rm(published, { recursive: true }));
 const GROUPS = 'rollout: { group: 8, maxTokens: 400 }, parse, mask, reward, advantage, update: { objective: grpo }';
 /** Weights and two moments of 3,754,622,976 weights, as `segr1 models inspect` counts them. */
 const HOST = 45.1e9;

@@ -1,13 +1,16 @@
-import { fileURLToPath } from 'node:url';
+import { rm } from 'node:fs/promises';
 
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import { roomNotice } from '../../../src/pipelines/config/room.js';
 import { pipelineContext } from '../../../src/pipelines/stage.js';
 import { folder } from '../files.js';
+import { hollowQwen } from '../../cuda/hollow.js';
 
-const published = fileURLToPath(new URL('../../fixtures/qwen2.5-vl-3b', import.meta.url));
+let published = '';
+beforeAll(async () => void (published = await hollowQwen({ dtype: 'BF16' })));
+afterAll(() => rm(published, { recursive: true }));
 
 /** What is said of a run on a GPU that has so many bytes; the file is read as one for the CPU, for here is no GPU. */
 async function told(

@@ -47,7 +47,7 @@ export function useOf(around: PipelineContext, policy: PolicyOptions): Use | und
   return known ? anyUse(around, policy) : undefined;
 }
 
-/** The same, where none writes completions of one answer. */
+/** The same; with one answer where none writes completions. */
 export function anyUse({ fact }: PipelineContext, { precision, gradientCheckpointing, optimizer }: PolicyOptions): Use {
   const { frame = 768 } = fact('source')?.value ?? {};
   const { group = 1, maxTokens = 256 } = fact('sampling')?.value ?? {};

@@ -11,7 +11,7 @@
 #   peer      the same by transformers and PEFT, where python3 has them
 #   options   TF32, determinism, two models side by side
 #   fit       an update and a rollout as shape3b's in the memory of a 24 GB card; only where it is named
-#   full3b    all weights of 3B's shape; needs 80 GB there and 100 GB here; only where it is named
+#   full3b    all weights of 3B's shape, AdamW on the host; needs 48 GB there and 64 GB here; only where it is named
 #
 # OUT=DIR       where results go; ./gpu-check by default
 # DEVICE=cuda   cuda, or cuda:N
@@ -75,7 +75,7 @@ shape() {
 }
 shape3b() { KEEP=1 shape ${SHAPE:-}; }
 fit() { shape --step fit --memory 21GB ${SHAPE:-}; }
-full3b() { shape --step full3b --rank 0 ${SHAPE:-}; }
+full3b() { shape --step full3b --rank 0 --optimizer host ${SHAPE:-}; }
 
 peer() { python3 "$here/peer.py" --folder "$weights" --results "$RESULTS" $REHEARSE ${PEER:-}; }
 

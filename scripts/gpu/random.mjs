@@ -117,16 +117,19 @@ function onesOf(dtype) {
  * tokenizer, which is asked nothing.
  *
  * @param text what is other about the language model, such as fewer layers.
+ * @param blocks of the vision tower.
  * @returns bytes written.
  */
-export async function randomQwen(folder, { hollow = false, text = {} } = {}) {
+export async function randomQwen(folder, { hollow = false, text = {}, blocks = 32 } = {}) {
   mkdirSync(folder, { recursive: true });
   cpSync(here('../../test/fixtures/qwen2.5-vl-3b'), folder, { recursive: true });
   const tiny = here('../../test/golden/fixtures/policy/tiny-qwen2_5_vl');
   for (const name of ['chat_template.json', 'tokenizer.json', 'tokenizer_config.json'])
     cpSync(join(tiny, name), join(folder, name));
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
-  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, ...text }));
+  const { fullatt_block_indexes: whole, ...tower } = config.vision_config;
+  const vision = { ...tower, depth: blocks, fullatt_block_indexes: whole.filter((i) => i < blocks) };
+  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, ...text, vision_config: vision }));
   const read = await readConfig(folder);
   const { patch, temporalPatch } = read.vision;
   const tensors = weightShapes(read).map(({ name, sizes }) => {

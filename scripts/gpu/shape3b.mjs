@@ -4,9 +4,11 @@
  *
  * node shape3b.mjs [--device cuda] [--precision bfloat16] [--prompts 8] [--group 8] [--tokens 256] [--frame 768]
  * [--rank 16 | --rank 0]
- * [--batch 8] [--run-tokens 6144] [--memory 21GB] [--repeats 2] [--layers 36] [--hollow] [--folder DIR]
+ * [--batch 8] [--run-tokens 6144] [--memory 21GB] [--optimizer device | host] [--repeats 2] [--layers 36] [--blocks 32] [--hollow]
+ * [--folder DIR]
  *
- * Completions have their full length. A rank of 0 trains all weights. The checkpoint is made in a folder of its own, in
+ * Completions have their full length. A rank of 0 trains all weights. Fewer layers of the language model, or blocks of the
+ * vision tower, are for a machine that has not the memory. The checkpoint is made in a folder of its own, in
  * memory where there is room, and
  * stays there with `probe.json`, what the policy says of a few tokens, for peer.py. `--hollow` writes no values: for a
  * rehearsal without a device.
@@ -43,6 +45,8 @@ const { values: asked } = parseArgs({
     memory: { type: 'string' },
     repeats: { type: 'string', default: '2' },
     layers: { type: 'string', default: '36' },
+    blocks: { type: 'string', default: '32' },
+    optimizer: { type: 'string', default: 'device' },
     hollow: { type: 'boolean', default: false },
     folder: { type: 'string', default: join(roomyFolder(8e9), 'segr1-3b') },
     step: { type: 'string', default: 'shape3b' },
@@ -106,7 +110,8 @@ async function main() {
     const [bytes, took] = await seconds(() =>
       randomQwen(asked.folder, {
         hollow: asked.hollow,
-        text: asked.layers === '36' ? {} : { num_hidden_layers: Number(asked.layers) },
+        text: { num_hidden_layers: Number(asked.layers) },
+        blocks: Number(asked.blocks),
       }),
     );
     tell(
@@ -132,6 +137,7 @@ async function main() {
     batch: Number(asked.batch),
     tokens: Number(asked['run-tokens']),
     gradientCheckpointing: true,
+    optimizer: asked.optimizer,
     // The end among them: every completion has its full length.
     suppressed: never,
     train:

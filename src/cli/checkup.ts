@@ -1,11 +1,12 @@
 import { execFile, type ExecFileException } from 'node:child_process';
-import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
+import { availableParallelism, cpus, freemem } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { defined } from '../defined.js';
 import { messageOf } from '../errors.js';
 import type { GpuDevice } from '../gpu/devices.js';
+import { hostMemory } from '../gpu/host-memory.js';
 import { surveyCuda, type CudaRuntime, type CudaSurvey, type Missing } from '../gpu/find.js';
 import { thisMachine, type Machine } from '../gpu/machine.js';
 import { diskSpeed, type DiskSpeed } from '../io/disk-speed.js';
@@ -185,9 +186,7 @@ function measuredDisk(runs: string): Checkup['disk'] {
   }
 }
 
-/** A container's limit if it is below the machine's memory. */
 function memory(): Checkup['memory'] {
-  const limit = process.constrainedMemory();
-  const total = limit > 0 && limit < totalmem() ? limit : totalmem();
+  const total = hostMemory();
   return { total, free: Math.min(freemem(), total) };
 }

@@ -4,7 +4,13 @@ import type { Argv, CommandModule } from 'yargs';
 
 import { shown, UsageError } from '../errors.js';
 import { unusedText, type InspectedSegmenter, type Memory, type Stored } from '../models/inspected.js';
-import { inspectPolicy, type InspectedAdapter, type InspectedCheckpoint, type Use } from '../models/policies.js';
+import {
+  FULL_HOST,
+  inspectPolicy,
+  type InspectedAdapter,
+  type InspectedCheckpoint,
+  type Use,
+} from '../models/policies.js';
 import { inspectSegmenter } from '../models/segmenters.js';
 import { once, wholeNumber } from './arguments.js';
 import { print } from './print.js';
@@ -133,6 +139,7 @@ function checkpointText({
   unused,
   use,
   memory,
+  host,
 }: InspectedCheckpoint): string {
   const { all, language, vision, embeddings } = parameters;
   const head = [
@@ -149,7 +156,11 @@ function checkpointText({
       `frame ${use.frame}, group ${use.group}, ${use.maxTokens} tokens, ${use.prompts} ${use.prompts === 1 ? 'prompt' : 'prompts'} a run, ${use.precision}${use.device === 'cuda' ? ' on CUDA' : ''}${use.gradientCheckpointing === true ? ', gradient checkpointing' : ''}${use.ema === true ? ', weights averaged' : ''}`,
     ],
   ];
-  return `${table(head)}\n\n${memoryText(memory, use.device)}`;
+  const beside =
+    host !== undefined && FULL_HOST in memory
+      ? `\n${FULL_HOST}: policy.optimizer: host, which takes ${(host / 1e9).toFixed(1)} GB of the host's memory.`
+      : '';
+  return `${table(head)}\n\n${memoryText(memory, use.device)}${beside}`;
 }
 
 function segmenterText({

@@ -20,7 +20,7 @@ import { openVlm, type VlmOptions, type VlmPolicy } from './vlm/policy.js';
 export { readPolicyConfig } from './families.js';
 export { baseOf } from './vlm/adapter.js';
 export { PRECISIONS as SAVED_PRECISIONS, type Precision as SavedPrecision } from './vlm/checkpoint.js';
-export type { InspectedAdapter, InspectedCheckpoint } from './vlm/inspect.js';
+export { FULL_HOST, type InspectedAdapter, type InspectedCheckpoint } from './vlm/inspect.js';
 export type { Use } from './vlm/memory.js';
 export { copyCheckpoint } from './vlm/merge.js';
 export { isExpression } from './vlm/module-pattern.js';

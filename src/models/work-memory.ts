@@ -3,7 +3,7 @@ import { readPolicyConfig } from './families.js';
 import { readAdapterConfig } from './vlm/adapter.js';
 import type { VlmConfig } from './vlm/architecture.js';
 import { adapterOf, languageAdapter } from './vlm/lora.js';
-import type { Job, Use } from './vlm/memory.js';
+import { hostBytes, type Job, type Use } from './vlm/memory.js';
 import type { Training } from './vlm/parameters.js';
 
 export type { Job, Use } from './vlm/memory.js';
@@ -17,6 +17,8 @@ export interface CountedWork {
   readonly unit: number;
   /** Peak bytes in use. */
   bytes(job: Job, use: Use): number;
+  /** Bytes of the host's memory for an optimizer there: weights and moments in float32. */
+  host(job: Job): number;
 }
 
 /**
@@ -39,6 +41,7 @@ export async function countedWork(
     adapter: { kind: 'lora', adapter: languageAdapter(config, 16, 32) },
     unit: config.vision.patch * config.vision.merge,
     bytes: (job, use) => architecture.deviceMemory?.(config, job, use).total ?? 0,
+    host: (job) => hostBytes(config, job),
   };
 }
 

@@ -64,6 +64,11 @@ export const PolicyShape = z.strictObject({
   /** Whether the backward pass computes each layer again instead of keeping its values. */
   gradientCheckpointing: z.boolean().default(false),
   /**
+   * Where AdamW's moments and float32 weights are: on the policy's device; on the host, which then needs 12 bytes a
+   * weight, and a GPU holds only what products take; or there only if a GPU has no room for them.
+   */
+  optimizer: z.enum(['auto', 'device', 'host']).default('auto'),
+  /**
    * Most tokens in one training run, padding included: long prompts share it with fewer others; unlimited by default.
    */
   tokens: z.int().min(1).optional(),

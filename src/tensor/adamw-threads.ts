@@ -1,6 +1,15 @@
-import { adamw, piecesOf, type AdamOptions, type AdamPiece, type AdamState } from './adamw.js';
+import {
+  adamw,
+  piecesOf,
+  updateAll,
+  type AdamArrays,
+  type AdamOptions,
+  type AdamPiece,
+  type AdamState,
+} from './adamw.js';
 import type { AdamJob } from './adamw-worker.js';
 import type { Layout } from './layout.js';
+import { spanOf, type Span } from './span.js';
 import { workers, type Workers } from '../workers.js';
 
 /** Elements from which a step is worth threads: below, passing the gradient costs more than they save. */
@@ -20,6 +29,12 @@ export interface Stepper {
     state: AdamState,
     options: AdamOptions,
   ): Promise<boolean>;
+  /**
+   * As `updateAll`; a gradient on shared memory is not copied for it.
+   *
+   * @param arrays on shared memory, except perhaps the gradient; don't read or change any before the promise resolves.
+   */
+  update(arrays: AdamArrays, pieces: readonly AdamPiece[]): Promise<boolean>;
   /** Waits for a running step and ends the threads; safe to call twice. */
   release(): Promise<void>;
 }
@@ -30,38 +45,45 @@ export interface Stepper {
  */
 export function openStepper(threads: number, worthwhile = WORTHWHILE): Stepper {
   let pool: Workers<AdamJob, boolean> | undefined;
+  const updated = async (all: AdamArrays, pieces: readonly AdamPiece[]): Promise<boolean> => {
+    const { length } = all.values;
+    if (threads < 2 || length < worthwhile) return updateAll(all, pieces);
+    const size = Math.ceil(length / threads);
+    pool ??= workers(new URL('./adamw-worker.js', import.meta.url), threads);
+    const open = pool;
+    const finite = await Promise.all(
+      Array.from({ length: threads }, async (_, i) => {
+        const [from, to] = [i * size, Math.min((i + 1) * size, length)];
+        if (from >= to) return true;
+        const shared = all.gradient.buffer instanceof SharedArrayBuffer;
+        const own = shared ? all.gradient.subarray(from, to) : all.gradient.slice(from, to);
+        const part = (array: Float32Array): Span => spanOf(array.subarray(from, to));
+        const arrays = {
+          values: part(all.values),
+          gradient: spanOf(own),
+          first: part(all.first),
+          second: part(all.second),
+        };
+        return open.call({ arrays, pieces: within(pieces, from, to) }, shared ? [] : [own.buffer as ArrayBuffer]);
+      }),
+    );
+    return finite.every(Boolean);
+  };
   return {
     async step(layout, values, gradient, state, options) {
       if (threads < 2 || layout.length < worthwhile || gradient.length !== layout.length)
         return adamw(layout, values, gradient, state, options);
       const { first, second } = state;
       state.step += 1;
-      const pieces = piecesOf(layout, state.step, options);
-      const size = Math.ceil(layout.length / threads);
-      pool ??= workers(new URL('./adamw-worker.js', import.meta.url), threads);
-      const open = pool;
-      const finite = await Promise.all(
-        Array.from({ length: threads }, async (_, i) => {
-          const [from, to] = [i * size, Math.min((i + 1) * size, layout.length)];
-          if (from >= to) return true;
-          const own = gradient.slice(from, to);
-          const arrays = {
-            values: values.subarray(from, to),
-            gradient: own,
-            first: first.subarray(from, to),
-            second: second.subarray(from, to),
-          };
-          return open.call({ arrays, pieces: within(pieces, from, to) }, [own.buffer]);
-        }),
-      );
-      return finite.every(Boolean);
+      return updated({ values, gradient, first, second }, piecesOf(layout, state.step, options));
     },
+    update: updated,
     release: async () => pool?.release(),
   };
 }
 
 /** The parts of pieces in a range, relative to its start. */
-function within(pieces: readonly AdamPiece[], from: number, to: number): AdamPiece[] {
+export function within(pieces: readonly AdamPiece[], from: number, to: number): AdamPiece[] {
   return pieces.flatMap((piece) => {
     const [start, end] = [Math.max(piece.from, from), Math.min(piece.to, to)];
     return start < end ? [{ ...piece, from: start - from, to: end - from }] : [];

@@ -86,14 +86,16 @@ export interface RunSettings {
   readonly keep?: readonly string[];
   /** For graphs with inputs of `SUM`: whether their gradients start a sum on the set's device, or are added to it. */
   readonly sum?: 'begin' | 'add';
+  /** Whether such a run makes room for AdamW's moments there, too, before runs take the rest; true by default. */
+  readonly moments?: boolean;
 }
 
 /** Arrays that a trained set has beside its values. */
 export type LearningPart = 'gradient' | 'first' | 'second';
 
 /**
- * Training on the device that holds the sets: gradients are summed there, with AdamW's moments beside the weights. Sums
- * and moments are 0 initially.
+ * Training on the device that holds the sets: gradients are summed there, with AdamW's moments beside the weights, or
+ * without: then the host takes the steps, and reads the sum for it. Sums and moments are 0 initially.
  */
 export interface EngineLearning {
   /** Euclidean length of the sum of the runs' gradients. */
@@ -109,7 +111,10 @@ export interface EngineLearning {
     layout: Layout,
     options: AdamOptions & { readonly step: number; readonly version: number },
   ): Promise<void>;
+  /** Only of sets that are held in float32, as all parts but the values are. */
   read(set: string, part: LearningPart | 'values'): Promise<Float32Array>;
+  /** Reads as many elements as `into` has, from `from` on. @param into on shared memory. */
+  readInto(set: string, part: LearningPart, from: number, into: Float32Array): Promise<void>;
   /** @param values in the set's layout. */
   write(set: string, part: LearningPart, values: Float32Array): Promise<void>;
 }
@@ -201,6 +206,7 @@ export interface Engine {
   /**
    * Sends every thread its own copy of a parameter set.
    *
+   * @param layout an engine with halves rounds values to the formats that it names.
    * @param values in the layout's order, on shared memory; must not change before the promise resolves.
    * @param version that answers of later runs name; default 0.
    */

@@ -1,3 +1,5 @@
+import type { Half } from './graph.js';
+
 /** Position of each tensor of a parameter set in one flat float32 array. */
 export interface Layout {
   readonly entries: readonly {
@@ -5,6 +7,8 @@ export interface Layout {
     readonly sizes: readonly number[];
     readonly offset: number;
     readonly length: number;
+    /** Format in which a device that has halves holds the values; float32 by default. */
+    readonly held?: Half;
   }[];
   /** Elements in all. */
   readonly length: number;

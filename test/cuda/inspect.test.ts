@@ -64,6 +64,7 @@ const MEASURED: readonly Measured[] = [
     { job: 'rollout', precision, ...small, prompts: 4 },
     { job: 'full', precision, ...small },
     { job: 'full', precision, ...larger, gradientCheckpointing: true },
+    { job: 'full', precision, ...larger, gradientCheckpointing: true, optimizer: 'host' },
     { job: 'language', precision, ...larger },
     { job: 'language', precision, ...small, gradientCheckpointing: true },
   ]),
@@ -76,8 +77,17 @@ const MEASURED: readonly Measured[] = [
 ];
 
 const lora = (adapter: keyof typeof ADAPTERS) => ({ rank: 16, alpha: 32, pattern: ADAPTERS[adapter] });
-const nameOf = ({ job, precision, frame, group, maxTokens, prompts, gradientCheckpointing }: Measured): string =>
-  `${job === 'language' || job === 'all' ? `an adapter of ${job === 'all' ? 'both towers' : 'the language model'}` : job}${gradientCheckpointing === true ? ', layers computed again' : ''}, ${precision}, frame ${frame}, ${prompts} × ${group} × ${maxTokens} tokens`;
+const nameOf = ({
+  job,
+  precision,
+  frame,
+  group,
+  maxTokens,
+  prompts,
+  gradientCheckpointing,
+  optimizer,
+}: Measured): string =>
+  `${job === 'language' || job === 'all' ? `an adapter of ${job === 'all' ? 'both towers' : 'the language model'}` : job}${gradientCheckpointing === true ? ', layers computed again' : ''}${optimizer === 'host' ? ', its optimizer on the host' : ''}, ${precision}, frame ${frame}, ${prompts} × ${group} × ${maxTokens} tokens`;
 
 function working(folder: string, one: Measured): Work {
   const { job, precision, frame, group, maxTokens, prompts } = one;
@@ -88,6 +98,7 @@ function working(folder: string, one: Measured): Work {
       train,
       precision,
       gradientCheckpointing: one.gradientCheckpointing === true,
+      optimizer: one.optimizer ?? 'device',
       batch: prompts,
       suppressed: [151_655],
     },

@@ -29,9 +29,11 @@ export type Call =
       /** By output, the number that it is known by. */
       readonly keep: Readonly<Record<string, number>>;
       readonly sum?: 'begin' | 'add';
+      readonly moments?: boolean;
     }
   | { readonly kind: 'drop'; readonly kept: readonly number[] }
   | { readonly kind: 'norm'; readonly set: string }
+  | { readonly kind: 'readInto'; readonly set: string; readonly from: number; readonly length: number }
   | {
       readonly kind: 'step';
       readonly set: string;
@@ -90,9 +92,9 @@ export function openRecorder(): Engine {
     async tensor(set, name, values) {
       calls.push({ kind: 'tensor', set, name, length: values.length, half: values instanceof Uint16Array });
     },
-    async run({ name }, feeds, sets = ['policy'], { keep = [], sum } = {}) {
+    async run({ name }, feeds, sets = ['policy'], { keep = [], sum, moments } = {}) {
       const numbers = Object.fromEntries(keep.map((output) => [output, kept++]));
-      calls.push({ kind: 'run', name, sets, feeds: extents(feeds), keep: numbers, ...(sum && { sum }) });
+      calls.push({ kind: 'run', name, sets, feeds: extents(feeds), keep: numbers, ...(sum && { sum, moments }) });
       const { gradient, ...answer } = zeros(programs.get(name) as Program, layouts.get(sets[0]), numbers);
       return { ...answer, ...(gradient && sum === undefined ? { gradient } : {}) };
     },
@@ -109,6 +111,9 @@ export function openRecorder(): Engine {
         calls.push({ kind: 'step', set, layout, options });
       },
       read: async (set) => new Float32Array(layouts.get(set)?.length ?? 0),
+      async readInto(set, _, from, { length }) {
+        calls.push({ kind: 'readInto', set, from, length });
+      },
       async write() {},
     },
     memory: async () => undefined,

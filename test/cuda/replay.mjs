@@ -36,8 +36,11 @@ function replaying(engine) {
     );
   return {
     places: ({ set, places }) => engine.places(set, new Map(places)),
-    parameters: ({ set, layout }) =>
-      engine.parameters(set, layout, new Float32Array(new SharedArrayBuffer(4 * layout.length))),
+    async parameters({ set, layout }) {
+      mark('send', set);
+      await engine.parameters(set, layout, new Float32Array(new SharedArrayBuffer(4 * layout.length)));
+      mark('sent');
+    },
     tensor: ({ set, name, length, half }) =>
       engine.tensor(set, name, half ? new Uint16Array(length) : new Float32Array(length)),
     async open({ program: { file, ...program }, sets }) {
@@ -47,12 +50,15 @@ function replaying(engine) {
       mark('opened');
     },
     close: ({ name }) => engine.close({ name }),
-    async run({ name, sets, feeds, keep, sum }) {
+    async run({ name, sets, feeds, keep, sum, moments }) {
       const program = programs.get(name);
       for (let i = 0; i < repeat; i++) {
         const given = fed(program, feeds);
         mark('run', name);
-        const answer = await engine.run(program, given, sets, { keep: Object.keys(keep), ...(sum && { sum }) });
+        const answer = await engine.run(program, given, sets, {
+          keep: Object.keys(keep),
+          ...(sum && { sum, moments }),
+        });
         mark('ran');
         if (i + 1 < repeat) await engine.drop(Object.values(answer.kept ?? {}));
         else for (const [output, value] of Object.entries(answer.kept ?? {})) kept.set(keep[output], value);
@@ -61,6 +67,11 @@ function replaying(engine) {
     async norm({ set }) {
       mark('run', 'norm');
       await engine.learning.norm(set);
+      mark('ran');
+    },
+    async readInto({ set, from, length }) {
+      mark('run', 'readInto');
+      await engine.learning.readInto(set, 'gradient', from, new Float32Array(new SharedArrayBuffer(4 * length)));
       mark('ran');
     },
     async step({ set, layout, options }) {

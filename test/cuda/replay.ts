@@ -51,6 +51,8 @@ export interface Events {
 export interface Outcome {
   readonly error?: string;
   readonly opened: readonly Events[];
+  /** Parameter sets. */
+  readonly sent: readonly Events[];
   readonly runs: readonly Events[];
   /** Allocations that the device had no room for. */
   readonly refused: number;
@@ -202,11 +204,12 @@ class Counting {
 /** What the log says of a case. */
 interface Logged {
   readonly opened: Events[];
+  readonly sent: Events[];
   readonly runs: Events[];
   refused: number;
 }
 
-const nothing = (): Logged => ({ opened: [], runs: [], refused: 0 });
+const nothing = (): Logged => ({ opened: [], sent: [], runs: [], refused: 0 });
 
 /** @see standin/events.c for the lines. */
 async function readLog(path: string): Promise<Map<string, Logged>> {
@@ -220,6 +223,7 @@ async function readLog(path: string): Promise<Map<string, Logged>> {
     if (kind === 'mark') {
       const rest = words.slice(2).join(' ');
       if (what === 'opened') own.opened.push(counting.events(held, peak));
+      else if (what === 'sent') own.sent.push(counting.events(held, peak));
       else if (what === 'ran') own.runs.push(counting.events(held, peak));
       else if (what === 'case') {
         all.set(rest, (own = nothing()));

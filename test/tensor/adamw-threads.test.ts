@@ -62,6 +62,25 @@ describe('openStepper', () => {
     }
   });
 
+  it('changes what lies beyond 4 GiB of a buffer, and nothing else', async () => {
+    // A clone of a view keeps 32 bits of its place, in bytes. Pages that are not written take no memory.
+    const buffer = new SharedArrayBuffer(2 ** 32 + 128);
+    const part = (from: number, array: readonly number[]): Float32Array => {
+      const own = new Float32Array(buffer, 2 ** 32 + from, array.length);
+      own.set(array);
+      return own;
+    };
+    const [values, zeros] = [[1, -2, 3, -4, 5, -6], Array(6).fill(0) as number[]];
+    const layout = layoutOf([{ name: 'w', sizes: [6] }]);
+    const far = { first: part(32, zeros), second: part(64, zeros), step: 0 };
+    const moved = part(0, values);
+    await steppers[2]?.step(layout, moved, part(96, values), far, { learningRate: 0.1 });
+    const plain = { values: Float32Array.from(values), state: adamState(layout) };
+    adamw(layout, plain.values, Float32Array.from(values), plain.state, { learningRate: 0.1 });
+    expect([moved, far.first, far.second]).toEqual([plain.values, plain.state.first, plain.state.second]);
+    expect([...new Float32Array(buffer, 0, 32)].filter((value) => value !== 0)).toEqual([]);
+  });
+
   it('refuses a gradient of another length, as one thread does', async () => {
     const layout = layoutOf([{ name: 'w', sizes: [8] }]);
     await expect(

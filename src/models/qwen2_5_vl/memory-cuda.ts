@@ -72,12 +72,13 @@ function counted(config: QwenConfig, job: Job, use: Use): Counted {
 
 /**
  * Held throughout: frozen weights in the format of products; trained weights in float32 with their gradient's sum and
- * AdamW's moments, and copies for products.
+ * AdamW's moments, and copies for products. With the optimizer on the host no moments, and a trained checkpoint as a
+ * frozen one.
  */
 function holding(
   config: QwenConfig,
   job: Job,
-  { precision = 'float32' }: Use,
+  { precision = 'float32', optimizer }: Use,
 ): { readonly weights: number; readonly gradients: number; readonly moments: number; readonly copies: number } {
   const [taken, shapes] = [WIDTH[precision], weightShapes(config)];
   const bytes = (some: readonly WeightShape[], of: (shape: WeightShape) => number): number =>
@@ -91,11 +92,13 @@ function holding(
     taken === VALUE ? 0 : bytes(some.filter(multiplied), () => taken);
   const learning = job.kind === 'lora' ? adapterShapes(config, job.adapter) : shapes;
   const count = parameters(learning);
+  const away = optimizer === 'host';
+  const narrow = away && job.kind === 'full';
   return {
-    weights: (job.kind === 'lora' ? frozen : 0) + VALUE * count,
+    weights: job.kind === 'lora' ? frozen + VALUE * count : narrow ? frozen : VALUE * count,
     gradients: VALUE * count,
-    moments: 2 * VALUE * count,
-    copies: copies(learning),
+    moments: away ? 0 : 2 * VALUE * count,
+    copies: narrow ? 0 : copies(learning),
   };
 }
 

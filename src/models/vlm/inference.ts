@@ -46,6 +46,8 @@ export interface Model extends Omit<RunOptions, 'batch' | 'tokens'> {
   readonly runs: Readonly<Record<'write' | 'score' | 'train', Runs>>;
   readonly config: VlmConfig;
   readonly build: Build;
+  /** Whether the engine also holds AdamW's moments. */
+  readonly moments: boolean;
   /** Weights that learn. */
   readonly parameters: number;
   /** Parameter sets of runs, trained weights first. */
@@ -142,7 +144,7 @@ export async function gradient(
   graph: TrainGraph,
   { rows, temperature }: ScoreRequest,
 ): Promise<Gradient> {
-  const { config, build, parameters, sets, graphs, engine } = model;
+  const { config, build, moments, parameters, sets, graphs, engine } = model;
   let sum: Float32Array | undefined;
   let metrics: Record<string, number> = {};
   /** The engine's sum has this call's gradients so far. */
@@ -156,7 +158,7 @@ export async function gradient(
         () => gradientGraph(config, shape, graph, build),
         trainFeeds(config, part, shape, temperature),
         sets,
-        build.sums ? { sum: begun ? 'add' : 'begin' } : {},
+        build.sums ? { sum: begun ? 'add' : 'begin', moments } : {},
       ),
     take({ gradient: part, outputs, sizes }) {
       begun = true;
@@ -197,7 +199,7 @@ function chunked(
 
 /** The error if a single prompt does not fit. */
 function tooLarge(
-  { name, build, engine, gradientCheckpointing }: Model,
+  { name, build, engine, gradientCheckpointing, moments }: Model,
   doing: 'rollout' | 'scores' | 'update',
   { tokens, grids, samples }: PrefixShape & { readonly samples: number },
   length: number,
@@ -210,6 +212,7 @@ function tooLarge(
     'a smaller maxTokens',
     ...(engine.traits.device !== 'cpu' && build.precision === 'float32' ? ['precision: bfloat16'] : []),
     ...(doing === 'update' && !gradientCheckpointing ? ['gradientCheckpointing: true'] : []),
+    ...(doing === 'update' && engine.learning && moments && !build.adapter ? ['optimizer: host'] : []),
     ...(doing === 'update' && !build.adapter ? ['train: { lora: … }'] : []),
   ];
   const one = `one prompt of ${tokens} tokens${images === '' ? '' : `, an image of ${images} among them,`} with ${samples} completions of ${length}`;

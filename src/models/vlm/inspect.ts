@@ -8,7 +8,7 @@ import { baseOf, readAdapterConfig } from './adapter.js';
 import type { VlmConfig } from './architecture.js';
 import type { Adapter } from './linear.js';
 import { languageAdapter } from './lora.js';
-import { memoryOf, parameters, type Job, type Use } from './memory.js';
+import { averageBytes, hostBytes, memoryOf, parameters, type Job, type Use } from './memory.js';
 import { findWeights } from './weight-files.js';
 
 /** A checkpoint, and the memory of its jobs. */
@@ -31,6 +31,8 @@ export interface InspectedCheckpoint {
   readonly use: Use;
   /** By job, bytes. */
   readonly memory: Readonly<Record<string, Memory>>;
+  /** For a GPU: bytes of the host's memory that the job `full host` takes. */
+  readonly host?: number;
 }
 
 /** An adapter, and its base if available. */
@@ -97,6 +99,7 @@ async function checkpoint(
     unused,
     use,
     memory: memories(config, { ...use, mapped }, adapter),
+    ...(use.device === 'cuda' && { host: hostBytes(config, { kind: 'full' }) + averageBytes(config, use) }),
   };
 }
 
@@ -114,19 +117,28 @@ export function counted(config: VlmConfig): InspectedCheckpoint['parameters'] {
   return { all, language: all - vision - embeddings, vision, embeddings };
 }
 
+/** Training of all weights with the optimizer on the host. */
+export const FULL_HOST = 'full host';
+
 /**
- * Memory of jobs: a rollout; and, except in float16, training of all weights and of an adapter, the given one or one of
- * the language model.
+ * Memory of jobs: a rollout; and, except in float16, training of all weights, on a GPU also with the optimizer on the
+ * host, and of an adapter, the given one or one of the language model.
  */
 export function memories(
   config: VlmConfig,
   use: Use,
   adapter: Adapter = languageAdapter(config, 16, 32),
 ): Record<string, Memory> {
-  const training: Record<string, Job> = { full: { kind: 'full' }, [`lora ${adapter.rank}`]: { kind: 'lora', adapter } };
-  const jobs: Record<string, Job> = { rollout: { kind: 'rollout' }, ...(use.precision === 'float16' ? {} : training) };
   const count = use.device === 'cuda' ? onDevice : memoryOf;
-  return Object.fromEntries(Object.entries(jobs).map(([name, job]) => [name, count(config, job, use)]));
+  const rollout = { rollout: count(config, { kind: 'rollout' }, use) };
+  if (use.precision === 'float16') return rollout;
+  const full: Job = { kind: 'full' };
+  return {
+    ...rollout,
+    full: count(config, full, use),
+    ...(use.device === 'cuda' && { [FULL_HOST]: count(config, full, { ...use, optimizer: 'host' }) }),
+    [`lora ${adapter.rank}`]: count(config, { kind: 'lora', adapter }, use),
+  };
 }
 
 function onDevice(config: VlmConfig, job: Job, use: Use): Memory {

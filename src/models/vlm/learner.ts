@@ -35,7 +35,7 @@ export function learnerOf(
       if (!Number.isFinite(norm))
         throw new NonFiniteError(`${dir}  step ${version + 1}: expected a finite gradient; got a norm of ${norm}`);
       await held;
-      if (ema !== undefined) average ??= Float32Array.from(await optimizer.values());
+      if (ema !== undefined) average ??= new Float32Array(await optimizer.values());
       await optimizer
         .step(gradient, version + 1, { ...options, gradientScale: clipScale(norm, maxNorm) })
         .catch((error: unknown) => {

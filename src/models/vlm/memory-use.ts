@@ -28,6 +28,11 @@ export interface Use {
    * Whether all weights are float32 in their files: on the CPU frozen ones are then memory-mapped once for all workers.
    */
   readonly mapped?: boolean;
+  /**
+   * For a GPU: whether AdamW's moments and the float32 weights are there, or on the host, and only what products take on
+   * the device; there by default.
+   */
+  readonly optimizer?: 'device' | 'host';
   /** The device; the CPU by default. */
   readonly device?: 'cpu' | 'cuda';
 }

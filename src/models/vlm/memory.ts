@@ -95,6 +95,18 @@ function moments(count: number): number {
   return 2 * FLOAT * count;
 }
 
+/** Bytes of the host's memory for an optimizer there, for a GPU: the weights that learn, and AdamW's moments. */
+export function hostBytes(config: VlmConfig, job: Job): number {
+  if (job.kind === 'rollout') return 0;
+  const shapes = job.kind === 'lora' ? adapterShapes(config, job.adapter) : config.architecture.weightShapes(config);
+  return FLOAT * parameters(shapes) + moments(parameters(shapes));
+}
+
+/** Bytes of the host's memory for a running average of all weights, if there is one. */
+export function averageBytes(config: VlmConfig, { ema = false }: Use): number {
+  return ema ? FLOAT * parameters(config.architecture.weightShapes(config)) : 0;
+}
+
 /** Patches of an image, and tokens of a prompt with it. */
 export function lengths(
   config: VlmConfig,

@@ -11,7 +11,7 @@ import { openChat, type Chat } from './chat.js';
 import type { VlmConfig } from './architecture.js';
 import { encoding } from './encoding.js';
 import { learnerOf } from './learner.js';
-import { optimizerOf } from './optimizer.js';
+import { heldLayout, optimizerOf, type OptimizerPlace } from './optimizer.js';
 import { BASE, loadParameters, type Parameters, type Training } from './parameters.js';
 import { graphCache } from './graph-cache.js';
 import { referenceOf } from './reference.js';
@@ -30,6 +30,8 @@ export interface VlmOptions extends Training, RunOptions {
   readonly runtime?: EngineName;
   /** Default: the CPU. */
   readonly device?: Device;
+  /** Where AdamW's moments and float32 weights are; on the device by default. */
+  readonly optimizer?: OptimizerPlace;
   /** Called with notices, such as that runs have become smaller. */
   readonly notice?: (text: string) => void;
   /** What the policy is asked; the same for every sample, or by its task. */
@@ -73,9 +75,12 @@ export async function openVlm(dir: string, config: VlmConfig, options: VlmOption
   const unused = unusedText(own.unused);
   if (unused !== undefined) options.notice?.(`${dir}  weights: tensors that are not used: ${unused}`);
   const engine = openEngine(options);
+  const precision = options.precision ?? 'float32';
+  const narrow = options.optimizer === 'host' && engine.traits.halves;
+  const trained = narrow ? { ...own.trained, layout: heldLayout(config, own.trained, precision) } : own.trained;
   try {
     if (frozen) await lendWeights(engine, BASE, frozen, options.precision);
-    await engine.parameters(own.trained.name, own.trained.layout, own.trained.values);
+    await engine.parameters(trained.name, trained.layout, trained.values);
   } catch (error) {
     // Else the device's memory would not be freed.
     await engine.release();
@@ -84,7 +89,7 @@ export async function openVlm(dir: string, config: VlmConfig, options: VlmOption
   return policyOn(
     engine,
     dir,
-    { config, tokenizer, chat, own, extra, held: frozen ? (options.precision ?? 'float32') : 'float32' },
+    { config, tokenizer, chat, own: { ...own, trained }, extra, held: frozen || narrow ? precision : 'float32' },
     options,
   );
 }
@@ -112,8 +117,8 @@ function policyOn(
   const { trained, adapter } = own;
   const graphs = graphCache(engine, engine.traits.device === 'cpu' ? Infinity : MOST_GRAPHS);
   const precision = options.precision ?? 'float32';
-  const optimizer = optimizerOf(engine, trained, options.workers * options.threads);
-  const reference = referenceOf(dir, config, trained, optimizer, engine, graphs, precision, extra);
+  const optimizer = optimizerOf(engine, trained, options.workers * options.threads, options.optimizer);
+  const reference = referenceOf(dir, config, trained, optimizer, engine, graphs, precision, held, extra);
   const learner = learnerOf(dir, config, own, reference, optimizer);
   const parameters = trained.layout.length;
   const sets = [...new Set([trained.name, BASE])];
@@ -126,6 +131,7 @@ function policyOn(
   };
   const model: Model = {
     ...options,
+    moments: options.optimizer !== 'host',
     name: dir,
     runs: cutBy(dir, options),
     config,

@@ -28,6 +28,7 @@ export interface Reference {
  * The reference of the checkpoint in `dir`.
  *
  * @param precision of products.
+ * @param held format in which the layout's matrices are held.
  * @param extra weights that the files don't have, with their initial values.
  */
 export function referenceOf(
@@ -38,6 +39,7 @@ export function referenceOf(
   engine: Engine,
   graphs: GraphCache,
   precision: Precision,
+  held: Precision,
   extra: readonly FirstValues[] = [],
 ): Reference {
   let mixed: Float32Array | undefined;
@@ -59,7 +61,7 @@ export function referenceOf(
       if (name !== BASE) return { set: BASE, held: precision };
       opening ??= findWeights(dir, config).then((files) => lendWeights(engine, REFERENCE, files, precision));
       await opening;
-      return { set: REFERENCE, held: mixed ? 'float32' : precision };
+      return { set: REFERENCE, held: mixed ? held : precision };
     },
     take,
     async mix(share) {

@@ -5,7 +5,7 @@ import { frameOf } from '../../operators/load-options.js';
 import { pipelineContext, type PipelineContext } from '../stage.js';
 
 /** Notices about allowed but unusual settings, after the name of the pipeline or stage. */
-export async function noticesOf({ settings, stages, evaluation }: Pipeline): Promise<string[]> {
+export async function noticesOf({ settings, stages, evaluation, settled = [] }: Pipeline): Promise<string[]> {
   const around = pipelineContext(settings, stages);
   const own = stages.flatMap(({ name, stage, options }) =>
     (stage.notices?.(options, around) ?? []).map((text) => `${name}  ${text}`),
@@ -15,6 +15,7 @@ export async function noticesOf({ settings, stages, evaluation }: Pipeline): Pro
   return [
     ...own,
     ...(frame === undefined ? [] : [frame]),
+    ...settled.map((text) => `policy  ${text}`),
     ...(room === undefined ? [] : [`policy  ${room}`]),
     ...(evaluation ? drawn(evaluation).map((text) => `evaluate  ${text}`) : []),
   ];

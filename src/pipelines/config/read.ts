@@ -8,6 +8,7 @@ import { inLine, isPrintable, printable } from '../../printable.js';
 import { policyFault } from '../../models/policies.js';
 import { isOfModule, optionsOf, segmenterDefinition } from '../../models/segmenters.js';
 import { settleDevices, unusableDevices } from './devices.js';
+import { settledOptimizer } from './optimizer.js';
 import { check, isWrong, preflights, type Checked } from './check.js';
 import type { Issue } from './issues.js';
 import { valueAt } from './schema-paths.js';
@@ -38,6 +39,8 @@ export interface Pipeline {
   readonly file: string;
   readonly settings: Settings;
   readonly stages: readonly CheckedStage[];
+  /** Notices about what was settled for the policy. */
+  readonly settled?: readonly string[];
   /** What `evaluate` names, with this pipeline's policy. */
   readonly evaluation?: Pipeline;
   /** Modules that it names and that were not run, absolute: such a pipeline can be looked at, not run. */
@@ -105,11 +108,26 @@ async function readMap(source: Source, map: unknown, given?: string): Promise<Re
     (issue) => `${blamed(issue) ?? place(picked, overrides, issue)}  ${issue.text}`,
   );
   const folder = dirname(picked.document.file);
+  const onDevices = settleDevices(read);
+  const { policy, notice } = await settledPolicy(onDevices, used, lines.length > 0);
   const settings = {
-    ...settleDevices(read),
+    ...onDevices,
+    ...(policy && { policy }),
     operators: read.operators.map((path) => resolve(folder, path)),
   };
-  return { pipeline: { name: picked.name, file: picked.document.file, settings, stages: used, unchecked }, lines };
+  const pipeline = { name: picked.name, file: picked.document.file, settings, stages: used, unchecked };
+  return { pipeline: { ...pipeline, ...(notice !== undefined && { settled: [notice] }) }, lines };
+}
+
+/** The policy with the place of its optimizer settled, if nothing is refused. */
+async function settledPolicy(
+  settings: Settings,
+  used: readonly CheckedStage[],
+  refused: boolean,
+): Promise<{ readonly policy?: Settings['policy']; readonly notice?: string }> {
+  if (!settings.policy || refused) return {};
+  const { optimizer, notice } = await settledOptimizer(pipelineContext(settings, used), settings.policy);
+  return { policy: { ...settings.policy, optimizer }, ...(notice !== undefined && { notice }) };
 }
 
 /** Everything that is wrong with a map, and the modules that were not run. */

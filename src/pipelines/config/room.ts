@@ -41,10 +41,16 @@ export async function roomNotice(
 }
 
 /** The run of one prompt that a pipeline asks for; undefined where no stage writes completions. */
-export function useOf({ fact }: PipelineContext, { precision, gradientCheckpointing }: PolicyOptions): Use | undefined {
-  const frame = fact('source')?.value.frame;
-  const { group, maxTokens } = fact('sampling')?.value ?? {};
-  if (group === undefined || maxTokens === undefined || frame === undefined) return undefined;
+export function useOf(around: PipelineContext, policy: PolicyOptions): Use | undefined {
+  const { group, maxTokens } = around.fact('sampling')?.value ?? {};
+  const known = group !== undefined && maxTokens !== undefined && around.fact('source')?.value.frame !== undefined;
+  return known ? anyUse(around, policy) : undefined;
+}
+
+/** The same; with one answer where none writes completions. */
+export function anyUse({ fact }: PipelineContext, { precision, gradientCheckpointing, optimizer }: PolicyOptions): Use {
+  const { frame = 768 } = fact('source')?.value ?? {};
+  const { group = 1, maxTokens = 256 } = fact('sampling')?.value ?? {};
   const { width, height } = frameOf(frame as Parameters<typeof frameOf>[0]);
   return {
     frame: Math.round(Math.sqrt(width * height)),
@@ -53,10 +59,11 @@ export function useOf({ fact }: PipelineContext, { precision, gradientCheckpoint
     prompts: 1,
     precision,
     gradientCheckpointing,
+    optimizer: optimizer === 'host' ? 'host' : 'device',
   };
 }
 
-const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
+export const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
 
 function told(work: CountedWork, asked: Asked, need: number, room: number): string {
   const { job, use } = asked;
@@ -98,6 +105,7 @@ function changes({ adapter, unit }: CountedWork, { job, use }: Asked): readonly 
     ...(job.kind !== 'rollout' && !use.gradientCheckpointing
       ? [using('gradientCheckpointing: true', { gradientCheckpointing: true })]
       : []),
+    ...(job.kind === 'full' && use.optimizer !== 'host' ? [using('optimizer: host', { optimizer: 'host' })] : []),
     ...(use.precision === 'float32' ? [using('precision: bfloat16', { precision: 'bfloat16' })] : []),
     ...(job.kind === 'full'
       ? [

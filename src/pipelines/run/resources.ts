@@ -86,8 +86,8 @@ async function openNamedPolicy(
   if (!options) throw new UsageError('policy: expected the key "policy" in the pipeline; got none');
   const device = deviceOf(options);
   const workers = workersOn(device, options.workers);
-  const { checkpoint, adapter, threads, batch, tokens, gradientCheckpointing, prompt, save, precision, runtime } =
-    options;
+  const { checkpoint, adapter, threads, batch, tokens, gradientCheckpointing, optimizer, prompt, save } = options;
+  const { precision, runtime } = options;
   // Frozen weights stay memory-mapped.
   const train = updatesPolicy ? options.train : adapter === undefined ? 'none' : options.train;
   const extra = patchMask > 0 ? patchMaskHead : undefined;
@@ -96,6 +96,7 @@ async function openNamedPolicy(
     threads,
     batch,
     gradientCheckpointing,
+    optimizer: optimizer === 'host' ? 'host' : 'device',
     seed,
     precision,
     runtime,

@@ -9,7 +9,10 @@ import type { Program } from './emit.js';
 export interface Runtime<Value = unknown> {
   /** @param placed inputs in files, which every run reads from there. */
   open(program: Program | GraphFile, placed: ReadonlyMap<string, Place>): Promise<Session<Value>>;
-  /** Copies a flat array, a value for each entry; into earlier values of the same layout if given. */
+  /**
+   * Copies a flat array, a value for each entry, in the layout's formats if the device has halves; into earlier values
+   * of the same layout if given, in theirs.
+   */
   hold(layout: Layout, values: Float32Array, before?: ReadonlyMap<string, Value>): ReadonlyMap<string, Value>;
   /** Takes ownership of an array, halves as their bits. */
   own(values: Float32Array | Uint16Array): Value;
@@ -36,7 +39,8 @@ export interface SetLearning<Value> {
   /** Room for a flat array, all 0. */
   zeros(layout: Layout): HeldFlat<Value>;
   clear(layout: Layout, held: HeldFlat<Value>): void;
-  read(layout: Layout, held: HeldFlat<Value>): Float32Array;
+  /** Copies as many elements as `into` has, from `from` on. */
+  read(layout: Layout, held: HeldFlat<Value>, from: number, into: Float32Array): void;
   /** Sum of squares. */
   squares(layout: Layout, held: HeldFlat<Value>): number;
   /**

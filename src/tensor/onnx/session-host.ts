@@ -14,7 +14,8 @@ import {
   type Session,
   type SetLearning,
 } from './runtime.js';
-import type { JobResult, SessionJob } from './session.js';
+import type { JobResult, RunAnswer, SessionJob } from './session.js';
+import { arrayOf, halvesOf, spanOf } from '../span.js';
 import { messageOf, OutOfMemoryError } from '../../errors.js';
 
 /** A trainable set; its training arrays are made on request. */
@@ -41,7 +42,7 @@ type RunJob = Extract<SessionJob, { kind: 'run' }>;
 
 /** The result of a job, and its transferable parts. */
 export interface Handled {
-  readonly answer: RunResult | JobResult;
+  readonly answer: RunAnswer | JobResult;
   readonly transfer?: readonly ArrayBuffer[];
 }
 
@@ -70,17 +71,18 @@ export class SessionHost<Value> {
         await this.#close(job.program);
         return DONE;
       case 'parameters':
-        this.#hold(job.set, job.layout, job.values, job.version);
+        this.#hold(job.set, job.layout, arrayOf(job.values), job.version);
         return DONE;
       case 'places':
         this.#add(job.set, new Map(), job.places);
         return DONE;
       case 'tensor':
-        this.#add(job.set, new Map([[job.name, this.#runtime.own(job.values)]]), new Map());
+        this.#own(job);
         return DONE;
       case 'run': {
-        const answer = await this.#run(job).catch(named(job.program));
-        return { answer, transfer: answer.gradient ? [answer.gradient.buffer as ArrayBuffer] : [] };
+        const { gradient, ...answer } = await this.#run(job).catch(named(job.program));
+        if (!gradient) return { answer };
+        return { answer: { ...answer, gradient: spanOf(gradient) }, transfer: [gradient.buffer as ArrayBuffer] };
       }
       case 'drop':
         this.#drop(job.ids);
@@ -90,6 +92,7 @@ export class SessionHost<Value> {
       case 'squares':
       case 'step':
       case 'read':
+      case 'readInto':
       case 'write':
         return this.#learn(job);
       case 'end':
@@ -131,6 +134,10 @@ export class SessionHost<Value> {
     if (before && !same) this.#forget(all(before), before.places.size > 0);
   }
 
+  #own({ set, name, values, half }: Extract<SessionJob, { kind: 'tensor' }>): void {
+    this.#add(set, new Map([[name, this.#runtime.own(half ? halvesOf(values) : arrayOf(values))]]), new Map());
+  }
+
   /** Adds tensors to a set, replacing those of the same name. */
   #add(set: string, added: ReadonlyMap<string, Value>, placed: ReadonlyMap<string, Place>): void {
     const before = this.#sets.get(set) ?? { values: new Map<string, Value>(), places: new Map<string, Place>() };
@@ -151,13 +158,18 @@ export class SessionHost<Value> {
     if (placed) this.#runtime.retain([...this.#sets.values()].flatMap(({ places }) => [...places.values()]));
   }
 
-  async #run({ program: name, sets: from, feeds, settings: { keep = [], sum } }: RunJob): Promise<RunResult> {
+  async #run({
+    program: name,
+    sets: from,
+    feeds,
+    settings: { keep = [], sum, moments = true },
+  }: RunJob): Promise<RunResult> {
     const known = this.#open.get(name);
     if (this.#ended) throw new Error(`expected a run before the engine's release; got one after`);
     if (!known) throw new Error(`expected an open graph; got one that was never opened`);
     const { session, program } = known;
     const { flat, flat: { layout: trained, version } = { version: 0 } } = this.#sets.get(from[0] ?? '') ?? {};
-    const sums = sum === undefined ? undefined : this.#summed(from[0], flat, sum === 'begin');
+    const sums = sum === undefined ? undefined : this.#summed(from[0], flat, sum === 'begin', moments);
     const inputs = program.inputs.map((input) => {
       const before = input.name.startsWith(SUM) ? sums?.get(input.name.slice(SUM.length)) : undefined;
       return before === undefined
@@ -191,15 +203,14 @@ export class SessionHost<Value> {
   }
 
   /** Sums of gradients. */
-  #summed(set: string | undefined, flat: Flat<Value> | undefined, begin: boolean): HeldFlat<Value> {
+  #summed(set: string | undefined, flat: Flat<Value> | undefined, begin: boolean, moments: boolean): HeldFlat<Value> {
     const { learning } = this.#runtime;
     if (!learning || !flat)
       throw new Error(`expected a set that learns where it is held to sum gradients up; got ${set}`);
     const known = flat.parts.has('gradient');
     // Allocates all that a step needs, before runs take the rest.
-    const [held] = (['gradient', 'first', 'second'] as const).map((part) => this.#part(flat, part)) as [
-      HeldFlat<Value>,
-    ];
+    const held = this.#part(flat, 'gradient');
+    if (moments) for (const part of ['first', 'second'] as const) this.#part(flat, part);
     if (begin && known) learning.clear(flat.layout, held);
     return held;
   }
@@ -211,7 +222,7 @@ export class SessionHost<Value> {
     return held;
   }
 
-  #learn(job: Extract<SessionJob, { kind: 'squares' | 'step' | 'read' | 'write' }>): Handled {
+  #learn(job: Extract<SessionJob, { kind: 'squares' | 'step' | 'read' | 'readInto' | 'write' }>): Handled {
     const { learning } = this.#runtime;
     const { flat, values } = this.#sets.get(job.set) ?? {};
     if (!learning || !flat || !values) throw new Error(`expected a set that learns where it is held; got ${job.set}`);
@@ -230,11 +241,15 @@ export class SessionHost<Value> {
         return DONE;
       }
       case 'read': {
-        const read = learning.read(layout, job.part === 'values' ? values : this.#part(flat, job.part));
-        return { answer: { values: read }, transfer: [read.buffer as ArrayBuffer] };
+        const read = new Float32Array(new ArrayBuffer(4 * layout.length));
+        learning.read(layout, job.part === 'values' ? values : this.#part(flat, job.part), 0, read);
+        return { answer: { values: spanOf(read) }, transfer: [read.buffer] };
       }
+      case 'readInto':
+        learning.read(layout, this.#part(flat, job.part), job.from, arrayOf(job.into));
+        return DONE;
       case 'write':
-        this.#runtime.hold(layout, job.values, this.#part(flat, job.part));
+        this.#runtime.hold(layout, arrayOf(job.values), this.#part(flat, job.part));
         return DONE;
     }
   }
@@ -307,7 +322,10 @@ function all<Value>({ flat, values }: Held<Value>): Value[] {
 function sameEntries(a: Layout, b: Layout): boolean {
   return (
     a.entries.length === b.entries.length &&
-    a.entries.every(({ name, length }, i) => name === b.entries[i]?.name && length === b.entries[i]?.length)
+    a.entries.every(({ name, length, held }, i) => {
+      const other = b.entries[i];
+      return name === other?.name && length === other.length && held === other.held;
+    })
   );
 }
 

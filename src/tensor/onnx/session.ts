@@ -19,17 +19,21 @@ import {
 import type { Data, Place } from '../graph.js';
 import type { Layout } from '../layout.js';
 import { checkOperations } from '../operations.js';
+import { arrayOf, spanOf, type Span } from '../span.js';
 import { add, input } from '../ops.js';
 import { emit, type Program } from './emit.js';
 import { hasKernel } from './kernels.js';
 import { findCudaRuntime } from '../../gpu/find.js';
 import { workers, type Workers } from '../../workers.js';
 
+/** The result of a run, on its way from a thread. */
+export type RunAnswer = Omit<RunResult, 'gradient'> & { readonly gradient?: Span };
+
 /** Results of jobs other than runs. */
 export interface JobResult {
   readonly memory?: MemoryUse | undefined;
   readonly squares?: number;
-  readonly values?: Float32Array;
+  readonly values?: Span;
 }
 
 export type SessionJob =
@@ -39,7 +43,7 @@ export type SessionJob =
       readonly kind: 'parameters';
       readonly set: string;
       readonly layout: Layout;
-      readonly values: Float32Array;
+      readonly values: Span;
       readonly version: number;
     }
   | { readonly kind: 'places'; readonly set: string; readonly places: ReadonlyMap<string, Place> }
@@ -47,7 +51,8 @@ export type SessionJob =
       readonly kind: 'tensor';
       readonly set: string;
       readonly name: string;
-      readonly values: Float32Array | Uint16Array;
+      readonly values: Span;
+      readonly half: boolean;
     }
   | {
       readonly kind: 'run';
@@ -61,7 +66,14 @@ export type SessionJob =
   | { readonly kind: 'squares'; readonly set: string }
   | { readonly kind: 'step'; readonly set: string; readonly pieces: readonly AdamPiece[]; readonly version: number }
   | { readonly kind: 'read'; readonly set: string; readonly part: LearningPart | 'values' }
-  | { readonly kind: 'write'; readonly set: string; readonly part: LearningPart; readonly values: Float32Array }
+  | {
+      readonly kind: 'readInto';
+      readonly set: string;
+      readonly part: LearningPart;
+      readonly from: number;
+      readonly into: Span;
+    }
+  | { readonly kind: 'write'; readonly set: string; readonly part: LearningPart; readonly values: Span }
   | { readonly kind: 'end' };
 
 /** ONNX Runtime as an engine; it also opens `.onnx` files, and emitted graphs. */
@@ -132,7 +144,7 @@ export function openOnnx({ workers: size, threads, device = { kind: 'cpu' } }: E
   const libraries = device.libraries ?? (device.kind === 'cuda' ? findCudaRuntime() : undefined);
   const data: ThreadData = { threads, device, libraries, users: usersOf(device) };
   const ready = device.kind === 'cpu' ? flushDenormals() : Promise.resolve();
-  const started = ready.then((): Workers<SessionJob, RunResult & JobResult> =>
+  const started = ready.then((): Workers<SessionJob, RunAnswer & JobResult> =>
     workers(new URL('./session-worker.js', import.meta.url), size, data),
   );
   const call: Call = async (job) => (await started).call(job);
@@ -177,7 +189,7 @@ export function openOnnx({ workers: size, threads, device = { kind: 'cpu' } }: E
       if (open.delete(name)) await everywhere({ kind: 'close', program: name });
     },
     async parameters(set, layout, values, version = 0) {
-      await everywhere({ kind: 'parameters', set, layout, values, version });
+      await everywhere({ kind: 'parameters', set, layout, values: spanOf(values), version });
     },
     async places(set, places) {
       await everywhere({ kind: 'places', set, places });
@@ -187,14 +199,18 @@ export function openOnnx({ workers: size, threads, device = { kind: 'cpu' } }: E
         await started
       ).each((worker) => {
         const own = worker === size - 1 ? values : values.slice();
-        return { job: { kind: 'tensor', set, name, values: own }, transfer: [own.buffer] };
+        return {
+          job: { kind: 'tensor', set, name, values: spanOf(own), half: own instanceof Uint16Array },
+          transfer: [own.buffer],
+        };
       });
     },
     async run({ name: program }, feeds, sets = ['policy'], settings = {}) {
       const plain = Object.fromEntries(
         Object.entries(feeds).map(([name, feed]) => [name, 'data' in feed ? feed.data : feed]),
       );
-      const answer = await call({ kind: 'run', program, sets, feeds: plain, settings });
+      const { gradient, ...told } = await call({ kind: 'run', program, sets, feeds: plain, settings });
+      const answer = gradient ? { ...told, gradient: arrayOf(gradient) } : told;
       return settings.keep ? withKept(answer, settings.keep) : answer;
     },
     ...(libraries && { learning: learningOf(call) }),
@@ -208,7 +224,7 @@ export function openOnnx({ workers: size, threads, device = { kind: 'cpu' } }: E
 }
 
 /** Runs a job on one thread. */
-type Call = (job: SessionJob) => Promise<RunResult & JobResult>;
+type Call = (job: SessionJob) => Promise<RunAnswer & JobResult>;
 
 function learningOf(call: Call): EngineLearning {
   return {
@@ -216,9 +232,12 @@ function learningOf(call: Call): EngineLearning {
     async step(set, layout, { step, version, ...options }) {
       await call({ kind: 'step', set, pieces: piecesOf(layout, step, options), version });
     },
-    read: async (set, part) => (await call({ kind: 'read', set, part })).values as Float32Array,
+    read: async (set, part) => arrayOf((await call({ kind: 'read', set, part })).values as Span),
+    async readInto(set, part, from, into) {
+      await call({ kind: 'readInto', set, part, from, into: spanOf(into) });
+    },
     async write(set, part, values) {
-      await call({ kind: 'write', set, part, values });
+      await call({ kind: 'write', set, part, values: spanOf(values) });
     },
   };
 }

@@ -9,6 +9,7 @@ import { onCpu, without } from '../../tensor/onnx/native/libraries.js';
 import { folderTensors, openSafetensors } from '../../../src/io/safetensors.js';
 import type { OpenPolicyOptions } from '../../../src/models/policies.js';
 import type { VlmPolicy } from '../../../src/models/vlm/policy.js';
+import { openEngine } from '../../../src/tensor/engines.js';
 
 const device = { kind: 'cpu', libraries: onCpu } as const;
 
@@ -41,9 +42,14 @@ async function stepped(options: Partial<OpenPolicyOptions>, steps: number): Prom
   return policy;
 }
 
-describe.skipIf(without !== '')(`a policy that learns where its weights are held${without}`, () => {
-  it('comes to the same weights, moments, averages and losses as on the host', async () => {
-    const [host, held] = [await stepped({}, 3), await stepped({ device }, 3)];
+const both = [
+  ['there', 'device'],
+  ['on the host', 'host'],
+] as const;
+
+describe.skipIf(without !== '').each(both)(`a policy on a device with its optimizer %s${without}`, (_, optimizer) => {
+  it('comes to the same weights, moments, averages and losses as one without a device', async () => {
+    const [host, held] = [await stepped({}, 3), await stepped({ device, optimizer }, 3)];
     const [expected, got] = [await saved(host), await saved(held)];
     expect(Object.keys(got)).toEqual(Object.keys(expected));
     // Adam divides small gradients by their own size, and so their rounding is as large as a step is: 1e-3 three times.
@@ -58,11 +64,11 @@ describe.skipIf(without !== '')(`a policy that learns where its weights are held
   });
 
   it('goes on from what it saved as if it had not been broken off, and takes a gradient that it is handed', async () => {
-    const whole = await stepped({ device, train: { lora: { rank: 2, alpha: 4, targets: ['q_proj'] } } }, 2);
+    const whole = await stepped({ device, optimizer, train: { lora: { rank: 2, alpha: 4, targets: ['q_proj'] } } }, 2);
     const dir = join(await folder(), 'state');
     await whole.save(dir);
     await whole.saveTraining(dir);
-    const again = await open({ batch: 2, device, adapter: dir });
+    const again = await open({ batch: 2, device, optimizer, adapter: dir });
     await again.restore(dir);
     expect(again.version).toBe(2);
     const gradient = Float32Array.from({ length: whole.parameters }, (_, i) => ((i % 7) - 3) / 10);
@@ -72,11 +78,55 @@ describe.skipIf(without !== '')(`a policy that learns where its weights are held
   });
 
   it('moves a reference towards its weights', async () => {
-    const policy = await stepped({ device }, 1);
+    const policy = await stepped({ device, optimizer }, 1);
     const rows = lessons(policy, 2).slice(0, 1);
     await policy.mixReference(1);
     expect(await policy.referenceScores({ rows, temperature: 1 })).toEqual(
       await policy.scores({ rows, temperature: 1 }),
     );
+  });
+});
+
+describe.skipIf(without !== '')(`an optimizer on the host${without}`, () => {
+  it('takes a step as the device does from its own sum, within the rounding of float32', async () => {
+    const [there, here] = [await stepped({ device }, 1), await stepped({ device, optimizer: 'host' }, 1)];
+    const [expected, got] = [await saved(there), await saved(here)];
+    // One step moves by the learning rate, 1e-3; moments and the norm that clips are of the same bits.
+    for (const [name, values] of Object.entries(expected))
+      expect([name, apartBy(got[name], values) < 2e-7]).toEqual([name, true]);
+  });
+
+  it('leaves the device without moments', async () => {
+    const inUse = async (optimizer: 'device' | 'host'): Promise<number> => {
+      const policy = await stepped({ device, optimizer }, 1);
+      const watch = openEngine({ workers: 1, threads: 1, device });
+      const memory = await watch.memory();
+      await watch.release();
+      await policy.release();
+      return memory?.inUse ?? NaN;
+    };
+    const { parameters } = await open();
+    const saves = (await inUse('device')) - (await inUse('host'));
+    // Each is rounded up to blocks.
+    expect(saves / (8 * parameters)).toBeCloseTo(1, 1);
+  });
+
+  it('goes on in all weights from what it saved as if it had not been broken off, and with float32 that bfloat16 files round', async () => {
+    const options = { device, optimizer: 'host', save: 'bfloat16' } as const;
+    const rows = (policy: VlmPolicy) => lessons(policy, 2).slice(0, 3);
+    const step = async (policy: VlmPolicy): Promise<unknown> =>
+      policy.step((await policy.gradient({ loss, rows: rows(policy), temperature: 1 })).gradient, {
+        ...settings,
+        maxNorm: 0.5,
+        ema: 0.5,
+      });
+    const whole = await stepped(options, 2);
+    const dir = join(await folder(), 'state');
+    await whole.save(dir);
+    await whole.saveTraining(dir);
+    const again = await open({ batch: 2, ...options }, dir);
+    await again.restore(dir);
+    for (const policy of [whole, again]) await step(policy);
+    expect(await saved(again)).toEqual(await saved(whole));
   });
 });

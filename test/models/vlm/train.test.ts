@@ -1,5 +1,6 @@
 import { beforeAll, afterAll, describe, expect, it } from 'vitest';
 
+import { fromBf16, toBf16 } from '../../../src/io/half.js';
 import type { TrainRow } from '../../../src/models/policy.js';
 import { completionLength, prefixShape } from '../../../src/models/vlm/batch.js';
 import { PLAIN_BUILD, type Build } from '../../../src/models/vlm/build.js';
@@ -20,6 +21,7 @@ import { findWeights, readWeights } from '../../../src/models/vlm/weight-files.j
 import { hash, uniform } from '../../../src/random.js';
 import type { Engine, Graph, RunResult } from '../../../src/tensor/engine.js';
 import { openEngine } from '../../../src/tensor/engines.js';
+import type { Precision } from '../../../src/tensor/graph.js';
 import { layoutOf, type Layout } from '../../../src/tensor/layout.js';
 import { tiny } from './opened.js';
 
@@ -125,6 +127,24 @@ describe.each(Object.entries(graphs))('the training graph of an %s', (_, graph) 
   });
 
   it('has a gradient at all', () => expect(kept.gradient?.filter((g) => g !== 0).length).toBeGreaterThan(10_000));
+});
+
+it('takes trained matrices as halves, with the gradients that float32 of the same values has, in float32', async () => {
+  const { layout, values } = await readWeights(await findWeights(tiny, config));
+  // Halves of the CPU are float32 with a half's value.
+  fromBf16(toBf16(Float32Array.from(values)), values);
+  await engine.parameters('halves', layout, values);
+  for (const gradientCheckpointing of [false, true]) {
+    const by = (held: Precision): Promise<RunResult> =>
+      run(
+        (shape) => gradientGraph(config, shape, graphs['objective'], { ...PLAIN_BUILD, precision: 'bfloat16', held }),
+        { logits: 7 * vocab, gradientCheckpointing },
+        ['halves'],
+      );
+    const [wide, narrow] = [await by('float32'), await by('bfloat16')];
+    expect(narrow.outputs).toEqual(wide.outputs);
+    expect(apartBy(narrow.gradient as Float32Array, wide.gradient as Float32Array)).toBe(0);
+  }
 });
 
 it('scores come out the same by chunks', async () => {

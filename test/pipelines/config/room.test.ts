@@ -1,13 +1,16 @@
-import { fileURLToPath } from 'node:url';
+import { rm } from 'node:fs/promises';
 
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { readPipeline } from '../../../src/pipelines/config/read.js';
 import { roomNotice } from '../../../src/pipelines/config/room.js';
 import { pipelineContext } from '../../../src/pipelines/stage.js';
 import { folder } from '../files.js';
+import { hollowQwen } from '../../cuda/hollow.js';
 
-const published = fileURLToPath(new URL('../../fixtures/qwen2.5-vl-3b', import.meta.url));
+let published = '';
+beforeAll(async () => void (published = await hollowQwen({ dtype: 'BF16' })));
+afterAll(() => rm(published, { recursive: true }));
 
 /** What is said of a run on a GPU that has so many bytes; the file is read as one for the CPU, for here is no GPU. */
 async function told(
@@ -47,6 +50,13 @@ describe('roomNotice', () => {
       /^memory: counted 12\.4 GB .*; got 11\.5 GB; way out: frame: 392 \(11\.5 GB\), group: 4 \(10\.9 GB\), maxTokens: 200 \(11\.2 GB\)$/,
     );
     expect(await told(70e9)).toMatch(/; way out: an adapter of rank 16 in place of all weights \(43\.1 GB\)$/);
+    const checkpointed = { policy: ', gradientCheckpointing: true' };
+    expect(await told(72e9, checkpointed)).toMatch(
+      /^memory: counted 77\.5 GB .*; got 72\.0 GB; way out: optimizer: host \(32\.4 GB\), an adapter of rank 16 in place of all weights \(12\.4 GB\)$/,
+    );
+    expect(await told(30e9, { policy: ', gradientCheckpointing: true, optimizer: host' })).toMatch(
+      /^memory: counted 32\.4 GB .*; way out: an adapter of rank 16/,
+    );
     expect(await told(8e9, { last: 'parse, mask, reward, tally' })).toMatch(
       /^memory: counted 8\.3 GB for a rollout of one prompt, .*; way out: frame: 392 \(7\.\d GB\)$/,
     );

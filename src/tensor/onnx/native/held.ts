@@ -2,7 +2,8 @@
 import type { Pointer } from './api.js';
 import type { Arena, Device } from './device.js';
 import { widthOf } from './elements.js';
-import type { DType } from '../../graph.js';
+import type { Narrowing } from './narrowing.js';
+import { isHalf, type DType, type Half } from '../../graph.js';
 import type { Extent } from '../runtime.js';
 import type { Layout } from '../../layout.js';
 
@@ -45,49 +46,74 @@ export function allocate(arena: Arena, extents: readonly Extent[]): Held[] {
   });
 }
 
-/** Tensors of a flat array's entries in one block. */
-export function heldBy(arena: Arena, { entries }: Layout): ReadonlyMap<string, Held> {
+/** Tensors of a flat array's entries in one block. @param formats whether in those of the layout; else all float32. */
+export function heldBy(arena: Arena, { entries }: Layout, formats = false): ReadonlyMap<string, Held> {
   const held = allocate(
     arena,
-    entries.map(({ length }) => ({ length, kinds: ['float32'] })),
+    entries.map(({ length, held: format }): Extent => ({
+      length,
+      kinds: [(formats ? format : undefined) ?? 'float32'],
+    })),
   );
   return new Map(entries.map(({ name }, i) => [name, held[i]]));
 }
 
-/** Copies a flat array to its entries on the device; entries adjacent in both go in one piece. */
+/** Copies a flat array to its entries on the device; float32 entries adjacent in both go in one piece. */
 export function writeFlat(
   { transfer }: Device,
   layout: Layout,
   values: Float32Array,
   held: ReadonlyMap<string, Held>,
+  narrowing: Narrowing,
 ): void {
+  const halves = layout.entries.filter(({ name }) => halfOf(held.get(name)) !== undefined);
+  for (const { name, offset, length } of halves) {
+    const to = held.get(name) as Held;
+    if (length > 0) narrowing.write(to, halfOf(to) as Half, values.subarray(offset, offset + length));
+  }
   for (const { at, from, to } of runsOf(layout, held)) transfer.write(at, values.subarray(from, to));
 }
 
-/** The reverse of `writeFlat`. */
+/**
+ * Copies a part of float32 entries back: elements of the flat array from `from` on, as many as `into` has.
+ *
+ * @throws {Error} if entries are halves.
+ */
 export function readFlat(
   { transfer }: Device,
   layout: Layout,
-  values: Float32Array,
+  into: Float32Array,
   held: ReadonlyMap<string, Held>,
+  first = 0,
 ): void {
-  for (const { at, from, to } of runsOf(layout, held)) transfer.read(values.subarray(from, to), at);
+  const half = layout.entries.find(({ name }) => halfOf(held.get(name)) !== undefined);
+  if (half) throw new Error(`expected ${half.name} in float32 to read it back; got a half`);
+  for (const { at, from, to } of runsOf(layout, held)) {
+    const [start, end] = [Math.max(from, first), Math.min(to, first + into.length)];
+    if (start < end) transfer.read(into.subarray(start - first, end - first), at + BigInt(4 * (start - from)));
+  }
+}
+
+/** The format of halves, if they are. */
+function halfOf(held: Held | undefined): Half | undefined {
+  return held?.kinds.find(isHalf);
 }
 
 export function clearFlat({ transfer }: Device, layout: Layout, held: ReadonlyMap<string, Held>): void {
   for (const { at, from, to } of runsOf(layout, held)) transfer.clear(at, 4 * (to - from));
 }
 
-/** Elements that are adjacent both in the flat array and on the device. */
+/** Float32 elements that are adjacent both in the flat array and on the device. */
 function runsOf(
   { entries }: Layout,
   held: ReadonlyMap<string, Held>,
 ): readonly { readonly at: Pointer; readonly from: number; readonly to: number }[] {
   const runs: { at: Pointer; from: number; to: number }[] = [];
   for (const { name, offset, length } of entries) {
-    const { at } = held.get(name) as Held;
+    const one = held.get(name) as Held;
+    const { at } = one;
     const last = runs.at(-1);
-    if (length === 0) continue;
+    if (length === 0 || halfOf(one) !== undefined) continue;
     if (last && last.to === offset && last.at + BigInt(4 * (last.to - last.from)) === at) last.to += length;
     else runs.push({ at, from: offset, to: offset + length });
   }

@@ -81,10 +81,8 @@ export class Learning implements SetLearning<Held> {
     clearFlat(this.#device, layout, held);
   }
 
-  read(layout: Layout, held: HeldFlat<Held>): Float32Array {
-    const values = new Float32Array(new ArrayBuffer(4 * layout.length));
-    readFlat(this.#device, layout, values, held);
-    return values;
+  read(layout: Layout, held: HeldFlat<Held>, from: number, into: Float32Array): void {
+    readFlat(this.#device, layout, into, held, from);
   }
 
   squares(layout: Layout, held: HeldFlat<Held>): number {

@@ -4,6 +4,7 @@
 import { arenaOf, openDevice, type Device, type DeviceOptions } from './device.js';
 import { allocate, heldBy, writeFlat, type Held } from './held.js';
 import { Learning } from './learning.js';
+import { Narrowing } from './narrowing.js';
 import { sessionOf } from './run.js';
 import { openSession } from './sessions.js';
 import { Weights, type Wanted } from './weights.js';
@@ -32,6 +33,7 @@ function runtimeOn(device: Device): Runtime<Held> {
   if (device.reserve !== undefined) arena.reserve(device.reserve);
   const weights = new Weights(device, arena);
   const learning = new Learning(device, arena);
+  const narrowing = new Narrowing(device, arena);
   return {
     learning,
     async open(program, placed) {
@@ -40,8 +42,8 @@ function runtimeOn(device: Device): Runtime<Held> {
       return sessionOf(device, weights, openSession(device, program));
     },
     hold(layout, values, before) {
-      const held = before ?? heldBy(arena, layout);
-      writeFlat(device, layout, values, held);
+      const held = before ?? heldBy(arena, layout, true);
+      writeFlat(device, layout, values, held, narrowing);
       return held;
     },
     own(values) {
@@ -58,6 +60,7 @@ function runtimeOn(device: Device): Runtime<Held> {
     async end() {
       weights.retain([]);
       learning.end();
+      narrowing.end();
       arena.release();
       device.api.release('Session', least);
       device.release();

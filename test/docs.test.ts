@@ -196,7 +196,7 @@ describe('docs/rows.md', () => {
       columnDocs.map(({ name, type, doc }) => `| \`${name}\` | ${type} | ${doc} |`),
     );
     expect(columnDocs.map(({ name }) => name)).toEqual(
-      rowSchema(['iou'], {}, { scores: ['structure'], ignore: true }).fields.map(({ name }) => name),
+      rowSchema(['NAME'], {}, { scores: ['structure'], ignore: true }).fields.map(({ name }) => name),
     );
   });
 });

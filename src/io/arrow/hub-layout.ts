@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import {
   Binary,
   Bool,
+  Dictionary,
   FixedSizeList,
   Float32,
   Float64,
+  Int64,
   List,
   Struct,
   Utf8,
@@ -74,9 +76,11 @@ function hubFeature(type: DataType): unknown {
 }
 
 function dtypeOf(type: DataType): string {
-  if (type instanceof Utf8) return 'string';
+  // `datasets` has no words of which there are few.
+  if (type instanceof Utf8 || type instanceof Dictionary) return 'string';
   if (type instanceof Binary) return 'binary';
   if (type instanceof Bool) return 'bool';
   if (type instanceof Float64) return 'float64';
+  if (type instanceof Int64) return 'int64';
   return type instanceof Float32 ? 'float32' : 'int32';
 }

@@ -9,6 +9,7 @@ import { parseDocument } from 'yaml';
 import { z } from 'zod';
 
 import { columnDocs, rowSchema } from '../src/io/arrow/columns.js';
+import { PARSE_REASONS } from '../src/records.js';
 import { PolicyOptions, SegmenterOptions, Settings } from '../src/pipelines/settings.js';
 import { stages } from '../src/pipelines/stages/table.js';
 import { benchmarkRoots } from './io/benchmarks/published.js';
@@ -190,6 +191,10 @@ describe('README.md', () => {
 });
 
 describe('docs/rows.md', () => {
+  it('has every reason why an answer was not read', () => {
+    expect(table('docs/rows.md', '## Why an answer was not read')).toEqual(expect.arrayContaining([...PARSE_REASONS]));
+  });
+
   it('has every column with its type and its sentence, in the order of the schema', () => {
     const [first = ''] = text('docs/rows.md').split('\n## ');
     expect(first.split('\n').filter((line) => line.startsWith('| `'))).toEqual(

@@ -161,13 +161,14 @@ export async function execute(
   await log.flush().catch((error: unknown) => (fault ??= error));
   stop.release();
 
-  const { rowsIn, rowsOut, marked, tokens } = tracker;
+  const { rowsIn, rowsOut, marked, unread, tokens } = tracker;
   const summary: Summary = {
     name: pipeline.name,
     folder: folder.root,
     rowsIn,
     rowsOut,
     marked,
+    ...(Object.keys(unread).length > 0 && { unread }),
     steps: log.count,
     tokens,
     ...time.spent(),

@@ -195,6 +195,17 @@ describe('docs/rows.md', () => {
     expect(table('docs/rows.md', '## Why an answer was not read')).toEqual(expect.arrayContaining([...PARSE_REASONS]));
   });
 
+  it('reads rows as it says', async () => {
+    const [, after = ''] = text('docs/rows.md').split('## Reading them in TypeScript');
+    const [code = '', said = ''] = [...after.matchAll(/^```(?:js|text)\n(.*?)^```$/gms)].map(([, body = '']) => body);
+    const own = folder();
+    const written = code
+      .replace("'segr1'", `'${pathToFileURL(join(ROOT, 'dist/index.js')).href}'`)
+      .replace("'runs/NAME'", `'${join(ROOT, 'test/fixtures/rows/v2/whole')}'`);
+    const { stdout } = await promisify(execFile)(process.execPath, [own.file('read.mjs', written)]);
+    expect(stdout).toBe(said);
+  });
+
   it('has every column with its type and its sentence, in the order of the schema', () => {
     const [first = ''] = text('docs/rows.md').split('\n## ');
     expect(first.split('\n').filter((line) => line.startsWith('| `'))).toEqual(

@@ -15,7 +15,7 @@ import { columnsIn, hasColumnsOfToday, storedColumns } from './stored-columns.js
 import { sha256Of } from '../sealed-folder.js';
 
 /** Which rows are read, and what of them. `Own` is the type of custom columns, such as `{ difficulty?: number }`. */
-export interface Reading<Own extends object = object> {
+export interface Reading<Own = unknown> {
   /**
    * Which rows, by their columns; only those that it looks at are decoded for it, a batch at a time, before any row is
    * made.
@@ -24,7 +24,7 @@ export interface Reading<Own extends object = object> {
 }
 
 /** Reads some columns only. */
-export interface Projection<Own extends object, Key extends keyof (StoredRow & Own)> extends Reading<Own> {
+export interface Projection<Own, Key extends keyof (StoredRow & Own)> extends Reading<Own> {
   /** Keys of a row, those that nobody asked for are not decoded; also the ones that follow from others. */
   readonly columns: readonly Key[];
 }
@@ -38,11 +38,11 @@ export interface Projection<Own extends object, Key extends keyof (StoredRow & O
  * @throws {DataError} if there is no manifest, a shard differs from it or is cut, or its columns are of a newer
  * version; rows before the damage come first.
  */
-export function readRows<Own extends object = object>(
+export function readRows<Own = unknown>(
   from: string,
   reading?: Reading<Own>,
 ): AsyncGenerator<Row & Own, void, undefined>;
-export function readRows<Own extends object, Key extends keyof (StoredRow & Own)>(
+export function readRows<Own, Key extends keyof (StoredRow & Own)>(
   from: string,
   reading: Projection<Own, Key>,
 ): AsyncGenerator<Pick<StoredRow & Own, Key>, void, undefined>;

@@ -11,7 +11,7 @@ import { toBatch, toCells, type Cells } from './rows.js';
 import { createShard, encodeBatch, type ShardFile } from './shard-file.js';
 import { rowsSoFar } from './shard-reader.js';
 
-export { checkRows, readRows, recoverRows } from './shard-reader.js';
+export { checkRows, readRows, recoverRows, type Projection, type Reading } from './shard-reader.js';
 export { salvage, type Salvaged } from './salvage.js';
 
 export const WriteOptions = z.strictObject({

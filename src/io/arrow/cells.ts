@@ -244,6 +244,15 @@ const object = cell<PromptObject, { box: unknown; points: unknown; every_point: 
 
 export const prompt: Cell<Prompt> = { ...struct<Prompt>({ frame: size, objects: list(object) }), name: 'prompt' };
 
+/** Where a picture is, and its bytes, which `openShards` fills in: the `Image()` of `datasets`. */
+export const picture = cell<string, { bytes: Uint8Array | null; path: string | null }>({
+  name: 'struct',
+  type: new Struct([new Field('bytes', new Binary(), true), new Field('path', new Utf8(), true)]),
+  shape: z.object({ bytes: z.instanceof(Uint8Array).nullable(), path: z.string().nullable() }),
+  write: (path) => ({ bytes: null, path }),
+  read: ({ path }) => path ?? '',
+});
+
 /** `promptTokens` as `prompt_tokens`. */
 export function snakeCase(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

@@ -17,6 +17,7 @@ import {
   long,
   mask,
   nullable,
+  picture,
   prompt,
   scene,
   size,
@@ -56,6 +57,8 @@ export interface RowShape {
   readonly parts?: readonly string[];
   /** Names of the metrics that `score` adds; without any there is no column `scores`. */
   readonly scores?: readonly string[];
+  /** Whether rows hold their images, not only where those are. */
+  readonly images?: boolean;
   /** Whether ground truths have ignored regions. */
   readonly ignore?: boolean;
   /** Custom columns. */
@@ -167,7 +170,10 @@ export const table: readonly Entry[] = [
   several(
     ['image'],
     {
-      image: of(text, 'path of the image, `table.tsv#start-end` for base64 in a table; null for scenes'),
+      image: {
+        cell: ({ images = false }) => (images ? picture : text),
+        doc: "path of the image, `table.tsv#start-end` for base64 in a table; null for scenes. With `write.images: bytes` a struct of the file's `bytes`, a PNG for scenes, and its `path`: the `Image()` of `datasets`",
+      },
       scene: of(scene, 'a drawn scene: `kind`, `seed`, `index`, `rule`'),
     },
     ({ image }) => ('path' in image ? { image: image.path } : { scene: image.scene }),

@@ -66,7 +66,13 @@ export function hubFeatures(fields: readonly Field[]): Record<string, unknown> {
   return Object.fromEntries(fields.map((field) => [field.name, hubFeature(field.type)]));
 }
 
+/** Whether a column holds pictures, as bytes beside a path. */
+export function isPicture(type: DataType | undefined): boolean {
+  return type instanceof Struct && type.children.map(({ name }) => name).join() === 'bytes,path';
+}
+
 function hubFeature(type: DataType): unknown {
+  if (isPicture(type)) return { _type: 'Image' };
   if (type instanceof Struct) return hubFeatures(type.children);
   if (type instanceof List || type instanceof FixedSizeList) {
     const length = type instanceof FixedSizeList ? type.listSize : -1;

@@ -63,7 +63,7 @@ function layout(schema: Schema): Layout {
   const has = new Set(fields.map(({ name }) => name));
   const place = before?.place ?? ((column) => [column]);
   const parts = before?.parts(children) ?? partsOf([...has].filter((name) => !Object.hasOwn(own, name)));
-  const shape = { parts, scores: children('scores'), ignore: has.has('ignore') };
+  const shape = { parts, scores: children('scores'), ignore: has.has('ignore'), images: children('image').length > 0 };
   const entries = table.map((entry) => {
     const columns = columnsOf(entry, shape).map(
       ([name, cell]) => [name, entry.required ? cell : nullable(cell)] as const,

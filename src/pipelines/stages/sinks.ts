@@ -19,6 +19,7 @@ export const sinks: readonly Stage[] = [
       const { weights = {} } = open.fact('rewards')?.value ?? {};
       const schema = rowSchema(partsOf(weights), metadata(open), {
         scores: open.fact('scores')?.value ?? [],
+        images: options.images === 'bytes',
         ignore: open.columns.has('ignore'),
         columns: open.ownColumns,
       });

@@ -114,6 +114,20 @@ export function replayedColumns({ rows: folders, columns = [] }: ReplayOptions):
   };
 }
 
+/** A custom column that is asked for and has one type in some rows, another in others, `expected …; got …`. */
+export function tornColumn({ rows: folders, columns = [] }: ReplayOptions): string | undefined {
+  const before = new Map<string, { readonly kind: string; readonly folder: string }>();
+  for (const folder of [folders].flat())
+    for (const [name, column] of Object.entries(storedColumns(rowsIn(folder)).own)) {
+      const kind = JSON.stringify(column.kind);
+      const other = before.get(name);
+      if (other && other.kind !== kind && columns.includes(name))
+        return `expected one type of ${name} in all rows; got ${other.kind} in ${other.folder}, ${kind} in ${folder}`;
+      before.set(name, other ?? { kind, folder });
+    }
+  return undefined;
+}
+
 /** A column that can be requested of any rows. */
 export function isReplayed(name: string): boolean {
   return replayedKeys.some((key) => key === name);

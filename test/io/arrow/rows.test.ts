@@ -32,9 +32,14 @@ const mask = size.chain(({ width, height }) =>
 const prompt = record({
   frame: size,
   objects: list(
-    record({ box, points: list(record({ x: int, y: int, label: fc.constantFrom(0 as const, 1 as const) })) }, [
-      'points',
-    ]),
+    record(
+      {
+        box,
+        points: list(record({ x: int, y: int, label: fc.constantFrom(0 as const, 1 as const) })),
+        everyPoint: fc.constant(true as const),
+      },
+      ['points'],
+    ),
   ),
 });
 const scene = record({

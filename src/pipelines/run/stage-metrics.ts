@@ -129,9 +129,11 @@ export function metered(
           timings?.enter(meter.stage, id);
         }),
         operator,
-        tap(({ id }) => {
+        tap((row) => {
           meter.leave();
-          timings?.leave(meter.stage, id);
+          // A custom stage may give nothing, which is reported behind it.
+          const given: Row | undefined = row;
+          if (given) timings?.leave(meter.stage, given.id);
         }),
       ),
     );

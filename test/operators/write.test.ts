@@ -117,7 +117,7 @@ describe('write', () => {
 
 describe('WriteOptions', () => {
   it('has defaults, and refuses what it does not know or what is out of range', () => {
-    expect(WriteOptions.parse({})).toEqual({ rowsPerBatch: 100, images: 'path', shardMegabytes: 256 });
+    expect(WriteOptions.parse({})).toEqual({ rowsPerBatch: 100, shardMegabytes: 256 });
     expect(() => WriteOptions.parse({ rows: 1 })).toThrow('Unrecognized key');
     expect(() => WriteOptions.parse({ rowsPerBatch: 101 })).toThrow('<=100');
   });

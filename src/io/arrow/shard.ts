@@ -18,8 +18,8 @@ export { salvage, type Salvaged } from './salvage.js';
 export const WriteOptions = z.strictObject({
   /** Rows in a record batch; this many wait in memory. */
   rowsPerBatch: z.int().min(1).max(100).default(100),
-  /** What rows have of their images: the `path`, or the `bytes` of the file too. */
-  images: z.enum(['path', 'bytes']).default('path'),
+  /** What rows have of their images: the `path`, which is the default, or the `bytes` of the file too. */
+  images: z.enum(['path', 'bytes']).optional(),
   /** A shard is sealed before it exceeds this size; a megabyte is 10^6 bytes. */
   shardMegabytes: z.number().positive().default(256),
 });

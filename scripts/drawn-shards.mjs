@@ -26,6 +26,7 @@ function row(i) {
     image: i % 2 ? { path: `drawn/größe-${i}.png` } : { scene: { kind: 'pick', seed: 7, index: i, rule: 'warm' } },
     truth: mask(i),
     task: 'segment',
+    set: i % 3 ? 'drawn' : 'drawn/val',
     frame,
     original: { width: 128, height: 96 },
     ...(i % 3 === 0 && {
@@ -58,6 +59,7 @@ function row(i) {
     prompts: group.map((g) =>
       g === 2 ? null : { frame, objects: [{ box: [1, 2, 10 + g, 40], points: [{ x: 3, y: 4, label: 1 }] }] },
     ),
+    parseReasons: [null, i % 4 ? null : 'upside-down', 'empty'],
     formats: [1, 1, 0],
     masks: group.map((g) => (g === 2 ? null : mask(i + g))),
     rewards: { total: group.map(score), byName: { format: [1, 1, 0], iou: group.map(score) } },

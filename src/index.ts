@@ -130,8 +130,8 @@ export { compareResults, type Comparison } from './metrics/benchmarks/comparison
 export { readBenchmark } from './pipelines/store/artifacts.js';
 
 // Rows on disk.
-export { openShards, readRows, recoverRows, type Shards } from './io/arrow/shard.js';
-export { rowSchema, type RowShape } from './io/arrow/columns.js';
+export { openShards, readRows, recoverRows, type Projection, type Reading, type Shards } from './io/arrow/shard.js';
+export { rowSchema, type Derived, type RowShape, type StoredRow } from './io/arrow/columns.js';
 export { column, type Column, type OwnColumns, type OwnValues } from './io/arrow/own-columns.js';
 
 // Pipelines in YAML, and custom stages for them.

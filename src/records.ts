@@ -148,10 +148,29 @@ export interface Answered extends RolledOut {
   readonly correct: 0 | 1;
 }
 
+/** Why a completion earns nothing, or little, by what is written in it; `docs/rows.md` explains each. */
+export const PARSE_REASONS = [
+  'empty',
+  'echoed-prompt',
+  'truncated',
+  'other-convention',
+  'no-box',
+  'no-points',
+  'wrong-labels',
+  'wrong-nesting',
+  'wrong-numbers',
+  'beyond-frame',
+  'upside-down',
+  'malformed',
+] as const;
+export type ParseReason = (typeof PARSE_REASONS)[number];
+
 /** Added by `parse`; null where the text could not be read. `formats` is 1 where every part parsed. */
 export interface Prompted extends RolledOut {
   readonly prompts: readonly (Prompt | null)[];
   readonly formats: readonly number[];
+  /** Why; null where a prompt was read that lies in its frame. Absent in rows that were written before 0.3. */
+  readonly parseReasons?: readonly (ParseReason | null)[];
 }
 
 /** Added by `mask`, at frame size; null where there is no prompt. */

@@ -46,9 +46,12 @@ async function namesOf(name: string): Promise<string[]> {
     : columns;
 }
 
-/** As the page has it: parts of the reward and stages have no names of their own there. */
+/** As the page has it: parts of the reward, stages and reasons have no names of their own there. */
 function general(name: string): string {
-  return name.replace(/^(rewards)\/[^/]+\//, '$1/NAME/').replace(/^(seconds|blocked|queue)\/.+$/, '$1/STAGE');
+  return name
+    .replace(/^(rewards)\/[^/]+\//, '$1/NAME/')
+    .replace(/^(seconds|blocked|queue)\/.+$/, '$1/STAGE')
+    .replace(/^parse\/.+$/, 'parse/REASON');
 }
 
 describe('docs/metrics.md', () => {

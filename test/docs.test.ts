@@ -9,6 +9,7 @@ import { parseDocument } from 'yaml';
 import { z } from 'zod';
 
 import { columnDocs, rowSchema } from '../src/io/arrow/columns.js';
+import { PARSE_REASONS } from '../src/records.js';
 import { PolicyOptions, SegmenterOptions, Settings } from '../src/pipelines/settings.js';
 import { stages } from '../src/pipelines/stages/table.js';
 import { benchmarkRoots } from './io/benchmarks/published.js';
@@ -190,13 +191,28 @@ describe('README.md', () => {
 });
 
 describe('docs/rows.md', () => {
+  it('has every reason why an answer was not read', () => {
+    expect(table('docs/rows.md', '## Why an answer was not read')).toEqual(expect.arrayContaining([...PARSE_REASONS]));
+  });
+
+  it('reads rows as it says', async () => {
+    const [, after = ''] = text('docs/rows.md').split('## Reading them in TypeScript');
+    const [code = '', said = ''] = [...after.matchAll(/^```(?:js|text)\n(.*?)^```$/gms)].map(([, body = '']) => body);
+    const own = folder();
+    const written = code
+      .replace("'segr1'", `'${pathToFileURL(join(ROOT, 'dist/index.js')).href}'`)
+      .replace("'runs/NAME'", `'${join(ROOT, 'test/fixtures/rows/v2/whole')}'`);
+    const { stdout } = await promisify(execFile)(process.execPath, [own.file('read.mjs', written)]);
+    expect(stdout).toBe(said);
+  });
+
   it('has every column with its type and its sentence, in the order of the schema', () => {
     const [first = ''] = text('docs/rows.md').split('\n## ');
     expect(first.split('\n').filter((line) => line.startsWith('| `'))).toEqual(
       columnDocs.map(({ name, type, doc }) => `| \`${name}\` | ${type} | ${doc} |`),
     );
     expect(columnDocs.map(({ name }) => name)).toEqual(
-      rowSchema(['iou'], {}, { scores: ['structure'], ignore: true }).fields.map(({ name }) => name),
+      rowSchema(['NAME'], {}, { scores: ['structure'], ignore: true }).fields.map(({ name }) => name),
     );
   });
 });

@@ -156,7 +156,18 @@ function tables(): RunListener {
 }
 
 /** The results of a run, in lines for people. */
-function summaryText({ folder, rowsIn, rowsOut, marked, steps, tokens, seconds, elapsed, stopped }: Summary): string {
+function summaryText({
+  folder,
+  rowsIn,
+  rowsOut,
+  marked,
+  unread = {},
+  steps,
+  tokens,
+  seconds,
+  elapsed,
+  stopped,
+}: Summary): string {
   const marks = Object.entries(marked).flatMap(([stage, reasons]) =>
     Object.entries(reasons).map(([reason, count]) => ['marked', `${count}  ${stage}: ${reason}`]),
   );
@@ -169,6 +180,7 @@ function summaryText({ folder, rowsIn, rowsOut, marked, steps, tokens, seconds, 
   const lines = [
     ['rows', `${rowsIn} in, ${rowsOut} out`],
     ...marks,
+    ...Object.entries(unread).map(([reason, count]) => ['unread', `${count}  ${reason}`]),
     ...(steps > 0 ? [['steps', String(steps)]] : []),
     ...(tokens > 0 ? [['tokens', `${tokens}, ${Math.round(tokens / Math.max(elapsed, 0.001))} a second`]] : []),
     ['time', `${duration(elapsed)}; seconds with rows inside: ${busy.join(', ')}`],

@@ -2,7 +2,7 @@ import { extname } from 'node:path';
 
 import { shown } from '../errors.js';
 import { pipelineNames } from '../pipelines/config/find.js';
-import { nearest } from '../pipelines/config/nearest.js';
+import { nearest } from '../nearest.js';
 import { EXAMPLES } from './examples.js';
 
 /** A command line that was refused. */

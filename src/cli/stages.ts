@@ -2,7 +2,7 @@ import type { Argv, CommandModule } from 'yargs';
 import { z } from 'zod';
 
 import { shown, UsageError } from '../errors.js';
-import { knownNames } from '../pipelines/config/nearest.js';
+import { knownNames } from '../nearest.js';
 import { PipelineShape } from '../pipelines/settings.js';
 import { columnsOf, type Stage } from '../pipelines/stage.js';
 import { stages } from '../pipelines/stages/table.js';

@@ -7,6 +7,7 @@ import { CoordinatesOption, inFrame, writtenFrame } from './coordinates.js';
 import { readLeniently, type Repair } from './parse-lenient.js';
 import { readReasoning } from './parse-reason.js';
 import { formatted, readParts, toPrompt, type Parts } from './parse-text.js';
+import { parseReason } from './parse-unread.js';
 import type { Protocol } from './scoring/protocol.js';
 
 export const ParseOptions = z.strictObject({
@@ -22,7 +23,7 @@ export const ParseOptions = z.strictObject({
 export type ParseOptions = z.input<typeof ParseOptions>;
 
 /**
- * Adds `prompts` and `formats`, one for each completion; marked rows pass by.
+ * Adds `prompts`, `formats` and `parseReasons`, one for each completion; marked rows pass by.
  *
  * @param read called for each completion with what lenient reading had to overlook, nothing in most.
  * @param protocol `legacy` reads completions about ReasonSeg's rows as the released evaluation does: see `readReasoning`.
@@ -39,16 +40,17 @@ export function parse<T extends RolledOut>(
     const formats = parts.map((part) => (formatted(part, mode, think) ? 1 : 0));
     const written = writtenFrame(coordinates, row.frame);
     const weaker = protocol === 'legacy' && row.task.startsWith('reason-');
-    const prompts = parts.map((part, i) => {
-      if (weaker) {
-        const prompt = readReasoning(row.completions[i].text, written);
-        return prompt && inFrame(prompt, row.frame);
-      }
+    const found = parts.map((part, i) => {
+      if (weaker) return readReasoning(row.completions[i].text, written);
       const { prompt, repairs } = promptOf(row.completions[i].text, part, written, mode, lenient);
       read(repairs);
-      return prompt && inFrame(prompt, row.frame);
+      return prompt;
     });
-    return { ...row, prompts, formats };
+    const prompts = found.map((prompt) => prompt && inFrame(prompt, row.frame));
+    const parseReasons = row.completions.map((completion, i) =>
+      parseReason({ ...completion, told: row.prompt, prompt: found[i], mode }),
+    );
+    return { ...row, prompts, formats, parseReasons };
   });
 }
 

@@ -1,14 +1,11 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-
 import type { Observable } from 'rxjs';
 import { z } from 'zod';
 
 import { replayedKeys } from '../io/arrow/columns.js';
 import type { OwnColumns } from '../io/arrow/own-columns.js';
-import { readRows } from '../io/arrow/shard.js';
+import { readRows, rowsIn } from '../io/arrow/shard-reader.js';
+import { checkVersions, storedColumns } from '../io/arrow/stored-columns.js';
 import { hashOf } from '../io/fingerprint.js';
-import { storedColumns } from '../io/arrow/stored-columns.js';
 import { readManifest } from '../io/manifest.js';
 import { shuffled } from '../random.js';
 import type { Row } from '../records.js';
@@ -50,9 +47,12 @@ export function replay({ seed, window }: ReplayContext, options: ReplayOptions):
   return pulled(() => replayed(checked, seed), window);
 }
 
-/** @throws {DataError} if there is no manifest of rows. */
+/** @throws {DataError} if there is no manifest of rows, or they have columns of a newer version. */
 export async function replayable({ rows }: ReplayOptions): Promise<void> {
-  for (const folder of [rows].flat()) await readManifest(rowsIn(folder));
+  for (const folder of [rows].flat().map(rowsIn)) {
+    await readManifest(folder);
+    checkVersions(folder);
+  }
 }
 
 /** The shards of the rows, as their manifests have them. @throws {DataError} if there is no manifest of rows. */
@@ -69,7 +69,7 @@ async function* replayed(
 ): AsyncGenerator<Row, void, void> {
   const rows: Row[] = [];
   for (const folder of [folders].flat())
-    for await (const row of readRows(rowsIn(folder))) rows.push(again(row, columns));
+    for await (const row of readRows(folder, { columns: asked(folder, columns) })) rows.push(again(row, columns));
   for (let epoch = 0; epoch < epochs; epoch++) {
     const order = shuffle ? shuffled(rows.length, 'load', seed, epoch) : rows.keys();
     for (const index of order) {
@@ -77,6 +77,13 @@ async function* replayed(
       yield { ...row, id: `e${epoch}/${index}/${row.id.replace(/^e\d+\/\d+\//, '')}` };
     }
   }
+}
+
+/** What is read of a folder's rows: custom columns as far as it has them. */
+function asked(folder: string, columns: readonly string[]): (keyof Row)[] {
+  const { own } = storedColumns(rowsIn(folder));
+  const custom = columns.filter((name) => Object.hasOwn(own, name)) as (keyof Row)[];
+  return [...new Set<keyof Row>([...replayedKeys, ...custom, 'skipped'])];
 }
 
 /** A row before any completion, with the requested columns. */
@@ -107,13 +114,23 @@ export function replayedColumns({ rows: folders, columns = [] }: ReplayOptions):
   };
 }
 
+/** A custom column that is asked for and has one type in some rows, another in others, `expected …; got …`. */
+export function tornColumn({ rows: folders, columns = [] }: ReplayOptions): string | undefined {
+  const before = new Map<string, { readonly kind: string; readonly folder: string }>();
+  for (const folder of [folders].flat())
+    for (const [name, column] of Object.entries(storedColumns(rowsIn(folder)).own)) {
+      const kind = JSON.stringify(column.kind);
+      const other = before.get(name);
+      if (other && other.kind !== kind && columns.includes(name))
+        return `expected one type of ${name} in all rows; got ${other.kind} in ${other.folder}, ${kind} in ${folder}`;
+      before.set(name, other ?? { kind, folder });
+    }
+  return undefined;
+}
+
 /** A column that can be requested of any rows. */
 export function isReplayed(name: string): boolean {
   return replayedKeys.some((key) => key === name);
 }
 
 const REQUIRED = ['id', 'image', 'task', 'frame', 'original'];
-
-function rowsIn(folder: string): string {
-  return existsSync(join(folder, 'manifest.json')) ? folder : join(folder, 'rows');
-}

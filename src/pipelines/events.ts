@@ -102,6 +102,8 @@ export interface Summary {
   readonly rowsOut: number;
   /** Marked rows by stage and reason. */
   readonly marked: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Completions that were not read, or lie where nothing is, by reason; absent where there are none. */
+  readonly unread?: Readonly<Record<string, number>>;
   readonly steps: number;
   /** Tokens that the policy wrote. */
   readonly tokens: number;

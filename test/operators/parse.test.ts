@@ -43,7 +43,7 @@ describe('parse', () => {
         ],
       };
       expectObservable(rows.pipe(parse())).toBe(expected, {
-        x: { ...rolledOut(whole, 'no'), prompts: [prompt, null], formats: [1, 0] },
+        x: { ...rolledOut(whole, 'no'), prompts: [prompt, null], formats: [1, 0], parseReasons: [null, 'no-box'] },
         y: marked,
       });
     });

@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+
 import { lastValueFrom, tap, toArray } from 'rxjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 
@@ -5,7 +7,7 @@ import { rowSchema } from '../../src/io/arrow/columns.js';
 import { encodeMask } from '../../src/io/mask.js';
 import { column } from '../../src/io/arrow/own-columns.js';
 import { openShards } from '../../src/io/arrow/shard.js';
-import { replay, replayable, replayedColumns } from '../../src/operators/replay.js';
+import { replay, replayable, replayedColumns, tornColumn } from '../../src/operators/replay.js';
 import { credits } from '../../src/streams/credits.js';
 import type { Row } from '../../src/records.js';
 import { folder } from '../pipelines/files.js';
@@ -65,6 +67,37 @@ describe('replay', () => {
       ['difficulty', 'float', 'how hard it is'],
     ]);
     expect(replayedColumns({ rows: folder().path })).toMatchObject({ own: {} });
+  });
+
+  it('takes rows of an earlier version of the columns beside those of today', async () => {
+    const versions = ['v1', 'v2'].map((version) => join(import.meta.dirname, '../fixtures/rows', version, 'whole'));
+    const rows = await replayed({ rows: versions, shuffle: false, columns: ['truth', 'difficulty'] });
+    const half = rows.length / 2;
+    const stored = ({ id: _id, set: _set, ...own }: Row): object => own;
+    expect(rows.slice(0, half).map(stored)).toStrictEqual(rows.slice(half).map(stored));
+    expect(rows[1]).toMatchObject({
+      task: 'pick',
+      image: { scene: { index: 1 } },
+      fitted: { text: expect.any(String) },
+    });
+    expect(rows.map(({ set }) => set).filter((set) => set !== undefined)).toEqual(['refcoco/val']);
+  });
+
+  it('refuses a custom column that is of two types', async () => {
+    const folders = await Promise.all(
+      [column.float('a number'), column.text('a text')].map(async (difficulty) => {
+        const own = folder().path;
+        const shards = await openShards(`${own}/rows`, rowSchema([], {}, { columns: { difficulty } }));
+        await shards.close();
+        return own;
+      }),
+    );
+    const [first, second] = folders;
+    expect(tornColumn({ rows: folders, columns: ['difficulty'] })).toBe(
+      `expected one type of difficulty in all rows; got "float" in ${first}, "text" in ${second}`,
+    );
+    expect(tornColumn({ rows: folders, columns: ['truth'] })).toBeUndefined();
+    expect(tornColumn({ rows: [first, first], columns: ['difficulty'] })).toBeUndefined();
   });
 
   it('gives the rows of a run as they were before an answer, and marks those that lack what is asked for', async () => {

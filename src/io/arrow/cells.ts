@@ -1,11 +1,13 @@
 import {
   Binary,
   Bool,
+  Dictionary,
   Field,
   FixedSizeList,
   Float32,
   Float64,
   Int32,
+  Int64,
   List,
   Struct,
   Utf8,
@@ -14,7 +16,7 @@ import {
 import { z } from 'zod';
 
 import { DataError, messageOf, shown } from '../../errors.js';
-import type { Box, Mask, Prompt, SceneKey, Size } from '../../records.js';
+import type { Box, Mask, Point, Prompt, PromptObject, SceneKey, Size } from '../../records.js';
 import { fromCocoString, toCocoString } from '../mask.js';
 
 /** How one type of value is stored in a column: its Arrow type, and the conversion both ways. */
@@ -64,6 +66,27 @@ export const int = cell<number, number>({
   write: whole,
   read: (stored) => stored,
 });
+
+/** @throws {DataError} for what is not an integer of at most 53 bits. */
+export const long = cell<number, bigint>({
+  name: 'int64',
+  type: new Int64(),
+  shape: z.bigint(),
+  write(value) {
+    if (!Number.isSafeInteger(value)) throw new DataError(`a column of 64-bit integers: expected one; got ${value}`);
+    return BigInt(value);
+  },
+  read: Number,
+});
+
+/**
+ * Words of which there are few: each is stored once a batch.
+ *
+ * @param id of its own in the schema.
+ */
+export function words(id: number): Cell<string> {
+  return { ...text, name: 'dictionary', type: new Dictionary(new Utf8(), new Int32(), id) };
+}
 
 function whole(value: number): number {
   if ((value | 0) !== value) throw new DataError(`a column of 32-bit integers: expected one; got ${value}`);
@@ -188,31 +211,53 @@ export const mask = cell<Mask, { size: [number, number]; counts: Uint8Array }>({
   read: ({ size: [height, width], counts }) => fromCocoString(new TextDecoder().decode(counts), { width, height }),
 });
 
-export const scene: Cell<SceneKey> = json(
-  z.strictObject({
-    kind: z.enum(['main', 'pick']),
-    seed: number,
-    index: number,
-    rule: z.enum(['warm', 'striped', 'largest', 'any']),
-  }),
-);
+export const scene: Cell<SceneKey> = struct({
+  kind: among(text, z.enum(['main', 'pick'])),
+  seed: long,
+  index: int,
+  rule: among(text, z.enum(['warm', 'striped', 'largest', 'any'])),
+});
 
-export const prompt: Cell<Prompt> = json<Prompt>(
-  z.strictObject({
-    frame: z.strictObject({ width: number, height: number }),
-    objects: z.array(
-      z.strictObject({
-        box: corners.exactOptional(),
-        points: z.array(z.strictObject({ x: number, y: number, label: z.literal([0, 1]) })),
-        everyPoint: z.literal(true).exactOptional(),
-      }),
-    ),
+const point: Cell<Point> = struct({ x: int, y: int, label: among(int, z.literal([0, 1])) });
+const points = list(point);
+
+/** A box, null for an object without one, its points, and whether all of them count, null where none outside the box do. */
+const object = cell<PromptObject, { box: unknown; points: unknown; every_point: true | null }>({
+  name: 'object',
+  type: new Struct([
+    new Field('box', box.type, true),
+    new Field('points', points.type, true),
+    new Field('every_point', bool.type, true),
+  ]),
+  shape: z.object({ box: box.shape.nullable(), points: points.shape, every_point: z.literal(true).nullable() }),
+  write: (value) => ({
+    box: value.box ? box.write(value.box) : null,
+    points: points.write(value.points),
+    every_point: value.everyPoint ?? null,
   }),
-);
+  read: (stored) => ({
+    ...(stored.box !== null && { box: box.read(stored.box) }),
+    points: points.read(stored.points),
+    ...(stored.every_point !== null && { everyPoint: stored.every_point }),
+  }),
+});
+
+export const prompt: Cell<Prompt> = { ...struct<Prompt>({ frame: size, objects: list(object) }), name: 'prompt' };
+
+/** Where a picture is, and its bytes, which `openShards` fills in: the `Image()` of `datasets`. */
+export const picture = cell<string, { bytes: Uint8Array | null; path: string | null }>({
+  name: 'struct',
+  type: new Struct([new Field('bytes', new Binary(), true), new Field('path', new Utf8(), true)]),
+  shape: z.object({ bytes: z.instanceof(Uint8Array).nullable(), path: z.string().nullable() }),
+  write: (path) => ({ bytes: null, path }),
+  read: ({ path }) => path ?? '',
+});
 
 /** `promptTokens` as `prompt_tokens`. */
 export function snakeCase(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-const several = (name: string): string => (/^(list|mask)\b/.test(name) ? name.replace(/^(list|mask)/, '$1s') : name);
+function several(name: string): string {
+  return name.replace(/^(list|mask|prompt)\b/, '$1s');
+}

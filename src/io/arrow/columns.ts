@@ -1,38 +1,64 @@
 import { Field, Schema } from 'apache-arrow';
 import { z } from 'zod';
 
+import { defined } from '../../defined.js';
 import { DataError, UsageError } from '../../errors.js';
-import type { Completion, Row } from '../../records.js';
+import { PARSE_REASONS, type Box, type Completion, type Mask, type Row } from '../../records.js';
+import { boxOfMask, maskArea } from '../mask.js';
 import {
   among,
+  bool,
   box,
   byName,
   double,
   float,
   int,
   list,
+  long,
   mask,
   nullable,
+  picture,
   prompt,
   scene,
   size,
   snakeCase,
   struct,
   text,
+  words,
   type Cell,
 } from './cells.js';
 import { hubFeatures } from './hub-layout.js';
 import { ownField, type OwnColumns } from './own-columns.js';
 
-/** Version of the columns, in the schema's metadata; a reader refuses others. */
-export const SCHEMA_VERSION = '1';
+/**
+ * Version of the columns, in the schema's metadata. Other columns are another version: `docs/row-schema.json` shows them,
+ * `earlier.ts` reads those before, and `docs/rows.md` says what changed.
+ */
+export const SCHEMA_VERSION = '2';
+
+/** Columns that follow from others of the row, or are the run's: `readRows` gives them where they are asked for. */
+export interface Derived {
+  readonly status: 'ok' | 'skipped';
+  readonly seed?: number;
+  readonly truthArea?: number;
+  readonly truthBox?: Box;
+  readonly truthAtEdge?: boolean;
+  readonly maskAreas?: readonly (number | null)[];
+  readonly maskBoxes?: readonly (Box | null)[];
+  readonly masksAtEdge?: readonly (boolean | null)[];
+}
+
+/** A row with all that is stored about it. */
+export type StoredRow = Row & Derived;
 
 /** What decides which columns a schema has. */
 export interface RowShape {
-  /** Names of the reward's parts; without any there is no column `reward_parts`. */
+  /** Names of the reward's parts; each has a column `reward_NAME`. */
   readonly parts?: readonly string[];
   /** Names of the metrics that `score` adds; without any there is no column `scores`. */
   readonly scores?: readonly string[];
+  /** Whether rows hold their images, not only where those are. */
+  readonly images?: boolean;
   /** Whether ground truths have ignored regions. */
   readonly ignore?: boolean;
   /** Custom columns. */
@@ -44,22 +70,28 @@ interface ColumnOf<Value> {
   readonly cell: (shape: RowShape) => Cell<Value>;
   /** Whether the schema has it; default: it does. */
   readonly stands?: (shape: RowShape) => boolean;
+  /** What `NAME` in the column's name stands for: there is a column for each. */
+  readonly each?: (shape: RowShape) => readonly string[];
   readonly doc: string;
 }
 
 /** Keys of a row with the column, or the columns, that hold them. */
 export interface Entry {
-  readonly keys: readonly (keyof Row)[];
+  readonly keys: readonly (keyof StoredRow)[];
   readonly columns: Readonly<Record<string, ColumnOf<unknown>>>;
   /** Whether every row needs it. */
   readonly required: boolean;
   /** Whether it is known before a completion, so that `replay` reads it. */
   readonly replayed: boolean;
-  /** Values by column; null or undefined where the row has none. */
-  readonly write: (row: Row) => Readonly<Record<string, unknown>>;
+  /** Keys of the row that it follows from; undefined for what stages add. */
+  readonly derived?: readonly (keyof Row)[];
+  /** Values by column; null or undefined where the row has none. @param run the schema's metadata. */
+  readonly write: (row: Partial<Row>, run: Metadata) => Readonly<Record<string, unknown>>;
   /** The row's value from its columns; null if they have none. */
-  readonly read: (values: Readonly<Record<string, unknown>>) => Partial<Row>;
+  readonly read: (values: Readonly<Record<string, unknown>>) => Partial<StoredRow>;
 }
+
+export type Metadata = ReadonlyMap<string, string>;
 
 interface Traits {
   readonly required?: boolean;
@@ -95,9 +127,39 @@ function several<Values>(
   return { keys, columns, write, read, required, replayed } as unknown as Entry;
 }
 
+/** Columns that follow from keys of the row, or from the run. */
+function derived<Values extends Partial<Derived>>(
+  from: readonly (keyof Row)[],
+  columns: { readonly [N in keyof Values]-?: ColumnOf<NonNullable<Values[N]>> },
+  write: (row: Partial<Row>, run: Metadata) => Values,
+): Entry {
+  const keys = Object.keys(columns) as (keyof Derived)[];
+  const named = keys.map((key) => [key, snakeCase(key)] as const);
+  return {
+    keys,
+    columns: Object.fromEntries(named.map(([key, name]) => [name, (columns as Entry['columns'])[key]])),
+    required: false,
+    replayed: false,
+    derived: from,
+    write(row, run) {
+      const values = write(row, run);
+      return Object.fromEntries(named.map(([key, name]) => [name, values[key as keyof Values]]));
+    },
+    read: (values) =>
+      Object.fromEntries(
+        named.flatMap(([key, name]) =>
+          values[name] === null || values[name] === undefined ? [] : [[key, values[name]]],
+        ),
+      ),
+  };
+}
+
 function of<Value>(cell: Cell<Value>, doc: string): ColumnOf<Value> {
   return { cell: () => cell, doc };
 }
+
+/** Begins the name of a column of a reward's part. */
+const PART = 'reward_';
 
 const always = { required: true, replayed: true };
 const replayed = { replayed: true };
@@ -108,14 +170,27 @@ export const table: readonly Entry[] = [
   several(
     ['image'],
     {
-      image: of(text, 'path of the image, `table.tsv#start-end` for base64 in a table; null for scenes'),
-      scene: of(scene, 'a drawn scene as JSON: kind, seed, index, rule'),
+      image: {
+        cell: ({ images = false }) => (images ? picture : text),
+        doc: "path of the image, `table.tsv#start-end` for base64 in a table; null for scenes. With `write.images: bytes` a struct of the file's `bytes`, a PNG for scenes, and its `path`: the `Image()` of `datasets`",
+      },
+      scene: of(scene, 'a drawn scene: `kind`, `seed`, `index`, `rule`'),
     },
     ({ image }) => ('path' in image ? { image: image.path } : { scene: image.scene }),
     (values) => ({ image: values.scene ? { scene: values.scene } : { path: values.image ?? '' } }),
     replayed,
   ),
   one('truth', mask, 'the ground truth, at frame size', replayed),
+  derived<Pick<Derived, 'truthArea' | 'truthBox' | 'truthAtEdge'>>(
+    ['truth'],
+    {
+      truthArea: of(int, 'its pixels'),
+      truthBox: of(box, 'the box around it, inclusive pixels x1, y1, x2, y2; null if it is empty'),
+      truthAtEdge: of(bool, "whether it touches the frame's edge"),
+    },
+    ({ truth }) =>
+      truth ? defined({ truthArea: maskArea(truth), truthBox: boxOfMask(truth), truthAtEdge: atEdge(truth) }) : {},
+  ),
   one('ignore', mask, 'pixels that count neither for nor against a mask, at frame size; ReasonSeg only', {
     ...replayed,
     stands: ({ ignore = false }) => ignore,
@@ -141,13 +216,13 @@ export const table: readonly Entry[] = [
   ),
   one(
     'task',
-    text,
+    words(1),
     "`foreground`, `referring`, a benchmark's name, `reason-sentence`, `reason-phrase`, or the kind of scene",
     always,
   ),
   one(
     'set',
-    text,
+    words(0),
     'what the set of the image is called: `load.name`, the published set and split, or the folder',
     replayed,
   ),
@@ -188,6 +263,10 @@ export const table: readonly Entry[] = [
     ({ texts, ...others }) => (texts ? { completions: completionsOf(texts, others) } : {}),
   ),
   one('policyVersion', int, 'optimizer steps that the writing policy had seen'),
+  derived<Pick<Derived, 'seed'>>([], { seed: of(long, "the run's seed") }, (_, run) => {
+    const seed = Number(run.get('seed') ?? NaN);
+    return Number.isSafeInteger(seed) ? { seed } : {};
+  }),
   one(
     'sampling',
     struct({ temperature: double, repetitionPenalty: double, topK: int, topP: double, minP: double, maxTokens: int }),
@@ -205,10 +284,31 @@ export const table: readonly Entry[] = [
   one(
     'prompts',
     list(nullable(prompt)),
-    '[G] boxes and points in frame pixels, as JSON; null where the answer could not be read',
+    '[G] boxes and points of each object, in pixels of `frame`; null where the answer could not be read',
+  ),
+  one(
+    'parseReasons',
+    list(nullable(among(words(3), z.enum(PARSE_REASONS)))),
+    '[G] [why](#why-an-answer-was-not-read) it could not be read, or lies where nothing is; null where it was read',
   ),
   one('formats', list(float), '[G] 1 where every part of the format was there'),
   one('masks', list(nullable(mask)), '[G] at frame size; null without a prompt'),
+  derived<Pick<Derived, 'maskAreas' | 'maskBoxes' | 'masksAtEdge'>>(
+    ['masks'],
+    {
+      maskAreas: of(list(nullable(int)), '[G] pixels of each'),
+      maskBoxes: of(list(nullable(box)), '[G] the box around each, as `truth_box`'),
+      masksAtEdge: of(list(nullable(bool)), "[G] whether it touches the frame's edge"),
+    },
+    ({ masks }) =>
+      masks
+        ? {
+            maskAreas: masks.map((one) => one && maskArea(one)),
+            maskBoxes: masks.map((one) => (one && boxOfMask(one)) ?? null),
+            masksAtEdge: masks.map((one) => one && atEdge(one)),
+          }
+        : {},
+  ),
   several(
     ['rewards'],
     {
@@ -216,14 +316,15 @@ export const table: readonly Entry[] = [
         list(float),
         "[G] totals of the parts that apply; NaN where none of those that count does, or where a reward of your own was NaN, which the row's mark says",
       ),
-      reward_parts: {
-        cell: ({ parts = [] }) => byName(list(float), parts, 'parts of the reward'),
-        stands: ({ parts = [] }) => parts.length > 0,
-        doc: "[G] each part by name: `format`, `iou`, `structure`, and [others](rewards.md) that have a weight; NaN where the part doesn't apply",
+      reward_NAME: {
+        cell: () => list(float),
+        each: ({ parts = [] }) => parts,
+        doc: "[G] a part by its name: `reward_format`, `reward_iou`, `reward_structure`, and [others](rewards.md) that have a weight; NaN where the part doesn't apply",
       },
     },
-    ({ rewards }) => (rewards ? { rewards: rewards.total, reward_parts: rewards.byName } : {}),
-    ({ rewards, reward_parts: byPart }) => (rewards ? { rewards: { total: rewards, byName: byPart ?? {} } } : {}),
+    ({ rewards }) => (rewards ? { rewards: rewards.total, ...renamed(rewards.byName, (part) => PART + part) } : {}),
+    ({ rewards, ...parts }) =>
+      rewards ? { rewards: { total: rewards, byName: renamed(known(parts), (name) => name.slice(PART.length)) } } : {},
   ),
   one('advantages', list(float), '[G]'),
   one('step', int, 'optimizer step that took the row in, from 1'),
@@ -236,17 +337,48 @@ export const table: readonly Entry[] = [
   one(
     'fitted',
     struct({ prompt, ious: list(float), text }),
-    '`fit`: the `prompt` as JSON, `ious` (box alone, then after each click), the `text` to be taught',
+    '`fit`: the `prompt`, as in `prompts`, `ious` (box alone, then after each click), the `text` to be taught',
     replayed,
   ),
   one('problem', text, '`think`: what is asked', replayed),
   one('thinking', text, '`think`: the thought with its tags; taught together with `solution`', replayed),
   one('solution', text, '`think`: box, points and labels as a policy writes them', replayed),
+  derived<Pick<Derived, 'status'>>(
+    ['skipped'],
+    { status: of(among(words(2), z.enum(['ok', 'skipped'])), '`ok`, or `skipped` for marked rows') },
+    ({ skipped }) => ({ status: skipped ? 'skipped' : 'ok' }),
+  ),
   one('skipped', struct({ stage: text, reason: text }), '`stage` and `reason`, for marked rows'),
 ];
 
+/** Whether a mask reaches the frame's edge. */
+function atEdge(one: Mask): boolean {
+  const [x1, y1, x2, y2] = boxOfMask(one) ?? [1, 1, -1, -1];
+  return x1 === 0 || y1 === 0 || x2 === one.width - 1 || y2 === one.height - 1;
+}
+
+function renamed<Value>(
+  values: Readonly<Record<string, Value>>,
+  name: (before: string) => string,
+): Record<string, Value> {
+  return Object.fromEntries(Object.entries(values).map(([before, value]) => [name(before), value]));
+}
+
+/** The values that are not null. */
+function known<Value>(values: Readonly<Record<string, Value | null>>): Record<string, Value> {
+  return Object.fromEntries(Object.entries(values).filter((entry): entry is [string, Value] => entry[1] !== null));
+}
+
+/** The columns of an entry under one shape, by name; also those that the schema lacks. */
+export function columnsOf({ columns }: Entry, shape: RowShape): readonly (readonly [string, Cell])[] {
+  return Object.entries(columns).flatMap(([name, { cell, each }]) => {
+    const one = cell(shape);
+    return each ? each(shape).map((part) => [name.replace('NAME', part), one] as const) : [[name, one] as const];
+  });
+}
+
 /** Keys of a row that the table has columns for. */
-export const rowKeys: ReadonlySet<string> = new Set(table.flatMap(({ keys }) => keys));
+export const rowKeys: ReadonlySet<string> = new Set(table.flatMap(({ keys, derived: own }) => (own ? [] : keys)));
 
 /** Keys that every row needs; an image is in one of two columns. */
 export const requiredKeys: readonly string[] = [
@@ -257,10 +389,15 @@ export const requiredKeys: readonly string[] = [
 /** Keys that `replay` reads. */
 export const replayedKeys: readonly (keyof Row)[] = table
   .filter(({ replayed }) => replayed)
-  .flatMap(({ keys }) => keys);
+  .flatMap(({ keys }) => keys as readonly (keyof Row)[]);
 
-/** Names that a custom column cannot have, in lower case, since SQL ignores case. */
-export const takenNames: ReadonlySet<string> = new Set(
+/** Whether a custom column cannot have a name; SQL ignores case. */
+export function isTaken(name: string): boolean {
+  const lower = name.toLowerCase();
+  return takenNames.has(lower) || lower.startsWith(PART);
+}
+
+const takenNames: ReadonlySet<string> = new Set(
   table.flatMap(({ keys, columns }) => [...keys, ...Object.keys(columns)]).map((name) => name.toLowerCase()),
 );
 
@@ -274,7 +411,7 @@ export const columnDocs: readonly { readonly name: string; readonly type: string
  * The schema of rows: all columns nullable, custom ones last; with `huggingface` metadata, so that `datasets` knows
  * them.
  *
- * @param parts names of the reward's parts; without any there is no column `reward_parts`.
+ * @param parts names of the reward's parts; each has a column `reward_NAME`.
  * @param metadata of the run: run id, seed, config as JSON, hashes of model, tokenizer and prompt, frame.
  * @param more columns that most runs don't need.
  * @throws {UsageError} for a custom column with a name that rows or shards use.
@@ -287,13 +424,13 @@ export function rowSchema(
   const shape = { ...more, parts };
   const own = Object.entries(more.columns ?? {});
   for (const [name] of own)
-    if (takenNames.has(name.toLowerCase()))
+    if (isTaken(name))
       throw new UsageError(`column ${JSON.stringify(name)}: expected a name of its own; got one that rows have`);
   const fields = [
-    ...table.flatMap(({ columns }) =>
-      Object.entries(columns)
-        .filter(([, { stands }]) => stands?.(shape) ?? true)
-        .map(([name, { cell }]) => new Field(name, cell(shape).type, true)),
+    ...table.flatMap((entry) =>
+      columnsOf(entry, shape)
+        .filter(([name]) => entry.columns[name]?.stands?.(shape) ?? true)
+        .map(([name, { type }]) => new Field(name, type, true)),
     ),
     ...own.map(([name, column]) => ownField(name, column)),
   ];

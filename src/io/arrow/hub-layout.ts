@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import {
   Binary,
   Bool,
+  Dictionary,
   FixedSizeList,
   Float32,
   Float64,
+  Int64,
   List,
   Struct,
   Utf8,
@@ -64,7 +66,13 @@ export function hubFeatures(fields: readonly Field[]): Record<string, unknown> {
   return Object.fromEntries(fields.map((field) => [field.name, hubFeature(field.type)]));
 }
 
+/** Whether a column holds pictures, as bytes beside a path. */
+export function isPicture(type: DataType | undefined): boolean {
+  return type instanceof Struct && type.children.map(({ name }) => name).join() === 'bytes,path';
+}
+
 function hubFeature(type: DataType): unknown {
+  if (isPicture(type)) return { _type: 'Image' };
   if (type instanceof Struct) return hubFeatures(type.children);
   if (type instanceof List || type instanceof FixedSizeList) {
     const length = type instanceof FixedSizeList ? type.listSize : -1;
@@ -74,9 +82,11 @@ function hubFeature(type: DataType): unknown {
 }
 
 function dtypeOf(type: DataType): string {
-  if (type instanceof Utf8) return 'string';
+  // `datasets` has no words of which there are few.
+  if (type instanceof Utf8 || type instanceof Dictionary) return 'string';
   if (type instanceof Binary) return 'binary';
   if (type instanceof Bool) return 'bool';
   if (type instanceof Float64) return 'float64';
+  if (type instanceof Int64) return 'int64';
   return type instanceof Float32 ? 'float32' : 'int32';
 }

@@ -1,29 +1,63 @@
-import { createHash, type Hash } from 'node:crypto';
-import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
-import { RecordBatchReader, type RecordBatch, type Schema } from 'apache-arrow';
+import { createHash } from 'node:crypto';
+import { existsSync, statSync } from 'node:fs';
+import { open, readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { RecordBatch } from 'apache-arrow';
 
 import { DataError, messageOf } from '../../errors.js';
 import type { Row } from '../../records.js';
 import { readManifest, type Shard } from '../manifest.js';
-import { isWholeSchema, messageIn, misfit, prefixIn, unsound } from './messages.js';
-import { fromBatch } from './rows.js';
+import { checkColumns, fromBatch, type Choice } from './batch.js';
+import type { StoredRow } from './columns.js';
+import { batches } from './shard-batches.js';
 import { salvage } from './salvage.js';
+import { columnsIn, hasColumnsOfToday, storedColumns } from './stored-columns.js';
 import { sha256Of } from '../sealed-folder.js';
 
+/** Which rows are read, and what of them. `Own` is the type of custom columns, such as `{ difficulty?: number }`. */
+export interface Reading<Own = unknown> {
+  /**
+   * Which rows, by their columns; only those that it looks at are decoded for it, a batch at a time, before any row is
+   * made.
+   */
+  readonly where?: (row: Readonly<StoredRow & Own>) => boolean;
+}
+
+/** Reads some columns only. */
+export interface Projection<Own, Key extends keyof (StoredRow & Own)> extends Reading<Own> {
+  /** Keys of a row, those that nobody asked for are not decoded; also the ones that follow from others. */
+  readonly columns: readonly Key[];
+}
+
 /**
- * The rows of a folder's sealed shards, in order; a batch of them is in memory at a time.
+ * The rows of a run's sealed shards, in order; a batch of them is in memory at a time. What version 1 of the columns
+ * wrote is read as well.
  *
- * `Own` is the type of custom columns, such as `{ difficulty?: number }`.
- *
- * @throws {DataError} if there is no manifest, or a shard differs from it; rows before the damage come first.
+ * @param from a run's folder, that of its rows, or one shard; a `.partial` one gives its whole batches.
+ * @throws {UsageError} for a column that the rows don't have.
+ * @throws {DataError} if there is no manifest, a shard differs from it or is cut, or its columns are of a newer
+ * version; rows before the damage come first.
  */
-export async function* readRows<Own extends object = object>(
-  folder: string,
-): AsyncGenerator<Row & Own, void, undefined> {
+export function readRows<Own = unknown>(
+  from: string,
+  reading?: Reading<Own>,
+): AsyncGenerator<Row & Own, void, undefined>;
+export function readRows<Own, Key extends keyof (StoredRow & Own)>(
+  from: string,
+  reading: Projection<Own, Key>,
+): AsyncGenerator<Pick<StoredRow & Own, Key>, void, undefined>;
+export async function* readRows(from: string, choice: Choice = {}): AsyncGenerator<Row, void, undefined> {
+  if (isShard(from)) return yield* oneShard(from, choice);
+  const folder = rowsIn(from);
   const { shards } = await readManifest(folder);
-  // Only the shards know their columns.
-  for (const shard of shards) yield* shardRows(folder, shard) as AsyncGenerator<Row & Own>;
+  checkColumns(choice.columns ?? [], Object.keys(storedColumns(folder).own));
+  for (const shard of shards) yield* shardRows(folder, shard, choice);
+}
+
+/** The folder of the rows: `rows` in that of a run, or the given one. */
+export function rowsIn(folder: string): string {
+  const rows = join(folder, 'rows');
+  return existsSync(join(folder, 'manifest.json')) || !existsSync(rows) ? folder : rows;
 }
 
 /**
@@ -33,14 +67,53 @@ export async function* readRows<Own extends object = object>(
  */
 export async function* recoverRows(folder: string): AsyncGenerator<Row, void, undefined> {
   yield* readRows(folder);
-  const { open: unsealed } = await readManifest(folder);
-  if (unsealed !== null) yield* unsealedRows(folder, unsealed);
+  const { open: unsealed } = await readManifest(rowsIn(folder));
+  if (unsealed !== null) yield* unsealedRows(rowsIn(folder), unsealed);
+}
+
+function isShard(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+}
+
+/** The rows of a shard by itself; checked against the manifest beside it if that names it. */
+async function* oneShard(path: string, choice: Choice): AsyncGenerator<Row, void, undefined> {
+  checkColumns(choice.columns ?? [], Object.keys(columnsIn(path).own));
+  const [folder, file] = [dirname(path), basename(path)];
+  if (path.endsWith('.partial')) return yield* unsealedRows(folder, file.slice(0, -'.partial'.length), choice);
+  const known = existsSync(join(folder, 'manifest.json')) ? (await readManifest(folder)).shards : [];
+  const shard = known.find((one) => one.file === file);
+  if (shard) return yield* shardRows(folder, shard, choice);
+  for await (const batch of batches(path, createHash('sha256'))) yield* rowsOf(batch, path, choice);
+  // A stream that was cut between two batches looks whole but for this.
+  if (!(await endsWhole(path))) throw new DataError(`${path}  a shard: expected a mark at its end; got none`);
+}
+
+async function endsWhole(path: string): Promise<boolean> {
+  const handle = await open(path);
+  try {
+    const { size } = await handle.stat();
+    const end = Buffer.alloc(Math.min(size, 8));
+    await handle.read(end, 0, end.length, size - end.length);
+    return end.equals(Buffer.of(0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0));
+  } finally {
+    await handle.close();
+  }
+}
+
+function rowsOf(batch: RecordBatch, path: string, choice: Choice): Row[] {
+  try {
+    return fromBatch(batch, choice);
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    throw new DataError(`${path}  ${error.message}`, { cause: error });
+  }
 }
 
 /**
  * The first `keep` rows of an earlier run.
  *
- * @returns the sealed shards that lie whole before the cut, and the rows between them and the cut.
+ * @returns the sealed shards that lie whole before the cut, and the rows between them and the cut. Shards of an earlier
+ * version do not stay: their rows are among those to be written again.
  * @throws {DataError} if a sealed shard with rows to keep is damaged, or there are fewer rows; the remaining rows
  * report damage when they are read.
  */
@@ -49,7 +122,8 @@ export async function rowsSoFar(folder: string, keep: number): Promise<{ shards:
   const { shards, open: unsealed } = await readManifest(folder);
   let whole = 0;
   let left = keep;
-  while (whole < shards.length && shards[whole].rows <= left) left -= shards[whole++].rows;
+  const stays = ({ rows, file }: Shard): boolean => rows <= left && hasColumnsOfToday(join(folder, file));
+  while (whole < shards.length && stays(shards[whole])) left -= shards[whole++].rows;
   // Also the one with the cut in it, of which the end is never read.
   for (const shard of shards.slice(0, left > 0 ? whole + 1 : whole)) await checkShard(folder, shard);
   const behind = async function* (): AsyncGenerator<Row> {
@@ -101,7 +175,7 @@ async function checkShard(folder: string, shard: Shard): Promise<void> {
   if (sha256 !== shard.sha256) throw wrongIn(path)('SHA-256', shard.sha256, sha256);
 }
 
-async function* shardRows(folder: string, shard: Shard): AsyncGenerator<Row, void, undefined> {
+async function* shardRows(folder: string, shard: Shard, choice: Choice = {}): AsyncGenerator<Row, void, undefined> {
   const path = join(folder, shard.file);
   const wrong = wrongIn(path);
   await checkSize(path, shard);
@@ -109,77 +183,19 @@ async function* shardRows(folder: string, shard: Shard): AsyncGenerator<Row, voi
   let rows = 0;
   for await (const batch of batches(path, hash)) {
     rows += batch.numRows;
-    yield* fromBatch(batch);
+    yield* rowsOf(batch, path, choice);
   }
   const sha256 = hash.digest('hex');
   if (sha256 !== shard.sha256) throw wrong('SHA-256', shard.sha256, sha256);
   if (rows !== shard.rows) throw wrong('rows', shard.rows, rows);
 }
 
-async function* batches(path: string, hash: Hash): AsyncGenerator<RecordBatch, void, undefined> {
-  const file = await open(path).catch((error: unknown) => {
-    throw notArrow(path, messageOf(error), error);
-  });
-  try {
-    for await (const batch of await RecordBatchReader.from(messages(file, hash))) {
-      const fault = unsound(batch);
-      if (fault !== undefined) throw new RangeError(fault);
-      yield batch;
-    }
-    // What comes after the end of the stream is of the shard, too.
-    for await (const chunk of file.createReadStream({ autoClose: false })) hash.update(chunk as Uint8Array);
-  } catch (error) {
-    throw notArrow(path, messageOf(error), error);
-  } finally {
-    await file.close();
-  }
-}
-
-function notArrow(path: string, got: string, cause: unknown): DataError {
-  return new DataError(`${path}  a shard: expected an Arrow stream; got ${got}`, { cause });
-}
-
-/** The messages of a stream up to its end, each whole and checked. @throws {RangeError} for one that isn't. */
-async function* messages(file: FileHandle, hash: Hash): AsyncGenerator<Uint8Array, void, undefined> {
-  const { size } = await file.stat();
-  let start = 0;
-  let schema: Schema | undefined;
-  const take = async (most: number): Promise<Uint8Array> => {
-    const bytes = Buffer.alloc(Math.min(most, size - start));
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, null);
-    if (bytesRead < bytes.length) throw new RangeError(`${start + bytesRead} bytes where there were ${size}`);
-    start += bytes.length;
-    hash.update(bytes);
-    return bytes;
-  };
-  while (start < size) {
-    const from = start;
-    const fail = (what: string): RangeError => new RangeError(`at byte ${from} ${what}`);
-    const head = await take(8);
-    const prefix = prefixIn(head, head.length + size - start);
-    if (typeof prefix === 'string') throw fail(prefix);
-    if (!prefix) return yield head;
-    // A stream of Arrow before 0.15, whose prefix is shorter, is none of ours.
-    if (prefix.bytes !== head.length) throw fail('a message without its mark');
-    const metadata = await take(prefix.metadata);
-    const message = messageIn(metadata, size - start);
-    if (typeof message === 'string') throw fail(message);
-    const fault = schema ? misfit(message, schema) : message.isSchema() ? undefined : 'a batch before any schema';
-    if (fault !== undefined) throw fail(fault);
-    if (!schema) {
-      schema = message.header() as Schema;
-      if (!isWholeSchema(schema)) throw fail('a schema that lacks a type or a child');
-    }
-    yield Buffer.concat([head, metadata, await take(message.bodyLength)]);
-  }
-}
-
 /** Whole batches of a shard that was not sealed, or sealed just before the manifest was updated. */
-async function* unsealedRows(folder: string, file: string): AsyncGenerator<Row, void, undefined> {
+async function* unsealedRows(folder: string, file: string, choice: Choice = {}): AsyncGenerator<Row, void, undefined> {
   const path = join(folder, file);
   const bytes = (await bytesIn(`${path}.partial`)) ?? (await bytesIn(path)) ?? new Uint8Array(0);
   if (bytes.length === 0) return;
-  for (const batch of salvage(bytes).batches) yield* fromBatch(batch);
+  for (const batch of salvage(bytes).batches) yield* rowsOf(batch, path, choice);
 }
 
 async function bytesIn(path: string): Promise<Uint8Array | undefined> {

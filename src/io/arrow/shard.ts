@@ -1,22 +1,25 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Schema } from 'apache-arrow';
+import type { DataType, Schema } from 'apache-arrow';
 import { z } from 'zod';
 
-import { UsageError } from '../../errors.js';
+import { DataError, messageOf, UsageError } from '../../errors.js';
 import type { Row } from '../../records.js';
-import { describeForHub, nameForHub } from './hub-layout.js';
+import { describeForHub, isPicture, nameForHub } from './hub-layout.js';
+import { pictureBytes } from '../picture-bytes.js';
 import { syncFolder, writeManifest, type Shard } from '../manifest.js';
 import { toBatch, toCells, type Cells } from './rows.js';
 import { createShard, encodeBatch, type ShardFile } from './shard-file.js';
 import { rowsSoFar } from './shard-reader.js';
 
-export { checkRows, readRows, recoverRows } from './shard-reader.js';
+export { checkRows, readRows, recoverRows, type Projection, type Reading } from './shard-reader.js';
 export { salvage, type Salvaged } from './salvage.js';
 
 export const WriteOptions = z.strictObject({
   /** Rows in a record batch; this many wait in memory. */
   rowsPerBatch: z.int().min(1).max(100).default(100),
+  /** What rows have of their images: the `path`, which is the default, or the `bytes` of the file too. */
+  images: z.enum(['path', 'bytes']).optional(),
   /** A shard is sealed before it exceeds this size; a megabyte is 10^6 bytes. */
   shardMegabytes: z.number().positive().default(256),
 });
@@ -43,7 +46,8 @@ export interface Shards extends RowSink {
 /**
  * Opens a folder for rows, and makes it where there is none.
  *
- * @param schema from `rowSchema`, with custom columns; a row with a key that has no column is refused.
+ * @param schema from `rowSchema`, with custom columns; a row with a key that has no column is refused. Where it has
+ * `images`, their files are read.
  * @param keep rows of an earlier run to keep, from the first on; the others are discarded. A folder with rows is
  * refused without it.
  * @throws {UsageError} if there are rows and no `keep`.
@@ -82,6 +86,9 @@ const isOurs = (name: string): boolean =>
 const HUB_FILES: readonly string[] = ['state.json', 'dataset_info.json'];
 const numberOf = (name: string): number => Number(/^shard-(\d+)/.exec(name)?.[1] ?? -1);
 
+/** Bytes of pictures that wait for their batch. */
+const MOST_PICTURES = 2 ** 26;
+
 class ShardWriter implements Shards {
   readonly #folder: string;
   readonly #schema: Schema;
@@ -89,7 +96,10 @@ class ShardWriter implements Shards {
   readonly #limit: number;
   #next: number;
   #sealed: Shard[] = [];
+  readonly #pictures: boolean;
   #waiting: Cells[] = [];
+  /** Bytes of pictures among them. */
+  #heavy = 0;
   #open: ShardFile | undefined;
   #begun = false;
   #last: Promise<unknown> = Promise.resolve();
@@ -98,6 +108,7 @@ class ShardWriter implements Shards {
   constructor(folder: string, schema: Schema, rowsPerBatch: number, limit: number, next: number) {
     this.#folder = folder;
     this.#schema = schema;
+    this.#pictures = isPicture(schema.fields.find(({ name }) => name === 'image')?.type as DataType | undefined);
     this.#rowsPerBatch = rowsPerBatch;
     this.#limit = limit;
     this.#next = next;
@@ -108,7 +119,7 @@ class ShardWriter implements Shards {
     const { shards, rest } = await rowsSoFar(this.#folder, keep);
     this.#sealed = shards;
     try {
-      for await (const row of rest) await this.#take(toCells(row, this.#schema));
+      for await (const row of rest) await this.#take(row, toCells(row, this.#schema));
       await this.#flush();
     } catch (error) {
       await this.#open?.abandon();
@@ -124,7 +135,7 @@ class ShardWriter implements Shards {
     if (this.#closing)
       throw new Error(`${this.#folder}  rows: expected an open folder; got row ${row.id} after it was closed`);
     const cells = toCells(row, this.#schema);
-    await this.#inTurn(() => this.#take(cells));
+    await this.#inTurn(() => this.#take(row, cells));
   }
 
   flush(): Promise<number> {
@@ -146,9 +157,21 @@ class ShardWriter implements Shards {
     return turn;
   }
 
-  async #take(cells: Cells): Promise<void> {
-    this.#waiting.push(cells);
-    if (this.#waiting.length >= this.#rowsPerBatch) await this.#writeBatch();
+  async #take(row: Row, cells: Cells): Promise<void> {
+    this.#waiting.push(this.#pictures ? await this.#pictured(row, cells) : cells);
+    if (this.#waiting.length >= this.#rowsPerBatch || this.#heavy >= MOST_PICTURES) await this.#writeBatch();
+  }
+
+  /** The cells with the bytes of the row's picture; a marked row may have none. */
+  async #pictured({ id, image, skipped }: Row, cells: Cells): Promise<Cells> {
+    const bytes = await pictureBytes(image).catch((error: unknown) => {
+      if (skipped) return null;
+      throw new DataError(`row ${id}  image: expected a file that can be read; got ${messageOf(error)}`, {
+        cause: error,
+      });
+    });
+    this.#heavy += bytes?.length ?? 0;
+    return { ...cells, image: { bytes, path: 'path' in image ? image.path : null } };
   }
 
   async #writeBatch(): Promise<void> {
@@ -159,6 +182,7 @@ class ShardWriter implements Shards {
     const shard = await this.#opened();
     await shard.write(batch, length);
     this.#waiting = [];
+    this.#heavy = 0;
   }
 
   async #opened(): Promise<ShardFile> {

@@ -1,4 +1,4 @@
-import type { Completion, Scored } from '../../records.js';
+import { PARSE_REASONS, type Completion, type Row, type Scored } from '../../records.js';
 import { deviation, mean, rewardNames, rewardsOf, statistics } from '../scoring/statistics.js';
 
 /** Rewards closer than this are equal: the tolerance of `torch.isclose` at 0. */
@@ -30,7 +30,18 @@ export function stepStatistics(rows: readonly Scored[]): Record<string, number> 
     'completions/mean_terminated_length': mean(terminated),
     'completions/min_terminated_length': Math.min(...terminated),
     'completions/max_terminated_length': Math.max(...terminated),
+    ...Object.fromEntries(Object.entries(reasonCounts(rows)).map(([reason, count]) => [`parse/${reason}`, count])),
   };
+}
+
+/** How many completions of some rows were not read, or lie where nothing is, by reason; in the order of the reasons. */
+export function reasonCounts(rows: readonly Pick<Row, 'parseReasons'>[]): Record<string, number> {
+  const found = rows.flatMap(({ parseReasons = [] }) => parseReasons);
+  return Object.fromEntries(
+    PARSE_REASONS.map((reason) => [reason, found.filter((one) => one === reason).length] as const).filter(
+      ([, count]) => count > 0,
+    ),
+  );
 }
 
 /** Metric names of a training graph's outputs; others are `policy/NAME`. */

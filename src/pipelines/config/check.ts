@@ -7,7 +7,7 @@ import { declaredColumns } from './declared-columns.js';
 import { parseWith, readablePart, type Issue, type Parsed } from './issues.js';
 import { valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
-import { knownNames } from './nearest.js';
+import { knownNames } from '../../nearest.js';
 import { stageEntries } from './overrides.js';
 import { likelyFolder, lying } from '../../io/lying.js';
 import type { SegmenterDefinition } from '../../models/segmenter.js';

@@ -1,5 +1,5 @@
 import { shown } from '../../errors.js';
-import { rowKeys, takenNames } from '../../io/arrow/columns.js';
+import { isTaken, rowKeys } from '../../io/arrow/columns.js';
 import { isColumn } from '../../io/arrow/own-columns.js';
 import { addsOf } from '../stage.js';
 import type { CheckedStage } from '../stage.js';
@@ -33,7 +33,7 @@ function typed(column: string, type: unknown, stage: string, owners: Map<string,
     return [`adds: expected a column's name of letters, digits and _, a letter first; got ${got}`];
   if (rowKeys.has(column))
     return [`adds: expected a name of its own; got ${got}, which rows have; way out: column.known, or another name`];
-  if (takenNames.has(column.toLowerCase())) return [`adds: expected a name of its own; got ${got}, which shards have`];
+  if (isTaken(column)) return [`adds: expected a name of its own; got ${got}, which shards have`];
   const owner = owners.get(column.toLowerCase());
   owners.set(column.toLowerCase(), stage);
   return owner === undefined

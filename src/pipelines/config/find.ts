@@ -6,7 +6,7 @@ import { messageOf, shortPath, shown, UsageError } from '../../errors.js';
 import { readText } from '../../io/text.js';
 import { valueAt } from './schema-paths.js';
 import { locate, type Located, type Path } from './yaml-source.js';
-import { knownNames } from './nearest.js';
+import { knownNames } from '../../nearest.js';
 
 /** One pipeline of a file. */
 export interface Picked {

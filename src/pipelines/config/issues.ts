@@ -4,7 +4,7 @@ import { shown } from '../../errors.js';
 import { isPrivate } from './private-options.js';
 import { branchesOf, knownKeys, schemaAt, valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
-import { knownNames } from './nearest.js';
+import { knownNames } from '../../nearest.js';
 
 /** One mistake in a file: where, and what to say about it. */
 export interface Issue {

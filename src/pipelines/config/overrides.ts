@@ -5,7 +5,7 @@ import type { Issue } from './issues.js';
 import { isPrivate } from './private-options.js';
 import { valueAt } from './schema-paths.js';
 import { readYaml, type Path } from './yaml-source.js';
-import { knownNames } from './nearest.js';
+import { knownNames } from '../../nearest.js';
 
 /** One `--set key=value` of the command line: where it goes in the pipeline's map, and what goes there. */
 export interface Override {

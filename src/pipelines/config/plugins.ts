@@ -7,7 +7,7 @@ import type { SegmenterDefinition } from '../../models/segmenter.js';
 import { isOfModule, loadSegmenter } from '../../models/segmenters.js';
 import type { ResolvePath } from './check.js';
 import type { Issue } from './issues.js';
-import { nearest } from './nearest.js';
+import { nearest } from '../../nearest.js';
 import { valueAt } from './schema-paths.js';
 import { isStage, stageKeys, type Stage } from '../stage.js';
 

@@ -14,7 +14,7 @@ import type { Issue } from './issues.js';
 import { valueAt } from './schema-paths.js';
 import type { Path } from './yaml-source.js';
 import { segmenterModule, withModules } from './plugins.js';
-import { knownNames } from './nearest.js';
+import { knownNames } from '../../nearest.js';
 import { beside, findPipeline, type Picked } from './find.js';
 import { applied, clearedKeys, readOverride, stageEntries, type Override, withoutKeys } from './overrides.js';
 import { byEvaluation, evaluateOf, Settings } from '../settings.js';

@@ -20,6 +20,7 @@ import { gate } from '../../streams/gate.js';
 import { heldRows } from './held-rows.js';
 import { stageMetrics, metered, meteredCredits, meteredSource, type StageMetrics } from './stage-metrics.js';
 import { cached, type RowCache } from './row-cache.js';
+import type { RowTimings } from './row-timings.js';
 import type { Pipeline } from '../config/read.js';
 import { columnsOf, pipelineContext, type Built, type StageContext } from '../stage.js';
 import { stages as builtIn } from '../stages/table.js';
@@ -38,12 +39,14 @@ export interface Compiled {
  *
  * @param entered called with each row of the source.
  * @param kept rows that `cacheable` stages reuse.
+ * @param timings notified of each row that enters a stage after the source, or leaves it.
  */
 export async function compile(
   pipeline: Pipeline,
   open: StageContext,
   entered: (row: Row) => void = () => {},
   kept?: RowCache,
+  timings?: Pick<RowTimings, 'enter' | 'leave'>,
 ): Promise<Compiled> {
   const metrics = labelled(pipeline.stages.map(({ name }) => name)).map((label) => stageMetrics(label));
   const held = heldRows(pipeline.stages);
@@ -69,7 +72,7 @@ export async function compile(
     const own = operatorOf(built, name);
     const operator = stage === builtIn.get(name) ? own : blaming(name, own);
     rows = rows.pipe(
-      metered(stage.cacheable && kept ? cached(operator, columnsOf(stage, options), kept) : operator, meter),
+      metered(stage.cacheable && kept ? cached(operator, columnsOf(stage, options), kept) : operator, meter, timings),
       held[index],
     );
   }

@@ -19,6 +19,7 @@ import { compile } from './compile.js';
 import { relay, resultsTo } from './stage-reports.js';
 import { openResources, type SharedModels } from './resources.js';
 import type { RowCache } from './row-cache.js';
+import { rowTimings } from './row-timings.js';
 import { RowTracker } from './row-tracker.js';
 import { clock, depthsOf, type Clock, type StageMetrics } from './stage-metrics.js';
 import { stepLog } from './step-log.js';
@@ -68,6 +69,7 @@ export async function execute(
   const tracker = new RowTracker(before);
   const log = await stepLog(folder, before?.step);
   const time = clock(before);
+  const timings = rowTimings(folder.timings);
   const window = credits(settings.window);
   const states = stageStates(before?.memory);
   const writer = checkpointWriter(folder, settings.checkpoints);
@@ -137,12 +139,13 @@ export async function execute(
       tracker.enter(row);
       writer.shown(row.frame);
     };
-    const compiled = await compile(pipeline, open, entered, kept);
+    const compiled = await compile(pipeline, open, entered, kept, timings);
     time.start(compiled.metrics);
     for (const text of await noticesOf(pipeline)) watch({ kind: 'notice', text });
     watch(startOf(pipeline, folder, { stages: compiled.metrics, maxSteps, resumed: before?.step }));
     const rows = compiled.rows.pipe(
       tap(rowDone.take),
+      tap(({ id }) => timings.done(id)),
       tap(() => checkpointer.rowLeft()),
       tap(({ id }) => window.give(id)),
       takeUntil(checkpointer.over.pipe(tap(() => (cutOff = true)))),
@@ -161,13 +164,14 @@ export async function execute(
   await log.flush().catch((error: unknown) => (fault ??= error));
   stop.release();
 
-  const { rowsIn, rowsOut, marked, tokens } = tracker;
+  const { rowsIn, rowsOut, marked, unread, tokens } = tracker;
   const summary: Summary = {
     name: pipeline.name,
     folder: folder.root,
     rowsIn,
     rowsOut,
     marked,
+    ...(Object.keys(unread).length > 0 && { unread }),
     steps: log.count,
     tokens,
     ...time.spent(),

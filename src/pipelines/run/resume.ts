@@ -7,6 +7,7 @@ import { DataError, messageOf, shortPath, shown, UsageError } from '../../errors
 import { checkRows } from '../../io/arrow/shard.js';
 import { checkMetrics } from '../../io/metrics-table.js';
 import { inLine } from '../../printable.js';
+import { checkVersions } from '../../io/arrow/stored-columns.js';
 import { checkSeal, dropFolder } from '../../io/sealed-folder.js';
 import { RunFolder, stepName } from '../store/run-folder.js';
 import { putAside, type RowCache } from './row-cache.js';
@@ -44,8 +45,8 @@ export function runToResume(pipeline: Pipeline, folder: string | undefined): Run
  * @param folder as `runToResume` gives it.
  * @param which checkpoint, as in `step-20`; by default the newest.
  * @param notice called with what may change the last bits.
- * @throws {UsageError} if there is no such checkpoint, the pipeline cannot resume, or what it reads is not what the run
- * began with.
+ * @throws {UsageError} if there is no such checkpoint, the pipeline cannot resume, its rows are of a newer version, or
+ * what it reads is not what the run began with.
  * @throws {DataError} if the checkpoint, or rows or metrics from before it, are damaged; names an intact older one, if
  * there is one.
  */
@@ -62,6 +63,7 @@ export async function resumption(
     );
   await sameInputs(pipeline, folder, notice);
   folder.make();
+  readableRows(folder);
   const from = await chosen(folder, which);
   await dropAfter(from?.state.step ?? 0, folder);
   if (from) return { folder, from };
@@ -78,6 +80,15 @@ async function sameInputs(pipeline: Pipeline, folder: RunFolder, notice: (text: 
       `${shortPath(folder.inputs)}  resume: the run has none, so it is unchecked whether models, data and modules are what it began with`,
     );
   if (!before && folder.checkpointSteps().length === 0) await writeInputs(folder, now);
+}
+
+/** @throws {UsageError} if a newer program wrote the rows: nothing of them may be lost. */
+function readableRows({ rows, earlierRows }: RunFolder): void {
+  try {
+    for (const folder of [rows, earlierRows]) checkVersions(folder);
+  } catch (error) {
+    throw new UsageError(messageOf(error), { cause: error });
+  }
 }
 
 /** Discards what a run did after a step, and unfinished work. */

@@ -14,6 +14,9 @@ export type RowState =
   /** In flight, and a checkpoint waits until it has left. */
   | 'awaited';
 
+/** What is counted of a row that leaves. */
+type Leaving = Pick<Row, 'id' | 'skipped' | 'completions' | 'parseReasons'> & Partial<Pick<Row, 'image' | 'truthPath'>>;
+
 /** Counts of rows that left, for a checkpoint. */
 export type RowCounts = RunState['rows'];
 
@@ -50,6 +53,7 @@ export class RowTracker {
   #marks: number;
   #faults: number;
   #tokens: number;
+  readonly #unread: Record<string, number>;
 
   /** @param before the checkpoint from which the run resumes. */
   constructor(before?: Pick<RunState, 'source' | 'rows'>) {
@@ -60,6 +64,7 @@ export class RowTracker {
     this.#marks = before?.rows.marks ?? 0;
     this.#faults = before?.rows.faults ?? 0;
     this.#tokens = before?.rows.tokens ?? 0;
+    this.#unread = { ...before?.rows.unread };
   }
 
   get rowsIn(): number {
@@ -74,6 +79,10 @@ export class RowTracker {
   /** Tokens of all completions that left. */
   get tokens(): number {
     return this.#tokens;
+  }
+  /** Completions that were not read, or lie where nothing is, by reason. */
+  get unread(): Readonly<Record<string, number>> {
+    return this.#unread;
   }
   /** Marked rows by stage and reason, without the files of single rows. */
   get marked(): Readonly<Record<string, Readonly<Record<string, number>>>> {
@@ -111,8 +120,8 @@ export class RowTracker {
   }
 
   /** @throws {Error} if no row of this id is in flight. */
-  leave(row: Pick<Row, 'id' | 'skipped' | 'completions'> & Partial<Pick<Row, 'image' | 'truthPath'>>): void {
-    const { id, skipped, completions } = row;
+  leave(row: Leaving): void {
+    const { id, skipped, completions, parseReasons = [] } = row;
     const before = this.#rows.get(id);
     if (before === undefined || before === 'pending')
       throw new Error(`${id}  row: expected one that is in flight; got a row that never entered, or left before`);
@@ -120,6 +129,7 @@ export class RowTracker {
     if (before === 'awaited') this.#awaiting--;
     this.#rowsOut++;
     for (const completion of completions ?? []) this.#tokens += completion.tokens.length;
+    for (const reason of parseReasons) if (reason) this.#unread[reason] = (this.#unread[reason] ?? 0) + 1;
     if (skipped) this.#mark(skipped.stage, reasonKind(skipped.reason, row));
   }
 
@@ -144,6 +154,7 @@ export class RowTracker {
       marks: this.#marks,
       faults: this.#faults,
       tokens: this.#tokens,
+      unread: { ...this.#unread },
       marked: structuredClone(this.#marked),
     };
   }

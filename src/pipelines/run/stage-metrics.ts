@@ -4,6 +4,7 @@ import type { Row } from '../../records.js';
 import type { Credits } from '../../streams/credits.js';
 import type { Summary } from '../events.js';
 import type { RunState } from '../store/checkpoint-state.js';
+import type { RowTimings } from './row-timings.js';
 
 /** Measurements of one stage so far. */
 export interface StageMetrics {
@@ -114,14 +115,26 @@ export function meteredSource(source: Observable<Row>, meter: Meter): Observable
   );
 }
 
-/** The same operator, with rows counted and timed; they are not changed. */
-export function metered(operator: OperatorFunction<Row, Row>, meter: Meter): OperatorFunction<Row, Row> {
+/** The same operator, with rows counted and timed, each by itself too; they are not changed. */
+export function metered(
+  operator: OperatorFunction<Row, Row>,
+  meter: Meter,
+  timings?: Pick<RowTimings, 'enter' | 'leave'>,
+): OperatorFunction<Row, Row> {
   return (source: Observable<Row>) =>
     defer(() =>
       source.pipe(
-        tap(() => meter.enter()),
+        tap(({ id }) => {
+          meter.enter();
+          timings?.enter(meter.stage, id);
+        }),
         operator,
-        tap(() => meter.leave()),
+        tap((row) => {
+          meter.leave();
+          // A custom stage may give nothing, which is reported behind it.
+          const given: Row | undefined = row;
+          if (given) timings?.leave(meter.stage, given.id);
+        }),
       ),
     );
 }

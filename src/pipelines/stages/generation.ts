@@ -26,7 +26,7 @@ export const generation: readonly Stage[] = [
     name: 'parse',
     options: ParseOptions,
     needs: ['completions'],
-    adds: ['prompts', 'formats'],
+    adds: ['prompts', 'formats', 'parseReasons'],
     build: async (options, open) => {
       const counted = repairsRead((text) => open.emit({ kind: 'notice', text }));
       const coordinates = options.coordinates ?? (await open.coordinates());

@@ -5,6 +5,7 @@ import { openShards } from '../../io/arrow/shard.js';
 import { partsOf } from '../../operators/rewards/options.js';
 import { write, WriteOptions } from '../../operators/write.js';
 import { stage, type StageContext, type Stage } from '../stage.js';
+import { configHash } from '../store/checkpoint-state.js';
 
 /** Stages that write rows. */
 export const sinks: readonly Stage[] = [
@@ -18,6 +19,7 @@ export const sinks: readonly Stage[] = [
       const { weights = {} } = open.fact('rewards')?.value ?? {};
       const schema = rowSchema(partsOf(weights), metadata(open), {
         scores: open.fact('scores')?.value ?? [],
+        images: options.images === 'bytes',
         ignore: open.columns.has('ignore'),
         columns: open.ownColumns,
       });
@@ -34,7 +36,19 @@ function metadata({ config, folder, settings, fact }: StageContext): Record<stri
   return {
     run: basename(folder.root),
     seed: String(settings.seed),
+    model: JSON.stringify(modelsOf(settings)),
     config,
+    config_hash: configHash(folder),
     frame: JSON.stringify(fact('source')?.value.frame ?? null),
+  };
+}
+
+/** Which policy and which segmenter, without their options. */
+function modelsOf({ policy, segmenter }: StageContext['settings']): object {
+  const of = (from: object, keys: readonly string[]): object =>
+    Object.fromEntries(Object.entries(from).filter(([key, value]) => keys.includes(key) && value !== undefined));
+  return {
+    ...(policy && { policy: of(policy, ['checkpoint', 'adapter']) }),
+    ...(segmenter && { segmenter: of(segmenter, ['kind', 'module', 'checkpoint']) }),
   };
 }

@@ -21,6 +21,7 @@ import {
   replayedColumns,
   replayedShards,
   ReplayOptions,
+  tornColumn,
 } from '../../operators/replay.js';
 import { refusedBy } from './constraints.js';
 import { stage, type Refusal, type Stage } from '../stage.js';
@@ -101,6 +102,8 @@ async function refusedRows(options: ReplayOptions): Promise<readonly Refusal[]> 
 
 /** Columns that can't be replayed: neither built-in before a completion, nor custom and in the rows. */
 function unknownColumns(options: z.output<typeof ReplayOptions>): readonly Refusal[] {
+  const torn = tornColumn(options);
+  if (torn !== undefined) return [{ option: 'columns', text: torn }];
   const own = Object.keys(replayedColumns(options).own);
   const unknown = options.columns.find((name) => !isReplayed(name) && !own.includes(name));
   if (unknown === undefined) return [];

@@ -29,6 +29,7 @@ export const RunState = z.object({
     marks: z.int().min(0),
     faults: z.int().min(0),
     tokens: z.int().min(0),
+    unread: counts.default({}),
     marked: z.record(z.string(), counts),
   }),
   elapsed: z.number(),

@@ -59,6 +59,10 @@ export class RunFolder {
   get stepLines(): string {
     return join(this.metrics, 'metrics.jsonl');
   }
+  /** A JSON line a row: seconds in each stage. */
+  get timings(): string {
+    return join(this.metrics, 'timings.jsonl');
+  }
   /** All steps as one table. */
   get stepTable(): string {
     return join(this.metrics, 'metrics.arrow');

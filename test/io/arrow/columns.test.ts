@@ -19,8 +19,18 @@ describe('rowSchema', () => {
         size: { feature: { dtype: 'int32', _type: 'Value' }, length: 2, _type: 'List' },
         counts: { dtype: 'binary', _type: 'Value' },
       },
-      reward_parts: { iou: { feature: { dtype: 'float32', _type: 'Value' }, length: -1, _type: 'List' } },
+      reward_iou: { feature: { dtype: 'float32', _type: 'Value' }, length: -1, _type: 'List' },
+      task: { dtype: 'string', _type: 'Value' },
+      seed: { dtype: 'int64', _type: 'Value' },
+      prompts: {
+        feature: {
+          frame: { feature: { dtype: 'int32', _type: 'Value' }, length: 2, _type: 'List' },
+          objects: {
+            feature: { box: { length: 4 }, points: { feature: { x: { dtype: 'int32' }, label: { dtype: 'int32' } } } },
+          },
+        },
+      },
     });
-    expect([metadata.get('seed'), metadata.get('schema_version')]).toEqual(['7', '1']);
+    expect([metadata.get('seed'), metadata.get('schema_version')]).toEqual(['7', '2']);
   });
 });

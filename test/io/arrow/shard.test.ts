@@ -96,7 +96,7 @@ describe('openShards', () => {
   });
 
   it('seals a shard before it grows over its size, and lists it at once', async () => {
-    const shards = await openShards(folder, schema, { rowsPerBatch: 5, shardMegabytes: 0.02 });
+    const shards = await openShards(folder, schema, { rowsPerBatch: 5, shardMegabytes: 0.03 });
     await append(shards, rows(40));
     const { shards: sealed, open } = await readManifest(folder);
     expect(sealed.length).toBeGreaterThan(1);
@@ -104,7 +104,7 @@ describe('openShards', () => {
     expect(await names()).toEqual(['manifest.json', ...sealed.map(({ file }) => file), `${open}.partial`]);
     await shards.close();
     const { shards: named } = await readManifest(folder);
-    expect(named.every(({ bytes }) => bytes <= 20_008)).toBe(true);
+    expect(named.every(({ bytes }) => bytes <= 30_008)).toBe(true);
     expect(named.map(({ file }) => file)).toEqual(named.map((_, i) => `data-0000${i}-of-0000${named.length}.arrow`));
     expect(await all(readRows(folder))).toStrictEqual(rows(40));
   });
@@ -192,7 +192,7 @@ describe('a disk that fails', () => {
 describe('a run that was cut off', () => {
   /** A folder as a killed process leaves it: `n` rows on disk, the last ones in a partial shard. */
   async function killed(n: number): Promise<void> {
-    const shards = await openShards(folder, schema, { rowsPerBatch: 5, shardMegabytes: 0.02 });
+    const shards = await openShards(folder, schema, { rowsPerBatch: 5, shardMegabytes: 0.03 });
     await append(shards, rows(n));
     expect(await shards.flush()).toBe(n);
     const { open } = await readManifest(folder);
@@ -212,7 +212,7 @@ describe('a run that was cut off', () => {
   it.each([33, 32, 17, 4, 0])('goes on behind its first %i rows', async (keep) => {
     await killed(33);
     const before = (await readManifest(folder)).shards;
-    const shards = await openShards(folder, schema, { rowsPerBatch: 5, shardMegabytes: 0.02 }, keep);
+    const shards = await openShards(folder, schema, { rowsPerBatch: 5, shardMegabytes: 0.03 }, keep);
     expect(await shards.flush()).toBe(keep);
     expect(await all(recoverRows(folder))).toStrictEqual(rows(keep));
     await append(shards, rows(40 - keep, keep));
@@ -226,7 +226,7 @@ describe('a run that was cut off', () => {
   });
 
   it('goes on behind a run that was closed', async () => {
-    const first = await openShards(folder, schema, { rowsPerBatch: 5, shardMegabytes: 0.02 });
+    const first = await openShards(folder, schema, { rowsPerBatch: 5, shardMegabytes: 0.03 });
     await append(first, rows(30));
     await first.close();
     const second = await openShards(folder, schema, {}, 30);

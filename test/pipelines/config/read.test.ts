@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { UsageError } from '../../../src/errors.js';
-import { nearest } from '../../../src/pipelines/config/nearest.js';
+import { nearest } from '../../../src/nearest.js';
 import { readPipeline, resolvedYaml } from '../../../src/pipelines/config/read.js';
 import { fixturesFolder } from '../../golden/golden.js';
 import { folder, refusal, STUBS, stubPipeline } from '../files.js';

@@ -75,7 +75,7 @@ describe("a stage's own columns", () => {
     ['step', '0.5', 'expected int32; got 0.5'],
     ['formats', '[1, good]', 'expected list of float32; got [1,"good"]'],
     ['masks', 'none', 'expected list of masks; got "none"'],
-    ['prompts', '[{ box: 3 }]', 'expected list of string; got [{"box":3}]'],
+    ['prompts', '[{ box: 3 }]', 'expected list of prompts; got [{"box":3}]'],
   ])('mark the row where %s, which rows know, is %s', async (name, value, message) => {
     const { rows } = await rowsOf(
       `${scenes}\n- declare: { adds: [${name}], gives: { ${name}: ${value} } }\n- write`,
@@ -87,7 +87,7 @@ describe("a stage's own columns", () => {
 
   it('end the run where no row can be without them', async () => {
     expect(await refusal(rowsOf(`${scenes}\n- declare: { adds: [image], gives: { image: a.png } }`))).toMatch(
-      /^e0\/0\/\S+ {2}declare: image: expected string, string; got "a\.png"$/,
+      /^e0\/0\/\S+ {2}declare: image: expected string, struct; got "a\.png"$/,
     );
   });
 

@@ -38,17 +38,17 @@ describe('RowTracker', () => {
     for (const row of rows('a', 'b')) tracker.enter(row);
     tracker.leave({ id: 'a', skipped: { stage: 'load', reason: 'no mask' } });
     const completions = [[1, 2], [3]].map((tokens) => ({ text: '', tokens, logProbs: [], finish: 'stop' as const }));
-    tracker.leave({ id: 'b', completions });
+    tracker.leave({ id: 'b', completions, parseReasons: ['no-box', null] });
     expect([tracker.countFault(), tracker.counts]).toEqual([
       1,
-      { rowsOut: 2, marks: 1, faults: 1, tokens: 3, marked: { load: { 'no mask': 1 } } },
+      { rowsOut: 2, marks: 1, faults: 1, tokens: 3, unread: { 'no-box': 1 }, marked: { load: { 'no mask': 1 } } },
     ]);
   });
 
   it('refuses a row that is in flight already, and one that is not', () => {
     const tracker = new RowTracker({
       source: { cursor: 1, pending: ['p'] },
-      rows: { rowsOut: 0, marks: 0, faults: 0, tokens: 0, marked: {} },
+      rows: { rowsOut: 0, marks: 0, faults: 0, tokens: 0, unread: {}, marked: {} },
     });
     tracker.enter({ id: 'a' });
     expect(() => tracker.enter({ id: 'a' })).toThrow('a  row: expected an id of its own');

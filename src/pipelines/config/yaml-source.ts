@@ -5,11 +5,11 @@ import {
   isNode,
   isScalar,
   isSeq,
+  Lexer,
   LineCounter,
   parseDocument,
   Parser,
   visit,
-  type CST,
   type Document,
   type Node,
   type Pair,
@@ -37,8 +37,13 @@ export interface Located {
 const MOST_ALIASES = 100;
 /** Deeper ones are too, and end the process that reads them. */
 const DEEPEST = 64;
+/** Keys in one map. */
+const MOST_KEYS = 1000;
 /** Characters. */
 const LONGEST = 4_000_000;
+
+/** Keys are compared in `faultsOf`: the reader compares each with each. */
+const READING = { prettyErrors: false, uniqueKeys: false } as const;
 
 /** One mistake of a YAML text: characters from its start, and what to say. */
 interface Fault {
@@ -51,7 +56,7 @@ interface Fault {
  *
  * @param file named in messages, relative to the working folder where that is shorter.
  * @throws {UsageError} one line a mistake: syntax, repeated keys, keys that are no text, tags, unknown anchors and those
- * inside themselves, too many aliases, too deep.
+ * inside themselves, too many aliases or keys, too deep.
  */
 export function locate(text: string, file: string): Located {
   const lines = new LineCounter();
@@ -66,7 +71,7 @@ export function locate(text: string, file: string): Located {
   const heavy = tooMuch(text, lines);
   if (heavy) refuse([heavy]);
   // `tooMuch` has counted the lines.
-  const document = parseDocument(text, { prettyErrors: false });
+  const document = parseDocument(text, READING);
   const faults = faultsOf(document);
   if (faults.length > 0) refuse(faults);
   try {
@@ -86,24 +91,22 @@ export function locate(text: string, file: string): Located {
 export function readYaml(text: string): unknown {
   const heavy = tooMuch(text, new LineCounter());
   if (heavy) throw new UsageError(heavy.text);
-  const document = parseDocument(text, { prettyErrors: false });
+  const document = parseDocument(text, READING);
   const [fault] = faultsOf(document);
   if (fault) throw new UsageError(fault.text);
   return document.toJS({ maxAliasCount: MOST_ALIASES }) as unknown;
 }
 
-/** What the reader could not take; it goes one call deeper for each level. */
+/** What the reader could not take; it goes one call deeper for each level, so this ends at the first one too deep. */
 function tooMuch(text: string, lines: LineCounter): Fault | undefined {
   if (text.length > LONGEST) return { at: 0, text: `file: expected at most ${LONGEST} characters; got ${text.length}` };
-  const waiting: { token: CST.Token; depth: number }[] = [];
-  for (const token of new Parser(lines.addNewLine).parse(text)) waiting.push({ token, depth: 0 });
-  for (let next = waiting.pop(); next; next = waiting.pop()) {
-    const { token, depth } = next;
-    if (depth > DEEPEST) return { at: token.offset, text: `nesting: expected at most ${DEEPEST} levels; got more` };
-    if (token.type === 'document' && token.value) waiting.push({ token: token.value, depth });
-    if (!('items' in token)) continue;
-    for (const { key, value } of token.items)
-      for (const below of [key, value]) if (below) waiting.push({ token: below, depth: depth + 1 });
+  lines.addNewLine(0);
+  const parser = new Parser(lines.addNewLine);
+  for (const lexeme of new Lexer().lex(text)) {
+    for (const _ of parser.next(lexeme));
+    // What is open: the document, its value, and what is in it.
+    const deep = parser.stack[DEEPEST + 2];
+    if (deep) return { at: deep.offset, text: `nesting: expected at most ${DEEPEST} levels; got more` };
   }
   return undefined;
 }
@@ -120,12 +123,14 @@ function faultsOf(document: Document.Parsed): Fault[] {
       if (!anchored) refuse(node, `anchors: expected one before each alias; got *${node.source} without`);
       else if (above.includes(anchored)) refuse(node, `anchors: expected none inside itself; got *${node.source}`);
     }
+    if (isMap(node) && node.items.length > MOST_KEYS)
+      refuse(node, `keys: expected at most ${MOST_KEYS} in a map; got ${node.items.length}`);
     const keys = new Set<string>();
     for (const pair of isMap(node) ? node.items : []) {
       const { key, value } = pair;
       if (!isScalar(key) || key.value === null)
         refuse(isNode(key) ? key : value, `keys: expected text; got ${kindOf(key)}`);
-      else if (keys.has(keyOf(pair))) refuse(key, REPEATED);
+      else if (keys.has(keyOf(pair))) refuse(key, 'keys: expected each once in a map; got this one twice');
       else keys.add(keyOf(pair));
     }
   });
@@ -139,10 +144,8 @@ function kindOf(key: unknown): string {
 
 /** Those that say what is there anyway. */
 const TAGS = ['str', 'int', 'float', 'bool', 'null', 'seq', 'map'].map((name) => `tag:yaml.org,2002:${name}`);
-const REPEATED = 'keys: expected each once in a map; got this one twice';
 
 function syntax({ code, message }: { code: string; message: string }): string {
-  if (code === 'DUPLICATE_KEY') return REPEATED;
   if (code === 'MULTIPLE_DOCS') return 'documents: expected one in a file; got another after ---';
   return `YAML: ${withoutCredentials(`${message.charAt(0).toLowerCase()}${message.slice(1)}`)}`;
 }

@@ -147,7 +147,9 @@ function created(from: string, to: string): boolean {
 /** `run.lock` and what follows; the owner is last. */
 function chainOf(file: string): Lock[] {
   const chain: Lock[] = [];
-  for (let lock = read(file); lock; lock = read(after(file, lock.token))) chain.push(lock);
+  // A link that names one before it, as a copy does, ends the chain.
+  const again = ({ token }: Lock): boolean => chain.some((one) => one.token === token);
+  for (let lock = read(file); lock && !again(lock); lock = read(after(file, lock.token))) chain.push(lock);
   return chain;
 }
 

@@ -73,13 +73,18 @@ describe('readPipeline', () => {
     ['an alias for a key', '&a x: 1\n*a : 2\n', 'p.yaml:2:1  keys: expected text; got an alias'],
     [
       'many open brackets',
-      `seed: ${'['.repeat(100_000)}\n`,
+      `seed: ${'['.repeat(1_000_000)}\n`,
       'p.yaml:1:71  nesting: expected at most 64 levels; got more',
     ],
     [
       'many levels of lists',
-      `${'- '.repeat(10_000)}x\n`,
+      `${'- '.repeat(200_000)}x\n`,
       'p.yaml:1:131  nesting: expected at most 64 levels; got more',
+    ],
+    [
+      'many keys',
+      Array.from({ length: 100_000 }, (_, i) => `k${i}: 1\n`).join(''),
+      'p.yaml:1:1  keys: expected at most 1000 in a map; got 100000',
     ],
     [
       'a file of another kind',

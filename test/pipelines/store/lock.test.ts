@@ -1,6 +1,6 @@
 import { fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -91,6 +91,13 @@ describe('lockRun', () => {
     expect(readdirSync(root)).toEqual(['run.lock']);
     release();
     expect(readdirSync(root)).toEqual([]);
+  });
+
+  it('says where locks are that name each other', async () => {
+    const root = taken('1 elsewhere copied\n');
+    silence(root);
+    cpSync(new RunFolder(root).lock, `${new RunFolder(root).lock}.after-copied`, { preserveTimestamps: true });
+    expect(await refused(root)).toContain('got several that take it; way out: another --run');
   });
 
   it('leaves the lock of who took over while it was silent', async () => {

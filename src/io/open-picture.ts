@@ -8,6 +8,7 @@ import { bmpSize, decodeBmp, isBmp } from './bmp.js';
 import { rgbOfCmyk } from './cmyk.js';
 import { showTransparent } from './gif-colours.js';
 import { refuseOtherFormats, refuseOtherThanFile } from './raster-file.js';
+import { isTiff, refuseRawYcbcr } from './tiff.js';
 
 /** A picture whose pixels can be taken. */
 export interface Picture {
@@ -32,6 +33,7 @@ export async function openPicture(bytes: Uint8Array, limit: number | false): Pro
     return { pixels: rawPicture(data, { ...size, channels }) };
   }
   refuseOtherFormats(bytes);
+  if (isTiff(bytes)) refuseRawYcbcr(bytes);
   const shown = showTransparent(bytes);
   const { space, depth } = await opened(shown, false).metadata();
   const upright = opened(shown, limit).autoOrient();
@@ -91,7 +93,9 @@ async function startOf(path: string): Promise<Uint8Array> {
 }
 
 function opened(source: Uint8Array | string, limit: number | false): Sharp {
-  return sharp(source, { limitInputPixels: limit, failOn: 'truncated', ignoreIcc: true });
+  // Of a TIFF that is cut off, or compressed in an unknown way, the decoder would leave black what it can't read.
+  const failOn = typeof source !== 'string' && isTiff(source) ? 'error' : 'truncated';
+  return sharp(source, { limitInputPixels: limit, failOn, ignoreIcc: true });
 }
 
 function rawPicture(data: Uint8Array, { width, height, channels }: Size & { readonly channels: 1 | 3 | 4 }): Sharp {

@@ -42,7 +42,9 @@ function fillRows(raster: Uint8Array, { width, height }: Size, slopes: readonly 
       const next = waiting.pop()!;
       if (y < next.bottom) active.push(next);
     }
-    const xs = Float64Array.from(active, ({ top, x, perRow }) => x + (y - top) * perRow).sort();
+    const xs = new Float64Array(active.length);
+    for (let i = 0; i < xs.length; i++) xs[i] = active[i].x + (y - active[i].top) * active[i].perRow;
+    xs.sort();
     for (let i = 0; i + 1 < xs.length; i += 2) {
       const [left, right] = [Math.max(0, Math.ceil(xs[i] / ONE)), Math.min(width - 1, Math.floor(xs[i + 1] / ONE))];
       if (left <= right) raster.fill(value, y * width + left, y * width + right + 1);

@@ -53,10 +53,13 @@ export function reasonMasks(shapes: readonly ReasonShape[], size: Size): { truth
     throw new DataError(
       `shapes: expected some that are drawn in seconds; got ${shapes.length} on ${size.width}x${size.height}`,
     );
+  const raster = new Uint8Array(size.width * size.height);
   const drawn = shapes
     .filter(({ label }) => label.toLowerCase() !== 'flag')
-    .map((shape) => ({ ignored: shape.label.toLowerCase().includes('ignore'), ...areaOf(shape, size) }));
-  const raster = new Uint8Array(size.width * size.height);
+    .map((shape) => {
+      const points = wholePoints(shape);
+      return { points, ignored: shape.label.toLowerCase().includes('ignore'), area: areaOf(points, size, raster) };
+    });
   // Of equal areas the later shape comes first.
   for (const { points, ignored } of drawn.toReversed().toSorted((a, b) => b.area - a.area))
     fillPolygon(raster, size, points, ignored ? IGNORED : TARGET);
@@ -84,19 +87,28 @@ function rowsPassed(points: readonly (readonly [number, number])[], { height }: 
   return points.reduce((sum, [, y], i) => sum + Math.abs(seen(y) - seen(points.at(i - 1)![1])), 0);
 }
 
-function areaOf({ label, points }: ReasonShape, size: Size): { area: number; points: [number, number][] } {
+/** @throws {DataError} as `reasonMasks`. */
+function wholePoints({ label, points }: ReasonShape): [number, number][] {
   const wrong = points.flat().find((value) => !(Math.abs(value) <= FARTHEST));
   if (points.length === 0 || wrong !== undefined) {
     throw new DataError(
       `shape ${shown(label)}: expected points within ${FARTHEST} px; got ${points.length === 0 ? 'none' : wrong}`,
     );
   }
-  const whole = points.map(([x, y]): [number, number] => [Math.trunc(x), Math.trunc(y)]);
-  const raster = new Uint8Array(size.width * size.height);
-  fillPolygon(raster, size, whole, 1);
+  return points.map(([x, y]) => [Math.trunc(x), Math.trunc(y)]);
+}
+
+/** Pixels of a polygon. @param empty to draw on; empty again afterwards. */
+function areaOf(points: readonly (readonly [number, number])[], size: Size, empty: Uint8Array): number {
+  const { width, height } = size;
+  fillPolygon(empty, size, points, 1);
+  const first = points.reduce((least, [, y]) => Math.min(least, y), height);
+  const last = points.reduce((most, [, y]) => Math.max(most, y), -1);
+  const painted = empty.subarray(Math.max(0, first) * width, (last + 1) * width);
   let area = 0;
-  for (const bit of raster) area += bit;
-  return { area, points: whole };
+  for (let i = 0; i < painted.length; i++) area += painted[i];
+  painted.fill(0);
+  return area;
 }
 
 /** Bytes 0x80 to 0x9f of cp1252; Node's own decoder takes them for control characters. */

@@ -27,7 +27,7 @@ function place(): string {
   const { path } = folder();
   for (const step of [9, 10]) {
     cpSync(tiny, join(path, 'run/checkpoints', `step-${step}`), { recursive: true });
-    writeFileSync(join(path, 'run/checkpoints', `step-${step}`, 'step.txt'), String(step));
+    writeFileSync(join(path, 'run/checkpoints', `step-${step}`, 'LICENSE'), String(step));
   }
   cpSync(adapter, join(path, 'lora'), { recursive: true });
   mkdirSync(join(path, 'empty'));
@@ -73,7 +73,7 @@ describe('segr1 export', () => {
     const path = place();
     const { code, out } = await segr1(path, ['run', '--merged', 'out', ...args]);
     expect([code, out]).toEqual([0, `out  a copy of run/checkpoints/step-${step}\n`]);
-    expect(readFileSync(join(path, 'out/step.txt'), 'utf8')).toBe(step);
+    expect(readFileSync(join(path, 'out/LICENSE'), 'utf8')).toBe(step);
     expect(
       readFileSync(join(path, 'out/model.safetensors')).equals(readFileSync(join(tiny, 'model.safetensors'))),
     ).toBe(true);

@@ -8,9 +8,9 @@ import { tell } from './print.js';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * Calls `stop` at the first of these signals. The next SIGINT or SIGTERM ends the process at once, SIGINT with status
- * 130: `process.exit` in the middle of a native run would abort instead. A terminal that is closed may send SIGHUP more
- * than once; only its first counts.
+ * Calls `stop` at the first of these signals. The next SIGINT or SIGTERM ends the process at once, by SIGINT and so with
+ * status 130: `process.exit` in the middle of a native run would abort instead. A terminal that is closed may send
+ * SIGHUP more than once; only its first counts.
  */
 export function onInterrupt(stop: () => void): () => void {
   let [stopped, hungUp] = [false, false];
@@ -23,7 +23,7 @@ export function onInterrupt(stop: () => void): () => void {
     }
     if (stopped) {
       release();
-      process.kill(process.pid, signal);
+      process.kill(process.pid, 'SIGINT');
       return;
     }
     stopped = true;

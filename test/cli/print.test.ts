@@ -67,7 +67,14 @@ describe('what is printed', () => {
     const { path } = place();
     const told = await segr1(['pipeline', 'y.yaml', '--check', '--json'], path);
     const written = await segr1(['pipeline', 'y.yaml', '--check'], path);
-    const { name, ...pipeline } = JSON.parse(told.out) as { name: string; stages: [{ load: { instruction: string } }] };
+    const { name, plan, unchecked, ...pipeline } = JSON.parse(told.out) as {
+      name: string;
+      stages: [{ load: { instruction: string } }];
+      plan: object;
+      unchecked: unknown;
+    };
+    expect(plan).toMatchObject({ rows: expect.any(Number) as number });
+    expect(unchecked).toEqual([]);
     expect(pipeline.stages[0].load.instruction).toBe('\u001b[2J\u202eleft\nright');
     expect(parse(written.out)).toEqual({ [name]: pipeline });
   });

@@ -103,7 +103,7 @@ describe('two signals', () => {
     // A terminal that is closed may send it twice.
     ['SIGHUP', 'SIGHUP', [130, null]],
     ['SIGTERM', 'SIGHUP', [130, null]],
-    ['SIGTERM', 'SIGTERM', [null, 'SIGTERM']],
+    ['SIGTERM', 'SIGTERM', [null, 'SIGINT']],
     ['SIGHUP', 'SIGINT', [null, 'SIGINT']],
   ] as const)('%s and %s', async (first, second, ended) => {
     const script = `import { onInterrupt } from ${JSON.stringify(join(root, 'dist/cli/interrupt.js'))};

@@ -12,6 +12,9 @@ export type Json = Readonly<Record<string, unknown>>;
 /** Bytes of a file: the largest tokenizers take a tenth of it. */
 const MOST = 400_000_000;
 
+/** Objects and lists in each other: those of real files are ten deep. */
+const DEEPEST = 100;
+
 /** True of a JSON object, false of a list or null. */
 export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -21,7 +24,8 @@ export function isObject(value: unknown): value is Json {
  * Reads a JSON object of a checkpoint folder.
  *
  * @param absent default if the file is missing; without it a missing file is refused.
- * @throws {ModelError} if the file can't be read, is larger than any such file, or holds something else.
+ * @throws {ModelError} if the file can't be read, is larger or nested deeper than any such file, or holds something
+ *   else.
  */
 export async function readJson(file: string, absent?: Json): Promise<Json> {
   let text: string;
@@ -35,6 +39,7 @@ export async function readJson(file: string, absent?: Json): Promise<Json> {
   }
   try {
     const value: unknown = parseJson(text);
+    if (goesDeeper(value, DEEPEST)) throw new Error(`more than ${DEEPEST} objects and lists in each other`);
     if (isObject(value)) return value;
   } catch (error) {
     throw new ModelError(`${file}  checkpoint: expected JSON; got ${messageOf(error)}`);
@@ -60,6 +65,11 @@ export function check<S extends z.ZodType>(schema: S, value: unknown, file: stri
   const [expected = '', wayOut] = issue.message.replace(/^[A-Z][a-z ]+: expected /, '').split('; way out: ');
   const way = wayOut === undefined ? '' : `; way out: ${wayOut}`;
   throw new ModelError(`${file}  ${where}: expected ${expected}; got ${shown(got)}${way}`);
+}
+
+function goesDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((part) => goesDeeper(part, levels - 1));
 }
 
 /** An object, and those in it, without keys that are null. */

@@ -33,7 +33,7 @@ const SLASHED: Readonly<Record<Kind, RegExp>> = {
   labels: new RegExp(`<[\\\\/]\\s*(?:${NAMES.labels})\\s*>`, 'gi'),
 };
 
-/** Numbers behind an opening, rounded, at least 0. */
+/** Numbers behind an opening; of boxes and points rounded, at least 0. */
 interface Run {
   readonly numbers: readonly number[];
   readonly repairs: readonly Repair[];
@@ -91,17 +91,41 @@ function runsAt(text: string, openings: RegExp, kind: Kind): Run[] {
       .split(/[^-+.\d]+/)
       .filter((word) => word !== '')
       .map(Number);
-    if (kind === 'labels' && written.length === 0) continue;
-    if (written.length === 0 || !written.every((n) => Math.abs(n) < 10 ** MOST_DIGITS)) continue;
+    if (kind === 'labels' ? written.length === 0 && !areWords(text, open) : !areCoordinates(kind, run, written))
+      continue;
     found.push({
-      numbers: written.map((n) => Math.max(0, Math.round(n))),
+      numbers: kind === 'labels' ? written : written.map((n) => Math.max(0, Math.round(n))),
       repairs: repairsOf(open[0], run, text.slice(end, end + USUAL[kind].length + 1), kind),
     });
   }
   return found;
 }
 
-const PLAIN = /[-+0-9.,:;=()[\]{}\s]+/y;
+/** Whether labels are words, such as `[true, false]`; in JSON other words are names of objects. */
+function areWords(text: string, { 0: open, index }: RegExpExecArray): boolean {
+  const start = index + open.length;
+  const word = /^[\s[("']*([a-z]*)/i.exec(text.slice(start, start + 40))?.[1] ?? '';
+  return open.startsWith('<') ? word !== '' : /^(?:true|false|positive|negative|foreground|background)$/i.test(word);
+}
+
+/** Two numbers in brackets of their own. */
+const PAIR = /[[(]\s*[-+.\d]+[\s,]+[-+.\d]+\s*[\])]/g;
+
+/** Whether numbers are pixels in the usual order; parts of a whole, polygons and `y` before `x` are not guessed at. */
+function areCoordinates(kind: Kind, run: string, numbers: readonly number[]): boolean {
+  const parts = numbers.some((n) => !Number.isInteger(n)) && numbers.every((n) => Math.abs(n) <= 1);
+  const sides = Array.from(run.matchAll(KEYS), ([key]) => /[xy]/i.exec(key)?.[0].toLowerCase()).join('');
+  const polygon = kind === 'box' && (run.match(PAIR)?.length ?? 0) > 2;
+  return (
+    numbers.length > 0 &&
+    numbers.every((n) => Math.abs(n) < 10 ** MOST_DIGITS) &&
+    !parts &&
+    !polygon &&
+    /^(?:xy)*$/.test(sides)
+  );
+}
+
+const PLAIN = /[-+0-9.,，、;()[\]{}\s]+/y;
 /** As in `x1: 10` and `"x_min": 10`. */
 const KEY = /["']?[xy]_?(?:min|max|[0-9])["']?\s*[:=]/iy;
 const KEYS = new RegExp(KEY.source, 'gi');
@@ -131,17 +155,25 @@ function repairsOf(open: string, run: string, behind: string, kind: Kind): Repai
   ];
 }
 
-/** The text outside of closed thoughts. */
+const THINK = /<\s*(\/\s*)?think(?:ing)?\s*>/gi;
+
+/** The text outside of closed thoughts, one in another too; a thought may have been opened by the prompt. */
 function withoutThoughts(text: string): string {
   const parts: string[] = [];
   let at = 0;
-  for (;;) {
-    const open = text.indexOf('<think>', at);
-    const close = open < 0 ? -1 : text.indexOf('</think>', open);
-    if (close < 0) return [...parts, text.slice(at)].join(' ');
-    parts.push(text.slice(at, open));
-    at = close + '</think>'.length;
+  let depth = 0;
+  for (const { 0: tag, 1: slash, index } of text.matchAll(THINK)) {
+    if (slash === undefined) {
+      if (depth === 0) parts.push(text.slice(at, index));
+      if (depth === 0) at = index;
+      depth++;
+    } else {
+      if (depth === 0) parts.length = 0;
+      depth = Math.max(0, depth - 1);
+      if (depth === 0) at = index + tag.length;
+    }
   }
+  return [...parts, text.slice(at)].join(' ');
 }
 
 function groups(numbers: readonly number[], size: number): number[][] {

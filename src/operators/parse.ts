@@ -67,7 +67,8 @@ export function parse<T extends RolledOut>(
  * @param options.lenient where that fails or misses a box, also takes boxes alone, points alone (foreground without a
  *   `<labels>`), a wrong or missing closing tag, `<box>` and other names and spellings, several boxes in one tag, other
  *   brackets, decimals (rounded), negative numbers (0), corners in either order, and JSON such as Qwen's own
- *   `"bbox_2d": […]` and `"point_2d": […]`.
+ *   `"bbox_2d": […]` and `"point_2d": […]`. What could mean something else is not guessed at: polygons, parts of the
+ *   frame such as 0.5, y before x, and labels that are neither 0 nor 1.
  * @returns null, never a throw: a malformed completion is the policy's fault and costs the reward.
  * @see Seg-R1, arXiv:2506.22624, `parse_custom_format` of its repository.
  */

@@ -112,15 +112,16 @@ async function scoresOf(
 
 async function ownScores(own: RewardFunction, row: Masked): Promise<(number | null)[]> {
   const where = `reward  ${own.name}${own.module === undefined ? '' : ` of ${own.module}`}, row ${row.id}`;
+  // Before: a function may change the row.
+  const group = row.completions.length;
   let values: unknown;
   try {
     values = await own.score(row);
   } catch (error) {
     throw new UsageError(`${where}: expected scores; got the error ${shown(messageOf(error))}`, { cause: error });
   }
-  const wanted = `${where}: expected ${row.completions.length} numbers or nulls, one a completion`;
-  if (!isList(values) || values.length !== row.completions.length)
-    throw new UsageError(`${wanted}; got ${shown(values)}`);
+  const wanted = `${where}: expected ${group} numbers or nulls, one a completion`;
+  if (!isList(values) || values.length !== group) throw new UsageError(`${wanted}; got ${shown(values)}`);
   return Array.from(values, (value: unknown, g) => {
     if (value === null || typeof value === 'number') return value;
     throw new UsageError(`${wanted}; got ${shown(value)} for completion ${g}`);

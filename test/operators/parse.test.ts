@@ -272,6 +272,19 @@ describe('readPrompt', () => {
     ['an opening without numbers', '<box> <points>', undefined],
     ['no numbers', '<bbox>[a]</bbox>', undefined],
     ['not a number', '<bbox>[1.2.3,4,5,6]</bbox>', undefined],
+    ['parts of the frame', '<bbox>[0.1,0.2,0.9,1]</bbox><points>[[0.5,0.5]]</points>', undefined],
+    ['y before x', '{"bbox_2d": {"y1": 1, "x1": 2, "y2": 3, "x2": 4}}', undefined],
+    ['both x first', '<bbox>xmin: 1, xmax: 3, ymin: 2, ymax: 4</bbox>', undefined],
+    ['a polygon', '<bbox>[[1,2],[3,2],[3,4],[1,4]]</bbox>', undefined],
+    ['ranges', '<bbox>[1:3, 2:4]</bbox>', undefined],
+    ['wide commas', '<bbox>[1，2，3，4]</bbox>', [{ box: [1, 2, 3, 4], points: [] }]],
+    ['labels as words', '<points>[[1,2],[3,4]]</points><labels>[true,false]</labels>', undefined],
+    ['quoted labels', '<points>[[1,2],[3,4]]</points><labels>["foreground","background"]</labels>', undefined],
+    ['labels as words in JSON', '{"points": [[1,2],[3,4]], "labels": [true, false]}', undefined],
+    ['a label below 0', '<points>[[1,2],[3,4]]</points><labels>[-1,1]</labels>', undefined],
+    ['shares for labels', '<points>[[1,2],[3,4]]</points><labels>[0.9,0.2]</labels>', undefined],
+    ['labels too long', '<points>[[1,2]]</points><labels>[1234567890]</labels>', undefined],
+    ['a name with a number', '{"point_2d": [5,6], "label": "1 dog"}', [{ points: [{ x: 5, y: 6, label: 1 }] }]],
   ])('lenient: %s', (_, text, objects) => {
     expect(readPrompt(text, frame)).toBeNull();
     expect(readPrompt(text, frame, { lenient: true })?.objects).toEqual(objects);
@@ -339,6 +352,17 @@ describe('readPrompt', () => {
   });
 
   it.each([
+    ['in capitals', '<Think>x <box>[1,2,3,4]</box></Think> '],
+    ['by another name', '<thinking>x <box>[1,2,3,4]</box></thinking> '],
+    ['in another one', '<think>x <think>y</think> <box>[1,2,3,4]</box></think> '],
+    ['that the prompt opened', 'x <box>[1,2,3,4]</box></think> '],
+  ])('leaves out what stands in a thought %s', (_, thought) => {
+    expect(readPrompt(`${thought}<box>[10,20,300,400]</box>`, frame, { lenient: true })?.objects).toEqual([
+      { box: BOX, points: [] },
+    ]);
+  });
+
+  it.each([
     ['digits', (n: number) => `<bbox>[${'1'.repeat(n)}`],
     ['digits in labels', (n: number) => `<labels>[${'1'.repeat(n)}</labels>`],
     ['spaced digits', (n: number) => `<labels>[${'1 '.repeat(n / 2)}</labels>`],
@@ -353,6 +377,8 @@ describe('readPrompt', () => {
     ['spaces behind a name', (n: number) => `<box>x1${' '.repeat(n)}`],
     ['spaces in a tag', (n: number) => `<${' '.repeat(n)}`],
     ['keys', (n: number) => '"bbox_2d"'.repeat(n / 9)],
+    ['closed thoughts', (n: number) => '<think></think>'.repeat(n / 15)],
+    ['half pairs', (n: number) => `<box>${'[1 '.repeat(n / 3)}`],
   ])('comes to an end with 800 k characters of %s', (_, hostile) => {
     expect([null, expect.anything()]).toContainEqual(readPrompt(hostile(800_000), frame, { lenient: true }));
   });

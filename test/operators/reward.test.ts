@@ -83,6 +83,8 @@ describe('reward', () => {
       `${wanted} "1" for completion 0`,
     );
     await expect(score(masked([null], truth), [named('own', () => 1 as never)])).rejects.toThrow(`${wanted} 1`);
+    const shortens = named('own', ({ completions }) => (completions as unknown[]).splice(0) && []);
+    await expect(score(masked([null], truth), [shortens])).rejects.toThrow(`${wanted} []`);
     const lost = named('own', () => Promise.reject(new Error('lost')));
     await expect(score(masked([null], truth), [{ ...lost, module: 'own.mjs' }])).rejects.toThrow(
       'reward  own of own.mjs, row 0/0/disc: expected scores; got the error "lost"',

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 
 import { Frame } from '../frame.js';
+import { deviations, means } from '../pixel-keys.js';
 
 const count = z.int('a positive integer').min(1, 'a positive integer');
 /** Layers: each has a dozen weights, whose names are listed. */
@@ -16,8 +17,6 @@ const positive = z.number(POSITIVE).refine((value) => value > 0 && Number.isFini
 /** Added to a mean square. */
 const epsilon = z.number('a number from 0 to 1').gt(0, 'a number from 0 to 1').max(1, 'a number from 0 to 1');
 const only = <T extends number | boolean | string>(value: T) => z.literal(value, JSON.stringify(value)).default(value);
-const numbers = z.tuple([z.number('a number'), z.number('a number'), z.number('a number')], 'three numbers');
-const positives = z.tuple([positive, positive, positive], 'three positive numbers');
 /** A square by its side, or by two that are equal. */
 const side = z.union(
   [
@@ -119,8 +118,8 @@ const MOST_LEAST = 2 ** 26;
 export const Pixels = z.object({
   min_pixels: count.max(MOST_LEAST, `at most ${MOST_LEAST}`).default(56 * 56),
   max_pixels: count.default(28 * 28 * 1280),
-  image_mean: numbers.default([0.48145466, 0.4578275, 0.40821073]),
-  image_std: positives.default([0.26862954, 0.26130258, 0.27577711]),
+  image_mean: means.default([0.48145466, 0.4578275, 0.40821073]),
+  image_std: deviations.default([0.26862954, 0.26130258, 0.27577711]),
   do_resize: only(true),
   do_rescale: only(true),
   do_normalize: only(true),

@@ -1,11 +1,12 @@
 /** The keys of a SAM 2.1 checkpoint's JSON files as Hugging Face spells them, with transformers' defaults. */
 import { z } from 'zod';
 
+import { deviations, means } from '../pixel-keys.js';
+
 const count = z.int('a positive integer').min(1, 'a positive integer');
 const positive = z.number('a positive number').gt(0, 'a positive number');
 /** Added to a variance. */
 const epsilon = z.number('a number from 0 to 1').gt(0, 'a number from 0 to 1').max(1, 'a number from 0 to 1');
-const triple = z.tuple([z.number('a number'), z.number('a number'), z.number('a number')], 'three numbers');
 const gelu = z.literal('gelu', '"gelu"').default('gelu');
 const four = z.array(count).length(4, 'four positive integers');
 /** A square as one side or as two equal ones. */
@@ -98,8 +99,8 @@ export const Decoder = z.object({
 
 /** The image processor's keys. */
 export const Pixels = z.object({
-  image_mean: triple.default([0.485, 0.456, 0.406]),
-  image_std: z.tuple([positive, positive, positive], 'three positive numbers').default([0.229, 0.224, 0.225]),
+  image_mean: means.default([0.485, 0.456, 0.406]),
+  image_std: deviations.default([0.229, 0.224, 0.225]),
   size: z
     .object({ height: count, width: count }, 'an object with height and width')
     .default({ height: 1024, width: 1024 }),

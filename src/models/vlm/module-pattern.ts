@@ -47,6 +47,8 @@ export function matches(
     if (pattern.length > LONGEST) refuse(pattern, `, of ${pattern.length} characters`);
     const { source, flags } = fromPython(pattern);
     try {
+      // By itself first: a bracket too many must not close one of the larger expression's.
+      new RegExp(source, flags);
       return new RegExp(within(source), flags);
     } catch (error) {
       return refuse(pattern, `: ${messageOf(error)}`);
@@ -89,7 +91,7 @@ const SPELLED: readonly (readonly [RegExp, string])[] = [
   [/^\(\?P</, '(?<'],
   [/^\(\?P=(\w+)\)/, String.raw`\k<$1>`],
   [/^\(\?#[^)]*\)/, ''],
-  [/^\{,(\d+)\}/, '{0,$1}'],
+  [/^\{,(\d*)\}/, '{0,$1}'],
   // Python takes a bracket that comes first for itself.
   [/^\[(\^?)\]/, String.raw`[$1\]`],
 ];

@@ -187,10 +187,19 @@ describe('readConfig', () => {
     ['patch_size', 16],
     ['merge_size', 4],
     ['image_std', [0, 1, 1]],
+    ['image_std', [1e-45, 1, 1]],
+    ['image_mean', [1e39, 0, 0]],
     ['min_pixels', 1e12],
   ])('refuses an image processor of another %s: %j', async (key, value) => {
     await edit('preprocessor_config.json', (json) => ({ ...json, max_pixels: 1e13, [key]: value }));
     await expect(readConfig(folder)).rejects.toThrow(`preprocessor_config.json  ${key}`);
+  });
+
+  it('refuses JSON that is nested without end', async () => {
+    await writeFile(join(folder, 'config.json'), `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`);
+    await expect(readConfig(folder)).rejects.toThrow(
+      'config.json  checkpoint: expected JSON; got more than 100 objects and lists in each other',
+    );
   });
 
   it("takes the image processor out of processor_config.json, and the model's own end where generation says nothing", async () => {

@@ -136,6 +136,12 @@ describe('a checkpoint that is not one', () => {
       (json: never) => Object.assign(json, { size: { height: 64, width: 64 } }),
       "preprocessor_config.json  size: expected the model's 128×128; got 64×64",
     ],
+    [
+      'a deviation by which float32 overflows',
+      'preprocessor_config.json',
+      (json: never) => Object.assign(json, { image_std: [1e-45, 1, 1] }),
+      'preprocessor_config.json  image_std.0: expected a number from 0.001 to 1000; got 1e-45',
+    ],
   ])('is refused for %s', async (_, file, edit, message) => {
     await cp(checkpoint, folder, { recursive: true, force: true });
     await change(file, edit as never);

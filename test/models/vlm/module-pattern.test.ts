@@ -24,6 +24,7 @@ describe('meant', () => {
     [String.raw`(?P<m>model)\.language_(?P=m)\..*`, 'xxx....'],
     ['(?i).*Q_PROJ', 'xx.....'],
     [String.raw`.*layers\.\d{,1}\..*`, 'xx.....'],
+    [String.raw`.*layers\.\d{,}\.mlp.*`, '..x....'],
     ['model[]._a-z0-9]+', 'xxxxxx.'],
     ['model.[^]0]*', '.x..x..'],
     ['(?#a comment)lm_head', '......x'],
@@ -39,6 +40,7 @@ describe('meant', () => {
   it.each([
     ['one that takes for ever', '(([a-z]|[a-z_.0-9])+)+!', ', which took more than 2 s on 7 paths'],
     ['half of one', '(', ': Invalid regular expression'],
+    ['a bracket too many', '.*q_proj)|(?:qkv', ': Invalid regular expression'],
     ['a flag without a counterpart', '(?x) a', ': Invalid regular expression'],
     ['a book', 'a'.repeat(30_000), ', of 30000 characters'],
   ])('refuses %s', (_, pattern, got) => {

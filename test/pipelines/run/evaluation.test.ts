@@ -92,6 +92,7 @@ describe('a run that evaluates', () => {
       file: 'best-1.png',
       id: expect.stringMatching(/^e0\/\d\/pick-2-\d$/) as string,
       reward: expect.closeTo(2, 0) as number,
+      answers: [{ text: '', iou: expect.closeTo(1, 0) as number, reward: best.reward }],
     });
     expect(json(root, 'before', 'summary.json')).toMatchObject({ name: 'judge', rows: 6, marked: {} });
     expect(json(root, 'summary.json')).toMatchObject({ name: 'learn', rows: 8 });

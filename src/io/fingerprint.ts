@@ -3,7 +3,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { open, readdir, stat, type FileHandle } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
-import { DataError, messageOf } from '../errors.js';
+import { DataError, messageOf, shortPath } from '../errors.js';
 import { readHeader } from './safetensors-header.js';
 
 /** Up to here, all bytes count. */
@@ -36,9 +36,8 @@ export function fingerprint(file: string): Promise<string> {
 }
 
 /**
- * The fingerprint of many small files, such as pictures: of each its size, and 4 KB at its start, middle and end.
- *
- * @throws {DataError} if one can't be read.
+ * The fingerprint of many small files, such as pictures: of each its size, and 4 KB at its start, middle and end. One
+ * that can't be read counts as such: its row is marked later.
  */
 export async function fingerprintOfAll(files: readonly string[]): Promise<string> {
   const found = Array.from<string>({ length: files.length });
@@ -48,7 +47,7 @@ export async function fingerprintOfAll(files: readonly string[]): Promise<string
       found[at] = await digest(files[at], async (handle, size, hash) => {
         if (size <= 3 * BLOCK) return await all(handle, size, hash);
         for (const start of [0, Math.floor((size - BLOCK) / 2), size - BLOCK]) await sample(handle, start, BLOCK, hash);
-      });
+      }).catch(() => 'unreadable');
   };
   await Promise.all(Array.from({ length: 8 }, work));
   return hashOf(found);
@@ -58,10 +57,10 @@ export async function fingerprintOfAll(files: readonly string[]): Promise<string
  * Fingerprints of a file, or of the files of a folder together, folders inside it left out: how many, their names, and
  * what is in them.
  *
- * @throws {DataError} if one can't be read.
+ * @throws {DataError} if a file, or the folder, can't be read.
  */
 export async function fingerprintsOfFiles(path: string): Promise<Record<string, string>> {
-  if (!(await stat(path)).isDirectory()) return { [basename(path)]: await fingerprint(path) };
+  if (!(await isFolder(path))) return { [basename(path)]: await fingerprint(path) };
   const entries = await readdir(path, { withFileTypes: true });
   const names = entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name);
   const files = names.toSorted().map((name) => join(path, name));
@@ -81,6 +80,8 @@ export function hashOf(value: unknown): string {
 
 /** Files of a model by name: what it is opened from, and nothing that lies beside. */
 const OF_MODEL = /\.(json|jinja|txt|model|safetensors|onnx|onnx_data)$/;
+/** Folders of such files in a model's folder. */
+const WITHIN = ['onnx', 'additional_chat_templates'];
 
 /**
  * Fingerprints by name, of a file, or of the files of a model's folder; links are followed.
@@ -88,16 +89,20 @@ const OF_MODEL = /\.(json|jinja|txt|model|safetensors|onnx|onnx_data)$/;
  * @throws {DataError} if one can't be read.
  */
 export async function fingerprints(path: string): Promise<Record<string, string>> {
-  if (!(await stat(path)).isDirectory()) return { [basename(path)]: await fingerprint(path) };
+  if (!(await isFolder(path))) return { [basename(path)]: await fingerprint(path) };
   const found: Record<string, string> = {};
-  for (const entry of (await readdir(path, { withFileTypes: true })).toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    const { name } = entry;
-    if (!OF_MODEL.test(name) && !/^(onnx|additional_chat_templates)$/.test(name)) continue;
-    const below = await fingerprints(join(path, name));
-    if (entry.isDirectory()) for (const [file, digits] of Object.entries(below)) found[`${name}/${file}`] = digits;
-    else found[name] = Object.values(below).join();
-  }
+  const names = (await readdir(path)).toSorted();
+  const below = async (folder: string): Promise<string[]> =>
+    (await isFolder(join(path, folder))) ? (await readdir(join(path, folder))).toSorted() : [];
+  for (const folder of WITHIN)
+    if (names.includes(folder)) names.push(...(await below(folder)).map((name) => `${folder}/${name}`));
+  for (const name of names)
+    if (OF_MODEL.test(name) && !(await isFolder(join(path, name)))) found[name] = await fingerprint(join(path, name));
   return found;
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch((error: unknown) => unreadable(path, error))).isDirectory();
 }
 
 async function digest(
@@ -105,6 +110,8 @@ async function digest(
   feed: (handle: FileHandle, size: number, hash: Hash) => Promise<void>,
 ): Promise<string> {
   try {
+    // Opening a pipe waits for who writes into it.
+    if (!(await stat(file)).isFile()) throw new Error('something else than a file');
     const handle = await open(file);
     try {
       const { size } = await handle.stat();
@@ -115,8 +122,14 @@ async function digest(
       await handle.close();
     }
   } catch (error) {
-    throw new DataError(`${file}  expected a file that can be read; got ${messageOf(error)}`, { cause: error });
+    return unreadable(file, error);
   }
+}
+
+function unreadable(file: string, error: unknown): never {
+  throw new DataError(`${shortPath(file)}  expected a file that can be read; got ${messageOf(error)}`, {
+    cause: error,
+  });
 }
 
 async function all(handle: FileHandle, size: number, hash: Hash): Promise<void> {

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { basename, dirname, join, parse } from 'node:path';
 
 import type { Observable } from 'rxjs';
@@ -82,7 +81,7 @@ export function countItems(options: LoadOptions): Record<string, number> {
 /**
  * The files that the rows of `load` are made of: how many, their names and annotations, and what is in them.
  *
- * @throws {UsageError} as `load` does. @throws {DataError} if one can't be read.
+ * @throws {UsageError} as `load` does.
  */
 export async function loadedFiles(options: LoadOptions): Promise<Record<string, string>> {
   const checked = LoadOptions.parse(options);
@@ -92,11 +91,10 @@ export async function loadedFiles(options: LoadOptions): Promise<Record<string, 
     image,
     ...(mask === undefined ? [] : [mask.replace(/\.json#[\d,]*$/, '.json')]),
   ]);
-  const there = [...new Set(files)].filter((file) => existsSync(file));
   return {
     'pictures, their number': String(items.length),
     'pictures and masks by name': hashOf(items),
-    'what is in pictures and masks': await fingerprintOfAll(there),
+    'what is in pictures and masks': await fingerprintOfAll([...new Set(files)]),
   };
 }
 

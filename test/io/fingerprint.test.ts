@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   closeSync,
   copyFileSync,
@@ -71,6 +72,19 @@ describe('fingerprints', () => {
     ]);
     expect(found['model.safetensors']).toBe(await fingerprint(blob));
   });
+
+  it('look into a folder that is a link to the one around it once', async () => {
+    const { path, file } = folder();
+    file('config.json', '{}');
+    symlinkSync('.', join(path, 'onnx'));
+    expect(Object.keys(await fingerprints(path))).toEqual(['config.json', 'onnx/config.json']);
+  });
+
+  it('name a link to a file that is not there', async () => {
+    const { path } = folder();
+    symlinkSync('gone', join(path, 'model.safetensors'));
+    await expect(fingerprints(path)).rejects.toThrow('model.safetensors  expected a file that can be read; got ENOENT');
+  });
 });
 
 describe('fingerprintOfAll', () => {
@@ -83,11 +97,18 @@ describe('fingerprintOfAll', () => {
     for (const at of [0, 25_000, 49_999]) expect(await fingerprintOfAll([changed(a, at), b])).not.toBe(own);
   });
 
-  it('names a file that it cannot read', async () => {
-    await expect(fingerprintOfAll(['/gone.png'])).rejects.toThrow(
-      '/gone.png  expected a file that can be read; got ENOENT',
-    );
-  });
+  it.runIf(process.platform !== 'win32')(
+    'takes a file that it cannot read, or a pipe, for one that is unreadable',
+    async () => {
+      const { path, file } = folder();
+      const pipe = join(path, 'pipe.png');
+      execFileSync('mkfifo', [pipe]);
+      const own = await fingerprintOfAll(['/gone.png']);
+      expect(await fingerprintOfAll([pipe])).toBe(own);
+      expect(await fingerprintOfAll([path])).toBe(own);
+      expect(await fingerprintOfAll([file('a.png', '')])).not.toBe(own);
+    },
+  );
 });
 
 describe('fingerprintsOfFiles', () => {

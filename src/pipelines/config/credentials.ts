@@ -37,6 +37,12 @@ function nameOf(path: Path): string {
   return (path[0] === 'stages' ? path.slice(2) : path).join('.') || 'stages';
 }
 
+/** A message about a pipeline without the keys that its endpoints' variables hold, and without what looks like one. */
+export function withoutKeysOf(map: unknown): (line: string) => string {
+  const keys = keysOf(map);
+  return (line) => keys.reduce((text, key) => text.replaceAll(key, '[hidden]'), withoutCredentials(line));
+}
+
 /** What the variables hold that the pipeline's endpoints name. */
 function keysOf(map: unknown): string[] {
   return stageEntries(valueAt(map, ['stages'])).flatMap(([, options]) => {

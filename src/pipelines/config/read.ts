@@ -3,12 +3,13 @@ import { dirname, resolve } from 'node:path';
 import { Document, visit } from 'yaml';
 
 import { defined } from '../../defined.js';
-import { messageOf, shown, UsageError, withoutCredentials } from '../../errors.js';
+import { messageOf, shown, UsageError } from '../../errors.js';
 import { inLine, isPrintable, printable } from '../../printable.js';
 import { policyFault } from '../../models/policies.js';
 import { isOfModule, optionsOf, segmenterDefinition } from '../../models/segmenters.js';
 import { settleDevices, unusableDevices } from './devices.js';
 import { settledOptimizer } from './optimizer.js';
+import { withoutKeysOf } from './credentials.js';
 import { check, isWrong, preflights, type Checked } from './check.js';
 import type { Issue } from './issues.js';
 import { valueAt } from './schema-paths.js';
@@ -80,13 +81,12 @@ interface Source {
 /** @throws {UsageError} with the lines, and those of the pipeline and of the one that it evaluates with. */
 async function readWhole(source: Source, lines: readonly string[]): Promise<Pipeline> {
   const { picked, overrides } = source;
-  const { pipeline, lines: own } = await readMap(
-    source,
-    applied(valueAt(picked.document.value, picked.path), overrides),
-  );
+  const map = applied(valueAt(picked.document.value, picked.path), overrides);
+  const { pipeline, lines: own } = await readMap(source, map);
   const evaluation = await readEvaluation(source, pipeline);
   const all = [...lines, ...own, ...evaluation.lines];
-  if (all.length > 0) throw new UsageError(all.map((line) => inLine(withoutCredentials(line))).join('\n'));
+  const hidden = withoutKeysOf(map);
+  if (all.length > 0) throw new UsageError(all.map((line) => inLine(hidden(line))).join('\n'));
   if (!evaluation.pipeline) return pipeline;
   const unchecked = [...new Set([...pipeline.unchecked, ...evaluation.pipeline.unchecked])];
   return { ...pipeline, evaluation: evaluation.pipeline, unchecked };

@@ -58,6 +58,17 @@ describe('a key in a pipeline', () => {
     expect(lines).not.toMatch(/hunter2|S3CR3T/);
   });
 
+  it.each([['think.endpoint.model'], ['seed'], ['load.scenes.count'], ['nothing.here'], ['load.nothing']])(
+    'is unrepeated, if it is what the variable holds: --set %s',
+    async (option) => {
+      vi.stubEnv('SEGR1_TEST_KEY', SECRET);
+      const text = thinking('{ url: "http://h/v1", model: m, key: SEGR1_TEST_KEY }');
+      const lines = await said(text, [`${option}=${SECRET}`, `fit.tried={a: ${SECRET}`]);
+      expect(lines).toContain(`--set ${option}=[hidden]`);
+      expect(lines).not.toMatch(/hunter2|S3CR3T/);
+    },
+  );
+
   it('is refused where it stands, if it is what the variable holds', async () => {
     vi.stubEnv('SEGR1_TEST_KEY', SECRET);
     const text = thinking('{ url: "http://h/v1", model: m, key: SEGR1_TEST_KEY }').replace(

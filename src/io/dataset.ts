@@ -80,7 +80,9 @@ export function findPairs({ images, masks, pattern }: Folders): Pairs {
   const found = findImages({ images, ...(pattern === undefined ? {} : { pattern }) });
   const byName = maskRoots.map((root) => masksByName(root, pictures('masks', root)));
   const all = found.all.map((pair) => {
-    const mask = byName.map((names) => names.get(parse(pair.image).name)).find((path) => path !== undefined);
+    const mask = byName
+      .map((names) => names.get(parse(pair.image).name.normalize()))
+      .find((path) => path !== undefined);
     return mask === undefined ? pair : { ...pair, mask };
   });
   const unmatched = all.filter(({ mask }) => mask === undefined);

@@ -6,11 +6,15 @@ const OVERLAY = '.overlay.png';
 
 /**
  * Masks of a folder, each with the name of its image: the file's name without extension, and without `.mask` for a
- * result of `segment`. A result stands for its image also where the image itself lies beside it; its overlay is no mask.
+ * result of `segment`; letters with accents in one form, for macOS writes another. A result stands for its image also where the image itself lies beside it; its overlay is no mask.
  *
  * @param files names in one folder.
  */
 export function namedMasks(files: readonly string[]): (readonly [name: string, file: string])[] {
+  return maskFiles(files).map(([name, file]) => [name.normalize(), file]);
+}
+
+function maskFiles(files: readonly string[]): (readonly [name: string, file: string])[] {
   const results = namesOf(files);
   const others = new Set(files.map((file) => parse(file).name));
   return files.flatMap((file) => {

@@ -3,7 +3,7 @@ import { join, parse, resolve } from 'node:path';
 
 import { messageOf, UsageError } from '../errors.js';
 import type { Question } from '../records.js';
-import { namedMasks, withoutResults } from './segment-results.js';
+import { namedMasks, resultStem, withoutResults } from './segment-results.js';
 
 /** Of what is decoded, in the order in which one of several masks is taken. */
 const EXTENSIONS = [
@@ -81,7 +81,7 @@ export function findPairs({ images, masks, pattern }: Folders): Pairs {
   const byName = maskRoots.map((root) => masksByName(root, pictures('masks', root)));
   const all = found.all.map((pair) => {
     const mask = byName
-      .map((names) => names.get(parse(pair.image).name.normalize()))
+      .map((names) => names.get(resultStem(parse(pair.image).name.normalize())))
       .find((path) => path !== undefined);
     return mask === undefined ? pair : { ...pair, mask };
   });

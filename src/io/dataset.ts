@@ -172,7 +172,8 @@ export function leftOut(root: string): string | undefined {
     .join(', ');
 }
 
-function isPicture(name: string): boolean {
+/** Whether a file is called as a picture that is decoded. */
+export function isPicture(name: string): boolean {
   return EXTENSIONS.includes(parse(name).ext.toLowerCase());
 }
 

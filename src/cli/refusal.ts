@@ -1,6 +1,7 @@
 import { extname } from 'node:path';
 
 import { shown } from '../errors.js';
+import { isPicture } from '../io/dataset.js';
 import { pipelineNames } from '../pipelines/config/find.js';
 import { nearest } from '../nearest.js';
 import { EXAMPLES } from './examples.js';
@@ -75,13 +76,10 @@ function unknownCommand(name: string, commands: readonly string[], where: string
   return meant.length === 0 ? fault : `${fault}; did you mean: ${harmless([where, ...meant, ...rest].join(' '))}`;
 }
 
-const PICTURES = ['.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff', '.gif', '.avif', '.bmp'];
-
 /** The words that a first word stands for: what can be run, or segmented, is not yet a command. */
 function meantBy(name: string, commands: readonly string[]): string[] {
-  const extension = extname(name).toLowerCase();
-  if (['.yaml', '.yml'].includes(extension)) return ['pipeline', quoted(name)];
-  if (PICTURES.includes(extension)) return ['segment', quoted(name)];
+  if (['.yaml', '.yml'].includes(extname(name).toLowerCase())) return ['pipeline', quoted(name)];
+  if (isPicture(name)) return ['segment', quoted(name)];
   const pipelines = pipelineNames();
   const [close] = nearest(name, [...commands, ...pipelines]);
   if (close === undefined) return [];

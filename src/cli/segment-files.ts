@@ -5,7 +5,7 @@ import { dirname, join, parse, relative, resolve, sep } from 'node:path';
 import { z } from 'zod';
 
 import { DataError, shortPath, UsageError } from '../errors.js';
-import { fittingStem } from '../io/file-name.js';
+import { resultStem } from '../io/segment-results.js';
 import { digest, sha256Of } from '../io/sealed-folder.js';
 import { foldName, kindAt, putFile } from '../io/user-files.js';
 
@@ -29,20 +29,18 @@ export function filesOf(out: string, name: string): Files {
 
 const pathsOf = ({ mask, overlay, json }: Files): string[] => [mask, overlay, json];
 
-const LONGEST_ENDING = '.overlay.png';
-
 /**
  * Names results by their images, `NAME`; if several images share a name the later ones are `NAME-2`, `NAME-3` …,
- * without using another image's own name; a name that is too long for a file is cut, see `fittingStem`. No two results share a file, also on file systems that ignore case.
+ * without using another image's own name; a name that is too long for a file is cut, see `resultStem`. No two results
+ * share a file, also on file systems that ignore case.
  */
 export function placed(images: readonly string[], folder: string): Placed[] {
-  const stemOf = (name: string): string => fittingStem(name, LONGEST_ENDING);
-  const own = new Set(images.map((path) => foldName(stemOf(parse(path).name))));
+  const own = new Set(images.map((path) => foldName(resultStem(parse(path).name))));
   const times = new Map<string, number>();
   return images.map((path) => {
-    const name = stemOf(parse(path).name);
+    const name = resultStem(parse(path).name);
     const key = foldName(name);
-    const nameOf = (time: number): string => stemOf(time === 1 ? name : `${name}-${time}`);
+    const nameOf = (time: number): string => resultStem(time === 1 ? name : `${name}-${time}`);
     let time = (times.get(key) ?? 0) + 1;
     while (time > 1 && own.has(foldName(nameOf(time)))) time++;
     times.set(key, time);

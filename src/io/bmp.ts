@@ -40,7 +40,8 @@ export function bmpSize(bytes: Uint8Array): Size {
 
 /**
  * Decodes a bitmap as Pillow does: 1 to 8 bits a pixel through the palette, also in run lengths; 16, 24 and 32 bits,
- * also with masks; from the bottom or from the top.
+ * also with masks; from the bottom or from the top. Not a library's: against Pillow, bmp-ts has wrong palettes, 16-bit
+ * colours and run lengths, and decode-bmp fails on 16 bits, 8-bit run lengths, OS/2 and from the top.
  *
  * @throws {DataError} if it is cut off or of an unknown kind.
  * @see https://learn.microsoft.com/windows/win32/gdi/bitmap-header-types

@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 
 import { z } from 'zod';
 
@@ -12,7 +13,7 @@ import { parseJson, readText } from './text.js';
 
 const Id = z.int();
 const Image = z.object({ id: Id, file_name: z.string().min(1), width: z.int().min(1), height: z.int().min(1) });
-const Annotation = z.object({ id: Id, image_id: Id, category_id: Id.default(0), segmentation: z.unknown() });
+const Annotation = z.object({ id: Id, image_id: Id, category_id: Id.default(0), segmentation: z.unknown().optional() });
 const Category = z.object({ id: Id, name: z.string() });
 const File = z.object({
   images: z.array(Image),
@@ -42,8 +43,8 @@ const kept = new Map<string, { stamp: string; file: CocoFile }>();
 /**
  * Reads `instances.json` and its like; the last two are remembered, for a set asks for each of its masks.
  *
- * @throws {UsageError} if it can't be read, or lacks images or annotations with their ids; outlines are looked at
- * later.
+ * @throws {UsageError} if it can't be read, lacks images or annotations with their ids, or two share one; outlines are
+ * looked at later.
  */
 export function readCocoFile(path: string): CocoFile {
   const stamp = stampOf(path);
@@ -104,10 +105,22 @@ function opened(path: string): CocoFile {
   }
   const { images, annotations, categories } = file.data;
   return {
-    images: new Map(images.map((image) => [image.id, image])),
-    annotations: new Map(annotations.map((annotation) => [annotation.id, annotation])),
+    images: byId(images, `${path}  images`),
+    annotations: byId(annotations, `${path}  annotations`),
     categories: new Map(categories.map(({ id, name }) => [id, name])),
   };
+}
+
+/** By id; the same entry may be listed again. @throws {UsageError} if two share one. */
+function byId<Entry extends { readonly id: number }>(entries: readonly Entry[], where: string): Map<number, Entry> {
+  const known = new Map<number, Entry>();
+  for (const entry of entries) {
+    const other = known.get(entry.id);
+    if (other && !isDeepStrictEqual(other, entry))
+      throw new UsageError(`${where}: expected an id for each; got ${entry.id} twice, of entries that differ`);
+    known.set(entry.id, entry);
+  }
+  return known;
 }
 
 function stampOf(path: string): string {

@@ -3,7 +3,7 @@ import { join, parse, resolve } from 'node:path';
 
 import { messageOf, UsageError } from '../errors.js';
 import type { Question } from '../records.js';
-import { namedMasks, withoutResults } from './segment-results.js';
+import { namedMasks, resultStem, withoutResults } from './segment-results.js';
 
 /** Of what is decoded, in the order in which one of several masks is taken. */
 const EXTENSIONS = [
@@ -80,7 +80,9 @@ export function findPairs({ images, masks, pattern }: Folders): Pairs {
   const found = findImages({ images, ...(pattern === undefined ? {} : { pattern }) });
   const byName = maskRoots.map((root) => masksByName(root, pictures('masks', root)));
   const all = found.all.map((pair) => {
-    const mask = byName.map((names) => names.get(parse(pair.image).name)).find((path) => path !== undefined);
+    const mask = byName
+      .map((names) => names.get(resultStem(parse(pair.image).name.normalize())))
+      .find((path) => path !== undefined);
     return mask === undefined ? pair : { ...pair, mask };
   });
   const unmatched = all.filter(({ mask }) => mask === undefined);
@@ -170,7 +172,8 @@ export function leftOut(root: string): string | undefined {
     .join(', ');
 }
 
-function isPicture(name: string): boolean {
+/** Whether a file is called as a picture that is decoded. */
+export function isPicture(name: string): boolean {
   return EXTENSIONS.includes(parse(name).ext.toLowerCase());
 }
 

@@ -1,4 +1,4 @@
-import { basename, parse, sep } from 'node:path';
+import { parse, sep } from 'node:path';
 
 import { messageOf, UsageError } from '../errors.js';
 import type { Pair } from './dataset.js';
@@ -47,7 +47,11 @@ export function without(
   const exact = new Map<string, number[]>();
   const patterns: { readonly matches: RegExp; readonly place: number }[] = [];
   names.forEach((written, place) => {
-    const name = written.replace(/^e\d+\/\d+\//, '').replaceAll('\\', '/');
+    const name = written
+      .replace(/^e\d+\/\d+\//, '')
+      .replaceAll('\\', '/')
+      .replace(/^(\.\/)+/, '')
+      .normalize();
     if (/[*?]/.test(name)) patterns.push({ matches: pattern(name), place });
     else exact.set(name, [...(exact.get(name) ?? []), place]);
   });
@@ -67,7 +71,7 @@ export function without(
 function namesOf({ name, image }: Pair): string[] {
   const parts = image.split(sep);
   const ends = parts.map((_, i) => parts.slice(i).join('/'));
-  return [name, parse(image).name, basename(image), ...ends];
+  return [name, parse(image).name, ...ends].map((one) => one.normalize());
 }
 
 function pattern(name: string): RegExp {

@@ -166,7 +166,7 @@ function chosen(options: Checked): { readonly kept: readonly Pair[]; readonly id
   const { kept, idle } = without(all, names);
   if (kept.length === 0) throw new UsageError(`exclude: expected images that are left; got none of ${all.length}`);
   if (!part) return { kept, idle };
-  const place = ({ image }: Pair): number => uniform('load part', part.seed, parse(image).name);
+  const place = ({ image }: Pair): number => uniform('load part', part.seed, parse(image).name.normalize());
   const inside = kept.filter((item) => place(item) >= part.from && (place(item) < part.to || part.to === 1));
   if (inside.length === 0)
     throw new UsageError(`part: expected images from ${part.from} to ${part.to}; got none of ${kept.length}`);

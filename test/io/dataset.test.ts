@@ -46,6 +46,14 @@ describe('findPairs', () => {
     expect(repeated).toBe(0);
   });
 
+  it('pairs accents in one form with those in the other, as macOS writes them', () => {
+    lay('im/caf\u00e9.jpg', 'im/u\u0308.jpg', 'gt/cafe\u0301.png', 'gt/\u00fc.png');
+    expect(findPairs({ images: at('im'), masks: at('gt') }).all.map(({ mask }) => mask)).toEqual([
+      at('gt/cafe\u0301.png'),
+      at('gt/\u00fc.png'),
+    ]);
+  });
+
   it('takes the first mask folder that has one, and .png before other extensions', () => {
     lay('im/a.jpg', 'im/b.jpg', 'one/a.jpg', 'one/a.png', 'two/a.png', 'two/b.webp', 'two/b.tif');
     const { all } = findPairs({ images: at('im'), masks: [at('one'), at('two')] });

@@ -29,11 +29,22 @@ describe('without', () => {
     [['a/*'], [2, 3]],
     [['data*'], [0, 1, 2, 3]],
     [['dog[1]'], [0, 1, 2]],
+    [['./b/cat-1.png'], [0, 1, 3]],
     [[], [0, 1, 2, 3]],
   ])('%j', (names, left) => {
     const { kept, idle } = without(items, names);
     expect(kept).toEqual(left.map((i) => items[i]));
     expect(idle).toEqual(left.length === items.length ? names : []);
+  });
+
+  it('knows an accent in either form', () => {
+    const [one, other] = ['caf\u00e9', 'cafe\u0301'];
+    for (const [stored, written] of [
+      [one, other],
+      [other, one],
+    ])
+      for (const name of [written, `${written}.png`, `*${written.slice(2)}*`])
+        expect(without([{ name: stored, image: `/data/${stored}.png` }], [name])).toEqual({ kept: [], idle: [] });
   });
 
   it('says which names mean nothing', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { namedMasks, withoutResults } from '../../src/io/segment-results.js';
+import { namedMasks, resultStem, withoutResults } from '../../src/io/segment-results.js';
 
 const result = (name: string): string[] => [`${name}.mask.png`, `${name}.overlay.png`];
 
@@ -56,6 +56,19 @@ describe('namedMasks', () => {
       ],
     ],
   ])('of %s', (_, files, expected) => expect(namedMasks(files)).toEqual(expected));
+
+  // 255 bytes is the longest name of a file.
+  it.each(['x'.repeat(251), '\u00e9'.repeat(125), '😀'.repeat(62)])(
+    'knows the result of a long name by its image',
+    (name) => {
+      const [[truth]] = namedMasks([`${name}.png`]);
+      const [mask, overlay] = result(resultStem(name));
+      expect(Buffer.byteLength(overlay)).toBeLessThanOrEqual(255);
+      expect(namedMasks([mask, overlay])).toEqual([[truth, mask]]);
+      expect(namedMasks([`${name}.jpg`, mask, overlay])).toEqual([[truth, mask]]);
+      expect(withoutResults([`${name}.jpg`, mask, overlay])).toEqual([`${name}.jpg`]);
+    },
+  );
 });
 
 describe('withoutResults', () => {

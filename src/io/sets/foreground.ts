@@ -3,6 +3,7 @@ import { basename, join, parse, relative } from 'node:path';
 
 import { shown, UsageError } from '../../errors.js';
 import { findImages, findPairs, holdsPictures, type Pair } from '../dataset.js';
+import { inAnyCase } from '../in-any-case.js';
 import { lying } from '../lying.js';
 import { layouts, MIXED_TRAIN, SHARED, type ForegroundSet, type Layout, type Split } from './layouts.js';
 
@@ -21,7 +22,7 @@ interface Place {
  *
  * Images without a mask are items without one; those of COD10K without a camouflaged object are excluded.
  *
- * @param root the set's own folder, or the one that holds it.
+ * @param root the set's own folder, or the one that holds it; folders in it are found in upper or lower case.
  * @param bare whether a set may have no masks at all.
  * @throws {UsageError} if the split is unknown, or its folders are missing or empty.
  */
@@ -40,21 +41,23 @@ export function foregroundItems(set: ForegroundSet, root: string, split: string,
 /** Known places of a set, likelier ones first. */
 function placesOf(set: ForegroundSet, root: string, split: string, { images, masks, shared }: Split): Place[] {
   const { folders, begins }: Layout = layouts[set];
-  const own = [...folders.map((folder) => join(root, folder)), root].map((base): Place => ({ base, images, masks }));
+  const inRoot = (folder: string): string => inAnyCase(root, folder);
+  const own = [...folders.map(inRoot), root].map((base): Place => ({ base, images, masks }));
   const test = shared && split === 'test' && basename(root) !== MIXED_TRAIN;
   const shortest = folders.toSorted((a, b) => a.length - b.length);
-  const unpacked = [...folders, ...shortest.map((folder) => join('TestDataset', folder))].map((at) => join(root, at));
+  const unpacked = [...folders, ...shortest.map((folder) => join('TestDataset', folder))].map(inRoot);
   const passed = test ? [...unpacked, root].map((base): Place => ({ base, ...SHARED })) : [];
   const mixed =
     split === 'train' && begins !== undefined
-      ? [join(root, MIXED_TRAIN), ...(basename(root) === MIXED_TRAIN ? [root] : [])]
+      ? [inRoot(MIXED_TRAIN), ...(basename(root) === MIXED_TRAIN ? [root] : [])]
       : [];
   return [...own, ...passed, ...mixed.map((base): Place => ({ base, ...SHARED, begins: begins as string }))];
 }
 
 /** The items of a place; undefined if it has none, or no masks. */
 function itemsAt({ base, images, masks, begins }: Place): Pair[] | undefined {
-  const there = (paths: readonly string[]): string[] => paths.map((path) => join(base, path)).filter(holdsPictures);
+  const there = (paths: readonly string[]): string[] =>
+    paths.map((path) => inAnyCase(base, path)).filter(holdsPictures);
   const [folder] = there(images);
   if (folder === undefined) return undefined;
   const own = ({ image }: Pair): boolean => begins === undefined || basename(image).startsWith(begins);
@@ -71,14 +74,14 @@ function itemsAt({ base, images, masks, begins }: Place): Pair[] | undefined {
 }
 
 function imagesAt({ base, images }: Place): readonly Pair[] | undefined {
-  const folder = images.map((path) => join(base, path)).find(holdsPictures);
+  const folder = images.map((path) => inAnyCase(base, path)).find(holdsPictures);
   return folder === undefined ? undefined : findImages({ images: folder }).all;
 }
 
 /** The masks that are missing beside images; or, where there are none, the published place and the one of others. */
 function expected(places: readonly Place[], root: string): string {
   const texts = places.map(({ base, images, masks }) => {
-    const folder = images.find((path) => holdsPictures(join(base, path)));
+    const folder = images.find((path) => holdsPictures(inAnyCase(base, path)));
     const at = relative(root, base);
     const inside = (path: string): string => join(at, path);
     return folder === undefined

@@ -16,10 +16,10 @@ export interface Layout {
   readonly begins?: string;
 }
 
-/** The usual names of folders, as SINet and others pass sets on: `TestDataset/CAMO/Imgs` and `TestDataset/CAMO/GT`. */
+/** The usual names of folders, in upper or lower case, as SINet and others pass sets on: `TestDataset/CAMO/Imgs` and `TestDataset/CAMO/GT`. */
 export const SHARED: Split = {
-  images: ['Imgs', 'imgs', 'Image', 'Images', 'images', 'image', 'img', 'Img', 'im', 'Input', 'input'],
-  masks: ['GT', 'gt', 'Mask', 'Masks', 'mask', 'masks', 'ground_truth_mask', 'GroundTruth', 'groundtruth'],
+  images: ['Imgs', 'Image', 'Images', 'Img', 'im', 'Input'],
+  masks: ['GT', 'Mask', 'Masks', 'ground_truth_mask', 'GroundTruth'],
 };
 /** The folder in which the training images of COD10K and CAMO lie together. */
 export const MIXED_TRAIN = 'TrainDataset';
@@ -76,6 +76,6 @@ export const layouts = {
   'dut-omron': { folders: ['DUT-OMRON', 'DUTOMRON', 'DUT-O'], splits: { test: omron } },
   'hku-is': { folders: ['HKU-IS', 'HKUIS'], splits: { test: small } },
   ecssd: { folders: ['ECSSD'], splits: { test: small } },
-  'pascal-s': { folders: ['PASCAL-S', 'PASCALS', 'Pascal-S', 'pascal-s', 'salObj'], splits: { test: pascal } },
+  'pascal-s': { folders: ['PASCAL-S', 'PASCALS', 'salObj'], splits: { test: pascal } },
 } as const satisfies Record<string, Layout>;
 export type ForegroundSet = keyof typeof layouts;

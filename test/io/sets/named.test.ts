@@ -39,6 +39,9 @@ describe('setItems, of one object an image', () => {
     ['ecssd', 'test', 'ECSSD/Imgs/a.jpg', 'ECSSD/Imgs/a.png'],
     ['duts', 'test', 'DUTS-TE/DUTS-TE-Image/a.jpg', 'DUTS-TE/DUTS-TE-Mask/a.png'],
     ['dut-omron', 'test', 'DUTOMRON/img/a.jpg', 'DUTOMRON/gt/a.png'],
+    ['camo', 'test', 'testdataset/camo/IMGS/a.jpg', 'testdataset/camo/Gt/a.png'],
+    ['cod10k', 'test', 'cod10k-v3/test/image/a.jpg', 'cod10k-v3/test/gt_object/a.png'],
+    ['dis5k', 'vd', 'dis5k/dis-vd/im/a.jpg', 'dis5k/dis-vd/GT/a.png'],
   ] as const)('%s, %s', (set, split, image, mask) => {
     lay(root, { [image]: '', [mask]: '' });
     const wanted = [{ name: 'a', image: join(root, image), mask: join(root, mask) }];
@@ -169,6 +172,22 @@ describe('setItems, of ReasonSeg', () => {
 });
 
 describe('setItems refuses', () => {
+  it.each([
+    ['annotations', { id: 5, image_id: 2, category_id: 7, segmentation: [] }],
+    ['images', { id: 1, file_name: '2.jpg', width: 4, height: 4 }],
+  ] as const)('a coco file of which two %s share an id, one of which would be lost', (list, other) => {
+    const image = { id: 1, file_name: '1.jpg', width: 4, height: 4 };
+    const file = {
+      images: [image, image, { ...image, id: 2 }],
+      annotations: [{ id: 5, image_id: 1, category_id: 7 }],
+    };
+    lay(root, { 'a.json': file, 'b.json': { ...file, [list]: [...file[list], other] } });
+    expect(setItems({ set: 'coco', root: join(root, 'a.json'), images: '/p' })).toHaveLength(1);
+    expect(() => setItems({ set: 'coco', root: join(root, 'b.json'), images: '/p' })).toThrow(
+      `${join(root, 'b.json')}  ${list}: expected an id for each; got ${other.id} twice, of entries that differ`,
+    );
+  });
+
   it.each(setNames)('%s where nothing lies', (set) => {
     mkdirSync(join(root, 'empty'));
     expect(() => setItems({ set, root: join(root, 'empty'), images: root })).toThrow(UsageError);

@@ -142,7 +142,11 @@ describe('a benchmark as a pipeline', () => {
       'load.benchmark: expected either a set or a benchmark; got both',
     ],
     ['benchmark: mme, root: ., images: .', undefined, 'load.images: expected the pictures of mme; got others'],
-    ['benchmark: mme, root: .', undefined, 'expected subtasks such as existence/*.txt; got none'],
+    [
+      'benchmark: mme, root: .',
+      undefined,
+      'expected subtasks such as existence/*.txt, or MME_Benchmark with them; got benchmark.yaml; no pictures',
+    ],
     ['scenes: { count: 1 }', undefined, 'answer needs the column "question", which no earlier stage adds'],
   ])('refuses %s', async (load, rollout, message) =>
     expect(await refusal(readPipeline(pipeline(load, rollout)))).toContain(message),

@@ -59,9 +59,7 @@ export function planText(plan: Plan, speed: Speed | undefined): string[] {
     rows === undefined ? found : [rows, found].filter((part) => part !== '').join(' of '),
     steps === undefined ? '' : String(steps),
     bytes === undefined ? '' : memoryText(bytes, totalmem()),
-    seconds === undefined
-      ? ''
-      : `${duration(seconds)} at most, within a factor of three; --max-steps 1 measures a step`,
+    seconds === undefined ? '' : timeText(seconds),
   ];
   return [
     ...lines.flatMap((line, i) => (line === '' ? [] : [`${NAMES[i]}${line}`])),
@@ -70,6 +68,11 @@ export function planText(plan: Plan, speed: Speed | undefined): string[] {
 }
 
 const NAMES = ['rows     ', 'steps    ', 'memory   ', 'time     '];
+
+function timeText(seconds: number): string {
+  if (seconds < 10) return 'some seconds';
+  return `${duration(seconds)} at most, within a factor of three; --max-steps 1 measures a step`;
+}
 
 function memoryText(bytes: number, here: number): string {
   const gigabytes = (value: number): string => `${(value / 1e9).toFixed(1)} GB`;

@@ -104,7 +104,12 @@ describe('segr1 models inspect', () => {
   });
 
   it.each([
-    ['no folder', ['inspect', 'gone'], 1, 'gone/config.json  checkpoint: expected a readable file; got ENOENT'],
+    [
+      'no folder',
+      ['inspect', 'gone'],
+      2,
+      '"gone"  models inspect: expected the folder of a policy, an adapter or a segmenter; got nothing there',
+    ],
     [
       'half a frame',
       ['inspect', tiny, '--frame', '7.5'],

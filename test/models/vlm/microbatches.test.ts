@@ -116,7 +116,7 @@ describe.skipIf(without !== '')(`a policy without room for its batch${without}`,
     const failed = policy.gradient({ loss, rows: lessons(policy, 2, rowsOf(policy, 1)), temperature: 1 });
     await expect(failed).rejects.toBeInstanceOf(OutOfMemoryError);
     await expect(failed).rejects.toThrow(
-      /update: expected memory for one prompt of \d+ tokens, an image of 4×4 patches among them, with 2 completions of 16; got no room for \d+ bytes of it; way out: a smaller frame, a smaller group, a smaller maxTokens, gradientCheckpointing: true, train: { lora: … }$/,
+      /update: expected memory for one prompt of \d+ tokens, an image of 4×4 patches among them, with 2 completions of 16; got no room for \d+ bytes of it; way out: a smaller frame, a smaller group, a smaller maxTokens, gradientCheckpointing: true, optimizer: host, train: { lora: … }$/,
     );
   });
 });

@@ -160,11 +160,13 @@ describe.skipIf('lacks' in standin)(
       expectHeld(computed(config, one), outcomes.get(name) as Outcome),
     );
 
-    it('a tenth more, taken at once, is enough', async () => {
+    it('a tenth more, taken at once, is enough; with the optimizer on the host, with a float32 vocabulary matrix beside', async () => {
       if ('lacks' in standin) return;
       for (const one of MEASURED.filter(({ frame, precision }) => frame === larger.frame && precision === half)) {
+        // What is sent to the device leaves gaps that the largest matrix, the vocabulary, doesn't fit into.
+        const gap = one.optimizer === 'host' ? 4 * config.text.vocab * config.text.hidden : 0;
         const all = await replay(standin, await record([working(folder, one)]), {
-          memory: 1.1 * computed(config, one),
+          memory: 1.1 * computed(config, one) + gap,
         });
         expect(all.get(nameOf(one))).toMatchObject({ refused: 0 });
         expect(all.get(nameOf(one))?.error).toBeUndefined();
